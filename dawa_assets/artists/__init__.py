@@ -1,0 +1,1 @@
+"""Artists and their profiles (the `master_schema`)."""

@@ -1,0 +1,59 @@
+"""Rows of artists: found by slug, created by name. Slugs are made by the database (trigger on `artists`)."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from dawa_assets.errors import UnknownArtistError
+from resources.database import Connection
+
+
+@dataclass(frozen=True)
+class Artist:
+    """One artist. The slug is partition key, storage folder and the worker's `producer_id`."""
+
+    id: UUID
+    slug: str
+    name: str
+
+
+def get_artist(connection: Connection, slug: str) -> Artist:
+    """The artist of this slug.
+
+    Raises:
+        UnknownArtistError: there is none.
+    """
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        artist = cursor.execute("select id, slug, name from artists where slug = %s", [slug]).fetchone()
+    if artist is None:
+        raise UnknownArtistError(
+            f"artist {slug!r}: there is none of this slug; `dawa status` lists those there are, "
+            "`dawa upload --artist NAME` makes a new one"
+        )
+    return artist
+
+
+def find_artist(connection: Connection, name: str) -> Artist | None:
+    """The artist of this name (exactly), else the one of this slug, else None."""
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        return cursor.execute(
+            "select id, slug, name from artists where name = %(n)s or slug = %(n)s order by name = %(n)s desc limit 1",
+            {"n": name},
+        ).fetchone()
+
+
+def ensure_artist(connection: Connection, name: str) -> Artist:
+    """The artist of this name or slug, made if there is none. Safe when several processes ask at once."""
+    found = find_artist(connection, name)
+    if found is None:
+        connection.execute("insert into artists (name) values (%s) on conflict (name) do nothing", [name])
+        found = find_artist(connection, name)
+    assert found is not None  # noqa: S101 - it was there or has just been made, in this transaction
+    return found
+
+
+def list_artists(connection: Connection) -> list[Artist]:
+    """Every artist, by slug."""
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        return cursor.execute("select id, slug, name from artists order by slug").fetchall()

@@ -1,0 +1,1 @@
+"""Datasets: what belongs in one, the zip, and its manifest."""

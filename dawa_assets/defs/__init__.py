@@ -1,0 +1,1 @@
+"""The Dagster face: the only package that imports Dagster, one file per Dagster concept."""

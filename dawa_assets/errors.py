@@ -1,0 +1,23 @@
+"""Errors of the domain. The tree's root and the rules for messages are in `modal_app/errors.py`."""
+
+from modal_app.errors import DawaError, InputError
+
+
+class UnknownArtistError(InputError):
+    """No artist has this slug or name."""
+
+
+class UnreadableLiveSetError(InputError):
+    """A file that is no Live Set, or one that can't be read safely."""
+
+
+class InvalidProfileError(InputError):
+    """A master_schema that does not follow the interface of the specification."""
+
+
+class BusyError(DawaError):
+    """Another process is working on the same artist and step."""
+
+
+class LostLeaseError(DawaError):
+    """The lease ran out and somebody else took over; nothing of this attempt was committed."""

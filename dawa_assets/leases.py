@@ -1,0 +1,147 @@
+"""Leases: one worker per artist and step, without session locks (poolers forbid them).
+
+A lease is a row with a holder, an expiry and a fencing number. Whoever works renews it; whoever commits checks
+in the same transaction that the number is still his, so that a process that slept through its expiry can't
+write over its successor's work.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from dawa_assets.errors import BusyError, LostLeaseError
+from resources.database import Connection, Database
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on one step of one artist."""
+
+    artist_id: UUID
+    step: str
+    fence: int
+
+    def check(self, connection: Connection) -> None:
+        """Make the transaction fail unless this lease still holds; locks its row until the commit.
+
+        Raises:
+            LostLeaseError: somebody else took over.
+        """
+        row = connection.execute(
+            "select fence from leases where artist_id = %s and step = %s for update", [self.artist_id, self.step]
+        ).fetchone()
+        if row is None or row["fence"] != self.fence:
+            raise LostLeaseError(
+                f"{self.step}: another process took over while this one was silent; nothing was written, run it again"
+            )
+
+
+@contextmanager
+def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wait_seconds: float) -> Iterator[Lease]:
+    """Hold the lease of (artist, step) for the length of the block, renewing it meanwhile.
+
+    Waits up to `wait_seconds` for another holder. A holder of this machine whose process is gone is not waited
+    for.
+
+    Raises:
+        BusyError: another process held it for all that time.
+    """
+    holder = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{threading.get_ident()}"
+    deadline = time.monotonic() + wait_seconds
+    told = False
+    while (fence := _take(database, artist_id, step, holder, seconds)) is None:
+        if time.monotonic() >= deadline:
+            raise BusyError(f"{step}: another process is working on this artist; try again when it is done")
+        if not told:
+            log.info("%s: waiting for another process that works on the same artist", step)
+            told = True
+        time.sleep(min(0.25, seconds / 4))
+    if told:
+        log.info("%s: waited for another process; going on", step)
+    held = Lease(artist_id, step, fence)
+    stop = threading.Event()
+    renewer = threading.Thread(target=_renew, args=(database, held, seconds, stop), daemon=True)
+    renewer.start()
+    try:
+        yield held
+    finally:
+        stop.set()
+        renewer.join()
+        with database.transaction() as connection:
+            connection.execute(
+                "update leases set expires_at = now() where artist_id = %s and step = %s and fence = %s",
+                [artist_id, step, fence],
+            )
+
+
+def _take(database: Database, artist_id: UUID, step: str, holder: str, seconds: float) -> int | None:
+    with database.transaction() as connection:
+        connection.execute(
+            "insert into leases (artist_id, step, holder, fence, expires_at) values (%s, %s, '', 0, now()) "
+            "on conflict do nothing",
+            [artist_id, step],
+        )
+        row = connection.execute(
+            "select holder, fence, expires_at > now() as live from leases "
+            "where artist_id = %s and step = %s for update",
+            [artist_id, step],
+        ).fetchone()
+        if row is None or (row["live"] and not _is_gone(row["holder"])):
+            return None
+        fence = int(row["fence"]) + 1
+        connection.execute(
+            "update leases set holder = %s, fence = %s, expires_at = now() + make_interval(secs => %s) "
+            "where artist_id = %s and step = %s",
+            [holder, fence, seconds, artist_id, step],
+        )
+        return fence
+
+
+def _renew(database: Database, held: Lease, seconds: float, stop: threading.Event) -> None:
+    while not stop.wait(seconds / 3):
+        try:
+            with database.transaction() as connection:
+                connection.execute(
+                    "update leases set expires_at = now() + make_interval(secs => %s) "
+                    "where artist_id = %s and step = %s and fence = %s",
+                    [seconds, held.artist_id, held.step, held.fence],
+                )
+        except Exception as error:
+            log.warning("%s: the lease could not be renewed: %s", held.step, error)
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the holder was a process of this machine that has ended. Unknown counts as alive."""
+    host, _, rest = holder.partition(":")
+    pid, _, rest = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    started = rest.partition(":")[0]
+    now_started = _started(int(pid))
+    if now_started is not None:
+        return now_started != started
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's ticks: tells a reused pid from the same one. None off Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == b"Z" else fields[19].decode()

@@ -1,0 +1,1 @@
+"""Training, seen from the orchestrator: segments, tags, training runs, and which adapter is published."""

@@ -1,0 +1,45 @@
+"""What the worker's parts must agree on: backends' names and the layout of the data root. No torch here."""
+
+from enum import StrEnum
+from pathlib import Path
+
+
+class BackendKind(StrEnum):
+    """The music generators that can be fine-tuned."""
+
+    ACE_STEP = "ace_step"
+
+
+class DataRoot:
+    """Where things lie under the data root (`/data` in a container). Everything there can be made again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def segments(self, audio_hash: str, recipe: str) -> Path:
+        """The write-once folder of one file's segments: `seg_0000.wav` … and `manifest.json`."""
+        return self.root / "cache" / "segments" / audio_hash / recipe
+
+    def latents(self) -> Path:
+        """The write-once folder of encoded segments."""
+        return self.root / "cache" / "latents"
+
+    def training_data(self, producer_id: str) -> Path:
+        """The published view of a producer's segments and texts."""
+        return self.root / "training_data" / producer_id
+
+    def run(self, run_id: str) -> Path:
+        """The folder of one training run."""
+        return self.root / "runs" / run_id
+
+    def lora(self, producer_id: str, model_name: str) -> Path:
+        """A published adapter in the generator's own format."""
+        return self.root / "loras" / f"{producer_id}_{model_name}.safetensors"
+
+    def peft_model(self, producer_id: str) -> Path:
+        """The folder of a published adapter in PEFT's format."""
+        return self.root / "models" / producer_id
+
+    def outputs(self) -> Path:
+        """Generated audio."""
+        return self.root / "outputs"

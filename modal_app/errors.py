@@ -1,0 +1,30 @@
+"""The root of the project's error tree, and the errors of the worker.
+
+Every error that a person may meet is a `DawaError`: its message is one line that names the thing, the reason
+and the way out. `InputError` marks what the user can mend (exit code 2 on the command line); everything else
+is ours or a machine's (exit code 1). `resources/errors.py` and `dawa_assets/errors.py` add their layers'.
+"""
+
+
+class DawaError(Exception):
+    """Anything this project raises on purpose. The message is one line: the thing, the reason, the way out."""
+
+
+class InputError(DawaError):
+    """What the user gave can't be used; he can mend it."""
+
+
+class UnreadableAudioError(InputError):
+    """A file that can't be decoded as audio."""
+
+
+class AdapterError(DawaError):
+    """An adapter that does not fit: wrong base, missing keys, wrong format, or without effect."""
+
+
+class JobError(DawaError):
+    """A job of the worker ended without a result."""
+
+
+class JobCancelledError(JobError):
+    """A job was told to stop."""

@@ -1,0 +1,300 @@
+"""The job protocol: what is asked of the worker, what it says meanwhile, and what it answers.
+
+Requests, events and results cross process and machine borders as JSON. Every path in them is relative to the
+worker's data root; every input is a URL that the worker can read (`file://` on one machine, signed elsewhere).
+"""
+
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modal_app.config import BackendKind
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class JobResult(_Message):
+    """What a job leaves; each kind of job has its own."""
+
+
+R = TypeVar("R", bound=JobResult)
+
+
+class JobRequest(_Message, Generic[R]):
+    """What is asked; each kind of job has its own, and names the result that answers it."""
+
+    result_type: ClassVar[type[JobResult]]
+
+
+class Event(_Message):
+    """Something that happened during a job: a line of log, or progress."""
+
+    kind: Literal["log", "progress"]
+    message: str
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    done: int | None = Field(None, description="how many of `total` are done")
+    total: int | None = None
+    figures: dict[str, float] = Field(default_factory=dict, description="e.g. step, loss, learning_rate")
+
+
+# --- prepare: from audio files to segments in the write-once cache ---
+
+
+class AudioSource(_Message):
+    """One audio file: where to read it, and the SHA-256 of its bytes."""
+
+    audio_hash: Sha256
+    url: str
+    name: str = Field(description="what to call it in messages")
+
+
+class Segment(_Message):
+    """One segment as it lies in the cache."""
+
+    index: int
+    sha256: Sha256 = Field(description="of the wav file's bytes")
+    start_seconds: float
+    samples: int = Field(description="at the recipe's rate")
+    gain_db: float = Field(description="what normalisation added; 0 for silence")
+    peak_dbfs: float | None = Field(description="sample peak before gain; None for digital zero")
+    true_peak_dbfs: float | None = Field(description="4x oversampled peak before gain")
+    dc_offset: float
+    silent: bool
+
+
+class PreparedAudio(_Message):
+    """The segments of one audio file; also the content of its `manifest.json` in the cache."""
+
+    audio_hash: Sha256
+    recipe: str
+    sample_rate: int
+    source_sample_rate: int
+    source_channels: int
+    source_samples: int = Field(description="frames decoded, at the source's rate")
+    duration_seconds: float
+    segments: list[Segment]
+    warnings: list[str]
+
+
+class FailedAudio(_Message):
+    """An audio file that could not be prepared, with its one-line reason."""
+
+    audio_hash: Sha256
+    name: str
+    reason: str
+
+
+class PrepareResult(JobResult):
+    """Every source is either in `prepared` or in `failed`."""
+
+    kind: Literal["prepare"] = "prepare"
+    prepared: list[PreparedAudio]
+    failed: list[FailedAudio]
+    computed: int = Field(description="how many sources were not in the cache")
+
+
+class PrepareRequest(JobRequest[PrepareResult]):
+    """Bring the segments of these files into the cache. What is there already is not computed again."""
+
+    result_type: ClassVar[type[JobResult]] = PrepareResult
+    kind: Literal["prepare"] = "prepare"
+    recipe: Literal["mono44"] = "mono44"
+    sources: list[AudioSource]
+
+
+# --- tag: from segments in the cache to words ---
+
+
+class SegmentToTag(_Message):
+    """A segment in the cache, with what is known of its song."""
+
+    audio_hash: Sha256
+    index: int
+    sha256: Sha256
+    bpm: float | None = None
+
+
+class SegmentTags(_Message):
+    """What a tagger says of one segment."""
+
+    sha256: Sha256
+    model: str
+    tag_prompt_version: str
+    hint: str = Field(description="the known facts it was told, e.g. `bpm=124`; part of the row's key")
+    text: str = Field(description="one line that a prompt can use")
+    tags: dict[str, str | list[str]]
+    figures: dict[str, float | None]
+    cost_usd: float = 0.0
+
+
+class FailedTags(_Message):
+    """A segment that could not be tagged, with its one-line reason."""
+
+    sha256: Sha256
+    reason: str
+
+
+class TagResult(JobResult):
+    """Every segment asked for is either in `tagged` or in `failed`."""
+
+    kind: Literal["tag"] = "tag"
+    tagged: list[SegmentTags]
+    failed: list[FailedTags]
+
+
+class TagRequest(JobRequest[TagResult]):
+    """Tag these segments; they must be in the cache."""
+
+    result_type: ClassVar[type[JobResult]] = TagResult
+    kind: Literal["tag"] = "tag"
+    tagger: Literal["offline"] = "offline"
+    recipe: Literal["mono44"] = "mono44"
+    segments: list[SegmentToTag]
+
+
+# --- publish: the view of spec/modal-app.md, swapped in whole ---
+
+
+class PublishedSegment(_Message):
+    """One pair of the view: `audio/seg_NNNN.wav` and, where there is text, `text/seg_NNNN.txt`."""
+
+    audio_hash: Sha256
+    index: int
+    sha256: Sha256
+    text: str | None = None
+
+
+class PublishResult(JobResult):
+    """`view` is the folder with `audio/` and `text/`; `changed` is false where it was there already."""
+
+    kind: Literal["publish"] = "publish"
+    view: str
+    segments: int
+    changed: bool
+
+
+class PublishRequest(JobRequest[PublishResult]):
+    """Make `training_data/<producer>/{audio,text}/seg_0000.*` hold exactly these segments, in this order."""
+
+    result_type: ClassVar[type[JobResult]] = PublishResult
+    kind: Literal["publish"] = "publish"
+    producer_id: Identifier
+    recipe: Literal["mono44"] = "mono44"
+    segments: list[PublishedSegment]
+
+
+# --- train ---
+
+
+class Example(_Message):
+    """One segment and the caption it is trained with."""
+
+    audio_hash: Sha256
+    index: int
+    sha256: Sha256
+    song: str = Field(description="segments of one song stay on one side of a split")
+    caption: str
+    gain_db: float = Field(description="what normalisation added, to be undone")
+    bpm: float | None = None
+
+
+class TrainParameters(_Message):
+    """Hyper-parameters, as they are written into the adapter's card."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    rank: int
+    alpha: int
+    seed: int
+
+
+class TrainResult(JobResult):
+    """Where the adapter lies under the data root, and how the training went."""
+
+    kind: Literal["train"] = "train"
+    files: dict[str, Sha256] = Field(description="path under the data root -> hash, of every file of the run")
+    steps: int
+    losses: list[float] = Field(description="one a step")
+    first_loss: float = Field(description="mean of the first tenth of the steps")
+    final_loss: float = Field(description="mean of the last tenth")
+    trainable_parameters: int
+    seconds: float
+
+
+class TrainRequest(JobRequest[TrainResult]):
+    """Train one adapter on these examples, into `runs/<run_id>/` under the data root."""
+
+    result_type: ClassVar[type[JobResult]] = TrainResult
+    kind: Literal["train"] = "train"
+    run_id: Identifier
+    producer_id: Identifier
+    model_name: Identifier
+    backend: BackendKind
+    base: str
+    recipe: Literal["mono44"] = "mono44"
+    dataset_fingerprint: str
+    parameters: TrainParameters
+    examples: list[Example]
+
+
+# --- install: a finished adapter under the two paths of the spec ---
+
+
+class InstallResult(JobResult):
+    """The two published paths, relative to the data root."""
+
+    kind: Literal["install"] = "install"
+    lora_path: str
+    peft_path: str
+    changed: bool
+
+
+class InstallRequest(JobRequest[InstallResult]):
+    """Publish a run's adapter: `loras/<producer>_<model>.safetensors` and `models/<producer>/adapter_model…`."""
+
+    result_type: ClassVar[type[JobResult]] = InstallResult
+    kind: Literal["install"] = "install"
+    run_id: Identifier
+    producer_id: Identifier
+    model_name: Identifier
+
+
+# --- generate ---
+
+
+class GenerateResult(JobResult):
+    """A wav under the data root."""
+
+    kind: Literal["generate"] = "generate"
+    path: str
+    sample_rate: int
+    samples: int
+    peak_dbfs: float | None
+    lora: str | None = Field(description="the adapter file that was attached; None for the base alone")
+
+
+class GenerateRequest(JobRequest[GenerateResult]):
+    """Render audio from a text, with the adapter that `lora_id` (`producer:model`) names or without one."""
+
+    result_type: ClassVar[type[JobResult]] = GenerateResult
+    kind: Literal["generate"] = "generate"
+    job_id: Identifier
+    prompt: str
+    lora_id: str | None = None
+    duration_seconds: float = Field(gt=0, le=600)
+    seed: int = 0
+    backend: BackendKind = BackendKind.ACE_STEP
+    base: str = "tiny"
+    scale: float = 1.0
+
+
+AnyRequest = Annotated[
+    PrepareRequest | TagRequest | PublishRequest | TrainRequest | InstallRequest | GenerateRequest,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,1 @@
+"""Taggers: from a segment to words and figures."""

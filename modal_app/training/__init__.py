@@ -1,0 +1,1 @@
+"""Training, seen from the worker: the loop, captions, adapters."""

@@ -1,0 +1,1 @@
+"""The `Bucket` port and its implementations."""

@@ -1,0 +1,68 @@
+"""The `Bucket` port: named objects with bytes, streamed in and out. What a key means is not known here.
+
+Keys are `/`-separated and may hold any Unicode; an implementation encodes what its store refuses and decodes
+it again, so that callers see the keys that they wrote (`resources/bucket/keys.py`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object: its key, its size in bytes, and when it was last written (UTC)."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Bucket(ABC):
+    """A private store of objects. Writes are atomic: an object is there whole or not at all.
+
+    Every method raises `InvalidKeyError` for a key that no bucket may be asked for, and `BucketError` when
+    the store does not answer.
+    """
+
+    @abstractmethod
+    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+        """Write an object from a file, from bytes, or from a stream, replacing the one of this key.
+
+        The content type is guessed from the key where none is given.
+        """
+
+    @abstractmethod
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Read an object as a stream. Raises `ObjectNotFoundError`."""
+
+    @abstractmethod
+    def fetch(self, key: str, target: Path) -> None:
+        """Write an object's bytes to a file, atomically. Raises `ObjectNotFoundError`."""
+
+    @abstractmethod
+    def stat(self, key: str) -> StoredObject | None:
+        """What is known of an object without reading it; None where there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object below a folder (`prefix` names one, with or without `/` at its end), in key order."""
+
+    @abstractmethod
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the bucket, replacing the target. Raises `ObjectNotFoundError`."""
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; one that is not there is no error."""
+
+    @abstractmethod
+    def sign(self, key: str, seconds: int = 3600) -> str:
+        """A URL under which whoever holds it can read the object for so many seconds.
+
+        Raises `ObjectNotFoundError`.
+        """

@@ -1,0 +1,1 @@
+"""The `Compute` port and its implementations."""

@@ -1,0 +1,37 @@
+"""The `Compute` port: runs jobs of the worker. Requests and results are those of `modal_app/protocol.py`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from modal_app.protocol import Event, JobRequest, JobResult
+
+R = TypeVar("R", bound=JobResult)
+
+
+class Compute(ABC):
+    """A machine with the worker on it, and a data root (a cache that may be deleted between two jobs)."""
+
+    @abstractmethod
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+        """Run one job to its end and return its result.
+
+        `on_event` is called for every event, in order, in the calling thread. When the caller is interrupted
+        (any exception out of here), the job is cancelled before that exception goes on.
+
+        Raises:
+            JobError: the job ended without a result; the message is the worker's own line.
+        """
+
+    @abstractmethod
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file that a job left under the data root (`path` relative to it) to this machine, atomically.
+
+        Raises:
+            JobError: there is no such file.
+        """
+
+    @abstractmethod
+    def store(self, path: str, source: BinaryIO) -> None:
+        """Write a file under the data root (`path` relative to it), atomically."""

@@ -1,0 +1,1 @@
+"""The `PromptWriter` port and its implementations."""

@@ -1,0 +1,79 @@
+"""All settings of the project, typed, from the environment and `.env`. Nothing else reads the environment.
+
+A service is chosen by its own setting only: a key that lies around in the shell never switches one on.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from resources.errors import SettingsError
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _default_home() -> Path:
+    """State lives beside the code in a checkout (so `make clean` knows it), in the home folder otherwise."""
+    return _CHECKOUT / ".dawa" if (_CHECKOUT / "pyproject.toml").is_file() else Path.home() / ".dawa"
+
+
+class Settings(BaseSettings):
+    """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DAWA_", env_file=(_CHECKOUT / ".env", ".env"), extra="ignore", frozen=True
+    )
+
+    home: Path = Field(default_factory=_default_home, description="everything that this machine keeps")
+    data: Path | None = Field(None, description="the worker's data root; default: `data` under the home")
+
+    database: Literal["embedded"] = Field("embedded", description="where the tables live")
+    bucket: Literal["folder"] = Field("folder", description="where the files live")
+    prompt_writer: Literal["offline"] = Field("offline", description="who writes prompts")
+    compute: Literal["local"] = Field("local", description="who prepares, tags, trains and generates")
+    tagger: Literal["offline"] = Field("offline", description="who tags segments")
+
+    system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
+    backend: Literal["ace_step"] = Field("ace_step", description="which music generator is fine-tuned")
+    base: str = Field("tiny", description="the base model: `tiny`")
+    model_name: str = Field(
+        "nawfside_lora",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="the name of an artist's LoRA",
+    )
+    train_steps: int = Field(60, ge=1, le=100_000, description="optimiser steps of a training")
+    train_batch: int = Field(2, ge=1, le=256, description="segments a step")
+    lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA; alpha is twice the rank")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
+    preview_seconds: float = Field(4.0, gt=0, le=60, description="length of a preview, in seconds")
+
+    lease_seconds: float = Field(60.0, gt=0.5, description="after how long a silent holder's lease runs out")
+    lease_wait_seconds: float = Field(900.0, ge=0, description="how long a build waits for another of the same artist")
+    quiet_seconds: float = Field(
+        60.0, ge=0, description="how long a drop without `_complete` must have been quiet to count"
+    )
+    nightly_cron: str = Field("0 3 * * *", description="when datasets are rebuilt")
+    timezone: str = Field("UTC", description="the zone of that time")
+
+    @cached_property
+    def data_root(self) -> Path:
+        """The worker's data root (`/data` in a container): a cache that may be deleted."""
+        return (self.data or self.home / "data").resolve()
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process.
+
+        Raises:
+            SettingsError: a value can't be used; the message names the variable, never its value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            name = "DAWA_" + "_".join(str(part) for part in problem["loc"]).upper()
+            raise SettingsError(f"{name}: {problem['msg']}; mend it in the environment or in .env") from None

@@ -1,0 +1,1 @@
+"""SQL that is shipped: `migrations/` for every database, `embedded/` only for the one started here."""
