@@ -30,6 +30,9 @@ test: $(READY) ## all tests but the long campaigns
 test-slow: $(READY) ## the long campaigns: kills, faults, repetitions
 	cd "$(ROOT)" && "$(BIN)/python" -m pytest -n 2 --dist loadfile -m slow
 
+bench: $(READY) ## the benchmarks: medians into benchmarks/results (one: make bench NAMES=als)
+	cd "$(ROOT)" && "$(BIN)/python" -m benchmarks $(NAMES)
+
 lint: $(READY) ## ruff, formatting, types
 	cd "$(ROOT)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"
 

@@ -1,0 +1,16 @@
+"""Measured claims: one small file each, run by `python -m benchmarks [names…]` (`make bench`).
+
+A benchmark is a module of this package (its name is the benchmark's) with
+
+    WHAT: str      what is measured, in one line
+    PEER: str      against whom, or what the same work costs otherwise
+    FLOOR: str     what can't be avoided: below it nobody gets
+    ROUNDS: int    (optional, 5) how many interleaved rounds
+
+    def setup(folder: Path) -> None    (optional) makes the input in the empty `folder`, once, unmeasured
+    def ours(folder: Path) -> None     each call is one measurement, in a fresh process, and counts all that
+    def peer(folder: Path) -> None     is imported inside the function (imports at the top of the module
+    def floor(folder: Path) -> None    are not counted, as little as the interpreter's start)
+
+A call raises if its answer is wrong: a fast wrong answer must not be written down as a result.
+"""

@@ -1,0 +1,130 @@
+"""Runs one benchmark: fresh processes, interleaved rounds, medians, and the record of what came out.
+
+How a benchmark is written is told in `benchmarks/__init__.py`; what is asked on the command line is in
+`benchmarks/__main__.py`.
+"""
+
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import benchmarks
+
+RESULTS = Path(__file__).parent / "results"
+CONTENDERS = ("ours", "peer", "floor")
+_MACHINERY = {"harness", "measure", "__main__"}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One call in one fresh process."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_mb: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The medians of one benchmark, and what they were taken on."""
+
+    name: str
+    what: str
+    peer: str
+    floor: str
+    rounds: int
+    medians: dict[str, Measurement]
+    machine: dict[str, str | int]
+    measured_on: str
+
+    def ratio(self, other: str, figure: str = "cpu_seconds") -> float:
+        """How many times as much of `figure` the `other` contender needs as ours."""
+        ours = getattr(self.medians["ours"], figure)
+        return float(getattr(self.medians[other], figure)) / max(ours, 1e-9)
+
+
+class BenchmarkError(Exception):
+    """A benchmark that is not there, or a contender that failed or gave a wrong answer."""
+
+
+def names() -> list[str]:
+    """Every benchmark there is."""
+    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in _MACHINERY)
+
+
+def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
+    """Run one benchmark; yields a line of progress after each round and the result at the end.
+
+    Rounds are interleaved (ours, peer, floor, ours, peer, …), so that a machine that is busy for a while is busy
+    for all of them.
+
+    Raises:
+        BenchmarkError: there is no such benchmark, or a contender failed; the message has its last words.
+    """
+    if name not in names():
+        raise BenchmarkError(f"{name}: no such benchmark; there are {', '.join(names())}")
+    module = importlib.import_module(f"benchmarks.{name}")
+    rounds = rounds or getattr(module, "ROUNDS", 5)
+    taken: dict[str, list[Measurement]] = {contender: [] for contender in CONTENDERS}
+    with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
+        if hasattr(module, "setup"):
+            _measure(name, "setup", Path(folder))
+        for number in range(1, rounds + 1):
+            for contender in CONTENDERS:
+                taken[contender].append(_measure(name, contender, Path(folder)))
+            latest = ", ".join(f"{contender} {taken[contender][-1].cpu_seconds:.2f} s" for contender in CONTENDERS)
+            yield f"{name}: round {number} of {rounds}: {latest}"
+    yield Result(
+        name=name,
+        what=module.WHAT,
+        peer=module.PEER,
+        floor=module.FLOOR,
+        rounds=rounds,
+        medians={contender: _medians(measurements) for contender, measurements in taken.items()},
+        machine={"cpus": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()},
+        measured_on=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def write_down(result: Result, folder: Path = RESULTS) -> Path:
+    """Write the result as `<name>.json`, ratios (peer's and floor's CPU over ours) included."""
+    record = asdict(result)
+    record["cpu_ratio_to_ours"] = {other: round(result.ratio(other), 2) for other in ("peer", "floor")}
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{result.name}.json"
+    fresh = target.with_suffix(".part")
+    fresh.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(target)
+    return target
+
+
+def _measure(name: str, contender: str, folder: Path) -> Measurement:
+    child = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measure", name, contender, str(folder)],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode != 0:
+        words = (child.stderr.strip() or child.stdout.strip() or f"exit status {child.returncode}").splitlines()[-1]
+        raise BenchmarkError(f"{name}, {contender}: {words}")
+    return Measurement(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def _medians(measurements: list[Measurement]) -> Measurement:
+    return Measurement(
+        wall_seconds=round(statistics.median(m.wall_seconds for m in measurements), 4),
+        cpu_seconds=round(statistics.median(m.cpu_seconds for m in measurements), 4),
+        peak_rss_mb=round(statistics.median(m.peak_rss_mb for m in measurements), 1),
+    )
