@@ -1,40 +1,45 @@
-# Every target sets up its own environment, once: .venv is rebuilt only when what it is made from has changed.
-# Works from any folder (`make -C`), as any user.
+# Every target sets up its own environment, once: .venv is made again only when what it is made from has changed.
+# All paths are relative to this folder, so that a checkout may lie anywhere, spaces included (`make -C FOLDER …`).
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
-VENV := $(ROOT)/.venv
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready
-export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(ROOT)/.dawa)/dagster
+BIN := .venv/bin
+PORT ?= 3000
+export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 
-.PHONY: help demo test test-slow ui bench lint clean setup
+.PHONY: help setup demo test test-slow ui bench lint clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-setup: $(READY) ## set up .venv (every other target does it by itself)
+setup: .venv/.ready ## set up .venv (every other target does it by itself)
 
-$(READY): pyproject.toml constraints.txt
-	cd "$(ROOT)" && "$(PYTHON)" -m venv "$(VENV)" && \
-	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]' && \
-	touch "$(READY)"
+.venv/.ready: pyproject.toml constraints.txt
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
 
-demo: $(READY) ## an example artist through the whole chain
-	cd "$(ROOT)" && "$(BIN)/dawa" demo
+demo: .venv/.ready ## an example artist through the whole chain
+	@$(BIN)/dawa demo
 
-test: $(READY) ## all tests but the long campaigns
-	cd "$(ROOT)" && "$(BIN)/python" -m pytest -n 2 --dist loadfile -m "not slow"
+test: .venv/.ready ## all tests but the long campaigns
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(READY) ## the long campaigns: kills, faults, repetitions
-	cd "$(ROOT)" && "$(BIN)/python" -m pytest -n 2 --dist loadfile -m slow
+test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
-bench: $(READY) ## the benchmarks: medians into benchmarks/results (one: make bench NAMES=als)
-	cd "$(ROOT)" && "$(BIN)/python" -m benchmarks $(NAMES)
+bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
+	$(BIN)/python -m benchmarks $(NAMES)
 
-lint: $(READY) ## ruff, formatting, types
-	cd "$(ROOT)" && "$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy"
+ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its history under $DAWA_HOME
+	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
+	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+
+lint: .venv/.ready ## ruff, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean: ## remove the environment and all state of this checkout
-	rm -rf "$(VENV)" "$(ROOT)/.dawa" "$(ROOT)/build" "$(ROOT)"/*.egg-info
+	@if [ -x $(BIN)/dawa ]; then $(BIN)/dawa stop; fi
+	rm -rf .venv .dawa build *.egg-info

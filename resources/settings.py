@@ -53,6 +53,11 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(60.0, gt=0.5, description="after how long a silent holder's lease runs out")
     lease_wait_seconds: float = Field(900.0, ge=0, description="how long a build waits for another of the same artist")
+    follow_uploads: Literal["lora", "items"] = Field(
+        "lora",
+        description="how far an upload is followed at once: to the LoRA (free on this machine), or to training "
+        "items only, and the nightly rebuild does the rest",
+    )
     quiet_seconds: float = Field(
         60.0, ge=0, description="how long a drop without `_complete` must have been quiet to count"
     )
@@ -65,14 +70,14 @@ class Settings(BaseSettings):
         return (self.data or self.home / "data").resolve()
 
     @classmethod
-    def load(cls) -> Self:
-        """The settings of this process.
+    def load(cls, **overrides: str | float) -> Self:
+        """The settings of this process; `overrides` go before the environment.
 
         Raises:
             SettingsError: a value can't be used; the message names the variable, never its value.
         """
         try:
-            return cls()
+            return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             name = "DAWA_" + "_".join(str(part) for part in problem["loc"]).upper()

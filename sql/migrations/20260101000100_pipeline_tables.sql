@@ -107,6 +107,22 @@ create table public.dataset_items (
 );
 create index dataset_items_item on public.dataset_items (training_item_id);
 
+-- What the worker cut from a file: a record of its write-once cache, so that what is made, tagged or missing can
+-- be told where the cache is not at hand.
+create table public.audio_segments (
+  audio_hash text not null,
+  recipe text not null,
+  index integer not null,
+  segment_hash text not null,       -- of the wav file's bytes
+  start_seconds double precision not null,
+  samples integer not null,
+  gain_db double precision not null,
+  peak_dbfs double precision,
+  silent boolean not null,
+  primary key (audio_hash, recipe, index)
+);
+create index audio_segments_hash on public.audio_segments (segment_hash);
+
 -- What a tagger said of a segment. Belongs to the sound, not to an artist: the same bytes are tagged once.
 create table public.segment_tags (
   segment_hash text not null,

@@ -1,0 +1,47 @@
+"""`dawa build`: the whole chain for one artist, through Dagster, from the terminal."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from modal_app.errors import JobError
+
+
+def build(
+    artist: Annotated[str, typer.Option(help="The artist's slug (`dawa status` lists them).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Bring everything of one artist up to date: from what lies in the inbox to the LoRA and its preview.
+
+    Does only what is not done yet. It can be stopped at any moment and run again.
+    """
+    import json
+
+    run_id, materialised = run_build(artist, Console(stderr=True))
+    if as_json:
+        typer.echo(json.dumps({"artist": artist, "run_id": run_id, "materialised": materialised}))
+
+
+def run_build(slug: str, console: Console) -> tuple[str, list[str]]:
+    """Run the chain for one artist with progress on the console; gives the run's id and what was materialised.
+
+    Raises:
+        JobError: a step failed; the message says which and why.
+    """
+    with console.status("loading …"):
+        from dawa_assets.cli.progress import shown_progress
+        from dawa_assets.defs.resources import Pipeline
+        from dawa_assets.defs.run import open_instance, run_job
+        from resources.settings import Settings
+
+        settings = Settings.load()
+        instance = open_instance(settings.home)
+    with instance, shown_progress(console):
+        result = run_job(instance, Pipeline(), "build_job", slug)
+    if not result.success:
+        raise JobError(
+            f"the build of {slug} stopped: {'; '.join(result.failures) or 'see the run'}; "
+            f"the run is {result.run_id} in the UI (`make ui`)"
+        )
+    return result.run_id, result.materialised

@@ -1,0 +1,52 @@
+"""`dawa demo`: an example artist, composed on the spot, through the whole chain."""
+
+import typer
+from rich.console import Console
+
+
+def demo() -> None:
+    """Compose an example artist, upload him, run the whole chain, and say what was made and where it lies.
+
+    Everything happens on this machine: an embedded PostgreSQL, a folder as the bucket, and a tiny base model with
+    random weights, which proves every step but makes no music. A second run changes nothing.
+    """
+    import json
+
+    from dawa_assets.artists.profile import set_profile
+    from dawa_assets.artists.store import ensure_artist
+    from dawa_assets.cli.build import run_build
+    from dawa_assets.example.compose import compose_example
+    from dawa_assets.intake.inbox import upload
+    from dawa_assets.status import artist_statuses
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    console = Console(stderr=True)
+    settings = Settings.load()
+    ports = open_ports(settings)
+    with console.status("composing three tracks …"):
+        example = compose_example(settings.home / "example")
+    console.print(f"Composed [bold]{example.artist_name}[/]: {len(example.files)} files in {example.folder}")
+    with console.status("starting the database …"), ports.database.transaction() as connection:
+        artist = ensure_artist(connection, example.artist_name)
+    set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
+    receipt = upload(ports, artist, [example.folder])
+    console.print(f"Uploaded {len(receipt.files)} files to the inbox; building {artist.slug} …")
+    run_build(artist.slug, console)
+    _tell(console, artist_statuses(ports.database, artist.slug)[0], settings)
+
+
+def _tell(console: Console, made: "ArtistStatus", settings: "Settings") -> None:  # type: ignore[name-defined]  # noqa: F821
+    bucket = settings.home / "bucket"
+    console.print()
+    typer.echo(
+        f"{made.name} has {made.ready} of {made.items} items ready, {made.segments} segments ({made.tagged} tagged)."
+    )
+    typer.echo(f"  dataset   {bucket / (made.dataset_key or '')}")
+    typer.echo(f"  LoRA      {bucket / (made.lora_key or '')}")
+    typer.echo(f"  segments  {settings.data_root / 'training_data' / made.slug}")
+    typer.echo()
+    typer.echo("Next:")
+    typer.echo("  make ui                                   the same chain in the Dagster UI, with its pictures")
+    typer.echo("  .venv/bin/dawa status                     what there is of each artist, and what waits")
+    typer.echo('  .venv/bin/dawa upload --artist "You" DIR  your own sets and bounces; then `dawa build --artist you`')

@@ -1,0 +1,51 @@
+"""The `dawa` command: its sub-commands, and what happens to an error on its way out.
+
+The user's mistakes end with exit code 2, everything else that this project raises with 1; both with one line and no
+traceback. Sub-commands import what they need when they are called, so that `dawa --help` is quick.
+"""
+
+import logging
+import sys
+
+import typer
+
+from dawa_assets.cli import als, artist, build, demo, migrate, segment, status, tag, upload
+from modal_app.errors import DawaError, InputError
+
+app = typer.Typer(
+    name="dawa",
+    help="Keeps one LoRA fine-tune of a music generator per artist up to date, from Live Sets and bounces.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.add_typer(artist.app, name="artist")
+app.command("upload")(upload.upload)
+app.command("als")(als.als)
+app.command("segment")(segment.segment)
+app.command("tag")(tag.tag)
+app.command("build")(build.build)
+app.command("status")(status.status)
+app.command("migrate")(migrate.migrate)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except InputError as error:
+        _leave(str(error), 2)
+    except DawaError as error:
+        _leave(str(error), 1)
+    except KeyboardInterrupt:
+        _leave("interrupted; run the same command again to go on where it stopped", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"dawa: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,72 @@
+"""`dawa status`: what there is of each artist, what waits, and why."""
+
+from typing import Annotated
+
+import typer
+
+from dawa_assets.status import ArtistStatus
+
+
+def status(
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show every artist: items as in "3/10 ready", what waits and why, datasets, segments, tags, LoRA."""
+    from rich.console import Console
+
+    from dawa_assets.status import artist_statuses
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    statuses = artist_statuses(open_ports(Settings.load()).database, artist)
+    if as_json:
+        _print_json(statuses)
+        return
+    console = Console()
+    if not statuses:
+        console.print("No artist yet. `dawa upload --artist NAME FOLDER` makes one, `dawa demo` shows one.")
+    for shown in statuses:
+        _print(console, shown)
+
+
+def _print_json(statuses: list[ArtistStatus]) -> None:
+    import dataclasses
+    import json
+
+    typer.echo(json.dumps([dataclasses.asdict(each) for each in statuses], default=str, indent=2, ensure_ascii=False))
+
+
+def _print(console: "Console", shown: ArtistStatus) -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text.assemble((shown.name, "bold"), f"  {shown.slug}"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(shown.by_status.items()))
+    excluded = f", {shown.excluded} excluded" if shown.excluded else ""
+    grid.add_row("items", f"{shown.ready}/{shown.items} ready" + (f" ({counts}{excluded})" if counts else excluded))
+    grid.add_row("Live Sets", str(shown.live_sets))
+    grid.add_row("dataset", _dataset(shown))
+    grid.add_row("segments", f"{shown.segments}, {shown.tagged} tagged")
+    grid.add_row("LoRA", _lora(shown))
+    if shown.uploads_waiting or shown.uploads_rejected:
+        grid.add_row("uploads", f"{shown.uploads_waiting} waiting, {shown.uploads_rejected} rejected")
+    console.print(grid)
+    for notice in shown.notices:
+        console.print(Text(f"  {notice.what}: {notice.name}: {notice.reason}", style="yellow"))
+    console.print()
+
+
+def _dataset(shown: ArtistStatus) -> str:
+    if shown.dataset_key is None:
+        return "none yet"
+    earlier = f", {shown.datasets - 1} earlier" if shown.datasets > 1 else ""
+    return f"{shown.dataset_items} tracks, {shown.dataset_key}{earlier}"
+
+
+def _lora(shown: ArtistStatus) -> str:
+    if shown.lora_key is None:
+        return "none yet"
+    return shown.lora_key + ("" if shown.lora_is_current else " (trained on an earlier dataset)")

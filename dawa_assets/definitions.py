@@ -1,0 +1,38 @@
+"""The Dagster code location: what `workspace.yaml` points at, and the way to build it with other parts."""
+
+import dagster as dg
+
+from dawa_assets.defs.assets import dataset, ingest, inputs, lora
+from dawa_assets.defs.checks import checks
+from dawa_assets.defs.jobs import jobs
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.schedules import nightly_dataset_rebuild
+from dawa_assets.defs.sensors import sensors
+from resources.settings import Settings
+
+
+def build_defs(resource_overrides: dict[str, Pipeline] | None = None) -> dg.Definitions:
+    """The whole location; a test hands in its own `pipeline` and needs no patching."""
+    return dg.Definitions(
+        assets=[
+            inputs.live_sets,
+            inputs.bounces,
+            inputs.artist_profiles,
+            ingest.als_summaries,
+            ingest.prompts,
+            ingest.training_items,
+            dataset.dataset_zip,
+            dataset.preprocessed_segments,
+            dataset.segment_tags,
+            lora.lora_weights,
+            lora.lora_preview,
+        ],
+        asset_checks=checks,
+        jobs=jobs,
+        sensors=sensors,
+        schedules=[nightly_dataset_rebuild(Settings.load())],
+        resources={"pipeline": Pipeline(), **(resource_overrides or {})},
+    )
+
+
+defs = build_defs()

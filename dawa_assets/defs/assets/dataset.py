@@ -1,0 +1,67 @@
+"""From training items to tagged segments: the dataset's zip, 15-second segments, and a text for each."""
+
+import dagster as dg
+
+from dawa_assets.defs.assets.ingest import training_items
+from dawa_assets.defs.assets.step import OWNERS, run_step
+from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.resources import Pipeline
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[training_items],
+    group_name="dataset",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("datasets", fingerprint="string", storage_path="string", item_count="int", sha256="string"),
+)
+def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """The artist's whole dataset as `dataset/track-0001.*` and `.txt` in one zip, with a manifest beside it.
+
+    Byte-identical for identical content; unchanged content makes no new zip. With no ready item there is no dataset,
+    and that is said.
+    """
+    from dawa_assets.datasets.build import build_dataset
+
+    return run_step(context, pipeline.ports(), build_dataset)
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[dataset_zip],
+    group_name="dataset",
+    kinds={"python", "audio"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("audio_segments", audio_hash="string", index="int", start_seconds="float", gain_db="float"),
+)
+def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """The dataset's audio as segments of 15 s, 44.1 kHz, mono, −1 dBFS, in the worker's write-once cache.
+
+    Only audio that is not in the cache is worked on. A file that can't be decoded fails its item alone.
+    """
+    from dawa_assets.training.segments import prepare_segments
+
+    return run_step(context, pipeline.ports(), prepare_segments)
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[preprocessed_segments],
+    group_name="dataset",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("segment_tags", segment_hash="string", model="string", text="string", figures="json"),
+)
+def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """A text for every segment: tempo, key when sure, energy, density, brightness, bass, percussion, loudness.
+
+    Only segments that were never tagged with the same known facts are listened to.
+    """
+    from dawa_assets.training.tags import tag_segments
+
+    return run_step(context, pipeline.ports(), tag_segments)

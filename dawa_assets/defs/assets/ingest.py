@@ -1,0 +1,86 @@
+"""From uploads to training items: summaries of Live Sets, prompts, and pairs of audio and prompt."""
+
+from typing import Any
+
+import dagster as dg
+
+from dawa_assets.defs.assets.step import OWNERS, run_step
+from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.resources import Pipeline
+from resources.ports import Ports
+
+_PICTURES = 3
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=["live_sets"],
+    group_name="ingest",
+    kinds={"python", "ableton", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("als_summaries", parse_id="string", als_filename="string", project_name="string", summary="json"),
+)
+def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """Live Sets taken in from the inbox: tempo, tracks, plugins, samples, arrangement; with a picture of the timeline.
+
+    A set that can't be read is rejected with its reason and the others go on. The same bytes twice are one summary.
+    Nothing in the inbox: nothing happens, and that is said.
+    """
+    from dawa_assets.intake.live_sets import take_in_live_sets
+
+    return run_step(context, pipeline.ports(), take_in_live_sets, _timelines)
+
+
+def _timelines(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
+    from dawa_assets.intake.store import latest_timelines
+
+    pictures = {}
+    with ports.database.transaction() as connection:
+        keys = latest_timelines(connection, slug, _PICTURES)
+    for name, key in keys:
+        if ports.bucket.stat(key) is not None:
+            with ports.bucket.open(key) as stream:
+                pictures[f"timeline of {name}"] = stream.read()
+    return pictures
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[als_summaries, "artist_profiles"],
+    group_name="ingest",
+    kinds={"python", "postgres"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("prompts", fingerprint="string", origin="string", text="string", model_name="string"),
+)
+def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """One prompt per set: one or two dense sentences and the BPM, from the artist's profile and the set's summary.
+
+    Only stale prompts are written: missing ones, and those whose inputs, writer or system prompt changed. What a
+    person wrote stays. A prompt that can't be written fails its item alone.
+    """
+    from dawa_assets.prompting.refresh import refresh_prompts
+
+    return run_step(context, pipeline.ports(), refresh_prompts)
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[prompts, "bounces"],
+    group_name="ingest",
+    kinds={"python", "postgres", "audio"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("training_items", id="uuid", status="string", audio_path="string", prompt_text="string"),
+)
+def training_items(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """Pairs of audio and prompt: bounces are matched with their sets, `audio.*` and `prompt.txt` put in place.
+
+    A bounce that fits no set, or more than one, waits with its reason; it is never guessed. One that can't be
+    decoded is rejected alone.
+    """
+    from dawa_assets.items.update import update_training_items
+
+    return run_step(context, pipeline.ports(), update_training_items)

@@ -1,0 +1,48 @@
+"""What comes from outside: Live Sets and bounces (uploads), and artists' profiles (observed, not made here)."""
+
+import dagster as dg
+
+from dawa_assets.artists.store import list_artists
+from dawa_assets.defs.assets.step import OWNERS
+from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.previews import accepted_as_new
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.versions import content_version
+
+live_sets = dg.AssetSpec(
+    "live_sets",
+    description="Ableton Live Sets (.als, Live 8 to 12), as artists upload them to `inbox/{slug}/`.",
+    group_name="uploads",
+    kinds={"ableton"},
+    owners=OWNERS,
+    partitions_def=artists,
+)
+
+bounces = dg.AssetSpec(
+    "bounces",
+    description="Rendered audio of those sets (.mp3, .wav, .flac …), uploaded beside them or later.",
+    group_name="uploads",
+    kinds={"audio"},
+    owners=OWNERS,
+    partitions_def=artists,
+)
+
+
+with accepted_as_new():  # observable source assets
+
+    @dg.observable_source_asset(
+        partitions_def=artists,
+        group_name="uploads",
+        description="The artists' master_schema: the style words and limits that prompts are written with. Observed: "
+        "its version is that of what prompts use, so a refreshed `provenance` changes nothing.",
+        tags={"dagster/kind/postgres": "", "dagster/kind/json": ""},
+    )
+    def artist_profiles(pipeline: Pipeline) -> dg.DataVersionsByPartition:
+        """The version of each artist's profile."""
+        with pipeline.ports().database.transaction() as connection:
+            return dg.DataVersionsByPartition(
+                {
+                    artist.slug: content_version(connection, artist.id, "artist_profiles")
+                    for artist in list_artists(connection)
+                }
+            )

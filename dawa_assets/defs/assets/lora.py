@@ -1,0 +1,57 @@
+"""From tagged segments to a LoRA that can be heard."""
+
+from typing import Any
+
+import dagster as dg
+
+from dawa_assets.defs.assets.dataset import segment_tags
+from dawa_assets.defs.assets.step import OWNERS, run_step
+from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.resources import Pipeline
+from resources.ports import Ports
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[segment_tags],
+    group_name="lora",
+    kinds={"pytorch", "huggingface"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=schema("training_runs", id="uuid", state="string", adapter_key="string", adapter_sha256="string"),
+)
+def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """The artist's LoRA, trained on the dataset's segments and captions, in the generator's and in PEFT's format.
+
+    The same examples, base and parameters are trained once; what is in the bucket is restored, not trained again.
+    """
+    from dawa_assets.training.runs import train_lora
+
+    return run_step(context, pipeline.ports(), train_lora, _curve)
+
+
+def _curve(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
+    key = f"{report.adapter_key}/loss.png"
+    if report.adapter_key is None or ports.bucket.stat(key) is None:
+        return {}
+    with ports.bucket.open(key) as stream:
+        return {"loss curve": stream.read()}
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[lora_weights],
+    group_name="lora",
+    kinds={"pytorch", "audio"},
+    owners=OWNERS,
+    code_version="1",
+)
+def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """A few seconds rendered with one seed: by the base alone and with the artist's LoRA attached.
+
+    On a `tiny` base this proves that the adapter loads and acts; it makes no music.
+    """
+    from dawa_assets.training.preview import render_preview
+
+    return run_step(context, pipeline.ports(), render_preview)

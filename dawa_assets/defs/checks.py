@@ -1,0 +1,49 @@
+"""Checks: one blocking check per asset and artist, stating what was looked at and how much of it.
+
+Validation happens before anything is written; a check shows that what is stored holds together. A problem stops
+the chain (`ERROR`), something that waits or failed alone is shown (`WARN`) and does not.
+"""
+
+import dagster as dg
+
+from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.previews import accepted_as_new
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.verdicts import verdict
+
+_SAYS = {
+    "als_summaries": "every summary has a tempo, and its files are in the bucket",
+    "prompts": "every item whose set was parsed has a prompt, or a reason why not",
+    "training_items": "every item that is ready has its prompt and its audio in the bucket",
+    "dataset_zip": "the current zip and its manifest are in the bucket, whole",
+    "preprocessed_segments": "every track of the dataset has its segments, without gaps",
+    "segment_tags": "every segment has a text",
+    "lora_weights": "the published adapter is in the bucket, its losses recorded and falling",
+    "lora_preview": "the published adapter has previews that hold sound",
+}
+
+
+def _check(asset: str, description: str) -> dg.AssetChecksDefinition:
+    with accepted_as_new():  # partitioned checks
+
+        @dg.asset_check(
+            asset=asset, name=f"{asset}_hold_together", description=description, blocking=True, partitions_def=artists
+        )
+        def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
+            found = verdict(pipeline.ports(), context.partition_key, asset)
+            wrong = found.problems or found.warnings
+            return dg.AssetCheckResult(
+                passed=not wrong,
+                severity=dg.AssetCheckSeverity.ERROR if found.problems else dg.AssetCheckSeverity.WARN,
+                description="; ".join(wrong[:5]) or description,
+                metadata={
+                    "checked": found.checked,
+                    "problems": dg.MetadataValue.md("\n".join(f"- {line}" for line in found.problems) or "none"),
+                    "warnings": dg.MetadataValue.md("\n".join(f"- {line}" for line in found.warnings) or "none"),
+                },
+            )
+
+    return check
+
+
+checks = [_check(asset, description) for asset, description in _SAYS.items()]

@@ -1,0 +1,43 @@
+"""Jobs: the pieces of the chain that are run together: one artist and one process per run."""
+
+import dagster as dg
+
+INGEST = ["als_summaries", "prompts", "training_items"]
+DATASET = ["dataset_zip", "preprocessed_segments", "segment_tags"]
+TRAINING = ["lora_weights", "lora_preview"]
+
+
+_ONE_PROCESS = dg.in_process_executor
+
+ingest_job = dg.define_asset_job(
+    "ingest_job",
+    selection=INGEST,
+    description="Takes in what lies in the inbox: summaries, prompts, training items.",
+    executor_def=_ONE_PROCESS,
+)
+prompts_job = dg.define_asset_job(
+    "prompts_job",
+    selection=INGEST[1:],
+    description="Rewrites stale prompts and puts them in place.",
+    executor_def=_ONE_PROCESS,
+)
+dataset_job = dg.define_asset_job(
+    "dataset_job",
+    selection=DATASET,
+    description="Rebuilds the dataset, its segments and their tags.",
+    executor_def=_ONE_PROCESS,
+)
+training_job = dg.define_asset_job(
+    "training_job",
+    selection=TRAINING,
+    description="Trains the LoRA on the current dataset and renders previews.",
+    executor_def=_ONE_PROCESS,
+)
+build_job = dg.define_asset_job(
+    "build_job",
+    selection=INGEST + DATASET + TRAINING,
+    description="The whole chain, from the inbox to the LoRA.",
+    executor_def=_ONE_PROCESS,
+)
+
+jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]

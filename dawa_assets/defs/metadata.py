@@ -1,0 +1,109 @@
+"""Metadata: turns the reports of domain functions into what the Dagster UI shows and plots.
+
+Numbers stay numbers (the UI plots them over time), lists of rows become tables with a schema, pictures become
+inline images. Keys of files are shown, never links that expire.
+"""
+
+import base64
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+
+MAX_ROWS = 200
+_MAX_PICTURE_BYTES = 400_000
+
+
+def describe(report: Any) -> dict[str, dg.MetadataValue]:
+    """Every field of a report dataclass as metadata, under its own name."""
+    entries: dict[str, dg.MetadataValue] = {}
+    for field in dataclasses.fields(report):
+        value = getattr(report, field.name)
+        if value is not None:
+            entries[field.name] = _metadata(value)
+    return entries
+
+
+def schema(relation: str, **columns: str) -> dict[str, Any]:
+    """What an asset writes to: the table and the columns that a reader would look for."""
+    return {
+        "dagster/table_name": f"public.{relation}",
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+    }
+
+
+def picture(png: bytes, title: str) -> dg.MetadataValue:
+    """A PNG, shown in place; one that is too large for the event log is only named."""
+    if len(png) > _MAX_PICTURE_BYTES:
+        return dg.MetadataValue.text(f"{title}: {len(png):,} bytes, open the file")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def table(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
+    """Rows as a table; at most `MAX_ROWS` of them (a `…` row says how many were left out)."""
+    if not rows:
+        return dg.MetadataValue.text("none")
+    shown = [{name: _cell(value) for name, value in row.items()} for row in rows[:MAX_ROWS]]
+    columns = [dg.TableColumn(name, _column_type(shown, name)) for name in rows[0]]
+    if len(rows) > MAX_ROWS:
+        shown.append({columns[0].name: f"… and {len(rows) - MAX_ROWS} more"})
+        columns[0] = dg.TableColumn(columns[0].name, "string")
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(row) for row in shown], schema=dg.TableSchema(columns=columns)
+    )
+
+
+def _metadata(value: Any) -> dg.MetadataValue:
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(round(value, 4))
+    if isinstance(value, list | tuple):
+        return _sequence(list(value))
+    if isinstance(value, dict):
+        return table([{"name": str(name), "value": _cell(item)} for name, item in value.items()])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return table([dataclasses.asdict(value)])
+    return dg.MetadataValue.text(str(_cell(value)))
+
+
+def _sequence(values: list[Any]) -> dg.MetadataValue:
+    if not values:
+        return dg.MetadataValue.text("none")
+    first = values[0]
+    if dataclasses.is_dataclass(first):
+        return table([dataclasses.asdict(value) for value in values])
+    if isinstance(first, tuple):
+        return table([dict(zip(("name", "reason", "more"), value, strict=False)) for value in values])
+    if isinstance(first, float):
+        return dg.MetadataValue.json([round(value, 5) for value in values])
+    return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, UUID | Enum):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_cell(item)) for item in value)
+    return str(value)
+
+
+def _column_type(rows: list[dict[str, Any]], name: str) -> str:
+    kinds = {type(row[name]) for row in rows if row.get(name) is not None}
+    if kinds == {bool}:
+        return "bool"
+    if kinds == {int}:
+        return "int"
+    return "float" if kinds and kinds <= {int, float} else "string"

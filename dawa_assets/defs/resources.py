@@ -1,0 +1,30 @@
+"""Resources: the pipeline's four ports, as Dagster hands them to assets, checks, sensors and schedules.
+
+No secret and no path of this machine passes through Dagster: the resource's configuration holds only what
+differs from the settings, and the settings are read from the environment where the run takes place.
+"""
+
+from functools import lru_cache
+
+import dagster as dg
+from pydantic import Field
+
+from resources.ports import Ports, open_ports
+from resources.settings import Settings
+
+
+class Pipeline(dg.ConfigurableResource[Ports]):
+    """The database, the bucket, the prompt writer and the machines that compute, as the settings choose them."""
+
+    overrides: dict[str, str] = Field(
+        default_factory=dict, description="settings that differ from the environment, by their names"
+    )
+
+    def ports(self) -> Ports:
+        """The ports; opened once per process and settings."""
+        return _opened(Settings.load(**self.overrides))
+
+
+@lru_cache(maxsize=8)
+def _opened(settings: Settings) -> Ports:
+    return open_ports(settings)

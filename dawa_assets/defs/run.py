@@ -1,0 +1,79 @@
+"""Running the chain from outside the UI: the same jobs on the same instance, so that its history shows there."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from dawa_assets.definitions import build_defs
+from dawa_assets.defs.partitions import add_missing_artists
+from dawa_assets.defs.resources import Pipeline
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a run of a job ended; `failures` are one line for each step that failed."""
+
+    run_id: str
+    success: bool
+    materialised: list[str]
+    failures: list[str]
+
+
+def open_instance(home: Path) -> dg.DagsterInstance:
+    """The Dagster instance of this home (`make ui` opens the same), made with the project's dagster.yaml."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _CHECKOUT / "dagster.yaml"
+    if config.is_file():
+        shutil.copyfile(config, folder / "dagster.yaml")
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slug: str) -> BuildResult:
+    """Run one job for one artist in this process.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+    """
+    from dawa_assets.artists.store import get_artist
+
+    database = pipeline.ports().database
+    with database.transaction() as connection:
+        get_artist(connection, slug)
+    add_missing_artists(instance, database)
+    job = build_defs({"pipeline": pipeline}).resolve_job_def(job_name)
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=slug,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    return BuildResult(
+        run_id=result.run_id,
+        success=result.success,
+        materialised=[
+            event.asset_key.to_user_string()
+            for event in result.all_events
+            if event.is_step_materialization and event.asset_key is not None
+        ],
+        failures=_failures(result.all_events),
+    )
+
+
+def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
+    lines = []
+    for event in events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            failure = event.step_failure_data.user_failure_data
+            described = failure.description if failure is not None else None
+            message = described or (error.message.strip().splitlines()[0] if error is not None else "failed")
+            lines.append(f"{event.step_key}: {message}")
+    return lines
