@@ -20,6 +20,10 @@ class DataRoot:
         """The write-once folder of one file's segments: `seg_0000.wav` … and `manifest.json`."""
         return self.root / "cache" / "segments" / audio_hash / recipe
 
+    def scratch(self) -> Path:
+        """Folders of work in progress, on the same file system as what they become."""
+        return self.root / "scratch"
+
     def latents(self) -> Path:
         """The write-once folder of encoded segments."""
         return self.root / "cache" / "latents"

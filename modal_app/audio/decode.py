@@ -1,0 +1,268 @@
+"""From an audio file to its mono signal, block by block, and what must be said about the file.
+
+Files come from strangers: only the formats listed here are opened, only from the one file handle (a playlist or a
+reference inside a file opens nothing), within limits. No resampling, cutting or writing here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from modal_app.audio.completeness import declared_samples, missing_end
+from modal_app.errors import UnreadableAudioError
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+
+Signal = npt.NDArray[np.float32]
+
+# Containers that hold music and refer to no other file. Playlists (hls, concat, dash, sdp, image2 …) are left out on
+# purpose: opened as audio they make FFmpeg read other files and URLs.
+FORMATS = ("wav", "w64", "aiff", "flac", "mp3", "ogg", "mov,mp4,m4a,3gp,3g2,mj2", "aac", "caf")
+SAMPLE_RATES = range(4_000, 384_001)
+MAX_CHANNELS = 64
+MAX_SECONDS = 6 * 3600
+
+_BLOCK = 65_536
+_PADDING = 4_096  # encoders fill their last frame up; AAC's is the longest, 2048 samples with one of lookahead
+_GARBAGE = 1e6  # +120 dBFS: no sound, but bytes that happen to be a float
+_ANTIPHASE = 0.01  # the mono mix keeps less than 1 % of the channels' energy
+_INTEGER_SCALE = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}
+_MEND = "export it again as WAV, AIFF, FLAC or MP3"
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file holds, counted by decoding it: headers of mp3 files are often wrong."""
+
+    duration_seconds: float
+    sample_rate: int
+    channels: int
+    codec: str
+    samples: int
+    """Frames at the file's own rate."""
+    warnings: tuple[str, ...] = ()
+
+
+def probe(path: Path) -> AudioInfo:
+    """Decode a file from end to end and tell what it holds.
+
+    Raises:
+        UnreadableAudioError: it holds no audio that can be decoded, or more than the limits allow.
+    """
+    with open_audio(path) as audio:
+        for _ in audio.frames():
+            pass
+        return AudioInfo(
+            duration_seconds=audio.samples / audio.sample_rate,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            codec=audio.codec,
+            samples=audio.samples,
+            warnings=tuple(audio.warnings()),
+        )
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator["Audio"]:
+    """Open a file for one pass of decoding.
+
+    Raises:
+        UnreadableAudioError: it is no audio file, or one outside the limits.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UnreadableAudioError(f"{path.name}: can't be opened: {error.strerror}; check the path") from None
+    with file, read_audio(file, path.name) as audio:
+        yield audio
+
+
+@contextmanager
+def read_audio(file: BinaryIO, name: str) -> Iterator["Audio"]:
+    """Like `open_audio`, from an open file; `name` is what messages call it."""
+    import av
+
+    try:
+        container = av.open(
+            file,
+            container_options={"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"},
+            metadata_errors="ignore",
+            io_open=_open_nothing_else,
+        )
+    except (av.FFmpegError, ValueError):
+        raise UnreadableAudioError(f"{name}: {_why_unreadable(file)}; {_MEND}") from None
+    with container:
+        yield Audio(container, file, name)
+
+
+class Audio:
+    """One file being decoded. The counts and `warnings()` are complete once a pass has ended."""
+
+    def __init__(self, container: Any, file: BinaryIO, name: str) -> None:
+        if not container.streams.audio:
+            raise UnreadableAudioError(f"{name}: holds no audio stream; {_MEND}")
+        self.name = name
+        self._container = container
+        self._file = file
+        self._stream = container.streams.audio[0]
+        self.sample_rate: int = self._stream.rate or 0
+        self.channels: int = self._stream.channels or 0
+        self.codec: str = self._stream.codec_context.name
+        self.samples = 0
+        self._damaged_packets = 0
+        self._cut_off = False
+        self._garbage = 0
+        self._channel_energy = 0.0
+        self._mono_energy = 0.0
+        if self.sample_rate not in SAMPLE_RATES:
+            limits = f"{SAMPLE_RATES.start} to {SAMPLE_RATES.stop - 1} Hz"
+            self._refuse(f"its sample rate of {self.sample_rate} Hz is outside {limits}")
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            self._refuse(f"it has {self.channels} channels, {MAX_CHANNELS} are the most")
+
+    def blocks(self) -> Iterator[Signal]:
+        """The mean of the channels, float32 of shape (n,), n ≤ 65,536 or one frame; ±1 is full scale.
+
+        What is no number, or far beyond any sound, is zeroed and counted.
+
+        Raises:
+            UnreadableAudioError: see `frames`.
+        """
+        parts: list[Signal] = []
+        length = 0
+        for frame, keep in self.frames():
+            channels = self._without_garbage(_channels_of(frame)[:, :keep])
+            parts.append(channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32))
+            length += keep
+            if length >= _BLOCK:
+                yield self._block(parts)
+                parts, length = [], 0
+        if parts:
+            yield self._block(parts)
+
+    def frames(self) -> Iterator[tuple["AudioFrame", int]]:
+        """Decoded frames, each with how many of its samples belong to the music (an encoder pads the last one).
+
+        Raises:
+            UnreadableAudioError: nothing could be decoded, the rate changes on the way, or it never ends.
+        """
+        for frame, keep in _within(self._decode(), self._edited_length()):
+            if frame.sample_rate != self.sample_rate:
+                self._refuse(f"its sample rate changes from {self.sample_rate} to {frame.sample_rate} Hz on the way")
+            self.samples += keep
+            if self.samples > MAX_SECONDS * self.sample_rate:
+                self._refuse(f"it is longer than {MAX_SECONDS // 3600} hours")
+            yield frame, keep
+        if not self.samples:
+            self._refuse("it holds a header but no audio")
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the file: one line each."""
+        found = []
+        declared = declared_samples(self._file, self._container.format.name, self._stream)
+        short = declared is not None and declared - self.samples > _PADDING
+        if short or self._cut_off or missing_end(self._file, self._container.format.name):
+            of = f" of {declared / self.sample_rate:.1f}" if short and declared else ""
+            found.append(f"truncated: only {self.samples / self.sample_rate:.1f}{of} s are there")
+        if self._damaged_packets:
+            found.append(f"{self._damaged_packets} damaged packets were left out")
+        if self._garbage:
+            found.append(f"{self._garbage} samples are not numbers and were set to zero")
+        if self._mono_energy < _ANTIPHASE * self._channel_energy:
+            found.append("its channels are in antiphase and cancel in mono")
+        return found
+
+    def _decode(self) -> Iterator["AudioFrame"]:
+        import av
+
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError:
+                self._cut_off = True
+                return
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                self._damaged_packets += 1
+
+    def _edited_length(self) -> int | None:
+        """How many samples an MP4's edit list shows; what its encoder appended lies beyond."""
+        if not self._container.format.name.startswith("mov") or not self._stream.duration:
+            return None
+        samples: int = round(self._stream.duration * self._stream.time_base * self.sample_rate)
+        return samples
+
+    def _without_garbage(self, channels: Signal) -> Signal:
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = float(np.vdot(channels, channels))
+            if not energy < _GARBAGE**2:  # also where it is NaN: one cheap sum instead of a look at each sample
+                good = np.abs(channels) < _GARBAGE
+                self._garbage += int(channels.size - np.count_nonzero(good))
+                channels = np.where(good, channels, np.float32(0))
+                energy = float(np.vdot(channels, channels))
+        self._channel_energy += energy / len(channels)
+        return channels
+
+    def _block(self, parts: list[Signal]) -> Signal:
+        block = np.concatenate(parts)
+        self._mono_energy += float(np.vdot(block, block))
+        return block
+
+    def _refuse(self, reason: str) -> NoReturn:
+        raise UnreadableAudioError(f"{self.name}: {reason}; {_MEND}")
+
+
+def _within(frames: Iterator["AudioFrame"], limit: int | None) -> Iterator[tuple["AudioFrame", int]]:
+    """Cut off what lies beyond `limit` if it is short enough to be padding; keep all of it otherwise."""
+    position = 0
+    beyond: list[AudioFrame] = []
+    for frame in frames:
+        if limit is None or (not beyond and position + frame.samples <= limit):
+            position += frame.samples
+            yield frame, frame.samples
+            continue
+        beyond.append(frame)
+        if position + sum(held.samples for held in beyond) > limit + _PADDING:
+            yield from ((held, held.samples) for held in beyond)
+            limit, beyond = None, []
+    if beyond and limit is not None and limit > position:
+        yield beyond[0], limit - position
+
+
+def _channels_of(frame: "AudioFrame") -> Signal:
+    """A frame as float32 of shape (channels, n), ±1 is full scale."""
+    array = frame.to_ndarray()
+    if not frame.format.is_planar:
+        array = array.reshape(-1, len(frame.layout.channels)).T
+    kind = array.dtype.str[1:]
+    if kind[0] == "f":
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32, copy=False)
+    signal = array.astype(np.float32)
+    if kind == "u1":
+        signal -= 128
+    return np.multiply(signal, np.float32(_INTEGER_SCALE[kind]), out=signal)
+
+
+def _why_unreadable(file: BinaryIO) -> str:
+    file.seek(0)
+    head = file.read(12)
+    if not head:
+        return "the file is empty"
+    if head[4:8] == b"ftyp":
+        return "it is truncated: its index (moov) is missing or damaged"
+    return "it is in no audio format that can be read"
+
+
+def _open_nothing_else(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise PermissionError(f"a file may not make the decoder open {url}")

@@ -1,0 +1,90 @@
+"""The `prepare` job: audio files to segments in the cache. Files that are in the cache are not looked at."""
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import BinaryIO
+
+from modal_app.audio.cache import find_prepared, keep
+from modal_app.audio.decode import read_audio
+from modal_app.audio.fetch import fetched
+from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.audio.segments import SAMPLE_RATE, write_segments
+from modal_app.config import DataRoot
+from modal_app.errors import DawaError
+from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult
+
+log = logging.getLogger(__name__)
+
+_WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock
+
+
+def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], None]) -> PrepareResult:
+    """Bring the segments of the request's files into the cache; a file that can't be read fails alone."""
+    sweep(root.scratch())
+    sources = {source.audio_hash: source for source in request.sources}
+    prepared = {key: there for key in sources if (there := find_prepared(root, key, request.recipe))}
+    failed: dict[str, FailedAudio] = {}
+    missing = [source for key, source in sources.items() if key not in prepared]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        jobs = {pool.submit(_prepare_one, source, request.recipe, root): source for source in missing}
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                source = jobs[job]
+                try:
+                    prepared[source.audio_hash] = job.result()
+                except DawaError as error:
+                    failed[source.audio_hash] = FailedAudio(
+                        audio_hash=source.audio_hash, name=source.name, reason=str(error)
+                    )
+                emit(_progress(source, prepared.get(source.audio_hash), done, len(missing)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return PrepareResult(
+        prepared=[prepared[key] for key in sources if key in prepared],
+        failed=[failed[key] for key in sources if key in failed],
+        computed=len(missing) - len(failed),
+    )
+
+
+def segment_file(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Path) -> PreparedAudio:
+    """Write the segments of one open audio file into `folder` and describe them.
+
+    Raises:
+        UnreadableAudioError: the file can't be decoded.
+    """
+    with read_audio(file, name) as audio:
+        segments = write_segments(audio.blocks(), audio.sample_rate, folder)
+        return PreparedAudio(
+            audio_hash=audio_hash,
+            recipe=recipe,
+            sample_rate=SAMPLE_RATE,
+            source_sample_rate=audio.sample_rate,
+            source_channels=audio.channels,
+            source_samples=audio.samples,
+            duration_seconds=audio.samples / audio.sample_rate,
+            segments=segments,
+            warnings=audio.warnings(),
+        )
+
+
+def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:
+    with fetched(source, root.scratch()) as file, scratch_folder(root.scratch()) as folder:
+        return keep(root, folder, segment_file(file, source.name, source.audio_hash, recipe, folder))
+
+
+def _progress(source: AudioSource, prepared: PreparedAudio | None, done: int, total: int) -> Event:
+    if prepared is None:
+        return Event(kind="progress", level="warning", message=f"{source.name}: not prepared", done=done, total=total)
+    warnings = "".join(f"; {warning}" for warning in prepared.warnings)
+    return Event(
+        kind="progress",
+        level="warning" if warnings else "info",
+        message=f"{source.name}: {len(prepared.segments)} segments{warnings}",
+        done=done,
+        total=total,
+        figures={"seconds_of_audio": round(prepared.duration_seconds, 3)},
+    )

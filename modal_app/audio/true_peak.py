@@ -1,0 +1,43 @@
+"""The true peak of a signal: how high the sound between the samples goes. One pure function.
+
+ITU-R BS.1770-5, Annex 2, asks for four-fold oversampling; here only around the samples that can matter.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+_HALF = 12  # taps on each side
+_CHUNK = 32_768
+
+
+def true_peak(signal: npt.NDArray[np.float32]) -> float:
+    """The largest absolute value of the signal at four times its rate; never below the sample peak.
+
+    Looked at are the two samples beside each local maximum that reaches half of the sample peak: oversampling a
+    whole segment would cost more than decoding and resampling it.
+    """
+    level = np.abs(signal)
+    peak = float(level.max(initial=0))
+    if peak == 0:
+        return 0.0
+    padded = np.pad(signal, _HALF)
+    level = np.pad(level, 1)
+    here = level[1:-1]
+    at = np.flatnonzero((here >= peak / 2) & (here >= level[:-2]) & (here >= level[2:]))
+    for start in range(0, len(at), _CHUNK):
+        centre = at[start : start + _CHUNK, None]
+        for offset in (-1, 0):
+            around = padded[centre + np.arange(1 + offset, 2 * _HALF + 1 + offset)]
+            peak = max(peak, float(np.abs(around @ _BETWEEN).max()))
+    return peak
+
+
+def _between() -> npt.NDArray[np.float32]:
+    """Filters (2·_HALF, 3) for the points a quarter, a half and three quarters after the tap `_HALF` − 1."""
+    taps = np.arange(-_HALF + 1, _HALF + 1)[:, None] - np.array([0.25, 0.5, 0.75])
+    window = np.i0(8.0 * np.sqrt(np.maximum(0, 1 - (taps / _HALF) ** 2))) / np.i0(8.0)
+    between: npt.NDArray[np.float32] = (np.sinc(taps) * window).astype(np.float32)
+    return between
+
+
+_BETWEEN = _between()
