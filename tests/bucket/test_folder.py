@@ -1,0 +1,103 @@
+"""What only the folder behind the port can show: encoded names, links, leftovers of killed writers."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.bucket.folder import FolderBucket
+from resources.bucket.keys import decode_key, encode_key
+from resources.errors import BucketError, InvalidKeyError
+
+# What a Storage server was seen to take, in shared/data/supabase-storage/exchanges.json.
+_STORAGE_TAKES = re.compile(r"[\w/!\-.*'() &$@=;:+,?]*", re.ASCII)
+
+
+@given(key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
+def test_an_encoded_key_is_in_storages_alphabet_and_tells_the_key_back(key: str) -> None:
+    try:
+        stored = encode_key(key)
+    except InvalidKeyError:
+        return
+    assert _STORAGE_TAKES.fullmatch(stored)
+    assert decode_key(stored) == key
+
+
+def test_names_are_encoded_readably() -> None:
+    assert encode_key("inbox/My Träck (v2)!.als") == "inbox/My Tr=C3=A4ck (v2)!.als"
+    assert encode_key("a=b") == "a=3Db"
+
+
+@pytest.mark.parametrize("stored", ["=", "=C3", "=c3=a4", "=41", "ä", "=00", "=2E=2E", "a~"])
+def test_a_name_that_is_no_encoded_key_is_told_from_one(stored: str) -> None:
+    with pytest.raises(InvalidKeyError):
+        decode_key(stored)
+
+
+def test_links_are_neither_followed_nor_listed(tmp_path: Path) -> None:
+    bucket = FolderBucket(tmp_path / "bucket")
+    bucket.put("real/x", b"1")
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_bytes(b"private")
+    (tmp_path / "bucket" / "way").symlink_to(secret)
+    (tmp_path / "bucket" / "real" / "file").symlink_to(secret / "key")
+    assert [stored.key for stored in bucket.list()] == ["real/x"]
+    assert list(bucket.list("real")) != []
+    for key in ("way/key", "real/file"):
+        with pytest.raises(BucketError, match="link"), bucket.open(key):
+            pass
+    with pytest.raises(BucketError, match="link"):
+        bucket.put("way/new", b"")
+    with pytest.raises(BucketError, match="link"):
+        list(bucket.list("way"))
+    assert [path.name for path in secret.iterdir()] == ["key"]
+
+
+def test_a_bucket_may_itself_lie_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    bucket = FolderBucket(tmp_path / "link" / "bucket")
+    bucket.put("a", b"1")
+    assert [stored.key for stored in bucket.list()] == ["a"]
+
+
+def test_deleting_the_last_object_leaves_no_empty_folders(tmp_path: Path) -> None:
+    bucket = FolderBucket(tmp_path)
+    bucket.put("a/b/c/d", b"")
+    bucket.put("a/e", b"")
+    bucket.delete(["a/b/c/d"])
+    assert not (tmp_path / "a" / "b").exists()
+    assert (tmp_path / "a" / "e").exists()
+
+
+def test_an_object_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
+    bucket = FolderBucket(tmp_path)
+    bucket.put("a", b"")
+    bucket.put("b/c", b"")
+    for key in ("a/x", "b"):
+        with pytest.raises(BucketError, match="folder"):
+            bucket.put(key, b"")
+
+
+def test_what_a_killed_writer_left_is_invisible_and_cleared_away_when_it_is_old(tmp_path: Path) -> None:
+    FolderBucket(tmp_path).put("a", b"1")
+    old, fresh = tmp_path / "=tmp" / "old", tmp_path / "=tmp" / "fresh"
+    old.write_bytes(b"half")
+    fresh.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    bucket = FolderBucket(tmp_path)
+    assert [stored.key for stored in bucket.list()] == ["a"]
+    bucket.put("b", b"1")
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_files_with_foreign_names_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "Träck.als").write_bytes(b"")
+    FolderBucket(tmp_path).put("a", b"")
+    assert [stored.key for stored in FolderBucket(tmp_path).list()] == ["a"]
+    assert "Träck.als" in caplog.text
