@@ -1,0 +1,30 @@
+"""A whole pipeline of its own for the tests of the Dagster face: real database, bucket and worker in one folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from resources.embedded_postgres import EmbeddedDatabase
+
+from dawa_assets.defs.resources import Pipeline
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home of a pipeline")
+
+
+@pytest.fixture(scope="module")
+def pipeline(home: Path) -> Iterator[Pipeline]:
+    pipeline = Pipeline(overrides={"home": str(home), "train_steps": "8", "preview_seconds": "1", "quiet_seconds": "0"})
+    database = pipeline.ports().database
+    assert isinstance(database, EmbeddedDatabase)
+    yield pipeline
+    database.stop()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance

@@ -1,0 +1,111 @@
+"""The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dawa_assets.artists.profile import set_profile
+from dawa_assets.example.compose import compose_example
+from dawa_assets.intake.inbox import upload
+
+from dawa_assets.artists.store import Artist, ensure_artist
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.run import BuildResult, run_job
+from dawa_assets.status import artist_statuses
+from tests.defs.test_definitions import CHAIN
+
+
+@pytest.fixture(scope="module")
+def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance for the module's one home
+    return dg.DagsterInstance.ephemeral()
+
+
+@pytest.fixture(scope="module")
+def artist(pipeline: Pipeline, home: Path) -> Artist:
+    ports = pipeline.ports()
+    example = compose_example(home / "example")
+    with ports.database.transaction() as connection:
+        artist = ensure_artist(connection, example.artist_name)
+    set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
+    upload(ports, artist, [example.folder])
+    return artist
+
+
+@pytest.fixture(scope="module")
+def first(instance: dg.DagsterInstance, pipeline: Pipeline, artist: Artist) -> BuildResult:
+    return run_job(instance, pipeline, "build_job", artist.slug)
+
+
+def versions(instance: dg.DagsterInstance, slug: str) -> dict[str, str | None]:
+    found = {}
+    for name in CHAIN:
+        record = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[slug]), limit=1
+        ).records[0]
+        found[name] = record.asset_materialization.tags["dagster/data_version"]  # type: ignore[union-attr, index]
+    return found
+
+
+def stored(pipeline: Pipeline) -> dict[str, tuple[int, float]]:
+    return {each.key: (each.size, each.modified.timestamp()) for each in pipeline.ports().bucket.list()}
+
+
+def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline: Pipeline, artist: Artist) -> None:
+    assert first.failures == []
+    assert first.success
+    assert first.materialised == CHAIN
+    status = artist_statuses(pipeline.ports().database, artist.slug)[0]
+    assert (status.items, status.ready, status.by_status) == (3, 3, {"exported": 3})
+    assert status.segments >= 6
+    assert status.tagged == status.segments
+    assert status.lora_is_current
+    assert status.notices == []
+
+
+def test_every_check_of_the_run_passed(first: BuildResult, instance: dg.DagsterInstance) -> None:
+    evaluations = [
+        record.event_log_entry.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+        for record in instance.get_records_for_run(
+            first.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+    ]
+    assert {each.asset_key.to_user_string() for each in evaluations} == set(CHAIN)
+    assert all(each.passed for each in evaluations)
+    assert all(each.metadata["checked"].value > 0 for each in evaluations)
+
+
+def test_a_second_run_changes_nothing(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline: Pipeline, artist: Artist
+) -> None:
+    assert first.success
+    before = (stored(pipeline), versions(instance, artist.slug))
+    second = run_job(instance, pipeline, "build_job", artist.slug)
+    assert second.success
+    assert (stored(pipeline), versions(instance, artist.slug)) == before
+
+
+def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline: Pipeline) -> None:
+    instance.add_dynamic_partitions("artist", ["nobody"])
+    from dawa_assets.definitions import build_defs
+
+    job = build_defs({"pipeline": pipeline}).resolve_job_def("ingest_job")
+    result = job.execute_in_process(instance=instance, partition_key="nobody", raise_on_error=False)
+    assert not result.success
+    failure = result.failure_data_for_node("als_summaries")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert "'nobody': there is none of this slug" in (failure.user_failure_data.description or "")
+
+
+def test_an_artist_with_nothing_to_do_is_a_success_that_says_so(
+    instance: dg.DagsterInstance, pipeline: Pipeline
+) -> None:
+    with pipeline.ports().database.transaction() as connection:
+        idle = ensure_artist(connection, "Idle Hands")
+    result = run_job(instance, pipeline, "build_job", idle.slug)
+    assert result.failures == []
+    assert result.materialised == CHAIN
+    assert set(versions(instance, idle.slug).values()) == {
+        "empty",
+    }
