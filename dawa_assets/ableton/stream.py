@@ -1,0 +1,122 @@
+"""From the bytes of an .als to chunks of XML, within limits that no file can talk its way out of.
+
+Knows gzip and nothing of what the XML says. A few hundred bytes of gzip can hold gigabytes, so every limit is
+checked while unpacking, never after it.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 64 * 1024
+# The largest of 319 real sets unpacks to 37 MB, the best packed one 41:1. What lies far beyond is no set.
+MAX_XML_BYTES = 128 * 1024 * 1024
+MAX_FILE_BYTES = MAX_XML_BYTES
+MAX_RATIO = 120
+# Short of this the ratio means nothing: a run of equal tracks packs far better than a whole set does.
+RATIO_FREE_BYTES = 8 * 1024 * 1024
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_APPLE_DOUBLE_MAGIC = b"\x00\x05\x16\x07"
+_XML_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<\x00", b"\xfe\xff\x00<", b"<\x00", b"\x00<")
+
+COPY_AGAIN = "copy it again from its source, or take one from the project's Backup folder"
+SAVE_AGAIN = "open it in Live and save it again"
+GIVE_A_LIVE_SET = "give the .als that Live saved"
+
+
+class RefusedError(Exception):
+    """Why a file is not taken and what its owner can do; the reader adds the file's name."""
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.way_out = way_out
+
+
+def xml_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the XML of an open .als piece by piece, gzipped or plain, at most 64 KiB each.
+
+    Trailing zeros and several gzip members are read as `gzip` reads them. Anything else after the last member
+    is left alone with a warning: the set before it has passed its checksum and its XML must still be whole, so
+    nothing of it can be missing.
+
+    Raises:
+        RefusedError: empty, neither gzip nor XML, truncated, damaged, or beyond the limits above.
+    """
+    head = file.read(CHUNK_BYTES)
+    if not head:
+        raise RefusedError("the file is empty", COPY_AGAIN)
+    if head.startswith(_APPLE_DOUBLE_MAGIC):
+        raise RefusedError("not gzip or XML but the side file that macOS keeps beside a set", GIVE_A_LIVE_SET)
+    if head.startswith(_GZIP_MAGIC):
+        yield from _unpacked(head, file)
+    elif head.lstrip().startswith(_XML_STARTS):
+        yield from _plain(head, file)
+    else:
+        raise RefusedError("neither gzip nor XML", GIVE_A_LIVE_SET)
+
+
+def _plain(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    size = 0
+    data = head
+    while data:
+        size += len(data)
+        _check_size(size)
+        yield data
+        data = file.read(CHUNK_BYTES)
+
+
+def _unpacked(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    read, made = len(head), 0
+    data = head
+    while True:
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        while not member.eof:
+            if not data:
+                data = file.read(CHUNK_BYTES)
+                read += len(data)
+                if not data:
+                    raise RefusedError("truncated: its gzip data stops in the middle", COPY_AGAIN)
+            try:
+                xml = member.decompress(data, CHUNK_BYTES)
+            except zlib.error as error:
+                raise RefusedError(f"damaged gzip data ({error})", COPY_AGAIN) from None
+            data = member.unconsumed_tail
+            made += len(xml)
+            _check_size(made)
+            _check_ratio(made, read - len(data))
+            if read > MAX_FILE_BYTES:
+                raise RefusedError(f"more than {_megabytes(MAX_FILE_BYTES)} as a file", GIVE_A_LIVE_SET)
+            if xml:
+                yield xml
+        rest = member.unused_data.lstrip(b"\0")
+        while not rest:
+            data = file.read(CHUNK_BYTES)
+            read += len(data)
+            if not data:
+                return
+            rest = data.lstrip(b"\0")
+        if len(rest) < len(_GZIP_MAGIC):
+            rest += file.read(CHUNK_BYTES)
+        if not rest.startswith(_GZIP_MAGIC):
+            log.warning("bytes after the end of the gzip data are left alone")
+            return
+        data = rest
+
+
+def _check_size(made: int) -> None:
+    if made > MAX_XML_BYTES:
+        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, larger than any set", SAVE_AGAIN)
+
+
+def _check_ratio(made: int, consumed: int) -> None:
+    if made > RATIO_FREE_BYTES + MAX_RATIO * consumed:
+        raise RefusedError(f"unpacks to more than {MAX_RATIO} times its size, as no set does", GIVE_A_LIVE_SET)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count // (1024 * 1024)} MB"

@@ -1,0 +1,245 @@
+"""The `AlsSummary` that is stored for every Live Set: the interface that dashboard and prompts were made for.
+
+The fields up to `genre_indicators` are the specification's, none renamed and none missing; those after it are
+this project's. What a field means where the interface leaves it open is said here.
+"""
+
+from pathlib import PurePath
+from typing import Literal
+
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+
+from dawa_assets.ableton.genres import genre_indicators
+from dawa_assets.ableton.live_set import LiveSet, Track
+from dawa_assets.ableton.naming import unique_names
+
+# Raised whenever the same bytes would give another summary; older ones are then made anew.
+PARSER_VERSION = "als-1"
+
+
+class Overview(BaseModel):
+    """The set at a glance. `tempo` is the manual one in BPM, at most two decimals; `total_tracks` has no main."""
+
+    tempo: float
+    time_signature: str
+    midi_tracks: int
+    audio_tracks: int
+    group_tracks: int
+    return_tracks: int
+    total_tracks: int
+
+
+class SampleUse(BaseModel):
+    """Where a sample lies (of several with this file name, the first) and which tracks use it.
+
+    `tracks` is empty when only the main track does.
+    """
+
+    path: str
+    tracks: list[str]
+
+
+class TrackDetails(BaseModel):
+    """A MIDI or audio track.
+
+    `clips` counts both views, `devices` those inside of racks too, `plugins` has a name for each instance.
+    """
+
+    type: Literal["MIDI", "Audio"]
+    clips: int
+    group: str | None
+    devices: int
+    plugins: list[str]
+    sample_files: list[str]
+    has_automation: bool
+
+
+class HierarchyChild(BaseModel):
+    """A track somewhere inside of a top group; `level` is how many groups are around it."""
+
+    name: str
+    type: Literal["MIDI", "Audio", "Group"]
+    index: int
+    level: int
+
+
+class HierarchyEntry(BaseModel):
+    """A track or group of the top level. All that a group holds, at any depth, is its `children`.
+
+    What is no group has no such key, as in the interface.
+    """
+
+    name: str
+    type: Literal["MIDI", "Audio", "Group"]
+    index: int
+    level: int
+    children: list[HierarchyChild] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_children(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = handler(self)
+        return {key: value for key, value in fields.items() if key != "children" or value is not None}
+
+
+class LocatorSummary(BaseModel):
+    """A named place; `time` in quarter beats, `bar` from 1."""
+
+    name: str
+    time: float
+    bar: float
+
+
+class TempoChange(BaseModel):
+    """A point of the tempo's automation; `time` in quarter beats."""
+
+    time: float
+    tempo: float
+
+
+class ScaleSummary(BaseModel):
+    """The scale the set was switched to."""
+
+    root: str
+    name: str
+
+
+class AlsSummary(BaseModel):
+    """See the module. Every track name that is a key is unique in the set and the same wherever it stands."""
+
+    als_stem: str
+    als_filename: str
+    project_name: str
+    project_folder: str
+    artist_name: str
+    overview: Overview
+    plugin_usage: dict[str, int]
+    plugins_by_track: dict[str, list[str]]
+    sample_index: dict[str, SampleUse]
+    track_breakdown: dict[str, TrackDetails]
+    track_hierarchy: list[HierarchyEntry]
+    genre_indicators: list[str]
+
+    live_version: str
+    length_beats: float
+    length_bars: float
+    arrangement_clips: int
+    session_clips: int
+    scenes: list[str]
+    locators: list[LocatorSummary]
+    tempo_changes: list[TempoChange]
+    scale: ScaleSummary | None
+    main_plugins: list[str]
+    max_devices_by_track: dict[str, list[str]]
+    parser_version: str
+
+
+def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, artist_name: str) -> AlsSummary:
+    """The summary of a set that lies in `project_folder` (a name, perhaps empty) as `als_filename`."""
+    stem = PurePath(als_filename).stem
+    names = unique_names([track.name for track in live_set.tracks])
+    tracks = list(zip(names, live_set.tracks, strict=True))
+    return AlsSummary(
+        als_stem=stem,
+        als_filename=als_filename,
+        project_name=project_folder or stem,
+        project_folder=project_folder,
+        artist_name=artist_name,
+        overview=_overview(live_set),
+        plugin_usage=_plugin_usage(live_set),
+        plugins_by_track={name: _plugins(track) for name, track in tracks if track.plugins},
+        sample_index=_sample_index(live_set, names),
+        track_breakdown={
+            name: TrackDetails(
+                type=track.type,
+                clips=track.clips,
+                group=None if track.group is None else names[track.group],
+                devices=len(track.devices),
+                plugins=_plugins(track),
+                sample_files=[sample.name for sample in track.samples],
+                has_automation=track.automated_parameters > 0,
+            )
+            for name, track in tracks
+            if track.type == "MIDI" or track.type == "Audio"
+        },
+        track_hierarchy=_hierarchy(live_set, names),
+        genre_indicators=genre_indicators(live_set),
+        live_version=live_set.live_version,
+        length_beats=_rounded(live_set.length_beats),
+        length_bars=_rounded(live_set.length_bars),
+        arrangement_clips=sum(len(track.arrangement_clips) for track in live_set.tracks),
+        session_clips=sum(len(track.session_clips) for track in live_set.tracks),
+        scenes=list(live_set.scenes),
+        locators=_locators(live_set),
+        tempo_changes=[
+            TempoChange(time=_rounded(point.time), tempo=round(point.bpm, 2)) for point in live_set.tempo_changes
+        ],
+        scale=ScaleSummary(root=live_set.scale.root, name=live_set.scale.name) if live_set.scale else None,
+        main_plugins=[plugin.name for plugin in live_set.main_plugins],
+        max_devices_by_track={name: list(track.max_patches) for name, track in tracks if track.max_patches},
+        parser_version=PARSER_VERSION,
+    )
+
+
+def _overview(live_set: LiveSet) -> Overview:
+    return Overview(
+        tempo=round(live_set.tempo, 2),
+        time_signature=str(live_set.time_signature),
+        midi_tracks=len(live_set.tracks_of("MIDI")),
+        audio_tracks=len(live_set.tracks_of("Audio")),
+        group_tracks=len(live_set.tracks_of("Group")),
+        return_tracks=len(live_set.tracks_of("Return")),
+        total_tracks=len(live_set.tracks),
+    )
+
+
+def _plugins(track: Track) -> list[str]:
+    return [plugin.name for plugin in track.plugins]
+
+
+def _plugin_usage(live_set: LiveSet) -> dict[str, int]:
+    """Instances by name on every track, groups, returns and main included; the most used first."""
+    usage: dict[str, int] = {}
+    for plugin in [*(plugin for track in live_set.tracks for plugin in track.plugins), *live_set.main_plugins]:
+        usage[plugin.name] = usage.get(plugin.name, 0) + 1
+    return dict(sorted(usage.items(), key=lambda use: (-use[1], use[0])))
+
+
+def _sample_index(live_set: LiveSet, names: list[str]) -> dict[str, SampleUse]:
+    index: dict[str, SampleUse] = {}
+    for name, track in zip(names, live_set.tracks, strict=True):
+        for sample in track.samples:
+            index.setdefault(sample.name, SampleUse(path=sample.path, tracks=[])).tracks.append(name)
+    for sample in live_set.main_samples:
+        index.setdefault(sample.name, SampleUse(path=sample.path, tracks=[]))
+    return dict(sorted(index.items()))
+
+
+def _hierarchy(live_set: LiveSet, names: list[str]) -> list[HierarchyEntry]:
+    """Returns stay out: they are in no group and the interface has no type for them."""
+    top: dict[int, HierarchyEntry] = {}
+    top_of: dict[int, int] = {}
+    for name, track in zip(names, live_set.tracks, strict=True):
+        if track.type == "Return":
+            continue
+        if track.group is None:
+            top_of[track.index] = track.index
+            children: list[HierarchyChild] | None = [] if track.type == "Group" else None
+            top[track.index] = HierarchyEntry(name=name, type=track.type, index=track.index, level=0, children=children)
+        else:
+            top_of[track.index] = top_of[track.group]
+            siblings = top[top_of[track.index]].children
+            if siblings is not None:
+                siblings.append(HierarchyChild(name=name, type=track.type, index=track.index, level=track.level))
+    return list(top.values())
+
+
+def _locators(live_set: LiveSet) -> list[LocatorSummary]:
+    bar = live_set.time_signature.beats_per_bar
+    return [
+        LocatorSummary(name=locator.name, time=_rounded(locator.time), bar=_rounded(locator.time / bar + 1))
+        for locator in sorted(live_set.locators, key=lambda locator: locator.time)
+    ]
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
