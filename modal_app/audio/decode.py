@@ -7,6 +7,7 @@ reference inside a file opens nothing), within limits. No resampling, cutting or
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -75,12 +76,23 @@ def open_audio(path: Path) -> Iterator["Audio"]:
     Raises:
         UnreadableAudioError: it is no audio file, or one outside the limits.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UnreadableAudioError(f"{path.name}: can't be opened: {error.strerror}; check the path") from None
-    with file, read_audio(file, path.name) as audio:
+    with open_regular(path) as file, read_audio(file, path.name) as audio:
         yield audio
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a plain file for reading; a pipe or device would never end.
+
+    Raises:
+        UnreadableAudioError: there is no such file, or it may not be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UnreadableAudioError(f"{path.name}: is no plain file; name an audio file")
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableAudioError(f"{path.name}: can't be opened: {reason}; check the path") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from modal_app.audio.decode import open_regular
 from modal_app.audio.scratch import scratch_folder
 from modal_app.errors import DawaError, InputError, JobError
 from modal_app.protocol import AudioSource
@@ -45,12 +47,11 @@ def fetched(source: AudioSource, scratch: Path) -> Iterator[BufferedReader]:
 
 def _local(source: AudioSource) -> BufferedReader:
     path = Path(url2pathname(urlsplit(source.url).path))
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _too_large(source)
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"{source.name}: can't be read: {error.strerror}; upload it again") from None
+    file = open_regular(path)
+    if os.fstat(file.fileno()).st_size > MAX_BYTES:
+        file.close()
+        raise _too_large(source)
+    return file
 
 
 def _download(source: AudioSource, target: Path) -> BufferedReader:

@@ -1,6 +1,6 @@
 """The `prepare` job: audio files to segments in the cache. Files that are in the cache are not looked at."""
 
-import logging
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modal_app.audio.cache import find_prepared, keep
-from modal_app.audio.decode import read_audio
+from modal_app.audio.decode import open_regular, read_audio
 from modal_app.audio.fetch import fetched
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.audio.segments import SAMPLE_RATE, write_segments
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError
 from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult
-
-log = logging.getLogger(__name__)
 
 _WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock
 
@@ -50,12 +48,19 @@ def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], Non
     )
 
 
-def segment_file(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Path) -> PreparedAudio:
-    """Write the segments of one open audio file into `folder` and describe them.
+def segment_local_file(path: Path, folder: Path) -> PreparedAudio:
+    """Write the `mono44` segments of one file into `folder`, outside of any cache.
 
     Raises:
-        UnreadableAudioError: the file can't be decoded.
+        UnreadableAudioError: the file can't be opened or decoded.
     """
+    with open_regular(path) as file:
+        audio_hash = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        return _segment(file, path.name, audio_hash, "mono44", folder)
+
+
+def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Path) -> PreparedAudio:
     with read_audio(file, name) as audio:
         segments = write_segments(audio.blocks(), audio.sample_rate, folder)
         return PreparedAudio(
@@ -73,7 +78,7 @@ def segment_file(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder
 
 def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:
     with fetched(source, root.scratch()) as file, scratch_folder(root.scratch()) as folder:
-        return keep(root, folder, segment_file(file, source.name, source.audio_hash, recipe, folder))
+        return keep(root, folder, _segment(file, source.name, source.audio_hash, recipe, folder))
 
 
 def _progress(source: AudioSource, prepared: PreparedAudio | None, done: int, total: int) -> Event:
