@@ -7,8 +7,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,27 +45,19 @@ def compose_example(folder: Path) -> Example:
     """
     pieces = songs()
     uploads = folder / ARTIST_NAME
-    files = tuple(
-        _project(uploads, song) / f"{song.title}.{suffix}" for song in pieces for suffix in ("als", song.bounce)
-    )
-    example = Example(ARTIST_NAME, folder / "master_schema.json", uploads, files)
-    record = folder / "composed.json"
-    if not _is_complete(record, example):
-        for song in pieces:
-            log.info(
-                "composing %s: %g BPM, a set of Live %d and its .%s", song.title, song.tempo, song.live, song.bounce
-            )
-            _write(_project(uploads, song) / f"{song.title}.als", live_set(song))
-            _bounce(song, _project(uploads, song) / f"{song.title}.{song.bounce}")
-        profile = json.dumps(master_schema(pieces), indent=2, ensure_ascii=False) + "\n"
-        _write(example.profile, profile.encode())
-        _write(record, json.dumps(_hashes(example), indent=2).encode())
+    makers: dict[Path, Callable[[Path], None]] = {}
+    for song in pieces:
+        project = uploads / f"{song.title} Project"
+        makers[project / f"{song.title}.als"] = partial(_write_set, song)
+        makers[project / f"{song.title}.{song.bounce}"] = partial(_bounce, song)
+    example = Example(ARTIST_NAME, folder / "master_schema.json", uploads, tuple(makers))
+    makers[example.profile] = partial(_write_profile, pieces)
+    _make(makers, folder / "composed.json")
     return example
 
 
 def write_audio(audio: "Audio", target: Path, sample_rate: int) -> None:
     """Write sound of shape (2, samples) in -1 … 1 as mp3 (192 kbit/s), wav or flac (16 bit), by the target's suffix."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
     if target.suffix == ".mp3":
         _write_mp3(audio, fresh, sample_rate)
@@ -73,6 +66,42 @@ def write_audio(audio: "Audio", target: Path, sample_rate: int) -> None:
 
         soundfile.write(fresh, audio.T, sample_rate, format=target.suffix[1:].upper(), subtype="PCM_16")
     fresh.replace(target)
+
+
+def _make(makers: dict[Path, Callable[[Path], None]], record: Path) -> None:
+    """Make the files that are missing, changed, or made by another version of the code, as the record tells."""
+    code = hashlib.sha256(
+        b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    ).hexdigest()
+    made = _recorded(record, code)
+    for path, make in makers.items():
+        if path.is_file() and made.get(path.name) == _hash(path):
+            continue
+        log.info("composing %s", path.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+        made[path.name] = _hash(path)
+        _write(record, json.dumps({"code": code, "files": made}, indent=2).encode())
+
+
+def _recorded(record: Path, code: str) -> dict[str, str]:
+    try:
+        known = json.loads(record.read_bytes())
+        return dict(known["files"]) if known["code"] == code else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_set(song: Song, target: Path) -> None:
+    _write(target, live_set(song))
+
+
+def _write_profile(pieces: tuple[Song, ...], target: Path) -> None:
+    _write(target, (json.dumps(master_schema(pieces), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _bounce(song: Song, target: Path) -> None:
@@ -99,30 +128,7 @@ def _write_mp3(audio: "Audio", target: Path, sample_rate: int) -> None:
         container.mux(stream.encode(None))
 
 
-def _project(uploads: Path, song: Song) -> Path:
-    return uploads / f"{song.title} Project"
-
-
-def _is_complete(record: Path, example: Example) -> bool:
-    try:
-        return bool(json.loads(record.read_bytes()) == _hashes(example))
-    except (OSError, ValueError):
-        return False
-
-
-def _hashes(example: Example) -> dict[str, str]:
-    """Every file's hash, and that of the code that made them: composed by another version is composed again."""
-    made = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (example.profile, *example.files)}
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in _sources())).hexdigest()
-    return {"code": code} | made
-
-
-def _sources() -> Iterator[Path]:
-    return iter(sorted(Path(__file__).parent.glob("*.py")))
-
-
 def _write(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
     fresh.write_bytes(content)
     fresh.replace(target)
