@@ -328,7 +328,7 @@ class Builder:
 
     # -- the result ---------------------------------------------------------------------------------------
 
-    def finish(self) -> LiveSet:
+    def finish(self, name: str) -> LiveSet:
         """The whole set, once the document has been walked through."""
         if not self._has_live_set:
             raise RefusedError("not a Live Set: it has no <LiveSet>, like a preset or a clip", GIVE_A_LIVE_SET)
@@ -336,6 +336,7 @@ class Builder:
             raise RefusedError("not a Live Set: it has no main track", GIVE_A_LIVE_SET)
         tempo = number(self._tempo, "its tempo", MIN_TEMPO, MAX_TEMPO)
         return LiveSet(
+            name=name,
             live_version=self._creator.removeprefix("Ableton Live ").strip(),
             tempo=tempo,
             tempo_changes=self._tempo_changes(),

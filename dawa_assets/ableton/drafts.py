@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 
 from dawa_assets.ableton.live_set import ArrangementClip, Device, Plugin, Sample, SessionClip, Track, TrackType
 
@@ -72,11 +73,14 @@ def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
     """The tracks in order, each with its name, the group around it and its level."""
     groups: dict[str, int] = {}
     tracks: list[Track] = []
+    returns = 0
     for index, draft in enumerate(drafts):
         # Live writes a group before what it holds; looking only backwards leaves no way to build a ring.
         group = groups.get(draft.group_id)
         level = 0 if group is None else tracks[group].level + 1
-        tracks.append(_finished_track(draft, index, group, level))
+        returns += draft.type == "Return"
+        number = ascii_uppercase[(returns - 1) % 26] if draft.type == "Return" else str(index + 1)
+        tracks.append(_finished_track(draft, index, number, group, level))
         if draft.type == "Group":
             groups[draft.id] = index
     return tuple(tracks)
@@ -87,12 +91,12 @@ def finished_devices(drafts: Iterable[DeviceDraft]) -> tuple[Device, ...]:
     return tuple(Device(draft.kind, draft.level, draft.plugin, draft.max_patch) for draft in drafts)
 
 
-def _finished_track(draft: TrackDraft, index: int, group: int | None, level: int) -> Track:
+def _finished_track(draft: TrackDraft, index: int, number: str, group: int | None, level: int) -> Track:
     return Track(
         id=draft.id,
         index=index,
         type=draft.type,
-        name=_shown_name(draft, index),
+        name=_shown_name(draft, number),
         group=group,
         level=level,
         colour=draft.colour,
@@ -105,12 +109,12 @@ def _finished_track(draft: TrackDraft, index: int, group: int | None, level: int
     )
 
 
-def _shown_name(draft: TrackDraft, index: int) -> str:
-    """Live 8 keeps no name that was not typed; Live shows such a track by its number and type."""
+def _shown_name(draft: TrackDraft, number: str) -> str:
+    """Live 8 keeps no name that was not typed; Live shows such a track by its number (a return by its letter)."""
     for name in (draft.effective_name, draft.user_name):
         if name.strip():
             return name
-    return f"{index + 1}-{draft.type}"
+    return f"{number}-{draft.type}"
 
 
 def _last_part(path: str) -> str:

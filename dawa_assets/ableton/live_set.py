@@ -142,8 +142,12 @@ class TimeSignature:
 
 @dataclass(frozen=True, slots=True)
 class LiveSet:
-    """A whole set. `tempo` is the manual one in BPM, whatever automation does to it during the song."""
+    """A whole set.
 
+    `name` is the file's stem, `tempo` the manual one in BPM, whatever automation does to it during the song.
+    """
+
+    name: str
     live_version: str
     tempo: float
     tempo_changes: tuple[TempoPoint, ...]

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 from xml.parsers import expat
 
@@ -31,7 +31,7 @@ def read_live_set(path: Path) -> LiveSet:
     """
     try:
         with _open_regular(path) as file:
-            return _read(file)
+            return _read(file, PurePath(shown_name(path)).stem)
     except RefusedError as refused:
         raise UnreadableLiveSetError(f"{shown_name(path)}: {refused.reason}; {refused.way_out}") from None
     except OSError as error:
@@ -58,7 +58,7 @@ def _open_regular(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _read(file: BinaryIO) -> LiveSet:
+def _read(file: BinaryIO, name: str) -> LiveSet:
     builder = Builder()
     chunks = xml_chunks(file)
     try:
@@ -67,7 +67,7 @@ def _read(file: BinaryIO) -> LiveSet:
         _refuse_if_damaged(chunks)
         place = f"line {error.lineno}, column {error.offset}"
         raise RefusedError(f"XML error: {expat.ErrorString(error.code)} ({place})", COPY_AGAIN) from None
-    return builder.finish()
+    return builder.finish(name)
 
 
 def _refuse_if_damaged(rest: Iterator[bytes]) -> None:

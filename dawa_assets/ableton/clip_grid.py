@@ -1,0 +1,120 @@
+"""The picture of a set without an arrangement: its session clips, tracks as lanes and scenes as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dawa_assets.ableton.colours import Rgb, ink_on, rgb
+from dawa_assets.ableton.live_set import LiveSet
+from dawa_assets.ableton.picture import (
+    BACKGROUND,
+    DIM_TEXT,
+    FONT,
+    LANES_WIDTH,
+    Sheet,
+    lay_out,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_COLUMNS = 200
+FEWEST_COLUMNS = 8
+MAX_NAMES = 800
+
+_HEADER = 0.3
+_NAME_SIZE = 6.2
+
+
+def draw_clip_grid(live_set: LiveSet, heading: str, facts: Sequence[str]) -> Figure:
+    """The grid up to the last scene that has a clip, at most `MAX_COLUMNS` wide."""
+    used = 1 + max((clip.slot for track in live_set.tracks for clip in track.session_clips), default=0)
+    columns = min(max(used, FEWEST_COLUMNS), MAX_COLUMNS)
+    facts = [*facts, f"first {columns} of {used:,} scenes"] if used > columns else facts
+    sheet = lay_out(live_set, heading=heading, facts=facts, above=_HEADER)
+    sheet.axes.set_xlim(0, columns)
+    sheet.name_ruler("scene")
+    _draw_scenes(sheet, live_set, columns)
+    _draw_slots(sheet, columns)
+    _draw_clips(sheet, columns)
+    return sheet.figure
+
+
+def _draw_scenes(sheet: Sheet, live_set: LiveSet, columns: int) -> None:
+    width = LANES_WIDTH / columns
+    every = max(1, round(0.3 / width))
+    for column in range(0, columns, every):
+        name = live_set.scenes[column].strip() if column < len(live_set.scenes) else ""
+        number = str(column + 1)
+        words = shortened(number if name in {"", number} else f"{number} {name}", width * every - 0.05, 7.5) or number
+        sheet.write(
+            column + 0.5,
+            -0.08 / sheet.lane_height,
+            words,
+            ha="center",
+            va="bottom",
+            size=7.5,
+            color=DIM_TEXT,
+            family=FONT,
+        )
+
+
+def _draw_slots(sheet: Sheet, columns: int) -> None:
+    from matplotlib.collections import PolyCollection
+
+    slots = [
+        _cell(row, column)
+        for row, lane in enumerate(sheet.lanes)
+        for column in range(columns)
+        if lane.track.type in {"MIDI", "Audio"}
+    ]
+    sheet.axes.add_collection(
+        PolyCollection(slots, facecolors=[_EMPTY], edgecolors=[BACKGROUND], linewidths=0.5, zorder=2), autolim=False
+    )
+
+
+_EMPTY: Rgb = (0.205, 0.21, 0.225)
+
+
+def _draw_clips(sheet: Sheet, columns: int) -> None:
+    """Blocks in the track's colour; a clip that has another of its own bears it as a strip on top."""
+    from matplotlib.collections import PolyCollection
+
+    blocks: list[Any] = []
+    fills: list[Rgb] = []
+    strips: list[Any] = []
+    strip_fills: list[Rgb] = []
+    names = 0
+    for row, lane in enumerate(sheet.lanes):
+        for clip in lane.track.session_clips:
+            if clip.slot >= columns:
+                continue
+            blocks.append(_cell(row, clip.slot))
+            fills.append(lane.colour)
+            if clip.colour is not None and rgb(clip.colour) != lane.colour:
+                strips.append(_cell(row, clip.slot, bottom=0.24))
+                strip_fills.append(rgb(clip.colour))
+            words = shortened(clip.name, LANES_WIDTH / columns - 0.1, _NAME_SIZE)
+            if words and sheet.writes_names and names < MAX_NAMES:
+                names += 1
+                sheet.write(
+                    clip.slot + 0.05 * columns / LANES_WIDTH + 0.03,
+                    row + 0.57,
+                    words,
+                    va="center",
+                    size=_NAME_SIZE,
+                    color=ink_on(lane.colour),
+                    family=FONT,
+                    zorder=4,
+                )
+    sheet.axes.add_collection(
+        PolyCollection(blocks, facecolors=fills, edgecolors=[BACKGROUND], linewidths=0.6, zorder=3), autolim=False
+    )
+    sheet.axes.add_collection(PolyCollection(strips, facecolors=strip_fills, linewidths=0, zorder=3.5), autolim=False)
+
+
+def _cell(row: int, column: int, bottom: float = 0.92) -> list[tuple[float, float]]:
+    top = row + 0.08
+    return [(column + 0.02, top), (column + 0.98, top), (column + 0.98, row + bottom), (column + 0.02, row + bottom)]
