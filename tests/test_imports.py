@@ -1,0 +1,96 @@
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ("dawa_assets", "resources", "modal_app")
+HEAVY = {"torch", "diffusers", "transformers", "peft", "librosa", "matplotlib"}
+HEAVY |= {"openai", "google.genai", "modal", "supabase"}
+MODULES = sorted(path for package in (*LAYERS, "sql", "benchmarks") for path in (ROOT / package).rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere, also inside functions and for type checking."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_name(path)} has a relative import"
+            found.add(node.module or "")
+    return found
+
+
+def _importers_of(*packages: str) -> set[str]:
+    return {_name(path) for path in MODULES if any(name.split(".")[0] in packages for name in _imports(path))}
+
+
+def _loaded_by(code: str) -> set[str]:
+    child = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    return set(json.loads(child.stdout.splitlines()[-1]))
+
+
+def test_loading_the_definitions_imports_no_heavy_package() -> None:
+    assert not HEAVY & _loaded_by("from dawa_assets.definitions import defs")
+
+
+def test_starting_the_command_line_imports_neither_heavy_packages_nor_dagster() -> None:
+    loaded = _loaded_by("import dawa_assets.cli.main")
+    assert not (HEAVY | {"dagster", "av", "soundfile", "scipy"}) & loaded
+
+
+def test_the_worker_protocol_is_light() -> None:
+    assert not (HEAVY | {"dagster", "psycopg", "numpy"}) & _loaded_by("import modal_app.protocol, modal_app.config")
+
+
+def test_imports_go_one_way() -> None:
+    worker = {name for name in _importers_of("dawa_assets", "resources") if name.startswith("modal_app/")}
+    ports = {name for name in _importers_of("dawa_assets") if name.startswith("resources/")}
+    assert worker == set()
+    assert ports == set()
+
+
+def test_only_the_dagster_face_imports_dagster() -> None:
+    allowed = ("dawa_assets/defs/", "dawa_assets/definitions.py", "benchmarks/")
+    assert {name for name in _importers_of("dagster") if not name.startswith(allowed)} == set()
+
+
+def test_the_product_never_imports_its_benchmarks_or_tests() -> None:
+    importers = _importers_of("benchmarks", "tests")
+    assert {name for name in importers if not name.startswith("benchmarks/")} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_a_module_says_what_belongs_there(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "no docstring"
+    if path.name == "__init__.py":
+        assert len(tree.body) == 1, "an __init__ holds a docstring only"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=_name)
+def test_a_module_is_one_concept_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
+    assert not {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY}
