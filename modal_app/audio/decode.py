@@ -146,17 +146,19 @@ class Audio:
         Raises:
             UnreadableAudioError: see `frames`.
         """
-        parts: list[Signal] = []
-        length = 0
+        from av import AudioFifo
+
+        fifo, kind, padding = AudioFifo(), None, 0
         for frame, keep in self.frames():
-            channels = self._without_garbage(_channels_of(frame)[:, :keep])
-            parts.append(channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32))
-            length += keep
-            if length >= _BLOCK:
-                yield self._block(parts)
-                parts, length = [], 0
-        if parts:
-            yield self._block(parts)
+            if kind != (kind := (frame.format.name, frame.layout.name)):  # mp3 may go from mono to stereo on the way
+                yield from self._drain(fifo, 0)
+                fifo = AudioFifo()
+            frame.pts = None  # the queue would compare times; the counts are what is true here
+            fifo.write(frame)
+            padding = frame.samples - keep
+            if fifo.samples >= _BLOCK:
+                yield from self._drain(fifo, padding)
+        yield from self._drain(fifo, padding)
 
     def frames(self) -> Iterator[tuple["AudioFrame", int]]:
         """Decoded frames, each with how many of its samples belong to the music (an encoder pads the last one).
@@ -214,21 +216,27 @@ class Audio:
         samples: int = round(self._stream.duration * self._stream.time_base * self.sample_rate)
         return samples
 
+    def _drain(self, fifo: Any, padding: int) -> Iterator[Signal]:
+        """What is queued, but for the padding behind it, as one mono block: numpy is slow on frames of 1,152."""
+        if fifo.samples > padding:
+            channels = self._without_garbage(_channels_of(fifo.read(fifo.samples - padding)))
+            mono = channels[0].copy()
+            for channel in channels[1:]:
+                mono += channel
+            mono /= len(channels)
+            self._mono_energy += _energy(mono)
+            yield mono
+
     def _without_garbage(self, channels: Signal) -> Signal:
-        with np.errstate(over="ignore", invalid="ignore"):
-            energy = float(np.vdot(channels, channels))
-            if not energy < _GARBAGE**2:  # also where it is NaN: one cheap sum instead of a look at each sample
+        energy = _energy(channels)
+        if not energy < _GARBAGE**2:  # also where it is NaN: one cheap sum instead of a look at each sample
+            with np.errstate(invalid="ignore"):
                 good = np.abs(channels) < _GARBAGE
-                self._garbage += int(channels.size - np.count_nonzero(good))
-                channels = np.where(good, channels, np.float32(0))
-                energy = float(np.vdot(channels, channels))
+            self._garbage += int(channels.size - np.count_nonzero(good))
+            channels = np.where(good, channels, np.float32(0))
+            energy = _energy(channels)
         self._channel_energy += energy / len(channels)
         return channels
-
-    def _block(self, parts: list[Signal]) -> Signal:
-        block = np.concatenate(parts)
-        self._mono_energy += float(np.vdot(block, block))
-        return block
 
     def _refuse(self, reason: str) -> NoReturn:
         raise UnreadableAudioError(f"{self.name}: {reason}; {_MEND}")
@@ -249,6 +257,13 @@ def _within(frames: Iterator["AudioFrame"], limit: int | None) -> Iterator[tuple
             limit, beyond = None, []
     if beyond and limit is not None and limit > position:
         yield beyond[0], limit - position
+
+
+def _energy(signal: Signal) -> float:
+    """The sum of squares. Not by BLAS: its threads wait busily and cost more than they help."""
+    flat = signal.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.einsum("i,i->", flat, flat, dtype=np.float64))
 
 
 def _channels_of(frame: "AudioFrame") -> Signal:

@@ -80,7 +80,7 @@ def _spectrogram(signal: npt.NDArray[np.float32], window: int, hop: int) -> Spec
 
 def _onset_envelope(magnitudes: Spectrogram) -> npt.NDArray[np.float32]:
     """How much the bands rise from frame to frame, on a scale where 1 is a rise of all by 60 dB."""
-    bands = magnitudes @ _band_matrix(magnitudes.shape[1])
+    bands = np.add.reduceat(magnitudes, _band_edges(), axis=1)[:, :-1]
     floor = float(bands.max()) * 1e-3 + 1e-9
     level = np.log10(np.maximum(bands, floor) / floor) / 3
     rise = np.maximum(np.diff(level, axis=0, prepend=level[:1]), 0).mean(axis=1)
@@ -98,16 +98,11 @@ def _onsets(envelope: npt.NDArray[np.float32]) -> int:
     return len(peaks)
 
 
-def _band_matrix(bins: int) -> npt.NDArray[np.float32]:
-    """Weights (bins, _BANDS) of bands between 30 Hz and 16 kHz, spaced by the mel scale."""
+def _band_edges() -> npt.NDArray[np.intp]:
+    """The first bins of `_BANDS` bands between 30 Hz and 16 kHz, spaced by the mel scale, and of what is above."""
     low, high = (2595 * math.log10(1 + hz / 700) for hz in (30.0, 16_000.0))
-    mel = np.linspace(low, high, _BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    hz = np.arange(bins)[:, None] * SAMPLE_RATE / _WINDOW
-    rising = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
-    weights: npt.NDArray[np.float32] = np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
-    return weights
+    hz = 700 * (10 ** (np.linspace(low, high, _BANDS + 1) / 2595) - 1)
+    return np.rint(hz * _WINDOW / SAMPLE_RATE).astype(np.intp)
 
 
 def _percussive_share(magnitudes: Spectrogram) -> float:
