@@ -1,0 +1,31 @@
+"""Which function answers which request: one line per kind of job. Nothing is done here.
+
+The functions are named, not imported, so that a job loads only what it needs: preparing audio needs no torch.
+"""
+
+import importlib
+from collections.abc import Callable
+
+from modal_app.config import DataRoot
+from modal_app.protocol import AnyRequest, Event, JobResult
+
+JOBS = {
+    "prepare": "modal_app.audio.prepare",
+    "publish": "modal_app.audio.view",
+    "tag": "modal_app.tagging.tag",
+    "train": "modal_app.training.train",
+    "install": "modal_app.training.adapters",
+    "generate": "modal_app.training.generate",
+}
+"""Kind of job → the module that has it, as a function of the same name."""
+
+
+def run_job(request: AnyRequest, root: DataRoot, emit: Callable[[Event], None]) -> JobResult:
+    """Do what is asked, in this process, and return the result.
+
+    Raises:
+        DawaError: the job can't be done; the message is one line.
+    """
+    job: Callable[[AnyRequest, DataRoot, Callable[[Event], None]], JobResult]
+    job = getattr(importlib.import_module(JOBS[request.kind]), request.kind)
+    return job(request, root, emit)

@@ -1,0 +1,183 @@
+"""`LocalCompute`: each job is a child process of this one, on this machine's CPU or GPU.
+
+The child sees none of our secrets, speaks the job protocol over its stdout and a folder, and never outlives the
+call that started it. What a job does is the worker's affair (`modal_app/`).
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.errors import JobCancelledError, JobError
+from modal_app.protocol import Event, JobRequest
+from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
+from resources.compute.base import Compute, R
+
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 10.0
+_KEPT_LOGS = 20
+_ENVIRONMENT = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
+    *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+
+
+class LocalCompute(Compute):
+    """Runs jobs in child processes, with `data_root` as their data root."""
+
+    def __init__(self, data_root: Path) -> None:
+        self._root = data_root.resolve()
+
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+        """Run one job to its end and return its result; see `Compute.run`.
+
+        Raises:
+            JobError: the job ended without a result; the message is the worker's own line.
+            JobCancelledError: somebody else stopped the worker.
+        """
+        jobs = self._root / "jobs"
+        sweep(jobs)
+        with scratch_folder(jobs) as folder:
+            (folder / REQUEST).write_text(request.model_dump_json())
+            with _worker(folder, self._root) as process:
+                assert process.stdout  # noqa: S101 - it is a pipe
+                for line in process.stdout:
+                    _hand_on(line, on_event)
+                code = process.wait()
+            if code == 0:
+                return request.result_type.model_validate_json((folder / RESULT).read_bytes())  # type: ignore[return-value]
+            raise self._failure(folder, code, type(request).__name__.removesuffix("Request").lower())
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file below the data root to `target`, atomically.
+
+        Raises:
+            JobError: there is no such file, or the path leads elsewhere.
+        """
+        source = self._below(path)
+        try:
+            with source.open("rb") as file:
+                _write_atomically(target, file)
+        except (FileNotFoundError, IsADirectoryError):
+            raise JobError(f"{path}: no such file under {self._root}; run the job that makes it again") from None
+
+    def store(self, path: str, source: BinaryIO) -> None:
+        """Write a file below the data root, atomically.
+
+        Raises:
+            JobError: the path leads elsewhere.
+        """
+        _write_atomically(self._below(path), source)
+
+    def _below(self, path: str) -> Path:
+        """Where a relative path lies. Links that stay below the root are followed."""
+        parts = path.split("/")
+        if "\0" in path or PurePosixPath(path).is_absolute() or not set(parts).isdisjoint({"", ".", ".."}):
+            raise JobError(f"{path!r}: not a path below the data root")
+        resolved = self._root.joinpath(*parts).resolve()
+        if not resolved.is_relative_to(self._root):
+            raise JobError(f"{path!r}: leads out of the data root by a link")
+        return resolved
+
+    def _failure(self, folder: Path, code: int, kind: str) -> JobError:
+        if code in (CANCELLED_EXIT, -signal.SIGTERM):
+            return JobCancelledError(f"{kind}: the worker was told to stop; run it again")
+        if (folder / ERROR).is_file():
+            failure = JobFailure.model_validate_json((folder / ERROR).read_bytes())
+            if failure.expected:
+                return JobError(failure.line)
+            return JobError(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
+        if code == -signal.SIGKILL:
+            reason = "was killed (SIGKILL), most often for want of memory; free some or make the batch smaller"
+        elif code < 0:
+            reason = f"was ended by {signal.Signals(-code).name}"
+        else:
+            reason = f"ended with code {code} and no answer"
+        return JobError(f"{kind}: the worker {reason}; its log is {self._keep_log(folder, kind)}")
+
+    def _keep_log(self, folder: Path, kind: str) -> Path:
+        """Move the worker's log out of the job's folder, which is about to go; only the latest logs stay."""
+        logs = self._root / "logs"
+        logs.mkdir(exist_ok=True)
+        kept = (folder / "worker.log").rename(logs / f"{kind}-{folder.name}.log")
+        for old in sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT_LOGS]:
+            old.unlink(missing_ok=True)
+        return kept
+
+
+@contextmanager
+def _worker(folder: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The child process of a job. However the block is left, nothing of the child is left behind."""
+    with (folder / "worker.log").open("wb") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],
+            stdin=subprocess.PIPE,  # a lifeline: it closes when we are gone, however we went
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            cwd=folder,
+            env=_environment(),
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the child to stop; after some seconds make it, with whatever it started itself."""
+    assert process.stdin  # noqa: S101 - they are pipes
+    assert process.stdout  # noqa: S101
+    try:
+        process.stdout.close()  # a child that waits for us to read would not hear
+        if process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+
+
+def _environment() -> dict[str, str]:
+    """What the worker needs to find its libraries, models, proxies and devices; no setting or secret of ours."""
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    quiet = {"MPLBACKEND": "Agg", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return environment | quiet | {"PYTHONIOENCODING": "utf-8"}
+
+
+def _hand_on(line: bytes, on_event: Callable[[Event], None]) -> None:
+    try:
+        event = Event.model_validate_json(line)
+    except ValidationError:
+        log.warning("the worker wrote what is no event: %.200r", line)  # cut off when it was killed
+        return
+    on_event(event)
+
+
+def _write_atomically(target: Path, source: BinaryIO) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
