@@ -13,7 +13,9 @@ from dawa_assets.ableton.summary import AlsSummary, summarise
 from dawa_assets.example.compose import Example, compose_example, write_audio
 from dawa_assets.example.score import BEATS_PER_BAR, Song
 from dawa_assets.example.tracks import songs
+from modal_app.tagging.offline import tag_segment
 
+PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 SONGS = {song.title: song for song in songs()}
 TITLES = sorted(SONGS)
 
@@ -159,6 +161,29 @@ def test_the_drop_has_bass_body_presence_and_air_and_is_stereo(example: Example,
         assert 10 * np.log10(share) > least, (low, high)
     side = ((drop[0] - drop[1]) ** 2).mean() / ((drop[0] + drop[1]) ** 2).mean()
     assert 0.01 < side < 0.5
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_tagger_hears_the_tempo_and_the_key_of_the_score(example: Example, title: str) -> None:
+    song = SONGS[title]
+    major = song.root if song.mode == "Major" else (song.root + 3) % 12
+    names = {PITCH_NAMES[major] + " major", PITCH_NAMES[(major + 9) % 12] + " minor"}
+    sound, rate = _sound(_bounce(example, title))
+    mono = sound.mean(axis=0)
+    segments = [mono[first : first + 15 * rate] for first in range(0, len(mono) - 5 * rate, 15 * rate)]
+    heard = []
+    for segment in segments:
+        gain = 0.89 / np.abs(segment).max()
+        tags, hinted_wrongly = (
+            tag_segment((segment * gain).astype(np.float32), 20 * np.log10(gain), bpm).tags
+            for bpm in (song.tempo, song.tempo * 1.07)
+        )
+        assert tags["tempo"] == f"{song.tempo:g} BPM"
+        assert "not confirmed" in hinted_wrongly["tempo"]
+        heard += [tags["key"]] if "key" in tags else []
+    assert len(segments) == 3
+    assert heard, "no segment has a sure key"
+    assert all(set(str(key).split(" or ")) <= names for key in heard)
 
 
 def test_the_kick_pushes_the_pad_down() -> None:
