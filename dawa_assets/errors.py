@@ -21,3 +21,11 @@ class BusyError(DawaError):
 
 class LostLeaseError(DawaError):
     """The lease ran out and somebody else took over; nothing of this attempt was committed."""
+
+
+class BadTrackError(DawaError):
+    """A track's audio in the bucket is not what its row says: the bytes' hash differs."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"track {position}: the bytes in the bucket are not those on record; upload the file again")
+        self.position = position

@@ -79,7 +79,8 @@ create table public.datasets (
   id uuid primary key default gen_random_uuid(),
   artist_id uuid not null references public.artists (id) on delete cascade,
   fingerprint text not null,
-  state text not null check (state in ('building', 'done')),
+  -- done: a whole set, the latest finished one is the artist's current one; export: only what was new, to hand out
+  state text not null check (state in ('building', 'done', 'export')),
   storage_path text not null,       -- fixed when building starts
   manifest_path text not null,
   item_count integer not null,

@@ -1,0 +1,242 @@
+"""SQL of datasets: what belongs in one, which is current, and the rows of those being built and done.
+
+An artist's *current* dataset is the `done` one that finished last. Content that returns to what an earlier one
+holds makes that one current again: its `finished_at` is moved, nothing is built.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from dawa_assets.artists.store import Artist
+from resources.database import Connection
+
+NEW_ITEMS_PREFIX = "new-items:"
+"""Before the fingerprint of an export of new items only: never the same row as a whole set of equal content."""
+
+# Hashes and formats hold no spaces, and a hash stands for the text, so no two contents give the same lines.
+_FINGERPRINT = """encode(sha256(convert_to(string_agg(
+    audio_hash || ' ' || audio_format || ' ' || encode(sha256(convert_to(prompt_text, 'UTF8')), 'hex'),
+    E'\\n' order by created_at, id), 'UTF8')), 'hex')"""
+
+_BELONGS = """excluded_at is null and audio_path is not null and audio_hash is not null
+    and audio_format is not null and coalesce(prompt_text, '') <> ''"""
+
+_WHOLE_SET = f"status in ('ready', 'exported') and {_BELONGS}"
+_NEW_ITEMS = f"status = 'ready' and {_BELONGS}"
+
+
+@dataclass(frozen=True)
+class WantedItem:
+    """One training item that belongs in the next dataset, as it was seen."""
+
+    id: UUID
+    item_key: str | None
+    als_filename: str | None
+    parse_id: str
+    als_summary_id: UUID | None
+    audio_path: str
+    audio_hash: str
+    audio_format: str
+    prompt_id: UUID | None
+    prompt_text: str
+    status: str
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.item_key or self.als_filename or str(self.id)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the next dataset would hold, in its order, and the fingerprint of that; both of one moment."""
+
+    items: list[WantedItem]
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of `datasets`."""
+
+    id: UUID
+    fingerprint: str
+    state: str
+    storage_path: str
+    manifest_path: str
+    item_count: int
+    size_bytes: int | None
+    sha256: str | None
+    pruned_at: datetime | None
+
+
+_DATASET = "id, fingerprint, state, storage_path, manifest_path, item_count, size_bytes, sha256, pruned_at"
+
+
+def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
+    """Slugs of the artists whose wanted content is not that of their current dataset, in one query.
+
+    An artist without any item that could go into a dataset is not among them: there is nothing to build.
+    """
+    rows = connection.execute(f"""
+        with wanted as (
+          select artist_id, {_FINGERPRINT} as fingerprint from training_items where {_WHOLE_SET} group by artist_id
+        ), current as (
+          select distinct on (artist_id) artist_id, fingerprint from datasets where state = 'done'
+          order by artist_id, finished_at desc
+        )
+        select a.slug from wanted w join artists a on a.id = w.artist_id
+        left join current c on c.artist_id = w.artist_id
+        where c.fingerprint is distinct from w.fingerprint order by a.slug
+    """)
+    return [row["slug"] for row in rows]
+
+
+def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> Wanted:
+    """What the artist's next dataset would hold: whole, or only what was never exported."""
+    belongs = _NEW_ITEMS if new_items_only else _WHOLE_SET
+    rows = connection.execute(
+        f"""
+        with chosen as (select * from training_items where artist_id = %s and {belongs})
+        select id, item_key, als_filename, parse_id, als_summary_id, audio_path, audio_hash, audio_format, prompt_id,
+          prompt_text, status, (select {_FINGERPRINT} from chosen) as fingerprint
+        from chosen order by created_at, id
+        """,
+        [artist.id],
+    ).fetchall()
+    if not rows:
+        return Wanted([], None)
+    prefix = NEW_ITEMS_PREFIX if new_items_only else ""
+    fingerprint = prefix + str(rows[0]["fingerprint"])
+    return Wanted([WantedItem(**{k: v for k, v in row.items() if k != "fingerprint"}) for row in rows], fingerprint)
+
+
+def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:
+    """How many items there are of each status; excluded ones are counted as `excluded`."""
+    rows = connection.execute(
+        "select case when excluded_at is null then status else 'excluded' end as status, count(*) as n "
+        "from training_items where artist_id = %s group by 1 order by 1",
+        [artist.id],
+    )
+    return {row["status"]: row["n"] for row in rows}
+
+
+def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
+    """The artist's current dataset."""
+    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        return cursor.execute(
+            f"select {_DATASET} from datasets where artist_id = %s and state = 'done' "
+            "order by finished_at desc limit 1",
+            [artist_id],
+        ).fetchone()
+
+
+def claim_dataset(connection: Connection, artist: Artist, fingerprint: str, item_count: int, stem: str) -> Dataset:
+    """The row of this content: the one that is there (done, or left in building by a killed run), else a new one.
+
+    `stem` names the files of a new one; an existing row keeps its own.
+    """
+    folder = f"artists/{artist.slug}/datasets"
+    connection.execute(
+        "insert into datasets (artist_id, fingerprint, state, storage_path, manifest_path, item_count) "
+        "values (%s, %s, 'building', %s, %s, %s) on conflict (artist_id, fingerprint) do nothing",
+        [artist.id, fingerprint, f"{folder}/{stem}.zip", f"{folder}/{stem}.json", item_count],
+    )
+    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        row = cursor.execute(
+            f"select {_DATASET} from datasets where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
+        ).fetchone()
+    assert row is not None  # noqa: S101 - inserted or found, in this transaction
+    return row
+
+
+def abandoned_datasets(connection: Connection, artist: Artist, fingerprint: str | None) -> list[Dataset]:
+    """Rows left in building by killed runs, of content that is no longer wanted."""
+    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        return cursor.execute(
+            f"select {_DATASET} from datasets where artist_id = %s and state = 'building' "
+            "and fingerprint is distinct from %s",
+            [artist.id, fingerprint],
+        ).fetchall()
+
+
+def forget_dataset(connection: Connection, dataset: Dataset) -> None:
+    """Remove a row that never got beyond building."""
+    connection.execute("delete from datasets where id = %s and state = 'building'", [dataset.id])
+
+
+def finish_dataset(
+    connection: Connection, dataset: Dataset, state: str, items: list[WantedItem], size: int, sha256: str
+) -> None:
+    """Record a dataset's archive and items, and that it is `done` (now current) or an `export`.
+
+    Rows that an item referred to may be gone by now: what was in the archive is recorded all the same.
+    """
+    connection.execute(
+        "update datasets set state = %s, size_bytes = %s, sha256 = %s, item_count = %s, pruned_at = null, "
+        "finished_at = clock_timestamp() where id = %s",
+        [state, size, sha256, len(items), dataset.id],
+    )
+    connection.execute("delete from dataset_items where dataset_id = %s", [dataset.id])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into dataset_items (dataset_id, position, training_item_id, item_key, parse_id, als_summary_id, "
+            "audio_path, audio_hash, audio_format, prompt_id, prompt_text) "
+            "values (%s, %s, (select id from training_items where id = %s), %s, %s, "
+            "(select id from als_summaries where id = %s), %s, %s, %s, (select id from prompts where id = %s), %s)",
+            [_item_row(dataset, position, item) for position, item in enumerate(items, start=1)],
+        )
+
+
+def make_current(connection: Connection, dataset: Dataset) -> None:
+    """Make a done dataset the current one again."""
+    connection.execute("update datasets set finished_at = clock_timestamp() where id = %s", [dataset.id])
+
+
+def mark_exported(connection: Connection, items: list[WantedItem]) -> int:
+    """Move items from `ready` to `exported` where prompt and audio are still those seen; how many were moved."""
+    rows = connection.execute(
+        """
+        update training_items t set status = 'exported', updated_at = now()
+        from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[]) as seen (id, audio_hash, prompt_id, prompt_text)
+        where t.id = seen.id and t.status = 'ready' and t.audio_hash = seen.audio_hash
+          and t.prompt_id is not distinct from seen.prompt_id and t.prompt_text = seen.prompt_text
+        """,
+        [
+            [item.id for item in items],
+            [item.audio_hash for item in items],
+            [item.prompt_id for item in items],
+            [item.prompt_text for item in items],
+        ],
+    )
+    return rows.rowcount
+
+
+def fail_item(connection: Connection, item_id: UUID, audio_hash: str, reason: str) -> bool:
+    """Mark an item failed if its audio is still the one seen; whether it was."""
+    changed = connection.execute(
+        "update training_items set status = 'failed', error = %s, updated_at = now() "
+        "where id = %s and audio_hash = %s and status in ('ready', 'exported')",
+        [reason, item_id, audio_hash],
+    )
+    return changed.rowcount == 1
+
+
+def _item_row(dataset: Dataset, position: int, item: WantedItem) -> list[Any]:
+    return [
+        dataset.id,
+        position,
+        item.id,
+        item.item_key,
+        item.parse_id,
+        item.als_summary_id,
+        item.audio_path,
+        item.audio_hash,
+        item.audio_format,
+        item.prompt_id,
+        item.prompt_text,
+    ]

@@ -1,0 +1,98 @@
+"""The zip of a dataset: names, order and bytes. Pure: knows no database and no bucket.
+
+All entries are stored as they are (audio does not compress) with fixed times and attributes, so that the same
+content gives the same bytes on every machine and day.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from dawa_assets.errors import BadTrackError
+
+AUDIO_FORMATS = frozenset(
+    {"mp3", "wav", "wave", "w64", "flac", "aif", "aiff", "ogg", "oga", "opus", "m4a", "aac", "caf"}
+)
+"""File extensions that may name an entry; nothing else of an upload's name gets into the archive."""
+
+_CHUNK = 1 << 20
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
+_PLAIN_FILE = 0o100644 << 16
+
+
+@dataclass(frozen=True)
+class Track:
+    """One pair of the archive: the audio as it is opened, its size and SHA-256 as they are on record, the text."""
+
+    position: int
+    audio_format: str
+    audio_size: int
+    audio_hash: str
+    open_audio: Callable[[], AbstractContextManager[BinaryIO]]
+    text: str
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A finished zip: its bytes' count and SHA-256."""
+
+    size: int
+    sha256: str
+
+
+def entry_names(position: int, audio_format: str) -> tuple[str, str]:
+    """The two names of a track: `dataset/track-0001.mp3` and `dataset/track-0001.txt`; positions count from 1.
+
+    Raises:
+        ValueError: the format is none of `AUDIO_FORMATS`, or the position is below 1.
+    """
+    if audio_format not in AUDIO_FORMATS:
+        raise ValueError(f"audio format {audio_format!r} is not one that a dataset may hold")
+    if position < 1:
+        raise ValueError("positions count from 1")
+    stem = f"dataset/track-{position:04d}"
+    return f"{stem}.{audio_format}", f"{stem}.txt"
+
+
+def write_zip(tracks: Iterable[Track], target: Path) -> Archive:
+    """Write the tracks in their order, a megabyte at a time; whatever their sizes (zip64 where it is needed).
+
+    Raises:
+        BadTrackError: a track's bytes are not those on record; `target` is then worth nothing.
+    """
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for track in tracks:
+            audio_name, text_name = entry_names(track.position, track.audio_format)
+            _write_audio(archive, audio_name, track)
+            archive.writestr(_entry(text_name), track.text.encode())
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Archive(target.stat().st_size, digest)
+
+
+def _write_audio(archive: zipfile.ZipFile, name: str, track: Track) -> None:
+    digest, size = hashlib.sha256(), 0
+    entry = _entry(name)
+    entry.file_size = track.audio_size  # decides on zip64 before the first byte is written
+    with track.open_audio() as source, archive.open(entry, "w") as sink:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > track.audio_size:
+                break
+            digest.update(chunk)
+            sink.write(chunk)
+    if size != track.audio_size or digest.hexdigest() != track.audio_hash:
+        raise BadTrackError(track.position)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_STORED
+    entry.create_system = _UNIX
+    entry.external_attr = _PLAIN_FILE
+    return entry
