@@ -76,7 +76,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
     module = importlib.import_module(f"benchmarks.{name}")
     rounds = rounds or getattr(module, "ROUNDS", 5)
     taken: dict[str, list[Measurement]] = {contender: [] for contender in CONTENDERS}
-    with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
         if hasattr(module, "setup"):
             _measure(name, "setup", Path(folder))
         for number in range(1, rounds + 1):
