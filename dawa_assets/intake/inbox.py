@@ -1,0 +1,206 @@
+"""The inbox: `inbox/{slug}/{upload-id}/…` in the bucket. Uploads go in here, and here is told what is pending.
+
+It holds pending work and nothing else, so nobody needs a cursor. What becomes of the files is in `live_sets.py`
+and in `dawa_assets/items`.
+"""
+
+import logging
+import secrets
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from dawa_assets.artists.store import Artist, ensure_artist, list_artists
+from dawa_assets.intake.gather import GatheredFile, gather
+from dawa_assets.intake.kinds import kind_of
+from dawa_assets.intake.store import InboxFile, Known, known_waiting
+from modal_app.errors import InputError
+from resources.bucket.base import Bucket, StoredObject
+from resources.errors import InvalidKeyError
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+_COMPLETE = "_complete"
+_LOOSE = "loose"  # the upload id of what another program dropped straight into an artist's inbox
+_MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class UploadReceipt:
+    """What was uploaded; `skipped` has (name, reason) of what was left out."""
+
+    artist_name: str
+    slug: str
+    upload_id: str
+    files: list[str]
+    skipped: list[tuple[str, str]]
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PendingUploads:
+    """Uploads of one artist that nobody has looked at yet."""
+
+    slug: str
+    upload_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One folder of the inbox. `complete`: it is closed by `_complete`, or has been quiet for long enough."""
+
+    slug: str
+    upload_id: str
+    files: list[InboxFile]
+    complete: bool
+
+
+def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadReceipt:
+    """Copy Live Sets and audio into the artist's inbox, closed by `_complete` when all of it is there.
+
+    An artist given by a name that nobody has yet is made. An upload that fails or is stopped on the way is taken
+    back; one that is killed stays without `_complete`.
+
+    Raises:
+        InputError: the name can't be an artist's, a path leads to nothing, or nothing in it can be used.
+    """
+    started = time.monotonic()
+    name = check_artist_name(artist) if isinstance(artist, str) else artist.name
+    gathered = gather(paths)
+    if not gathered.files:
+        raise InputError(_nothing_usable(paths, gathered.skipped))
+    if isinstance(artist, str):
+        with ports.database.transaction() as connection:
+            artist = ensure_artist(connection, name)
+    upload_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
+    folder = f"inbox/{artist.slug}/{upload_id}"
+    files: list[str] = []
+    skipped = list(gathered.skipped)
+    size = 0
+    try:
+        for number, file in enumerate(gathered.files, 1):
+            log.info("uploading %s (%d of %d)", file.name, number, len(gathered.files))
+            copied = _put(ports.bucket, f"{folder}/{file.name}", file)
+            if isinstance(copied, str):
+                skipped.append((file.name, copied))
+            else:
+                files.append(file.name)
+                size += copied
+        if not files:
+            raise InputError(_nothing_usable(paths, skipped))
+        ports.bucket.put(f"{folder}/{_COMPLETE}", b"")
+    except BaseException:
+        ports.bucket.delete([f"{folder}/{file}" for file in files])
+        raise
+    return UploadReceipt(artist.name, artist.slug, upload_id, files, skipped, size, time.monotonic() - started)
+
+
+def pending_uploads(ports: Ports) -> list[PendingUploads]:
+    """The artists with complete uploads that hold something nobody has looked at yet, by slug.
+
+    One listing of the inbox and one query, whatever else there is. What waits for something else to arrive (the
+    ledger says so) is not pending.
+    """
+    with ports.database.transaction() as connection:
+        slugs = {artist.slug for artist in list_artists(connection)}
+        known = known_waiting(connection)
+    pending: dict[str, list[str]] = {}
+    for drop in drops(ports):
+        if drop.slug not in slugs:
+            log.warning("inbox/%s/: no artist has this slug; `dawa upload --artist NAME` makes one", drop.slug)
+        elif drop.complete and any(not is_known(file, known) for file in drop.files):
+            ids = pending.setdefault(drop.slug, [])
+            if drop.upload_id not in ids:
+                ids.append(drop.upload_id)
+    return [PendingUploads(slug, ids) for slug, ids in pending.items()]
+
+
+def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
+    """Every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
+    quiet_since = datetime.now(UTC) - timedelta(seconds=ports.settings.quiet_seconds)
+    prefix = "inbox" if slug is None else f"inbox/{slug}"
+    for (owner, upload_id), group in groupby(ports.bucket.list(prefix), key=_owner_and_upload):
+        stored = list(group)
+        marker = f"inbox/{owner}/{upload_id}/{_COMPLETE}"
+        files = [_inbox_file(owner, upload_id, one) for one in stored if one.key != marker]
+        closed = len(files) < len(stored)
+        complete = closed or max(one.modified for one in stored) <= quiet_since
+        if owner:
+            yield Drop(owner, upload_id, files, complete)
+
+
+def is_known(file: InboxFile, known: dict[str, Known]) -> bool:
+    """Whether the ledger has this very object as waiting: looked at, and not written again since."""
+    seen = known.get(file.stored.key)
+    return seen is not None and seen.size_bytes == file.stored.size and file.stored.modified <= seen.looked_at
+
+
+def remove_taken(bucket: Bucket, file: InboxFile) -> None:
+    """Delete a file that has found its place, unless its key holds another one by now."""
+    current = bucket.stat(file.stored.key)
+    if current == file.stored:
+        bucket.delete([file.stored.key])
+    elif current is not None:
+        log.info("%s: uploaded again meanwhile; the new one is taken in next time", file.stored.key)
+
+
+def close(bucket: Bucket, drop: Drop) -> None:
+    """Remove the `_complete` of an upload of which nothing else is left."""
+    folder = f"inbox/{drop.slug}/{drop.upload_id}"
+    if [stored.key for stored in bucket.list(folder)] == [f"{folder}/{_COMPLETE}"]:
+        bucket.delete([f"{folder}/{_COMPLETE}"])
+
+
+def check_artist_name(name: str) -> str:
+    """The name without blanks around it.
+
+    Raises:
+        InputError: it is empty, too long, or can't be printed.
+    """
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name or len(name) > _MAX_NAME or not name.isprintable():
+        raise InputError(f"artist {name[:40]!r}: a name has 1 to {_MAX_NAME} printable characters; give another")
+    return name
+
+
+def _put(bucket: Bucket, key: str, file: GatheredFile) -> int | str:
+    """Its size, or why it was not uploaded."""
+    try:
+        with file.path.open("rb") as stream:
+            before = file.path.stat()
+            bucket.put(key, stream)
+            after = file.path.stat()
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    except InvalidKeyError:
+        return "the name, with its folders, is too long; rename it"
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        bucket.delete([key])
+        return "it was being written to; upload it again when that is done"
+    return after.st_size
+
+
+def _owner_and_upload(stored: StoredObject) -> tuple[str, str]:
+    """Whose inbox an object is in, and its upload; no owner for what lies straight in `inbox/`."""
+    _, owner, *rest = stored.key.split("/", 3)
+    if not rest:
+        return "", _LOOSE
+    return owner, rest[0] if len(rest) > 1 else _LOOSE
+
+
+def _inbox_file(slug: str, upload_id: str, stored: StoredObject) -> InboxFile:
+    relative = unicodedata.normalize("NFC", stored.key.removeprefix(f"inbox/{slug}/").removeprefix(f"{upload_id}/"))
+    folder, _, name = relative.rpartition("/")
+    return InboxFile(stored, upload_id, folder, name, kind_of(name))
+
+
+def _nothing_usable(paths: Sequence[Path], skipped: list[tuple[str, str]]) -> str:
+    given = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
+    why = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3]) or "empty"
+    return f"{given}: nothing to upload ({why}); give Live Sets (.als) or audio (.mp3, .wav, .flac …)"

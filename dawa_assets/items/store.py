@@ -1,0 +1,218 @@
+"""SQL of training items: made for sets, joined with audio, moved from status to status by guarded updates.
+
+A guarded update names what its caller has seen; where somebody else changed it meanwhile, nothing happens and the
+caller is told so.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from resources.database import Connection
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """What an item is made of when its set is taken in."""
+
+    item_key: str
+    summary_id: UUID
+    parse_id: str
+    als_filename: str
+    project_name: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A training item, as far as its audio and its files are concerned."""
+
+    id: UUID
+    item_key: str | None
+    als_filename: str | None
+    project_name: str | None
+    status: str
+    error: str | None
+    audio_path: str | None
+    audio_hash: str | None
+    prompt_path: str | None
+    prompt_text: str | None
+    prompt_file_hash: str | None
+    excluded: bool
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.item_key or self.als_filename or str(self.id)
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Audio in its place."""
+
+    path: str
+    sha256: str
+    format: str
+    duration_seconds: float
+
+
+_COLUMNS = (
+    "id, item_key, als_filename, project_name, status, error, audio_path, audio_hash, prompt_path, prompt_text, "
+    "prompt_file_hash, excluded_at is not null as excluded"
+)
+# Where an item with audio belongs, unless a failure that is not the audio's holds it.
+_WITH_AUDIO = "case when prompt_text is null then 'needs_prompt' else 'ready' end"
+AUDIO_ERROR = "audio: "
+"""Begins every error that this package records: what mends the audio may take it back, nothing else may."""
+
+
+def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
+    """All items of an artist, oldest first."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s order by created_at, id", [artist_id]
+        ).fetchall()
+
+
+def get_item(connection: Connection, item: UUID) -> Item | None:
+    """One item as it is now."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(f"select {_COLUMNS} from training_items where id = %s", [item]).fetchone()
+
+
+def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
+    """The item that uses this summary now; the pipeline's own goes before the dashboard's."""
+    row = connection.execute(
+        "select id from training_items where als_summary_id = %s order by item_key is null, created_at, id limit 1",
+        [summary_id],
+    ).fetchone()
+    return None if row is None else UUID(str(row["id"]))
+
+
+def ensure_item(connection: Connection, artist_id: UUID, new: NewItem) -> UUID:
+    """The item of this key, made if there is none; it uses the given summary from now on."""
+    row = connection.execute(
+        "insert into training_items "
+        "(artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status) "
+        "values (%s, %s, %s, %s, %s, %s, 'needs_audio') on conflict (artist_id, item_key) do update "
+        "set als_summary_id = excluded.als_summary_id, parse_id = excluded.parse_id, "
+        "als_filename = excluded.als_filename, project_name = excluded.project_name, updated_at = now() returning id",
+        [artist_id, new.summary_id, new.parse_id, new.als_filename, new.project_name, new.item_key],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return UUID(str(row["id"]))
+
+
+def adopt_summaries(connection: Connection, artist_id: UUID) -> int:
+    """Make an item for every summary that has none (rows of before the pipeline); of several of one set, the newest.
+
+    A summary whose set has an item already is an older version of it and gets none.
+    """
+    return connection.execute(
+        r"""
+        insert into training_items (artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status)
+        select distinct on (item_key) artist_id, id, parse_id, als_filename, project_name, item_key, 'needs_audio'
+        from (
+          select s.*, normalize(coalesce(nullif(project_name, ''), stem) || '/' || stem, NFC) as item_key
+          from (select *, regexp_replace(als_filename, '\.[^.]*$', '') as stem from als_summaries
+                where artist_id = %(artist)s) s
+        ) k
+        where not exists (select from training_items t where t.als_summary_id = k.id)
+          and not exists (select from training_items t where t.artist_id = k.artist_id and t.item_key = k.item_key)
+        order by item_key, parse_timestamp desc, id
+        on conflict (artist_id, item_key) do nothing""",
+        {"artist": artist_id},
+    ).rowcount
+
+
+def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
+    """Give an item its audio and the status that follows from it. False where its audio is not the one seen."""
+    return (
+        connection.execute(
+            "update training_items set audio_path = %s, audio_hash = %s, audio_format = %s, "
+            "audio_duration_seconds = %s, updated_at = now(), "
+            f"status = {_WITH_AUDIO}, "
+            "error = case when prompt_text is null and error not like %s then error end "
+            "where id = %s and audio_hash is not distinct from %s and audio_path is not distinct from %s",
+            [
+                audio.path,
+                audio.sha256,
+                audio.format,
+                audio.duration_seconds,
+                f"{AUDIO_ERROR}%",
+                item.id,
+                item.audio_hash,
+                item.audio_path,
+            ],
+        ).rowcount
+        == 1
+    )
+
+
+def describe_audio(connection: Connection, item: Item, audio: Audio) -> bool:
+    """Record what audio is that was in its place before; an item that was exported stays so."""
+    return (
+        connection.execute(
+            "update training_items set audio_hash = %s, audio_format = %s, audio_duration_seconds = %s, "
+            "updated_at = now() where id = %s and audio_path = %s and audio_hash is null",
+            [audio.sha256, audio.format, audio.duration_seconds, item.id, audio.path],
+        ).rowcount
+        == 1
+    )
+
+
+def fail_audio(connection: Connection, item: Item, reason: str) -> bool:
+    """Mark an item as failed for its audio's sake."""
+    return (
+        connection.execute(
+            "update training_items set status = 'failed', error = %s, updated_at = now() "
+            "where id = %s and status = %s and audio_path is not distinct from %s "
+            "and audio_hash is not distinct from %s",
+            [AUDIO_ERROR + reason, item.id, item.status, item.audio_path, item.audio_hash],
+        ).rowcount
+        == 1
+    )
+
+
+def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UUID]) -> int:
+    """Move items to where what they have puts them; `with_audio` are those whose audio was seen in its place.
+
+    A failure that is not the audio's stays; whoever recorded it takes it back. Gives how many were moved.
+    """
+    moved = connection.execute(
+        f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = null "
+        "where artist_id = %s and excluded_at is null and audio_hash is not null and id = any(%s) and ("
+        "status = 'needs_audio' or (status = 'needs_prompt' and prompt_text is not null) "
+        "or (status = 'failed' and error like %s))",
+        [artist_id, with_audio, f"{AUDIO_ERROR}%"],
+    ).rowcount
+    return (
+        moved
+        + connection.execute(
+            "update training_items set status = 'needs_audio', updated_at = now() where artist_id = %s "
+            "and excluded_at is null and audio_path is null and status in ('needs_prompt', 'ready', 'exported')",
+            [artist_id],
+        ).rowcount
+    )
+
+
+def set_prompt_file(connection: Connection, item: Item, path: str, text_hash: str) -> bool:
+    """Record that the file holds the item's text. False where the text is not the one seen."""
+    return (
+        connection.execute(
+            "update training_items set prompt_path = %s, prompt_file_hash = %s, updated_at = now() "
+            "where id = %s and prompt_text = %s",
+            [path, text_hash, item.id, item.prompt_text],
+        ).rowcount
+        == 1
+    )
+
+
+def count_by_status(connection: Connection, artist_id: UUID) -> dict[str, int]:
+    """How many items that are not excluded have each status."""
+    rows = connection.execute(
+        "select status, count(*) as items from training_items where artist_id = %s and excluded_at is null "
+        "group by status order by status",
+        [artist_id],
+    )
+    return {row["status"]: row["items"] for row in rows}

@@ -1,0 +1,196 @@
+"""Brings training items up to date: bounces paired with their sets, `audio.*` and `prompt.txt` in place, statuses.
+
+What prompts say is not decided here (`dawa_assets/prompting`), nor what becomes of ready items
+(`dawa_assets/datasets`).
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from dawa_assets.artists.store import get_artist
+from dawa_assets.intake import store as ledger
+from dawa_assets.intake.inbox import close, drops
+from dawa_assets.intake.kinds import Kind
+from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
+from dawa_assets.intake.settle import Step
+from dawa_assets.intake.store import LedgerRow
+from dawa_assets.items import store
+from dawa_assets.items.audio import AudioReport, Bounces, training_folder
+from dawa_assets.items.store import Item
+from dawa_assets.leases import lease
+from modal_app.errors import UnreadableAudioError
+from resources.errors import ObjectNotFoundError
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ItemsReport(AudioReport):
+    """What was done for an artist's items. Pairs are (name, item or reason); `items` counts them by status."""
+
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    prompts_in_place: int = 0
+    moved: int = 0
+    items: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """The report on one line."""
+        ready = self.items.get("ready", 0) + self.items.get("exported", 0)
+        counts = {
+            "bounces paired": len(self.paired),
+            "replaced": len(self.replaced),
+            "known already": len(self.unchanged),
+            "rejected": len(self.rejected),
+            "waiting": len(self.waiting),
+            "items failed": len(self.failed),
+        }
+        said = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        return f"{ready}/{sum(self.items.values())} items ready{said}"
+
+
+def update_training_items(ports: Ports, slug: str) -> ItemsReport:
+    """Bring the artist's items up to date with the inbox, their prompts, and what lies in the bucket.
+
+    New and waiting bounces are paired with sets, or wait with their reason. Audio that can't be decoded is rejected
+    alone. `prompt.txt` is written where the row's text is another one. Audio that somebody else put in place is
+    described; where it is gone the item fails, and comes back when the audio does. Excluded items get audio that is
+    uploaded for them, and are left alone otherwise.
+
+    Raises:
+        UnknownArtistError: no artist has this slug.
+        BusyError: another process is updating this artist's items.
+    """
+    started = time.monotonic()
+    report = ItemsReport()
+    settings = ports.settings
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+    with lease(
+        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ) as held:
+        step = Step(ports, artist, held)
+        _pair_bounces(step, report)
+        _mend_and_project(step, report)
+        with ports.database.transaction() as connection:
+            report.items = store.count_by_status(connection, artist.id)
+            waiting = ledger.ledger(connection, artist.id, Kind.AUDIO, waiting_only=True)
+    report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def _pair_bounces(step: Step, report: ItemsReport) -> None:
+    ports, artist = step.ports, step.artist
+    bounces = Bounces(step, report)
+    inbox = list(drops(ports, artist.slug))
+    with ports.database.transaction() as connection:
+        step.held.check(connection)
+        present = [file.stored.key for drop in inbox for file in drop.files]
+        ledger.forget_gone(connection, artist.id, [Kind.AUDIO], present)
+        known = ledger.known_waiting(connection, artist.id)
+    complete = [drop for drop in inbox if drop.complete]
+    for drop in complete:
+        for file in drop.files:
+            if file.kind is Kind.AUDIO:
+                bounces.register(file, known)
+    with ports.database.transaction() as connection:
+        step.held.check(connection)
+        audio = ledger.ledger(connection, artist.id, Kind.AUDIO)
+        sets = ledger.ledger(connection, artist.id, Kind.LIVE_SET)
+        pairing, rows = _decide(audio, sets, store.items_of(connection, artist.id))
+        for bounce, reason in pairing.waits:
+            if rows[bounce.id].reason != reason:
+                ledger.wait(connection, rows[bounce.id].id, reason)
+    # A bounce that was headed for its item when a worker was killed goes there first: its bytes may be there.
+    for row in audio:
+        if row.state == "waiting" and row.training_item_id is not None:
+            bounces.place(row, row.training_item_id)
+    for bounce, item in pairing.matches:
+        bounces.place(rows[bounce.id], UUID(str(item)))
+    for drop in complete:
+        close(ports.bucket, drop)
+
+
+def _decide(
+    audio: Sequence[LedgerRow], sets: Sequence[LedgerRow], items: Sequence[Item]
+) -> tuple[Pairing, dict[object, LedgerRow]]:
+    waiting = [row for row in audio if row.state == "waiting" and row.training_item_id is None]
+    names: dict[UUID, set[str]] = {item.id: {item.als_filename or ""} for item in items}
+    arrived: dict[UUID, datetime] = {}
+    for row in sets:
+        if row.training_item_id in names:
+            names[row.training_item_id].add(row.name)
+    for row in audio:
+        if row.state == "taken" and row.training_item_id is not None:
+            arrived[row.training_item_id] = max(row.created_at, arrived.get(row.training_item_id, row.created_at))
+    pairing = pair(
+        [Bounce(row.id, _origin(row), row.name, row.sha256, row.created_at) for row in waiting],
+        [SetOrigin(_origin(row), row.name, row.training_item_id) for row in sets],
+        [
+            Target(item.id, item.name, item.project_name or "", frozenset(names[item.id]), arrived.get(item.id))
+            for item in items
+        ],
+        [(_origin(row), row.name) for row in audio],
+    )
+    return pairing, {row.id: row for row in waiting}
+
+
+def _mend_and_project(step: Step, report: ItemsReport) -> None:
+    ports, artist = step.ports, step.artist
+    present = {stored.key for stored in ports.bucket.list(f"artists/{artist.slug}/training")}
+    with ports.database.transaction() as connection:
+        items = [item for item in store.items_of(connection, artist.id) if not item.excluded]
+    with_audio = [
+        item.id for item in items if item.audio_path is not None and _audio_is_there(step, item, present, report)
+    ]
+    with ports.database.transaction() as connection:
+        step.held.check(connection)
+        report.moved = store.settle_statuses(connection, artist.id, with_audio)
+    for item in items:
+        if item.prompt_text is not None:
+            report.prompts_in_place += _project_prompt(step, item, item.prompt_text, present)
+
+
+def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsReport) -> bool:
+    """Whether an item's audio can be used; where it can't, the item fails with the reason."""
+    path = item.audio_path or ""
+    try:
+        if not path.startswith(f"artists/{step.artist.slug}/"):
+            raise UnreadableAudioError(f"{path} is not in the artist's own folder; upload the bounce")
+        if path not in present and step.ports.bucket.stat(path) is None:
+            raise ObjectNotFoundError(f"{path} is gone from the bucket; upload the bounce again")
+        if item.audio_hash is None:
+            Bounces(step, report).describe(item)
+    except (UnreadableAudioError, ObjectNotFoundError) as error:
+        with step.ports.database.transaction() as connection:
+            step.held.check(connection)
+            store.fail_audio(connection, item, str(error))
+        report.failed.append((item.name, str(error)))
+        return False
+    return True
+
+
+def _project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool:
+    """Write the text to its file if that holds another one; whether it was written."""
+    path = f"{training_folder(step.artist.slug, item.id)}/prompt.txt"
+    content = text.encode()
+    text_hash = hashlib.sha256(content).hexdigest()
+    if item.prompt_file_hash == text_hash and item.prompt_path == path and path in present:
+        return False
+    step.ports.bucket.put(path, content)
+    with step.ports.database.transaction() as connection:
+        step.held.check(connection)
+        return store.set_prompt_file(connection, item, path, text_hash)
+
+
+def _origin(row: LedgerRow) -> Origin:
+    return Origin(row.upload_id, row.folder)
