@@ -1,0 +1,124 @@
+"""What reading a Live Set costs, on a set of the size of the largest real one."""
+
+import gzip
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+WHAT = "everything the summary needs from a 37 MB Live Set (96 tracks, 4,800 clips, 600,000 elements)"
+PEER = "parsing it to a tree by ElementTree, with nothing read from the tree"
+FLOOR = "unpacking it by gzip"
+
+_TRACKS = 96
+_CLIPS = 50
+_DEVICES = 8
+_PARAMETERS = 50
+_SET = "set.als"
+
+
+def setup(folder: Path) -> None:
+    """Write the set."""
+    xml = "\n".join(_lines(random.Random(1)))  # noqa: S311
+    (folder / _SET).write_bytes(gzip.compress(xml.encode(), compresslevel=6, mtime=0))
+
+
+def ours(folder: Path) -> None:
+    """Read it and make the summary."""
+    from dawa_assets.ableton.reader import read_live_set
+    from dawa_assets.ableton.summary import summarise
+
+    live_set = read_live_set(folder / _SET)
+    summary = summarise(live_set, als_filename=_SET, project_folder="", artist_name="")
+    assert summary.overview.tempo == 126
+    assert summary.overview.total_tracks == _TRACKS
+    assert summary.arrangement_clips == _TRACKS * _CLIPS
+    assert summary.plugin_usage == {"Some Synth": _TRACKS}
+    assert summary.length_bars == _CLIPS
+
+
+def peer(folder: Path) -> None:
+    """Make the tree."""
+    from xml.etree import ElementTree
+
+    with gzip.open(folder / _SET) as file:
+        tree = ElementTree.parse(file)  # noqa: S314
+    assert tree.find("LiveSet/MainTrack") is not None
+
+
+def floor(folder: Path) -> None:
+    """Unpack it, keeping nothing."""
+    size = 0
+    with gzip.open(folder / _SET) as file:
+        while chunk := file.read(64 * 1024):
+            size += len(chunk)
+    assert size > 30_000_000
+
+
+def _lines(numbers: random.Random) -> Iterator[str]:
+    yield '<?xml version="1.0" encoding="UTF-8"?>'
+    yield '<Ableton MajorVersion="5" MinorVersion="12.0_12300" Creator="Ableton Live 12.3.8">'
+    yield "\t<LiveSet>"
+    yield "\t\t<Tracks>"
+    for track in range(_TRACKS):
+        yield from _track(track, numbers)
+    yield "\t\t</Tracks>"
+    yield "\t\t<MainTrack><DeviceChain><Mixer>"
+    yield '\t\t\t<Tempo><Manual Value="126" /></Tempo>'
+    yield '\t\t\t<TimeSignature><Manual Value="201" /></TimeSignature>'
+    yield "\t\t</Mixer></DeviceChain></MainTrack>"
+    yield "\t</LiveSet>"
+    yield "</Ableton>"
+
+
+def _track(track: int, numbers: random.Random) -> Iterator[str]:
+    yield f'\t\t\t<MidiTrack Id="{track + 10}">'
+    yield f'\t\t\t\t<Name><EffectiveName Value="{track + 1}-MIDI" /><UserName Value="" /></Name>'
+    yield f'\t\t\t\t<Color Value="{track % 70}" />'
+    yield '\t\t\t\t<TrackGroupId Value="-1" />'
+    yield "\t\t\t\t<DeviceChain>"
+    yield "\t\t\t\t\t<MainSequencer><ClipTimeable><ArrangerAutomation><Events>"
+    for clip in range(_CLIPS):
+        yield from _clip(clip, numbers)
+    yield "\t\t\t\t\t</Events></ArrangerAutomation></ClipTimeable></MainSequencer>"
+    yield "\t\t\t\t\t<DeviceChain><Devices>"
+    for device in range(_DEVICES):
+        yield from _device(device, numbers)
+    yield "\t\t\t\t\t</Devices></DeviceChain>"
+    yield "\t\t\t\t</DeviceChain>"
+    yield "\t\t\t</MidiTrack>"
+
+
+def _clip(clip: int, numbers: random.Random) -> Iterator[str]:
+    yield f'\t\t\t\t\t\t\t<MidiClip Id="{clip}" Time="{clip * 4}">'
+    yield f'\t\t\t\t\t\t\t\t<CurrentStart Value="{clip * 4}" />'
+    yield f'\t\t\t\t\t\t\t\t<CurrentEnd Value="{clip * 4 + 4}" />'
+    yield f'\t\t\t\t\t\t\t\t<Name Value="part {clip}" />'
+    yield "\t\t\t\t\t\t\t\t<Notes><KeyTracks>"
+    for note in range(32):
+        time, velocity = numbers.random() * 4, numbers.randrange(127)
+        yield (
+            f'\t\t\t\t\t\t\t\t\t<MidiNoteEvent Time="{time}" Duration="0.25" Velocity="{velocity}" '
+            f'OffVelocity="64" NoteId="{note}" />'
+        )
+    yield "\t\t\t\t\t\t\t\t</KeyTracks></Notes>"
+    yield "\t\t\t\t\t\t\t</MidiClip>"
+
+
+def _device(device: int, numbers: random.Random) -> Iterator[str]:
+    tag = "Eq8" if device else "PluginDevice"
+    yield f'\t\t\t\t\t\t<{tag} Id="{device}">'
+    if not device:
+        yield '\t\t\t\t\t\t\t<PluginDesc><Vst3PluginInfo Id="0"><Name Value="Some Synth" />'
+        yield f"\t\t\t\t\t\t\t\t<ProcessorState>{numbers.randbytes(4000).hex()}</ProcessorState>"
+        yield "\t\t\t\t\t\t\t</Vst3PluginInfo></PluginDesc>"
+    for parameter in range(_PARAMETERS):
+        yield f"\t\t\t\t\t\t\t<Parameter.{parameter}>"
+        yield '\t\t\t\t\t\t\t\t<LomId Value="0" />'
+        yield f'\t\t\t\t\t\t\t\t<Manual Value="{numbers.random()}" />'
+        yield '\t\t\t\t\t\t\t\t<MidiControllerRange><Min Value="0" /><Max Value="1" /></MidiControllerRange>'
+        yield f'\t\t\t\t\t\t\t\t<AutomationTarget Id="{numbers.randrange(99999)}">'
+        yield '\t\t\t\t\t\t\t\t\t<LockEnvelope Value="0" />'
+        yield "\t\t\t\t\t\t\t\t</AutomationTarget>"
+        yield "\t\t\t\t\t\t\t\t<ModulationTarget />"
+        yield f"\t\t\t\t\t\t\t</Parameter.{parameter}>"
+    yield f"\t\t\t\t\t\t</{tag}>"
