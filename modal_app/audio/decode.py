@@ -20,6 +20,9 @@ from modal_app.errors import UnreadableAudioError
 if TYPE_CHECKING:
     from av import AudioFrame
 
+    Piece = tuple[AudioFrame, int]
+    """A frame and how many of its samples belong to the music."""
+
 Signal = npt.NDArray[np.float32]
 
 # Containers that hold music and refer to no other file. Playlists (hls, concat, dash, sdp, image2 …) are left out on
@@ -166,7 +169,7 @@ class Audio:
         Raises:
             UnreadableAudioError: nothing could be decoded, the rate changes on the way, or it never ends.
         """
-        for frame, keep in _within(self._decode(), self._edited_length()):
+        for frame, keep in self._pieces():
             if frame.sample_rate != self.sample_rate:
                 self._refuse(f"its sample rate changes from {self.sample_rate} to {frame.sample_rate} Hz on the way")
             self.samples += keep
@@ -209,12 +212,15 @@ class Audio:
             except av.FFmpegError:
                 self._damaged_packets += 1
 
-    def _edited_length(self) -> int | None:
-        """How many samples an MP4's edit list shows; what its encoder appended lies beyond."""
-        if not self._container.format.name.startswith("mov") or not self._stream.duration:
-            return None
-        samples: int = round(self._stream.duration * self._stream.time_base * self.sample_rate)
-        return samples
+    def _pieces(self) -> "Iterator[Piece]":
+        """Frames without an MP4's padding. In the other formats FFmpeg knows the padding and takes it off itself."""
+        if not self._container.format.name.startswith("mov"):
+            return ((frame, frame.samples) for frame in self._decode())
+        pieces = _without_filling(self._decode())
+        if not self._stream.duration:
+            return pieces
+        edited = round(self._stream.duration * self._stream.time_base * self.sample_rate)
+        return _within(pieces, edited, self.sample_rate // 500)
 
     def _drain(self, fifo: Any, padding: int) -> Iterator[Signal]:
         """What is queued, but for the padding behind it, as one mono block: numpy is slow on frames of 1,152."""
@@ -242,21 +248,37 @@ class Audio:
         raise UnreadableAudioError(f"{self.name}: {reason}; {_MEND}")
 
 
-def _within(frames: Iterator["AudioFrame"], limit: int | None) -> Iterator[tuple["AudioFrame", int]]:
-    """Cut off what lies beyond `limit` if it is short enough to be padding; keep all of it otherwise."""
-    position = 0
-    beyond: list[AudioFrame] = []
+def _without_filling(frames: Iterator["AudioFrame"]) -> "Iterator[Piece]":
+    """Cut the last frame to the duration that the file states for it; an encoder fills it up."""
+    last: AudioFrame | None = None
     for frame in frames:
-        if limit is None or (not beyond and position + frame.samples <= limit):
-            position += frame.samples
-            yield frame, frame.samples
-            continue
-        beyond.append(frame)
-        if position + sum(held.samples for held in beyond) > limit + _PADDING:
-            yield from ((held, held.samples) for held in beyond)
-            limit, beyond = None, []
-    if beyond and limit is not None and limit > position:
-        yield beyond[0], limit - position
+        if last is not None:
+            yield last, last.samples
+        last = frame
+    if last is not None:
+        stated = round(last.duration * last.time_base * last.sample_rate) if last.duration and last.time_base else 0
+        yield last, min(stated, last.samples) or last.samples
+
+
+def _within(pieces: "Iterator[Piece]", limit: int, tolerance: int) -> "Iterator[Piece]":
+    """Cut off what lies beyond `limit` if it is short enough to be padding; keep all of it otherwise.
+
+    An edit list counts in milliseconds or so: what is beyond it by no more than `tolerance` is kept.
+    """
+    position = beyond = 0
+    held: list[Piece] = []
+    for frame, keep in pieces:
+        if beyond > _PADDING or (not held and position + keep <= limit):
+            yield from (*held, (frame, keep))
+            position += keep
+            held.clear()
+        else:
+            held.append((frame, keep))
+            beyond = position + sum(kept for _, kept in held) - limit
+    if beyond <= tolerance or beyond > _PADDING:
+        yield from held
+    elif held and limit > position:
+        yield held[0][0], limit - position
 
 
 def _energy(signal: Signal) -> float:

@@ -13,10 +13,11 @@ from modal_app.audio.fetch import fetched
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.audio.segments import SAMPLE_RATE, write_segments
 from modal_app.config import DataRoot
-from modal_app.errors import DawaError
-from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult
+from modal_app.errors import DawaError, UnreadableAudioError
+from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
 
 _WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock
+_OFFSET = 0.02  # of full scale; converters leave a hundredth of that
 
 
 def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], None]) -> PrepareResult:
@@ -35,7 +36,10 @@ def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], Non
                     prepared[source.audio_hash] = job.result()
                 except DawaError as error:
                     failed[source.audio_hash] = FailedAudio(
-                        audio_hash=source.audio_hash, name=source.name, reason=str(error)
+                        audio_hash=source.audio_hash,
+                        name=source.name,
+                        reason=str(error),
+                        unreadable=isinstance(error, InputError),
                     )
                 emit(_progress(source, prepared.get(source.audio_hash), done, len(missing)))
         except BaseException:
@@ -63,6 +67,8 @@ def segment_local_file(path: Path, folder: Path) -> PreparedAudio:
 def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Path) -> PreparedAudio:
     with read_audio(file, name) as audio:
         segments = write_segments(audio.blocks(), audio.sample_rate, folder)
+        if not segments:
+            raise UnreadableAudioError(f"{name}: it is shorter than one sample at 44.1 kHz; export more of it")
         return PreparedAudio(
             audio_hash=audio_hash,
             recipe=recipe,
@@ -72,8 +78,16 @@ def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Pa
             source_samples=audio.samples,
             duration_seconds=audio.samples / audio.sample_rate,
             segments=segments,
-            warnings=audio.warnings(),
+            warnings=audio.warnings() + _offset_warnings(segments),
         )
+
+
+def _offset_warnings(segments: list[Segment]) -> list[str]:
+    """An offset or a rumble near it raises the peak, and so lowers the music that is normalised by it."""
+    offset = max((segment.dc_offset for segment in segments), key=abs)
+    if abs(offset) < _OFFSET:
+        return []
+    return [f"a constant offset of {offset:.2g} takes up the level; remove it (DC filter) before exporting"]
 
 
 def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:
