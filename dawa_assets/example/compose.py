@@ -6,7 +6,6 @@ Deterministic: the same code gives the same bytes. What is composed is in `track
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from dawa_assets.example.live_set import live_set
 from dawa_assets.example.profile import ARTIST_NAME, master_schema
 from dawa_assets.example.score import Song
 from dawa_assets.example.tracks import songs
+from modal_app.audio.scratch import scratch_folder, sweep
 
 if TYPE_CHECKING:
     from dawa_assets.example.music import Audio
@@ -58,18 +58,18 @@ def compose_example(folder: Path) -> Example:
 
 def write_audio(audio: "Audio", target: Path, sample_rate: int) -> None:
     """Write sound of shape (2, samples) in -1 … 1 as mp3 (192 kbit/s), wav or flac (16 bit), by the target's suffix."""
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
     if target.suffix == ".mp3":
-        _write_mp3(audio, fresh, sample_rate)
+        _write_mp3(audio, target, sample_rate)
     else:
         import soundfile
 
-        soundfile.write(fresh, audio.T, sample_rate, format=target.suffix[1:].upper(), subtype="PCM_16")
-    fresh.replace(target)
+        soundfile.write(target, audio.T, sample_rate, format=target.suffix[1:].upper(), subtype="PCM_16")
 
 
 def _make(makers: dict[Path, Callable[[Path], None]], record: Path) -> None:
     """Make the files that are missing, changed, or made by another version of the code, as the record tells."""
+    scratch = record.parent / ".scratch"
+    sweep(scratch)
     code = hashlib.sha256(
         b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     ).hexdigest()
@@ -79,9 +79,12 @@ def _make(makers: dict[Path, Callable[[Path], None]], record: Path) -> None:
             continue
         log.info("composing %s", path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
-        made[path.name] = _hash(path)
-        _write(record, json.dumps({"code": code, "files": made}, indent=2).encode())
+        with scratch_folder(scratch) as fresh:
+            make(fresh / path.name)
+            made[path.name] = _hash(fresh / path.name)
+            (fresh / path.name).replace(path)
+            (fresh / record.name).write_text(json.dumps({"code": code, "files": made}, indent=2))
+            (fresh / record.name).replace(record)
 
 
 def _recorded(record: Path, code: str) -> dict[str, str]:
@@ -97,11 +100,11 @@ def _hash(path: Path) -> str:
 
 
 def _write_set(song: Song, target: Path) -> None:
-    _write(target, live_set(song))
+    target.write_bytes(live_set(song))
 
 
 def _write_profile(pieces: tuple[Song, ...], target: Path) -> None:
-    _write(target, (json.dumps(master_schema(pieces), indent=2, ensure_ascii=False) + "\n").encode())
+    target.write_text(json.dumps(master_schema(pieces), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _bounce(song: Song, target: Path) -> None:
@@ -126,9 +129,3 @@ def _write_mp3(audio: "Audio", target: Path, sample_rate: int) -> None:
             frame.sample_rate, frame.pts = sample_rate, first
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def _write(target: Path, content: bytes) -> None:
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
-    fresh.write_bytes(content)
-    fresh.replace(target)

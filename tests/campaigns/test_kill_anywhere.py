@@ -1,0 +1,183 @@
+"""A build that is killed at random moments and run again ends in the same state as one that nobody disturbed."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.campaigns.final_state import differences, leftovers, settled_state
+from tests.campaigns.small_artist import NAME, SLUG, compose
+
+ENVIRONMENT = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}
+DAWA = [sys.executable, "-c", "from dawa_assets.cli.main import main; main()"]
+KILLS_A_HOME = 5
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A home in which everything was uploaded and nothing built, and what a build makes of it in how long."""
+
+    template: Path
+    state: dict[str, Any]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    root = tmp_path_factory.mktemp("kills")
+    template, home = root / "template", root / "undisturbed"
+    compose(root / "files")
+    _dawa(template, "upload", "--artist", NAME, str(root / "files"))
+    _stop_postgres(template)
+    shutil.copytree(template, home)
+    started = time.monotonic()
+    _dawa(home, "build", "--artist", SLUG)
+    seconds = time.monotonic() - started
+    state = settled_state(home, _url(home))
+    assert leftovers(home) == []
+    assert len(state["tables"]["training_items"]) == 2
+    yield Undisturbed(template, state, seconds)
+    _stop_postgres(home)
+
+
+@pytest.mark.timeout(600)
+def test_ten_kills_leave_what_an_undisturbed_build_leaves(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    _campaign(undisturbed, tmp_path, kills=10, seed=1, postgres_too=False)
+
+
+@pytest.mark.timeout(600)
+def test_a_machine_that_dies_with_its_database_loses_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    _campaign(undisturbed, tmp_path, kills=2, seed=2, postgres_too=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("postgres_too", [False, True], ids=["build", "build and database"])
+@pytest.mark.parametrize("seed", range(3, 6))
+def test_many_kills_leave_what_an_undisturbed_build_leaves(
+    undisturbed: Undisturbed, tmp_path: Path, seed: int, postgres_too: bool
+) -> None:
+    _campaign(undisturbed, tmp_path, kills=30, seed=seed, postgres_too=postgres_too)
+
+
+def _campaign(undisturbed: Undisturbed, folder: Path, *, kills: int, seed: int, postgres_too: bool) -> None:
+    """Kill builds until `kills` of them died; each home is killed a few times, then built to its end and compared."""
+    rng = random.Random(seed)  # noqa: S311
+    done = homes = 0
+    while done < kills:
+        home = folder / f"home-{homes}"
+        homes += 1
+        shutil.copytree(undisturbed.template, home)
+        told = []
+        for _ in range(min(KILLS_A_HOME, kills - done)):
+            after, whole_tree = rng.uniform(0.1, 1.0) * undisturbed.seconds, rng.random() < 0.5
+            if not _build_and_kill(home, after, whole_tree=whole_tree, postgres_too=postgres_too):
+                break
+            done += 1
+            told.append(f"{after:.2f} s ({'with' if whole_tree else 'without'} its children)")
+        try:
+            _dawa(home, "build", "--artist", SLUG)
+            state = settled_state(home, _url(home))
+            assert differences(state, undisturbed.state) == [], f"killed after {told}"
+            assert leftovers(home) == [], f"killed after {told}"
+        finally:
+            _stop_postgres(home)
+        shutil.rmtree(home)
+
+
+def _build_and_kill(home: Path, after: float, *, whole_tree: bool, postgres_too: bool) -> bool:
+    """Start a build and kill it after so many seconds; False if it was done before.
+
+    With `whole_tree` its children die with it; without, they must see for themselves that nobody waits for them.
+    """
+    build = subprocess.Popen(
+        [*DAWA, "build", "--artist", SLUG],
+        env=_environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, errors = build.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        server = _postgres(home)
+        spared = {server.pid, *(child.pid for child in server.children())} if server else set()
+        victims = psutil.Process(build.pid).children(recursive=True) if whole_tree else []
+        _kill([psutil.Process(build.pid), *(child for child in victims if child.pid not in spared)])
+        if server is not None and postgres_too:
+            _kill([server, *server.children()])
+        build.stderr.close()
+        return True
+    assert build.returncode == 0, errors
+    return False
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
+
+
+def _dawa(home: Path, *arguments: str) -> str:
+    child = subprocess.run(
+        [*DAWA, *arguments],
+        env=_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stdout
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**{k: v for k, v in os.environ.items() if not k.startswith("DAWA_")}, **ENVIRONMENT, "DAWA_HOME": str(home)}
+
+
+def _url(home: Path) -> str:
+    """Of the server of this home, started if need be."""
+    from resources.embedded_postgres import EmbeddedDatabase
+
+    return EmbeddedDatabase(home / "postgres").url()
+
+
+def _postgres(home: Path) -> psutil.Process | None:
+    for file in (home / "postgres").rglob("postmaster.pid"):
+        try:
+            process = psutil.Process(int(file.read_text().splitlines()[0]))
+        except (psutil.NoSuchProcess, OSError, ValueError, IndexError):
+            continue
+        if "postgres" in process.name():
+            return process
+    return None
+
+
+def _stop_postgres(home: Path) -> None:
+    server = _postgres(home)
+    if server is not None:
+        server.send_signal(signal.SIGINT)  # fast shutdown
+        server.wait(30)
+
+
+def test_the_comparison_sees_what_a_build_could_lose() -> None:
+    whole = {"tables": {"t": ["a", "b"]}, "bucket": ["x 1"], "data": ["y 1"]}
+    broken = {"tables": {"t": ["a", "a"]}, "bucket": ["x 2"], "data": ["y 1", "z 1"]}
+    assert differences(whole, whole) == []
+    assert differences(broken, whole) == [
+        "table t: too much: a", "table t: missing: b", "bucket: too much: x 2", "bucket: missing: x 1",
+        "data: too much: z 1",
+    ]  # fmt: skip
