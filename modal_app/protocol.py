@@ -87,6 +87,7 @@ class FailedAudio(_Message):
     audio_hash: Sha256
     name: str
     reason: str
+    unreadable: bool = Field(False, description="the bytes are no audio: asking again gives the same answer")
 
 
 class PrepareResult(JobResult):

@@ -1,0 +1,149 @@
+"""The current dataset's audio as segments: brought into the worker's cache, recorded, and published as its view.
+
+Every step that needs segments begins here. What is cached costs nothing, so a data root that was deleted is made
+again by whichever step comes first.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.datasets.store import Dataset, current_dataset, fail_item
+from dawa_assets.leases import Lease, lease
+from dawa_assets.training import store
+from dawa_assets.training.progress import logged
+from dawa_assets.training.store import TrainingTrack
+from modal_app.protocol import (
+    AudioSource,
+    FailedAudio,
+    PreparedAudio,
+    PrepareRequest,
+    PublishedSegment,
+    PublishRequest,
+    PublishResult,
+    Segment,
+)
+from modal_app.tagging.tag import TAGGERS, Tagger, hint_of
+from resources.errors import InvalidKeyError, ObjectNotFoundError
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+_SIGNED_SECONDS = 6 * 3600  # a worker may work through a large catalogue before it gets to the last file
+
+
+@dataclass(frozen=True)
+class TrackSegments:
+    """One item of the dataset with its segments."""
+
+    track: TrainingTrack
+    audio: PreparedAudio
+
+    @property
+    def hint(self) -> str:
+        """What the tagger is told of this song; part of its tags' key."""
+        return hint_of(self.track.bpm)
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """The current dataset's items that could be segmented, in order, and why the others could not."""
+
+    dataset: Dataset
+    tracks: list[TrackSegments]
+    failed: list[tuple[str, str]]
+    computed: int
+
+    def segments(self) -> list[tuple[TrackSegments, Segment]]:
+        """Every segment in the order of the view."""
+        return [(part, segment) for part in self.tracks for segment in part.audio.segments]
+
+
+def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDataset | None:
+    """The current dataset with its segments in the worker's cache; None where there is no dataset.
+
+    A file that is no audio, or that is gone, fails its item (if the item still has that file) and is reported; a
+    passing trouble is only reported.
+
+    Raises:
+        JobError: the worker could not do it at all.
+        LostLeaseError: somebody else took over this step.
+    """
+    with ports.database.transaction() as connection:
+        dataset = current_dataset(connection, artist.id)
+        tracks = [] if dataset is None else store.dataset_tracks(connection, dataset.id)
+    if dataset is None:
+        return None
+    urls = {track.audio_hash: _url(ports, artist, track) for track in tracks}
+    sources = [
+        AudioSource(audio_hash=track.audio_hash, url=urls[track.audio_hash] or "missing:", name=track.name)
+        for track in tracks
+    ]
+    result = ports.compute.run(PrepareRequest(sources=sources), logged("segments"))
+    by_hash = {audio.audio_hash: audio for audio in result.prepared}
+    failures = {failure.audio_hash: _explained(failure, urls[failure.audio_hash]) for failure in result.failed}
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        store.record_segments(connection, result.prepared)
+        for track in tracks:
+            failure = failures.get(track.audio_hash)
+            if failure is not None and failure.unreadable and track.training_item_id is not None:
+                fail_item(connection, track.training_item_id, track.audio_hash, failure.reason)
+    return PreparedDataset(
+        dataset=dataset,
+        tracks=[TrackSegments(track, by_hash[track.audio_hash]) for track in tracks if track.audio_hash in by_hash],
+        failed=[(track.name, failures[track.audio_hash].reason) for track in tracks if track.audio_hash in failures],
+        computed=result.computed,
+    )
+
+
+def tagger_of(ports: Ports) -> Tagger:
+    """The tagger that the settings name, with the names that its rows are keyed by."""
+    return TAGGERS[ports.settings.tagger]
+
+
+def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[store.TagKey, str]:
+    """The tags that are known of the dataset's segments, by segment and hint."""
+    tagger = tagger_of(ports)
+    hashes = [segment.sha256 for _, segment in prepared.segments()]
+    with ports.database.transaction() as connection:
+        return store.known_tags(connection, tagger.model, tagger.tag_prompt_version, hashes)
+
+
+def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> PublishResult:
+    """Make the artist's view hold these segments with all texts that are known now.
+
+    Two steps never publish at once: the later one would have read its texts earlier.
+    """
+    settings = ports.settings
+    with lease(
+        ports.database, artist.id, "view", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ):
+        texts = texts_of(ports, prepared)
+        segments = [
+            PublishedSegment(
+                audio_hash=part.audio.audio_hash,
+                index=segment.index,
+                sha256=segment.sha256,
+                text=texts.get((segment.sha256, part.hint)),
+            )
+            for part, segment in prepared.segments()
+        ]
+        return ports.compute.run(PublishRequest(producer_id=artist.slug, segments=segments), logged("view"))
+
+
+def _url(ports: Ports, artist: Artist, track: TrainingTrack) -> str | None:
+    """Where the worker can read a track's audio; None where it may not or can't be read."""
+    if not track.audio_path.startswith(f"artists/{artist.slug}/"):
+        return None
+    try:
+        return ports.bucket.sign(track.audio_path, _SIGNED_SECONDS)
+    except (ObjectNotFoundError, InvalidKeyError):
+        return None
+
+
+def _explained(failure: FailedAudio, url: str | None) -> FailedAudio:
+    if url is not None:
+        return failure
+    reason = "its audio is not in the bucket; upload the file again"
+    return failure.model_copy(update={"reason": reason, "unreadable": True})
