@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64 * 1024
 # The largest of 319 real sets unpacks to 37 MB, the best packed one 41:1. What lies far beyond is no set.
-MAX_XML_BYTES = 128 * 1024 * 1024
+MAX_XML_BYTES = 96 * 1024 * 1024
 MAX_FILE_BYTES = MAX_XML_BYTES
 MAX_RATIO = 120
 # Short of this the ratio means nothing: a run of equal tracks packs far better than a whole set does.

@@ -15,7 +15,7 @@ from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, SAVE_AGAIN, 
 
 # Real sets: depth 49, 614,000 elements, 2,000 different names, tags of a few hundred bytes.
 MAX_DEPTH = 512
-MAX_ELEMENTS = 4_000_000
+MAX_ELEMENTS = 3_000_000
 MAX_DIFFERENT_NAMES = 50_000
 MAX_TAG_BYTES = 1024 * 1024
 
