@@ -166,7 +166,7 @@ def _paper_lanterns() -> Song:
             Part("Lantern Bell", "MIDI", "bell", _blocks("Lanterns", lanterns, 4, (0, 6), (9, 5)), 12, gain_db=-9.0,
                  pan=-0.3, reverb=0.45, echo=0.25, devices=("Operator", "Reverb"),
                  session=(Clip("Lanterns", 0, 16, 16, lanterns),)),
-            Part("Record Dust", "Audio", "dust", _audio("Record Dust", "Record Dust.wav", (0, 14)), 2, gain_db=-15.0,
+            Part("Record Dust", "Audio", "dust", _audio("Record Dust", "Record Dust.wav", (0, 14)), 2, gain_db=-5.0,
                  devices=("Eq8",)),
         ),
     )  # fmt: skip
