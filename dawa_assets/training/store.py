@@ -170,6 +170,14 @@ def claim_run(
     return run
 
 
+def get_run(connection: Connection, run_id: UUID) -> Run:
+    """A run that is known to be there."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        run = cursor.execute(f"select {_RUN} from training_runs where id = %s", [run_id]).fetchone()
+    assert run is not None  # noqa: S101 - the caller has just written it
+    return run
+
+
 def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:
     """Mark a run as running (again): one that failed, was left by a dead process, or lost its files."""
     connection.execute(

@@ -1,0 +1,113 @@
+"""A run's files between the worker and the bucket: kept with verified hashes, given back, and installed.
+
+The bucket has the adapter; what lies under the data root is a copy that may be deleted.
+"""
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dawa_assets.training.progress import logged
+from dawa_assets.training.store import Run
+from modal_app.errors import JobError
+from modal_app.protocol import InstallRequest, InstallResult
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+_PEFT_WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One file of a run: its key in the bucket, its size in bytes and its SHA-256."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+def run_folder(slug: str, run: Run) -> str:
+    """The run's folder in the bucket."""
+    return f"artists/{slug}/loras/{run.id}"
+
+
+def keep_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> list[RunFile]:
+    """Copy a run's files (path under the data root → SHA-256) into the bucket.
+
+    Raises:
+        JobError: a file is not there, or its bytes are not those that the worker reported.
+    """
+    kept = []
+    for path, expected in sorted(files.items()):
+        with temporary_folder(ports) as folder:
+            local = folder / "file"
+            ports.compute.fetch(path, local)
+            with local.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != expected:
+                raise JobError(f"{path}: was changed after the training; run it again")
+            key = f"{run_folder(slug, run)}/{_name(run, path)}"
+            ports.bucket.put(key, local)
+            kept.append(RunFile(key, local.stat().st_size, expected))
+    return kept
+
+
+def are_kept(ports: Ports, slug: str, run: Run) -> bool:
+    """Whether the bucket has every file of a done run, each with its recorded size."""
+    files = run.metrics.get("files", {})
+    return bool(files) and all(
+        (stored := ports.bucket.stat(f"{run_folder(slug, run)}/{_name(run, path)}")) is not None
+        and stored.size == run.metrics["sizes"].get(path, stored.size)
+        for path in files
+    )
+
+
+def install(ports: Ports, slug: str, run: Run) -> InstallResult:
+    """Publish a done run's adapter under the two paths of the specification.
+
+    Where the worker can't (its data root was deleted), it is given the run's files from the bucket and asked again.
+
+    Raises:
+        JobError: it can't be installed.
+    """
+    request = InstallRequest(run_id=str(run.id), producer_id=slug, model_name=run.model_name)
+    try:
+        return ports.compute.run(request, logged("install"))
+    except JobError as error:
+        log.info("the worker has not got run %s (%s); its files are restored from the bucket", run.id, error)
+    for path in run.metrics["files"]:
+        with ports.bucket.open(f"{run_folder(slug, run)}/{_name(run, path)}") as stream:
+            ports.compute.store(path, stream)
+    return ports.compute.run(request, logged("install"))
+
+
+def main_adapter(files: dict[str, str]) -> str:
+    """The path of the adapter in the generator's own format.
+
+    Raises:
+        JobError: the training left none.
+    """
+    weights = sorted(path for path in files if path.endswith(".safetensors"))
+    own = [path for path in weights if path.rpartition("/")[2] != _PEFT_WEIGHTS]
+    if not weights:
+        raise JobError("the training left no adapter; look into the worker's log and run it again")
+    return (own or weights)[0]
+
+
+@contextmanager
+def temporary_folder(ports: Ports) -> Iterator[Path]:
+    """A folder on this machine for the length of the block, under the home: the system's may be small."""
+    parent = ports.settings.home / "tmp"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)
+
+
+def _name(run: Run, path: str) -> str:
+    """A file's name within its run's folder."""
+    return path.removeprefix(f"runs/{run.id}/")

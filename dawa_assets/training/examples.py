@@ -1,0 +1,75 @@
+"""What is trained on: every segment that can be heard, with its caption; and the hash that decides a training. Pure."""
+
+import hashlib
+from dataclasses import dataclass
+
+from dawa_assets.datasets.store import Dataset
+from dawa_assets.training.captions import caption
+from dawa_assets.training.prepared import PreparedDataset
+from dawa_assets.training.store import TagKey
+from modal_app.config import BackendKind
+from modal_app.protocol import Example, TrainParameters, TrainRequest
+from resources.settings import Settings
+
+_NOT_DECISIVE = {"run_id", "dataset_fingerprint"}  # names of the run and of its occasion
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples in the order of the view, and how many segments were left out or have no tags."""
+
+    examples: list[Example]
+    silent: int
+    untagged: int
+
+
+def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str]) -> Examples:
+    """The examples of a dataset. Silent segments are left out; one without tags is captioned by its prompt alone."""
+    examples: list[Example] = []
+    silent = untagged = 0
+    for part, segment in prepared.segments():
+        if segment.silent:
+            silent += 1
+            continue
+        text = texts.get((segment.sha256, part.hint))
+        untagged += text is None
+        examples.append(
+            Example(
+                audio_hash=part.audio.audio_hash,
+                index=segment.index,
+                sha256=segment.sha256,
+                song=part.track.song,
+                caption=caption(part.track.prompt_text, text, part.track.bpm),
+                gain_db=segment.gain_db,
+                bpm=part.track.bpm,
+            )
+        )
+    return Examples(examples, silent, untagged)
+
+
+def train_request(
+    settings: Settings, slug: str, dataset: Dataset, examples: list[Example], run_id: str
+) -> TrainRequest:
+    """What is asked of the worker."""
+    return TrainRequest(
+        run_id=run_id,
+        producer_id=slug,
+        model_name=settings.model_name,
+        backend=BackendKind(settings.backend),
+        base=settings.base,
+        dataset_fingerprint=dataset.fingerprint,
+        parameters=TrainParameters(
+            steps=settings.train_steps,
+            batch_size=settings.train_batch,
+            learning_rate=settings.learning_rate,
+            rank=settings.lora_rank,
+            alpha=2 * settings.lora_rank,
+            seed=settings.seed,
+        ),
+        examples=examples,
+    )
+
+
+def fingerprint_of(request: TrainRequest) -> str:
+    """SHA-256 of everything that decides the adapter: examples, backend, base, parameters, and whose it is."""
+    return hashlib.sha256(request.model_dump_json(exclude=_NOT_DECISIVE).encode()).hexdigest()

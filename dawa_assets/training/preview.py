@@ -1,0 +1,140 @@
+"""The asset `lora_preview`: a few seconds by the base alone and with the published adapter, by one seed."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.datasets.store import current_dataset
+from dawa_assets.leases import lease
+from dawa_assets.training import store
+from dawa_assets.training.adapters import install, run_folder, temporary_folder
+from dawa_assets.training.progress import logged
+from dawa_assets.training.store import Run
+from modal_app.config import BackendKind
+from modal_app.errors import JobError
+from modal_app.protocol import GenerateRequest
+from resources.ports import Ports
+
+Variant = Literal["base", "lora"]
+_VARIANTS: tuple[Variant, ...] = ("base", "lora")
+
+
+@dataclass(frozen=True)
+class PreviewFile:
+    """One rendered file: its key in the bucket, its size in bytes and its SHA-256."""
+
+    variant: str
+    key: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PreviewReport:
+    """What was rendered. `differs` says whether the adapter changed anything at all."""
+
+    headline: str
+    state: Literal["rendered", "unchanged", "no LoRA"]
+    run_id: str | None
+    prompt: str | None
+    seed: int
+    preview_seconds: float
+    rendered: int
+    differs: bool | None
+    files: list[PreviewFile]
+    seconds: float
+
+
+def render_preview(ports: Ports, slug: str) -> PreviewReport:
+    """Render the published adapter's previews, with the first track's prompt, unless they are in the bucket.
+
+    With no published LoRA, nothing happens and the report says so.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+        BusyError: another process renders this artist's previews and did not end in time.
+        JobError: it can't be rendered, or the adapter was not attached.
+    """
+    started = time.monotonic()
+    settings = ports.settings
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+    with lease(
+        ports.database, artist.id, "preview", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ):
+        with ports.database.transaction() as connection:
+            run = store.promoted_run(connection, artist, settings.model_name)
+        if run is None:
+            return _report(ports, None, None, 0, [], time.monotonic() - started)
+        prompt = _prompt(ports, artist, run)
+        missing = [variant for variant in _VARIANTS if ports.bucket.stat(preview_key(slug, run, variant)) is None]
+        for variant in missing:
+            _render(ports, artist, run, prompt, variant)
+        files = [_file(ports, slug, run, variant) for variant in _VARIANTS]
+    return _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
+
+
+def preview_key(slug: str, run: Run, variant: Variant) -> str:
+    """Where a preview lies in the bucket: `preview-base.wav` or `preview-lora.wav` beside the adapter."""
+    return f"{run_folder(slug, run)}/preview-{variant}.wav"
+
+
+def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
+    """The prompt of the first track that the run was trained on."""
+    with ports.database.transaction() as connection:
+        current = current_dataset(connection, artist.id)
+        dataset_id = run.dataset_id or (current.id if current else None)
+        tracks = store.dataset_tracks(connection, dataset_id) if dataset_id else []
+    return tracks[0].prompt_text if tracks else "instrumental"
+
+
+def _render(ports: Ports, artist: Artist, run: Run, prompt: str, variant: Variant) -> None:
+    settings = ports.settings
+    if variant == "lora":
+        install(ports, artist.slug, run)
+    result = ports.compute.run(
+        GenerateRequest(
+            job_id=f"preview-{variant}-{run.id}",
+            prompt=prompt,
+            lora_id=f"{artist.slug}:{run.model_name}" if variant == "lora" else None,
+            duration_seconds=settings.preview_seconds,
+            seed=settings.seed,
+            backend=BackendKind(run.backend),
+            base=run.base,
+        ),
+        logged(f"preview ({variant})"),
+    )
+    if (result.lora is None) == (variant == "lora"):
+        raise JobError(f"preview of run {run.id}: rendered {variant} with adapter {result.lora}; run it again")
+    with temporary_folder(ports) as folder:
+        ports.compute.fetch(result.path, folder / "preview.wav")
+        ports.bucket.put(preview_key(artist.slug, run, variant), folder / "preview.wav", content_type="audio/wav")
+
+
+def _file(ports: Ports, slug: str, run: Run, variant: Variant) -> PreviewFile:
+    key = preview_key(slug, run, variant)
+    with ports.bucket.open(key) as stream:
+        content = stream.read()  # a minute at most
+    return PreviewFile(variant, key, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _report(
+    ports: Ports, run: Run | None, prompt: str | None, rendered: int, files: list[PreviewFile], seconds: float
+) -> PreviewReport:
+    state: Literal["rendered", "unchanged", "no LoRA"] = (
+        "no LoRA" if run is None else "rendered" if rendered else "unchanged"
+    )
+    return PreviewReport(
+        headline=f"preview: {state}",
+        state=state,
+        run_id=None if run is None else str(run.id),
+        prompt=prompt,
+        seed=ports.settings.seed,
+        preview_seconds=ports.settings.preview_seconds,
+        rendered=rendered,
+        differs=files[0].sha256 != files[1].sha256 if files else None,
+        files=files,
+        seconds=round(seconds, 3),
+    )

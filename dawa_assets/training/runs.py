@@ -1,0 +1,235 @@
+"""The step `training`: decides by fingerprint whether to train, keeps the adapter, promotes and installs it.
+
+A run's row is there before the training begins. Files go into the bucket before the row says `done`, and the row is
+promoted in that same transaction; installing can be done again at any time. Until there is an evaluation, a finished
+adapter is published at once.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.leases import Lease, lease
+from dawa_assets.training import store
+from dawa_assets.training.adapters import RunFile, are_kept, install, keep_files, main_adapter, run_folder
+from dawa_assets.training.captions import RULE
+from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
+from dawa_assets.training.prepared import PreparedDataset, prepare_dataset, texts_of
+from dawa_assets.training.progress import logged
+from dawa_assets.training.store import Run
+from modal_app.errors import DawaError, JobCancelledError, JobError
+from modal_app.protocol import InstallResult, TrainRequest, TrainResult
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+State = Literal["trained", "unchanged", "promoted again", "nothing to train on"]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What the step did, and the adapter that is published now. Losses are those of the training, one a step."""
+
+    headline: str
+    state: State
+    run_id: str | None
+    fingerprint: str | None
+    dataset_id: str | None
+    backend: str
+    base: str
+    model_name: str
+    caption_rule: str
+    examples: int
+    silent_left_out: int
+    untagged: int
+    first_loss: float | None
+    final_loss: float | None
+    losses: list[float]
+    trainable_parameters: int | None
+    training_seconds: float | None
+    adapter_key: str | None
+    adapter_sha256: str | None
+    lora_path: str | None
+    peft_path: str | None
+    files: list[RunFile]
+    failed: list[tuple[str, str]]
+    seconds: float
+
+
+def train_lora(ports: Ports, slug: str) -> TrainingReport:
+    """Bring the artist's LoRA up to date with his current dataset, and publish it.
+
+    The same examples, base and parameters are trained once: content that returns to an earlier state has that
+    earlier run promoted again. A run that a dead process left is taken over; one that failed is tried again. With
+    nothing to train on (no dataset, or nothing in it that can be heard), nothing happens and the report says so.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+        BusyError: another process trains this artist's LoRA and did not end in time.
+        JobError: the training failed; the run's row has the reason.
+    """
+    started = time.monotonic()
+    settings = ports.settings
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+    with lease(
+        ports.database, artist.id, "training", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ) as held:
+        prepared = prepare_dataset(ports, artist, held)
+        examples = Examples([], 0, 0) if prepared is None else make_examples(prepared, texts_of(ports, prepared))
+        if prepared is None or not examples.examples:
+            return _nothing(ports, prepared, examples, time.monotonic() - started)
+        state, run = _run_of(ports, artist, held, prepared, examples)
+        installed = install(ports, slug, run)
+    return _report(state, run, installed, prepared, examples, time.monotonic() - started)
+
+
+def _run_of(
+    ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples
+) -> tuple[State, Run]:
+    """The done and promoted run of these examples: trained now, or found."""
+    settings, dataset = ports.settings, prepared.dataset
+    wanted = train_request(settings, artist.slug, dataset, examples.examples, "unknown")
+    fingerprint = fingerprint_of(wanted)
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        run = store.claim_run(
+            connection,
+            artist,
+            dataset.id,
+            fingerprint,
+            backend=settings.backend,
+            base=settings.base,
+            model_name=settings.model_name,
+            parameters={**wanted.parameters.model_dump(), "caption_rule": RULE, "examples": len(examples.examples)},
+        )
+    if run.state == "done" and _has_files(ports, artist, run):
+        with ports.database.transaction() as connection:
+            held.check(connection)
+            changed = store.promote_run(connection, artist, run, dataset.id)
+        return "promoted again" if changed else "unchanged", run
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        store.start_run(connection, run, dataset.id)
+    request = wanted.model_copy(update={"run_id": str(run.id)})
+    return "trained", _train(ports, artist, held, run, dataset.id, request)
+
+
+def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
+    """Whether a done run's files are in the bucket, or could be put there again from the worker's copy."""
+    if are_kept(ports, artist.slug, run):
+        return True
+    try:
+        keep_files(ports, artist.slug, run, run.metrics["files"])
+    except (JobError, KeyError) as error:
+        log.warning("run %s is recorded but its files are gone (%s): it is trained again", run.id, error)
+        return False
+    return True
+
+
+def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID, request: TrainRequest) -> Run:
+    """Train, keep the files, and mark the run done and promoted in one transaction."""
+    log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
+    try:
+        result = ports.compute.run(request, logged("training"))
+        adapter = main_adapter(result.files)
+        kept = keep_files(ports, artist.slug, run, result.files)
+    except JobCancelledError:
+        raise  # the row stays `running` and the next call takes it over
+    except DawaError as error:
+        with ports.database.transaction() as connection:
+            held.check(connection)
+            store.fail_run(connection, run, str(error))
+        raise
+    sizes = dict(zip(sorted(result.files), (file.size for file in kept), strict=True))
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        store.finish_run(connection, run, run_folder(artist.slug, run), result.files[adapter], _metrics(result, sizes))
+        store.promote_run(connection, artist, run, dataset_id)
+        return store.get_run(connection, run.id)
+
+
+def _metrics(result: TrainResult, sizes: dict[str, int]) -> dict[str, Any]:
+    return {
+        "files": result.files,
+        "sizes": sizes,
+        "steps": result.steps,
+        "losses": result.losses,
+        "first_loss": result.first_loss,
+        "final_loss": result.final_loss,
+        "trainable_parameters": result.trainable_parameters,
+        "seconds": result.seconds,
+    }
+
+
+def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples, seconds: float) -> TrainingReport:
+    settings = ports.settings
+    return TrainingReport(
+        headline="training: no dataset yet" if prepared is None else "training: nothing that can be heard",
+        state="nothing to train on",
+        run_id=None,
+        fingerprint=None,
+        dataset_id=None if prepared is None else str(prepared.dataset.id),
+        backend=settings.backend,
+        base=settings.base,
+        model_name=settings.model_name,
+        caption_rule=RULE,
+        examples=0,
+        silent_left_out=examples.silent,
+        untagged=0,
+        first_loss=None,
+        final_loss=None,
+        losses=[],
+        trainable_parameters=None,
+        training_seconds=None,
+        adapter_key=None,
+        adapter_sha256=None,
+        lora_path=None,
+        peft_path=None,
+        files=[],
+        failed=[] if prepared is None else prepared.failed,
+        seconds=round(seconds, 3),
+    )
+
+
+def _report(
+    state: State,
+    run: Run,
+    installed: InstallResult,
+    prepared: PreparedDataset,
+    examples: Examples,
+    seconds: float,
+) -> TrainingReport:
+    metrics = run.metrics
+    return TrainingReport(
+        headline=f"training: {state}, loss {metrics['first_loss']:.3f} → {metrics['final_loss']:.3f}",
+        state=state,
+        run_id=str(run.id),
+        fingerprint=run.fingerprint,
+        dataset_id=str(prepared.dataset.id),
+        backend=run.backend,
+        base=run.base,
+        model_name=run.model_name,
+        caption_rule=RULE,
+        examples=len(examples.examples),
+        silent_left_out=examples.silent,
+        untagged=examples.untagged,
+        first_loss=metrics["first_loss"],
+        final_loss=metrics["final_loss"],
+        losses=metrics["losses"],
+        trainable_parameters=metrics["trainable_parameters"],
+        training_seconds=metrics["seconds"],
+        adapter_key=run.adapter_key,
+        adapter_sha256=run.adapter_sha256,
+        lora_path=installed.lora_path,
+        peft_path=installed.peft_path,
+        files=[
+            RunFile(f"{run.adapter_key}/{path.removeprefix(f'runs/{run.id}/')}", metrics["sizes"][path], sha256)
+            for path, sha256 in sorted(metrics["files"].items())
+        ],
+        failed=prepared.failed,
+        seconds=round(seconds, 3),
+    )
