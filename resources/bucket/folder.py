@@ -6,10 +6,10 @@ is not in the bucket.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +26,6 @@ from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 log = logging.getLogger(__name__)
 
 _TEMPORARY = "=tmp"
-_ABANDONED_SECONDS = 3600  # a temporary file that nobody has written to for so long lost its writer
 _MAX_NAME = 240  # file systems allow 255 bytes; a longer encoded segment is split over nested folders
 _CHUNK = 1 << 20
 _PUT_ATTEMPTS = 100
@@ -42,13 +41,10 @@ class FolderBucket(Bucket):
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:  # noqa: ARG002 - folders keep no types
         """Write an object, replacing the one of this key; on disk (fsync) when the call returns."""
         target = self._path(key)
-        with _told_as(key), self._temporary() as temporary:
-            with contextlib.ExitStack() as stack:
-                stream = _as_stream(key, source, stack)
-                file = stack.enter_context(temporary.open("xb"))
-                shutil.copyfileobj(stream, file, _CHUNK)
-                file.flush()
-                os.fsync(file.fileno())
+        with _told_as(key), self._temporary() as (temporary, file), contextlib.ExitStack() as stack:
+            shutil.copyfileobj(_as_stream(key, source, stack), file, _CHUNK)
+            file.flush()
+            os.fsync(file.fileno())
             self._move_in(temporary, target, key)
 
     @contextmanager
@@ -124,17 +120,19 @@ class FolderBucket(Bucket):
         return path
 
     @contextmanager
-    def _temporary(self) -> Iterator[Path]:
+    def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A file to write to, locked for as long as its writer lives: what is not locked was left by a killed one."""
         folder = self._root / _TEMPORARY
         if not folder.is_dir():
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(exist_ok=True)
         self._sweep(folder)
-        temporary = folder / uuid.uuid4().hex
+        path, file = _create_locked(folder)
         try:
-            yield temporary
+            with file:
+                yield path, file
         finally:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def _sweep(self, folder: Path) -> None:
         """Remove what killed writers left; once per process is often enough."""
@@ -142,9 +140,9 @@ class FolderBucket(Bucket):
             return
         self._swept = True
         for left in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                    left.unlink()
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
 
     def _move_in(self, temporary: Path, target: Path, key: str) -> None:
         for _ in range(_PUT_ATTEMPTS):
@@ -167,6 +165,16 @@ class FolderBucket(Bucket):
             while folder != self._root:
                 folder.rmdir()
                 folder = folder.parent
+
+
+def _create_locked(folder: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        path = folder / uuid.uuid4().hex
+        file = path.open("xb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():  # else swept away by another process, in the moment before it was locked
+            return path, file
+        file.close()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What only the folder behind the port can show: encoded names, links, leftovers of killed writers."""
 
-import os
 import re
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,16 +84,38 @@ def test_an_object_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
             bucket.put(key, b"")
 
 
-def test_what_a_killed_writer_left_is_invisible_and_cleared_away_when_it_is_old(tmp_path: Path) -> None:
-    FolderBucket(tmp_path).put("a", b"1")
-    old, fresh = tmp_path / "=tmp" / "old", tmp_path / "=tmp" / "fresh"
-    old.write_bytes(b"half")
-    fresh.write_bytes(b"half")
-    os.utime(old, (time.time() - 7200,) * 2)
-    bucket = FolderBucket(tmp_path)
-    assert [stored.key for stored in bucket.list()] == ["a"]
-    bucket.put("b", b"1")
-    assert (old.exists(), fresh.exists()) == (False, True)
+_WRITE_FOREVER = """
+import io, sys, time
+from pathlib import Path
+from resources.bucket.folder import FolderBucket
+
+class Endless(io.RawIOBase):
+    def read(self, size=-1):
+        print("writing", flush=True)
+        time.sleep(0.05)
+        return b"x" * 1000
+
+FolderBucket(Path(sys.argv[1])).put("never", Endless())
+"""
+
+
+def test_what_a_killed_writer_left_is_invisible_and_cleared_away_by_the_next_one(tmp_path: Path) -> None:
+    def writer() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", _WRITE_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    with writer() as killed:
+        killed.kill()
+    assert len(list((tmp_path / "=tmp").iterdir())) == 1
+    assert list(FolderBucket(tmp_path).list()) == []
+    with writer() as alive:
+        FolderBucket(tmp_path).put("a", b"1")
+        assert len(list((tmp_path / "=tmp").iterdir())) == 1, "what is being written stays"
+        alive.kill()
+    FolderBucket(tmp_path).put("b", b"1")
+    assert list((tmp_path / "=tmp").iterdir()) == []
 
 
 def test_files_with_foreign_names_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"), "<uuid>"),
-    (re.compile(r"\d{8}T\d{6,12}Z"), "<time>"),
+    (re.compile(r"\d{8}T\d{6,12}Z(-[0-9a-f]{8})?"), "<time>"),  # the suffix: an upload's id
     (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?([+-]\d{2}(:?\d{2})?|Z)?"), "<time>"),
 )
 _TIMINGS = re.compile(r"(^|_)(seconds|started|finished|at|elapsed|pid|host|holder)$")
