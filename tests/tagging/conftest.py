@@ -1,0 +1,72 @@
+"""Signals whose tempo, key and percussion are known because they were made so."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+RATE = 44_100
+Signal = npt.NDArray[np.float32]
+
+_MAJOR, _MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
+
+
+@pytest.fixture
+def clicks() -> Callable[..., Signal]:
+    return make_clicks
+
+
+@pytest.fixture
+def drums() -> Callable[..., Signal]:
+    return make_drums
+
+
+@pytest.fixture
+def chords() -> Callable[..., Signal]:
+    return make_chords
+
+
+def make_clicks(bpm: float, seconds: float = 15) -> Signal:
+    """Bursts of noise, one a beat."""
+    noise = np.random.default_rng(0)
+    signal = np.zeros(int(seconds * RATE) + RATE)
+    for beat in np.arange(0, seconds, 60 / bpm):
+        start = round(beat * RATE)
+        signal[start : start + 2_000] += noise.standard_normal(2_000) * np.exp(-np.arange(2_000) / 300)
+    return (0.25 * signal[: int(seconds * RATE)]).astype(np.float32)
+
+
+def make_drums(bpm: float, seconds: float = 15, seed: int = 0) -> Signal:
+    """Kick on each beat, snare on every second, hats on eighths that swing a little and vary in level."""
+    random = np.random.default_rng(seed)
+    time = np.arange(RATE // 3) / RATE
+    kick = np.sin(2 * np.pi * (50 * time + 3 * (1 - np.exp(-time * 30)))) * np.exp(-time * 12)
+    snare = 0.5 * random.standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / RATE * 25)
+    hat = 0.3 * np.diff(random.standard_normal(3_001)) * np.exp(-np.arange(3_000) / RATE * 80)
+    signal = np.zeros(int(seconds * RATE) + RATE)
+    for eighth in range(int(seconds * bpm / 30)):
+        at = eighth * 30 / bpm + random.normal(0, 0.002)
+        hits = [hat * random.uniform(0.5, 1)] + [kick] * (eighth % 2 == 0) + [snare] * (eighth % 4 == 2)
+        for hit in hits:
+            start = max(0, round(at * RATE))
+            signal[start : start + len(hit)] += hit
+    return (0.3 * signal[: int(seconds * RATE)]).astype(np.float32)
+
+
+def make_chords(tonic: int, mode: str, seconds: float = 15) -> Signal:
+    """I IV V I in a key (tonic 0 = C), as triads with a bass, each tone with its harmonics and an attack."""
+    scale = _MAJOR if mode == "major" else _MINOR
+    time = np.arange(int(seconds / 4 * RATE)) / RATE
+    fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.05)
+    parts = []
+    for degree in (0, 3, 4, 0):
+        notes = [48 + tonic + scale[(degree + step) % 7] + 12 * ((degree + step) // 7) for step in (0, 2, 4)]
+        notes.append(36 + tonic + scale[degree])
+        tones = [
+            np.sin(2 * np.pi * 440 * 2 ** ((note - 69) / 12) * harmonic * time) / harmonic**1.5
+            for note in notes
+            for harmonic in (1, 2, 3, 4)
+        ]
+        parts.append(np.sum(tones, axis=0) * fade)
+    return (0.08 * np.concatenate(parts)).astype(np.float32)
