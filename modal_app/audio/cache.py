@@ -38,6 +38,11 @@ def segment_path(root: DataRoot, audio_hash: str, recipe: str, index: int) -> Pa
     return root.segments(audio_hash, recipe) / segment_name(index)
 
 
+def forget(root: DataRoot, audio_hash: str, recipe: str) -> None:
+    """Take an entry out whose files proved to be damaged though their sizes are right: it will be made again."""
+    discard(root.segments(audio_hash, recipe), root.scratch())
+
+
 def keep(root: DataRoot, folder: Path, prepared: PreparedAudio) -> PreparedAudio:
     """Make `folder`, which holds the segments, the cache's entry, and return what the cache now holds.
 

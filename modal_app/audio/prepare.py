@@ -13,7 +13,7 @@ from modal_app.audio.fetch import fetched
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.audio.segments import SAMPLE_RATE, write_segments
 from modal_app.config import DataRoot
-from modal_app.errors import DawaError, UnreadableAudioError
+from modal_app.errors import DawaError, InputError, UnreadableAudioError
 from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
 
 _WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock

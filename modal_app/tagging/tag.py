@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modal_app.audio.cache import find_prepared, segment_path
+from modal_app.audio.cache import find_prepared, forget, segment_path
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, JobError
 from modal_app.protocol import (
@@ -27,9 +26,11 @@ from modal_app.protocol import (
 from modal_app.tagging import offline
 from modal_app.tagging.offline import Tagging
 
-log = logging.getLogger(__name__)
-
 _WORKERS = min(4, os.cpu_count() or 1)
+
+
+class _DamagedError(JobError):
+    """A cached segment's bytes are not those of its hash."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def tag(request: TagRequest, root: DataRoot, emit: Callable[[Event], None]) -> T
     entries = {key: find_prepared(root, key, request.recipe) for key in {part.audio_hash for part in wanted.values()}}
     tagged: list[SegmentTags] = []
     failed: list[FailedTags] = []
+    damaged: set[str] = set()
     with ThreadPoolExecutor(_WORKERS) as pool:
         jobs = [
             (part, pool.submit(_tag_one, tagger, part, entries[part.audio_hash], root, request.recipe))
@@ -71,12 +73,16 @@ def tag(request: TagRequest, root: DataRoot, emit: Callable[[Event], None]) -> T
                     tagged.append(job.result())
                     message = f"segment {part.index}: {tagged[-1].text}"
                 except DawaError as error:
+                    if isinstance(error, _DamagedError):
+                        damaged.add(part.audio_hash)
                     failed.append(FailedTags(sha256=part.sha256, reason=str(error)))
                     message = str(error)
                 emit(Event(kind="progress", message=message, done=done, total=len(jobs)))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    for audio_hash in damaged:
+        forget(root, audio_hash, request.recipe)
     return TagResult(tagged=tagged, failed=failed)
 
 
@@ -95,7 +101,7 @@ def read_segment(part: SegmentToTag, entry: PreparedAudio | None, root: DataRoot
     except OSError as error:
         raise JobError(f"{name} can't be read: {error.strerror}; prepare it again") from None
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise JobError(f"{name} is damaged in the cache; delete {root.segments(part.audio_hash, recipe)}")
+        raise _DamagedError(f"{name} was damaged and is taken out of the cache; prepare it again")
     return segment, data
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from modal_app.audio.cache import find_prepared
 from modal_app.audio.prepare import prepare
 from modal_app.config import DataRoot
 from modal_app.protocol import AudioSource, Event, PreparedAudio, PrepareRequest, SegmentToTag, TagRequest
@@ -73,7 +74,8 @@ def test_missing_and_damaged_segments_fail_alone(root: DataRoot, prepared: Prepa
     assert [tags.sha256 for tags in result.tagged] == [prepared.segments[0].sha256]
     assert [failure.sha256 for failure in result.failed] == ["b" * 64, prepared.segments[1].sha256, "c" * 64]
     assert "is not in the cache; prepare it again" in result.failed[0].reason
-    assert "is damaged in the cache" in result.failed[1].reason
+    assert "is taken out of the cache; prepare it again" in result.failed[1].reason
+    assert find_prepared(root, prepared.audio_hash, "mono44") is None  # so that the next prepare makes it again
 
 
 @pytest.mark.parametrize(
