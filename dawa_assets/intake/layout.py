@@ -2,7 +2,7 @@
 
 import hashlib
 
-from resources.bucket.keys import encode_key
+from resources.bucket.keys import encode_key, encode_segment
 from resources.errors import InvalidKeyError
 
 _MAX_SEGMENT = 200  # bytes of one encoded segment: three of them and what is around them stay below a key's limit
@@ -31,9 +31,9 @@ def rejected_key(slug: str, upload_id: str, folder: str, name: str) -> str:
 
 def fitted(name: str) -> str:
     """The name, or its beginning and a hash of it where it is too long for a segment of a key."""
-    if len(encode_key(name[:_MAX_SEGMENT])) <= _MAX_SEGMENT and len(name) <= _MAX_SEGMENT:
+    if len(encode_segment(name)) <= _MAX_SEGMENT:
         return name
     begin = name[: _MAX_SEGMENT - 9]
-    while len(encode_key(begin)) > _MAX_SEGMENT - 9:
+    while len(encode_segment(begin)) > _MAX_SEGMENT - 9:
         begin = begin[:-1]
     return f"{begin}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -29,7 +29,7 @@ def check_key(key: str) -> str:
         if segment in ("", ".", ".."):
             raise InvalidKeyError(f"object key {key[:200]!r}: a segment is empty, `.` or `..`")
     try:
-        length = len(_encode(key.replace("/", "")).encode()) + key.count("/")
+        length = len(encode_segment(key.replace("/", "")).encode()) + key.count("/")
     except UnicodeEncodeError:
         raise InvalidKeyError(f"object key {key[:200]!r}: it is not valid Unicode") from None
     if length > MAX_KEY_BYTES:
@@ -39,7 +39,7 @@ def check_key(key: str) -> str:
 
 def encode_key(key: str) -> str:
     """The key as it is stored: Storage's alphabet only, at most `MAX_KEY_BYTES` long. Checked by `check_key`."""
-    return "/".join(_encode(segment) for segment in check_key(key).split("/"))
+    return "/".join(encode_segment(segment) for segment in check_key(key).split("/"))
 
 
 def decode_key(stored: str) -> str:
@@ -57,5 +57,6 @@ def decode_key(stored: str) -> str:
     raise InvalidKeyError(f"{stored!r}: not the name of an object")
 
 
-def _encode(segment: str) -> str:
+def encode_segment(segment: str) -> str:
+    """One segment as it is stored, unchecked: to see how long it gets."""
     return _REFUSED.sub(lambda match: "".join(f"={byte:02X}" for byte in match.group().encode()), segment)
