@@ -140,7 +140,7 @@ def shortened(words: str, width: float, size: float) -> str:
     fitting = int(width * 72 / (size * _CHARACTER))
     if len(words) <= fitting:
         return words
-    return words[: fitting - 1].rstrip() + "…" if fitting >= 4 else ""
+    return words[: fitting - 1].rstrip() + "…" if fitting >= 7 else ""
 
 
 @cache

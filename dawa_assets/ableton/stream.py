@@ -15,6 +15,7 @@ CHUNK_BYTES = 64 * 1024
 # The largest of 319 real sets unpacks to 37 MB, the best packed one 41:1. What lies far beyond is no set.
 MAX_XML_BYTES = 96 * 1024 * 1024
 MAX_FILE_BYTES = MAX_XML_BYTES
+MAX_MEMBERS = 10_000
 MAX_RATIO = 120
 # Short of this the ratio means nothing: a run of equal tracks packs far better than a whole set does.
 RATIO_FREE_BYTES = 8 * 1024 * 1024
@@ -47,73 +48,85 @@ def xml_chunks(file: BinaryIO) -> Iterator[bytes]:
     Raises:
         RefusedError: empty, neither gzip nor XML, truncated, damaged, or beyond the limits above.
     """
-    head = file.read(CHUNK_BYTES)
+    source = _Source(file)
+    head = source.read()
     if not head:
         raise RefusedError("the file is empty", COPY_AGAIN)
     if head.startswith(_APPLE_DOUBLE_MAGIC):
         raise RefusedError("not gzip or XML but the side file that macOS keeps beside a set", GIVE_A_LIVE_SET)
     if head.startswith(_GZIP_MAGIC):
-        yield from _unpacked(head, file)
+        yield from _unpacked(head, source)
     elif head.lstrip().startswith(_XML_STARTS):
-        yield from _plain(head, file)
+        yield from _plain(head, source)
     else:
         raise RefusedError("neither gzip nor XML", GIVE_A_LIVE_SET)
 
 
-def _plain(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    size = 0
+class _Source:
+    """An open file and how much of it has been read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = 0
+
+    def read(self) -> bytes:
+        """The next chunk, empty at the end."""
+        data = self._file.read(CHUNK_BYTES)
+        self.size += len(data)
+        if self.size > MAX_FILE_BYTES:
+            raise RefusedError(f"larger than {_megabytes(MAX_FILE_BYTES)}, as no set is", GIVE_A_LIVE_SET)
+        return data
+
+
+def _plain(head: bytes, source: _Source) -> Iterator[bytes]:
     data = head
     while data:
-        size += len(data)
-        _check_size(size)
         yield data
-        data = file.read(CHUNK_BYTES)
+        data = source.read()
 
 
-def _unpacked(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    read, made = len(head), 0
-    data = head
-    while True:
+def _unpacked(head: bytes, source: _Source) -> Iterator[bytes]:
+    data, made = head, 0
+    for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         while not member.eof:
+            data = data or source.read()
             if not data:
-                data = file.read(CHUNK_BYTES)
-                read += len(data)
-                if not data:
-                    raise RefusedError("truncated: its gzip data stops in the middle", COPY_AGAIN)
+                raise RefusedError("truncated: its gzip data stops in the middle", COPY_AGAIN)
             try:
                 xml = member.decompress(data, CHUNK_BYTES)
             except zlib.error as error:
                 raise RefusedError(f"damaged gzip data ({error})", COPY_AGAIN) from None
             data = member.unconsumed_tail
             made += len(xml)
-            _check_size(made)
-            _check_ratio(made, read - len(data))
-            if read > MAX_FILE_BYTES:
-                raise RefusedError(f"more than {_megabytes(MAX_FILE_BYTES)} as a file", GIVE_A_LIVE_SET)
+            _check_made(made, source.size - len(data))
             if xml:
                 yield xml
-        rest = member.unused_data.lstrip(b"\0")
-        while not rest:
-            data = file.read(CHUNK_BYTES)
-            read += len(data)
-            if not data:
-                return
-            rest = data.lstrip(b"\0")
-        if len(rest) < len(_GZIP_MAGIC):
-            rest += file.read(CHUNK_BYTES)
-        if not rest.startswith(_GZIP_MAGIC):
-            log.warning("bytes after the end of the gzip data are left alone")
+        data = _next_member(member.unused_data, source)
+        if not data:
             return
-        data = rest
+    raise RefusedError(f"more than {MAX_MEMBERS:,} gzip members, as in no set", GIVE_A_LIVE_SET)
 
 
-def _check_size(made: int) -> None:
+def _next_member(data: bytes, source: _Source) -> bytes:
+    """What begins the next member, after any zeros; empty if there is none."""
+    data = data.lstrip(b"\0")
+    while not data:
+        more = source.read()
+        if not more:
+            return b""
+        data = more.lstrip(b"\0")
+    if len(data) < len(_GZIP_MAGIC):
+        data += source.read()
+    if data.startswith(_GZIP_MAGIC):
+        return data
+    log.warning("bytes after the end of the gzip data are left alone")
+    return b""
+
+
+def _check_made(made: int, consumed: int) -> None:
     if made > MAX_XML_BYTES:
-        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, larger than any set", SAVE_AGAIN)
-
-
-def _check_ratio(made: int, consumed: int) -> None:
+        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, as in no set", SAVE_AGAIN)
     if made > RATIO_FREE_BYTES + MAX_RATIO * consumed:
         raise RefusedError(f"unpacks to more than {MAX_RATIO} times its size, as no set does", GIVE_A_LIVE_SET)
 

@@ -48,14 +48,24 @@ def draw_timeline(live_set: LiveSet, target: Path, title: str | None = None) -> 
     The same set gives the same bytes. The size is bounded whatever the set: 1650 pixels wide, at most some
     3700 high.
     """
-    heading = title or live_set.name
-    if any(track.arrangement_clips for track in live_set.tracks) or not any(
-        track.session_clips for track in live_set.tracks
-    ):
-        figure = _arrangement(live_set, heading)
-    else:
-        figure = draw_clip_grid(live_set, heading, _facts(live_set))
-    save(figure, target)
+    import logging
+
+    import matplotlib
+
+    # It says at length when it first makes its font cache or finds no home for it; neither is the user's affair.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with matplotlib.rc_context():
+        # A matplotlibrc of the user's would make other pictures of the same set.
+        matplotlib.rcdefaults()
+        save(_drawn(live_set, title or live_set.name), target)
+
+
+def _drawn(live_set: LiveSet, heading: str) -> Figure:
+    has_arrangement = any(track.arrangement_clips for track in live_set.tracks)
+    has_session = any(track.session_clips for track in live_set.tracks)
+    if has_session and not has_arrangement:
+        return draw_clip_grid(live_set, heading, _facts(live_set))
+    return _arrangement(live_set, heading)
 
 
 def _arrangement(live_set: LiveSet, heading: str) -> Figure:
@@ -234,7 +244,8 @@ def _place_locators(live_set: LiveSet, end: float) -> tuple[int, list[tuple[floa
     per_beat = LANES_WIDTH / end
     free_from = [-math.inf] * _LOCATOR_ROWS
     flags = []
-    for locator in sorted(live_set.locators, key=lambda locator: locator.time)[:MAX_LOCATORS]:
+    on_axis = [locator for locator in live_set.locators if locator.time >= 0]
+    for locator in sorted(on_axis, key=lambda locator: locator.time)[:MAX_LOCATORS]:
         name = shortened(locator.name.strip() or "·", 1.6, 7.5)
         x = locator.time * per_beat
         row = next((row for row, free in enumerate(free_from) if x >= free), -1)

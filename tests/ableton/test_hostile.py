@@ -136,14 +136,16 @@ def _many_clips(count: int) -> bytes:
     return before + b"".join(clip.replace(b"SPLIT", b"%0300d" % number) for number in range(count)) + after
 
 
-# Plain XML, where no ratio helps, and each bad in another way.
+# Where no ratio helps, each bad in another way.
 MADE: dict[str, tuple[Callable[[], bytes], str]] = {
     "elements": (lambda: _bomb(b"<a/>", 4_000_000), "XML elements"),
-    "text": (lambda: _bomb(b"x" * 1000, 110_000), "MB of XML"),
+    "text": (lambda: _bomb(b"x" * 1000, 110_000), "larger than 96 MB"),
     "different names": (lambda: _names(400_000), "different XML names"),
     "attributes": (lambda: _attributes(3_000_000), "single XML tag"),
     "comment": (lambda: b"<Ableton><!--" + b"x" * 30_000_000, "single XML tag"),
     "clips": (lambda: _many_clips(150_000), "more clips, devices and names"),
+    "members": (lambda: gzip.compress(b"<Ableton>") + gzip.compress(b"") * 1_000_000, "gzip members"),
+    "zeros": (lambda: gzip.compress(b"<Ableton/>") + b"\0" * 110_000_000, "larger than 96 MB"),
     "tracks": (lambda: _bomb(b"<Tracks><MidiTrack></MidiTrack></Tracks>", 6_000), "5,000 tracks"),
 }
 
