@@ -43,8 +43,9 @@ def _segment_into(file: Path, out: Path) -> "PreparedAudio":
     from modal_app.audio.prepare import segment_local_file
     from modal_app.audio.scratch import scratch_folder
     from modal_app.audio.segments import segment_name
-    from modal_app.errors import InputError
+    from modal_app.errors import InputError, UnreadableAudioError
 
+    is_new = not out.exists()
     try:
         with scratch_folder(out) as folder:
             prepared = segment_local_file(file, folder)
@@ -58,6 +59,10 @@ def _segment_into(file: Path, out: Path) -> "PreparedAudio":
             manifest = folder / MANIFEST
             manifest.write_text(prepared.model_dump_json(indent=1) + "\n", encoding="utf-8")
             manifest.rename(out / MANIFEST)
+    except UnreadableAudioError:
+        if is_new:
+            out.rmdir()
+        raise
     except OSError as error:
         raise InputError(f"{out}: can't be written: {error.strerror}; name another folder with --out") from None
     return prepared

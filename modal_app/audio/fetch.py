@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 from modal_app.audio.decode import open_regular
 from modal_app.audio.scratch import scratch_folder
-from modal_app.errors import DawaError, InputError, JobError
+from modal_app.errors import DawaError, InputError, JobError, UnreadableAudioError
 from modal_app.protocol import AudioSource
 
 MAX_BYTES = 4 * 2**30
@@ -29,8 +29,8 @@ def fetched(source: AudioSource, scratch: Path) -> Iterator[BufferedReader]:
     The same handle is hashed and handed out: a file that is replaced by rename meanwhile can't slip in.
 
     Raises:
-        InputError: there is no such file, it is too large, or the URL is of a kind that is not read.
-        JobError: the bytes are not those that were asked for, or the transfer failed.
+        InputError: the file is too large, or the URL is of a kind that is not read.
+        JobError: there is no such file, its bytes are not those that were asked for, or the transfer failed.
     """
     scheme = urlsplit(source.url).scheme
     if scheme == "file":
@@ -47,7 +47,10 @@ def fetched(source: AudioSource, scratch: Path) -> Iterator[BufferedReader]:
 
 def _local(source: AudioSource) -> BufferedReader:
     path = Path(url2pathname(urlsplit(source.url).path))
-    file = open_regular(path)
+    try:
+        file = open_regular(path)
+    except UnreadableAudioError as error:  # of the file's place, not of its bytes
+        raise JobError(str(error)) from None
     if os.fstat(file.fileno()).st_size > MAX_BYTES:
         file.close()
         raise _too_large(source)

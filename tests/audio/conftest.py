@@ -13,15 +13,6 @@ from modal_app.protocol import AudioSource
 
 Signal = npt.NDArray[np.float32]
 
-_SHARED_AUDIO = Path(__file__).resolve().parents[3] / "shared" / "data" / "audio"
-
-
-@pytest.fixture
-def shared_audio() -> Path:
-    if not _SHARED_AUDIO.is_dir():
-        pytest.skip("needs the real recordings of ../shared/data/audio")
-    return _SHARED_AUDIO
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> DataRoot:

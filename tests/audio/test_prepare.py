@@ -95,6 +95,7 @@ def test_a_bad_file_fails_alone(root: DataRoot, track: Path, tmp_path: Path, sou
         "ftp.wav",
         "concat.wav",
     ]
+    assert [failure.unreadable for failure in result.failed] == [True, False, False, True, True]
     assert all("\n" not in failure.reason for failure in result.failed)
     assert "are not those that were asked for" in result.failed[2].reason
     assert list(root.scratch().iterdir()) == []

@@ -10,6 +10,7 @@ import soundfile
 from modal_app.audio.decode import probe
 from modal_app.audio.prepare import segment_local_file
 from modal_app.audio.segments import segment_lengths
+from tests.shared_data import shared
 
 # By SOURCES.md, where the headers of these formats can't tell.
 STATED_SAMPLES = {
@@ -42,8 +43,8 @@ def true_samples(path: Path) -> int:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recording_is_cut_to_the_sample(shared_audio: Path, tmp_path: Path, name: str) -> None:
-    path = shared_audio / name
+def test_a_recording_is_cut_to_the_sample(tmp_path: Path, name: str) -> None:
+    path = shared("audio", name)
     samples = true_samples(path)
     info = probe(path)
     assert (info.samples, info.sample_rate, info.warnings) == (samples, 44_100, ())
@@ -61,5 +62,5 @@ def test_a_recording_is_cut_to_the_sample(shared_audio: Path, tmp_path: Path, na
         assert segment.silent or abs(int(np.abs(signal.astype(int)).max()) - 29_204) <= 1
 
 
-def test_every_recording_there_is_was_looked_at(shared_audio: Path) -> None:
-    assert {path.name for path in shared_audio.iterdir()} - {"SOURCES.md"} == set(RECORDINGS)
+def test_every_recording_there_is_was_looked_at() -> None:
+    assert {path.name for path in shared("audio").iterdir()} - {"SOURCES.md"} == set(RECORDINGS)
