@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from dawa_assets.cli import als, artist, build, demo, migrate, segment, status, tag, upload
+from dawa_assets.cli import als, artist, build, demo, migrate, segment, status, stop, tag, upload
 from modal_app.errors import DawaError, InputError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("tag")(tag.tag)
 app.command("build")(build.build)
 app.command("status")(status.status)
 app.command("migrate")(migrate.migrate)
+app.command("stop")(stop.stop)
 
 
 def main() -> None:

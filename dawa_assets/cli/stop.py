@@ -1,0 +1,15 @@
+"""`dawa stop`: ends what this home keeps running."""
+
+import typer
+
+
+def stop() -> None:
+    """Stop the embedded database now. It stops by itself some minutes after its last use; the next use starts it."""
+    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    database = open_ports(Settings.load()).database
+    if isinstance(database, EmbeddedDatabase):
+        database.stop()
+        typer.echo("The embedded database is stopped.")
