@@ -20,12 +20,19 @@ Connection = psycopg.Connection[dict[str, Any]]
 class Database(ABC):
     """Where the tables live. The schema is migrated before the first connection is handed out."""
 
+    embedded = False
+    """Whether this project made it, so that what Supabase has beside the tables must be laid down too."""
+
     @abstractmethod
     def url(self) -> str:
         """The connection string, after making sure that the server answers and its schema is current.
 
         It may hold a password: never log it.
         """
+
+    def server_url(self) -> str:
+        """The connection string after making sure that the server answers; its schema stays as it is."""
+        return self.url()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -36,11 +43,25 @@ class Database(ABC):
         Raises:
             DatabaseError: the server can't be reached.
         """
-        try:
-            connection = psycopg.connect(self.url(), row_factory=dict_row, prepare_threshold=None)
-        except psycopg.OperationalError as error:
-            raise DatabaseError(
-                f"the database does not answer: {str(error).splitlines()[0]}; see `dawa doctor`"
-            ) from None
-        with connection:
+        with self._connect() as connection:
             yield connection
+
+    def reopen(self) -> bool:
+        """Called when a connection was refused. True if it is worth trying once more."""
+        return False
+
+    def _connect(self) -> Connection:
+        try:
+            return self._connect_once()
+        except psycopg.OperationalError as error:
+            problem = error
+        if self.reopen():
+            try:
+                return self._connect_once()
+            except psycopg.OperationalError as error:
+                problem = error
+        reason = (str(problem).splitlines() or ["no reason given"])[0]
+        raise DatabaseError(f"the database does not answer: {reason}; see `dawa doctor`")
+
+    def _connect_once(self) -> Connection:
+        return psycopg.connect(self.url(), row_factory=dict_row, prepare_threshold=None)

@@ -1,8 +1,6 @@
 -- The five tables of the source system, as documented there. On a database where they exist already, with
 -- rows, this file changes nothing: later files adopt what they find.
 
-create extension if not exists pgcrypto;
-
 create table if not exists public.artists (
   id uuid primary key default gen_random_uuid(),
   name text not null unique,

@@ -5,7 +5,14 @@ alter table public.artists add column if not exists slug text;
 -- Only what prompts are made from: a refreshed provenance must not make a prompt stale, and schema_version is
 -- compared by itself.
 alter table public.artist_profiles add column if not exists content_hash text
-  generated always as (md5((master_schema - 'provenance' - 'schema_version' - 'uuids')::text)) stored;
+  generated always as (
+    md5(
+      case jsonb_typeof(master_schema)
+        when 'object' then (master_schema - 'provenance' - 'schema_version' - 'uuids')::text
+        else master_schema::text
+      end
+    )
+  ) stored;
 
 alter table public.als_summaries add column if not exists parser_version text;
 alter table public.als_summaries add column if not exists source_key text;

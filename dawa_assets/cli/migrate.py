@@ -1,0 +1,23 @@
+"""`dawa migrate`: bring the configured database to the schema of this version."""
+
+from typing import Annotated
+
+import typer
+
+
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be applied; change nothing.")] = False,
+) -> None:
+    """Bring the database's schema up to date. Every command does so too; this one shows what it does."""
+    from resources.migrations import migrate as apply
+    from resources.migrations import pending_migrations
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    database = open_ports(Settings.load()).database
+    url = database.server_url()
+    found = pending_migrations(url) if dry_run else apply(url, embedded=database.embedded)
+    for migration in found:
+        typer.echo(f"{'would apply' if dry_run else 'applied'} {migration.file}")
+    if not found:
+        typer.echo("the database is up to date")

@@ -1,0 +1,172 @@
+"""Brings a database to the schema that this version of the project knows. The SQL is in the package `sql`.
+
+File names and history table are those of the Supabase CLI (`supabase_migrations.schema_migrations`), so either tool
+can go on where the other stopped. One file is one transaction together with its row of history.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+from resources.errors import DatabaseError
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"^(\d{14})_([a-z0-9_]+)\.sql$")
+_LOCK = 0x64617761  # "dawa": whoever migrates holds this advisory lock for his transaction
+_HISTORY = """
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (
+  version text not null primary key, statements text[], name text
+)
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of `sql/migrations`: `<version>_<name>.sql`."""
+
+    version: str
+    name: str
+    sql: str
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return f"{self.version}_{self.name}.sql"
+
+
+def known_migrations(folder: str = "migrations") -> list[Migration]:
+    """The migrations that are shipped, oldest first."""
+    found = [
+        Migration(match[1], match[2], entry.read_text(encoding="utf-8"))
+        for entry in files("sql").joinpath(folder).iterdir()
+        if (match := _NAME.match(entry.name))
+    ]
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def pending_migrations(url: str, known: Sequence[Migration] | None = None) -> list[Migration]:
+    """What `migrate` would apply. Changes nothing.
+
+    Raises:
+        DatabaseError: the database does not answer, is ahead of `known`, or an applied file was changed since.
+    """
+    wanted = known_migrations() if known is None else known
+    with _connect(url) as connection:
+        connection.read_only = True
+        return _pending(connection, wanted)
+
+
+def migrate(url: str, *, embedded: bool = False, known: Sequence[Migration] | None = None) -> list[Migration]:
+    """Apply what is pending, oldest first. Safe when several processes do it at once, and when one is killed.
+
+    Args:
+        url: the database.
+        embedded: also lay down what Supabase has beside the tables (`sql/embedded`), where it is missing.
+        known: the migrations to bring the database to; those shipped if not given.
+
+    Returns:
+        The migrations that this call applied.
+
+    Raises:
+        DatabaseError: as `pending_migrations`, or a migration failed; everything before it stays applied.
+    """
+    wanted = known_migrations() if known is None else known
+    with _connect(url) as connection:
+        if not _pending(connection, wanted):
+            return []
+    if embedded:
+        _lay_down_surroundings(url)
+    applied = []
+    while (migration := _apply_next(url, wanted)) is not None:
+        log.info("applied %s", migration.file)
+        applied.append(migration)
+    return applied
+
+
+def _lay_down_surroundings(url: str) -> None:
+    for part in sorted(files("sql").joinpath("embedded").iterdir(), key=lambda entry: entry.name):
+        if part.name.endswith(".sql"):
+            with _connect(url) as connection:
+                _lock(connection)
+                if _is_hosted(connection):
+                    raise DatabaseError("this is a Supabase database: the embedded database's own parts stay out of it")
+                _run(connection, part.read_text(encoding="utf-8"), part.name)
+
+
+def _is_hosted(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the roles that only Supabase itself makes are there."""
+    query = "select 1 from pg_roles where rolname in ('supabase_admin', 'supabase_auth_admin', 'authenticator')"
+    return connection.execute(query).fetchone() is not None
+
+
+def _apply_next(url: str, wanted: Sequence[Migration]) -> Migration | None:
+    with _connect(url) as connection:
+        _lock(connection)
+        pending = _pending(connection, wanted)
+        if not pending:
+            return None
+        migration = pending[0]
+        connection.execute(_HISTORY)
+        _run(connection, migration.sql, migration.file)
+        connection.execute(
+            "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)",
+            [migration.version, [migration.sql], migration.name],
+        )
+        return migration
+
+
+def _pending(connection: psycopg.Connection[Any], wanted: Sequence[Migration]) -> list[Migration]:
+    applied = _history(connection)
+    by_version = {migration.version: migration for migration in wanted}
+    newest = max(by_version, default="")
+    for version, (name, statements) in applied.items():
+        migration = by_version.get(version)
+        if migration is None and version > newest:
+            raise DatabaseError(
+                f"the database is ahead of this version of the project (it has migration {version}): upgrade the project"
+            )
+        if migration is not None and statements and _words(statements) != _words([migration.sql]):
+            raise DatabaseError(
+                f"migration {migration.file} was changed after the database had applied it: restore the file and put "
+                "the change into a new one"
+            )
+    return [migration for migration in wanted if migration.version not in applied]
+
+
+def _history(connection: psycopg.Connection[Any]) -> dict[str, tuple[str | None, list[str] | None]]:
+    there = connection.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
+    if there is None or there[0] is None:
+        return {}
+    rows = connection.execute("select version, name, statements from supabase_migrations.schema_migrations").fetchall()
+    return {version: (name, statements) for version, name, statements in rows}
+
+
+def _words(statements: Sequence[str]) -> str:
+    """What counts of a migration when it is compared: the Supabase CLI stores it cut into statements."""
+    text = "\n".join(statements)
+    return "".join(re.sub(r"--[^\n]*", "", text).replace(";", "").split())
+
+
+def _run(connection: psycopg.Connection[Any], sql: str, file: str) -> None:
+    try:
+        connection.execute(sql.encode())
+    except psycopg.Error as error:
+        raise DatabaseError(f"migration {file} failed: {str(error).splitlines()[0]}; nothing of it was kept") from None
+
+
+def _lock(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise DatabaseError(f"the database does not answer: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,132 @@
+"""Real parts for every test: a migrated database of its own, a bucket, a prompt writer, a worker.
+
+One PostgreSQL server serves a test process; each test that asks gets a fresh database, copied from a migrated one.
+Parts are imported by the fixture that hands them out, so that a broken part fails its own users only.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from resources.database import Database
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from dawa_assets.artists.store import Artist
+    from resources.bucket.base import Bucket
+    from resources.compute.base import Compute
+    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.ports import Ports
+    from resources.prompt_writer.base import PromptWriter
+
+_numbers = itertools.count(1)
+
+
+class GivenDatabase(Database):
+    """A database that is there already."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def url(self) -> str:
+        return self._url
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["EmbeddedDatabase"]:
+    """The test process's own server, without waiting for the disk: no test of it survives a power cut anyway."""
+    from resources.embedded_postgres import EmbeddedDatabase
+
+    server = EmbeddedDatabase(tmp_path_factory.mktemp("postgres") / "of the tests")
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def empty_database_url(database_server: "EmbeddedDatabase") -> Iterator[str]:
+    """A database of the test's own in which nothing is: no table, no schema beside `public`."""
+    yield from _new_database(database_server, "template0")
+
+
+@pytest.fixture
+def database(database_server: "EmbeddedDatabase") -> Iterator[Database]:
+    """A freshly migrated database of the test's own."""
+    for url in _new_database(database_server, "dawa"):
+        yield GivenDatabase(url)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose home is the test's folder; nothing is taken from the environment's DAWA_HOME."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def bucket(settings: Settings) -> "Bucket":
+    from resources.bucket.folder import FolderBucket
+
+    return FolderBucket(settings.home / "bucket")
+
+
+@pytest.fixture
+def prompt_writer() -> "PromptWriter":
+    from resources.prompt_writer.offline import OfflineWriter
+
+    return OfflineWriter()
+
+
+@pytest.fixture
+def compute(settings: Settings) -> "Compute":
+    from resources.compute.local import LocalCompute
+
+    return LocalCompute(settings.data_root)
+
+
+@pytest.fixture
+def ports(
+    settings: Settings, database: Database, bucket: "Bucket", prompt_writer: "PromptWriter", compute: "Compute"
+) -> "Ports":
+    """All four ports, real, of this test only."""
+    from resources.ports import Ports
+
+    return Ports(settings=settings, database=database, bucket=bucket, prompt_writer=prompt_writer, compute=compute)
+
+
+@pytest.fixture
+def make_artist(database: Database) -> "Callable[[str], Artist]":
+    """A function that makes an artist by name."""
+    from dawa_assets.artists.store import ensure_artist
+
+    def make(name: str = "Test Artist") -> "Artist":
+        with database.transaction() as connection:
+            return ensure_artist(connection, name)
+
+    return make
+
+
+@pytest.fixture
+def artist(make_artist: "Callable[[str], Artist]") -> "Artist":
+    """An artist called `Test Artist`."""
+    return make_artist("Test Artist")
+
+
+def _new_database(server: "EmbeddedDatabase", template: str) -> Iterator[str]:
+    url, name = server.url(), f"test_{next(_numbers)}"
+    _execute(url, f'create database "{name}" template "{template}"')
+    yield make_conninfo(url, dbname=name)
+    _execute(url, f'drop database "{name}" with (force)')
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as connection:
+        connection.execute(statement.encode())
