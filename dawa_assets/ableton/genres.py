@@ -1,7 +1,7 @@
 """Words for genres that a set's own names use, each with where it was found.
 
 Never a guess: nothing is concluded from tempo, instruments or drums. Words that mostly mean something else in
-names of sounds (rock, metal, soul, ambient pads, "house" mics) are left out unless the phrase is plain.
+the names of sounds (rock, metal, soul, ambient) are left out.
 """
 
 import re

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from dawa_assets.ableton.colours import PALETTE_SIZE
 from dawa_assets.ableton.live_set import TimeSignature
 from dawa_assets.ableton.stream import SAVE_AGAIN, RefusedError
 
@@ -14,7 +15,6 @@ MAX_BEATS = 1e8
 BEFORE_TIME = -63072000
 # What Live's own tempo field takes.
 MIN_TEMPO, MAX_TEMPO = 20, 999
-PALETTE_SIZE = 70
 # Until Live 10 the palette's index is stored as 140 and up where the colour was given by Live.
 _PALETTE_OFFSET = 140
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
