@@ -140,7 +140,8 @@ class Bounces:
                 if item is None:
                     return False
                 ledger.head_for(connection, row.id, item_id, key)
-            same = item.audio_hash == local.sha256 and item.audio_path == key
+            # The same bytes again for an item that failed are a request to try again.
+            same = item.audio_hash == local.sha256 and item.audio_path == key and item.status != "failed"
             unchanged = same and object_hash(self._bucket, key) == local.sha256
             if not unchanged:
                 put_verified(self._bucket, local, key)
