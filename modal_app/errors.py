@@ -28,3 +28,7 @@ class JobError(DawaError):
 
 class JobCancelledError(JobError):
     """A job was told to stop."""
+
+
+class MissingBaseError(InputError):
+    """A base model that is neither on this machine nor to be had."""

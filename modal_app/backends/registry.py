@@ -1,0 +1,34 @@
+"""Which backend has which name: one line each, loaded when it is asked for."""
+
+import importlib
+from typing import cast
+
+from modal_app.backends.base import InferBackend, TrainBackend
+from modal_app.config import BackendKind
+
+BACKENDS = {
+    BackendKind.ACE_STEP: "modal_app.backends.ace_step:AceStepBackend",
+}
+
+
+def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
+    """The backend with its base loaded, for training.
+
+    Raises:
+        MissingBaseError: the base is not on this machine and can't be had.
+    """
+    return cast("TrainBackend", _load(kind, base))
+
+
+def load_infer_backend(kind: BackendKind, base: str) -> InferBackend:
+    """The backend with its base loaded, for generation.
+
+    Raises:
+        MissingBaseError: the base is not on this machine and can't be had.
+    """
+    return cast("InferBackend", _load(kind, base))
+
+
+def _load(kind: BackendKind, base: str) -> object:
+    module, _, name = BACKENDS[kind].partition(":")
+    return getattr(importlib.import_module(module), name).load(base)

@@ -1,0 +1,32 @@
+"""The card of an adapter: what it was trained on, with what, and for whom. It travels in the files' headers."""
+
+from pydantic import BaseModel, ConfigDict
+
+from modal_app.config import BackendKind
+from modal_app.protocol import Identifier, TrainParameters
+
+CARD_KEY = "dawa_card"
+"""The card's place in a safetensors header."""
+
+
+class AdapterCard(BaseModel):
+    """What an adapter says of itself. No times: the same training gives the same bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: Identifier
+    producer_id: Identifier
+    model_name: Identifier
+    backend: BackendKind
+    base: str
+    base_revision: str
+    base_licence: str
+    dataset_fingerprint: str
+    recipe: str
+    examples: int
+    songs: int
+    parameters: TrainParameters
+    first_loss: float
+    final_loss: float
+    trainable_parameters: int
+    versions: dict[str, str]

@@ -1,0 +1,66 @@
+"""The `generate` job: audio from a text, with a LoRA or with the base alone, into `outputs/<job_id>.wav`."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from modal_app.backends.base import Signal
+from modal_app.backends.registry import load_infer_backend
+from modal_app.config import DataRoot
+from modal_app.errors import InputError
+from modal_app.protocol import Event, GenerateRequest, GenerateResult
+from modal_app.training.adapters import resolve_lora
+
+_PEAK = 10 ** (-1 / 20)
+
+
+def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], None]) -> GenerateResult:
+    """Render exactly as long as asked, with a peak of −1 dBFS, 16 bits. The same request gives the same bytes on a CPU.
+
+    Raises:
+        InputError: the prompt is empty or the `lora_id` malformed.
+        AdapterError: there is no usable LoRA of this name, or it does not fit the base.
+        JobError: the model rendered no audio.
+    """
+    if not request.prompt.strip():
+        raise InputError("the prompt is empty; say what the music should be like")
+    lora = resolve_lora(root, request.lora_id) if request.lora_id else None
+    for reason in lora.passed_over if lora else []:
+        emit(Event(kind="log", level="warning", message=f"passed over: {reason}"))
+    backend = load_infer_backend(request.backend, request.base)
+    if backend.base.name == "tiny":
+        emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this will be no music"))
+    if lora:
+        backend.attach(lora.path, request.scale)
+        emit(Event(kind="log", message=f"attached {lora.path} (run {lora.card.run_id})"))
+    signal = normalise(backend.generate(request.prompt, request.duration_seconds, request.seed))
+    target = root.outputs() / f"{request.job_id}.wav"
+    _write_wav(target, signal, backend.sample_rate)
+    peak = float(np.abs(signal).max())
+    return GenerateResult(
+        path=target.relative_to(root.root).as_posix(),
+        sample_rate=backend.sample_rate,
+        samples=signal.shape[1],
+        peak_dbfs=20 * float(np.log10(peak)) if peak else None,
+        lora=lora.path.relative_to(root.root).as_posix() if lora else None,
+    )
+
+
+def normalise(signal: Signal) -> Signal:
+    """Bring the peak to −1 dBFS; digital silence stays what it is."""
+    peak = float(np.abs(signal).max(initial=0.0))
+    return (signal * (_PEAK / peak)).astype(np.float32) if peak else signal
+
+
+def _write_wav(target: Path, signal: Signal, sample_rate: int) -> None:
+    import soundfile
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.wav")
+    try:
+        soundfile.write(temporary, np.round(signal.T * 32_767).astype(np.int16), sample_rate, subtype="PCM_16")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
