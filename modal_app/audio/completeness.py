@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 _OGG_END_OF_STREAM = 4
 _OGG_LONGEST_PAGE = 65_307
+_ONE_FRAME_A_BLOCK = (1, 3, 0xFFFE)  # PCM, float, extensible; ADPCM and MP3 in a wav count otherwise
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a program writes that streams a wav and never comes back to its header
 
 
@@ -45,7 +46,8 @@ def _wav_frames(file: BinaryIO) -> int | None:
         file.seek(position)
         name, length = struct.unpack("<4sI", file.read(8))
         if name == b"fmt " and length >= 14:
-            block = struct.unpack("<12xH", file.read(14))[0]
+            kind, block = struct.unpack("<H10xH", file.read(14))
+            block *= kind in _ONE_FRAME_A_BLOCK
         if name == b"data":
             return length // block if block and length not in _UNKNOWN_SIZES else None
         position += 8 + length + length % 2

@@ -285,7 +285,7 @@ def _energy(signal: Signal) -> float:
     """The sum of squares. Not by BLAS: its threads wait busily and cost more than they help."""
     flat = signal.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.einsum("i,i->", flat, flat, dtype=np.float64))
+        return float(np.einsum("i,i->", flat, flat))
 
 
 def _channels_of(frame: "AudioFrame") -> Signal:

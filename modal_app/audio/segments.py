@@ -90,7 +90,8 @@ def _write_segment(signal: Signal, index: int, folder: Path) -> Segment:
     peak = max(float(signal.max()), -float(signal.min()))
     silent = peak < SILENCE_PEAK
     gain = 1.0 if silent else TARGET_PEAK / peak
-    data = _wav(np.rint(signal * np.float32(gain * _FULL_SCALE)).astype("<i2"))
+    scaled = signal * np.float32(gain * _FULL_SCALE)
+    data = _wav(np.rint(scaled, out=scaled).astype("<i2"))
     path = folder / segment_name(index)
     path.write_bytes(data)
     path.chmod(0o444)  # published views are hard links: an editor must not write through them into the cache

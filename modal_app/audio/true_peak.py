@@ -16,19 +16,20 @@ def true_peak(signal: npt.NDArray[np.float32]) -> float:
     Looked at are the two samples beside each local maximum within 3 dB of the sample peak: oversampling a
     whole segment would cost more than decoding and resampling it.
     """
-    level = np.abs(signal)
-    peak = float(level.max(initial=0))
+    beyond = np.zeros(_HALF, signal.dtype)
+    padded = np.concatenate([beyond, signal, beyond])
+    level = np.abs(padded)
+    peak = float(level.max())
     if peak == 0:
         return 0.0
-    padded = np.pad(signal, _HALF)
-    level = np.pad(level, 1)
-    here = level[1:-1]
-    at = np.flatnonzero((here >= 0.7 * peak) & (here >= level[:-2]) & (here >= level[2:]))
-    for start in range(0, len(at), _CHUNK):
-        centre = at[start : start + _CHUNK, None]
-        for offset in (-1, 0):
-            around = padded[centre + np.arange(1 + offset, 2 * _HALF + 1 + offset)]
-            # not by `@`: BLAS would use threads that wait busily, at four times the time on the clock
+    high = np.flatnonzero(level >= 0.7 * peak)
+    here = level[high]
+    maxima = high[(here >= level[high - 1]) & (here >= level[high + 1])]
+    for start in range(0, len(maxima), _CHUNK):
+        centre = maxima[start : start + _CHUNK, None]
+        for first in (-_HALF, 1 - _HALF):
+            around = padded[centre + np.arange(first, first + 2 * _HALF)]
+            # not by `@`: BLAS would use threads that wait busily, at four times the CPU
             peak = max(peak, float(np.abs(np.einsum("nt,tp->np", around, _BETWEEN)).max()))
     return peak
 

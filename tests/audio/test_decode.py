@@ -143,6 +143,15 @@ def test_a_wav_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path: Path,
     assert (info.samples, info.warnings) == (44_100, ())
 
 
+def test_a_compressed_wav_is_not_taken_for_a_truncated_one(tmp_path: Path, music: Music) -> None:
+    for subtype in ("IMA_ADPCM", "MS_ADPCM", "ULAW", "ALAW"):
+        path = tmp_path / f"{subtype}.wav"
+        soundfile.write(path, music(44_100), 44_100, subtype=subtype)
+        info = probe(path)
+        assert abs(info.samples - 44_100) < 2_048, subtype  # ADPCM comes in whole blocks
+        assert info.warnings == (), subtype
+
+
 def test_cover_art_is_not_taken_for_the_music(tmp_path: Path, encode: Encode, music: Music) -> None:
     path = encode(tmp_path / "a.mp3", music(44_100 * 3), 44_100, "libmp3lame")
     path.write_bytes(_id3_picture(12_000_000) + _without_id3(path.read_bytes()))
