@@ -234,6 +234,21 @@ def test_a_file_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.M
         probe(path)
 
 
+def test_a_change_of_channels_on_the_way_is_mixed_and_a_change_of_rate_is_refused(
+    tmp_path: Path, encode: Encode, music: Music
+) -> None:
+    stereo = encode(tmp_path / "stereo.mp3", music(44_100 * 2, 2), 44_100, "libmp3lame").read_bytes()
+    mono = encode(tmp_path / "mono.mp3", music(44_100 * 2), 44_100, "libmp3lame").read_bytes()
+    other = encode(tmp_path / "other.mp3", music(48_000 * 2, 2, rate=48_000), 48_000, "libmp3lame").read_bytes()
+    both, changing = tmp_path / "both.mp3", tmp_path / "changing.mp3"
+    both.write_bytes(_without_id3(stereo) + _without_id3(mono))
+    assert len(mono_of(both)) == probe(both).samples
+    assert probe(both).samples == pytest.approx(44_100 * 4, abs=3 * 1_152)
+    changing.write_bytes(_without_id3(stereo) + _without_id3(other))
+    with pytest.raises(UnreadableAudioError, match="sample rate changes from 44100 to 48000 Hz"):
+        probe(changing)
+
+
 @pytest.mark.parametrize("name", ["list.m3u8", "list.wav", "list.mp3"])
 @pytest.mark.parametrize("kind", ["hls", "concat", "sdp", "dash"])
 def test_a_playlist_opens_no_other_file(tmp_path: Path, music: Music, name: str, kind: str) -> None:
