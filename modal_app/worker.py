@@ -26,7 +26,8 @@ from modal_app.protocol import AnyRequest, Event
 
 REQUEST, RESULT, ERROR = "request.json", "result.json", "error.json"
 CANCELLED_EXIT = 75
-ORPHAN_GRACE_SECONDS = 10.0
+_TIDY_UP_SECONDS = 3.0
+_ORPHAN_GRACE_SECONDS = 4.0
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ def _take_stdout() -> BinaryIO:
 
 def _cancel(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one must not interrupt the tidying up
+    hard_end = threading.Timer(_TIDY_UP_SECONDS, os._exit, (CANCELLED_EXIT,))  # a thread in a dead download stays
+    hard_end.daemon = True
+    hard_end.start()
     raise _CancelledError
 
 
@@ -87,7 +91,7 @@ def _end_with_the_asker() -> None:
         if readable and not os.read(0, 4096):
             break
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(ORPHAN_GRACE_SECONDS)
+    threading.Event().wait(_ORPHAN_GRACE_SECONDS)
     os.killpg(0, signal.SIGKILL) if os.getpgrp() == os.getpid() else os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -26,7 +26,6 @@ from resources.compute.base import Compute, R
 
 log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 10.0
 _KEPT_LOGS = 20
 _ENVIRONMENT = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
@@ -38,10 +37,14 @@ _ENVIRONMENT = (
 
 
 class LocalCompute(Compute):
-    """Runs jobs in child processes, with `data_root` as their data root."""
+    """Runs jobs in child processes, with `data_root` as their data root.
 
-    def __init__(self, data_root: Path) -> None:
+    A child that is told to stop has `grace_seconds` before it is killed.
+    """
+
+    def __init__(self, data_root: Path, grace_seconds: float = 10.0) -> None:
         self._root = data_root.resolve()
+        self._grace_seconds = grace_seconds
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
         """Run one job to its end and return its result; see `Compute.run`.
@@ -54,7 +57,7 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            with _worker(folder, self._root) as process:
+            with _worker(folder, self._root, self._grace_seconds) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)
@@ -121,7 +124,7 @@ class LocalCompute(Compute):
 
 
 @contextmanager
-def _worker(folder: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def _worker(folder: Path, root: Path, grace_seconds: float) -> Iterator["subprocess.Popen[bytes]"]:
     """The child process of a job. However the block is left, nothing of the child is left behind."""
     with (folder / "worker.log").open("wb") as log_file:
         process = subprocess.Popen(
@@ -136,10 +139,10 @@ def _worker(folder: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         yield process
     finally:
-        _end(process)
+        _end(process, grace_seconds)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
     """Ask the child to stop; after some seconds make it, with whatever it started itself."""
     assert process.stdin  # noqa: S101 - they are pipes
     assert process.stdout  # noqa: S101
@@ -148,7 +151,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         if process.poll() is None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE_SECONDS)
+                process.wait(grace_seconds)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
