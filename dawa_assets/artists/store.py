@@ -57,3 +57,23 @@ def list_artists(connection: Connection) -> list[Artist]:
     """Every artist, by slug."""
     with connection.cursor(row_factory=class_row(Artist)) as cursor:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
+
+
+@dataclass(frozen=True)
+class ArtistProfile:
+    """An artist in a list: who, and whether there is a profile."""
+
+    slug: str
+    name: str
+    has_profile: bool
+    schema_version: str | None
+
+
+def list_profiles(connection: Connection) -> list[ArtistProfile]:
+    """Every artist with the version of his profile, by slug."""
+    with connection.cursor(row_factory=class_row(ArtistProfile)) as cursor:
+        return cursor.execute(
+            "select a.slug, a.name, p.artist_id is not null as has_profile, "
+            "p.master_schema ->> 'schema_version' as schema_version "
+            "from artists a left join artist_profiles p on p.artist_id = a.id order by a.slug"
+        ).fetchall()

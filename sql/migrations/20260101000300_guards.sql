@@ -122,6 +122,7 @@ begin
     return new;
   end if;
   new.prompt_id := null;
+  new.prompt_summary_id := null;
   new.system_prompt_version := null;
   new.model_name := null;
   if new.status = old.status then

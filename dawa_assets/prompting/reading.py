@@ -1,0 +1,69 @@
+"""Reading JSON that others wrote: whatever it holds, these give clean values or nothing, and never raise.
+
+Rows come from this pipeline, from older parsers and from the dashboard, so no field can be relied on. What crosses
+into a prompt is text on one line, without control characters, of bounded length.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+_LONGEST = 400
+_JOINERS = "\u200c\u200d"
+
+
+def mapping(value: Any, *path: str) -> dict[str, Any]:
+    """The object at `path` below `value`, or an empty one."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: Any, longest: int = _LONGEST) -> str:
+    """`value` as one clean line of at most `longest` characters; empty unless it is text or a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    raw = value if isinstance(value, str) else f"{value:.12g}" if math.isfinite(value) else ""
+    # Four times the length is enough for what cleaning takes away, and keeps a text of megabytes cheap.
+    plain = unicodedata.normalize("NFC", raw[: longest * 4])
+    cleaned = "".join(" " if character.isspace() else character for character in plain if _is_plain(character))
+    return " ".join(cleaned.split())[:longest].rstrip()
+
+
+def texts(value: Any, most: int, longest: int = _LONGEST) -> list[str]:
+    """The distinct texts of a list (or of one text), in order; at most `most`."""
+    found: dict[str, None] = {}
+    for item in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
+        if len(found) >= most:
+            break
+        if cleaned := text(item, longest):
+            found.setdefault(cleaned)
+    return list(found)
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a list."""
+    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also one that was stored as text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def count(value: Any) -> int:
+    """A whole number from 0; 0 for anything else."""
+    found = number(value)
+    return int(found) if found is not None and 0 < found < 1e9 else 0
+
+
+def _is_plain(character: str) -> bool:
+    category = unicodedata.category(character)
+    return character.isspace() or character in _JOINERS or category not in ("Cc", "Cf", "Cs", "Co", "Cn")

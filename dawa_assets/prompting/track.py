@@ -1,0 +1,143 @@
+"""The half of the context that comes from a set's summary: what the track is, in facts a writer can use.
+
+Works on every summary there is: this parser's, older ones without locators or lengths, and adopted ones that hold
+little more than a tempo. No ids, times or paths: what does not matter to the prompt must not make it stale.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from dawa_assets.prompting.instruments import NamedTrack, instruments
+from dawa_assets.prompting.reading import count, mapping, number, objects, text, texts
+
+_MOST_TRACKS_HEARD = 400
+_UNNAMED = re.compile(r"\d+[- ](?:MIDI|Audio|Group)(?: \(\d+\))?", re.IGNORECASE)
+_SECTION = re.compile(
+    r"\b(intro|verse|pre-?chorus|chorus|hook|refrain|bridge|build(?:-?up)?|drop|break(?:down)?|interlude|solo|middle|"
+    r"main|theme|climax|coda|outro|end(?:ing)?)\b",
+    re.IGNORECASE,
+)
+_SPARSE, _DENSE = 5, 12  # tracks with clips: up to five sit apart in any mix, from twelve on they are stacked
+
+
+def tempo_of(summary: Any) -> float | None:
+    """The set's tempo in BPM, at most two decimals; None where the summary has none that a set can have."""
+    tempo = number(mapping(summary, "overview").get("tempo"))
+    return round(tempo, 2) if tempo is not None and 20 <= tempo <= 999 else None
+
+
+def track_facts(summary: Any, most: int, longest: int) -> dict[str, Any]:
+    """What is known of the track: empty facts are left out. At most `most` entries a list, `longest` letters each."""
+    whole = mapping(summary)
+    tracks = _tracks(whole)
+    sounding = _sounding(whole, tracks)
+    facts = {
+        "time_signature": text(mapping(whole, "overview").get("time_signature"), 8),
+        "key": _key(whole),
+        "bars": round(number(whole.get("length_bars")) or 0),
+        "density": _density(sounding),
+        "layers": sounding,
+        "sections": _sections(whole, most),
+        "instruments": instruments(tracks[:_MOST_TRACKS_HEARD], max(1, min(most, 5))),
+        "genre_hints": _genre_hints(whole, most, longest),
+        "tempo_range": _tempo_range(whole),
+        "groups": _groups(whole, most, longest),
+        "tracks": [_described(whole, track, most, longest) for track in _telling(tracks)[:most]],
+        "plugins": _plugins(whole, most, longest),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _tracks(summary: dict[str, Any]) -> list[NamedTrack]:
+    """The set's tracks in its own order, as far as the summary tells it (a database keeps no order of keys)."""
+    breakdown = mapping(summary, "track_breakdown")
+    position = {name: place for place, name in enumerate(_hierarchy_names(summary))}
+    names = sorted(breakdown, key=lambda name: (position.get(name, len(position)), name))
+    plugins = mapping(summary, "plugins_by_track")
+    found = []
+    for name in names:
+        details = mapping(breakdown[name])
+        others = texts(details.get("sample_files"), 40, 120) + texts(
+            details.get("plugins") or plugins.get(name), 20, 80
+        )
+        found.append(NamedTrack(text(name, 120), tuple(others), count(details.get("clips"))))
+    return found or [NamedTrack(text(name, 120), (), 0) for name in _hierarchy_names(summary)]
+
+
+def _hierarchy_names(summary: dict[str, Any]) -> list[str]:
+    top = list(objects(summary.get("track_hierarchy")))
+    rows = itertools.chain.from_iterable((each, *objects(each.get("children"))) for each in top)
+    return [row["name"] for row in rows if isinstance(row.get("name"), str) and row.get("type") != "Group"]
+
+
+def _telling(tracks: list[NamedTrack]) -> list[NamedTrack]:
+    """Tracks worth describing: the busiest first, those without a name of their own or of a sample left out."""
+    named = [track for track in tracks if track.others or (track.name and not _UNNAMED.fullmatch(track.name))]
+    return sorted(named, key=lambda track: -track.clips)
+
+
+def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: int) -> dict[str, Any]:
+    details = mapping(summary, "track_breakdown", track.name)
+    described = {
+        "name": track.name[:longest],
+        "clips": track.clips,
+        "group": text(details.get("group"), longest),
+        "plugins": texts(details.get("plugins"), min(most, 4), longest),
+        "samples": texts(details.get("sample_files"), min(most, 4), longest),
+        "automated": details.get("has_automation") is True,
+    }
+    return {name: value for name, value in described.items() if value}
+
+
+def _sounding(summary: dict[str, Any], tracks: list[NamedTrack]) -> int:
+    """How many tracks have clips; where the summary knows no clips, how many there are."""
+    knows_clips = any("clips" in mapping(details) for details in mapping(summary, "track_breakdown").values())
+    return sum(1 for track in tracks if track.clips) if knows_clips else len(tracks)
+
+
+def _key(summary: dict[str, Any]) -> str:
+    scale = mapping(summary, "scale")
+    root, name = text(scale.get("root"), 8), text(scale.get("name"), 32)
+    return f"{root} {name.lower()}" if root and name else ""
+
+
+def _density(sounding: int) -> str:
+    if not sounding:
+        return ""
+    return "sparse" if sounding <= _SPARSE else "dense" if sounding >= _DENSE else "medium"
+
+
+def _sections(summary: dict[str, Any], most: int) -> list[str]:
+    """The form, from locators in their order in time, else from scenes; only names that are parts of a song."""
+    locators = sorted(objects(summary.get("locators")), key=lambda each: number(each.get("time")) or 0.0)
+    names: Iterable[str] = (text(each.get("name"), 80) for each in locators)
+    parts = [match.group(1).lower() for name in names if (match := _SECTION.search(name))]
+    if not parts:
+        scenes = texts(summary.get("scenes"), 200, 80)
+        parts = [match.group(1).lower() for name in scenes if (match := _SECTION.search(name))]
+    return [part for part, _ in itertools.groupby(parts)][:most]
+
+
+def _genre_hints(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+    """Genres that the set names itself. A single sample's file name ("Kick Trap.wav") says nothing of the track."""
+    hints = texts(summary.get("genre_indicators"), 50, 200)
+    genres = (hint.partition(":")[0].strip()[:longest] for hint in hints if ": sample " not in hint)
+    return list(dict.fromkeys(genre for genre in genres if genre))[:most]
+
+
+def _tempo_range(summary: dict[str, Any]) -> str:
+    tempos = [tempo for each in objects(summary.get("tempo_changes")) if (tempo := number(each.get("tempo")))]
+    return f"{min(tempos):g} to {max(tempos):g}" if tempos and min(tempos) != max(tempos) else ""
+
+
+def _groups(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+    tops = [each for each in objects(summary.get("track_hierarchy")) if each.get("type") == "Group"]
+    names = texts([each.get("name") for each in tops[:200]], 200, longest)
+    return [name for name in names if not _UNNAMED.fullmatch(name)][:most]
+
+
+def _plugins(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+    usage = mapping(summary, "plugin_usage")
+    return texts(sorted(usage, key=lambda name: (-count(usage[name]), name))[:200], most, longest)

@@ -1,0 +1,308 @@
+"""Phrases of the offline writer: what the material is, and the ways in which it becomes one or two sentences.
+
+Every word that is not in the material is a connecting word of these templates. An ingredient is used at most once.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_MOST_WORDS = 6
+_PLAIN = re.compile(r"[\w][\w '’&/+#-]*", re.UNICODE)
+_RHYTHM, _LOW, _TONAL = ("rhythm",), ("bass",), ("harmony", "melody", "voice")
+
+
+class Dice:
+    """Choices that depend on nothing but the seed, on every machine and Python."""
+
+    def __init__(self, seed: str, attempt: int) -> None:
+        self._seed = hashlib.sha256(f"{attempt}\n{seed}".encode("utf-8", "surrogatepass")).digest()
+        self._throws = 0
+
+    def below(self, sides: int) -> int:
+        """A number from 0 to `sides` - 1."""
+        self._throws += 1
+        drawn = hashlib.sha256(self._seed + self._throws.to_bytes(4, "big")).digest()
+        return int.from_bytes(drawn[:8], "big") % sides
+
+    def one(self, choices: Sequence[T]) -> T:
+        """One of the choices."""
+        return choices[self.below(len(choices))]
+
+    def some(self, choices: Sequence[T], most: int) -> list[T]:
+        """Up to `most` of the choices, each once, in their own order."""
+        left = list(range(len(choices)))
+        while len(left) > most:
+            left.pop(self.below(len(left)))
+        return [choices[index] for index in left]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a context offers, by the part it can play in a sentence."""
+
+    genres: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    feels: tuple[str, ...] = ()
+    sounds: tuple[str, ...] = ()
+    melody: tuple[str, ...] = ()
+    arcs: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    rhythm: tuple[str, ...] = ()
+    bass: tuple[str, ...] = ()
+    tonal: tuple[str, ...] = ()
+    texture: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    metre: tuple[str, ...] = ()
+    density: str = ""
+    layers: int = 0
+    bars: int = 0
+    tempo: float = 120.0
+
+    @classmethod
+    def of(cls, context: dict[str, Any]) -> "Material":
+        """The material of a context as the prompting package builds it. What has another shape is left out."""
+        style, work, track = (_object(context.get(name)) for name in ("style", "work", "track"))
+        played = _object(track.get("instruments"))
+        moods = [*_phrases(work.get("moods")), *_phrases(style.get("tone"))]
+        metre = _phrases([track.get("time_signature")])
+        return cls(
+            genres=tuple(_phrases(style.get("genres")) or _phrases(style.get("secondary_genres"))),
+            hints=tuple(_phrases(track.get("genre_hints"))),
+            moods=_distinct(mood for mood in moods if len(mood.split()) == 1),
+            feels=_distinct(mood for mood in moods if len(mood.split()) > 1),
+            sounds=_distinct([*_phrases(style.get("sound_design")), *_phrases(style.get("synths"))]),
+            melody=_distinct(_phrases(style.get("melody"))),
+            arcs=_distinct([*_phrases(style.get("energy")), *_phrases(style.get("arrangement"))]),
+            scenes=_distinct(_phrases(style.get("sync"))),
+            rhythm=_played(played, _RHYTHM),
+            bass=_played(played, _LOW),
+            tonal=_played(played, _TONAL),
+            texture=_played(played, ("texture",)),
+            sections=tuple(_phrases(track.get("sections"))),
+            key=tuple((_phrases([work.get("key")]) or _phrases([track.get("key")]))[:1]),
+            metre=tuple(each for each in metre if re.fullmatch(r"\d{1,2}/\d{1,2}", each) and each != "4/4"),
+            density=track["density"] if track.get("density") in _DENSITY else "",
+            layers=_whole(track.get("layers")),
+            bars=_whole(track.get("bars")),
+            tempo=float(context["tempo_bpm"]),
+        )
+
+    def filtered(self, fits: Callable[[str], bool]) -> "Material":
+        """Without the phrases that don't fit."""
+        kept: dict[str, Any] = {
+            each.name: tuple(phrase for phrase in value if fits(phrase))
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), tuple)
+        }
+        return replace(self, **kept)
+
+
+_DENSITY: dict[str, tuple[str, ...]] = {
+    "sparse": ("sparse", "pared-back", "uncluttered"),
+    "medium": ("balanced", "measured", "clear"),
+    "dense": ("dense", "thickly layered", "full"),
+}
+_PACES = ((85, ("slow", "unhurried")), (112, ("mid-tempo", "steady")), (132, ("driving", "propulsive")))
+_FAST = ("fast", "high-tempo")
+
+
+def compose(material: Material, dice: Dice) -> str:
+    """One or two sentences from the material."""
+    first = dice.one(_OPENINGS)(material, dice)
+    second = _second(material, dice)
+    return f"{_sentence(first)} {_sentence(second)}" if second else _sentence(first)
+
+
+def _opening_with_players(material: Material, dice: Dice) -> str:
+    """Warm house in A minor built on kick and claps, with pads and plucks over 808."""
+    players = _players(material, dice)
+    link = dice.one((" built on ", " driven by ", " carried by ", " shaped by ", ": ", " led by "))
+    return _what(material, dice) + (f"{link}{players}" if players else "") + _coloured(material, dice)
+
+
+def _opening_with_sound(material: Material, dice: Dice) -> str:
+    """Wistful house with glassy plucks and tape-soft transients over kick, claps and bass."""
+    sounds, players = dice.some(material.sounds, 2), _players(material, dice)
+    if not sounds:
+        return _opening_with_players(material, dice)
+    link = dice.one((" over ", " on top of ", ", set against "))
+    return f"{_what(material, dice)} with {listed(sounds)}" + (f"{link}{players}" if players else "")
+
+
+def _opening_with_players_first(material: Material, dice: Dice) -> str:
+    """Pads and plucks over kick and claps in a warm house track in A minor."""
+    players = _players(material, dice)
+    if not players:
+        return _opening_with_players(material, dice)
+    link = dice.one((" in ", " drive ", " carry ", " define ", " shape ")) if _many(players) else " in "
+    what = _what(material, dice)
+    if not what.endswith(_NOUNS) and " in " not in what:
+        what = f"{what} {dice.one(('track', 'piece'))}"
+    return f"{players}{link}{article(_lower(what))} {_lower(what)}" + _coloured(material, dice)
+
+
+_OPENINGS = (_opening_with_players, _opening_with_players, _opening_with_sound, _opening_with_players_first)
+_NOUNS = ("track", "piece", "groove", "sketch", "cut")
+
+
+def _what(material: Material, dice: Dice) -> str:
+    """Warm, wistful melodic house in A minor."""
+    adjectives = dice.some(material.moods, dice.one((1, 2, 2, 3)))
+    if not adjectives or dice.below(4) == 0:
+        pace = _pace(material.tempo, dice)
+        adjectives = [*adjectives[:2], pace]
+    if material.genres:
+        noun = " and ".join(dice.some(material.genres, dice.one((1, 1, 2))))
+        noun += f" {dice.one(('track', 'piece', 'cut'))}" if dice.below(3) == 0 and " and " not in noun else ""
+    elif material.rhythm:
+        noun = dice.one(("groove", "track", "cut"))
+    else:
+        noun = dice.one(("piece", "track", "sketch"))
+    what = f"{', '.join(adjectives)} {noun}" if adjectives else noun
+    what += f" in {material.key[0]}" if material.key else ""
+    return what + (f" in {material.metre[0]}" if material.metre and not material.key else "")
+
+
+def _players(material: Material, dice: Dice) -> str:
+    """What plays, in two or three groups: pads and plucks over kick, claps and sub bass."""
+    low = dice.some(material.bass, 1)
+    tonal = dice.some(material.tonal, dice.one((2, 3, 3)))
+    rhythm = dice.some(material.rhythm, dice.one((2, 3, 3)))
+    if tonal and (rhythm or low):
+        ground = (
+            listed([*rhythm, *low]) if dice.below(2) or not rhythm or not low else f"{listed(rhythm)} with {low[0]}"
+        )
+        link = dice.one((" over ", " above ", " on ", " against "))
+        return f"{listed(tonal)}{link}{ground}"
+    return listed([*tonal, *rhythm, *low]) or listed(dice.some(material.texture, 2))
+
+
+def _coloured(material: Material, dice: Dice) -> str:
+    """, with glassy plucks and a touch of vinyl crackle."""
+    if material.sounds and dice.below(3):
+        return f", {dice.one(('with', 'coloured by', 'framed by'))} {listed(dice.some(material.sounds, 2))}"
+    if material.hints and not material.genres:
+        return f", {dice.one(('with a touch of', 'with a hint of', 'leaning towards'))} {dice.one(material.hints)}"
+    if material.texture and dice.below(2):
+        return (
+            f", {dice.one(('edged with', 'textured with', 'with touches of'))} {listed(dice.some(material.texture, 2))}"
+        )
+    return ""
+
+
+def _second(material: Material, dice: Dice) -> str:
+    """How it moves and what it is for; empty where nothing is known of that."""
+    form, movement, use = _form(material, dice), _movement(material, dice), _use(material, dice)
+    parts = [part for part in (form, movement, use) if part]
+    if not parts:
+        return ""
+    if not form and not movement:
+        return f"made{use.removeprefix(' made')}" if use.startswith(" made") else f"it is {use.strip()}"
+    head = form or movement
+    tail = (f", {movement}" if form and movement else "") + (f",{use}" if use else "")
+    return f"{head}{tail}"
+
+
+def _form(material: Material, dice: Dice) -> str:
+    """A sparse 64-bar arrangement moves from intro through verse to hook."""
+    words = [dice.one(_DENSITY[material.density])] if material.density else []
+    if material.bars >= 8 and dice.below(3):
+        words.append(f"{material.bars}-bar")
+    elif material.layers >= 3 and dice.below(2):
+        words.append(f"{material.layers}-layer")
+    if not words and not material.sections:
+        return ""
+    noun = dice.one(("arrangement", "arrangement", "mix" if not material.sections else "form"))
+    body = f"{' '.join(words)} {noun}".strip()
+    subject = f"{article(body)} {body}" if words else f"the {body}"
+    return subject + _course(material, dice)
+
+
+def _course(material: Material, dice: Dice) -> str:
+    parts = list(dict.fromkeys(material.sections))
+    if len(parts) < 2:
+        return (
+            dice.one((" holds its course", " keeps its focus", " leaves room to breathe"))
+            if not parts
+            else (f" {dice.one(('centres on', 'turns on'))} its {parts[0]}")
+        )
+    middle = dice.some(parts[1:-1], 2)
+    through = f" through {listed(middle)}" if middle else ""
+    return f" {dice.one(('moves', 'travels', 'unfolds', 'leads'))} from {parts[0]}{through} to {parts[-1]}"
+
+
+def _movement(material: Material, dice: Dice) -> str:
+    """Bittersweet in its melody, with a patient build."""
+    if material.arcs and dice.below(3):
+        return f"with {listed(dice.some(material.arcs, dice.one((1, 2))))}"
+    if material.melody and dice.below(3):
+        return f"{dice.one(('its melodic side', 'the melodic writing'))} {listed(dice.some(material.melody, 2))}"
+    if material.feels and dice.below(2):
+        return f"the mood {dice.one(material.feels)}"
+    if material.texture and dice.below(2):
+        return f"with {listed(dice.some(material.texture, 2))} at the edges"
+    return ""
+
+
+def _use(material: Material, dice: Dice) -> str:
+    if not material.scenes or dice.below(4) == 0:
+        return ""
+    return f" {dice.one(('made for', 'suited to', 'ready for'))} {listed(dice.some(material.scenes, dice.one((1, 2))))}"
+
+
+def _pace(tempo: float, dice: Dice) -> str:
+    return dice.one(next((words for limit, words in _PACES if tempo < limit), _FAST))
+
+
+def listed(phrases: Sequence[str]) -> str:
+    """a, b and c."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}" if phrases else ""
+
+
+def article(words: str) -> str:
+    """The article before these words."""
+    return "an" if re.match(r"[aeiou]|8|1[18](?!\d)", words.lower()) and not words.lower().startswith("uni") else "a"
+
+
+def _many(words: str) -> bool:
+    return " and " in words or "," in words
+
+
+def _sentence(words: str) -> str:
+    words = words.strip().rstrip(".")
+    return words[:1].upper() + words[1:] + "."
+
+
+def _lower(words: str) -> str:
+    first = words.split(" ", 1)[0]
+    return words if first.isupper() or any(letter.isupper() for letter in first[1:]) else words[:1].lower() + words[1:]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10_000 else 0
+
+
+def _phrases(value: Any) -> list[str]:
+    """Texts that can stand inside a sentence: short, without punctuation of their own."""
+    texts = value if isinstance(value, list) else []
+    plain = (text.strip().rstrip(".") for text in texts if isinstance(text, str))
+    return [text for text in plain if text and len(text.split()) <= _MOST_WORDS and _PLAIN.fullmatch(text)]
+
+
+def _played(instruments: dict[str, Any], roles: tuple[str, ...]) -> tuple[str, ...]:
+    return _distinct(name for role in roles for name in _phrases(instruments.get(role)))
+
+
+def _distinct(phrases: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phrases))
