@@ -37,21 +37,21 @@ def run_folder(slug: str, run: Run) -> str:
 
 
 def keep_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> list[RunFile]:
-    """Copy a run's files (path under the data root → SHA-256) into the bucket.
+    """Copy a run's files (name in its folder → SHA-256) from the worker into the bucket.
 
     Raises:
         JobError: a file is not there, or its bytes are not those that the worker reported.
     """
     kept = []
-    for path, expected in sorted(files.items()):
+    for name, expected in sorted(files.items()):
         with temporary_folder(ports) as folder:
             local = folder / "file"
-            ports.compute.fetch(path, local)
+            ports.compute.fetch(f"{_place(run)}/{name}", local)
             with local.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != expected:
-                raise JobError(f"{path}: was changed after the training; run it again")
-            key = f"{run_folder(slug, run)}/{_name(run, path)}"
+                raise JobError(f"{_place(run)}/{name}: was changed after the training; run it again")
+            key = f"{run_folder(slug, run)}/{name}"
             ports.bucket.put(key, local)
             kept.append(RunFile(key, local.stat().st_size, expected))
     return kept
@@ -61,9 +61,9 @@ def are_kept(ports: Ports, slug: str, run: Run) -> bool:
     """Whether the bucket has every file of a done run, each with its recorded size."""
     files = run.metrics.get("files", {})
     return bool(files) and all(
-        (stored := ports.bucket.stat(f"{run_folder(slug, run)}/{_name(run, path)}")) is not None
-        and stored.size == run.metrics["sizes"].get(path, stored.size)
-        for path in files
+        (stored := ports.bucket.stat(f"{run_folder(slug, run)}/{name}")) is not None
+        and stored.size == run.metrics["sizes"][name]
+        for name in files
     )
 
 
@@ -80,20 +80,25 @@ def install(ports: Ports, slug: str, run: Run) -> InstallResult:
         return ports.compute.run(request, logged("install"))
     except JobError as error:
         log.info("the worker has not got run %s (%s); its files are restored from the bucket", run.id, error)
-    for path in run.metrics["files"]:
-        with ports.bucket.open(f"{run_folder(slug, run)}/{_name(run, path)}") as stream:
-            ports.compute.store(path, stream)
+    for name in run.metrics["files"]:
+        with ports.bucket.open(f"{run_folder(slug, run)}/{name}") as stream:
+            ports.compute.store(f"{_place(run)}/{name}", stream)
     return ports.compute.run(request, logged("install"))
 
 
+def names_in(run: Run, files: dict[str, str]) -> dict[str, str]:
+    """The worker's list of files (path under the data root → SHA-256) by their names in the run's folder."""
+    return {path.removeprefix(f"{_place(run)}/"): sha256 for path, sha256 in files.items()}
+
+
 def main_adapter(files: dict[str, str]) -> str:
-    """The path of the adapter in the generator's own format.
+    """The name of the adapter in the generator's own format.
 
     Raises:
         JobError: the training left none.
     """
-    weights = sorted(path for path in files if path.endswith(".safetensors"))
-    own = [path for path in weights if path.rpartition("/")[2] != _PEFT_WEIGHTS]
+    weights = sorted(name for name in files if name.endswith(".safetensors"))
+    own = [name for name in weights if name.rpartition("/")[2] != _PEFT_WEIGHTS]
     if not weights:
         raise JobError("the training left no adapter; look into the worker's log and run it again")
     return (own or weights)[0]
@@ -108,6 +113,6 @@ def temporary_folder(ports: Ports) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _name(run: Run, path: str) -> str:
-    """A file's name within its run's folder."""
-    return path.removeprefix(f"runs/{run.id}/")
+def _place(run: Run) -> str:
+    """The run's folder under the data root."""
+    return f"runs/{run.id}"

@@ -14,7 +14,7 @@ from uuid import UUID
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
-from dawa_assets.training.adapters import RunFile, are_kept, install, keep_files, main_adapter, run_folder
+from dawa_assets.training.adapters import RunFile, are_kept, install, keep_files, main_adapter, names_in, run_folder
 from dawa_assets.training.captions import RULE
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.prepared import PreparedDataset, prepare_dataset, texts_of
@@ -135,8 +135,9 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
     log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
     try:
         result = ports.compute.run(request, logged("training"))
-        adapter = main_adapter(result.files)
-        kept = keep_files(ports, artist.slug, run, result.files)
+        files = names_in(run, result.files)
+        adapter = main_adapter(files)
+        kept = keep_files(ports, artist.slug, run, files)
     except JobCancelledError:
         raise  # the row stays `running` and the next call takes it over
     except DawaError as error:
@@ -144,17 +145,17 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
             held.check(connection)
             store.fail_run(connection, run, str(error))
         raise
-    sizes = dict(zip(sorted(result.files), (file.size for file in kept), strict=True))
+    sizes = dict(zip(sorted(files), (file.size for file in kept), strict=True))
     with ports.database.transaction() as connection:
         held.check(connection)
-        store.finish_run(connection, run, run_folder(artist.slug, run), result.files[adapter], _metrics(result, sizes))
+        store.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], _metrics(result, files, sizes))
         store.promote_run(connection, artist, run, dataset_id)
         return store.get_run(connection, run.id)
 
 
-def _metrics(result: TrainResult, sizes: dict[str, int]) -> dict[str, Any]:
+def _metrics(result: TrainResult, files: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
     return {
-        "files": result.files,
+        "files": files,
         "sizes": sizes,
         "steps": result.steps,
         "losses": result.losses,
@@ -227,8 +228,8 @@ def _report(
         lora_path=installed.lora_path,
         peft_path=installed.peft_path,
         files=[
-            RunFile(f"{run.adapter_key}/{path.removeprefix(f'runs/{run.id}/')}", metrics["sizes"][path], sha256)
-            for path, sha256 in sorted(metrics["files"].items())
+            RunFile(f"{run.adapter_key}/{name}", metrics["sizes"][name], sha256)
+            for name, sha256 in sorted(metrics["files"].items())
         ],
         failed=prepared.failed,
         seconds=round(seconds, 3),
