@@ -15,7 +15,7 @@ import pytest
 
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.datasets.store import artists_whose_dataset_would_differ
-from dawa_assets.errors import BusyError, UnknownArtistError
+from dawa_assets.errors import BusyError, LostLeaseError, UnknownArtistError
 from resources.ports import Ports
 from tests.pipeline.catalogue import Catalogue, manifest, open_catalogue
 
@@ -278,6 +278,44 @@ def test_a_build_that_may_not_wait_says_that_another_is_working(catalogue: Catal
         pytest.raises(BusyError),
     ):
         build_dataset(hasty, catalogue.slug)
+
+
+def test_a_builder_that_was_silent_too_long_writes_nothing_over_his_successors_work(catalogue: Catalogue) -> None:
+    catalogue.add("one", b"sound one", PROMPT)
+
+    class Overtaken(type(catalogue.ports.bucket)):  # type: ignore[misc]
+        def put(self, key: str, *args: Any, **more: Any) -> None:
+            super().put(key, *args, **more)
+            catalogue.sql("update leases set fence = fence + 1, holder = 'another' where step = 'dataset'")
+
+    bucket = Overtaken(catalogue.ports.settings.home / "bucket")
+    with pytest.raises(LostLeaseError):
+        build_dataset(replace(catalogue.ports, bucket=bucket), catalogue.slug)
+    assert catalogue.statuses() == {"one": "ready"}
+    assert [row["state"] for row in datasets(catalogue)] == ["building"]
+
+
+def test_an_item_that_was_just_being_replaced_is_packed_as_it_is_then(catalogue: Catalogue) -> None:
+    from dawa_assets.leases import lease
+
+    item = catalogue.add("one", b"old sound", PROMPT)
+    held, replaced = threading.Event(), threading.Event()
+
+    def replace_slowly() -> None:
+        with lease(catalogue.ports.database, catalogue.artist.id, "items", seconds=30, wait_seconds=5):
+            catalogue.ports.bucket.put(f"artists/{catalogue.slug}/training/{item}/audio.wav", b"new sound")
+            held.set()
+            replaced.wait(1)  # the build meets the new bytes under the old row
+            catalogue.replace_audio(item, b"new sound")
+
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace_slowly)
+        held.wait(5)
+        report = build_dataset(catalogue.ports, catalogue.slug)
+        replacing.result()
+    assert report.failed == []
+    with zipfile.ZipFile(io.BytesIO(zip_bytes(catalogue.ports, report.storage_path))) as archive:
+        assert archive.read("dataset/track-0001.wav") == b"new sound"
 
 
 def test_an_export_of_new_items_leaves_the_current_dataset_alone(catalogue: Catalogue) -> None:

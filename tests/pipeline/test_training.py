@@ -1,7 +1,9 @@
 """Training runs: what decides one, what is restored, what happens after a crash; with a stand-in for the trainer."""
 
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -145,6 +147,23 @@ def test_a_run_that_a_dead_process_left_is_taken_over(
     assert worker.count(TrainRequest) == 1
     assert [row["state"] for row in runs(catalogue)] == ["done"]
     assert published(catalogue)
+
+
+def test_two_trainings_at_once_train_once(worker: RecordingCompute, catalogue: Catalogue) -> None:
+    catalogue.add("one", tone(16, 220))
+    build_dataset(catalogue.ports, catalogue.slug)
+    tag_segments(catalogue.ports, catalogue.slug)
+    start = threading.Barrier(2)
+
+    def both() -> str:
+        start.wait()
+        return train_lora(catalogue.ports, catalogue.slug).state
+
+    with ThreadPoolExecutor(2) as pool:
+        states = [future.result() for future in (pool.submit(both), pool.submit(both))]
+    assert sorted(states) == ["trained", "unchanged"]
+    assert worker.count(TrainRequest) == 1
+    assert len(runs(catalogue)) == 1
 
 
 def test_a_failed_training_has_its_reason_and_is_tried_again(worker: RecordingCompute, catalogue: Catalogue) -> None:
