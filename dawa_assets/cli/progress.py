@@ -21,12 +21,14 @@ def shown_progress(console: Console) -> Iterator[None]:
         for logger in loggers:
             logger.addHandler(handler)
             logger.setLevel(logging.INFO)
+            logger.propagate = False  # the root's handler would print the same again
         try:
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.removeHandler(handler)
                 logger.setLevel(level)
+                logger.propagate = True
 
 
 class _Handler(logging.Handler):
