@@ -54,13 +54,13 @@ class Database(ABC):
         try:
             return self._connect_once()
         except psycopg.OperationalError as error:
-            problem = error
+            problem = str(error)
         if self.reopen():
             try:
                 return self._connect_once()
             except psycopg.OperationalError as error:
-                problem = error
-        reason = (str(problem).splitlines() or ["no reason given"])[0]
+                problem = str(error)
+        reason = (problem.splitlines() or ["no reason given"])[0]
         raise DatabaseError(f"the database does not answer: {reason}; see `dawa doctor`")
 
     def _connect_once(self) -> Connection:

@@ -126,11 +126,11 @@ def _pending(connection: psycopg.Connection[Any], wanted: Sequence[Migration]) -
     applied = _history(connection)
     by_version = {migration.version: migration for migration in wanted}
     newest = max(by_version, default="")
-    for version, (name, statements) in applied.items():
+    for version, (_, statements) in applied.items():
         migration = by_version.get(version)
         if migration is None and version > newest:
             raise DatabaseError(
-                f"the database is ahead of this version of the project (it has migration {version}): upgrade the project"
+                f"the database has migration {version}, this version of the project has not: upgrade the project"
             )
         if migration is not None and statements and _words(statements) != _words([migration.sql]):
             raise DatabaseError(

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,7 @@ _SETTINGS = {
     "huge_pages": "off",
     "logging_collector": "off",
     "log_min_messages": "warning",
+    "log_error_verbosity": "terse",  # details quote the values of rows
     "log_min_error_statement": "panic",  # statements carry what people wrote: not for a log
     "timezone": "UTC",
 }
@@ -56,7 +58,7 @@ class PostgresServer:
         self._folder = Path(os.path.realpath(folder))
         self._data = self._folder / "data"
         self._log = self._folder / "server.log"
-        self._use: int | None = None
+        self._use: weakref.finalize[..., PostgresServer] | None = None
 
     def start(self) -> str:
         """Make sure that the server answers. Returns the connection string of its database `postgres`.
@@ -81,18 +83,22 @@ class PostgresServer:
         self._let_go()
         if not self._data.exists():
             return
-        with self._locked():
-            self._end(signal.SIGINT)
+        try:
+            with self._locked():
+                self._end(signal.SIGINT)
+        except OSError as error:
+            raise DatabaseError(f"the database in {self._folder} can't be stopped: {error}") from None
 
     def _hold(self) -> None:
         """Tell the supervisor that this process uses the server; waits while a stopping one finishes."""
         if self._use is None:
-            self._use = self._open("in-use")
-            fcntl.flock(self._use, fcntl.LOCK_SH)
+            held = self._open("in-use")
+            self._use = weakref.finalize(self, os.close, held)
+            fcntl.flock(held, fcntl.LOCK_SH)
 
     def _let_go(self) -> None:
         if self._use is not None:
-            os.close(self._use)
+            self._use()
             self._use = None
 
     @contextmanager

@@ -43,7 +43,7 @@ def _serve(user: ServerUser | None, idle: float, data: Path, sockets: Path, in_u
     os.close(held_by_server)
     used = time.monotonic()
     lock = os.open(in_use, os.O_RDWR)
-    while not select.select([alive], [], [], _LOOK_EVERY_SECONDS)[0]:
+    while not select.select([alive], [], [], min(_LOOK_EVERY_SECONDS, idle / 4))[0]:
         if not data.exists():
             _stop(server, signal.SIGQUIT)
         elif not _locked(lock):
