@@ -38,7 +38,7 @@ def _load_pretrained(base: str) -> Any:
         raise MissingBaseError(f"{base}: no ACE-Step model is in this folder ({_INDEX} is missing)")
     try:
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        return AceStepPipeline.from_pretrained(base, torch_dtype=dtype)
+        return AceStepPipeline.from_pretrained(base, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:  # the hub's errors are OSErrors; bad names are ValueErrors
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise MissingBaseError(

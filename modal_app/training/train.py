@@ -69,7 +69,7 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
         torch.nn.utils.clip_grad_norm_(weights, _LARGEST_GRADIENT)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
             raise JobError(f"step {step}: the loss is no number any more; lower the learning rate")
         left = seconds_left(time.monotonic() - first_step, step, parameters.steps)
