@@ -26,6 +26,10 @@ class JobError(DawaError):
     """A job of the worker ended without a result."""
 
 
+class RefusedJobError(JobError, InputError):
+    """A job that can't be done as it was asked for; the user can mend it."""
+
+
 class JobCancelledError(JobError):
     """A job was told to stop."""
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, TypeAdapter
 
 from modal_app.config import DataRoot
-from modal_app.errors import DawaError
+from modal_app.errors import DawaError, InputError
 from modal_app.jobs import run_job
 from modal_app.protocol import AnyRequest, Event
 
@@ -37,6 +37,7 @@ class JobFailure(BaseModel):
 
     line: str
     expected: bool  # an error of the project's own tree, or something nobody thought of
+    mendable: bool = False  # by the user
 
 
 class _CancelledError(BaseException):
@@ -58,7 +59,9 @@ def main(job_folder: Path, data_root: Path) -> int:
         return CANCELLED_EXIT
     except DawaError as error:
         log.debug("the job failed", exc_info=True)
-        _write(job_folder / ERROR, JobFailure(line=_one_line(error), expected=True))
+        _write(
+            job_folder / ERROR, JobFailure(line=_one_line(error), expected=True, mendable=isinstance(error, InputError))
+        )
         return 1
     except Exception as error:  # the asker gets one line; the log gets the traceback
         traceback.print_exc()

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
-from modal_app.errors import JobCancelledError, JobError
+from modal_app.errors import JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol import Event, JobRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import Compute, R
@@ -51,6 +51,7 @@ class LocalCompute(Compute):
 
         Raises:
             JobError: the job ended without a result; the message is the worker's own line.
+            RefusedJobError: the same, and the user can mend it.
             JobCancelledError: somebody else stopped the worker.
         """
         jobs = self._root / "jobs"
@@ -103,7 +104,7 @@ class LocalCompute(Compute):
         if (folder / ERROR).is_file():
             failure = JobFailure.model_validate_json((folder / ERROR).read_bytes())
             if failure.expected:
-                return JobError(failure.line)
+                return RefusedJobError(failure.line) if failure.mendable else JobError(failure.line)
             return JobError(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
         if code == -signal.SIGKILL:
             reason = "was killed (SIGKILL), most often for want of memory; free some or make the batch smaller"

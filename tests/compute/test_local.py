@@ -17,8 +17,8 @@ import psutil
 import pytest
 import soundfile
 
-from modal_app.errors import DawaError, JobCancelledError, JobError
-from modal_app.protocol import AudioSource, Event, PrepareRequest, PublishedSegment, PublishRequest
+from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
+from modal_app.protocol import AudioSource, Event, GenerateRequest, PrepareRequest, PublishedSegment, PublishRequest
 from resources.compute.local import LocalCompute
 
 UNCACHED = PublishedSegment(audio_hash="0" * 64, index=3, sha256="0" * 64)
@@ -90,6 +90,13 @@ def test_a_failing_job_raises_the_workers_one_line(root: Path) -> None:
         LocalCompute(root).run(PublishRequest(producer_id="a", segments=[UNCACHED]), ignore)
 
     assert str(caught.value) == "segment 3 of audio 000000000000 is not in the cache; prepare it again"
+
+
+def test_what_the_user_can_mend_is_told_apart(root: Path) -> None:
+    request = GenerateRequest(job_id="a", prompt="x", lora_id="no-colon", duration_seconds=1)
+
+    with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
+        LocalCompute(root).run(request, ignore)
 
 
 def test_an_error_nobody_thought_of_is_one_line_and_its_traceback_is_in_a_log(root: Path, tone: AudioSource) -> None:
