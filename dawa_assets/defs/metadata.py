@@ -19,13 +19,27 @@ _MAX_PICTURE_BYTES = 400_000
 
 
 def describe(report: Any) -> dict[str, dg.MetadataValue]:
-    """Every field of a report dataclass as metadata, under its own name."""
-    entries: dict[str, dg.MetadataValue] = {}
+    """Every field of a report dataclass as metadata: its headline first, then figures, then words and tables.
+
+    A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it.
+    """
+    words: dict[str, dg.MetadataValue] = {}
+    figures: dict[str, dg.MetadataValue] = {}
+    tables: dict[str, dg.MetadataValue] = {}
     for field in dataclasses.fields(report):
         value = getattr(report, field.name)
-        if value is not None:
-            entries[field.name] = _metadata(value)
-    return entries
+        if field.name == "headline":
+            continue
+        if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):
+            figures[f"{field.name} (number)"] = dg.MetadataValue.int(len(value))
+            if value:
+                tables[field.name] = _sequence(list(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            figures[field.name] = _metadata(value)
+        elif value is not None:
+            words[field.name] = _metadata(value)
+    headline = {"headline": dg.MetadataValue.text(report.headline)}
+    return {**headline, **figures, **words, **tables}
 
 
 def schema(relation: str, **columns: str) -> dict[str, Any]:
@@ -82,7 +96,7 @@ def _sequence(values: list[Any]) -> dg.MetadataValue:
     if isinstance(first, tuple):
         return table([dict(zip(("name", "reason", "more"), value, strict=False)) for value in values])
     if isinstance(first, float):
-        return dg.MetadataValue.json([round(value, 5) for value in values])
+        return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in values))
     return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
 
 

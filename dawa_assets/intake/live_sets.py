@@ -54,7 +54,7 @@ class LiveSetsReport:
     seconds: float = 0.0
 
     @property
-    def summary(self) -> str:
+    def headline(self) -> str:
         """The report on one line."""
         counts = {
             "taken in": len(self.taken),

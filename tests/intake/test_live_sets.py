@@ -8,6 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.intake import live_sets
@@ -18,6 +20,7 @@ from dawa_assets.intake.store import latest_timelines
 from resources.bucket.base import Bucket
 from resources.bucket.folder import FolderBucket
 from resources.bucket.keys import encode_segment
+from resources.errors import InvalidKeyError
 from resources.ports import Ports
 from tests.intake.material import als, content, drop, items, keys, ledger, new_artist, rows, unguarded, wav
 from tests.shared_data import shared, shared_names
@@ -64,7 +67,7 @@ def test_a_set_outside_of_a_folder_is_its_own_project(ports: Ports) -> None:
 def test_an_empty_inbox_changes_nothing_and_says_so(ports: Ports) -> None:
     new_artist(ports)
     report = take_in_live_sets(ports, "nova")
-    assert report.summary == "nothing new in the inbox"
+    assert report.headline == "nothing new in the inbox"
     with pytest.raises(UnknownArtistError):
         take_in_live_sets(ports, "nobody")
 
@@ -283,6 +286,28 @@ def test_a_name_too_long_for_a_key_is_cut_and_told_apart(name: str) -> None:
     assert len(encode_segment(fitted(name))) <= 200
     assert (fitted(name) == name) == (len(encode_segment(name)) <= 200)
     assert fitted(name + "1") != fitted(name + "2")
+
+
+_ODD = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@given(folder=st.lists(_ODD, max_size=2), stem=_ODD, bad=st.booleans())
+@example(folder=["AC\\DC"], stem="a\\b", bad=False)
+@example(folder=["new\nline"], stem="\u2028\x85\u200d", bad=True)
+@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_names_with_any_character_hold_up_nothing(ports: Ports, folder: list[str], stem: str, bad: bool) -> None:
+    artist = new_artist(ports)
+    key = "/".join(["inbox/nova/u1", *folder, f"{stem}.als"])
+    try:
+        ports.bucket.put(key, b"junk" if bad else als())
+    except InvalidKeyError:
+        return
+    drop(ports, "nova", {"good/one.als": als(99)}, "u1")
+    report = take_in_live_sets(ports, "nova")
+    assert len(report.taken) + len(report.unchanged) + len(report.rejected) == 2
+    assert keys(ports.bucket, "inbox") == []
+    with ports.database.transaction() as connection:
+        connection.execute("delete from uploads where artist_id = %s", [artist.id])
 
 
 class _Meanwhile(FolderBucket):

@@ -11,7 +11,8 @@ from typing import Any
 import dagster as dg
 
 from dawa_assets.artists.store import get_artist
-from dawa_assets.defs.metadata import describe, picture
+from dawa_assets.contents import contents
+from dawa_assets.defs.metadata import MAX_ROWS, describe, picture, table
 from dawa_assets.errors import BusyError, UnknownArtistError
 from dawa_assets.versions import content_version
 from modal_app.errors import DawaError
@@ -38,17 +39,20 @@ def run_step(
     try:
         report = work(ports, slug)
         with ports.database.transaction() as connection:
-            version = content_version(connection, get_artist(connection, slug).id, asset)
+            artist = get_artist(connection, slug)
+            version = content_version(connection, artist.id, asset)
+            now = contents(connection, artist.id, asset, MAX_ROWS)
     except UnknownArtistError as error:
         raise dg.Failure(
             f"{error} (a partition whose artist is gone can be deleted on this asset's page)", allow_retries=False
         ) from None
     except DawaError as error:
         raise dg.Failure(str(error), allow_retries=isinstance(error, BusyError)) from error
-    metadata = describe(report)
+    seconds = round(time.monotonic() - started, 2)
+    metadata = {**describe(report), "seconds": dg.MetadataValue.float(seconds)}
+    if now:
+        metadata["all there is now"] = table(now)
     for title, png in (pictures(ports, slug, report) if pictures else {}).items():
         metadata[title] = picture(png, title)
-    seconds = round(time.monotonic() - started, 2)
-    metadata["seconds"] = dg.MetadataValue.float(seconds)
-    log.info("%s (%.1f s)", getattr(report, "headline", "done"), seconds, extra={"step": asset})
+    log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
