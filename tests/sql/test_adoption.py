@@ -1,0 +1,118 @@
+"""A database in which the source's tables, rows and open policies are: taken over, nothing lost, its clients go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from resources.migrations import migrate
+
+SOURCE = (Path(__file__).parent / "source_schema.sql").read_text(encoding="utf-8")
+SOURCE_TABLES = ("artists", "artist_profiles", "user_artists", "als_summaries", "training_items")
+ARTIST = "00000000-0000-4000-8000-00000000000"
+
+
+@pytest.fixture
+def adopted(empty_database_url: str) -> str:
+    """The source's database after `migrate`; what was in it before is checked to be in it still."""
+    for part in sorted((Path(__file__).parents[2] / "sql" / "embedded").glob("*.sql")):
+        _execute(empty_database_url, part.read_text(encoding="utf-8"))
+    _execute(empty_database_url, SOURCE)
+    before = _rows(empty_database_url)
+    assert sum(len(rows) for rows in before.values()) == 50
+    migrate(empty_database_url)
+    after = _rows(empty_database_url)
+    for table, rows in before.items():
+        assert len(after[table]) == len(rows), table
+        for was, now in zip(rows, after[table], strict=True):
+            kept = {name: value for name, value in now.items() if name in was}
+            if kept.get("status") == "failed":
+                kept["status"], kept["updated_at"] = was["status"], was["updated_at"]
+            assert kept == was, table
+    return empty_database_url
+
+
+def _execute(url: str, statement: str, *values: object) -> list[dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        cursor = connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _rows(url: str) -> dict[str, list[dict[str, Any]]]:
+    return {
+        table: sorted(_execute(url, f"select * from public.{table}"), key=lambda row: json.dumps(row, default=str))
+        if table not in ("artists", "training_items", "als_summaries")
+        else _execute(url, f"select * from public.{table} order by id")
+        for table in SOURCE_TABLES
+    }
+
+
+def test_every_artist_gets_a_slug_the_one_his_files_lie_under_where_there_are_any(adopted: str) -> None:
+    slugs = {row["name"]: row["slug"] for row in _execute(adopted, "select name, slug from artists")}
+    assert slugs == {
+        "Nawf Side": "nawf-side",
+        "Foo Bar": "foo-bar",
+        "foo-bar": "foo-bar-2",
+        "🎹🎶": "artist-00000000",
+        "Renamed Since": "old-name",
+        "Ödd Földers": "odd-folders",
+        "Late": "late",
+        "nawfside": "nawfside",
+    }
+
+
+def test_a_status_that_is_none_became_failed_and_says_what_it_was(adopted: str) -> None:
+    rows = _execute(adopted, "select error, count(*) from training_items where status = 'failed' group by 1 order by 1")
+    assert [(row["error"], row["count"]) for row in rows] == [("its status was weird", 2), (None, 2)]
+
+
+def test_rows_from_before_the_guards_can_still_be_worked_on(adopted: str) -> None:
+    _execute(adopted, "update als_summaries set parser_version = '1', summary = '{\"a\": 1}'")
+    _execute(adopted, "update training_items set status = 'ready', error = null, audio_path = audio_path")
+
+
+def test_the_dashboard_s_own_writes_go_on(adopted: str) -> None:
+    for statement in (
+        "insert into artists (name) values ('New One') on conflict (name) do nothing",
+        "insert into als_summaries (project_name, als_filename, parse_id, summary, export_path, artist_id) "
+        f"values ('P', 'Same.als', 'new', '{{}}', 'artists/nawf-side/daw-data/P/Same/new', '{ARTIST}1')",
+        "insert into als_summaries (als_filename, parse_id, summary, artist_id) values ('x.als', 'none', '{}', null)",
+        "insert into training_items (artist_id, als_summary_id, parse_id, audio_path, prompt_text, status) "
+        "select artist_id, id, parse_id, 'artists/nawf-side/training/1/audio.mp3', 'Text.', 'ready' "
+        "from als_summaries where parse_id = 'new'",
+        f"update artist_profiles set master_schema = '{{\"schema_version\": \"2\"}}' where artist_id = '{ARTIST}1'",
+    ):
+        with psycopg.connect(adopted) as connection:
+            connection.execute("set local role service_role")
+            assert connection.execute(statement.encode()).rowcount == 1, statement
+    assert _execute(adopted, "select slug from artists where name = 'New One'") == [{"slug": "new-one"}]
+
+
+def test_the_open_policies_and_grants_are_gone_and_a_linked_user_still_reads_his_rows(adopted: str) -> None:
+    policies = _execute(adopted, "select policyname, roles::text from pg_policies where schemaname = 'public'")
+    assert {row["roles"] for row in policies} == {"{authenticated}"}
+    assert not [row for row in policies if row["policyname"].startswith(("Users can", "read summaries"))]
+    with psycopg.connect(adopted, row_factory=dict_row) as connection:
+        connection.execute("set local role authenticated")
+        claims = json.dumps({"sub": "10000000-0000-4000-8000-000000000001", "role": "authenticated"})
+        connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
+        assert [row["name"] for row in connection.execute("select * from artists")] == ["Nawf Side"]
+        assert len(connection.execute("select * from als_summaries").fetchall()) == 3
+        assert len(connection.execute("select * from training_items").fetchall()) == 2
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("insert into user_artists (user_id, artist_id) select auth.uid(), gen_random_uuid()")
+    with psycopg.connect(adopted) as connection:
+        connection.execute("set local role anon")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("update artists set name = 'x'")
+
+
+def test_storage_s_own_policies_are_left_to_storage(adopted: str) -> None:
+    assert len(_execute(adopted, "select 1 from pg_policies where schemaname = 'storage'")) == 2
+
+
+def test_a_second_migrate_does_nothing(adopted: str) -> None:
+    assert migrate(adopted) == []
