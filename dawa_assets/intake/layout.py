@@ -1,11 +1,13 @@
 """Where the intake puts things in the bucket: keys made of what users call their files, of a length that fits."""
 
 import hashlib
+import unicodedata
 
 from resources.bucket.keys import encode_key, encode_segment
 from resources.errors import InvalidKeyError
 
 _MAX_SEGMENT = 200  # bytes of one encoded segment: three of them and what is around them stay below a key's limit
+_HASH = 9  # a dash and 8 hex digits
 
 
 def export_folder(slug: str, project: str, stem: str, parse_id: str) -> str:
@@ -21,19 +23,28 @@ def kept_set(export_path: str, stem: str) -> str:
 def rejected_key(slug: str, upload_id: str, folder: str, name: str) -> str:
     """Where a file lies that could not be read; its reason lies beside it, as `{name}.reason.txt`."""
     beginning = f"artists/{slug}/rejected/{fitted(upload_id)}"
-    key = f"{beginning}/{folder}/{name}" if folder else f"{beginning}/{name}"
+    key = "/".join([beginning, *(fitted(part) for part in folder.split("/") if part), fitted(name)])
     try:
         encode_key(f"{key}.reason.txt")
     except InvalidKeyError:
-        return f"{beginning}/{fitted(f'{folder}/{name}'.replace('/', ' '))}"
+        return f"{beginning}/{fitted(f'{folder} {name}'.replace('/', ' '))}"
     return key
 
 
 def fitted(name: str) -> str:
-    """The name, or its beginning and a hash of it where it is too long for a segment of a key."""
-    if len(encode_segment(name)) <= _MAX_SEGMENT:
+    """The name as one segment of a key that a row may hold; one that had to be changed ends in a hash of itself.
+
+    Too long a name is cut. Backslashes and characters without a shape become `_`: the database lets no row name them
+    in a path.
+    """
+    fit = "".join("_" if _is_refused(letter) else letter for letter in name)
+    if fit == name and len(encode_segment(name)) <= _MAX_SEGMENT:
         return name
-    begin = name[: _MAX_SEGMENT - 9]
-    while len(encode_segment(begin)) > _MAX_SEGMENT - 9:
-        begin = begin[:-1]
-    return f"{begin}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    fit = fit[: _MAX_SEGMENT - _HASH]
+    while len(encode_segment(fit)) > _MAX_SEGMENT - _HASH:
+        fit = fit[:-1]
+    return f"{fit}-{hashlib.sha256(name.encode()).hexdigest()[: _HASH - 1]}"
+
+
+def _is_refused(letter: str) -> bool:
+    return letter == "\\" or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")

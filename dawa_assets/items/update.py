@@ -42,7 +42,7 @@ class ItemsReport(AudioReport):
     seconds: float = 0.0
 
     @property
-    def summary(self) -> str:
+    def headline(self) -> str:
         """The report on one line."""
         ready = self.items.get("ready", 0) + self.items.get("exported", 0)
         counts = {
@@ -126,9 +126,11 @@ def _decide(
     waiting = [row for row in audio if row.state == "waiting" and row.training_item_id is None]
     names: dict[UUID, set[str]] = {item.id: {item.als_filename or ""} for item in items}
     arrived: dict[UUID, datetime] = {}
-    for row in sets:
-        if row.training_item_id in names:
-            names[row.training_item_id].add(row.name)
+    # What a set of some name in some folder was last taken in as: an older item does not keep the name.
+    called = {(row.folder.rpartition("/")[2], row.name): row.training_item_id for row in sets}
+    for (_, name), item_id in called.items():
+        if item_id in names:
+            names[item_id].add(name)
     for row in audio:
         if row.state == "taken" and row.training_item_id is not None:
             arrived[row.training_item_id] = max(row.created_at, arrived.get(row.training_item_id, row.created_at))

@@ -65,7 +65,7 @@ def test_the_prompt_decides_between_needs_prompt_and_ready_and_lies_in_its_file(
     drop(ports, "nova", {"song.wav": wav()})
     report = update_training_items(ports, "nova")
     item = _item(ports)
-    assert (item["status"], report.summary) == ("ready", "1/1 items ready, 1 bounces paired")
+    assert (item["status"], report.headline) == ("ready", "1/1 items ready, 1 bounces paired")
     assert item["prompt_path"] == f"artists/nova/training/{item['id']}/prompt.txt"
     assert content(ports.bucket, item["prompt_path"]) == b"Dense and dark.\nBPM: 120"
     assert item["prompt_file_hash"] == _sha(b"Dense and dark.\nBPM: 120")
@@ -163,6 +163,16 @@ def test_a_set_that_was_uploaded_under_another_name_is_found_by_it(ports: Ports)
     take_in_live_sets(ports, "nova")
     drop(ports, "nova", {"New.wav": wav()})
     assert update_training_items(ports, "nova").paired == [("New.wav", "P/old")]
+
+
+def test_a_name_belongs_to_the_set_that_had_it_last(ports: Ports) -> None:
+    new_artist(ports)
+    for files in ({"P/a.als": als()}, {"P/b.als": als()}, {"P/b.als": als(130)}):
+        drop(ports, "nova", files)
+        take_in_live_sets(ports, "nova")
+    assert sorted(items(ports)) == ["P/a", "P/b"]
+    drop(ports, "nova", {"b.wav": wav()})
+    assert update_training_items(ports, "nova").paired == [("b.wav", "P/b")]
 
 
 def test_a_project_folder_ends_as_one_ready_pair(ports: Ports, tmp_path: Path) -> None:
