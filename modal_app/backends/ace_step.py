@@ -113,7 +113,7 @@ class AceStepBackend:
         for number, example in enumerate(examples):
             noise = torch.randn(example.encoded["mean"].shape, generator=torch.Generator().manual_seed(number))[None]
             for time in _VALIDATION_TIMES:
-                with torch.inference_mode():
+                with torch.no_grad():
                     error = self._velocity_error(
                         [example], example.encoded["mean"][None], noise, torch.tensor([time]), torch.tensor([False])
                     )

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
     with locked(versions):
         _refuse_a_namesake(lora, request)
         changed_model = _publish_folder(files[1:], model, versions, root)
-        changed_lora = _publish_file(files[0], lora)
+        changed_lora = _publish_file(files[0], lora, root)
     changed = changed_model or changed_lora
     state = "published" if changed else "was published already"
     emit(
@@ -111,16 +110,13 @@ def _refuse_a_namesake(lora: Path, request: InstallRequest) -> None:
         _require_name(card, request.producer_id, request.model_name, lora)
 
 
-def _publish_file(source: Path, target: Path) -> bool:
+def _publish_file(source: Path, target: Path, root: DataRoot) -> bool:
     if target.is_file() and _sha256(target) == _sha256(source):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with scratch_folder(root.scratch()) as folder:
+        shutil.copyfile(source, folder / target.name)
+        (folder / target.name).replace(target)
     return True
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_app.audio.cache import find_prepared, segment_path
+from modal_app.audio.scratch import scratch_folder
 from modal_app.backends.base import Signal, TrainBackend, TrainExample
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
@@ -108,12 +108,9 @@ def _latents(example: Example, path: Path, gain_db: float, backend: TrainBackend
     if not all(bool(torch.isfinite(part).all()) for part in encoded.values()):
         raise JobError(f"segment {example.index} of {example.song}: its latents are no numbers (NaN); leave it out")
     cached.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cached.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        save_file(dict(encoded), temporary)
-        temporary.replace(cached)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with scratch_folder(root.scratch()) as folder:
+        save_file(dict(encoded), folder / cached.name)
+        (folder / cached.name).replace(cached)
     return encoded
 
 

@@ -1,11 +1,11 @@
 """The `generate` job: audio from a text, with a LoRA or with the base alone, into `outputs/<job_id>.wav`."""
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.backends.base import Signal
 from modal_app.backends.registry import load_infer_backend
 from modal_app.config import DataRoot
@@ -24,6 +24,7 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
         AdapterError: there is no usable LoRA of this name, or it does not fit the base.
         JobError: the model rendered no audio.
     """
+    sweep(root.scratch())
     if not request.prompt.strip():
         raise InputError("the prompt is empty; say what the music should be like")
     lora = resolve_lora(root, request.lora_id) if request.lora_id else None
@@ -37,8 +38,8 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
         emit(Event(kind="log", message=f"attached {lora.path} (run {lora.card.run_id})"))
     signal = normalise(backend.generate(request.prompt, request.duration_seconds, request.seed))
     target = root.outputs() / f"{request.job_id}.wav"
-    _write_wav(target, signal, backend.sample_rate)
-    peak = float(np.abs(signal).max())
+    _write_wav(target, signal, backend.sample_rate, root)
+    peak = float(np.abs(signal).max(initial=0.0))
     return GenerateResult(
         path=target.relative_to(root.root).as_posix(),
         sample_rate=backend.sample_rate,
@@ -54,13 +55,11 @@ def normalise(signal: Signal) -> Signal:
     return (signal * (_PEAK / peak)).astype(np.float32) if peak else signal
 
 
-def _write_wav(target: Path, signal: Signal, sample_rate: int) -> None:
+def _write_wav(target: Path, signal: Signal, sample_rate: int, root: DataRoot) -> None:
     import soundfile
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.wav")
-    try:
-        soundfile.write(temporary, np.round(signal.T * 32_767).astype(np.int16), sample_rate, subtype="PCM_16")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with scratch_folder(root.scratch()) as folder:
+        samples = np.round(signal.T * 32_767).astype(np.int16)
+        soundfile.write(folder / target.name, samples, sample_rate, subtype="PCM_16")
+        (folder / target.name).replace(target)

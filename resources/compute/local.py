@@ -27,6 +27,7 @@ from resources.compute.base import Compute, R
 log = logging.getLogger(__name__)
 
 _KEPT_LOGS = 20
+_CHUNK = 1 << 20
 _ENVIRONMENT = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
     *("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -76,7 +77,7 @@ class LocalCompute(Compute):
         source = self._below(path)
         try:
             with source.open("rb") as file:
-                _write_atomically(target, file)
+                _write_beside(target, file)
         except (FileNotFoundError, IsADirectoryError):
             raise JobError(f"{path}: no such file under {self._root}; run the job that makes it again") from None
 
@@ -86,7 +87,12 @@ class LocalCompute(Compute):
         Raises:
             JobError: the path leads elsewhere.
         """
-        _write_atomically(self._below(path), source)
+        target = self._below(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(self._root / "scratch") as folder:
+            with (folder / target.name).open("xb") as file:
+                shutil.copyfileobj(source, file, _CHUNK)
+            (folder / target.name).replace(target)
 
     def _below(self, path: str) -> Path:
         """Where a relative path lies. Links that stay below the root are followed."""
@@ -176,12 +182,12 @@ def _hand_on(line: bytes, on_event: Callable[[Event], None]) -> None:
     on_event(event)
 
 
-def _write_atomically(target: Path, source: BinaryIO) -> None:
+def _write_beside(target: Path, source: BinaryIO) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with temporary.open("xb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+            shutil.copyfileobj(source, file, _CHUNK)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

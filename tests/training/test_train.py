@@ -5,21 +5,24 @@ import math
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
 from modal_app.audio.cache import find_prepared, segment_path
+from modal_app.audio.scratch import sweep
 from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.ace_step_tiny import build_tiny_pipeline
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, InputError, JobError, MissingBaseError
-from modal_app.protocol import GenerateRequest, InstallRequest
+from modal_app.protocol import Event, GenerateRequest, InstallRequest
 from modal_app.training.adapters import install, resolve_lora
 from modal_app.training.data import batches, load_examples, read_signal, track_gain_db
 from modal_app.training.generate import generate
 from modal_app.training.train import learning_rate_factor, train
+from resources.compute.local import LocalCompute
 from tests.training.conftest import Trained, ignore, train_request
 
 
@@ -173,6 +176,21 @@ def test_a_damaged_latent_in_the_cache_is_made_again(trained: Trained, backend: 
 
     assert all(one.encoded["mean"].equal(other.encoded["mean"]) for one, other in zip(whole, again, strict=True))
     assert len(damaged.read_bytes()) > 100
+
+
+def test_a_training_that_is_interrupted_leaves_no_child_and_no_half_run(trained: Trained) -> None:
+    def interrupt_a_step(event: Event) -> None:
+        if "loss" in event.figures:
+            raise KeyboardInterrupt
+
+    request = train_request(trained.examples, "run-4")
+    with pytest.raises(KeyboardInterrupt):
+        LocalCompute(trained.root.root).run(request, interrupt_a_step)
+
+    assert psutil.Process().children() == []
+    assert not trained.root.run("run-4").exists()
+    sweep(trained.root.scratch())
+    assert list(trained.root.scratch().iterdir()) == []
 
 
 def test_a_segment_that_is_another_one_now_is_not_trained_on(trained: Trained) -> None:
