@@ -9,8 +9,8 @@ from collections.abc import Collection
 from typing import Any
 
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts, work_facts
-from dawa_assets.prompting.track import tempo_of, track_facts
-from dawa_assets.prompting.words import is_forbidden, no_go_phrases
+from dawa_assets.prompting.track import known_tracks, tempo_of, track_facts
+from dawa_assets.prompting.words import Phrase, is_forbidden, no_go_phrases
 
 # Bytes, because a tokeniser never makes more tokens of a text than it has bytes: a hard bound in any script.
 # Real profiles and sets come to 2,000–5,000 bytes, some 600–1,400 tokens.
@@ -34,14 +34,16 @@ def build_context(profile: Any, summary: Any, *, artist_name: str = "", summary_
     """
     names = names_in(profile, artist_name)
     tempo = tempo_of(summary)
+    tracks = known_tracks(summary)
+    forbidden = no_go_phrases(no_go_zones(profile))
     message = ""
     for most, longest in _SIZES:
         context = {
             "tempo_bpm": int(tempo) if tempo and tempo.is_integer() else tempo,
-            "style": style_facts(profile, names, most, longest),
-            "work": work_facts(profile, summary, summary_ids, most, longest),
-            "track": _allowed(track_facts(summary, most, longest), profile),
-            "no_go_zones": no_go_zones(profile, longest)[: most * 2],
+            "style": style_facts(profile, names, forbidden, most, longest),
+            "work": work_facts(profile, summary, summary_ids, forbidden, most, longest),
+            "track": _allowed(track_facts(summary, tracks, most, longest), forbidden),
+            "no_go_zones": no_go_zones(profile, most * 2, longest),
         }
         message = json.dumps({name: part for name, part in context.items() if part}, ensure_ascii=False)
         if len(message.encode()) <= MAX_BYTES:
@@ -49,9 +51,8 @@ def build_context(profile: Any, summary: Any, *, artist_name: str = "", summary_
     return message
 
 
-def _allowed(track: dict[str, Any], profile: Any) -> dict[str, Any]:
+def _allowed(track: dict[str, Any], forbidden: list[Phrase]) -> dict[str, Any]:
     """The track without the instruments and genres that are no-go; its own names stay, for they are facts."""
-    forbidden = no_go_phrases(no_go_zones(profile))
     for role, names in dict(track.get("instruments", {})).items():
         track["instruments"][role] = [name for name in names if not is_forbidden(name, forbidden)]
     if "instruments" in track:

@@ -7,6 +7,7 @@ no track has any (a template, or a summary that knows no clips).
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 ROLES = ("rhythm", "bass", "harmony", "melody", "voice", "texture")
 
@@ -50,7 +51,7 @@ _LEXICON: dict[str, dict[str, str]] = {
         r"wavetable|juno|jupiter|prophet|moog|minimoog|dx ?7",
     },
     "melody": {
-        "lead": r"leads?",
+        "lead lines": r"leads?",
         "plucks": r"plucks?",
         "arpeggio": r"arps?|arpeggios?|arpeggiators?",
         "acoustic guitar": r"acoustic guitars?|acoustic gtrs?",
@@ -138,10 +139,12 @@ def instruments(tracks: Iterable[NamedTrack], most_per_role: int) -> dict[str, l
     return {role: _without_repetition(found[role]) for role in ROLES if role in found}
 
 
-def _named(name: str) -> set[int]:
+@lru_cache(maxsize=8192)  # a sample pack's names come back in set after set
+def _named(name: str) -> frozenset[int]:
     spaced = _LETTER_DIGIT.sub(" ", _CAMEL.sub(" ", name))
-    plain = _BREAKS.sub(" ", spaced).strip().lower()
-    return {int(match.lastgroup.split("_")[0][1:]) for match in _PATTERN.finditer(plain) if match.lastgroup}
+    plain = " ".join(word for word in _BREAKS.split(spaced.lower()) if word.isascii())
+    found = (match.lastgroup for match in _PATTERN.finditer(plain))
+    return frozenset(int(group.split("_")[0][1:]) for group in found if group)
 
 
 def _without_repetition(names: list[str]) -> list[str]:

@@ -13,6 +13,23 @@ _LONGEST = 400
 _JOINERS = "\u200c\u200d"
 
 
+class _Clean(dict[int, str]):
+    """For `str.translate`: white space to spaces, control and format characters to nothing; looked up once each."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if character.isspace():
+            clean = " "
+        else:
+            shown = character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+            clean = character if shown else ""
+        self[code] = clean
+        return clean
+
+
+_CLEAN = _Clean()
+
+
 def mapping(value: Any, *path: str) -> dict[str, Any]:
     """The object at `path` below `value`, or an empty one."""
     for name in path:
@@ -27,14 +44,13 @@ def text(value: Any, longest: int = _LONGEST) -> str:
     raw = value if isinstance(value, str) else f"{value:.12g}" if math.isfinite(value) else ""
     # Four times the length is enough for what cleaning takes away, and keeps a text of megabytes cheap.
     plain = unicodedata.normalize("NFC", raw[: longest * 4])
-    cleaned = "".join(" " if character.isspace() else character for character in plain if _is_plain(character))
-    return " ".join(cleaned.split())[:longest].rstrip()
+    return " ".join(plain.translate(_CLEAN).split())[:longest].rstrip()
 
 
 def texts(value: Any, most: int, longest: int = _LONGEST) -> list[str]:
-    """The distinct texts of a list (or of one text), in order; at most `most`."""
+    """The distinct texts of a list (or of one text), in order; at most `most`, looked for among ten times as many."""
     found: dict[str, None] = {}
-    for item in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
+    for item in [value] if isinstance(value, str) else value[: most * 10] if isinstance(value, list) else []:
         if len(found) >= most:
             break
         if cleaned := text(item, longest):
@@ -62,8 +78,3 @@ def count(value: Any) -> int:
     """A whole number from 0; 0 for anything else."""
     found = number(value)
     return int(found) if found is not None and 0 < found < 1e9 else 0
-
-
-def _is_plain(character: str) -> bool:
-    category = unicodedata.category(character)
-    return character.isspace() or character in _JOINERS or category not in ("Cc", "Cf", "Cs", "Co", "Cn")

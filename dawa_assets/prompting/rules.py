@@ -33,7 +33,7 @@ _CHATTER = re.compile(
     r"|\b(?:system prompt|language model|openai|chatgpt|in the style of)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_SENTENCE_END = re.compile(r"(?P<word>\S*?)(?P<mark>[.!?…。！？]+)[\"'”’»)\]]*(?=\s|\Z)|[。！？](?=\S)")
+_SENTENCE_END = re.compile(r"(?P<word>[^\s。！？]*?)(?P<mark>[.!?…。！？]+)[\"'”’»)\]]*(?=\s|\Z)|[。！？](?=\S)")
 _ABBREVIATIONS = frozenset(
     re.findall(r"\S+", "feat ft vs approx ca etc no nr st mr mrs ms dr jr sr vol pt op e.g i.e a.k.a incl min max")
 )

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from dawa_assets.prompting.reading import mapping, objects, text, texts
-from dawa_assets.prompting.words import Phrase, contains, is_forbidden, no_go_phrases, phrase_of, words_of
+from dawa_assets.prompting.words import Phrase, contains, is_forbidden, phrase_of, words_of
 
-_MOST_ZONES = 40
+_MOST_ZONES, _LONGEST_ZONE = 500, 2_000
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 _LISTS: dict[str, tuple[str, ...]] = {
@@ -34,9 +34,9 @@ _LISTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def no_go_zones(profile: Any, longest: int = 400) -> list[str]:
+def no_go_zones(profile: Any, most: int = _MOST_ZONES, longest: int = _LONGEST_ZONE) -> list[str]:
     """The artist's no-go zones, as he wrote them."""
-    return texts(mapping(profile, "creative_policy").get("no_go_zones"), _MOST_ZONES, longest)
+    return texts(mapping(profile, "creative_policy").get("no_go_zones"), most, longest)
 
 
 def names_in(profile: Any, artist_name: str) -> list[str]:
@@ -45,9 +45,8 @@ def names_in(profile: Any, artist_name: str) -> list[str]:
     return list(dict.fromkeys([*texts([artist_name, artist.get("name")], 2), *texts(artist.get("members"), 20)]))
 
 
-def style_facts(profile: Any, names: Iterable[str], most: int, longest: int) -> dict[str, Any]:
+def style_facts(profile: Any, names: Iterable[str], forbidden: list[Phrase], most: int, longest: int) -> dict[str, Any]:
     """The artist's style: lists of his words. Empty ones are left out, so an empty profile gives `{}`."""
-    forbidden = no_go_phrases(no_go_zones(profile))
     facts: dict[str, Any] = {}
     for name, path in _LISTS.items():
         facts[name] = _allowed(mapping(profile, *path[:-1]).get(path[-1]), forbidden, most, longest)
@@ -62,10 +61,11 @@ def style_facts(profile: Any, names: Iterable[str], most: int, longest: int) -> 
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def work_facts(profile: Any, summary: Any, summary_ids: Collection[str], most: int, longest: int) -> dict[str, Any]:
+def work_facts(
+    profile: Any, summary: Any, summary_ids: Collection[str], forbidden: list[Phrase], most: int, longest: int
+) -> dict[str, Any]:
     """What the artist's catalogue says of this very track: by the summary's id, else by its title; else `{}`."""
     work = _work_of(profile, summary, summary_ids)
-    forbidden = no_go_phrases(no_go_zones(profile))
     facts: dict[str, Any] = {
         "key": text(work.get("key_center"), 32),
         "energy_arc": text(work.get("energy_arc"), longest),

@@ -7,6 +7,7 @@ little more than a tempo. No ids, times or paths: what does not matter to the pr
 import itertools
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from dawa_assets.prompting.instruments import NamedTrack, instruments
@@ -28,11 +29,34 @@ def tempo_of(summary: Any) -> float | None:
     return round(tempo, 2) if tempo is not None and 20 <= tempo <= 999 else None
 
 
-def track_facts(summary: Any, most: int, longest: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class KnownTracks:
+    """The tracks that are listened to, in the set's order, and how many tracks sound in all."""
+
+    heard: list[NamedTrack]
+    sounding: int
+
+
+def known_tracks(summary: Any) -> KnownTracks:
+    """What a summary tells of its tracks; of thousands, only the busiest are listened to."""
+    whole = mapping(summary)
+    breakdown = mapping(whole, "track_breakdown")
+    position = {name: place for place, name in enumerate(_hierarchy_names(whole))}
+    clips = {name: count(mapping(details).get("clips")) for name, details in breakdown.items()}
+    busiest = sorted(breakdown, key=lambda name: (-clips[name], position.get(name, len(position)), name))
+    names = sorted(busiest[:_MOST_TRACKS_HEARD], key=lambda name: (position.get(name, len(position)), name))
+    heard = [_named(whole, name, clips[name]) for name in names]
+    if not breakdown:
+        heard = [NamedTrack(text(name, 120), (), 0) for name in list(position)[:_MOST_TRACKS_HEARD]]
+    knows_clips = any("clips" in mapping(details) for details in breakdown.values())
+    sounding = sum(1 for number in clips.values() if number) if knows_clips else len(breakdown or position)
+    return KnownTracks(heard, sounding)
+
+
+def track_facts(summary: Any, known: KnownTracks, most: int, longest: int) -> dict[str, Any]:
     """What is known of the track: empty facts are left out. At most `most` entries a list, `longest` letters each."""
     whole = mapping(summary)
-    tracks = _tracks(whole)
-    sounding = _sounding(whole, tracks)
+    tracks, sounding = known.heard, known.sounding
     facts = {
         "time_signature": text(mapping(whole, "overview").get("time_signature"), 8),
         "key": _key(whole),
@@ -40,7 +64,7 @@ def track_facts(summary: Any, most: int, longest: int) -> dict[str, Any]:
         "density": _density(sounding),
         "layers": sounding,
         "sections": _sections(whole, most),
-        "instruments": instruments(tracks[:_MOST_TRACKS_HEARD], max(1, min(most, 5))),
+        "instruments": instruments(tracks, max(1, min(most, 5))),
         "genre_hints": _genre_hints(whole, most, longest),
         "tempo_range": _tempo_range(whole),
         "groups": _groups(whole, most, longest),
@@ -50,20 +74,11 @@ def track_facts(summary: Any, most: int, longest: int) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _tracks(summary: dict[str, Any]) -> list[NamedTrack]:
-    """The set's tracks in its own order, as far as the summary tells it (a database keeps no order of keys)."""
-    breakdown = mapping(summary, "track_breakdown")
-    position = {name: place for place, name in enumerate(_hierarchy_names(summary))}
-    names = sorted(breakdown, key=lambda name: (position.get(name, len(position)), name))
-    plugins = mapping(summary, "plugins_by_track")
-    found = []
-    for name in names:
-        details = mapping(breakdown[name])
-        others = texts(details.get("sample_files"), 40, 120) + texts(
-            details.get("plugins") or plugins.get(name), 20, 80
-        )
-        found.append(NamedTrack(text(name, 120), tuple(others), count(details.get("clips"))))
-    return found or [NamedTrack(text(name, 120), (), 0) for name in _hierarchy_names(summary)]
+def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
+    details = mapping(summary, "track_breakdown", name)
+    plugins = details.get("plugins") or mapping(summary, "plugins_by_track").get(name)
+    others = texts(details.get("sample_files"), 40, 120) + texts(plugins, 20, 80)
+    return NamedTrack(text(name, 120), tuple(others), clips)
 
 
 def _hierarchy_names(summary: dict[str, Any]) -> list[str]:
@@ -89,12 +104,6 @@ def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: i
         "automated": details.get("has_automation") is True,
     }
     return {name: value for name, value in described.items() if value}
-
-
-def _sounding(summary: dict[str, Any], tracks: list[NamedTrack]) -> int:
-    """How many tracks have clips; where the summary knows no clips, how many there are."""
-    knows_clips = any("clips" in mapping(details) for details in mapping(summary, "track_breakdown").values())
-    return sum(1 for track in tracks if track.clips) if knows_clips else len(tracks)
 
 
 def _key(summary: dict[str, Any]) -> str:

@@ -62,7 +62,9 @@ def no_go_phrases(zones: Iterable[str]) -> list[Phrase]:
 def contains(words: list[str], phrase: Phrase) -> bool:
     """Whether the words of `phrase` stand in `words` one after the other."""
     size = len(phrase)
-    return any(tuple(words[start : start + size]) == phrase for start in range(len(words) - size + 1))
+    return phrase[0] in words and any(
+        tuple(words[start : start + size]) == phrase for start in range(len(words) - size + 1)
+    )
 
 
 def is_forbidden(text: str, phrases: Iterable[Phrase]) -> bool:
@@ -75,4 +77,6 @@ def is_forbidden(text: str, phrases: Iterable[Phrase]) -> bool:
 def _comparable(word: str) -> str:
     if word in _SAME:
         return _SAME[word]
+    if word.endswith(("sses", "xes", "shes", "ches")):
+        return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

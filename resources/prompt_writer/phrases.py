@@ -73,13 +73,13 @@ class Material:
         moods = [*_phrases(work.get("moods")), *_phrases(style.get("tone"))]
         metre = _phrases([track.get("time_signature")])
         return cls(
-            genres=tuple(_phrases(style.get("genres")) or _phrases(style.get("secondary_genres"))),
+            genres=_genres(style, [*_phrases(work.get("tags")), *_phrases(track.get("genre_hints"))]),
             hints=tuple(_phrases(track.get("genre_hints"))),
             moods=_distinct(mood for mood in moods if len(mood.split()) == 1),
             feels=_distinct(mood for mood in moods if len(mood.split()) > 1),
             sounds=_distinct([*_phrases(style.get("sound_design")), *_phrases(style.get("synths"))]),
             melody=_distinct(_phrases(style.get("melody"))),
-            arcs=_distinct([*_phrases(style.get("energy")), *_phrases(style.get("arrangement"))]),
+            arcs=_distinct(_phrases(style.get("energy"))),
             scenes=_distinct(_phrases(style.get("sync"))),
             rhythm=_played(played, _RHYTHM),
             bass=_played(played, _LOW),
@@ -87,7 +87,7 @@ class Material:
             texture=_played(played, ("texture",)),
             sections=tuple(_phrases(track.get("sections"))),
             key=tuple((_phrases([work.get("key")]) or _phrases([track.get("key")]))[:1]),
-            metre=tuple(each for each in metre if re.fullmatch(r"\d{1,2}/\d{1,2}", each) and each != "4/4"),
+            metre=tuple(each for each in metre if re.fullmatch(r"\d{1,2}/\d{1,2}", each)),
             density=track["density"] if track.get("density") in _DENSITY else "",
             layers=_whole(track.get("layers")),
             bars=_whole(track.get("bars")),
@@ -109,27 +109,41 @@ _DENSITY: dict[str, tuple[str, ...]] = {
     "medium": ("balanced", "measured", "clear"),
     "dense": ("dense", "thickly layered", "full"),
 }
-_PACES = ((85, ("slow", "unhurried")), (112, ("mid-tempo", "steady")), (132, ("driving", "propulsive")))
+_STEADY: dict[str, tuple[str, ...]] = {
+    "": ("holds its course", "keeps its focus"),
+    "sparse": ("leaves room to breathe", "keeps every part exposed", "holds its course"),
+    "medium": ("gives each part its place", "keeps its focus", "holds its course"),
+    "dense": ("stacks its parts", "keeps its weight", "stays busy throughout"),
+}
+_PACES = ((85, ("slow", "unhurried")), (112, ("mid-tempo", "steady")), (132, ("brisk", "propulsive")))
 _FAST = ("fast", "high-tempo")
 
 
 def compose(material: Material, dice: Dice) -> str:
     """One or two sentences from the material."""
     first = dice.one(_OPENINGS)(material, dice)
-    second = _second(material, dice)
+    second = _second(_unused(material, first), dice)
     return f"{_sentence(first)} {_sentence(second)}" if second else _sentence(first)
+
+
+def _unused(material: Material, text: str) -> Material:
+    """The material without what the text says already; the form is told only once anyway."""
+    left = material.filtered(lambda phrase: phrase not in text and _lower(phrase) not in text)
+    return replace(left, sections=material.sections)
 
 
 def _opening_with_players(material: Material, dice: Dice) -> str:
     """Warm house in A minor built on kick and claps, with pads and plucks over 808."""
     players = _players(material, dice)
-    link = dice.one((" built on ", " driven by ", " carried by ", " shaped by ", ": ", " led by "))
+    several = (" built on ", " driven by ", " carried by ", " shaped by ", ": ", " led by ")
+    link = dice.one(several if _many(players) else (" built on ", " led by ", " centred on "))
     return _what(material, dice) + (f"{link}{players}" if players else "") + _coloured(material, dice)
 
 
 def _opening_with_sound(material: Material, dice: Dice) -> str:
     """Wistful house with glassy plucks and tape-soft transients over kick, claps and bass."""
-    sounds, players = dice.some(material.sounds, 2), _players(material, dice)
+    sounds = dice.some(material.sounds, 2)
+    players = listed([*dice.some(material.tonal, 1), *dice.some(material.rhythm, 2), *dice.some(material.bass, 1)])
     if not sounds:
         return _opening_with_players(material, dice)
     link = dice.one((" over ", " on top of ", ", set against "))
@@ -141,33 +155,40 @@ def _opening_with_players_first(material: Material, dice: Dice) -> str:
     players = _players(material, dice)
     if not players:
         return _opening_with_players(material, dice)
-    link = dice.one((" in ", " drive ", " carry ", " define ", " shape ")) if _many(players) else " in "
+    leading = re.split(r" (?:over|above|against) ", players)[0]
+    link = dice.one(_DRIVE if _many(leading) or leading.endswith("s") else _DRIVES)
     what = _what(material, dice)
     if not what.endswith(_NOUNS) and " in " not in what:
         what = f"{what} {dice.one(('track', 'piece'))}"
-    return f"{players}{link}{article(_lower(what))} {_lower(what)}" + _coloured(material, dice)
+    return f"{players} {link} {article(_lower(what))} {_lower(what)}" + _coloured(material, dice)
 
 
 _OPENINGS = (_opening_with_players, _opening_with_players, _opening_with_sound, _opening_with_players_first)
+_DRIVE = ("in", "drive", "carry", "define", "shape")
+_DRIVES = ("in", "drives", "carries", "defines", "shapes")
 _NOUNS = ("track", "piece", "groove", "sketch", "cut")
 
 
 def _what(material: Material, dice: Dice) -> str:
     """Warm, wistful melodic house in A minor."""
     adjectives = dice.some(material.moods, dice.one((1, 2, 2, 3)))
-    if not adjectives or dice.below(4) == 0:
-        pace = _pace(material.tempo, dice)
-        adjectives = [*adjectives[:2], pace]
+    if not adjectives:  # an artist's own words may speak of pace, and must not be contradicted
+        adjectives = [_pace(material.tempo, dice)]
     if material.genres:
-        noun = " and ".join(dice.some(material.genres, dice.one((1, 1, 2))))
-        noun += f" {dice.one(('track', 'piece', 'cut'))}" if dice.below(3) == 0 and " and " not in noun else ""
+        noun = dice.one(material.genres)
+        noun += f" {dice.one(('track', 'piece', 'cut'))}" if dice.below(3) == 0 else ""
     elif material.rhythm:
         noun = dice.one(("groove", "track", "cut"))
-    else:
+    elif material.tonal or material.bass or material.texture:
         noun = dice.one(("piece", "track", "sketch"))
+    else:
+        noun = dice.one(("piece of music", "musical sketch"))
     what = f"{', '.join(adjectives)} {noun}" if adjectives else noun
     what += f" in {material.key[0]}" if material.key else ""
-    return what + (f" in {material.metre[0]}" if material.metre and not material.key else "")
+    known = material.genres or material.tonal or material.rhythm or material.bass
+    if material.metre and not material.key and (material.metre[0] != "4/4" or not known):
+        what += f" in {material.metre[0]}"
+    return what
 
 
 def _players(material: Material, dice: Dice) -> str:
@@ -176,11 +197,8 @@ def _players(material: Material, dice: Dice) -> str:
     tonal = dice.some(material.tonal, dice.one((2, 3, 3)))
     rhythm = dice.some(material.rhythm, dice.one((2, 3, 3)))
     if tonal and (rhythm or low):
-        ground = (
-            listed([*rhythm, *low]) if dice.below(2) or not rhythm or not low else f"{listed(rhythm)} with {low[0]}"
-        )
-        link = dice.one((" over ", " above ", " on ", " against "))
-        return f"{listed(tonal)}{link}{ground}"
+        link = dice.one((" over ", " above ", " against "))
+        return f"{listed(tonal)}{link}{listed([*rhythm, *low])}"
     return listed([*tonal, *rhythm, *low]) or listed(dice.some(material.texture, 2))
 
 
@@ -227,23 +245,23 @@ def _form(material: Material, dice: Dice) -> str:
 
 def _course(material: Material, dice: Dice) -> str:
     parts = list(dict.fromkeys(material.sections))
-    if len(parts) < 2:
-        return (
-            dice.one((" holds its course", " keeps its focus", " leaves room to breathe"))
-            if not parts
-            else (f" {dice.one(('centres on', 'turns on'))} its {parts[0]}")
-        )
+    if not parts:
+        return f" {dice.one(_STEADY[material.density])}"
+    if len(parts) == 1:
+        return f" {dice.one(('centres on', 'turns on'))} its {parts[0]}"
     middle = dice.some(parts[1:-1], 2)
     through = f" through {listed(middle)}" if middle else ""
-    return f" {dice.one(('moves', 'travels', 'unfolds', 'leads'))} from {parts[0]}{through} to {parts[-1]}"
+    last = "the end" if parts[-1] == "end" else parts[-1]
+    return f" {dice.one(('moves', 'travels', 'unfolds', 'leads'))} from {parts[0]}{through} to {last}"
 
 
 def _movement(material: Material, dice: Dice) -> str:
-    """Bittersweet in its melody, with a patient build."""
+    """Patient build and soft landing; or: bittersweet in its melody."""
     if material.arcs and dice.below(3):
-        return f"with {listed(dice.some(material.arcs, dice.one((1, 2))))}"
+        return listed(dice.some(material.arcs, dice.one((1, 2))))
     if material.melody and dice.below(3):
-        return f"{dice.one(('its melodic side', 'the melodic writing'))} {listed(dice.some(material.melody, 2))}"
+        trait = dice.one(material.melody)
+        return f"with {trait}" if " " in trait else f"{trait} in its melody"
     if material.feels and dice.below(2):
         return f"the mood {dice.one(material.feels)}"
     if material.texture and dice.below(2):
@@ -298,6 +316,13 @@ def _phrases(value: Any) -> list[str]:
     texts = value if isinstance(value, list) else []
     plain = (text.strip().rstrip(".") for text in texts if isinstance(text, str))
     return [text for text in plain if text and len(text.split()) <= _MOST_WORDS and _PLAIN.fullmatch(text)]
+
+
+def _genres(style: dict[str, Any], named: list[str]) -> tuple[str, ...]:
+    """Those of the artist's genres that this very track is said to have, else the artist's main ones."""
+    main, others = _phrases(style.get("genres")), _phrases(style.get("secondary_genres"))
+    known = {name.casefold() for name in named}
+    return tuple([genre for genre in [*main, *others] if genre.casefold() in known] or main or others)
 
 
 def _played(instruments: dict[str, Any], roles: tuple[str, ...]) -> tuple[str, ...]:

@@ -80,7 +80,8 @@ def give_set(database: Database, artist: Artist, content: Any, name: str, *, aud
     parse = uuid4().hex[:12]
     with database.transaction() as connection:
         row = connection.execute(
-            "insert into als_summaries (artist_id, als_filename, parse_id, summary) values (%s, %s, %s, %s) returning id",
+            "insert into als_summaries (artist_id, als_filename, parse_id, summary) values (%s, %s, %s, %s) "
+            "returning id",
             [artist.id, f"{name}.als", parse, Jsonb(content)],
         ).fetchone()
         item = connection.execute(

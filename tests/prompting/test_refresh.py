@@ -164,7 +164,7 @@ def test_text_that_the_dashboard_saved_is_a_persons_and_stays(ports: Ports, arti
     it = give_set(ports.database, artist, summary(), "One")
     execute(
         ports.database,
-        "update training_items set prompt_text = 'My own words.', status = %s, model_name = 'gpt-4o-mini' where id = %s",
+        "update training_items set prompt_text = 'My own words.', status = %s where id = %s",
         status,
         it,
     )
