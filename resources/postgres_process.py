@@ -12,63 +12,79 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
-_CAP_DAC_OVERRIDE = 1
-_CAP_DAC_READ_SEARCH = 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
+_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SETGID, _CAP_SETUID = 0, 1, 2, 6, 7
 _CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER = 0x10000000
 
 
 @dataclass(frozen=True)
 class ServerUser:
-    """Whom the server runs as. `namespace`: still this root, who is called `uid` in a namespace of the server's own."""
+    """Whom root lends the server.
+
+    `plain`: an ordinary user. `reader`: one who may read through closed folders besides, so nobody else who has
+    the same uid may come near the server's files. `namespace`: still this root, who is called `uid` in a user
+    namespace of the server's own.
+    """
 
     uid: int
     gid: int
-    namespace: bool = False
+    how: Literal["plain", "reader", "namespace"] = "plain"
 
     @property
     def owner(self) -> tuple[int, int]:
         """To whom the server's files belong, as seen from here."""
-        return (os.geteuid(), os.getegid()) if self.namespace else (self.uid, self.gid)
+        return (os.geteuid(), os.getegid()) if self.how == "namespace" else (self.uid, self.gid)
 
 
 def server_user(data: Path) -> ServerUser | None:
     """None where this process may run PostgreSQL itself; else the unprivileged user that root lends it.
 
-    PostgreSQL refuses to run as root. Whoever owns the data folder `data` runs it then, `nobody` if there is none
-    yet, with the one extra right to read through folders that only root may enter (a checkout under /root). Where
-    root can become nobody else (a container that maps a single user), a user namespace makes the server believe
-    that it is another user.
+    PostgreSQL refuses to run as root. An ordinary user who owns the data folder `data` runs it then, else `nobody`
+    with the one extra right to read through folders that only root may enter (a checkout under /root). Where root
+    can't do that (a container that maps a single user or takes rights away), a user namespace makes the server
+    believe that it is another user.
     """
     if os.geteuid() != 0:
         return None
     uid, gid = _nobody()
-    if data.exists():
-        found = data.stat()
-        if found.st_uid == 0:
-            return ServerUser(uid, gid, namespace=True)
-        uid, gid = found.st_uid, found.st_gid
-    return ServerUser(uid, gid, namespace=not _is_mapped(uid))
+    owner = data.stat() if data.exists() else None
+    if owner is not None and owner.st_uid not in (0, uid):
+        return ServerUser(owner.st_uid, owner.st_gid)
+    if platform.system() != "Linux":
+        return ServerUser(uid, gid)
+    namespace = owner.st_uid == 0 if owner is not None else not (_is_mapped(uid) and _may_lend())
+    return ServerUser(uid, gid, "namespace" if namespace else "reader")
 
 
-def become(user: ServerUser) -> None:
-    """Turn this process into `user`, for good, keeping only the right to read through closed folders."""
-    if user.namespace:
+def become(user: ServerUser, program: Path) -> None:
+    """Turn this process into `user`, for good, with the rights that he needs to run `program`.
+
+    Raises:
+        OSError: that is not allowed here.
+    """
+    if user.how == "namespace":
         _enter_namespace(user)
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    linux = platform.system() == "Linux"
-    if linux:
+    if user.how == "reader":
+        libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)  # access(2) then counts the right, too
         libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    closed = not program.stat().st_mode & 0o001
     os.setgroups([user.gid])
-    os.setresgid(user.gid, user.gid, user.gid) if linux else os.setgid(user.gid)
-    os.setresuid(user.uid, user.uid, user.uid) if linux else os.setuid(user.uid)
-    if linux and not any(_keep(libc, right) for right in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE)):
-        _set_capabilities(libc, 0)
+    os.setgid(user.gid)
+    os.setuid(user.uid)
+    if user.how == "reader":
+        # Only the wider right lets him run a program that was installed for root alone.
+        rights = (_CAP_DAC_OVERRIDE,) if closed else (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE)
+        if not any(_keep(libc, right) for right in rights):
+            raise OSError(ctypes.get_errno(), "root may not lend the right to read through closed folders here")
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -111,6 +127,17 @@ def _is_mapped(uid: int) -> bool:
         return True
     spans = [tuple(int(part) for part in line.split()) for line in ranges]
     return any(first <= uid < first + count for first, _, count in spans)
+
+
+def _may_lend() -> bool:
+    """Whether this root has the rights that `become` and the change of owners take. Containers take some away."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return True
+    rights = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapPrm:")), 16)
+    reading = any(rights >> right & 1 for right in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH))
+    return reading and all(rights >> right & 1 for right in (_CAP_CHOWN, _CAP_SETGID, _CAP_SETUID))
 
 
 def _enter_namespace(user: ServerUser) -> None:

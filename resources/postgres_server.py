@@ -149,8 +149,8 @@ class PostgresServer:
     def _start(self) -> str:
         left = self._recorded_sockets()
         self._end(signal.SIGQUIT)
-        if left is not None and left.name.startswith("dawa-"):
-            shutil.rmtree(left, ignore_errors=True)
+        if left is not None and left.parent.name.startswith("dawa-"):
+            shutil.rmtree(left.parent, ignore_errors=True)
         (self._data / "postmaster.pid").unlink(missing_ok=True)  # nobody of this folder is left: see _end
         self._initialise()
         user = server_user(self._data)
@@ -163,7 +163,7 @@ class PostgresServer:
             return self._wait(sockets, alive, said)
         except BaseException:
             self._end(signal.SIGQUIT)
-            shutil.rmtree(sockets, ignore_errors=True)
+            shutil.rmtree(sockets.parent, ignore_errors=True)
             raise
         finally:
             os.close(alive)
@@ -179,6 +179,8 @@ class PostgresServer:
         new.mkdir(mode=0o700)
         user = server_user(self._data)
         if user is not None:
+            if user.how == "reader":
+                self._folder.chmod(0o700)
             os.chown(new, *user.owner)
         command = [str(_program("initdb")), "--pgdata", str(new), "--username", _USER, "--auth", "trust"]
         command += ["--encoding", "UTF8", "--no-locale", "--no-instructions"]
@@ -282,9 +284,13 @@ def _new_socket_folder(user: ServerUser | None) -> Path:
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp makes what nobody else can enter
         if len(os.fsencode(parent)) <= _MAX_SOCKET_FOLDER and os.access(parent, os.W_OK | os.X_OK):
             made = Path(tempfile.mkdtemp(prefix="dawa-", dir=parent))
+            sockets = made / "s"  # in a folder of its own, so that a reader's namesakes stay out of the outer one
+            sockets.mkdir(mode=0o700)
             if user is not None:
-                os.chown(made, *user.owner)
-            return made
+                os.chown(sockets, *user.owner)
+                if user.how == "plain":
+                    os.chown(made, *user.owner)
+            return sockets
     raise DatabaseError("no folder for the database's socket: the temporary folder's path is too long; set TMPDIR")
 
 
@@ -302,7 +308,7 @@ def _program(name: str) -> Path:
 
 
 def _as(user: ServerUser | None, mode: str) -> list[str]:
-    whom = ["", "", ""] if user is None else [str(user.uid), str(user.gid), "1" if user.namespace else "0"]
+    whom = ["", "", ""] if user is None else [str(user.uid), str(user.gid), user.how]
     return [sys.executable, "-I", "-S", str(_SUPERVISOR), mode, *whom]
 
 

@@ -20,11 +20,11 @@ from postgres_process import ServerUser, become  # type: ignore[import-not-found
 _LOOK_EVERY_SECONDS = 5.0
 
 
-def main(mode: str, uid: str, gid: str, namespace: str, *rest: str) -> None:
-    """`exec UID GID NAMESPACE PROGRAM…` becomes a program; `serve UID GID NAMESPACE IDLE DATA SOCKETS IN_USE
+def main(mode: str, uid: str, gid: str, how: str, *rest: str) -> None:
+    """`exec UID GID HOW PROGRAM…` becomes a program; `serve UID GID HOW IDLE DATA SOCKETS IN_USE
     PROGRAM…` starts a server in the background and watches it. An empty UID: whoever runs this.
     """  # noqa: D205
-    user = ServerUser(int(uid), int(gid), namespace == "1") if uid else None
+    user = ServerUser(int(uid), int(gid), how) if uid else None
     if mode == "exec":
         _exec(user, list(rest))
     idle, data, sockets, in_use, *program = rest
@@ -53,7 +53,7 @@ def _serve(user: ServerUser | None, idle: float, data: Path, sockets: Path, in_u
         else:
             _stop(server, signal.SIGINT)  # still under the lock: whoever comes now waits, then starts it again
             break
-    shutil.rmtree(sockets, ignore_errors=True)
+    shutil.rmtree(sockets.parent, ignore_errors=True)
 
 
 def _locked(lock: int) -> bool:
@@ -76,7 +76,7 @@ def _stop(server: int, how: signal.Signals) -> None:
 def _exec(user: ServerUser | None, program: list[str]) -> None:
     try:
         if user is not None:
-            become(user)
+            become(user, Path(program[0]))
         os.umask(0o077)
         os.execv(program[0], program)  # noqa: S606
     except OSError as error:

@@ -241,7 +241,7 @@ def test_an_ordinary_user_starts_it_too_and_root_finds_it_there() -> None:
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     try:
         # He may read through closed folders, so that a Python and a checkout that lie under /root don't matter.
-        as_nobody = postgres_server._as(postgres_server.ServerUser(nobody.pw_uid, nobody.pw_gid), "exec")
+        as_nobody = postgres_server._as(postgres_server.ServerUser(nobody.pw_uid, nobody.pw_gid, "reader"), "exec")
         process = _python("import os; database.url(); print(os.geteuid())", home / "postgres", whom=as_nobody)
         out, err = process.communicate(timeout=120)
         assert out.strip() == str(nobody.pw_uid), err
@@ -261,16 +261,16 @@ def test_what_root_starts_is_nobody_who_may_read_through_closed_folders_and_no_m
     nobody = pwd.getpwnam("nobody")
     program = f"""
 import os, sys
-print(os.geteuid(), open({str(secret)!r}).read())
+print(os.geteuid(), open({str(secret)!r}).read(), os.access({str(secret)!r}, os.R_OK))
 for what in (lambda: os.setuid(0), lambda: os.chown({str(secret)!r}, os.geteuid(), -1)):
     try:
         what()
     except PermissionError:
         print("refused")
 """
-    as_nobody = postgres_server._as(postgres_server.ServerUser(nobody.pw_uid, nobody.pw_gid), "exec")
+    as_nobody = postgres_server._as(postgres_server.ServerUser(nobody.pw_uid, nobody.pw_gid, "reader"), "exec")
     done = subprocess.run([*as_nobody, sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True)
-    assert done.stdout.split() == [str(nobody.pw_uid), "read", "refused", "refused"], done.stderr
+    assert done.stdout.split() == [str(nobody.pw_uid), "read", "True", "refused", "refused"], done.stderr
 
 
 @pytest.mark.skipif(not (IS_ROOT and sys.platform == "linux"), reason="only root lends its server another user")
