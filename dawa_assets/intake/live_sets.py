@@ -37,6 +37,7 @@ from resources.ports import Ports
 log = logging.getLogger(__name__)
 
 _MAX_BYTES = 512 << 20  # the largest real set has 37 MB as plain XML; nothing near this is worth fetching
+_CHUNK = 1 << 20
 _NEITHER = "neither a Live Set nor audio; upload .als, .mp3, .wav, .flac …"
 
 
@@ -106,9 +107,13 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
     return report
 
 
-def parse_id(artist_id: UUID, als: bytes) -> str:
+def parse_id(artist_id: UUID, path: Path) -> str:
     """First 12 hex digits of SHA-256 over the artist's id and the set's bytes: names a parse for good."""
-    return hashlib.sha256(str(artist_id).encode() + als).hexdigest()[:12]
+    digest = hashlib.sha256(str(artist_id).encode())
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()[:12]
 
 
 def _settle(step: Step, file: InboxFile, report: LiveSetsReport) -> None:
@@ -138,7 +143,7 @@ def _reject_once(step: Step, file: InboxFile, sha256: str, reason: str, report: 
 
 def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport) -> None:
     bucket, artist = step.ports.bucket, step.artist
-    identity = parse_id(artist.id, local.path.read_bytes())
+    identity = parse_id(artist.id, local.path)
     with step.ports.database.transaction() as connection:
         done = store.finished(connection, file, local.sha256)
         known = store.find_summary(connection, artist.id, identity)
@@ -267,7 +272,7 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
         raise UnreadableLiveSetError(f"{source}: does not lie in the artist's own folder; it is not read")
     new = replace(summary, export_path=summary.export_path or source.rpartition("/")[0], parser_version=PARSER_VERSION)
     with local_copy(step.ports.bucket, source, summary.als_filename) as local:
-        if parse_id(step.artist.id, local.path.read_bytes()) != summary.parse_id:
+        if parse_id(step.artist.id, local.path) != summary.parse_id:
             raise UnreadableLiveSetError(f"{source}: is not the file that was taken in; upload the set again")
         picture = local.path.with_name("timeline_visualizer.png")
         try:

@@ -102,6 +102,15 @@ def finished(connection: Connection, file: InboxFile, sha256: str) -> LedgerRow 
         ).fetchone()
 
 
+def are_all_taken(connection: Connection, artist_id: UUID, hashes: set[str]) -> bool:
+    """Whether every file with one of these hashes was taken in before."""
+    row = connection.execute(
+        "select count(distinct sha256) as n from uploads where artist_id = %s and state = 'taken' and sha256 = any(%s)",
+        [artist_id, list(hashes)],
+    ).fetchone()
+    return row is not None and row["n"] == len(hashes)
+
+
 def begin(connection: Connection, artist_id: UUID, file: InboxFile, sha256: str, final_key: str | None = None) -> UUID:
     """Record that a file of the inbox is being worked on, and where it is about to go.
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.prompting.store import PROMPT_ERROR
 from resources.database import Connection
 
 
@@ -60,10 +61,12 @@ _COLUMNS = (
     "id, item_key, als_filename, project_name, status, error, audio_path, audio_hash, prompt_path, prompt_text, "
     "prompt_file_hash, excluded_at is not null as excluded"
 )
-# Where an item with audio belongs, unless a failure that is not the audio's holds it.
-_WITH_AUDIO = "case when prompt_text is null then 'needs_prompt' else 'ready' end"
 AUDIO_ERROR = "audio: "
 """Begins every error that this package records: what mends the audio may take it back, nothing else may."""
+
+# Where an item with audio belongs, and what is left to say of it then.
+_WITH_AUDIO = "case when coalesce(prompt_text, '') = '' then 'needs_prompt' else 'ready' end"
+_WITHOUT_AUDIO_ERROR = f"case when starts_with(error, '{PROMPT_ERROR}') then error end"
 
 
 def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
@@ -131,15 +134,13 @@ def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
         connection.execute(
             "update training_items set audio_path = %s, audio_hash = %s, audio_format = %s, "
             "audio_duration_seconds = %s, updated_at = now(), "
-            f"status = {_WITH_AUDIO}, "
-            "error = case when prompt_text is null and error not like %s then error end "
+            f"status = {_WITH_AUDIO}, error = {_WITHOUT_AUDIO_ERROR} "
             "where id = %s and audio_hash is not distinct from %s and audio_path is not distinct from %s",
             [
                 audio.path,
                 audio.sha256,
                 audio.format,
                 audio.duration_seconds,
-                f"{AUDIO_ERROR}%",
                 item.id,
                 item.audio_hash,
                 item.audio_path,
@@ -180,11 +181,11 @@ def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UU
     A failure that is not the audio's stays; whoever recorded it takes it back. Gives how many were moved.
     """
     moved = connection.execute(
-        f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = null "
+        f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = {_WITHOUT_AUDIO_ERROR} "
         "where artist_id = %s and excluded_at is null and audio_hash is not null and id = any(%s) and ("
-        "status = 'needs_audio' or (status = 'needs_prompt' and prompt_text is not null) "
-        "or (status = 'failed' and error like %s))",
-        [artist_id, with_audio, f"{AUDIO_ERROR}%"],
+        "status = 'needs_audio' or (status = 'needs_prompt' and coalesce(prompt_text, '') <> '') "
+        "or (status = 'failed' and starts_with(error, %s)))",
+        [artist_id, with_audio, AUDIO_ERROR],
     ).rowcount
     return (
         moved

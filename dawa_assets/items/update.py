@@ -158,7 +158,7 @@ def _mend_and_project(step: Step, report: ItemsReport) -> None:
         step.held.check(connection)
         report.moved = store.settle_statuses(connection, artist.id, with_audio)
     for item in items:
-        if item.prompt_text is not None:
+        if item.prompt_text:
             report.prompts_in_place += _project_prompt(step, item, item.prompt_text, present)
 
 

@@ -1,6 +1,7 @@
 """Small Live Sets and bounces, and ways to lay them into an inbox and to look at what became of them."""
 
 import gzip
+import hashlib
 import io
 import wave
 from collections.abc import Mapping
@@ -35,6 +36,11 @@ def wav(hertz: float = 220, seconds: float = 0.5) -> bytes:
 def new_artist(ports: Ports, name: str = "Nova") -> Artist:
     with ports.database.transaction() as connection:
         return ensure_artist(connection, name)
+
+
+def identity(artist: Artist, live_set: bytes) -> str:
+    """The parse_id of a set, as the design defines it."""
+    return hashlib.sha256(str(artist.id).encode() + live_set).hexdigest()[:12]
 
 
 def drop(ports: Ports, slug: str, files: Mapping[str, bytes], upload_id: str | None = None) -> str:

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,14 +14,14 @@ from dawa_assets.errors import UnknownArtistError
 from dawa_assets.intake import live_sets
 from dawa_assets.intake.inbox import pending_uploads, upload
 from dawa_assets.intake.layout import fitted
-from dawa_assets.intake.live_sets import parse_id, take_in_live_sets
+from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.intake.store import latest_timelines
 from resources.bucket.base import Bucket
 from resources.bucket.folder import FolderBucket
 from resources.bucket.keys import encode_segment
 from resources.errors import InvalidKeyError
 from resources.ports import Ports
-from tests.intake.material import als, content, drop, items, keys, ledger, new_artist, rows, unguarded, wav
+from tests.intake.material import als, content, drop, identity, items, keys, ledger, new_artist, rows, unguarded, wav
 from tests.shared_data import shared, shared_names
 
 
@@ -32,9 +31,9 @@ def test_a_live_set_becomes_a_summary_its_files_and_an_item_that_needs_audio(por
     report = take_in_live_sets(ports, "nova")
     assert (report.taken, report.rejected, report.unchanged) == (["Deep Project/Söng.als"], [], [])
     [row] = rows(ports, "select * from als_summaries")
-    identity = parse_id(artist.id, als(93))
-    folder = f"artists/nova/daw-data/Deep Project/Söng/{identity}"
-    assert (row["parse_id"], row["als_filename"], row["project_name"]) == (identity, "Söng.als", "Deep Project")
+    parse = identity(artist, als(93))
+    folder = f"artists/nova/daw-data/Deep Project/Söng/{parse}"
+    assert (row["parse_id"], row["als_filename"], row["project_name"]) == (parse, "Söng.als", "Deep Project")
     assert (row["export_path"], row["source_key"]) == (folder, f"{folder}/Söng.als")
     assert row["summary"]["overview"]["tempo"] == 93
     assert row["summary"]["project_folder"] == "Deep Project"
@@ -45,7 +44,7 @@ def test_a_live_set_becomes_a_summary_its_files_and_an_item_that_needs_audio(por
     assert json.loads(content(ports.bucket, f"{folder}/summary.json")) == row["summary"]
     [item] = items(ports).values()
     assert (item["item_key"], item["status"]) == ("Deep Project/Söng", "needs_audio")
-    assert (item["als_summary_id"], item["parse_id"]) == (row["id"], identity)
+    assert (item["als_summary_id"], item["parse_id"]) == (row["id"], parse)
     [entry] = rows(ports, "select * from uploads")
     assert (entry["state"], entry["final_key"]) == ("taken", row["source_key"])
     assert (entry["als_summary_id"], entry["training_item_id"]) == (row["id"], item["id"])
@@ -99,7 +98,7 @@ def test_a_newer_version_of_a_set_moves_its_item_along_and_the_older_one_back(po
         drop(ports, "nova", {"P/song.als": als(tempo)})
         take_in_live_sets(ports, "nova")
         [item] = items(ports).values()
-        assert item["parse_id"] == parse_id(artist.id, als(tempo))
+        assert item["parse_id"] == identity(artist, als(tempo))
     assert len(rows(ports, "select * from als_summaries")) == 2
     assert take_in_live_sets(ports, "nova").adopted == 0
 
@@ -258,7 +257,7 @@ def test_a_row_that_lost_its_artist_does_not_stand_in_the_way_of_the_same_parse(
     with ports.database.transaction() as connection:
         connection.execute(
             "insert into als_summaries (als_filename, parse_id, summary) values ('a.als', %s, '{}')",
-            [parse_id(artist.id, als())],
+            [identity(artist, als())],
         )
     drop(ports, "nova", {"a.als": als()})
     take_in_live_sets(ports, "nova")
@@ -334,7 +333,7 @@ def test_a_set_uploaded_again_under_its_key_during_the_intake_is_not_lost(ports:
     assert content(ports.bucket, "inbox/nova/fixed/P/song.als") == replacement
     take_in_live_sets(ports, "nova")
     [item] = items(ports).values()
-    assert item["parse_id"] == parse_id(artist.id, replacement)
+    assert item["parse_id"] == identity(artist, replacement)
     assert keys(ports.bucket, "inbox") == []
 
 
@@ -345,7 +344,7 @@ def test_the_same_key_may_bring_one_version_after_the_other_and_the_first_again(
         take_in_live_sets(ports, "nova")
         time.sleep(0.02)
         [item] = items(ports).values()
-        assert item["parse_id"] == parse_id(artist.id, als(tempo))
+        assert item["parse_id"] == identity(artist, als(tempo))
 
 
 def test_two_intakes_at_once_take_each_set_in_once(ports: Ports) -> None:
@@ -359,10 +358,3 @@ def test_two_intakes_at_once_take_each_set_in_once(ports: Ports) -> None:
         thread.join()
     assert sorted(name for report in reports for name in report.taken) == [f"P/{number}.als" for number in range(4)]
     assert len(rows(ports, "select * from als_summaries")) == len(items(ports)) == 4
-
-
-def test_a_parse_id_is_twelve_hex_digits_of_artist_and_bytes() -> None:
-    one = UUID("11111111-1111-4111-8111-111111111111")
-    assert parse_id(one, b"x") == parse_id(one, b"x") != parse_id(one, b"y")
-    assert len(parse_id(one, b"x")) == 12
-    assert parse_id(one, b"x") != parse_id(UUID(int=1), b"x")

@@ -282,6 +282,17 @@ def test_a_failure_that_is_not_the_audios_stays_until_new_audio_comes(ports: Por
     assert (_item(ports)["status"], _item(ports)["error"]) == ("ready", None)
 
 
+def test_a_failed_prompt_stays_told_when_audio_comes(ports: Ports) -> None:
+    new_artist(ports)
+    drop(ports, "nova", {"song.als": als()})
+    take_in_live_sets(ports, "nova")
+    _execute(ports, "update training_items set error = 'prompt: no words', prompt_text = ''")
+    drop(ports, "nova", {"song.wav": wav()})
+    update_training_items(ports, "nova")
+    item = _item(ports)
+    assert (item["status"], item["error"], item["prompt_path"]) == ("needs_prompt", "prompt: no words", None)
+
+
 def test_an_excluded_item_is_left_alone(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
