@@ -9,7 +9,7 @@ from modal_app.errors import JobError
 
 
 def build(
-    artist: Annotated[str, typer.Option(help="The artist's slug (`dawa status` lists them).")],
+    artist: Annotated[str, typer.Option(help="The artist: slug or name (`dawa status` lists them).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Bring everything of one artist up to date: from what lies in the inbox to the LoRA and its preview.
@@ -23,25 +23,30 @@ def build(
         typer.echo(json.dumps({"artist": artist, "run_id": run_id, "materialised": materialised}))
 
 
-def run_build(slug: str, console: Console) -> tuple[str, list[str]]:
+def run_build(name: str, console: Console) -> tuple[str, list[str]]:
     """Run the chain for one artist with progress on the console; gives the run's id and what was materialised.
 
     Raises:
+        UnknownArtistError: there is no artist of this name or slug.
         JobError: a step failed; the message says which and why.
     """
     with console.status("loading …"):
+        from dawa_assets.artists.store import find_artist, get_artist
         from dawa_assets.cli.progress import shown_progress
         from dawa_assets.defs.resources import Pipeline
         from dawa_assets.defs.run import open_instance, run_job
+        from resources.ports import open_ports
         from resources.settings import Settings
 
         settings = Settings.load()
+        with open_ports(settings).database.transaction() as connection:
+            artist = find_artist(connection, name) or get_artist(connection, name)
         instance = open_instance(settings.home)
     with instance, shown_progress(console):
-        result = run_job(instance, Pipeline(), "build_job", slug)
+        result = run_job(instance, Pipeline(), "build_job", artist.slug)
     if not result.success:
         raise JobError(
-            f"the build of {slug} stopped: {'; '.join(result.failures) or 'see the run'}; "
+            f"the build of {artist.slug} stopped: {'; '.join(result.failures) or 'see the run'}; "
             f"the run is {result.run_id} in the UI (`make ui`)"
         )
     return result.run_id, result.materialised

@@ -1,7 +1,13 @@
 """`dawa demo`: an example artist, composed on the spot, through the whole chain."""
 
+from typing import TYPE_CHECKING
+
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from dawa_assets.status import ArtistStatus
+    from resources.settings import Settings
 
 
 def demo() -> None:
@@ -10,6 +16,7 @@ def demo() -> None:
     Everything happens on this machine: an embedded PostgreSQL, a folder as the bucket, and a tiny base model with
     random weights, which proves every step but makes no music. A second run changes nothing.
     """
+    import hashlib
     import json
 
     from dawa_assets.artists.profile import set_profile
@@ -17,6 +24,7 @@ def demo() -> None:
     from dawa_assets.cli.build import run_build
     from dawa_assets.example.compose import compose_example
     from dawa_assets.intake.inbox import upload
+    from dawa_assets.intake.store import are_all_taken
     from dawa_assets.status import artist_statuses
     from resources.ports import open_ports
     from resources.settings import Settings
@@ -26,19 +34,24 @@ def demo() -> None:
     ports = open_ports(settings)
     with console.status("composing three tracks …"):
         example = compose_example(settings.home / "example")
-    console.print(f"Composed [bold]{example.artist_name}[/]: {len(example.files)} files in {example.folder}")
+    typer.echo(f"{example.artist_name}: three tracks as Live Sets and bounces in {example.folder}")
+    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in example.files}
     with console.status("starting the database …"), ports.database.transaction() as connection:
         artist = ensure_artist(connection, example.artist_name)
+        known = are_all_taken(connection, artist.id, hashes)
     set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
-    receipt = upload(ports, artist, [example.folder])
-    console.print(f"Uploaded {len(receipt.files)} files to the inbox; building {artist.slug} …")
+    if known:
+        typer.echo("Uploaded before; building what is not up to date:")
+    else:
+        receipt = upload(ports, artist, [example.folder])
+        typer.echo(f"Uploaded {len(receipt.files)} files and the artist's profile; building:")
     run_build(artist.slug, console)
-    _tell(console, artist_statuses(ports.database, artist.slug)[0], settings)
+    _tell(artist_statuses(ports.database, artist.slug)[0], settings)
 
 
-def _tell(console: Console, made: "ArtistStatus", settings: "Settings") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _tell(made: "ArtistStatus", settings: "Settings") -> None:
     bucket = settings.home / "bucket"
-    console.print()
+    typer.echo()
     typer.echo(
         f"{made.name} has {made.ready} of {made.items} items ready, {made.segments} segments ({made.tagged} tagged)."
     )

@@ -1,10 +1,13 @@
 """`dawa status`: what there is of each artist, what waits, and why."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dawa_assets.status import ArtistStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def status(
@@ -36,7 +39,7 @@ def _print_json(statuses: list[ArtistStatus]) -> None:
     typer.echo(json.dumps([dataclasses.asdict(each) for each in statuses], default=str, indent=2, ensure_ascii=False))
 
 
-def _print(console: "Console", shown: ArtistStatus) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _print(console: "Console", shown: ArtistStatus) -> None:
     from rich.table import Table
     from rich.text import Text
 
