@@ -78,7 +78,9 @@ class FolderBucket(Bucket):
         folder = prefix.rstrip("/")
         start = self._path(folder) if folder else self._root
         with _told_as(folder or "the bucket"):
-            yield from _walk(start, f"{folder}/" if folder else "")
+            for stored in _walk(start, f"{folder}/" if folder else ""):
+                if _may_be_asked_for(stored.key):
+                    yield stored
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object; the bytes are those of one moment of the source."""
@@ -207,6 +209,15 @@ def _stored(key: str, path: Path) -> StoredObject | None:
     if not S_ISREG(status.st_mode):
         return None
     return StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _may_be_asked_for(key: str) -> bool:
+    try:
+        check_key(key)
+    except InvalidKeyError as error:
+        log.warning("left out of the bucket: %s", error)
+        return False
+    return True
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[StoredObject]:

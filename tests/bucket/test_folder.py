@@ -123,3 +123,14 @@ def test_files_with_foreign_names_are_left_out_with_a_warning(tmp_path: Path, ca
     FolderBucket(tmp_path).put("a", b"")
     assert [stored.key for stored in FolderBucket(tmp_path).list()] == ["a"]
     assert "Träck.als" in caplog.text
+
+
+def test_files_that_lie_too_deep_for_a_key_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep = tmp_path.joinpath(*["x" * 200] * 6)
+    deep.mkdir(parents=True)
+    (deep / "a.als").write_bytes(b"")
+    FolderBucket(tmp_path).put("z", b"")
+    assert [stored.key for stored in FolderBucket(tmp_path).list()] == ["z"]
+    assert "limit" in caplog.text
