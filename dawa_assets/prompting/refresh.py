@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _SUMMARIES_AT_ONCE = 8  # a large set's summary has 5 MB
 _EXAMPLES = 5
+_MOST_NOTES = 50
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ class _Refresh:
             model_name=self.ports.prompt_writer.model_name,
         )
         self.tally.notes += _notes(self.profile)
-        self._keep_human([item for item in items if is_human(item)])
+        human = [item for item in items if is_human(item)]
+        self._keep_human(human)
+        self._judge_human(human)
         self._plan([item for item in items if not is_human(item) and item.als_summary_id is not None])
         self._take_over()
         self._ask()
@@ -195,6 +198,19 @@ class _Refresh:
                     else store.keep_human_text(connection, self.artist.id, item, fingerprint)
                 )
             self.tally.overtaken += not kept
+
+    def _judge_human(self, items: list[store.Item]) -> None:
+        """Say which rules people's texts break. They stay as they are: it is the artist's own word."""
+        with self.ports.database.transaction() as connection:
+            ids = [item.als_summary_id for item in items if item.als_summary_id is not None]
+            tempos = store.tempos(connection, self.artist.id, ids) if ids else {}
+        for item in items:
+            summary = {"overview": {"tempo": tempos.get(item.als_summary_id) if item.als_summary_id else None}}
+            if tempo_of(summary) is None or len(self.tally.notes) >= _MOST_NOTES:
+                continue
+            rules = rules_for(self.profile.master_schema, summary, artist_name=self.artist.name)
+            if broken := rules.broken(item.prompt_text or ""):
+                self.tally.notes.append(f"{item.name}: a person's text, left as it is, breaks {broken[0]}")
 
     def _plan(self, items: list[store.Item]) -> None:
         for batch in _batches(items, _SUMMARIES_AT_ONCE):

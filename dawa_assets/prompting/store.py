@@ -110,6 +110,15 @@ def summary_texts(connection: Connection, artist_id: UUID, ids: list[UUID]) -> d
     return {row["id"]: row["text"] for row in rows}
 
 
+def tempos(connection: Connection, artist_id: UUID, ids: list[UUID]) -> dict[UUID, Any]:
+    """What summaries say of their tempo, by id; only the artist's own."""
+    rows = connection.execute(
+        "select id, summary -> 'overview' -> 'tempo' as tempo from als_summaries where artist_id = %s and id = any(%s)",
+        [artist_id, ids],
+    )
+    return {row["id"]: row["tempo"] for row in rows}
+
+
 def prompts_of(connection: Connection, artist_id: UUID, fingerprints: list[str]) -> dict[str, Prompt]:
     """The artist's prompts with these fingerprints."""
     with connection.cursor(row_factory=class_row(Prompt)) as cursor:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _MOST_WORDS = 6
+_SHORT = 9  # words; where the opening knows so little, nothing that is known is held back
 _PLAIN = re.compile(r"[\w][\w '’&/+#-]*", re.UNICODE)
 _RHYTHM, _LOW, _TONAL = ("rhythm",), ("bass",), ("harmony", "melody", "voice")
 
@@ -70,17 +71,17 @@ class Material:
         """The material of a context as the prompting package builds it. What has another shape is left out."""
         style, work, track = (_object(context.get(name)) for name in ("style", "work", "track"))
         played = _object(track.get("instruments"))
-        moods = [*_phrases(work.get("moods")), *_phrases(style.get("tone"))]
+        moods = [*_inner(work.get("moods")), *_inner(style.get("tone"))]
         metre = _phrases([track.get("time_signature")])
         return cls(
             genres=_genres(style, [*_phrases(work.get("tags")), *_phrases(track.get("genre_hints"))]),
             hints=tuple(_phrases(track.get("genre_hints"))),
             moods=_distinct(mood for mood in moods if len(mood.split()) == 1),
             feels=_distinct(mood for mood in moods if len(mood.split()) > 1),
-            sounds=_distinct([*_phrases(style.get("sound_design")), *_phrases(style.get("synths"))]),
-            melody=_distinct(_phrases(style.get("melody"))),
-            arcs=_distinct(_phrases(style.get("energy"))),
-            scenes=_distinct(_phrases(style.get("sync"))),
+            sounds=_distinct([*_inner(style.get("sound_design")), *_inner(style.get("synths"))]),
+            melody=_distinct(_inner(style.get("melody"))),
+            arcs=_distinct(_inner(style.get("energy"))),
+            scenes=_distinct(_inner(style.get("sync"))),
             rhythm=_played(played, _RHYTHM),
             bass=_played(played, _LOW),
             tonal=_played(played, _TONAL),
@@ -122,7 +123,7 @@ _FAST = ("fast", "high-tempo")
 def compose(material: Material, dice: Dice) -> str:
     """One or two sentences from the material."""
     first = dice.one(_OPENINGS)(material, dice)
-    second = _second(_unused(material, first), dice)
+    second = _second(_unused(material, first), dice, eager=len(first.split()) < _SHORT)
     return f"{_sentence(first)} {_sentence(second)}" if second else _sentence(first)
 
 
@@ -215,9 +216,10 @@ def _coloured(material: Material, dice: Dice) -> str:
     return ""
 
 
-def _second(material: Material, dice: Dice) -> str:
+def _second(material: Material, dice: Dice, *, eager: bool) -> str:
     """How it moves and what it is for; empty where nothing is known of that."""
-    form, movement, use = _form(material, dice), _movement(material, dice), _use(material, dice)
+    form, movement = _form(material, dice), _movement(material, dice, eager=eager)
+    use = _use(material, dice, eager=eager)
     parts = [part for part in (form, movement, use) if part]
     if not parts:
         return ""
@@ -255,9 +257,9 @@ def _course(material: Material, dice: Dice) -> str:
     return f" {dice.one(('moves', 'travels', 'unfolds', 'leads'))} from {parts[0]}{through} to {last}"
 
 
-def _movement(material: Material, dice: Dice) -> str:
+def _movement(material: Material, dice: Dice, *, eager: bool) -> str:
     """Patient build and soft landing; or: bittersweet in its melody."""
-    if material.arcs and dice.below(3):
+    if material.arcs and (eager or dice.below(3)):
         return listed(dice.some(material.arcs, dice.one((1, 2))))
     if material.melody and dice.below(3):
         trait = dice.one(material.melody)
@@ -269,8 +271,8 @@ def _movement(material: Material, dice: Dice) -> str:
     return ""
 
 
-def _use(material: Material, dice: Dice) -> str:
-    if not material.scenes or dice.below(4) == 0:
+def _use(material: Material, dice: Dice, *, eager: bool) -> str:
+    if not material.scenes or (not eager and dice.below(4) == 0):
         return ""
     return f" {dice.one(('made for', 'suited to', 'ready for'))} {listed(dice.some(material.scenes, dice.one((1, 2))))}"
 
@@ -316,6 +318,11 @@ def _phrases(value: Any) -> list[str]:
     texts = value if isinstance(value, list) else []
     plain = (text.strip().rstrip(".") for text in texts if isinstance(text, str))
     return [text for text in plain if text and len(text.split()) <= _MOST_WORDS and _PLAIN.fullmatch(text)]
+
+
+def _inner(value: Any) -> list[str]:
+    """Phrases for the middle of a sentence: lists are often written with capitals. Genres and keys keep theirs."""
+    return [_lower(phrase) for phrase in _phrases(value)]
 
 
 def _genres(style: dict[str, Any], named: list[str]) -> tuple[str, ...]:

@@ -172,6 +172,7 @@ def test_text_that_the_dashboard_saved_is_a_persons_and_stays(ports: Ports, arti
     report = refresh_prompts(ports, artist.slug)
     after = item(ports.database, it)
     assert (report.human, report.written) == (1, 0)
+    assert report.notes == ["One/One: a person's text, left as it is, breaks length: has 3 words; describe the track"]
     assert (after["prompt_text"], after["status"], after["model_name"]) == ("My own words.", status, "gpt-4o-mini")
     stored = rows(ports.database, "select origin, text from prompts where id = %s", after["prompt_id"])
     assert stored == [{"origin": "human", "text": "My own words."}]
@@ -383,17 +384,3 @@ def test_a_profile_that_follows_no_interface_is_said_and_does_not_stop_the_run(
     assert len(report.notes) == 1
     assert "prompts use what is usable" in report.notes[0]
     assert stale(ports) == []
-
-
-def test_the_state_names_the_work_and_changes_with_it(ports: Ports, make_artist: Callable[[str], Artist]) -> None:
-    one, other = make_artist("One"), make_artist("Other")
-    assert stale(ports) == [], "an artist without any set is not asked for"
-    give_set(ports.database, one, summary(), "A")
-    give_set(ports.database, other, summary(), "A")
-    first = {each.slug: each.state for each in stale(ports)}
-    assert {each.slug: each.state for each in stale(ports)} == first
-    give_set(ports.database, one, summary(), "B")
-    second = {each.slug: each.state for each in stale(ports)}
-    assert second["other"] == first["other"]
-    assert second["one"] != first["one"]
-    assert [each.reason for each in stale(ports)] == ["missing", "missing"]
