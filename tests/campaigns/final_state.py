@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,8 +17,10 @@ _VOLATILE = (
     (re.compile(r"\d{8}T\d{6,12}Z(-[0-9a-f]{8})?"), "<time>"),  # the suffix: an upload's id
     (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?([+-]\d{2}(:?\d{2})?|Z)?"), "<time>"),
 )
-_TIMINGS = re.compile(r"(^|_)(seconds|started|finished|at|elapsed|pid|host|holder)$")
+_TIMINGS = re.compile(r"(^|_)(seconds|ms|started|finished|at|elapsed|pid|host|holder)$")
 _UNTOLD = {"leases"}  # who held what, and how often
+_OF_THE_RUN = {"adapter_sha256", "files"}  # hashes of files that name their run; the files themselves are compared
+_BEHIND_THE_SCENES = {".versions", "runs", "jobs"}  # of the data root: views before they are swapped in, and logs
 
 
 def settled_state(home: Path, url: str) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def settled_state(home: Path, url: str) -> dict[str, Any]:
     return {
         "tables": _tables(url),
         "bucket": _files(home / "bucket"),
-        "data": [line for line in _files(home / "data") if not line.startswith("runs/")],
+        "data": _files(home / "data"),
     }
 
 
@@ -69,7 +72,8 @@ def _tables(url: str) -> dict[str, list[str]]:
 def _plain(value: Any) -> Any:
     """Without timings, and with ids and times replaced; row by row it must still say what it says."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if not _TIMINGS.search(key)}
+        told = {key: inner for key, inner in value.items() if not _TIMINGS.search(key) and key not in _OF_THE_RUN}
+        return {key: _plain(inner) for key, inner in told.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return _anonymous(value) if isinstance(value, str) else value
@@ -82,9 +86,12 @@ def _anonymous(text: str) -> str:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(
-        f"{_anonymous(str(path.relative_to(folder)))} {_content(path)}" for path in folder.rglob("*") if path.is_file()
-    )
+    """What a reader sees who follows links (a published view is one)."""
+    found: list[Path] = []
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if name not in _BEHIND_THE_SCENES]
+        found += [Path(top) / name for name in names]
+    return sorted(f"{_anonymous(str(path.relative_to(folder)))} {_content(path)}" for path in found)
 
 
 def _content(path: Path) -> str:
