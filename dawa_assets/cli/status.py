@@ -66,7 +66,8 @@ def _dataset(shown: ArtistStatus) -> str:
     if shown.dataset_key is None:
         return "none yet"
     earlier = f", {shown.datasets - 1} earlier" if shown.datasets > 1 else ""
-    return f"{shown.dataset_items} tracks, {shown.dataset_key}{earlier}"
+    tracks = "1 track" if shown.dataset_items == 1 else f"{shown.dataset_items} tracks"
+    return f"{tracks}, {shown.dataset_key}{earlier}"
 
 
 def _lora(shown: ArtistStatus) -> str:

@@ -5,6 +5,7 @@ asked for again, at most `ATTEMPTS` times, and never while a run for it is queue
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -30,14 +31,15 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
     ports = pipeline.ports()
     add_missing_artists(context.instance, ports.database)
     job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
-    requests = []
-    for pending in pending_uploads(ports)[:RUNS_PER_TICK]:
-        work = f"{pending.slug}:{_short(*pending.upload_ids)}"
-        request = _request(
-            context.instance, work, pending.slug, job.name, {"dawa/uploads": str(len(pending.upload_ids))}
+    wanted = (
+        (
+            f"{pending.slug}:{_short(*pending.upload_ids)}",
+            pending.slug,
+            {"dawa/uploads": str(len(pending.upload_ids))},
         )
-        if request is not None:
-            requests.append(request)
+        for pending in pending_uploads(ports)
+    )
+    requests = _requests(context.instance, job.name, wanted)
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("nothing new in the inbox")
 
 
@@ -54,28 +56,34 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
     ports = pipeline.ports()
     add_missing_artists(context.instance, ports.database)
     stale = stale_artists(ports.database, ports.settings.system_prompt_version, ports.prompt_writer.model_name)
-    requests = []
-    for artist in stale[:RUNS_PER_TICK]:
-        tags = {"dawa/backfill": artist.reason}
-        request = _request(context.instance, f"{artist.slug}:{artist.state}", artist.slug, prompts_job.name, tags)
-        if request is not None:
-            requests.append(request)
+    wanted = ((f"{artist.slug}:{artist.state}", artist.slug, {"dawa/backfill": artist.reason}) for artist in stale)
+    requests = _requests(context.instance, prompts_job.name, wanted)
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no prompt is stale")
 
 
-def _request(
-    instance: dg.DagsterInstance, work: str, slug: str, job_name: str, tags: dict[str, str]
-) -> dg.RunRequest | None:
-    """A request for this piece of work, unless a run has it in hand or it has failed too often."""
-    runs = instance.get_runs(dg.RunsFilter(tags={_WORK: work}), limit=ATTEMPTS)
-    if len(runs) >= ATTEMPTS or any(not run.is_finished for run in runs):
-        return None
-    return dg.RunRequest(
-        run_key=f"{work}/{len(runs) + 1}",
-        partition_key=slug,
-        job_name=job_name,
-        tags={_WORK: work, "dawa/attempt": str(len(runs) + 1), **tags},
-    )
+def _requests(
+    instance: dg.DagsterInstance, job_name: str, wanted: Iterable[tuple[str, str, dict[str, str]]]
+) -> list[dg.RunRequest]:
+    """Requests for pieces of work (name, slug, tags), without those that a run has in hand or that failed too often.
+
+    The rest waits for the next tick: those that are given up must not keep the others from their turn.
+    """
+    requests: list[dg.RunRequest] = []
+    for work, slug, tags in wanted:
+        runs = instance.get_runs(dg.RunsFilter(tags={_WORK: work}), limit=ATTEMPTS)
+        if len(runs) >= ATTEMPTS or any(not run.is_finished for run in runs):
+            continue
+        requests.append(
+            dg.RunRequest(
+                run_key=f"{work}/{len(runs) + 1}",
+                partition_key=slug,
+                job_name=job_name,
+                tags={_WORK: work, "dawa/attempt": str(len(runs) + 1), **tags},
+            )
+        )
+        if len(requests) == RUNS_PER_TICK:
+            break
+    return requests
 
 
 def _short(*parts: str) -> str:
