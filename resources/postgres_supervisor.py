@@ -80,7 +80,7 @@ def _exec(user: ServerUser | None, program: list[str]) -> None:
         os.umask(0o077)
         os.execv(program[0], program)  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"FATAL:  {program[0]} can't be started as another user: {error}\n")
+        sys.stderr.write(f"FATAL:  {program[0]} can't be started as another user ({error}); run as an ordinary user\n")
         sys.stderr.flush()
         os._exit(1)
 

@@ -123,8 +123,12 @@ begin
   end if;
   new.prompt_id := null;
   new.prompt_summary_id := null;
-  new.system_prompt_version := null;
-  new.model_name := null;
+  if (new.system_prompt_version, new.model_name, new.generated_at)
+    is not distinct from (old.system_prompt_version, old.model_name, old.generated_at) then
+    new.system_prompt_version := null;  -- they told of the text that is gone
+    new.model_name := null;
+    new.generated_at := null;
+  end if;
   if new.status = old.status then
     if coalesce(new.prompt_text, '') = '' and old.status in ('ready', 'exported') then
       new.status := 'needs_prompt';

@@ -110,6 +110,17 @@ def test_a_server_stopped_by_another_process_is_started_again_by_the_next_transa
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the supervisor through /proc")
 def test_no_acknowledged_row_is_lost_when_everything_is_killed_under_load(folder: Path) -> None:
+    _check_that_no_row_is_lost(folder, load_seconds=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the supervisor through /proc")
+@pytest.mark.parametrize("load_seconds", [0.1, 0.3, 1.0, 2.0, 4.0, 8.0])
+def test_no_acknowledged_row_is_lost_however_long_the_load_lasted(folder: Path, load_seconds: float) -> None:
+    _check_that_no_row_is_lost(folder, load_seconds)
+
+
+def _check_that_no_row_is_lost(folder: Path, load_seconds: float) -> None:
     with EmbeddedDatabase(folder).transaction() as connection:
         connection.execute("create table if not exists load (number bigserial primary key, writer int)")
     writers = [
@@ -125,7 +136,7 @@ def test_no_acknowledged_row_is_lost_when_everything_is_killed_under_load(folder
         for writer in range(3)
     ]
     begun = {int(writer.stdout.readline()) for writer in writers}
-    time.sleep(0.5)
+    time.sleep(load_seconds)
     for writer in writers:
         writer.send_signal(signal.SIGSTOP)  # so that none of them starts the server again
     _kill_everything(folder)

@@ -420,3 +420,20 @@ def test_text_that_a_user_saves_is_a_person_s_from_then_on(database: Database, a
 def test_a_status_is_one_of_five(database: Database, a: Side) -> None:
     with _as(database, "service_role") as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("update training_items set status = 'done' where id = %s", [a.item])
+
+
+def test_what_a_dashboard_says_of_the_text_it_saves_is_kept_and_what_was_said_of_the_old_is_not(
+    database: Database, a: Side
+) -> None:
+    with _as(database, "service_role") as connection:
+        connection.execute("update training_items set model_name = 'old', system_prompt_version = 'v1'")
+        said = connection.execute(
+            "update training_items set prompt_text = 'new', model_name = 'new' where id = %s returning model_name",
+            [a.item],
+        ).fetchone()
+        silent = connection.execute(
+            "update training_items set prompt_text = 'newer' where id = %s returning model_name, system_prompt_version",
+            [a.item],
+        ).fetchone()
+    assert said == {"model_name": "new"}
+    assert silent == {"model_name": None, "system_prompt_version": None}
