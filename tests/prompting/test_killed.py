@@ -1,0 +1,61 @@
+"""A refresh that is killed with SIGKILL: what was answered is stored, and is not asked for again."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.prompting.refresh import refresh_prompts
+from resources.ports import Ports
+from tests.prompting.material import give_set, rows, summary
+
+_SETS = 30
+_CHILD = """
+import sys, time
+from pathlib import Path
+from dawa_assets.prompting.refresh import refresh_prompts
+from resources.database import Database
+from resources.ports import Ports
+from resources.prompt_writer.offline import OfflineWriter
+from resources.settings import Settings
+
+class Given(Database):
+    def url(self):
+        return sys.argv[1]
+
+class Slow(OfflineWriter):
+    def write(self, requests):
+        for answer in super().write(requests):
+            with Path(sys.argv[3]).open("a") as asked:
+                asked.write(answer.key + chr(10))
+            time.sleep(0.02)
+            yield answer
+
+ports = Ports(settings=Settings(home=Path(sys.argv[2])), database=Given(), bucket=None, prompt_writer=Slow(),
+              compute=None)
+refresh_prompts(ports, sys.argv[4])
+"""
+
+
+def test_a_killed_run_costs_at_most_the_answer_in_flight(ports: Ports, artist: Artist, tmp_path: Path) -> None:
+    for number in range(_SETS):
+        give_set(ports.database, artist, summary(60 + number), f"Set {number}")
+    asked = tmp_path / "asked"
+    for stop_after in (3, 9):
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, ports.database.url(), str(tmp_path), str(asked), artist.slug]
+        )
+        deadline = time.monotonic() + 60
+        while (not asked.exists() or len(asked.read_text().split()) < stop_after) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    paid = asked.read_text().split()
+    stored = len(rows(ports.database, "select * from prompts"))
+    assert 0 < stored < _SETS
+    assert len(paid) - stored <= 2, "at most the answer in flight at each kill is lost"
+    report = refresh_prompts(ports, artist.slug)
+    assert (report.written, report.unchanged, report.failed) == (_SETS - stored, stored, [])
+    assert len(rows(ports.database, "select distinct fingerprint from prompts")) == _SETS
