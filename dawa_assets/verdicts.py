@@ -37,14 +37,6 @@ def _rows(connection: Connection, query: str, artist: Artist) -> list[dict[str, 
     return connection.execute(query, {"artist": artist.id, "slug": artist.slug}).fetchall()
 
 
-def _profile(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
-    rows = _rows(connection, "select master_schema from artist_profiles where artist_id = %(artist)s", artist)
-    if not rows:
-        return Verdict(0, warnings=["no profile: prompts are written from the summaries alone"])
-    version = rows[0]["master_schema"].get("schema_version")
-    return Verdict(1, warnings=[] if version else ["the profile has no schema_version"])
-
-
 def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     rows = _rows(
         connection,
@@ -214,7 +206,6 @@ def _preview(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
 
 
 _VERDICTS: dict[str, Callable[[Ports, Connection, Artist], Verdict]] = {
-    "artist_profiles": _profile,
     "als_summaries": _summaries,
     "prompts": _prompts,
     "training_items": _items,

@@ -278,6 +278,7 @@ class GenerateResult(JobResult):
     samples: int
     peak_dbfs: float | None
     lora: str | None = Field(description="the adapter file that was attached; None for the base alone")
+    base_path: str | None = Field(None, description="the wav of the base alone, where it was asked for too")
 
 
 class GenerateRequest(JobRequest[GenerateResult]):
@@ -293,6 +294,7 @@ class GenerateRequest(JobRequest[GenerateResult]):
     backend: BackendKind = BackendKind.ACE_STEP
     base: str = "tiny"
     scale: float = 1.0
+    with_base: bool = Field(False, description="also render the base alone with the same seed, to compare")
 
 
 AnyRequest = Annotated[

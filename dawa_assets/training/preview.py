@@ -70,8 +70,8 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
             return _report(ports, None, None, 0, [], time.monotonic() - started)
         prompt = _prompt(ports, artist, run)
         missing = [variant for variant in _VARIANTS if ports.bucket.stat(preview_key(slug, run, variant)) is None]
-        for variant in missing:
-            _render(ports, artist, run, prompt, variant)
+        if missing:
+            _render(ports, artist, run, prompt)
         files = [_file(ports, slug, run, variant) for variant in _VARIANTS]
     return _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
 
@@ -90,27 +90,30 @@ def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
     return tracks[0].prompt_text if tracks else "instrumental"
 
 
-def _render(ports: Ports, artist: Artist, run: Run, prompt: str, variant: Variant) -> None:
+def _render(ports: Ports, artist: Artist, run: Run, prompt: str) -> None:
     settings = ports.settings
-    if variant == "lora":
-        install(ports, artist.slug, run)
+    install(ports, artist.slug, run)
+    # both in one job: loading the libraries and the base costs more than rendering
     result = ports.compute.run(
         GenerateRequest(
-            job_id=f"preview-{variant}-{run.id}",
+            job_id=f"preview-{run.id}",
             prompt=prompt,
-            lora_id=f"{artist.slug}:{run.model_name}" if variant == "lora" else None,
+            lora_id=f"{artist.slug}:{run.model_name}",
             duration_seconds=settings.preview_seconds,
             seed=settings.seed,
             backend=BackendKind(run.backend),
             base=run.base,
+            with_base=True,
         ),
-        logged(f"preview ({variant})"),
+        logged("preview"),
     )
-    if (result.lora is None) == (variant == "lora"):
-        raise JobError(f"preview of run {run.id}: rendered {variant} with adapter {result.lora}; run it again")
+    if result.lora is None or result.base_path is None:
+        raise JobError(f"preview of run {run.id}: the worker did not render both with and without it; run it again")
+    rendered: dict[Variant, str] = {"base": result.base_path, "lora": result.path}
     with temporary_folder(ports) as folder:
-        ports.compute.fetch(result.path, folder / "preview.wav")
-        ports.bucket.put(preview_key(artist.slug, run, variant), folder / "preview.wav", content_type="audio/wav")
+        for variant, path in rendered.items():
+            ports.compute.fetch(path, folder / "preview.wav")
+            ports.bucket.put(preview_key(artist.slug, run, variant), folder / "preview.wav", content_type="audio/wav")
 
 
 def _file(ports: Ports, slug: str, run: Run, variant: Variant) -> PreviewFile:

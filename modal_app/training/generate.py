@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from modal_app.audio.scratch import scratch_folder, sweep
-from modal_app.backends.base import Signal
+from modal_app.backends.base import InferBackend, Signal
 from modal_app.backends.registry import load_infer_backend
 from modal_app.config import DataRoot
 from modal_app.errors import InputError
@@ -33,20 +33,30 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
     backend = load_infer_backend(request.backend, request.base)
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this will be no music"))
+    base_path = None
     if lora:
+        if request.with_base:
+            base_path, _ = _render(backend, request, f"{request.job_id}-base.wav", root)
         backend.attach(lora.path, request.scale)
         emit(Event(kind="log", message=f"attached {lora.path} (run {lora.card.run_id})"))
-    signal = normalise(backend.generate(request.prompt, request.duration_seconds, request.seed))
-    target = root.outputs() / f"{request.job_id}.wav"
-    _write_wav(target, signal, backend.sample_rate, root)
+    path, signal = _render(backend, request, f"{request.job_id}.wav", root)
     peak = float(np.abs(signal).max(initial=0.0))
     return GenerateResult(
-        path=target.relative_to(root.root).as_posix(),
+        path=path,
         sample_rate=backend.sample_rate,
         samples=signal.shape[1],
         peak_dbfs=20 * float(np.log10(peak)) if peak else None,
         lora=lora.path.relative_to(root.root).as_posix() if lora else None,
+        base_path=base_path,
     )
+
+
+def _render(backend: InferBackend, request: GenerateRequest, name: str, root: DataRoot) -> tuple[str, Signal]:
+    """Render into `outputs/`; gives the path relative to the data root, and the samples."""
+    signal = normalise(backend.generate(request.prompt, request.duration_seconds, request.seed))
+    target = root.outputs() / name
+    _write_wav(target, signal, backend.sample_rate, root)
+    return target.relative_to(root.root).as_posix(), signal
 
 
 def normalise(signal: Signal) -> Signal:

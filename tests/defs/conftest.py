@@ -5,9 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from resources.embedded_postgres import EmbeddedDatabase
 
 from dawa_assets.defs.resources import Pipeline
+from resources.embedded_postgres import EmbeddedDatabase
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dawa_assets.artists.profile import set_profile
-from dawa_assets.example.compose import compose_example
-from dawa_assets.intake.inbox import upload
 
+from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.defs.jobs import build_job
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import run_job
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import ATTEMPTS, inbox_sensor, stale_prompts_sensor
+from dawa_assets.example.compose import compose_example
+from dawa_assets.intake.inbox import upload
 
 
 def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[dg.RunRequest]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dawa_assets.artists.profile import set_profile
-from dawa_assets.example.compose import compose_example
-from dawa_assets.intake.inbox import upload
 
+from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
+from dawa_assets.example.compose import compose_example
+from dawa_assets.intake.inbox import upload
 from dawa_assets.status import artist_statuses
 from tests.defs.test_definitions import CHAIN
 

@@ -176,9 +176,14 @@ class RecordingCompute(Compute):
         return InstallResult(lora_path=path, peft_path=f"models/{request.producer_id}", changed=True)
 
     def _generate(self, request: GenerateRequest) -> GenerateResult:
-        path = f"outputs/{request.job_id}.wav"
+        path, base_path = f"outputs/{request.job_id}.wav", None
         self.store(path, io.BytesIO(tone(request.duration_seconds, 220 if request.lora_id else 330)))
-        return GenerateResult(path=path, sample_rate=22_050, samples=1, peak_dbfs=-6, lora=request.lora_id)
+        if request.with_base:
+            base_path = f"outputs/{request.job_id}-base.wav"
+            self.store(base_path, io.BytesIO(tone(request.duration_seconds, 330)))
+        return GenerateResult(
+            path=path, sample_rate=22_050, samples=1, peak_dbfs=-6, lora=request.lora_id, base_path=base_path
+        )
 
 
 def with_recorder(ports: Ports) -> tuple[Ports, RecordingCompute]:

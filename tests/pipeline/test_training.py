@@ -212,8 +212,7 @@ def test_previews_are_rendered_once_with_and_without_the_adapter(
         f"{trained.adapter_key}/preview-base.wav",
         f"{trained.adapter_key}/preview-lora.wav",
     }
-    requests = [request for request in worker.requests if isinstance(request, GenerateRequest)]
-    assert len({(request.seed, request.prompt, request.duration_seconds) for request in requests}) == 1
+    assert worker.count(GenerateRequest) == 1
     worker.forget()
     assert render_preview(catalogue.ports, catalogue.slug).state == "unchanged"
     assert worker.requests == []

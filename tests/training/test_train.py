@@ -275,7 +275,7 @@ def test_generation_is_exactly_as_long_as_asked_at_minus_one_dbfs_and_the_same_t
 def test_a_published_lora_is_heard_and_scale_zero_is_the_base(trained: Trained) -> None:
     install(InstallRequest(run_id="run-1", producer_id="test-artist", model_name="lora"), trained.root, ignore)
     request = GenerateRequest(job_id="base", prompt="dub techno", duration_seconds=1.0)
-    lora = request.model_copy(update={"job_id": "lora", "lora_id": "test-artist:lora"})
+    lora = request.model_copy(update={"job_id": "lora", "lora_id": "test-artist:lora", "with_base": True})
 
     results = [
         generate(part, trained.root, ignore)
@@ -286,6 +286,8 @@ def test_a_published_lora_is_heard_and_scale_zero_is_the_base(trained: Trained) 
     assert results[1].lora == "loras/test-artist_lora.safetensors"
     assert with_lora != base
     assert zero == base
+    assert results[1].base_path == "outputs/lora-base.wav"
+    assert (trained.root.root / results[1].base_path).read_bytes() == base
     assert resolve_lora(trained.root, "test-artist:lora").card.run_id == "run-1"
 
 
