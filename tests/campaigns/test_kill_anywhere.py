@@ -21,7 +21,7 @@ from tests.campaigns.small_artist import NAME, SLUG, compose
 
 ENVIRONMENT = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}
 DAWA = [sys.executable, "-c", "from dawa_assets.cli.main import main; main()"]
-KILLS_A_HOME = 5
+KILLS_A_HOME = 10
 VICTIMS = ("build", "build and children", "build, children and database")
 
 
@@ -74,7 +74,7 @@ def _campaign(undisturbed: Undisturbed, folder: Path, *, kills: int, seed: int) 
         _copy(undisturbed.template, home)
         told = []
         while len(told) < KILLS_A_HOME and done < kills:
-            after, victims = rng.uniform(0.1, 0.65) * undisturbed.seconds, rng.choice(VICTIMS)
+            after, victims = rng.uniform(0.1, 0.55) * undisturbed.seconds, rng.choice(VICTIMS)
             if not _build_and_kill(home, after, victims):
                 break
             done += 1
