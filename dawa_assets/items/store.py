@@ -120,7 +120,7 @@ def adopt_summaries(connection: Connection, artist_id: UUID) -> int:
           from (select *, regexp_replace(als_filename, '\.[^.]*$', '') as stem from als_summaries
                 where artist_id = %(artist)s) s
         ) k
-        where not exists (select from training_items t where t.als_summary_id = k.id)
+        where not exists (select from training_items t where t.artist_id = k.artist_id and t.als_summary_id = k.id)
           and not exists (select from training_items t where t.artist_id = k.artist_id and t.item_key = k.item_key)
         order by item_key, parse_timestamp desc, id
         on conflict (artist_id, item_key) do nothing""",

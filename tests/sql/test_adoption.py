@@ -3,12 +3,26 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from dawa_assets.datasets.build import build_dataset
+from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.items.update import update_training_items
+from dawa_assets.prompting.refresh import refresh_prompts
+from dawa_assets.training.segments import prepare_segments
+from dawa_assets.training.tags import tag_segments
+from resources.bucket.base import Bucket
+from resources.compute.base import Compute
 from resources.migrations import migrate
+from resources.ports import Ports
+from resources.prompt_writer.base import PromptWriter
+from resources.settings import Settings
+from tests.conftest import GivenDatabase
+from tests.pipeline.catalogue import tone
 
 SOURCE = (Path(__file__).parent / "source_schema.sql").read_text(encoding="utf-8")
 SOURCE_TABLES = ("artists", "artist_profiles", "user_artists", "als_summaries", "training_items")
@@ -112,6 +126,39 @@ def test_the_open_policies_and_grants_are_gone_and_a_linked_user_still_reads_his
 
 def test_storage_s_own_policies_are_left_to_storage(adopted: str) -> None:
     assert len(_execute(adopted, "select 1 from pg_policies where schemaname = 'storage'")) == 2
+
+
+def test_the_pipeline_runs_on_what_it_adopted(
+    adopted: str, settings: Settings, bucket: Bucket, prompt_writer: PromptWriter, compute: Compute
+) -> None:
+    ports = Ports(settings, GivenDatabase(adopted), bucket, prompt_writer, compute)
+    overview = {"overview": {"tempo": 124, "time_signature": "4/4"}}
+    _execute(adopted, "update als_summaries set summary = %s where parse_id = 'parse-1'", json.dumps(overview))
+    items = _execute(adopted, f"select id, audio_path, prompt_text from training_items where artist_id = '{ARTIST}1'")
+    for number, item in enumerate(items):
+        bucket.put(item["audio_path"], tone(16, 220 * (number + 1)))
+
+    take_in_live_sets(ports, "nawf-side")
+    refresh_prompts(ports, "nawf-side")
+    update_training_items(ports, "nawf-side")
+    dataset = build_dataset(ports, "nawf-side")
+    segments = prepare_segments(ports, "nawf-side")
+    tags = tag_segments(ports, "nawf-side")
+
+    now = {row["id"]: row for row in _execute(adopted, "select * from training_items")}
+    written_by_people = [item for item in items if item["prompt_text"] is not None]
+    assert written_by_people
+    for item in written_by_people:
+        assert now[item["id"]]["prompt_text"] == item["prompt_text"]
+        assert now[item["id"]]["status"] == "exported"
+        assert bucket.stat(now[item["id"]]["prompt_path"]) is not None
+    assert dataset.item_count >= len(written_by_people)
+    assert tags.tagged == segments.segments == dataset.item_count
+    mine = [row for row in now.values() if row["artist_id"] == UUID(f"{ARTIST}1")]
+    summaries = _execute(adopted, f"select id from als_summaries where artist_id = '{ARTIST}1'")
+    assert {row["id"] for row in summaries} <= {row["als_summary_id"] for row in mine}
+    written = next(row for row in mine if row["parse_id"] == "parse-1")
+    assert written["prompt_text"].endswith("BPM: 124")
 
 
 def test_a_second_migrate_does_nothing(adopted: str) -> None:
