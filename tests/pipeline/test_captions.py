@@ -24,6 +24,11 @@ def test_without_a_tempo_of_the_set_the_prompts_own_is_kept() -> None:
     assert caption("Slow", "calm", None) == "Slow. calm."
 
 
+def test_the_tempo_among_the_tags_is_not_said_again() -> None:
+    assert caption("Slow.\nBPM: 80", "calm, 80 BPM, A minor", 80) == "Slow. calm, A minor. BPM: 80"
+    assert caption("Slow.\nBPM: 80", "80 BPM", 80) == "Slow. BPM: 80"
+
+
 @given(st.text(), st.none() | st.text(), st.none() | st.floats(20, 400))
 def test_a_caption_is_one_line_and_names_the_bpm_at_most_once_more(
     prompt: str, tags: str | None, bpm: float | None
