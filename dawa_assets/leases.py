@@ -61,7 +61,7 @@ def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wai
         if time.monotonic() >= deadline:
             raise BusyError(f"{step}: another process is working on this artist; try again when it is done")
         if not told:
-            log.info("%s: waiting for another process that works on the same artist", step)
+            log.warning("%s: waiting for another process that works on the same artist", step)
             told = True
         time.sleep(min(0.25, seconds / 4))
     if told:

@@ -1,5 +1,6 @@
 """Running the chain from outside the UI: the same jobs on the same instance, so that its history shows there."""
 
+import fcntl
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +26,19 @@ class BuildResult:
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The Dagster instance of this home (`make ui` opens the same), made with the project's dagster.yaml."""
+    """The Dagster instance of this home (`make ui` opens the same), made with the project's dagster.yaml.
+
+    One process at a time: Dagster makes its SQLite tables without asking whether another is making them too.
+    """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     config = _CHECKOUT / "dagster.yaml"
-    if config.is_file():
-        shutil.copyfile(config, folder / "dagster.yaml")
-    return dg.DagsterInstance.from_config(str(folder))
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if config.is_file():
+            shutil.copyfile(config, folder / "dagster.yaml.part")
+            (folder / "dagster.yaml.part").replace(folder / "dagster.yaml")
+        return dg.DagsterInstance.from_config(str(folder))
 
 
 def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slug: str) -> BuildResult:

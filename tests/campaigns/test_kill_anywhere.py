@@ -64,6 +64,30 @@ def test_many_kills_leave_what_an_undisturbed_build_leaves(undisturbed: Undistur
     _campaign(undisturbed, tmp_path, kills=30, seed=seed)
 
 
+def test_two_builds_at_once_make_what_one_makes_and_say_that_they_waited(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    _copy(undisturbed.template, home)
+    builds = [
+        subprocess.Popen(
+            [*DAWA, "build", "--artist", SLUG],
+            env=_environment(home),
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [build.communicate()[1] for build in builds]
+    try:
+        assert [build.returncode for build in builds] == [0, 0], said
+        assert "waiting for another process that works on the same artist" in "".join(said)
+        assert differences(settled_state(home, _url(home)), undisturbed.state) == []
+    finally:
+        _stop_postgres(home)
+
+
 def _campaign(undisturbed: Undisturbed, folder: Path, *, kills: int, seed: int) -> None:
     """Kill builds until `kills` of them died; each home is killed a few times, then built to its end and compared."""
     rng = random.Random(seed)  # noqa: S311
