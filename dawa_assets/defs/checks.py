@@ -6,6 +6,7 @@ the chain (`ERROR`), something that waits or failed alone is shown (`WARN`) and 
 
 import dagster as dg
 
+from dawa_assets.defs.metadata import table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.previews import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
@@ -38,8 +39,8 @@ def _check(asset: str, description: str) -> dg.AssetChecksDefinition:
                 description="; ".join(wrong[:5]) or description,
                 metadata={
                     "checked": found.checked,
-                    "problems": dg.MetadataValue.md("\n".join(f"- {line}" for line in found.problems) or "none"),
-                    "warnings": dg.MetadataValue.md("\n".join(f"- {line}" for line in found.warnings) or "none"),
+                    "problems": table([{"problem": line} for line in found.problems]),
+                    "warnings": table([{"warning": line} for line in found.warnings]),
                 },
             )
 

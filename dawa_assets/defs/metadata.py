@@ -6,6 +6,7 @@ inline images. Keys of files are shown, never links that expire.
 
 import base64
 import dataclasses
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
@@ -16,6 +17,7 @@ import dagster as dg
 
 MAX_ROWS = 200
 _MAX_PICTURE_BYTES = 400_000
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def describe(report: Any) -> dict[str, dg.MetadataValue]:
@@ -61,7 +63,7 @@ def table(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
     """Rows as a table; at most `MAX_ROWS` of them (a `…` row says how many were left out)."""
     if not rows:
         return dg.MetadataValue.text("none")
-    shown = [{name: _cell(value) for name, value in row.items()} for row in rows[:MAX_ROWS]]
+    shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
     columns = [dg.TableColumn(name, _column_type(shown, name)) for name in rows[0]]
     if len(rows) > MAX_ROWS:
         shown.append({columns[0].name: f"… and {len(rows) - MAX_ROWS} more"})
@@ -94,10 +96,15 @@ def _sequence(values: list[Any]) -> dg.MetadataValue:
     if dataclasses.is_dataclass(first):
         return table([dataclasses.asdict(value) for value in values])
     if isinstance(first, tuple):
-        return table([dict(zip(("name", "reason", "more"), value, strict=False)) for value in values])
+        return table([dict(zip(("name", "detail", "more"), value, strict=False)) for value in values])
     if isinstance(first, float):
         return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in values))
     return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
+
+
+def _short(value: str | int | float | bool | None) -> str | int | float | bool | None:
+    """A whole hash would push every other column out of sight; the row in the database has it."""
+    return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
