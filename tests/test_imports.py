@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("dawa_assets", "resources", "modal_app")
-HEAVY = {"torch", "diffusers", "transformers", "peft", "librosa", "matplotlib"}
-HEAVY |= {"openai", "google.genai", "modal", "supabase"}
+HEAVY = {"torch", "diffusers", "transformers", "peft", "matplotlib"}
+HEAVY |= {"librosa", "openai", "google.genai", "modal", "supabase"}
 MODULES = sorted(path for package in (*LAYERS, "sql", "benchmarks") for path in (ROOT / package).rglob("*.py"))
 
 
