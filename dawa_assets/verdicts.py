@@ -4,6 +4,7 @@ Each verdict says how many things it looked at, what is wrong (nothing downstrea
 failed but does not hold up the rest. The Dagster checks show them; nothing here repairs anything.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,12 @@ def verdict(ports: Ports, slug: str, asset: str) -> Verdict:
     """
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        return _VERDICTS[asset](ports, connection, artist)
+        return judge(ports, connection, artist, asset)
+
+
+def judge(ports: Ports, connection: Connection, artist: Artist, asset: str) -> Verdict:
+    """The same, as this transaction sees it."""
+    return _VERDICTS[asset](ports, connection, artist)
 
 
 def _rows(connection: Connection, query: str, artist: Artist) -> list[dict[str, Any]]:
@@ -187,7 +193,7 @@ def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         if not any(key.endswith(".safetensors") for key in objects):
             problems.append(f"run {row['id']}: no adapter below {row['adapter_key']}")
         first, final = row["metrics"].get("first_loss"), row["metrics"].get("final_loss")
-        if first is None or final is None or final != final:
+        if first is None or final is None or math.isnan(final):
             problems.append(f"run {row['id']}: its losses were not recorded")
         elif final >= first:
             warnings.append(f"run {row['id']}: the loss did not fall ({first:.3f} → {final:.3f})")

@@ -13,6 +13,7 @@ from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
 from dawa_assets.status import artist_statuses
+from dawa_assets.verdicts import judge, verdict
 from tests.defs.test_definitions import CHAIN
 
 
@@ -83,6 +84,60 @@ def test_a_second_run_changes_nothing(
     second = run_job(instance, pipeline, "build_job", artist.slug)
     assert second.success
     assert (stored(pipeline), versions(instance, artist.slug)) == before
+
+
+@pytest.mark.parametrize(
+    ("asset", "ending"),
+    [
+        ("als_summaries", "timeline_visualizer.png"),
+        ("training_items", "audio.mp3"),
+        ("training_items", "prompt.txt"),
+        ("dataset_zip", ".zip"),
+        ("lora_weights", ".safetensors"),
+        ("lora_preview", ".wav"),
+    ],
+)
+def test_a_verdict_sees_what_is_gone_from_the_bucket(
+    first: BuildResult, pipeline: Pipeline, artist: Artist, asset: str, ending: str
+) -> None:
+    assert first.success
+    ports = pipeline.ports()
+    kept = {}
+    for each in list(ports.bucket.list(f"artists/{artist.slug}")):
+        if each.key.endswith(ending):
+            with ports.bucket.open(each.key) as stream:
+                kept[each.key] = stream.read()
+    assert kept
+    assert verdict(ports, artist.slug, asset).problems == []
+    ports.bucket.delete(kept)
+    try:
+        assert verdict(ports, artist.slug, asset).problems
+    finally:
+        for key, content in kept.items():
+            ports.bucket.put(key, content)
+
+
+@pytest.mark.parametrize(
+    ("asset", "damage"),
+    [
+        ("als_summaries", "update als_summaries set summary = summary #- '{overview,tempo}'"),
+        ("prompts", "update training_items set prompt_id = null, prompt_text = null, status = 'needs_prompt'"),
+        ("preprocessed_segments", "delete from audio_segments where index = 1"),
+        ("segment_tags", "delete from segment_tags"),
+        ("lora_weights", "update training_runs set metrics = metrics - 'final_loss'"),
+    ],
+)
+def test_a_verdict_sees_what_is_wrong_in_the_database(
+    first: BuildResult, pipeline: Pipeline, artist: Artist, asset: str, damage: str
+) -> None:
+    assert first.success
+    ports = pipeline.ports()
+    with ports.database.transaction() as connection:
+        connection.execute(damage.encode())
+        found = judge(ports, connection, artist, asset)
+        connection.rollback()
+    assert found.problems
+    assert verdict(ports, artist.slug, asset).problems == []
 
 
 def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline: Pipeline) -> None:
