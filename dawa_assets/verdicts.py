@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.datasets.store import CURRENT_ITEMS
 from resources.database import Connection
 from resources.ports import Ports
 
@@ -136,17 +137,11 @@ def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     return Verdict(row["item_count"], problems)
 
 
-_CURRENT = (
-    "select i.* from dataset_items i where i.dataset_id = (select d.id from datasets d "
-    "where d.artist_id = %(artist)s and d.state = 'done' order by d.finished_at desc limit 1)"
-)
-
-
 def _segments(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
     rows = _rows(
         connection,
         f"select i.item_key, i.audio_hash, count(s.index) as segments, max(s.index) as last, "
-        f"bool_or(s.samples <= 0) as hollow, t.error from ({_CURRENT}) i "
+        f"bool_or(s.samples <= 0) as hollow, t.error from ({CURRENT_ITEMS}) i "
         "left join audio_segments s on s.audio_hash = i.audio_hash "
         "left join training_items t on t.id = i.training_item_id "
         "group by i.position, i.item_key, i.audio_hash, t.error order by i.position",
@@ -167,7 +162,8 @@ def _segments(ports: Ports, connection: Connection, artist: Artist) -> Verdict: 
 def _tags(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
     rows = _rows(
         connection,
-        f"select i.item_key, s.index, t.text from ({_CURRENT}) i join audio_segments s on s.audio_hash = i.audio_hash "
+        f"select i.item_key, s.index, t.text from ({CURRENT_ITEMS}) i "
+        "join audio_segments s on s.audio_hash = i.audio_hash "
         "left join lateral (select text from segment_tags t where t.segment_hash = s.segment_hash limit 1) t on true",
         artist,
     )

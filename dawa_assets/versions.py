@@ -6,14 +6,8 @@ times and statuses are left out: they differ between two builds of the same cont
 
 from uuid import UUID
 
+from dawa_assets.datasets.store import CURRENT_ITEMS
 from resources.database import Connection
-
-# What is current for an artist: the items of the dataset that was finished last.
-_CURRENT_ITEMS = """
-  select di.* from dataset_items di where di.dataset_id = (
-    select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done'
-    order by d.finished_at desc limit 1)
-"""
 
 _CONTENT = {
     "artist_profiles": """
@@ -35,10 +29,10 @@ _CONTENT = {
         order by finished_at desc limit 1""",
     "preprocessed_segments": f"""
         select string_agg(s.segment_hash, E'\n' order by i.position, s.index)
-        from ({_CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash""",
+        from ({CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash""",
     "segment_tags": f"""
         select string_agg(t.segment_hash || t.hint || t.text, E'\n' order by i.position, s.index, t.model, t.hint)
-        from ({_CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash
+        from ({CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash
         join segment_tags t on t.segment_hash = s.segment_hash""",
     "lora_weights": """
         select fingerprint || coalesce(adapter_sha256, '') from training_runs

@@ -22,6 +22,14 @@ _FINGERPRINT = """encode(sha256(convert_to(string_agg(
     audio_hash || ' ' || audio_format || ' ' || encode(sha256(convert_to(prompt_text, 'UTF8')), 'hex'),
     E'\\n' order by created_at, id), 'UTF8')), 'hex')"""
 
+# The items of the dataset that is an artist's current one: the whole set that was finished last.
+CURRENT_ITEMS = """
+  select di.* from dataset_items di where di.dataset_id = (
+    select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done'
+    order by d.finished_at desc limit 1)
+"""
+
+
 _BELONGS = """excluded_at is null and audio_path is not null and audio_hash is not null
     and audio_format is not null and coalesce(prompt_text, '') <> ''"""
 
