@@ -16,7 +16,7 @@ setup: .venv/.ready ## set up .venv (every other target does it by itself)
 
 .venv/.ready: pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,hosted,dev]'
 	@touch $@
 
 demo: .venv/.ready ## an example artist through the whole chain

@@ -34,5 +34,9 @@ class JobCancelledError(JobError):
     """A job was told to stop."""
 
 
+class ServiceError(DawaError):
+    """A paid service that can't be used at all: a wrong key, no credit, no such model, no answer."""
+
+
 class MissingBaseError(InputError):
     """A base model that is neither on this machine nor to be had."""

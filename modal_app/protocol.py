@@ -4,11 +4,13 @@ Requests, events and results cross process and machine borders as JSON. Every pa
 worker's data root; every input is a URL that the worker can read (`file://` on one machine, signed elsewhere).
 """
 
+from datetime import date
 from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from modal_app.config import BackendKind
+from modal_app.paid_calls import Usage
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -138,6 +140,20 @@ class FailedTags(_Message):
 
     sha256: Sha256
     reason: str
+    put_off: bool = Field(False, description="for a reason that passes (a budget, an outage)")
+
+
+class HostedModel(_Message):
+    """A model that is asked over the network. Its key is no part of a request: the worker has it."""
+
+    name: str
+    base_url: str | None = None
+    input_usd: float | None = Field(None, description="per million tokens, where the worker knows no price of it")
+    output_usd: float | None = None
+    budget_usd: float = Field(5.0, description="what this job may spend")
+    calls: int = Field(20_000, description="how many calls this job may make")
+    at_once: int = 16
+    timeout_seconds: float = 45.0
 
 
 class TagResult(JobResult):
@@ -146,6 +162,7 @@ class TagResult(JobResult):
     kind: Literal["tag"] = "tag"
     tagged: list[SegmentTags]
     failed: list[FailedTags]
+    used: Usage = Field(Usage(), description="by all paid calls, also those whose answer could not be used")
 
 
 class TagRequest(JobRequest[TagResult]):
@@ -153,9 +170,34 @@ class TagRequest(JobRequest[TagResult]):
 
     result_type: ClassVar[type[JobResult]] = TagResult
     kind: Literal["tag"] = "tag"
-    tagger: Literal["offline"] = "offline"
+    tagger: Literal["offline", "gemini"] = "offline"
+    model: HostedModel | None = Field(None, description="for `gemini`: what to ask")
+    vocabulary: list[str] = Field(default_factory=list, description="the artist's own words for his style")
     recipe: Literal["mono44"] = "mono44"
     segments: list[SegmentToTag]
+
+
+# --- inspect: whether a tagger can be used ---
+
+
+class ModelHealth(JobResult):
+    """Whether a model can be used now. `error`: it can't; `warning`: it can, but not for long or not for sure."""
+
+    kind: Literal["inspect"] = "inspect"
+    service: str = Field(description="who offers it, e.g. `openai`")
+    model: str
+    state: Literal["ok", "warning", "error"]
+    detail: str = Field(description="one line, with the way out where something is wrong")
+    ends_on: date | None = Field(None, description="when it is shut down, where that is known")
+
+
+class InspectRequest(JobRequest[ModelHealth]):
+    """Ask whether the tagger's key and model are good. Spends nothing."""
+
+    result_type: ClassVar[type[JobResult]] = ModelHealth
+    kind: Literal["inspect"] = "inspect"
+    tagger: Literal["offline", "gemini"] = "offline"
+    model: HostedModel | None = None
 
 
 # --- publish: the view of spec/modal-app.md, swapped in whole ---
@@ -298,6 +340,6 @@ class GenerateRequest(JobRequest[GenerateResult]):
 
 
 AnyRequest = Annotated[
-    PrepareRequest | TagRequest | PublishRequest | TrainRequest | InstallRequest | GenerateRequest,
+    PrepareRequest | TagRequest | InspectRequest | PublishRequest | TrainRequest | InstallRequest | GenerateRequest,
     Field(discriminator="kind"),
 ]

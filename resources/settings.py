@@ -5,12 +5,17 @@ A service is chosen by its own setting only: a key that lies around in the shell
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import SettingsError
+
+Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
+"""Input and output price in US dollars per million tokens: `0.15/0.60`."""
+
+_KEYS = ("OPENAI_API_KEY", "GEMINI_API_KEY")
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -32,9 +37,30 @@ class Settings(BaseSettings):
 
     database: Literal["embedded"] = Field("embedded", description="where the tables live")
     bucket: Literal["folder"] = Field("folder", description="where the files live")
-    prompt_writer: Literal["offline"] = Field("offline", description="who writes prompts")
+    prompt_writer: Literal["offline", "openai"] = Field("offline", description="who writes prompts")
     compute: Literal["local"] = Field("local", description="who prepares, tags, trains and generates")
-    tagger: Literal["offline"] = Field("offline", description="who tags segments")
+    tagger: Literal["offline", "gemini"] = Field("offline", description="who tags segments")
+
+    openai_model: str = Field("gpt-4o-mini", min_length=1, description="the model that writes prompts")
+    openai_base_url: str | None = Field(None, description="a gateway to ask instead of OpenAI itself")
+    openai_price: Price | None = Field(
+        None, description="input/output US dollars per million tokens, for a model that this project knows no price of"
+    )
+    gemini_model: str = Field("gemini-3.5-flash-lite", min_length=1, description="the model that tags segments")
+    gemini_base_url: str | None = Field(None, description="a gateway to ask instead of Google itself")
+    gemini_price: Price | None = Field(
+        None, description="input/output US dollars per million tokens, for a model that this project knows no price of"
+    )
+    prompt_budget_usd: float = Field(5.0, ge=0, description="US dollars that one run may spend on an artist's prompts")
+    tag_budget_usd: float = Field(5.0, ge=0, description="US dollars that one run may spend on an artist's tags")
+    monthly_budget_usd: float | None = Field(
+        None, ge=0, description="US dollars that all runs together may spend in a calendar month (UTC)"
+    )
+    calls_per_run: int = Field(20_000, ge=0, description="how many paid calls one run may make")
+    calls_at_once: int = Field(16, ge=1, le=256, description="how many paid calls are in flight at once")
+    call_timeout_seconds: float = Field(45.0, gt=0, le=600, description="how long one paid call may take")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="OpenAI's key")
+    gemini_api_key: SecretStr | None = Field(None, validation_alias="GEMINI_API_KEY", description="Google's key")
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
     backend: Literal["ace_step"] = Field("ace_step", description="which music generator is fine-tuned")
@@ -80,5 +106,6 @@ class Settings(BaseSettings):
             return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
-            name = "DAWA_" + "_".join(str(part) for part in problem["loc"]).upper()
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            name = name if name in _KEYS else f"DAWA_{name}"
             raise SettingsError(f"{name}: {problem['msg']}; mend it in the environment or in .env") from None

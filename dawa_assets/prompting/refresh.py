@@ -297,8 +297,8 @@ class _Refresh:
             )
 
     def _store(self, question: _Question, answer: PromptAnswer) -> None:
-        self.tally.tokens += answer.input_tokens + answer.output_tokens
-        self.tally.cost_usd += answer.cost_usd
+        self.tally.tokens += answer.used.input_tokens + answer.used.output_tokens
+        self.tally.cost_usd += answer.used.cost_usd
         if answer.text is None:
             self._fail(question.items, answer.error or "the writer gave no text and no reason", for_good=False)
             return
@@ -323,10 +323,9 @@ class _Refresh:
             schema_version=self.wanted.schema_version,
             profile_hash=self.wanted.profile_hash,
             model_name=self.wanted.model_name,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd,
+            used=answer.used,
             duration_ms=answer.duration_ms,
+            provenance=answer.provenance,
         )
 
     def _note(self, items: list[store.Item], given: list[store.Item], prompt: store.Prompt) -> None:

@@ -4,13 +4,16 @@ A guarded update that finds something else changes nothing and says so: somebody
 intake) was quicker, and the item is looked at again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
+from modal_app.paid_calls import Usage
 from resources.database import Connection
 
 PROMPT_ERROR = "prompt: "
@@ -64,10 +67,9 @@ class NewPrompt:
     schema_version: str
     profile_hash: str
     model_name: str
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
+    used: Usage
     duration_ms: int
+    provenance: Mapping[str, str | int]
 
 
 _PROMPT = "id, fingerprint, text, system_prompt_version, model_name, created_at"
@@ -133,9 +135,9 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
     with connection.cursor(row_factory=class_row(Prompt)) as cursor:
         row = cursor.execute(
             "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, system_prompt_version, "
-            "schema_version, profile_hash, model_name, input_tokens, output_tokens, cost_usd, duration_ms) "
-            "values (%s, (select id from als_summaries where id = %s), %s, 'model', "
-            "%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
+            "schema_version, profile_hash, model_name, input_tokens, output_tokens, cost_usd, duration_ms, "
+            "provenance) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
+            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
             f"do update set fingerprint = excluded.fingerprint returning {_PROMPT}",
             [
                 new.artist_id,
@@ -146,10 +148,11 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
                 new.schema_version,
                 new.profile_hash,
                 new.model_name,
-                new.input_tokens,
-                new.output_tokens,
-                new.cost_usd,
+                new.used.input_tokens,
+                new.used.output_tokens,
+                new.used.cost_usd,
                 new.duration_ms,
+                Jsonb(dict(new.provenance)),
             ],
         ).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row

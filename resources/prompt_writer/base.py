@@ -1,10 +1,18 @@
 """The `PromptWriter` port: turns instructions and a context into a prompt. The rules are handed in."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from modal_app.paid_calls import Usage
+from modal_app.protocol import ModelHealth
 
 Check = Callable[[str], list[str]]
+Mend = Callable[[str], str]
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 @dataclass(frozen=True)
@@ -16,19 +24,37 @@ class PromptRequest:
     context: str
     check: Check
     """Takes a text, gives the rules that it breaks, as one line each; empty where it is fine."""
+    mend: Mend = _as_it_is
+    """Takes a text, gives it with everything put right that needs no new answer: markup, quotes, the BPM line."""
 
 
 @dataclass(frozen=True)
 class PromptAnswer:
-    """One answer: a text that meets the rules, or the reason why there is none; and what it cost."""
+    """One answer: a text that meets the rules, or the reason why there is none; and what it took.
+
+    With `put_off` there is no text for a reason that passes (a budget, an outage): nothing is wrong with the request.
+    """
 
     key: str
     text: str | None
     error: str | None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
+    used: Usage = field(default_factory=Usage)
     duration_ms: int = 0
+    provenance: Mapping[str, str | int] = field(default_factory=dict)
+    """Of a text: what is known of where it came from, e.g. `response_id`, `served_model`, `calls`, `mended`."""
+    put_off: bool = False
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input_usd: float
+    output_usd: float
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """What so many tokens cost, in US dollars."""
+        return (input_tokens * self.input_usd + output_tokens * self.output_usd) / 1e6
 
 
 class PromptWriter(ABC):
@@ -36,11 +62,20 @@ class PromptWriter(ABC):
 
     model_name: str
     """What is recorded as the author of its texts, e.g. `offline-v1`. Part of a prompt's fingerprint."""
+    price: Price = Price(0, 0)
 
     @abstractmethod
-    def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
         """Answers as they come, in any order, one for each request; each is to be stored before the next is taken.
+
+        Args:
+            requests: drawn one at a time, possibly from another thread.
+            budget_usd: what may be spent, where that is less than the writer's own budget for a run.
 
         Raises:
             PromptWriterError: the writer can't be used at all.
         """
+
+    @abstractmethod
+    def inspect(self) -> ModelHealth:
+        """Whether the writer can be used now: asks its service, if it has one, and spends nothing."""

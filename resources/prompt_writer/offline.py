@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from modal_app.protocol import ModelHealth
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
 from resources.prompt_writer.phrases import Dice, Material, compose
 
@@ -21,7 +22,7 @@ class OfflineWriter(PromptWriter):
 
     model_name = "offline-v1"
 
-    def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:  # noqa: ARG002 - it spends nothing
         """One answer for each request; tokens and cost are 0."""
         for request in requests:
             started = time.perf_counter()
@@ -29,6 +30,10 @@ class OfflineWriter(PromptWriter):
             yield PromptAnswer(
                 key=request.key, text=text, error=error, duration_ms=round((time.perf_counter() - started) * 1000)
             )
+
+    def inspect(self) -> ModelHealth:
+        """It is always there."""
+        return ModelHealth(service="offline", model=self.model_name, state="ok", detail="on this machine, for nothing")
 
 
 def _write(request: PromptRequest) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from dawa_assets.errors import BusyError
 from dawa_assets.leases import lease
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.prompting.staleness import StaleArtist, stale_artists
+from modal_app.paid_calls import Usage
 from resources.errors import PromptWriterError
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
@@ -42,7 +43,7 @@ class CountingWriter(OfflineWriter):
             self.asked.append(request)
             answer = next(iter(super().write([request])))
             if self._says is not None:
-                answer = PromptAnswer(request.key, self._says, None, input_tokens=7, output_tokens=3, cost_usd=0.5)
+                answer = PromptAnswer(request.key, self._says, None, used=Usage(1, 7, 3, 0.5))
             yield answer
 
 
@@ -309,7 +310,7 @@ def test_a_crash_between_answers_costs_only_the_answers_in_flight(ports: Ports, 
 
 
 def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: Artist) -> None:
-    class Silent(PromptWriter):
+    class Silent(OfflineWriter):
         model_name = "offline-v1"
 
         def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:

@@ -97,6 +97,8 @@ def _side(database: Database, name: str) -> Side:
              "silent) values (%s, 'r', 0, 's', 0, 1, 0, false)", [slug]),
             ("insert into segment_tags (segment_hash, model, tag_prompt_version, text, tags, figures) "
              "values (%s, 'm', 'v', 't', '{}', '{}')", [slug]),
+            ("insert into spending (day, service, model, artist_id, cost_usd) "
+             "values (current_date, 'prompts', 'm', %s, 1)", [artist]),
         ):  # fmt: skip
             connection.execute(statement, values)
     return Side(user, artist, slug, summary, item, prompt, dataset)
