@@ -16,11 +16,17 @@ from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 _ANY_CALL = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "supabase"])
 def bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
-    from resources.bucket.folder import FolderBucket
+    if request.param == "folder":
+        from resources.bucket.folder import FolderBucket
 
-    return {"folder": lambda: FolderBucket(tmp_path / "a bucket")}[request.param]()
+        return FolderBucket(tmp_path / "a bucket")
+
+    from resources.bucket.supabase import SupabaseBucket
+
+    server = request.getfixturevalue("storage_server")
+    return SupabaseBucket(server.url, server.secret_key, resume_folder=tmp_path / "uploads")
 
 
 def _read(bucket: Bucket, key: str) -> bytes:

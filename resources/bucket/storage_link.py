@@ -1,0 +1,254 @@
+"""The way to a Supabase project's Storage: one HTTP client, its keys, what is tried again, and errors in plain words.
+
+Storage answers most errors as HTTP 400 with the real code in the body, so every answer passes through one reader here,
+whether storage3 asked or this package did. No message, log line or URL made here holds a key or a token.
+"""
+
+import base64
+import ipaddress
+import json
+import random
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from storage3.utils import StorageException
+
+from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
+
+_Answer = TypeVar("_Answer")
+
+_PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 544})
+_PAUSED = 540
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_MAX_TOLD = 200  # characters of what the server says that get into a message
+
+
+class RefusalError(Exception):
+    """An answer of Storage that is an error, with its real code.
+
+    Attributes:
+        status: the HTTP status that is meant.
+        code: Storage's name of the error; empty where the answer has none.
+        retry_after: seconds after which the server asks to be tried again, if it said so.
+    """
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+
+    @property
+    def no_object(self) -> bool:
+        """No object has this key."""
+        return self.status == 404 and (self.code == "NoSuchKey" or self.message == "Object not found")
+
+    @property
+    def no_bucket(self) -> bool:
+        """There is no bucket of this name."""
+        return self.status == 404 and (self.code == "NoSuchBucket" or self.message == "Bucket not found")
+
+
+class _StrangeAnswerError(Exception):
+    """What came back is no answer of Storage's."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and how long a call is tried before it fails; times in seconds."""
+
+    tries: int = 5
+    seconds: float = 60.0
+    first_pause: float = 0.5
+    longest_pause: float = 15.0
+
+
+class Tries:
+    """The tries of one call so far."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
+        self.start_over()
+
+    def start_over(self) -> None:
+        """The call got on: count anew."""
+        self._failed = 0
+        self._until = time.monotonic() + self._retries.seconds
+
+    def pause(self, error: Exception) -> bool:
+        """Wait as long as is due after this failure; False where another try is of no use or too late."""
+        self._failed += 1
+        if self._failed >= self._retries.tries or not _may_pass(error):
+            return False
+        pause = min(self._retries.first_pause * 2 ** (self._failed - 1), self._retries.longest_pause)
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311 - only spreads the tries of many callers
+        if isinstance(error, RefusalError) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
+        if time.monotonic() + pause > self._until:
+            return False
+        time.sleep(pause)
+        return True
+
+
+class StorageLink:
+    """One project's Storage, safe to use from many threads.
+
+    Raises:
+        SettingsError: the address or the key can't be used.
+    """
+
+    def __init__(self, url: str, secret_key: str, bucket: str, retries: Retries) -> None:
+        self.base, self._host, loopback = _checked_address(url)
+        self._key = _checked_key(secret_key)
+        self._bucket = bucket
+        self.retries = retries
+        self.http = httpx.Client(
+            http2=False,
+            headers={"apikey": self._key, "Authorization": f"Bearer {self._key}", "Accept-Encoding": "identity"},
+            timeout=_TIMEOUT,
+            trust_env=not loopback,
+            event_hooks={"response": [_read_refusal]},
+        )
+
+    def call(self, subject: str, ask: Callable[[], _Answer]) -> _Answer:
+        """Ask, and ask again as long as that may help. `subject` is what errors name: a key, or the bucket.
+
+        Raises:
+            ObjectNotFoundError, InvalidKeyError, BucketError: one line that says what, why and what to do.
+        """
+        tries = Tries(self.retries)
+        while True:
+            try:
+                return ask()
+            except (RefusalError, httpx.HTTPError) as error:
+                if not tries.pause(error):
+                    raise self.told(subject, error) from None
+            except (StorageException, ValueError, KeyError, TypeError):
+                raise self.told(subject, _StrangeAnswerError()) from None
+
+    def told(self, subject: str, error: Exception) -> BucketError:
+        """The port's error for a failed call, without any key."""
+        if isinstance(error, RefusalError):
+            return self._refused(subject, error)
+        if isinstance(error, _StrangeAnswerError):
+            return BucketError(f"{subject}: {self._host} gave no answer of Storage's; check SUPABASE_URL")
+        reason = self._plain(str(error)) or type(error).__name__
+        if isinstance(error, httpx.TimeoutException):
+            reason = f"no answer in time ({type(error).__name__})"
+        return BucketError(
+            f"{subject}: Storage at {self._host} can't be reached: {reason}; check SUPABASE_URL and the network"
+        )
+
+    def _refused(self, subject: str, refusal: RefusalError) -> BucketError:
+        said = self._plain(refusal.message) or "it gives no reason"
+        if refusal.no_object:
+            return ObjectNotFoundError(f"{subject}: no such object in the bucket")
+        if refusal.no_bucket:
+            return BucketError(
+                f"{subject}: the bucket {self._bucket!r} is gone from the project; it is made anew at the next start"
+            )
+        if refusal.code in ("InvalidKey", "KeyTooLongError", "KeyTooLong"):
+            return InvalidKeyError(f"object key {subject!r}: Storage takes no such key ({said})")
+        if refusal.status in (401, 403):
+            return BucketError(
+                f"{subject}: Storage refuses the key ({said}); "
+                "set SUPABASE_SECRET_KEY to the project's secret key, from its dashboard under API Keys"
+            )
+        if refusal.status == 413:
+            return BucketError(
+                f"{subject}: is larger than the project allows ({said}); raise the limit in its dashboard's Storage "
+                "settings"
+            )
+        if refusal.status == _PAUSED:
+            return BucketError(f"{subject}: the Supabase project is paused; restore it in its dashboard")
+        if refusal.status in _PASSING:
+            return BucketError(f"{subject}: Storage is in trouble: {said} ({refusal.status}); try again later")
+        return BucketError(f"{subject}: Storage refused: {said} ({refusal.status})")
+
+    def _plain(self, text: str) -> str:
+        line = " ".join(text.split()).replace(self._key, "…")
+        return line if len(line) <= _MAX_TOLD else line[:_MAX_TOLD] + "…"
+
+
+def _read_refusal(response: httpx.Response) -> None:
+    """Raise `RefusalError` for every answer that is none of success, redirects too: the key goes to no other host."""
+    if response.is_success:
+        return
+    response.read()
+    status, code, message = response.status_code, "", ""
+    try:
+        said = json.loads(response.content)
+        code = str(said.get("code") or said.get("error") or "")
+        message = str(said.get("message") or said.get("error") or "")
+        status = int(said.get("statusCode") or status)
+    except (ValueError, AttributeError, TypeError):
+        plain = response.headers.get("content-type", "").startswith("text/plain")
+        message = response.text if plain else f"HTTP {status} {response.reason_phrase}"
+    raise RefusalError(status, code, message, _seconds(response.headers.get("retry-after")))
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, RefusalError):
+        return error.status in _PASSING
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return False
+    return isinstance(error, httpx.TransportError) and not _untrusted(error)
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    """The server's certificate is no good: asking again can't help."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _checked_address(url: str) -> tuple[str, str, bool]:
+    """Storage's base address with `/` at its end, the host for messages, and whether that is this machine."""
+    try:
+        split = urlsplit(url.strip())
+        host, port = split.hostname or "", split.port
+    except ValueError:
+        raise SettingsError("SUPABASE_URL: not a URL; it looks like https://<project>.supabase.co") from None
+    if split.scheme not in ("http", "https") or not host or split.username or split.query or split.fragment:
+        raise SettingsError("SUPABASE_URL: not a project's URL; it looks like https://<project>.supabase.co")
+    loopback = _is_loopback(host)
+    if split.scheme == "http" and not loopback:
+        raise SettingsError(f"SUPABASE_URL: the secret key must not go to {host} in the clear; use https://")
+    named = f"{host}:{port}" if port else host
+    path = split.path.rstrip("/").removesuffix("/storage/v1")
+    return f"{split.scheme}://{split.netloc}{path}/storage/v1/", named, loopback
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _checked_key(key: str) -> str:
+    """The key, if it can be the secret one: to the others, Storage shows an empty bucket rather than an error."""
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError("SUPABASE_SECRET_KEY: it is empty or has characters that no key has")
+    if key.startswith("sb_publishable_") or _role(key) == "anon":
+        raise SettingsError("SUPABASE_SECRET_KEY: this is the public key; set the secret one (sb_secret_…)")
+    return key
+
+
+def _role(key: str) -> str | None:
+    """The role that a legacy key, a JWT, says it has."""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(key.split(".")[1] + "=="))
+        return str(claims.get("role"))
+    except (IndexError, ValueError, AttributeError):
+        return None

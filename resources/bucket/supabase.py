@@ -1,0 +1,304 @@
+"""`SupabaseBucket`: a private bucket of a Supabase project. Keys are stored as `resources/bucket/keys.py` encodes them.
+
+Small objects go up in one call, larger ones in parts that can be resumed; downloads are streamed. Where the bytes'
+transfer is not the point, storage3 asks.
+"""
+
+import contextlib
+import functools
+import hashlib
+import io
+import itertools
+import logging
+import mimetypes
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from storage3 import SyncStorageClient
+from storage3.types import SearchV2Options, SearchV2Result
+
+from resources.bucket.base import Bucket, StoredObject
+from resources.bucket.keys import decode_key, encode_key
+from resources.bucket.storage_link import RefusalError, Retries, StorageLink
+from resources.bucket.storage_reader import ReplacedError, StorageReader
+from resources.bucket.tus import CHUNK, ResumeRecords, TusUpload
+from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 1000  # objects that Storage lists or removes in one call
+_PIECE = 1 << 20
+_READ_ANEW = 3  # how often a fetch begins again because its object was replaced meanwhile
+
+
+class SupabaseBucket(Bucket):
+    """The bucket `name` of the project at `url`, made, private, when it is first needed.
+
+    Safe to use from many threads. Records of unfinished uploads, and streams that can't be read twice, are kept in
+    `resume_folder`.
+
+    Raises:
+        SettingsError: the address or the key can't be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret_key: str,
+        *,
+        name: str = "dawa-exports",
+        resume_folder: Path,
+        retries: Retries | None = None,
+    ) -> None:
+        self._name = name
+        self._link = StorageLink(url, secret_key, name, retries or Retries())
+        self._folder = resume_folder
+        self._records = ResumeRecords(resume_folder)
+        self._storage = SyncStorageClient(self._link.base, {}, http_client=self._link.http)
+        self._upserting = SyncStorageClient(self._link.base, {"x-upsert": "true"}, http_client=self._link.http)
+        self._made = False
+        self._making = threading.Lock()
+
+    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+        """Write an object, replacing the one of this key. Cut off, the same put later goes on where this one ended."""
+        stored = encode_key(key)
+        kind = content_type or mimetypes.guess_type(key)[0] or "application/octet-stream"
+        with contextlib.ExitStack() as stack:
+            file, size = self._opened(key, source, stack)
+            self._make_bucket()
+            if size > CHUNK:
+                self._put_in_parts(key, stored, kind, file, size)
+                return
+            content = file.read(size)
+            if len(content) != size:
+                raise BucketError(f"{key}: the source ended at byte {len(content)} of {size}; put it again")
+            bucket = self._storage.from_(self._name)
+            options: Any = {"content-type": kind, "cache-control": "0", "upsert": "true"}
+            self._link.call(key, lambda: bucket.upload(stored, content, options))
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """Read an object as a stream. A connection that breaks is made again unless the object was replaced."""
+        with self._reader(key) as reader, io.BufferedReader(reader, _PIECE) as stream:
+            yield stream
+
+    def fetch(self, key: str, target: Path) -> None:
+        """Write an object's bytes to a file, atomically; its folder is made if need be."""
+        temporary = target.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for left in reversed(range(_READ_ANEW)):
+                try:
+                    with temporary.open("wb") as file, self._reader(key) as reader:
+                        shutil.copyfileobj(reader, file, _PIECE)
+                    break
+                except ReplacedError:
+                    if not left:
+                        raise
+            temporary.replace(target)
+        except OSError as error:
+            raise BucketError(f"{key}: can't be written to {target}: {error.strerror or error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def stat(self, key: str) -> StoredObject | None:
+        """Size and time of an object; None where there is none."""
+        info = self._info(key)
+        if info is None:
+            return None
+        return StoredObject(key, int(info["size"]), _time(info["last_modified"]))
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object below a folder in key order; stored names have another, so the whole list is read first."""
+        folder = prefix.rstrip("/")
+        start = f"{encode_key(folder)}/" if folder else ""
+        found = []
+        empty = True
+        for page in self._pages(folder or "the bucket", start):
+            for one in page.objects:
+                empty = False
+                if not one.name.startswith(start) or one.metadata is None:
+                    continue
+                try:
+                    key = decode_key(one.name)
+                except InvalidKeyError:
+                    log.warning("%s: left out of the bucket: an object can't have this name", one.name)
+                    continue
+                found.append(StoredObject(key, int(one.metadata["size"]), one.updated_at.astimezone(UTC)))
+        if empty:
+            self._check_bucket(folder or "the bucket")
+        yield from sorted(found, key=lambda stored: stored.key)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside Storage; the target is visible when it is whole."""
+        old, new = encode_key(source), encode_key(target)
+        self._make_bucket()
+        bucket = self._upserting.from_(self._name)
+        with self._missing_checked(source):
+            self._link.call(source, lambda: bucket.copy(old, new))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, a thousand in a call."""
+        stored = (encode_key(key) for key in keys)
+        while batch := list(itertools.islice(stored, _AT_ONCE)):
+            self._make_bucket()
+            bucket = self._storage.from_(self._name)
+            self._link.call(decode_key(batch[0]), functools.partial(bucket.remove, batch))
+
+    def sign(self, key: str, seconds: int = 3600) -> str:
+        """A URL of Storage under which whoever holds it can read the object for so many seconds."""
+        stored = encode_key(key)
+        self._make_bucket()
+        bucket = self._storage.from_(self._name)
+        with self._missing_checked(key):
+            answer = self._link.call(key, lambda: bucket.create_signed_url(stored, seconds))
+        # Only the token is taken: the path is quoted here, whether the server quotes it or not.
+        token = (answer["signedURL"] or "").rpartition("token=")[2].partition("&")[0]
+        return f"{self._link.base}object/sign/{self._path(stored)}?token={token}"
+
+    def _put_in_parts(self, key: str, stored: str, kind: str, file: BinaryIO, size: int) -> None:
+        start = file.tell()
+        content = _digest(file)
+        file.seek(start)
+        before = _state(file)
+
+        def check() -> None:
+            if _state(file) != before:
+                raise BucketError(f"{key}: the source was changed while it was read; put it again")
+
+        metadata = {"bucketName": self._name, "objectName": stored, "contentType": kind}
+        with self._records.record(self._link.base, self._name, stored, kind, content, str(size)) as record:
+            upload = TusUpload(self._link, key, metadata, file, size, record)
+            upload.run(lambda: str((self._info(key) or {}).get("version")), check)
+
+    def _opened(self, key: str, source: Path | bytes | BinaryIO, stack: contextlib.ExitStack) -> tuple[BinaryIO, int]:
+        """The source as a stream that can be read twice, and how many bytes it has from where it stands."""
+        if isinstance(source, bytes):
+            return io.BytesIO(source), len(source)
+        if isinstance(source, Path):
+            try:
+                file: BinaryIO = stack.enter_context(source.open("rb"))
+                return file, os.fstat(file.fileno()).st_size
+            except OSError as error:
+                raise BucketError(f"{key}: {source} can't be read: {error.strerror}") from error
+        if source.seekable():
+            start = source.tell()
+            size = source.seek(0, os.SEEK_END) - start
+            source.seek(start)
+            return source, size
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            spool = stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - the stack closes it
+        except OSError as error:
+            raise BucketError(f"{self._folder}: can't keep a stream to upload: {error.strerror or error}") from error
+        shutil.copyfileobj(source, spool, _PIECE)
+        size = spool.tell()
+        spool.seek(0)
+        return spool, size
+
+    def _reader(self, key: str) -> StorageReader:
+        stored = encode_key(key)
+        self._make_bucket()
+        with self._missing_checked(key):
+            return StorageReader(self._link, key, f"object/{self._path(stored)}")
+
+    def _path(self, stored: str) -> str:
+        return quote(f"{self._name}/{stored}")
+
+    def _info(self, key: str) -> dict[str, Any] | None:
+        stored = encode_key(key)
+        self._make_bucket()
+        bucket = self._storage.from_(self._name)
+        try:
+            with self._missing_checked(key):
+                return self._link.call(key, lambda: bucket.info(stored))
+        except ObjectNotFoundError:
+            return None
+
+    def _pages(self, subject: str, start: str) -> Iterator[SearchV2Result]:
+        self._make_bucket()
+        bucket = self._storage.from_(self._name)
+        options: SearchV2Options = {"prefix": start, "limit": _AT_ONCE}
+        while True:
+            page = self._link.call(subject, functools.partial(bucket.list_v2, options))
+            yield page
+            if not page.hasNext:
+                return
+            if not page.nextCursor or page.nextCursor == options.get("cursor"):
+                raise BucketError(f"{subject}: Storage's list does not end; try again later")
+            options = {**options, "cursor": page.nextCursor}
+
+    @contextmanager
+    def _missing_checked(self, key: str) -> Iterator[None]:
+        """An object that is not there, or a bucket: Storage does not always tell them apart, and callers must."""
+        try:
+            yield
+        except ObjectNotFoundError:
+            self._check_bucket(key)
+            raise
+
+    def _check_bucket(self, subject: str) -> None:
+        """Raise unless the bucket is still there."""
+        self._link.call(subject, lambda: self._storage.get_bucket(self._name))
+
+    def _make_bucket(self) -> None:
+        """Make the bucket unless it is there; once per process.
+
+        Raises:
+            BucketError: it is public.
+        """
+        if self._made:
+            return
+        with self._making:
+            if self._made:
+                return
+            subject = f"the bucket {self._name!r}"
+            if self._link.call(subject, self._is_public):
+                raise BucketError(
+                    f"{subject}: it is public, so anyone could read every file; make it private in the project's "
+                    "dashboard under Storage"
+                )
+            self._made = True
+
+    def _is_public(self) -> bool:
+        try:
+            return self._storage.get_bucket(self._name).public
+        except RefusalError as refusal:
+            if not refusal.no_bucket:
+                raise
+        try:
+            self._storage.create_bucket(self._name, options={"public": False})
+        except RefusalError as refusal:
+            if refusal.status != 409:  # else another process was quicker
+                raise
+        return self._storage.get_bucket(self._name).public
+
+
+def _digest(file: BinaryIO) -> str:
+    """The SHA-256 of the rest of a file, in hex."""
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _state(file: BinaryIO) -> tuple[int, int] | None:
+    """Size and time of a file on disk; None for other streams."""
+    try:
+        status = os.fstat(file.fileno())
+    except (OSError, AttributeError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
