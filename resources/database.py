@@ -6,19 +6,20 @@ session settings, no session locks.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from resources.database_refusals import explain, place_of
 from resources.errors import DatabaseError
 
 Connection = psycopg.Connection[dict[str, Any]]
 
 
 class Database(ABC):
-    """Where the tables live. The schema is migrated before the first connection is handed out."""
+    """Where the tables live. No connection is handed out before the schema is the one that this version knows."""
 
     embedded = False
     """Whether this project made it, so that what Supabase has beside the tables must be laid down too."""
@@ -41,27 +42,44 @@ class Database(ABC):
         Rows come as dictionaries. Keep it short: nothing slow (files, models, other services) inside.
 
         Raises:
-            DatabaseError: the server can't be reached.
+            DatabaseError: the server can't be reached, or the connection broke off in the middle.
         """
-        with self._connect() as connection:
+        connection = self._connect()
+        try:
             yield connection
+            if connection.broken or not connection.closed:
+                connection.commit()
+        except BaseException as error:
+            if connection.broken and isinstance(error, psycopg.Error):
+                raise DatabaseError(
+                    f"{place_of(connection.info.dsn)}: the connection broke off in the middle; run it again, what was "
+                    "not committed is not there"
+                ) from error
+            with suppress(psycopg.Error):
+                connection.rollback()
+            raise
+        finally:
+            connection.close()
 
     def reopen(self) -> bool:
         """Called when a connection was refused. True if it is worth trying once more."""
         return False
 
     def _connect(self) -> Connection:
-        try:
-            return self._connect_once()
-        except psycopg.OperationalError as error:
-            problem = str(error)
-        if self.reopen():
+        for may_try_again in (True, False):
+            address = ""
             try:
-                return self._connect_once()
+                address = self._address()
+                return self._open(address)
             except psycopg.OperationalError as error:
-                problem = str(error)
-        reason = (problem.splitlines() or ["no reason given"])[0]
-        raise DatabaseError(f"the database does not answer: {reason}; see `dawa doctor`")
+                refusal = explain(error, address)
+            if not (may_try_again and refusal.again and self.reopen()):
+                break
+        raise DatabaseError(str(refusal))
 
-    def _connect_once(self) -> Connection:
-        return psycopg.connect(self.url(), row_factory=dict_row, prepare_threshold=None)
+    def _open(self, address: str) -> Connection:
+        return psycopg.connect(address, row_factory=dict_row, prepare_threshold=None)
+
+    def _address(self) -> str:
+        """What a connection is opened with."""
+        return self.url()

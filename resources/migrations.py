@@ -12,12 +12,18 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
+from resources.database_refusals import explain
 from resources.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"^(\d{14})_([a-z0-9_]+)\.sql$")
+# From the version below on, files are called `<version>_dawa_<what>.sql`: a Supabase project's history also holds its
+# own app's migrations, older and newer ones, and this tells a newer one of ours from those.
+_OURS = "dawa_"
+NAMED_AS_OURS_FROM = "20260102000000"
 _LOCK = 0x64617761  # "dawa": whoever migrates holds this advisory lock for his transaction
 _HISTORY = """
 create schema if not exists supabase_migrations;
@@ -61,6 +67,15 @@ def pending_migrations(url: str, known: Sequence[Migration] | None = None) -> li
     with _connect(url) as connection:
         connection.read_only = True
         return _pending(connection, wanted)
+
+
+def pending_in(connection: psycopg.Connection[Any]) -> list[Migration]:
+    """What `migrate` would apply to the database of this connection: for who checks that nothing is.
+
+    Raises:
+        DatabaseError: the database is ahead, an applied file was changed since, or the history can't be read.
+    """
+    return _pending(connection, known_migrations())
 
 
 def migrate(url: str, *, embedded: bool = False, known: Sequence[Migration] | None = None) -> list[Migration]:
@@ -123,29 +138,50 @@ def _apply_next(url: str, wanted: Sequence[Migration]) -> Migration | None:
 
 
 def _pending(connection: psycopg.Connection[Any], wanted: Sequence[Migration]) -> list[Migration]:
-    applied = _history(connection)
     by_version = {migration.version: migration for migration in wanted}
-    newest = max(by_version, default="")
-    for version, (_, statements) in applied.items():
+    applied = set()
+    for version, name, statements in _history(connection, list(by_version)):
         migration = by_version.get(version)
-        if migration is None and version > newest:
+        if migration is None:
+            if (name or "").startswith(_OURS):
+                raise DatabaseError(
+                    f"the database has migration {version}_{name}, this version of the project has not: upgrade the "
+                    "project"
+                )
+            continue
+        if name and name != migration.name:
             raise DatabaseError(
-                f"the database has migration {version}, this version of the project has not: upgrade the project"
+                f"migration {migration.file} can't be told from {version}_{name}, which somebody else applied to the "
+                "database: give theirs another version (`supabase migration repair`)"
             )
-        if migration is not None and statements and _words(statements) != _words([migration.sql]):
+        if statements and _words(statements) != _words([migration.sql]):
             raise DatabaseError(
                 f"migration {migration.file} was changed after the database had applied it: restore the file and put "
                 "the change into a new one"
             )
+        applied.add(version)
     return [migration for migration in wanted if migration.version not in applied]
 
 
-def _history(connection: psycopg.Connection[Any]) -> dict[str, tuple[str | None, list[str] | None]]:
-    there = connection.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
-    if there is None or there[0] is None:
-        return {}
-    rows = connection.execute("select version, name, statements from supabase_migrations.schema_migrations").fetchall()
-    return {version: (name, statements) for version, name, statements in rows}
+def _history(
+    connection: psycopg.Connection[Any], versions: list[str]
+) -> list[tuple[str, str | None, list[str] | None]]:
+    """Every applied migration: version, name, and for the versions asked for also what was run."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        try:
+            there = cursor.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
+            if there is None or there[0] is None:
+                return []
+            return cursor.execute(
+                "select version, name, case when version = any(%s) then statements end "
+                "from supabase_migrations.schema_migrations",
+                [versions],
+            ).fetchall()
+        except psycopg.errors.InsufficientPrivilege:
+            raise DatabaseError(
+                "the database's user may not read its history of migrations: connect as the user who migrates it "
+                "(`postgres` in a Supabase project)"
+            ) from None
 
 
 def _words(statements: Sequence[str]) -> str:
@@ -155,6 +191,7 @@ def _words(statements: Sequence[str]) -> str:
 
 
 def _run(connection: psycopg.Connection[Any], sql: str, file: str) -> None:
+    connection.execute("set local statement_timeout = 0")  # a hosted user's own limit is meant for requests
     try:
         connection.execute(sql.encode())
     except psycopg.Error as error:
@@ -167,6 +204,13 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
 
 def _connect(url: str) -> psycopg.Connection[Any]:
     try:
-        return psycopg.connect(url, prepare_threshold=None)
+        connection = psycopg.connect(url, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        raise DatabaseError(f"the database does not answer: {str(error).splitlines()[0]}") from None
+        raise DatabaseError(str(explain(error, url))) from None
+    connection.add_notice_handler(_pass_on)
+    return connection
+
+
+def _pass_on(notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("%s", notice.message_primary)

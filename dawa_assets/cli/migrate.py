@@ -8,7 +8,8 @@ import typer
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be applied; change nothing.")] = False,
 ) -> None:
-    """Bring the database's schema up to date. Every command does so too; this one shows what it does."""
+    """Bring the database's schema up to date. The embedded database is also migrated by every other command."""
+    from resources.database_refusals import place_of
     from resources.migrations import migrate as apply
     from resources.migrations import pending_migrations
     from resources.ports import open_ports
@@ -16,6 +17,7 @@ def migrate(
 
     database = open_ports(Settings.load()).database
     url = database.server_url()
+    typer.echo(place_of(url))
     found = pending_migrations(url) if dry_run else apply(url, embedded=database.embedded)
     for migration in found:
         typer.echo(f"{'would apply' if dry_run else 'applied'} {migration.file}")

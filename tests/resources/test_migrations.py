@@ -13,7 +13,7 @@ from resources.errors import DatabaseError
 from resources.migrations import Migration, known_migrations, migrate, pending_migrations
 
 FIRST = Migration("20250101000000", "first", "create table first (id int);")
-SECOND = Migration("20250101000001", "second", "create table second (id int); insert into second values (1)")
+SECOND = Migration("20250101000001", "dawa_second", "create table second (id int); insert into second values (1)")
 
 
 def _ask(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -35,7 +35,7 @@ def test_each_is_applied_once_in_order_and_kept_in_the_history(empty_database_ur
     assert migrate(empty_database_url, known=[FIRST]) == [FIRST]
     assert migrate(empty_database_url, known=[FIRST, SECOND]) == [SECOND]
     assert migrate(empty_database_url, known=[FIRST, SECOND]) == []
-    assert _history(empty_database_url) == [("20250101000000", "first"), ("20250101000001", "second")]
+    assert _history(empty_database_url) == [("20250101000000", "first"), ("20250101000001", "dawa_second")]
 
 
 def test_one_that_fails_leaves_nothing_of_itself_and_keeps_those_before(empty_database_url: str) -> None:
@@ -70,7 +70,7 @@ def test_a_history_written_by_the_supabase_cli_is_gone_on_with(empty_database_ur
         empty_database_url,
         "insert into supabase_migrations.schema_migrations (version, name, statements) values "
         "('20240101000000', 'theirs', null), "
-        "('20250101000001', 'second', array['create table second (id int)', 'insert into second values (1)']) "
+        "('20250101000001', 'dawa_second', array['create table second (id int)', 'insert into second values (1)']) "
         "returning 1",
     )
     assert migrate(empty_database_url, known=[FIRST, SECOND]) == []

@@ -4,17 +4,14 @@ Driven by the catalog, so that a table that somebody adds without row level secu
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import LiteralString
-from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from resources.database import Connection, Database
+from tests.sql.roles import Side, acting_as, columns_of, side, tables_of
 
 REFUSED = (
     psycopg.errors.InsufficientPrivilege,
@@ -25,112 +22,14 @@ REFUSED = (
 FOREIGN_PATH, FOREIGN_ROW, FIXED_SLUG = "DA002", "DA003", "DA001"
 
 
-@dataclass(frozen=True)
-class Side:
-    """One artist, his user, and a row of his in every table."""
-
-    user: UUID
-    artist: UUID
-    slug: str
-    summary: UUID
-    item: UUID
-    prompt: UUID
-    dataset: UUID
-
-
 @pytest.fixture
 def a(database: Database) -> Side:
-    return _side(database, "Artist A")
+    return side(database, "Artist A")
 
 
 @pytest.fixture
 def b(database: Database) -> Side:
-    return _side(database, "Artist B")
-
-
-def _side(database: Database, name: str) -> Side:
-    with database.transaction() as connection:
-
-        def one(statement: LiteralString, *values: object) -> dict[str, object]:
-            row = connection.execute(statement, values).fetchone()
-            assert row is not None
-            return row
-
-        made = one("insert into artists (name) values (%s) returning id, slug", name)
-        artist, slug, user = made["id"], made["slug"], uuid4()
-        connection.execute("insert into auth.users (id) values (%s)", [user])
-        connection.execute("insert into user_artists (user_id, artist_id) values (%s, %s)", [user, artist])
-        connection.execute("insert into artist_profiles (artist_id, master_schema) values (%s, '{}')", [artist])
-        summary = one(
-            "insert into als_summaries (als_filename, parse_id, summary, artist_id, export_path) "
-            "values ('a.als', left(md5(%s), 12), '{}', %s, %s) returning id",
-            name, artist, f"artists/{slug}/daw-data/p/a/x",
-        )["id"]  # fmt: skip
-        prompt = one(
-            "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text) "
-            "values (%s, %s, 'f', 'model', 't') returning id",
-            artist, summary,
-        )["id"]  # fmt: skip
-        item = one(
-            "insert into training_items (artist_id, als_summary_id, parse_id, prompt_id, prompt_text, audio_path, "
-            "status) values (%s, %s, 'x', %s, 't', %s, 'exported') returning id",
-            artist, summary, prompt, f"artists/{slug}/training/i/audio.mp3",
-        )["id"]  # fmt: skip
-        dataset = one(
-            "insert into datasets (artist_id, fingerprint, state, storage_path, manifest_path, item_count) "
-            "values (%(a)s, 'f', 'done', %(p)s, %(p)s, 1) returning id".replace("%(a)s", "%s").replace("%(p)s", "%s"),
-            artist, f"artists/{slug}/datasets/d.zip", f"artists/{slug}/datasets/d.json",
-        )["id"]  # fmt: skip
-        for statement, values in (
-            ("insert into dataset_items (dataset_id, position, training_item_id, audio_path, audio_hash, audio_format, "
-             "prompt_text) values (%s, 1, %s, %s, 'h', 'mp3', 't')",
-             [dataset, item, f"artists/{slug}/training/i/audio.mp3"]),
-            ("insert into uploads (artist_id, upload_id, inbox_key, name, kind, sha256, size_bytes, state) "
-             "values (%s, 'u', %s, 'n', 'audio', 'h', 1, 'waiting')", [artist, f"inbox/{slug}/u/n"]),
-            ("insert into artist_prompt_state (artist_id, profile_hash, schema_version, system_prompt_version, "
-             "model_name) values (%s, 'h', '1', 'v', 'm')", [artist]),
-            ("insert into training_runs (artist_id, dataset_id, fingerprint, backend, base, model_name, parameters, "
-             "state) values (%s, %s, 'f', 'b', 'b', 'm', '{}', 'done')", [artist, dataset]),
-            ("insert into leases (artist_id, step, holder, fence, expires_at) values (%s, 's', 'h', 1, now())",
-             [artist]),
-            ("insert into audio_segments (audio_hash, recipe, index, segment_hash, start_seconds, samples, gain_db, "
-             "silent) values (%s, 'r', 0, 's', 0, 1, 0, false)", [slug]),
-            ("insert into segment_tags (segment_hash, model, tag_prompt_version, text, tags, figures) "
-             "values (%s, 'm', 'v', 't', '{}', '{}')", [slug]),
-            ("insert into spending (day, service, model, artist_id, cost_usd) "
-             "values (current_date, 'prompts', 'm', %s, 1)", [artist]),
-        ):  # fmt: skip
-            connection.execute(statement, values)
-    return Side(user, artist, slug, summary, item, prompt, dataset)
-
-
-@contextmanager
-def _as(database: Database, role: str, user: UUID | None = None) -> Iterator[Connection]:
-    """A transaction as PostgREST opens it for a request; rolled back at the end."""
-    with database.transaction() as connection:
-        claims = json.dumps({"role": role} | ({"sub": str(user)} if user else {}))
-        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
-        connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
-        yield connection
-        connection.rollback()
-
-
-def _tables(database: Database) -> list[str]:
-    with database.transaction() as connection:
-        rows = connection.execute(
-            "select relname from pg_class "
-            "where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')"
-        ).fetchall()
-    return sorted(row["relname"] for row in rows)
-
-
-def _columns(connection: Connection, table: str) -> list[str]:
-    rows = connection.execute(
-        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped "
-        "and attgenerated = ''",
-        [f"public.{table}"],
-    ).fetchall()
-    return [row["attname"] for row in rows]
+    return side(database, "Artist B")
 
 
 def _try(connection: Connection, statement: sql.Composable, values: dict[str, object] | None = None) -> int:
@@ -164,20 +63,20 @@ def test_a_new_table_without_row_level_security_is_noticed(database: Database) -
 
 def test_the_anonymous_role_sees_and_changes_nothing(database: Database, a: Side) -> None:
     assert a.user
-    with _as(database, "anon") as connection:
-        for table in _tables(database):
+    with acting_as(database, "anon") as connection:
+        for table in tables_of(database):
             name = sql.Identifier("public", table)
             for statement in ("select * from {}", "delete from {}", "insert into {} default values"):
                 assert _try(connection, sql.SQL(statement).format(name)) == 0, (table, statement)
-            for column in _columns(connection, table):
+            for column in columns_of(connection, table):
                 update = sql.SQL("update {} set {c} = {c}").format(name, c=sql.Identifier(column))
                 assert _try(connection, update) == 0, (table, column)
 
 
 def test_a_user_sees_rows_of_his_artist_only_and_of_five_tables(database: Database, a: Side, b: Side) -> None:
     seen = {}
-    with _as(database, "authenticated", a.user) as connection:
-        for table in _tables(database):
+    with acting_as(database, "authenticated", a.user) as connection:
+        for table in tables_of(database):
             with_rows = _try(connection, sql.SQL("select * from {}").format(sql.Identifier("public", table)))
             if with_rows:
                 key = "id" if table == "artists" else "artist_id"
@@ -199,11 +98,11 @@ def test_a_user_can_change_no_row_of_another_artist_in_any_column_of_any_table(
             "select set_config('request.jwt.claims', %s, true)",
             [json.dumps({"role": "authenticated", "sub": str(a.user)})],
         )
-        for table in _tables(database):
+        for table in tables_of(database):
             name = sql.Identifier("public", table)
             assert _try(connection, sql.SQL("delete from {}").format(name)) == 0, table
             assert _try(connection, sql.SQL("truncate {} cascade").format(name)) <= 0, table
-            for column in _columns(connection, table):
+            for column in columns_of(connection, table):
                 changed = _try(connection, sql.SQL("update {} set {c} = {c}").format(name, c=sql.Identifier(column)))
                 assert changed in (0, 1), (table, column)  # his own row at the most
     after = _everything(database)
@@ -221,7 +120,7 @@ def _everything(database: Database) -> dict[str, list[str]]:
                     )
                 ).fetchall()
             )
-            for table in _tables(database)
+            for table in tables_of(database)
         }
 
 
@@ -283,7 +182,7 @@ def test_an_attack_of_a_linked_user_is_refused(database: Database, a: Side, b: S
         "me": a.user, "a": a.artist, "item": a.item, "b": b.artist, "b_slug": b.slug, "b_summary": b.summary,
         "b_prompt": b.prompt, "b_item": b.item, "b_file": f"artists/{b.slug}/training/i/audio.mp3",
     }  # fmt: skip
-    with _as(database, "authenticated", a.user) as connection:
+    with acting_as(database, "authenticated", a.user) as connection:
         assert _try(connection, sql.SQL(attack), values) == 0
 
 
@@ -316,7 +215,7 @@ def test_no_role_at_all_can_store_a_path_outside_the_row_s_artist(
         "dataset_items": ("audio_path",),
         "training_runs": ("adapter_key",),
     }
-    with _as(database, "service_role") as connection:
+    with acting_as(database, "service_role") as connection:
         for table, columns in paths.items():
             for column in columns:
                 with pytest.raises(psycopg.Error) as refused, connection.transaction():
@@ -350,7 +249,7 @@ def test_a_row_can_t_refer_to_another_artist_s_row_whoever_writes_it(database: D
         ("dataset_items", "als_summary_id", b.summary),
         ("dataset_items", "prompt_id", b.prompt),
     ]
-    with _as(database, "service_role") as connection:
+    with acting_as(database, "service_role") as connection:
         for table, column, target in references:
             which = ("dataset_id", a.dataset) if table == "dataset_items" else ("artist_id", a.artist)
             with pytest.raises(psycopg.Error) as refused, connection.transaction():
@@ -363,8 +262,8 @@ def test_a_row_can_t_refer_to_another_artist_s_row_whoever_writes_it(database: D
 
 def test_the_pipeline_s_role_sees_and_may_change_all(database: Database, a: Side, b: Side) -> None:
     assert a.artist != b.artist
-    with _as(database, "service_role") as connection:
-        for table in _tables(database):
+    with acting_as(database, "service_role") as connection:
+        for table in tables_of(database):
             name = sql.Identifier("public", table)
             assert _try(connection, sql.SQL("select * from {}").format(name)) == 2, table
         connection.execute("delete from artists")
@@ -387,7 +286,7 @@ def test_api_roles_can_call_none_of_the_functions(database: Database) -> None:
 def test_a_linked_user_s_own_work_goes_on(database: Database, a: Side, b: Side) -> None:
     """The client examples of the source's documentation, as PostgREST asks them."""
     assert b.artist
-    with _as(database, "authenticated", a.user) as connection:
+    with acting_as(database, "authenticated", a.user) as connection:
         artists = connection.execute(
             "select artists.*, u.role, p.master_schema from artists join user_artists u on u.artist_id = artists.id "
             "left join artist_profiles p on p.artist_id = artists.id"
@@ -408,7 +307,7 @@ def test_a_linked_user_s_own_work_goes_on(database: Database, a: Side, b: Side) 
 
 
 def test_text_that_a_user_saves_is_a_person_s_from_then_on(database: Database, a: Side) -> None:
-    with _as(database, "authenticated", a.user) as connection:
+    with acting_as(database, "authenticated", a.user) as connection:
         row = connection.execute(
             "update training_items set prompt_text = 'my own words' where id = %s returning prompt_id, status", [a.item]
         ).fetchone()
@@ -420,14 +319,14 @@ def test_text_that_a_user_saves_is_a_person_s_from_then_on(database: Database, a
 
 
 def test_a_status_is_one_of_five(database: Database, a: Side) -> None:
-    with _as(database, "service_role") as connection, pytest.raises(psycopg.errors.CheckViolation):
+    with acting_as(database, "service_role") as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("update training_items set status = 'done' where id = %s", [a.item])
 
 
 def test_what_a_dashboard_says_of_the_text_it_saves_is_kept_and_what_was_said_of_the_old_is_not(
     database: Database, a: Side
 ) -> None:
-    with _as(database, "service_role") as connection:
+    with acting_as(database, "service_role") as connection:
         connection.execute("update training_items set model_name = 'old', system_prompt_version = 'v1'")
         said = connection.execute(
             "update training_items set prompt_text = 'new', model_name = 'new' where id = %s returning model_name",
