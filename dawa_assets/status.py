@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from dawa_assets.artists.store import get_artist
-from resources.database import Connection, Database
+from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
+from resources.database import Connection
+from resources.ports import Ports
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,27 @@ class ArtistStatus:
     lora_at: datetime | None
     lora_is_current: bool
     notices: list[Notice] = field(default_factory=list)
+    prompts: PromptCounts = field(default_factory=PromptCounts)
+    stale_prompts: list[ItemPrompt] | None = None
+    """Which prompts are stale or impossible, by item; None where every artist was asked for."""
 
 
-def artist_statuses(database: Database, slug: str | None = None) -> list[ArtistStatus]:
+def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]:
     """The status of every artist, or of one.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
     """
-    with database.transaction() as connection:
+    wanted = (ports.settings.system_prompt_version, ports.prompt_writer.model_name)
+    stale: list[ItemPrompt] | None = None
+    with ports.database.transaction() as connection:
         if slug is not None:
             get_artist(connection, slug)
+            named = item_prompts(connection, slug, *wanted)
+            stale = [each for each in named if each.state not in ("current", "human")]
+        counts = prompt_counts(connection, *wanted, slug)
         rows = connection.execute(_STATUS, {"slug": slug}).fetchall()
-        return [_status(connection, row) for row in rows]
+        return [_status(connection, row, counts.get(row["slug"], PromptCounts()), stale) for row in rows]
 
 
 _STATUS = """
@@ -102,7 +112,9 @@ union all
 """
 
 
-def _status(connection: Connection, row: dict[str, Any]) -> ArtistStatus:
+def _status(
+    connection: Connection, row: dict[str, Any], prompts: PromptCounts, stale: list[ItemPrompt] | None
+) -> ArtistStatus:
     by_status = {str(name): int(count) for name, count in row["by_status"].items()}
     notices = [
         Notice(found["what"], found["name"], found["reason"] or "no reason recorded")
@@ -113,5 +125,7 @@ def _status(connection: Connection, row: dict[str, Any]) -> ArtistStatus:
         ready=by_status.get("ready", 0) + by_status.get("exported", 0),
         by_status=by_status,
         notices=notices,
+        prompts=prompts,
+        stale_prompts=stale,
         **{name: row[name] for name in row if name not in ("id", "by_status")},
     )

@@ -46,7 +46,7 @@ def demo() -> None:
         receipt = upload(ports, artist, [example.folder])
         typer.echo(f"Uploaded {len(receipt.files)} files and the artist's profile; building:")
     run_build(artist.slug, console)
-    _tell(artist_statuses(ports.database, artist.slug)[0], settings)
+    _tell(artist_statuses(ports, artist.slug)[0], settings)
 
 
 def _tell(made: "ArtistStatus", settings: "Settings") -> None:

@@ -4,24 +4,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dawa_assets.status import ArtistStatus
-
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts
+    from dawa_assets.status import ArtistStatus
+
+_MOST_NAMED = 40
 
 
 def status(
     artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show every artist: items as in "3/10 ready", what waits and why, datasets, segments, tags, LoRA."""
+    """Show every artist: items as in "3/10 ready", what waits and why, prompts, datasets, segments, tags, LoRA.
+
+    With --artist, the items whose prompts are stale are named.
+    """
     from rich.console import Console
 
     from dawa_assets.status import artist_statuses
     from resources.ports import open_ports
     from resources.settings import Settings
 
-    statuses = artist_statuses(open_ports(Settings.load()).database, artist)
+    statuses = artist_statuses(open_ports(Settings.load()), artist)
     if as_json:
         _print_json(statuses)
         return
@@ -32,14 +38,14 @@ def status(
         _print(console, shown)
 
 
-def _print_json(statuses: list[ArtistStatus]) -> None:
+def _print_json(statuses: "list[ArtistStatus]") -> None:
     import dataclasses
     import json
 
     typer.echo(json.dumps([dataclasses.asdict(each) for each in statuses], default=str, indent=2, ensure_ascii=False))
 
 
-def _print(console: "Console", shown: ArtistStatus) -> None:
+def _print(console: "Console", shown: "ArtistStatus") -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -51,6 +57,7 @@ def _print(console: "Console", shown: ArtistStatus) -> None:
     excluded = f", {shown.excluded} excluded" if shown.excluded else ""
     grid.add_row("items", f"{shown.ready}/{shown.items} ready" + (f" ({counts}{excluded})" if counts else excluded))
     grid.add_row("Live Sets", str(shown.live_sets))
+    grid.add_row("prompts", _prompts(shown.prompts))
     grid.add_row("dataset", _dataset(shown))
     grid.add_row("segments", f"{shown.segments}, {shown.tagged} tagged")
     grid.add_row("LoRA", _lora(shown))
@@ -59,10 +66,30 @@ def _print(console: "Console", shown: ArtistStatus) -> None:
     console.print(grid)
     for notice in shown.notices:
         console.print(Text(f"  {notice.what}: {notice.name}: {notice.reason}", style="yellow"))
+    for stale in (shown.stale_prompts or [])[:_MOST_NAMED]:
+        console.print(Text(f"  prompt: {stale.name}: {_why(stale)}", style="yellow"))
+    if (more := len(shown.stale_prompts or []) - _MOST_NAMED) > 0:
+        console.print(Text(f"  … and {more} more prompts; --json names all", style="yellow"))
     console.print()
 
 
-def _dataset(shown: ArtistStatus) -> str:
+def _prompts(counts: "PromptCounts") -> str:
+    parts = [f"{counts.current} current"] if counts.current else []
+    parts += [f"{number} stale ({reason})" for reason, number in counts.stale.items()]
+    parts += [f"{counts.human} by people"] if counts.human else []
+    parts += [f"{counts.impossible} impossible"] if counts.impossible else []
+    return ", ".join(parts) or "none yet"
+
+
+def _why(prompt: "ItemPrompt") -> str:
+    from dawa_assets.prompting.store import PROMPT_ERROR
+
+    if prompt.state != "impossible":
+        return f"stale ({prompt.state})"
+    return (prompt.error or "it can't be written").removeprefix(PROMPT_ERROR)
+
+
+def _dataset(shown: "ArtistStatus") -> str:
     if shown.dataset_key is None:
         return "none yet"
     earlier = f", {shown.datasets - 1} earlier" if shown.datasets > 1 else ""
@@ -70,7 +97,7 @@ def _dataset(shown: ArtistStatus) -> str:
     return f"{tracks}, {shown.dataset_key}{earlier}"
 
 
-def _lora(shown: ArtistStatus) -> str:
+def _lora(shown: "ArtistStatus") -> str:
     if shown.lora_key is None:
         return "none yet"
     return shown.lora_key + ("" if shown.lora_is_current else " (trained on an earlier dataset)")

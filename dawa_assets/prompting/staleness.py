@@ -1,14 +1,17 @@
-"""Which prompts are stale, and why: for one item in hand, and for all artists in one query.
+"""Which prompts are stale, and why: for one item in hand, for all artists, and item by item for people.
 
 A prompt is stale when it is missing or its fingerprint is no longer the one that its inputs give. A person's text is
-never stale. The query over all artists compares what each artist's prompts were last complete for with what is wanted
-now, and reads the small index of items that nothing was settled for; it opens no summary.
+never stale, unless it was given back to the model. The query over all artists compares what each artist's prompts were
+last complete for with what is wanted now, and reads the small index of items that nothing was settled for. What people
+are told item by item is read from the rows alone; neither opens a summary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
-from dawa_assets.prompting.store import Item
-from resources.database import Database
+from dawa_assets.prompting.store import PROMPT_ERROR, Item
+from resources.database import Connection, Database
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,40 @@ class StaleArtist:
     state: str
 
 
+@dataclass(frozen=True)
+class ItemPrompt:
+    """Where an item's prompt stands: `current`, `human`, `impossible` (no prompt can be written), or why it is stale.
+
+    Read without the summary: a prompt that is called stale for its profile's sake may turn out current when its context
+    is built and says the same.
+    """
+
+    item_id: UUID
+    name: str
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class PromptCounts:
+    """How many prompts of an artist are what; `stale` by reason."""
+
+    current: int = 0
+    human: int = 0
+    impossible: int = 0
+    stale: dict[str, int] = field(default_factory=dict)
+
+
 def is_human(item: Item) -> bool:
-    """Whether the item's text is a person's: saved by the dashboard, or edited since a model wrote it."""
+    """Whether the item's text is a person's: saved by the dashboard, edited since a model wrote it, or imported.
+
+    A person's text that was given back is the model's to replace, unless it was edited again since.
+    """
     if not (item.prompt_text or "").strip():
         return False
-    return item.prompt_id is None or item.origin == "human" or item.text != item.prompt_text
+    if item.prompt_id is None or item.text != item.prompt_text:
+        return True
+    return item.origin == "human" and not item.given_back
 
 
 def why_stale(item: Item, fingerprint: str, wanted: Wanted) -> str | None:
@@ -47,6 +79,10 @@ def why_stale(item: Item, fingerprint: str, wanted: Wanted) -> str | None:
         return "missing"
     if item.fingerprint == fingerprint:
         return None
+    if item.origin == "human":
+        return "given back"
+    if item.prompt_of_take != item.prompt_take:
+        return "another take"
     if item.schema_version != wanted.schema_version:
         return "schema version"
     if item.system_prompt_version != wanted.system_prompt_version:
@@ -68,6 +104,84 @@ def stale_artists(database: Database, system_prompt_version: str, model_name: st
         rows = connection.execute(_STALE, {"version": system_prompt_version, "model": model_name}).fetchall()
     return [StaleArtist(row["slug"], row["reason"], row["state"]) for row in rows]
 
+
+def prompt_counts(
+    connection: Connection, system_prompt_version: str, model_name: str, slug: str | None = None
+) -> dict[str, PromptCounts]:
+    """How the prompts of every artist stand, or of one, by slug. Artists without any item that can have one are not in.
+
+    Excluded items and those without a set and without a text are not counted.
+    """
+    rows = connection.execute(
+        f"{_ITEMS} select slug, state, count(*) as items from prompts_now where state is not null group by 1, 2",
+        _values(system_prompt_version, model_name, slug),
+    )
+    by_slug: dict[str, dict[str, int]] = {}
+    for row in rows:
+        by_slug.setdefault(row["slug"], {})[row["state"]] = row["items"]
+    return {
+        slug: PromptCounts(
+            current=counts.pop("current", 0),
+            human=counts.pop("human", 0),
+            impossible=counts.pop("impossible", 0),
+            stale=dict(sorted(counts.items())),
+        )
+        for slug, counts in by_slug.items()
+    }
+
+
+def item_prompts(connection: Connection, slug: str, system_prompt_version: str, model_name: str) -> list[ItemPrompt]:
+    """Where the prompt of each of an artist's items stands, oldest item first."""
+    rows = connection.execute(
+        f"{_ITEMS} select item_id, name, state, error from prompts_now where state is not null "
+        "order by created_at, item_id",
+        _values(system_prompt_version, model_name, slug),
+    )
+    return [ItemPrompt(row["item_id"], row["name"], row["state"], row["error"]) for row in rows]
+
+
+def _values(system_prompt_version: str, model_name: str, slug: str | None) -> dict[str, Any]:
+    return {"version": system_prompt_version, "model": model_name, "slug": slug, "ours": PROMPT_ERROR}
+
+
+# In the order in which `why_stale` gives its reasons. Where an artist's prompts are complete for what is wanted and
+# nothing of the item changed since, its context is known to be the same, whatever profile its row was written with.
+_ITEMS = """
+with wanted as (
+  select a.id, a.slug, coalesce(p.content_hash, '') as profile_hash,
+    coalesce(p.master_schema ->> 'schema_version', '') as schema_version,
+    (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name) is not distinct from
+      (coalesce(p.content_hash, ''), coalesce(p.master_schema ->> 'schema_version', ''), %(version)s::text,
+       %(model)s::text) as is_complete
+  from artists a left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
+  where %(slug)s::text is null or a.slug = %(slug)s
+), looked_at as (
+  select w.*, i.id as item_id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.error, i.created_at,
+    i.als_summary_id, i.prompt_summary_id, i.prompt_take, i.prompt_text, i.prompt_id,
+    coalesce(i.prompt_text, '') !~ '\\S' as is_blank,
+    i.prompt_summary_id is not null and i.prompt_summary_id is not distinct from i.als_summary_id as is_settled
+  from wanted w join training_items i on i.artist_id = w.id
+  where i.excluded_at is null
+), prompts_now as (
+  select i.slug, i.item_id, i.name, i.error, i.created_at,
+    case
+      when not i.is_blank and (
+        p.id is null or p.text <> i.prompt_text or (p.origin = 'human' and p.given_back_at is null)) then 'human'
+      when i.als_summary_id is null then null
+      when i.is_settled and i.is_complete and (i.is_blank or starts_with(coalesce(i.error, ''), %(ours)s))
+        then 'impossible'
+      when i.is_blank then 'missing'
+      when p.origin = 'human' then 'given back'
+      when p.take <> i.prompt_take and not i.is_settled then 'another take'
+      when p.schema_version is distinct from i.schema_version then 'schema version'
+      when p.system_prompt_version is distinct from %(version)s::text then 'system prompt'
+      when p.model_name is distinct from %(model)s::text then 'model'
+      when not i.is_settled then 'summary'
+      when i.is_complete or p.profile_hash is not distinct from i.profile_hash then 'current'
+      else 'profile'
+    end as state
+  from looked_at i left join prompts p on p.id = i.prompt_id
+)"""
 
 _STALE = """
 with due as (

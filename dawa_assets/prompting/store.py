@@ -41,6 +41,9 @@ class Item:
     profile_hash: str | None
     model_name: str | None
     prompt_of_summary_id: UUID | None
+    prompt_take: int
+    prompt_of_take: int | None
+    given_back: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class NewPrompt:
     used: Usage
     duration_ms: int
     provenance: Mapping[str, str | int]
+    take: int = 0
 
 
 _PROMPT = "id, fingerprint, text, system_prompt_version, model_name, created_at"
@@ -96,7 +100,8 @@ def items_with_prompts(connection: Connection, artist_id: UUID) -> list[Item]:
             "select i.id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.status, i.error, i.parse_id, "
             "i.als_summary_id, i.prompt_summary_id, i.prompt_id, i.prompt_text, p.fingerprint, p.origin, p.text, "
             "p.system_prompt_version, p.schema_version, p.profile_hash, p.model_name, "
-            "p.als_summary_id as prompt_of_summary_id "
+            "p.als_summary_id as prompt_of_summary_id, i.prompt_take, p.take as prompt_of_take, "
+            "p.given_back_at is not null as given_back "
             "from training_items i left join prompts p on p.id = i.prompt_id "
             "where i.artist_id = %s and i.excluded_at is null "
             "and (i.als_summary_id is not null or i.prompt_text is not null) order by i.created_at, i.id",
@@ -136,8 +141,8 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
         row = cursor.execute(
             "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, system_prompt_version, "
             "schema_version, profile_hash, model_name, input_tokens, output_tokens, cost_usd, duration_ms, "
-            "provenance) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
-            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
+            "provenance, take) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
+            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
             f"do update set fingerprint = excluded.fingerprint returning {_PROMPT}",
             [
                 new.artist_id,
@@ -153,6 +158,7 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
                 new.used.cost_usd,
                 new.duration_ms,
                 Jsonb(dict(new.provenance)),
+                new.take,
             ],
         ).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
@@ -193,11 +199,16 @@ def keep_human_text(connection: Connection, artist_id: UUID, item: Item, fingerp
     assert row is not None  # noqa: S101 - an upsert returns its row
     # An exported item whose text was edited since went out with another one.
     text = item.text if item.prompt_id is not None else item.prompt_text
-    return _one(
+    kept = _one(
         connection,
         f"update training_items set prompt_id = %(new)s, {_MOVED} where {_AS_SEEN}",
         _seen(item) | {"new": row["id"], "text": text},
     )
+    if kept:  # also one that was given back to the model once and is a person's choice again
+        connection.execute(
+            "update prompts set given_back_at = null where id = %s and given_back_at is not null", [row["id"]]
+        )
+    return kept
 
 
 def settle(connection: Connection, item: Item) -> bool:

@@ -56,7 +56,7 @@ def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline: Pipelin
     assert first.failures == []
     assert first.success
     assert first.materialised == CHAIN
-    status = artist_statuses(pipeline.ports().database, artist.slug)[0]
+    status = artist_statuses(pipeline.ports(), artist.slug)[0]
     assert (status.items, status.ready, status.by_status) == (3, 3, {"exported": 3})
     assert status.segments >= 6
     assert status.tagged == status.segments

@@ -52,7 +52,7 @@ def built(pipeline: Pipeline, artist: Artist) -> BuildResult:
 @pytest.fixture(scope="module")
 def status(pipeline: Pipeline, artist: Artist, built: BuildResult) -> ArtistStatus:
     assert built.failures == []
-    return artist_statuses(pipeline.ports().database, artist.slug)[0]
+    return artist_statuses(pipeline.ports(), artist.slug)[0]
 
 
 def test_every_pair_ends_in_the_dataset_and_the_rest_waits(status: ArtistStatus) -> None:

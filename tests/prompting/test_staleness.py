@@ -1,12 +1,21 @@
-"""Which artists are asked for: one query over all of them, whose answer names the work to be done."""
+"""Which artists are asked for, in one query whose answer names the work; and what people are told item by item."""
 
+from collections import Counter
 from collections.abc import Callable
 
+from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.staleness import _STALE, StaleArtist, stale_artists
+from dawa_assets.prompting.staleness import (
+    _STALE,
+    PromptCounts,
+    StaleArtist,
+    item_prompts,
+    prompt_counts,
+    stale_artists,
+)
 from resources.ports import Ports
-from tests.prompting.material import execute, give_set, summary
+from tests.prompting.material import execute, give_set, profile, summary
 
 
 def stale(ports: Ports) -> list[StaleArtist]:
@@ -46,3 +55,86 @@ def test_the_question_can_be_answered_from_the_small_index_of_what_is_due(ports:
         connection.execute("set local enable_seqscan = off")
         plan = connection.execute("explain " + _STALE, {"version": "train-v1", "model": "offline-v1"}).fetchall()
     assert "training_items_prompt_due" in "\n".join(row["QUERY PLAN"] for row in plan)
+
+
+def states(ports: Ports, artist: Artist, version: str = "train-v1", model: str = "offline-v1") -> dict[str, str]:
+    """Where each prompt stands, by name; what is counted must be what is named."""
+    with ports.database.transaction() as connection:
+        named = item_prompts(connection, artist.slug, version, model)
+        counts = prompt_counts(connection, version, model, artist.slug).get(artist.slug, PromptCounts())
+        everybody = prompt_counts(connection, version, model)
+    counted = {"current": counts.current, "human": counts.human, "impossible": counts.impossible} | counts.stale
+    assert Counter(each.state for each in named) == Counter(counted)
+    assert everybody.get(artist.slug, PromptCounts()) == counts
+    return {each.name.partition("/")[0]: each.state for each in named}
+
+
+def test_each_reason_is_told_item_by_item(ports: Ports, artist: Artist) -> None:
+    set_profile(ports, artist, profile())
+    items = {name: give_set(ports.database, artist, summary(100, name), name) for name in "ABCD"}
+    give_set(ports.database, artist, {"overview": {}}, "No tempo")
+    assert set(states(ports, artist).values()) == {"missing"}
+    refresh_prompts(ports, artist.slug)
+    current = dict.fromkeys("ABCD", "current") | {"No tempo": "impossible"}
+    assert states(ports, artist) == current
+
+    assert states(ports, artist, version="train-v2")["A"] == "system prompt"
+    assert states(ports, artist, model="another")["A"] == "model"
+    assert states(ports, artist, model="another")["No tempo"] == "missing", "to be looked at again"
+    execute(ports.database, "update training_items set prompt_text = 'Mine, all of it.' where id = %s", items["A"])
+    execute(ports.database, "update training_items set prompt_text = ' ' where id = %s", items["B"])
+    execute(
+        ports.database,
+        "update als_summaries set summary = summary || '{\"length_bars\": 8}' where als_filename = 'C.als'",
+    )
+    execute(
+        ports.database,
+        "update training_items set prompt_take = prompt_take + 1, prompt_summary_id = null where id = %s",
+        items["D"],
+    )
+    changed = {"A": "human", "B": "missing", "C": "summary", "D": "another take"}
+    assert states(ports, artist) == current | changed
+    set_profile(ports, artist, profile(schema_version="2.0"))
+    assert states(ports, artist) == changed | {"C": "schema version", "No tempo": "missing"}
+    refresh_prompts(ports, artist.slug)
+    assert states(ports, artist) == current | {"A": "human"}
+
+
+def test_a_profile_makes_stale_what_nobody_looked_at_and_a_second_look_settles_it(ports: Ports, artist: Artist) -> None:
+    set_profile(ports, artist, profile())
+    give_set(ports.database, artist, summary(), "A")
+    refresh_prompts(ports, artist.slug)
+    set_profile(ports, artist, profile(provenance={"last_refreshed": "2027-05-05"}))
+    assert states(ports, artist) == {"A": "current"}
+    set_profile(ports, artist, profile(catalog=[{"title": "Another work", "mood": ["bright"]}]))
+    assert states(ports, artist) == {"A": "profile"}
+    report = refresh_prompts(ports, artist.slug)
+    assert (report.written, report.unchanged) == (0, 1), "another work's entry is not in this track's context"
+    assert states(ports, artist) == {"A": "current"}, "though its row was written with the older profile"
+
+
+def test_excluded_items_and_those_without_a_set_are_not_counted(ports: Ports, artist: Artist) -> None:
+    it = give_set(ports.database, artist, summary(), "A")
+    execute(ports.database, "update training_items set excluded_at = now() where id = %s", it)
+    execute(
+        ports.database,
+        "insert into training_items (artist_id, parse_id, status) values (%s, 'abc', 'needs_prompt')",
+        artist.id,
+    )
+    assert states(ports, artist) == {}
+
+
+def test_what_a_refresh_rewrites_is_what_was_called_stale(ports: Ports, make_artist: Callable[[str], Artist]) -> None:
+    artists = [make_artist(f"Artist {number}") for number in range(50)]
+    for each in artists:
+        set_profile(ports, each, profile())
+        give_set(ports.database, each, summary(), "A")
+        refresh_prompts(ports, each.slug)
+    set_profile(ports, artists[17], profile(schema_version="2.0"))
+    with ports.database.transaction() as connection:
+        counts = prompt_counts(connection, "train-v1", "offline-v1")
+    assert {slug: each.stale for slug, each in counts.items() if each.stale} == {
+        artists[17].slug: {"schema version": 1}
+    }
+    written = {each.slug: refresh_prompts(ports, each.slug).written for each in artists}
+    assert [slug for slug, number in written.items() if number] == [artists[17].slug]
