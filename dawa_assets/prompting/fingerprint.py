@@ -10,10 +10,14 @@ from uuid import UUID
 
 
 def prompt_fingerprint(
-    *, instructions: str, context: str, model_name: str, system_prompt_version: str, schema_version: str
+    *, instructions: str, context: str, model_name: str, system_prompt_version: str, schema_version: str, take: int = 0
 ) -> str:
-    """64 hex digits over the exact messages, the model, and the versions of system prompt and profile."""
-    parts = [instructions, context, model_name, system_prompt_version, schema_version]
+    """64 hex digits over the exact messages, the model, and the versions of system prompt and profile.
+
+    `take` is raised to ask the same question once more.
+    """
+    parts: list[str | int] = [instructions, context, model_name, system_prompt_version, schema_version]
+    parts += [take] if take else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

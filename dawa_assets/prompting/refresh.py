@@ -1,37 +1,32 @@
 """Brings an artist's prompts up to date: finds the stale ones, takes over what was written before, asks for the rest.
 
-Each answer is stored when it arrives, with its item's move, so that a crash costs at most the answers in flight. What
-a person wrote is left alone. One prompt that can't be written fails its item and nothing else.
+Each answer is stored when it arrives, with its item's move and its cost, so that a crash costs at most the answers in
+flight. What a person wrote is left alone. One prompt that can't be written fails its item and nothing else.
 """
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
-from uuid import UUID
 
-from dawa_assets.artists.profile import ObservedProfile, observed_profile, validate_profile
-from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.artists.profile import ObservedProfile, validate_profile
+from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import InvalidProfileError
 from dawa_assets.leases import Lease, lease
 from dawa_assets.prompting import store
-from dawa_assets.prompting.context import build_context
-from dawa_assets.prompting.fingerprint import human_fingerprint, prompt_fingerprint
-from dawa_assets.prompting.rules import PromptRules, rules_for
-from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
-from dawa_assets.prompting.system_prompt import system_prompt
+from dawa_assets.prompting.fingerprint import human_fingerprint
+from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts, summary_id
+from dawa_assets.prompting.repair import mended
+from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.track import tempo_of
+from dawa_assets.spending import left_to_spend, record_spending
+from modal_app.paid_calls import Usage
+from resources.database import Connection
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
 
-_SUMMARIES_AT_ONCE = 8  # a large set's summary has 5 MB
 _EXAMPLES = 5
 _MOST_NOTES = 50
 
@@ -47,10 +42,11 @@ class PromptExample:
 
 @dataclass(frozen=True)
 class PromptsReport:
-    """What became of an artist's prompts. Items are counted, `failed` has (name, reason).
+    """What became of an artist's prompts. Items are counted, `failed` and `put_off` have (name, reason).
 
     `written` were asked for, `reused` had been written before for the same inputs, `unchanged` are current, `human`
-    are people's texts, `overtaken` were changed by somebody else meanwhile and are looked at again.
+    are people's texts, `overtaken` were changed by somebody else meanwhile and are looked at again. `put_off` stay
+    stale for a reason that passes: a budget, an outage. `calls`, `tokens` and `cost_usd` count whatever was paid for.
     """
 
     written: int
@@ -59,9 +55,12 @@ class PromptsReport:
     human: int
     overtaken: int
     failed: list[tuple[str, str]]
+    put_off: list[tuple[str, str]]
     stale_because: dict[str, int]
     notes: list[str]
-    tokens: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
     cost_usd: float
     examples: list[PromptExample]
     seconds: float
@@ -76,8 +75,12 @@ class PromptsReport:
             "by people": self.human,
             "overtaken": self.overtaken,
             "failed": len(self.failed),
+            "put off": len(self.put_off),
         }
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no set to write a prompt for"
+        line = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no set to write a prompt for"
+        if self.cost_usd:
+            line += f", ${self.cost_usd:.4f}"
+        return f"{line} ({self.put_off[0][1]})" if self.put_off else line
 
 
 def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
@@ -90,14 +93,13 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
         PromptWriterError: the writer can't be used at all; what it wrote until then is stored.
     """
     started = time.monotonic()
-    instructions = system_prompt(ports.settings.system_prompt_version)
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
     settings = ports.settings
     with lease(
         ports.database, artist.id, "prompts", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
     ) as held:
-        refresh = _Refresh(ports, artist, held, instructions)
+        refresh = _Refresh(ports, held, plan_prompts(ports, slug))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
 
@@ -111,10 +113,10 @@ class _Tally:
     overtaken: int = 0
     open: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    put_off: list[tuple[str, str]] = field(default_factory=list)
     stale_because: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    tokens: int = 0
-    cost_usd: float = 0.0
+    used: Usage = field(default_factory=Usage)
     examples: list[PromptExample] = field(default_factory=list)
 
     def report(self, seconds: float) -> PromptsReport:
@@ -125,66 +127,54 @@ class _Tally:
             human=self.human,
             overtaken=self.overtaken,
             failed=self.failed,
+            put_off=self.put_off,
             stale_because=self.stale_because,
             notes=self.notes,
-            tokens=self.tokens,
-            cost_usd=round(self.cost_usd, 6),
+            calls=self.used.calls,
+            input_tokens=self.used.input_tokens,
+            output_tokens=self.used.output_tokens,
+            cost_usd=round(self.used.cost_usd, 6),
             examples=self.examples,
             seconds=round(seconds, 3),
         )
 
 
-@dataclass
-class _Question:
-    """What one fingerprint asks, and the items (of equal sets, perhaps several) that wait for the answer."""
-
-    context: str
-    rules: PromptRules
-    items: list[store.Item]
-
-
 class _Refresh:
-    """One run: plan everything, then take over, then ask. Nothing is kept in memory but the questions."""
+    """One run over a plan: settle what is current, take over, then ask."""
 
-    def __init__(self, ports: Ports, artist: Artist, held: Lease, instructions: str) -> None:
+    def __init__(self, ports: Ports, held: Lease, plan: PromptPlan) -> None:
         self.ports = ports
-        self.artist = artist
         self.held = held
-        self.instructions = instructions
-        self.tally = _Tally()
-        self.questions: dict[str, _Question] = {}
+        self.plan = plan
+        self.artist = plan.artist
+        self.open = dict(plan.questions)
+        self.tally = _Tally(stale_because=plan.stale_because, notes=_notes(plan.profile))
 
     def run(self) -> None:
-        with self.ports.database.transaction() as connection:
-            self.profile = observed_profile(connection, self.artist.id)
-            items = store.items_with_prompts(connection, self.artist.id)
-        self.wanted = Wanted(
-            schema_version=self.profile.schema_version,
-            profile_hash=self.profile.content_hash,
-            system_prompt_version=self.ports.settings.system_prompt_version,
-            model_name=self.ports.prompt_writer.model_name,
-        )
-        self.tally.notes += _notes(self.profile)
-        human = [item for item in items if is_human(item)]
-        self._keep_human(human)
-        self._judge_human(human)
-        self._plan([item for item in items if not is_human(item) and item.als_summary_id is not None])
-        self._take_over()
+        self._keep_human()
+        self._judge_human()
+        for item in self.plan.current:
+            self._keep_current(item)
+        for item, reason in self.plan.impossible:
+            self._fail([item], reason, for_good=True)
+        for question, prompt in self.plan.reusable.values():
+            self._take_over(question, prompt)
         self._ask()
         if not self.tally.open and not self.tally.overtaken:
+            wanted = self.plan.wanted
             with self.ports.database.transaction() as connection:
                 self.held.check(connection)
                 store.complete(
                     connection,
                     self.artist.id,
-                    profile_hash=self.wanted.profile_hash,
-                    schema_version=self.wanted.schema_version,
-                    version=self.wanted.system_prompt_version,
-                    model_name=self.wanted.model_name,
+                    profile_hash=wanted.profile_hash,
+                    schema_version=wanted.schema_version,
+                    version=wanted.system_prompt_version,
+                    model_name=wanted.model_name,
                 )
 
-    def _keep_human(self, items: list[store.Item]) -> None:
-        for item in items:
+    def _keep_human(self) -> None:
+        for item in self.plan.human:
             self.tally.human += 1
             linked = item.origin == "human" and item.text == item.prompt_text
             if linked and not _is_unsettled(item):
@@ -199,56 +189,20 @@ class _Refresh:
                 )
             self.tally.overtaken += not kept
 
-    def _judge_human(self, items: list[store.Item]) -> None:
+    def _judge_human(self) -> None:
         """Say which rules people's texts break. They stay as they are: it is the artist's own word."""
+        ids = [item.als_summary_id for item in self.plan.human if item.als_summary_id is not None]
+        if not ids:
+            return
         with self.ports.database.transaction() as connection:
-            ids = [item.als_summary_id for item in items if item.als_summary_id is not None]
-            tempos = store.tempos(connection, self.artist.id, ids) if ids else {}
-        for item in items:
+            tempos = store.tempos(connection, self.artist.id, ids)
+        for item in self.plan.human:
             summary = {"overview": {"tempo": tempos.get(item.als_summary_id) if item.als_summary_id else None}}
             if tempo_of(summary) is None or len(self.tally.notes) >= _MOST_NOTES:
                 continue
-            rules = rules_for(self.profile.master_schema, summary, artist_name=self.artist.name)
+            rules = rules_for(self.plan.profile.master_schema, summary, artist_name=self.artist.name)
             if broken := rules.broken(item.prompt_text or ""):
                 self.tally.notes.append(f"{item.name}: a person's text, left as it is, breaks {broken[0]}")
-
-    def _plan(self, items: list[store.Item]) -> None:
-        for batch in _batches(items, _SUMMARIES_AT_ONCE):
-            ids = [item.als_summary_id for item in batch if item.als_summary_id is not None]
-            with self.ports.database.transaction() as connection:
-                texts = store.summary_texts(connection, self.artist.id, ids)
-            for item in batch:
-                self._plan_one(item, texts.get(_summary_id(item)))
-
-    def _plan_one(self, item: store.Item, summary_text: str | None) -> None:
-        if summary_text is None:
-            self._fail([item], "its summary is not one of this artist's; upload the set again", for_good=True)
-            return
-        summary = _json(summary_text)
-        if tempo_of(summary) is None:
-            self._fail([item], "its summary has no tempo that a set can have; upload the set again", for_good=True)
-            return
-        profile, name = self.profile.master_schema, self.artist.name
-        context = build_context(
-            profile, summary, artist_name=name, summary_ids={item.parse_id, str(item.als_summary_id)}
-        )
-        fingerprint = prompt_fingerprint(
-            instructions=self.instructions,
-            context=context,
-            model_name=self.wanted.model_name,
-            system_prompt_version=self.wanted.system_prompt_version,
-            schema_version=self.wanted.schema_version,
-        )
-        reason = why_stale(item, fingerprint, self.wanted)
-        if reason is None:
-            self._keep_current(item)
-            return
-        self.tally.stale_because[reason] = self.tally.stale_because.get(reason, 0) + 1
-        question = self.questions.get(fingerprint)
-        if question is None:
-            rules = rules_for(profile, summary, artist_name=name, context=context)
-            self.questions[fingerprint] = question = _Question(context, rules, [])
-        question.items.append(item)
 
     def _keep_current(self, item: store.Item) -> None:
         self.tally.unchanged += 1
@@ -258,80 +212,99 @@ class _Refresh:
             self.held.check(connection)
             self.tally.overtaken += not store.settle(connection, item)
 
-    def _take_over(self) -> None:
-        for batch in _batches(list(self.questions), 500):
-            with self.ports.database.transaction() as connection:
-                known = store.prompts_of(connection, self.artist.id, batch)
-            for fingerprint, prompt in known.items():
-                question = self.questions.pop(fingerprint)
-                with self.ports.database.transaction() as connection:
-                    self.held.check(connection)
-                    given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
-                self.tally.reused += len(given)
-                self._note(question.items, given, prompt)
+    def _take_over(self, question: Question, prompt: store.Prompt) -> None:
+        with self.ports.database.transaction() as connection:
+            self.held.check(connection)
+            given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
+        self.tally.reused += len(given)
+        self._note(question.items, given, prompt)
 
     def _ask(self) -> None:
-        asked = len(self.questions)
-        if asked:
-            log.info("%s: %d prompts to write by %s", self.artist.slug, asked, self.wanted.model_name)
-        for answer in self.ports.prompt_writer.write(self._requests()):
-            question = self.questions.pop(answer.key, None)
+        if not (asked := len(self.open)):
+            return
+        log.info("%s: %d prompts to write by %s", self.artist.slug, asked, self.plan.wanted.model_name)
+        for answer in self.ports.prompt_writer.write(self._requests(), self._budget()):
+            question = self.open.pop(answer.key, None)
             if question is None:
                 log.warning("%s: an answer to a question that was not asked, or twice; left out", self.artist.slug)
                 continue
             self._store(question, answer)
-            if (done := asked - len(self.questions)) % 50 == 0:
+            if (done := asked - len(self.open)) % 50 == 0:
                 log.info("%s: %d of %d prompts", self.artist.slug, done, asked)
-        for question in self.questions.values():
-            for item in question.items:
-                self.tally.open += 1
-                self.tally.failed.append((item.name, "not asked for in this run; the next one goes on"))
+        for question in self.open.values():
+            self._put_off(question, "not asked for in this run; the next one goes on")
+
+    def _budget(self) -> float:
+        settings = self.ports.settings
+        with self.ports.database.transaction() as connection:
+            return left_to_spend(connection, settings.prompt_budget_usd, settings.monthly_budget_usd)
 
     def _requests(self) -> Iterator[PromptRequest]:
-        for fingerprint, question in list(self.questions.items()):
+        for question in self.plan.questions.values():
+            rules = question.rules
             yield PromptRequest(
-                key=fingerprint,
-                instructions=self.instructions,
+                key=question.fingerprint,
+                instructions=self.plan.instructions,
                 context=question.context,
-                check=question.rules.broken,
+                check=rules.broken,
+                mend=lambda text, tempo=rules.tempo: mended(text, tempo),  # type: ignore[misc]
             )
 
-    def _store(self, question: _Question, answer: PromptAnswer) -> None:
-        self.tally.tokens += answer.used.input_tokens + answer.used.output_tokens
-        self.tally.cost_usd += answer.used.cost_usd
-        if answer.text is None:
-            self._fail(question.items, answer.error or "the writer gave no text and no reason", for_good=False)
-            return
-        broken = question.rules.broken(answer.text)
-        if broken:
-            self._fail(question.items, f"the writer's text breaks a rule: {broken[0]}", for_good=False)
+    def _store(self, question: Question, answer: PromptAnswer) -> None:
+        self.tally.used += answer.used
+        broken = question.rules.broken(answer.text) if answer.text is not None else []
+        if answer.text is None or broken:
+            self._account(answer.used)
+            if answer.put_off:
+                self._put_off(question, answer.error or "the writer put it off and gave no reason")
+                return
+            reason = f"the writer's text breaks a rule: {broken[0]}" if broken else answer.error
+            self._fail(question.items, reason or "the writer gave no text and no reason", for_good=False)
             return
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
+            self._record(connection, answer.used)
             prompt = store.save_prompt(connection, self._new_prompt(question, answer, answer.text))
             given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
         self.tally.written += len(given)
         self._note(question.items, given, prompt)
 
-    def _new_prompt(self, question: _Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
+    def _account(self, used: Usage) -> None:
+        if used.calls:
+            with self.ports.database.transaction() as connection:
+                self._record(connection, used)
+
+    def _record(self, connection: Connection, used: Usage) -> None:
+        model = self.plan.wanted.model_name
+        record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=used)
+
+    def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
+        wanted = self.plan.wanted
         return store.NewPrompt(
             artist_id=self.artist.id,
-            als_summary_id=_summary_id(question.items[0]),
-            fingerprint=answer.key,
+            als_summary_id=summary_id(question.items[0]),
+            fingerprint=question.fingerprint,
             text=text,
-            system_prompt_version=self.wanted.system_prompt_version,
-            schema_version=self.wanted.schema_version,
-            profile_hash=self.wanted.profile_hash,
-            model_name=self.wanted.model_name,
+            system_prompt_version=wanted.system_prompt_version,
+            schema_version=wanted.schema_version,
+            profile_hash=wanted.profile_hash,
+            model_name=wanted.model_name,
             used=answer.used,
             duration_ms=answer.duration_ms,
             provenance=answer.provenance,
+            take=question.items[0].prompt_take,
         )
 
     def _note(self, items: list[store.Item], given: list[store.Item], prompt: store.Prompt) -> None:
         self.tally.overtaken += len(items) - len(given)
         for item in given[: _EXAMPLES - len(self.tally.examples)]:
             self.tally.examples.append(PromptExample(item.name, item.prompt_text or "", prompt.text))
+
+    def _put_off(self, question: Question, reason: str) -> None:
+        """Leave the items as they are: nothing is wrong with them, and the next run asks."""
+        for item in question.items:
+            self.tally.open += 1
+            self.tally.put_off.append((item.name, reason))
 
     def _fail(self, items: list[store.Item], reason: str, *, for_good: bool) -> None:
         for item in items:
@@ -346,28 +319,10 @@ class _Refresh:
                 store.fail(connection, item, reason, for_good=for_good)
 
 
-def _batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(things)
-    while batch := list(islice(left, size)):
-        yield batch
-
-
 def _is_unsettled(item: store.Item) -> bool:
     """Whether an item with the right prompt still has to be told so."""
     mendable = item.status == "needs_prompt" or (item.error or "").startswith(store.PROMPT_ERROR)
     return mendable or item.prompt_summary_id != item.als_summary_id
-
-
-def _summary_id(item: store.Item) -> UUID:
-    assert item.als_summary_id is not None  # noqa: S101 - only items with a summary are planned
-    return item.als_summary_id
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # nested or numbered beyond what Python reads
-        return None
 
 
 def _notes(profile: ObservedProfile) -> list[str]:

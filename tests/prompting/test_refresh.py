@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +16,7 @@ from dawa_assets.prompting.staleness import StaleArtist, stale_artists
 from modal_app.paid_calls import Usage
 from resources.errors import PromptWriterError
 from resources.ports import Ports
-from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
+from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from resources.prompt_writer.offline import OfflineWriter
 from tests.prompting.material import (
     everything,
@@ -36,7 +38,7 @@ class CountingWriter(OfflineWriter):
         self._dies_after = dies_after
         self._says = says
 
-    def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
         for request in requests:
             if self._dies_after is not None and len(self.asked) >= self._dies_after:
                 raise PromptWriterError("the writer went away; try again")
@@ -263,8 +265,10 @@ def test_a_text_that_breaks_a_rule_is_never_stored(ports: Ports, artist: Artist)
     it = give_set(ports.database, artist, summary(), "One")
     report = refresh_prompts(with_writer(ports, CountingWriter(says="**Bold** claims.")), artist.slug)
     assert "plain-text" in report.failed[0][1]
-    assert (report.tokens, report.cost_usd) == (10, 0.5)
+    assert (report.calls, report.input_tokens, report.output_tokens, report.cost_usd) == (1, 7, 3, 0.5)
     assert rows(ports.database, "select * from prompts") == []
+    spent = rows(ports.database, "select service, calls, input_tokens, output_tokens, cost_usd::float from spending")
+    assert [tuple(row.values()) for row in spent] == [("prompts", 1, 7, 3, 0.5)], "it was paid for all the same"
     failed = item(ports.database, it)
     assert failed["status"] == "failed"
     work = stale(ports)
@@ -311,9 +315,7 @@ def test_a_crash_between_answers_costs_only_the_answers_in_flight(ports: Ports, 
 
 def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: Artist) -> None:
     class Silent(OfflineWriter):
-        model_name = "offline-v1"
-
-        def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:
+        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
             for request in requests:
                 yield PromptAnswer("not asked", "Words.", None)
                 assert request.context
@@ -321,8 +323,52 @@ def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: 
 
     give_set(ports.database, artist, summary(), "One")
     report = refresh_prompts(with_writer(ports, Silent()), artist.slug)
-    assert [name for name, _ in report.failed] == ["One/One"]
+    assert ([name for name, _ in report.put_off], report.failed) == (["One/One"], [])
     assert stale_slugs(ports) == [artist.slug]
+
+
+def test_what_is_put_off_stays_as_it_is_and_is_asked_for_by_the_next_run(ports: Ports, artist: Artist) -> None:
+    class Poor(OfflineWriter):
+        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+            for number, request in enumerate(requests):
+                if number < 2:
+                    yield from super().write([request])
+                else:
+                    yield PromptAnswer(request.key, None, "the budget of $1.00 is used up", put_off=True)
+
+    ids = [give_set(ports.database, artist, summary(100 + number), f"Set {number}") for number in range(5)]
+    report = refresh_prompts(with_writer(ports, Poor()), artist.slug)
+    assert (report.written, len(report.put_off), report.failed) == (2, 3, [])
+    assert report.headline == "2 written, 3 put off (the budget of $1.00 is used up)"
+    assert sorted((item(ports.database, it)["status"], item(ports.database, it)["error"]) for it in ids) == (
+        [("needs_prompt", None)] * 3 + [("ready", None)] * 2
+    )
+    assert stale_slugs(ports) == [artist.slug]
+    assert refresh_prompts(ports, artist.slug).written == 3
+    assert stale(ports) == []
+
+
+def test_a_run_may_spend_what_is_left_of_the_month(
+    ports: Ports, artist: Artist, make_artist: Callable[[str], Artist]
+) -> None:
+    class Frugal(OfflineWriter):
+        given: ClassVar[list[float | None]] = []
+
+        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+            self.given.append(budget_usd)
+            for answer in super().write(requests):
+                yield replace(answer, used=Usage(2, 10, 5, 1.25))
+
+    settings = ports.settings.model_copy(update={"prompt_budget_usd": 2.0, "monthly_budget_usd": 3.0})
+    frugal = replace(with_writer(ports, Frugal()), settings=settings)
+    other = make_artist("Other")
+    for owner in (artist, other):
+        give_set(ports.database, owner, summary(), "One")
+        refresh_prompts(frugal, owner.slug)
+    execute(ports.database, "update spending set day = day - 40 where artist_id = %s", other.id)
+    give_set(ports.database, artist, summary(99), "Two")
+    refresh_prompts(frugal, artist.slug)
+    assert Frugal.given == [2.0, 1.75, 1.75]
 
 
 def test_two_at_once_ask_once(ports: Ports, artist: Artist) -> None:
@@ -357,7 +403,7 @@ def test_an_edit_in_the_middle_of_a_run_is_not_overwritten(ports: Ports, artist:
     it = give_set(ports.database, artist, summary(), "One")
 
     class Interrupted(CountingWriter):
-        def write(self, requests: Iterable[PromptRequest]) -> Iterator[PromptAnswer]:
+        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
             for answer in super().write(requests):
                 execute(ports.database, "update training_items set prompt_text = 'Mine.' where id = %s", it)
                 yield answer

@@ -1,0 +1,142 @@
+"""What is to be done for an artist's prompts: what is current, what people wrote, what would be asked. Reads only.
+
+The same plan is carried out by `refresh.py` and shown by a dry run.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import UUID
+
+from dawa_assets.artists.profile import ObservedProfile, observed_profile
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.prompting import store
+from dawa_assets.prompting.context import build_context
+from dawa_assets.prompting.fingerprint import prompt_fingerprint
+from dawa_assets.prompting.rules import PromptRules, rules_for
+from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
+from dawa_assets.prompting.system_prompt import system_prompt
+from dawa_assets.prompting.track import tempo_of
+from resources.ports import Ports
+
+T = TypeVar("T")
+
+_SUMMARIES_AT_ONCE = 8  # a large set's summary has 5 MB
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one fingerprint asks, and the items (of equal sets, perhaps several) that wait for the answer."""
+
+    fingerprint: str
+    context: str
+    rules: PromptRules
+    items: list[store.Item] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PromptPlan:
+    """Each of the artist's items that can have a prompt, in one of the lists."""
+
+    artist: Artist
+    profile: ObservedProfile
+    instructions: str
+    wanted: Wanted
+    human: list[store.Item]
+    current: list[store.Item]
+    impossible: list[tuple[store.Item, str]]
+    """Items that no prompt can be written for, with the reason."""
+    questions: dict[str, Question]
+    """By fingerprint: what has to be asked."""
+    reusable: dict[str, tuple[Question, store.Prompt]]
+    """By fingerprint: what was asked and answered before, and is taken over for nothing."""
+    stale_because: dict[str, int]
+    """How many items of `questions` and `reusable` are stale for which reason."""
+
+
+def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
+    """Plan an artist's prompts as they would be written now.
+
+    Raises:
+        UnknownArtistError: no artist has this slug.
+        SettingsError: there is no system prompt of the version that is set.
+    """
+    settings = ports.settings
+    instructions = system_prompt(settings.system_prompt_version)
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+        profile = observed_profile(connection, artist.id)
+        items = store.items_with_prompts(connection, artist.id)
+    wanted = Wanted(
+        schema_version=profile.schema_version,
+        profile_hash=profile.content_hash,
+        system_prompt_version=settings.system_prompt_version,
+        model_name=ports.prompt_writer.model_name,
+    )
+    human = [item for item in items if is_human(item)]
+    people = {item.id for item in human}
+    plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
+    by_model = [item for item in items if item.id not in people and item.als_summary_id is not None]
+    for batch in batches(by_model, _SUMMARIES_AT_ONCE):
+        ids = [summary_id(item) for item in batch]
+        with ports.database.transaction() as connection:
+            texts = store.summary_texts(connection, artist.id, ids)
+        for item in batch:
+            _plan_item(plan, item, texts.get(summary_id(item)))
+    for fingerprints in batches(list(plan.questions), 500):
+        with ports.database.transaction() as connection:
+            known = store.prompts_of(connection, artist.id, fingerprints)
+        plan.reusable.update({key: (plan.questions.pop(key), prompt) for key, prompt in known.items()})
+    return plan
+
+
+def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> None:
+    if summary_text is None:
+        plan.impossible.append((item, "its summary is not one of this artist's; upload the set again"))
+        return
+    summary = _json(summary_text)
+    if tempo_of(summary) is None:
+        plan.impossible.append((item, "its summary has no tempo that a set can have; upload the set again"))
+        return
+    schema, name = plan.profile.master_schema, plan.artist.name
+    context = build_context(schema, summary, artist_name=name, summary_ids={item.parse_id, str(item.als_summary_id)})
+    fingerprint = prompt_fingerprint(
+        instructions=plan.instructions,
+        context=context,
+        model_name=plan.wanted.model_name,
+        system_prompt_version=plan.wanted.system_prompt_version,
+        schema_version=plan.wanted.schema_version,
+        take=item.prompt_take,
+    )
+    reason = why_stale(item, fingerprint, plan.wanted)
+    if reason is None:
+        plan.current.append(item)
+        return
+    plan.stale_because[reason] = plan.stale_because.get(reason, 0) + 1
+    question = plan.questions.get(fingerprint)
+    if question is None:
+        rules = rules_for(schema, summary, artist_name=name, context=context)
+        plan.questions[fingerprint] = question = Question(fingerprint, context, rules)
+    question.items.append(item)
+
+
+def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The things in lists of at most `size`."""
+    left = iter(things)
+    while batch := list(islice(left, size)):
+        yield batch
+
+
+def summary_id(item: store.Item) -> UUID:
+    """The id of a planned item's summary."""
+    assert item.als_summary_id is not None  # noqa: S101 - only items with a summary are planned
+    return item.als_summary_id
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # nested or numbered beyond what Python reads
+        return None
