@@ -28,6 +28,10 @@ class DataRoot:
         """The write-once folder of encoded segments."""
         return self.root / "cache" / "latents"
 
+    def tags(self) -> Path:
+        """What hosted taggers answered and were paid for."""
+        return self.root / "cache" / "tags"
+
     def training_data(self, producer_id: str) -> Path:
         """The published view of a producer's segments and texts."""
         return self.root / "training_data" / producer_id

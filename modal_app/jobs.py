@@ -13,6 +13,7 @@ JOBS = {
     "prepare": "modal_app.audio.prepare",
     "publish": "modal_app.audio.view",
     "tag": "modal_app.tagging.tag",
+    "inspect": "modal_app.tagging.inspect",
     "train": "modal_app.training.train",
     "install": "modal_app.training.adapters",
     "generate": "modal_app.training.generate",

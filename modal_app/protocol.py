@@ -163,6 +163,10 @@ class TagResult(JobResult):
     tagged: list[SegmentTags]
     failed: list[FailedTags]
     used: Usage = Field(Usage(), description="by all paid calls, also those whose answer could not be used")
+    recovered: Usage = Field(
+        Usage(), description="what an earlier job that left no result had paid for answers that are given now"
+    )
+    stopped: str | None = Field(None, description="why the service can't be used any further, one line")
 
 
 class TagRequest(JobRequest[TagResult]):

@@ -13,6 +13,7 @@ from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
 from dawa_assets.training.progress import logged
 from dawa_assets.training.store import TrainingTrack
+from dawa_assets.training.tagger import tagger_of
 from modal_app.protocol import (
     AudioSource,
     FailedAudio,
@@ -23,7 +24,7 @@ from modal_app.protocol import (
     PublishResult,
     Segment,
 )
-from modal_app.tagging.tag import TAGGERS, Tagger, hint_of
+from modal_app.tagging.names import hint_of
 from resources.errors import InvalidKeyError, ObjectNotFoundError
 from resources.ports import Ports
 
@@ -97,14 +98,9 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     )
 
 
-def tagger_of(ports: Ports) -> Tagger:
-    """The tagger that the settings name, with the names that its rows are keyed by."""
-    return TAGGERS[ports.settings.tagger]
-
-
 def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[store.TagKey, str]:
     """The tags that are known of the dataset's segments, by segment and hint."""
-    tagger = tagger_of(ports)
+    tagger = tagger_of(ports.settings)
     hashes = [segment.sha256 for _, segment in prepared.segments()]
     with ports.database.transaction() as connection:
         return store.known_tags(connection, tagger.model, tagger.tag_prompt_version, hashes)

@@ -1,18 +1,24 @@
 """The step `tags`: a text for every segment of the current dataset, kept in the database, published in the view."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from dawa_assets.artists.store import get_artist
+from dawa_assets.artists.profile import observed_profile
+from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
+from dawa_assets.spending import left_to_spend, record_spending
 from dawa_assets.training import store
-from dawa_assets.training.prepared import PreparedDataset, prepare_dataset, publish_view, tagger_of, texts_of
+from dawa_assets.training.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view, texts_of
 from dawa_assets.training.progress import logged
-from modal_app.protocol import SegmentToTag, TagRequest
+from dawa_assets.training.tagger import hosted_model, style_vocabulary, tagger_of
+from modal_app.errors import JobError
+from modal_app.paid_calls import Usage
+from modal_app.protocol import Segment, SegmentToTag, TagRequest, TagResult
 from resources.ports import Ports
 
 _AT_ONCE = 128  # a killed step loses at most so many; about ten seconds of work
+_HOSTED_AT_ONCE = 1_024  # the worker keeps each answer itself, so a killed step loses calls in flight only
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,11 @@ class TaggedSegment:
 
 @dataclass(frozen=True)
 class TagsReport:
-    """What was tagged now, and what the dataset has altogether."""
+    """What was tagged now, and what the dataset has altogether.
+
+    `put_off` are asked for again by the next run: a budget was used up, or the service was not to be had. Calls, tokens
+    and cost count whatever was paid for and not accounted for before.
+    """
 
     headline: str
     state: Literal["tagged", "no dataset"]
@@ -36,11 +46,15 @@ class TagsReport:
     segments: int
     tagged: int
     known: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
     cost_usd: float
     view: str | None
     view_changed: bool
     texts: list[TaggedSegment]
     failed: list[tuple[str, str]]
+    put_off: list[tuple[str, str]]
     seconds: float
 
 
@@ -53,10 +67,11 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
     Raises:
         UnknownArtistError: there is no artist of this slug.
         BusyError: another process tags this artist's segments and did not end in time.
-        JobError: the worker could not do it at all; what was tagged before is kept.
+        JobError: the worker could not do it at all, or its service can't be used any further; what was tagged before
+            is kept.
     """
     started = time.monotonic()
-    settings, tagger = ports.settings, tagger_of(ports)
+    settings, tagger = ports.settings, tagger_of(ports.settings)
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
     with lease(
@@ -64,63 +79,110 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
     ) as held:
         prepared = prepare_dataset(ports, artist, held)
         if prepared is None:
-            done, view, texts = _Tagging(0, 0, 0.0, []), None, []
+            done, view, texts = _Tagging(), None, []
         else:
-            done = _tag_missing(ports, prepared, held)
+            done = _tag_missing(ports, artist, prepared, held)
             view = publish_view(ports, artist, prepared)
             texts = _texts(prepared, texts_of(ports, prepared))
     failed = done.failed if prepared is None else prepared.failed + done.failed
     return TagsReport(
-        headline="tags: no dataset yet"
-        if prepared is None
-        else f"tags: {len(texts)} segments, {done.tagged} newly tagged, {len(done.failed)} failed",
+        headline="tags: no dataset yet" if prepared is None else _headline(len(texts), done),
         state="no dataset" if prepared is None else "tagged",
         model=tagger.model,
         tag_prompt_version=tagger.tag_prompt_version,
         segments=len(texts),
         tagged=done.tagged,
         known=done.known,
-        cost_usd=done.cost_usd,
+        calls=done.used.calls,
+        input_tokens=done.used.input_tokens,
+        output_tokens=done.used.output_tokens,
+        cost_usd=round(done.used.cost_usd, 6),
         view=None if view is None else view.view,
         view_changed=view is not None and view.changed,
         texts=texts,
         failed=failed,
+        put_off=done.put_off,
         seconds=round(time.monotonic() - started, 3),
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Tagging:
-    tagged: int
-    known: int
-    cost_usd: float
-    failed: list[tuple[str, str]]
+    tagged: int = 0
+    known: int = 0
+    used: Usage = field(default_factory=Usage)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    put_off: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _tag_missing(ports: Ports, prepared: PreparedDataset, held: Lease) -> _Tagging:
+def _headline(segments: int, done: _Tagging) -> str:
+    line = f"tags: {segments} segments, {done.tagged} newly tagged, {len(done.failed)} failed"
+    if done.put_off:
+        line += f", {len(done.put_off)} put off ({done.put_off[0][1]})"
+    return f"{line}, ${done.used.cost_usd:.4f}" if done.used.cost_usd else line
+
+
+_Missing = tuple[TrackSegments, Segment]
+
+
+def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: Lease) -> _Tagging:
     texts = texts_of(ports, prepared)
     wanted = {(segment.sha256, part.hint): (part, segment) for part, segment in prepared.segments()}
     missing = [pair for key, pair in wanted.items() if key not in texts]
     names = {segment.sha256: f"{part.track.name}, segment {segment.index}" for part, segment in missing}
-    tagged, cost, failed = 0, 0.0, []
-    for start in range(0, len(missing), _AT_ONCE):
-        request = TagRequest(
-            tagger=ports.settings.tagger,
-            segments=[
-                SegmentToTag(
-                    audio_hash=part.audio.audio_hash, index=segment.index, sha256=segment.sha256, bpm=part.track.bpm
-                )
-                for part, segment in missing[start : start + _AT_ONCE]
-            ],
-        )
+    done, asked = _Tagging(known=len(wanted) - len(missing)), Usage()
+    at_once = _AT_ONCE if ports.settings.tagger == "offline" else _HOSTED_AT_ONCE
+    for start in range(0, len(missing), at_once):
+        request = _request(ports, artist, missing[start : start + at_once], asked)
         result = ports.compute.run(request, logged(f"tags {start}+"))
+        _store(ports, artist, held, result)
+        asked += result.used
+        done.tagged += len(result.tagged)
+        done.used += result.used + result.recovered
+        for failure in result.failed:
+            (done.put_off if failure.put_off else done.failed).append((names[failure.sha256], failure.reason))
+        if result.stopped:
+            raise JobError(result.stopped)
+    return done
+
+
+def _request(ports: Ports, artist: Artist, missing: list[_Missing], asked: Usage) -> TagRequest:
+    """The next job. What this run's jobs have used until now is no longer its to spend."""
+    settings = ports.settings
+    vocabulary: list[str] = []
+    model = None
+    if settings.tagger != "offline":
         with ports.database.transaction() as connection:
-            held.check(connection)
-            store.add_tags(connection, result.tagged)
-        tagged += len(result.tagged)
-        cost += sum(tags.cost_usd for tags in result.tagged)
-        failed += [(names[failure.sha256], failure.reason) for failure in result.failed]
-    return _Tagging(tagged, len(wanted) - len(missing), cost, failed)
+            run_budget = max(settings.tag_budget_usd - asked.cost_usd, 0.0)
+            budget = left_to_spend(connection, run_budget, settings.monthly_budget_usd)
+            profile = observed_profile(connection, artist.id).master_schema
+        model = hosted_model(settings, budget_usd=budget, calls=max(settings.calls_per_run - asked.calls, 0))
+        vocabulary = style_vocabulary(profile, artist.name)
+    return TagRequest(
+        tagger=settings.tagger,
+        model=model,
+        vocabulary=vocabulary,
+        segments=[
+            SegmentToTag(
+                audio_hash=part.audio.audio_hash, index=segment.index, sha256=segment.sha256, bpm=part.track.bpm
+            )
+            for part, segment in missing
+        ],
+    )
+
+
+def _store(ports: Ports, artist: Artist, held: Lease, result: TagResult) -> None:
+    """Rows and what they cost, in one transaction: what is lost here is given, and accounted for, by the next run."""
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        store.add_tags(connection, result.tagged)
+        record_spending(
+            connection,
+            service="tags",
+            model=tagger_of(ports.settings).model,
+            artist_id=artist.id,
+            used=result.used + result.recovered,
+        )
 
 
 def _texts(prepared: PreparedDataset, texts: dict[store.TagKey, str]) -> list[TaggedSegment]:

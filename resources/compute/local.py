@@ -1,7 +1,8 @@
 """`LocalCompute`: each job is a child process of this one, on this machine's CPU or GPU.
 
-The child sees none of our secrets, speaks the job protocol over its stdout and a folder, and never outlives the
-call that started it. What a job does is the worker's affair (`modal_app/`).
+The child speaks the job protocol over its stdout and a folder, and never outlives the call that started it. Of our
+secrets it sees none but the key of the service that its job asks. What a job does is the worker's affair
+(`modal_app/`).
 """
 
 import logging
@@ -16,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
-from modal_app.protocol import Event, JobRequest
+from modal_app.protocol import Event, InspectRequest, JobRequest, TagRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import Compute, R
 
@@ -40,12 +41,14 @@ _ENVIRONMENT = (
 class LocalCompute(Compute):
     """Runs jobs in child processes, with `data_root` as their data root.
 
-    A child that is told to stop has `grace_seconds` before it is killed.
+    A child that is told to stop has `grace_seconds` before it is killed. `gemini_api_key` is handed to jobs that ask
+    Gemini, in their environment, and to no other.
     """
 
-    def __init__(self, data_root: Path, grace_seconds: float = 10.0) -> None:
+    def __init__(self, data_root: Path, grace_seconds: float = 10.0, gemini_api_key: SecretStr | None = None) -> None:
         self._root = data_root.resolve()
         self._grace_seconds = grace_seconds
+        self._gemini_api_key = gemini_api_key
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
         """Run one job to its end and return its result; see `Compute.run`.
@@ -59,7 +62,7 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            with _worker(folder, self._root, self._grace_seconds) as process:
+            with _worker(folder, self._root, self._grace_seconds, _environment() | self._keys(request)) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)
@@ -67,6 +70,13 @@ class LocalCompute(Compute):
             if code == 0:
                 return request.result_type.model_validate_json((folder / RESULT).read_bytes())  # type: ignore[return-value]
             raise self._failure(folder, code, type(request).__name__.removesuffix("Request").lower())
+
+    def _keys(self, request: JobRequest[R]) -> dict[str, str]:
+        """The keys that a job needs, as the names that the worker knows them by."""
+        asks_gemini = isinstance(request, TagRequest | InspectRequest) and request.tagger == "gemini"
+        if not asks_gemini or self._gemini_api_key is None:
+            return {}
+        return {"GEMINI_API_KEY": self._gemini_api_key.get_secret_value()}
 
     def fetch(self, path: str, target: Path) -> None:
         """Copy a file below the data root to `target`, atomically.
@@ -131,7 +141,9 @@ class LocalCompute(Compute):
 
 
 @contextmanager
-def _worker(folder: Path, root: Path, grace_seconds: float) -> Iterator["subprocess.Popen[bytes]"]:
+def _worker(
+    folder: Path, root: Path, grace_seconds: float, environment: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
     """The child process of a job. However the block is left, nothing of the child is left behind."""
     with (folder / "worker.log").open("wb") as log_file:
         process = subprocess.Popen(
@@ -140,7 +152,7 @@ def _worker(folder: Path, root: Path, grace_seconds: float) -> Iterator["subproc
             stdout=subprocess.PIPE,
             stderr=log_file,
             cwd=folder,
-            env=_environment(),
+            env=environment,
             start_new_session=True,
         )
     try:

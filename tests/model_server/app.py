@@ -9,12 +9,13 @@ from starlette.routing import Route
 
 from tests.model_server.core import Api, Core
 from tests.model_server.faults import Faults
+from tests.model_server.gemini_api import GeminiApi
 from tests.model_server.openai_api import OpenAIApi
 
 
 def apis() -> list[Api]:
     """All APIs that the server speaks."""
-    return [OpenAIApi()]
+    return [OpenAIApi(), GeminiApi()]
 
 
 def application(served: Sequence[Api]) -> Starlette:

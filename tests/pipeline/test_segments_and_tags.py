@@ -12,7 +12,8 @@ from dawa_assets.training.segments import prepare_segments
 from dawa_assets.training.tags import tag_segments
 from modal_app.errors import JobError
 from modal_app.protocol import JobRequest, PrepareRequest, TagRequest
-from modal_app.tagging.tag import TAGGERS, hint_of
+from modal_app.tagging import offline
+from modal_app.tagging.names import hint_of
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, open_catalogue, tone, view
@@ -210,7 +211,7 @@ def test_the_worker_in_its_own_process_gives_the_same(ports: Ports) -> None:
     segments, tags = run_all(catalogue)
     assert (segments.segments, tags.tagged + tags.known) == (1, 1)
     assert view(ports, catalogue.slug) == expected_view(catalogue)
-    assert tags.model == TAGGERS["offline"].model
+    assert tags.model == offline.MODEL
 
 
 def test_only_files_of_the_artist_are_handed_to_the_worker(worker: RecordingCompute, catalogue: Catalogue) -> None:

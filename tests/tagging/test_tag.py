@@ -12,7 +12,8 @@ from modal_app.audio.cache import find_prepared
 from modal_app.audio.prepare import prepare
 from modal_app.config import DataRoot
 from modal_app.protocol import AudioSource, Event, PreparedAudio, PrepareRequest, SegmentToTag, TagRequest
-from modal_app.tagging.tag import hint_of, tag
+from modal_app.tagging.names import hint_of
+from modal_app.tagging.tag import tag
 
 
 def quiet(_: Event) -> None:

@@ -1,0 +1,303 @@
+"""Gemini as a paid service: several segments a call, each answer checked, what is unusable asked again. No files here.
+
+A call's cost is shared by the segments that were in it; a segment that is asked again carries its share along, so the
+rows add up to the bill.
+"""
+
+import asyncio
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from modal_app.errors import DawaError, InputError, ServiceError
+from modal_app.paid_calls import Reply, Service, Usage
+from modal_app.protocol import HostedModel, Segment, SegmentToTag
+from modal_app.tagging.gemini_answer import read_answer, tagging_of
+from modal_app.tagging.gemini_question import INSTRUCTION, SegmentAnswer, announce, style_facts
+from modal_app.tagging.gemini_trouble import Refusal, trouble
+from modal_app.tagging.offline import Tagging
+from modal_app.tagging.prices import AUDIO_TOKENS_PER_SECOND, Price, price_of
+
+if TYPE_CHECKING:
+    from google.genai import Client
+    from google.genai.types import GenerateContentConfig, GenerateContentResponse
+
+KEY = "GEMINI_API_KEY"
+BASE_URL = "https://generativelanguage.googleapis.com"
+
+MOST_SEGMENTS, MOST_BYTES = 8, 12 << 20
+_MOST_ASKED = 3
+_MOST_REFUSED = 16
+_TOKENS_OUT = 160  # of one segment's answer, to estimate what a call without an answer may have cost
+_MOST_TOKENS_OUT = 600
+_TOKENS_BESIDE = 900
+
+LoadWav = Callable[[SegmentToTag], bytes]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A segment that is to be tagged, with what was spent on it until now."""
+
+    part: SegmentToTag
+    segment: Segment
+    asked: int = 0
+    paid: Usage = field(default_factory=Usage)
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Segments that are asked for one after the other, at most so many in one call."""
+
+    items: tuple[Item, ...]
+    at_most: int = MOST_SEGMENTS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one segment: a tagging, or the reason why there is none."""
+
+    item: Item
+    tagging: Tagging | None = None
+    reason: str = ""
+    put_off: bool = False
+    error: DawaError | None = None
+    """The reason where the trouble is the segment's own."""
+
+
+def questions(items: Sequence[Item]) -> list[Question]:
+    """The items in calls that are bounded in number and bytes, in their order."""
+    found: list[Question] = []
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        weight = 2 * item.segment.samples
+        if batch and (len(batch) == MOST_SEGMENTS or size + weight > MOST_BYTES):
+            found.append(Question(tuple(batch)))
+            batch, size = [], 0
+        batch.append(item)
+        size += weight
+    return [*found, Question(tuple(batch))] if batch else found
+
+
+def api_key() -> str:
+    """The key from this process's environment.
+
+    Raises:
+        InputError: there is none, or one that can't be a key.
+    """
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        raise InputError(f"{KEY} is not set, and the tagger `gemini` needs it; set it, or DAWA_TAGGER=offline")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(f"{KEY} holds characters that no key has; copy it again")
+    return key
+
+
+def connect(model: HostedModel) -> "Client":
+    """A client that asks once, waits as long as it is told, and follows no redirect with the key.
+
+    Raises:
+        InputError: no key, a base URL that is none, or google-genai is not installed.
+    """
+    key, base_url = api_key(), model.base_url or BASE_URL
+    if not base_url.startswith(("https://", "http://")):
+        raise InputError("DAWA_GEMINI_BASE_URL: must start with https:// or http://")
+    try:
+        import httpx
+        from google import genai
+        from google.genai.types import HttpOptions
+    except ImportError:
+        raise InputError("the tagger `gemini` needs google-genai; install dawa-assets[hosted]") from None
+    limits = httpx.Limits(max_connections=model.at_once, max_keepalive_connections=model.at_once)
+    return genai.Client(
+        vertexai=False,
+        api_key=key,
+        http_options=HttpOptions(
+            base_url=base_url,
+            api_version="v1beta",
+            timeout=round(model.timeout_seconds * 1000),
+            httpx_async_client=httpx.AsyncClient(limits=limits, timeout=model.timeout_seconds, follow_redirects=False),
+        ),
+    )
+
+
+class GeminiTagger(Service[Question, Outcome]):
+    """Asks one Gemini model about segments of one artist."""
+
+    def __init__(self, model: HostedModel, vocabulary: Sequence[str], load: LoadWav) -> None:
+        """`load` gives a segment's wav and raises a `DawaError` where it can't; it is called in other threads."""
+        self._model, self._load = model, load
+        self._price: Price = price_of(model)
+        self._style = style_facts(vocabulary)
+        self._client = connect(model)
+        self._config = _config(model.name)
+        self._answered = False
+        self._refused = 0
+
+    async def ask(self, question: Question) -> Reply[Question, Outcome]:
+        """Make one call for the question's first segments; see `Service.ask`."""
+        batch, rest = question.items[: question.at_most], question.items[question.at_most :]
+        loaded, unreadable = await asyncio.to_thread(self._load_all, batch)
+        if not loaded:
+            return Reply(Usage(), unreadable, _again(rest, question.at_most))
+        try:
+            response = await self._call(loaded)
+        except Refusal as refusal:
+            return self._refuse([item for item, _ in loaded], rest, unreadable, str(refusal))
+        self._answered = True
+        used = self._usage(response, loaded)
+        shares = share(used, len(loaded))
+        items = [
+            replace(item, asked=item.asked + 1, paid=item.paid + paid)
+            for (item, _), paid in zip(loaded, shares, strict=True)
+        ]
+        answers, unusable = _sorted_out(items, response)
+        again = [item for item in unusable if item.asked < _MOST_ASKED]
+        answers += [
+            Outcome(item, reason=f"no usable answer in {item.asked} calls: {item.complaint}")
+            for item in unusable
+            if item.asked >= _MOST_ASKED
+        ]
+        at_most = question.at_most if len(again) < len(items) else max(1, question.at_most // 2)
+        return Reply(used, [*unreadable, *answers], _again([*rest, *again], at_most))
+
+    def failed(self, question: Question, reason: str) -> Sequence[Outcome]:
+        """None of these will get an answer."""
+        return [Outcome(item, reason=reason) for item in question.items]
+
+    def put_off(self, question: Question, reason: str) -> Sequence[Outcome]:
+        """None of these has an answer yet."""
+        return [Outcome(item, reason=reason, put_off=True) for item in question.items]
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.aio.aclose()
+
+    def _load_all(self, batch: Sequence[Item]) -> tuple[list[tuple[Item, bytes]], list[Outcome]]:
+        loaded: list[tuple[Item, bytes]] = []
+        unreadable: list[Outcome] = []
+        for item in batch:
+            try:
+                loaded.append((item, flac(self._load(item.part))))
+            except DawaError as error:
+                unreadable.append(Outcome(item, reason=str(error), error=error))
+        return loaded, unreadable
+
+    async def _call(self, loaded: list[tuple[Item, bytes]]) -> "GenerateContentResponse":
+        from google.genai.types import Content, Part
+
+        parts = [Part.from_text(text=self._style)]
+        for number, (item, audio) in enumerate(loaded, 1):
+            parts.append(Part.from_text(text=announce(f"s{number}", item.part.bpm, item.complaint)))
+            parts.append(Part.from_bytes(data=audio, mime_type="audio/flac"))
+        try:
+            async with asyncio.timeout(self._model.timeout_seconds):
+                return await self._client.aio.models.generate_content(
+                    model=self._model.name, contents=[Content(role="user", parts=parts)], config=self._config
+                )
+        except Exception as error:
+            raise trouble(error, self._model, maybe_usd=self._estimate(loaded)) from None
+
+    def _refuse(
+        self, items: list[Item], rest: Sequence[Item], unreadable: list[Outcome], reason: str
+    ) -> Reply[Question, Outcome]:
+        """A refused call costs nothing. One segment may be the trouble of all in the call: ask one by one."""
+        if len(items) > 1:
+            return Reply(Usage(calls=1), unreadable, Question((*items, *rest), 1))
+        self._refused += 1
+        if not self._answered and self._refused >= _MOST_REFUSED:
+            raise ServiceError(f"{self._model.name}: every segment is refused: {reason}")
+        return Reply(Usage(calls=1), [*unreadable, Outcome(items[0], reason=reason)], _again(rest, 1))
+
+    def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[Item, bytes]]) -> Usage:
+        """What the service says that the call took; where it says nothing, what it must have cost."""
+        told = response.usage_metadata
+        if told is None:
+            return Usage(1, 0, 0, self._estimate(loaded))
+        tokens_in = max(0, told.prompt_token_count or 0)
+        tokens_out = max(0, told.candidates_token_count or 0) + max(0, told.thoughts_token_count or 0)
+        return Usage(1, tokens_in, tokens_out, self._price.cost(tokens_in, tokens_out))
+
+    def _estimate(self, loaded: list[tuple[Item, bytes]]) -> float:
+        seconds = sum(item.segment.samples for item, _ in loaded) / 44_100
+        tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + _TOKENS_BESIDE
+        return self._price.cost(tokens, _TOKENS_OUT * len(loaded))
+
+
+def flac(wav: bytes) -> bytes:
+    """The same samples as FLAC."""
+    import soundfile
+
+    samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def share(used: Usage, parts: int) -> list[Usage]:
+    """A call's usage in equal parts that add up to it; the call itself is counted in the first."""
+    tokens_in, tokens_out = divmod(used.input_tokens, parts), divmod(used.output_tokens, parts)
+    return [
+        Usage(
+            used.calls if number == 0 else 0,
+            tokens_in[0] + (number < tokens_in[1]),
+            tokens_out[0] + (number < tokens_out[1]),
+            used.cost_usd / parts,
+        )
+        for number in range(parts)
+    ]
+
+
+def _again(items: Sequence[Item], at_most: int) -> Question | None:
+    return Question(tuple(items), at_most) if items else None
+
+
+def _sorted_out(items: list[Item], response: "GenerateContentResponse") -> tuple[list[Outcome], list[Item]]:
+    """The usable answers, and the items that have none, each with its complaint."""
+    entries, missing = read_answer(_text_of(response), [f"s{number}" for number in range(1, len(items) + 1)])
+    answers: list[Outcome] = []
+    unusable: list[Item] = []
+    for number, item in enumerate(items, 1):
+        entry = entries.get(f"s{number}")
+        tagging = missing if entry is None else tagging_of(entry, item.part.bpm)
+        if isinstance(tagging, Tagging):
+            answers.append(Outcome(item, tagging))
+        else:
+            unusable.append(replace(item, complaint=tagging))
+    return answers, unusable
+
+
+def _text_of(response: "GenerateContentResponse") -> str | None:
+    """The text of the first candidate; None where it was blocked or cut off."""
+    candidate = next(iter(response.candidates or []), None)
+    if (
+        candidate is None
+        or candidate.content is None
+        or str(candidate.finish_reason or "STOP").split(".")[-1] != "STOP"
+    ):
+        return None
+    return "".join(part.text or "" for part in candidate.content.parts or [] if not part.thought)
+
+
+def _config(name: str) -> "GenerateContentConfig":
+    """What a call is made with. Tagging needs no thinking, which each family is told in its own way."""
+    from google.genai.types import GenerateContentConfig, ThinkingConfig, ThinkingLevel
+
+    name = name.removeprefix("models/")
+    if name.startswith("gemini-2.5-flash"):
+        thinking = ThinkingConfig(thinking_budget=0)
+    elif name.startswith("gemini-3") and "-flash" in name:
+        thinking = ThinkingConfig(thinking_level=ThinkingLevel.MINIMAL)
+    else:
+        thinking = None
+    return GenerateContentConfig(
+        system_instruction=INSTRUCTION,
+        response_mime_type="application/json",
+        response_schema=list[SegmentAnswer],
+        max_output_tokens=MOST_SEGMENTS * _MOST_TOKENS_OUT + (0 if thinking else 4_096),
+        thinking_config=thinking,
+    )

@@ -1,0 +1,131 @@
+"""Tagging by a hosted model: what was paid for is looked up first, the rest is asked, and each answer kept at once."""
+
+from collections.abc import Callable
+
+from modal_app.audio.cache import find_prepared, forget
+from modal_app.audio.scratch import scratch_folder
+from modal_app.config import DataRoot
+from modal_app.errors import DawaError, InputError, ServiceError
+from modal_app.paid_calls import Limits, PaidCalls, Usage
+from modal_app.protocol import Event, FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
+from modal_app.tagging.cached import DamagedError, find_segment, read_wav
+from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, questions
+from modal_app.tagging.gemini_question import TAG_PROMPT_VERSION
+from modal_app.tagging.kept import KeptAnswer, KeptAnswers
+from modal_app.tagging.names import hint_of
+from modal_app.tagging.offline import Tagging, tag_silence
+from modal_app.tagging.prices import price_of
+
+
+def tag_hosted(request: TagRequest, root: DataRoot, emit: Callable[[Event], None]) -> TagResult:
+    """Describe the request's segments; what is known already, silent or missing costs nothing.
+
+    Raises:
+        InputError: no model is named, its price is unknown, or the key is missing.
+        ServiceError: the service can't be used, and nothing was answered. Once something was, the result says so.
+    """
+    if request.model is None:
+        raise InputError(f"the tagger {request.tagger!r} needs a model; name one in the request")
+    with scratch_folder(root.scratch()) as scratch:
+        kept = KeptAnswers(root, request.model.name, TAG_PROMPT_VERSION, scratch)
+        return _Job(request, request.model, root, kept, emit).run()
+
+
+class _Job:
+    """One request on its way to its result."""
+
+    def __init__(
+        self, request: TagRequest, model: HostedModel, root: DataRoot, kept: KeptAnswers, emit: Callable[[Event], None]
+    ) -> None:
+        self._request, self._model, self._root, self._kept, self._emit = request, model, root, kept, emit
+        self._wanted = {(part.sha256, hint_of(part.bpm)): part for part in request.segments}
+        self._tagged: list[SegmentTags] = []
+        self._failed: list[FailedTags] = []
+        self._damaged: set[str] = set()
+
+    def run(self) -> TagResult:
+        """Answer from what is there, ask for the rest."""
+        recovered, items = self._look_up()
+        used, stopped = self._ask(items) if items else (Usage(), None)
+        for audio_hash in self._damaged:
+            forget(self._root, audio_hash, self._request.recipe)
+        return TagResult(tagged=self._tagged, failed=self._failed, used=used, recovered=recovered, stopped=stopped)
+
+    def _look_up(self) -> tuple[Usage, list[Item]]:
+        hashes = {part.audio_hash for part in self._wanted.values()}
+        entries = {key: find_prepared(self._root, key, self._request.recipe) for key in hashes}
+        recovered = Usage()
+        items: list[Item] = []
+        for (sha256, hint), part in self._wanted.items():
+            if (answer := self._kept.find(sha256, hint)) is not None:
+                recovered += answer.paid
+                self._add(part, answer.tags)
+                continue
+            try:
+                segment = find_segment(part, entries[part.audio_hash])
+            except DawaError as error:
+                self._fail(part, str(error))
+                continue
+            if segment.silent:
+                self._add(part, self._row(part, tag_silence(), 0.0))
+            else:
+                items.append(Item(part, segment))
+        return recovered, items
+
+    def _ask(self, items: list[Item]) -> tuple[Usage, str | None]:
+        model = self._model
+        price_of(model)
+        limits = Limits(at_once=model.at_once, budget_usd=model.budget_usd, calls=model.calls)
+        calls: PaidCalls[Question, Outcome] = PaidCalls(self._connect, limits)
+        waiting = {(item.part.sha256, hint_of(item.part.bpm)): item.part for item in items}
+        try:
+            for outcome in calls.answers(questions(items)):
+                del waiting[outcome.item.part.sha256, hint_of(outcome.item.part.bpm)]
+                self._take(outcome)
+        except ServiceError as error:
+            if not calls.used.calls:
+                raise
+            for part in waiting.values():
+                self._fail(part, str(error), put_off=True)
+            return calls.used, str(error)
+        return calls.used, None
+
+    def _connect(self) -> GeminiTagger:
+        return GeminiTagger(
+            self._model, self._request.vocabulary, lambda part: read_wav(part, self._root, self._request.recipe)
+        )
+
+    def _take(self, outcome: Outcome) -> None:
+        part, paid = outcome.item.part, outcome.item.paid
+        if outcome.tagging is not None:
+            tags = self._row(part, outcome.tagging, paid.cost_usd)
+            self._kept.keep(KeptAnswer(tags=tags, paid=paid))
+            self._add(part, tags)
+            return
+        if isinstance(outcome.error, DamagedError):
+            self._damaged.add(part.audio_hash)
+        self._fail(part, outcome.reason, put_off=outcome.put_off)
+
+    def _row(self, part: SegmentToTag, tagging: Tagging, cost_usd: float) -> SegmentTags:
+        return SegmentTags(
+            sha256=part.sha256,
+            model=self._model.name,
+            tag_prompt_version=TAG_PROMPT_VERSION,
+            hint=hint_of(part.bpm),
+            text=tagging.text,
+            tags=tagging.tags,
+            figures=tagging.figures,
+            cost_usd=cost_usd,
+        )
+
+    def _add(self, part: SegmentToTag, tags: SegmentTags) -> None:
+        self._tagged.append(tags)
+        self._report(f"segment {part.index}: {tags.text}")
+
+    def _fail(self, part: SegmentToTag, reason: str, *, put_off: bool = False) -> None:
+        self._failed.append(FailedTags(sha256=part.sha256, reason=reason, put_off=put_off))
+        self._report(f"segment {part.index}: {reason}")
+
+    def _report(self, message: str) -> None:
+        done = len(self._tagged) + len(self._failed)
+        self._emit(Event(kind="progress", message=message, done=done, total=len(self._wanted)))

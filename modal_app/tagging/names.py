@@ -1,0 +1,31 @@
+"""By what tags are keyed beside their segment: the tagger's model, the version of its instruction, the known facts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from modal_app.tagging import gemini_question, offline
+
+TaggerKind = Literal["offline", "gemini"]
+
+
+@dataclass(frozen=True)
+class TaggerName:
+    """Another model or another instruction says other things of the same sound."""
+
+    model: str
+    tag_prompt_version: str
+
+
+def tagger_name(kind: TaggerKind, hosted_model: str) -> TaggerName:
+    """The name of a tagger; `hosted_model` is the model that a hosted one asks."""
+    if kind == "offline":
+        return TaggerName(offline.MODEL, offline.TAG_PROMPT_VERSION)
+    return TaggerName(hosted_model, gemini_question.TAG_PROMPT_VERSION)
+
+
+def hint_of(bpm: float | None) -> str:
+    """The known facts as part of a row's key: `bpm=124`, `bpm=120.5`, or nothing. At most two decimals.
+
+    The artist's vocabulary is told too but is no part of the key: a changed profile does not pay for everything again.
+    """
+    return f"bpm={round(bpm, 2):.10g}" if bpm else ""
