@@ -126,15 +126,15 @@ class StorageLink:
             except (RefusalError, httpx.HTTPError) as error:
                 if not tries.pause(error):
                     raise self.told(subject, error) from None
-            except (StorageException, ValueError, KeyError, TypeError):
-                raise self.told(subject, _StrangeAnswerError()) from None
+            except (StorageException, ValueError, KeyError, TypeError) as error:
+                raise self.told(subject, _StrangeAnswerError(type(error).__name__)) from None
 
     def told(self, subject: str, error: Exception) -> BucketError:
         """The port's error for a failed call, without any key."""
         if isinstance(error, RefusalError):
             return self._refused(subject, error)
         if isinstance(error, _StrangeAnswerError):
-            return BucketError(f"{subject}: {self._host} gave no answer of Storage's; check SUPABASE_URL")
+            return BucketError(f"{subject}: {self._host} gave no answer of Storage's ({error}); check SUPABASE_URL")
         reason = self._plain(str(error)) or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
             reason = f"no answer in time ({type(error).__name__})"

@@ -4,16 +4,12 @@ Small objects go up in one call, larger ones in parts that can be resumed; downl
 transfer is not the point, storage3 asks.
 """
 
-import contextlib
 import functools
-import hashlib
 import io
 import itertools
 import logging
 import mimetypes
-import os
 import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
@@ -31,6 +27,7 @@ from resources.bucket.keys import decode_key, encode_key
 from resources.bucket.storage_link import RefusalError, Retries, StorageLink
 from resources.bucket.storage_reader import ReplacedError, StorageReader
 from resources.bucket.tus import CHUNK, ResumeRecords, TusUpload
+from resources.bucket.upload_source import UploadSource, opened
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 
 log = logging.getLogger(__name__)
@@ -72,18 +69,12 @@ class SupabaseBucket(Bucket):
         """Write an object, replacing the one of this key. Cut off, the same put later goes on where this one ended."""
         stored = encode_key(key)
         kind = content_type or mimetypes.guess_type(key)[0] or "application/octet-stream"
-        with contextlib.ExitStack() as stack:
-            file, size = self._opened(key, source, stack)
+        with opened(key, source, self._folder) as file:
             self._make_bucket()
-            if size > CHUNK:
-                self._put_in_parts(key, stored, kind, file, size)
-                return
-            content = file.read(size)
-            if len(content) != size:
-                raise BucketError(f"{key}: the source ended at byte {len(content)} of {size}; put it again")
-            bucket = self._storage.from_(self._name)
-            options: Any = {"content-type": kind, "cache-control": "0", "upsert": "true"}
-            self._link.call(key, lambda: bucket.upload(stored, content, options))
+            if file.size > CHUNK:
+                self._put_in_parts(key, stored, kind, file)
+            else:
+                self._put_whole(key, stored, kind, file)
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
@@ -152,7 +143,9 @@ class SupabaseBucket(Bucket):
         while batch := list(itertools.islice(stored, _AT_ONCE)):
             self._make_bucket()
             bucket = self._storage.from_(self._name)
-            self._link.call(decode_key(batch[0]), functools.partial(bucket.remove, batch))
+            subject = decode_key(batch[0])
+            if not self._link.call(subject, functools.partial(bucket.remove, batch)):
+                self._check_bucket(subject)
 
     def sign(self, key: str, seconds: int = 3600) -> str:
         """A URL of Storage under which whoever holds it can read the object for so many seconds."""
@@ -165,45 +158,25 @@ class SupabaseBucket(Bucket):
         token = (answer["signedURL"] or "").rpartition("token=")[2].partition("&")[0]
         return f"{self._link.base}object/sign/{self._path(stored)}?token={token}"
 
-    def _put_in_parts(self, key: str, stored: str, kind: str, file: BinaryIO, size: int) -> None:
-        start = file.tell()
-        content = _digest(file)
-        file.seek(start)
-        before = _state(file)
+    def _put_whole(self, key: str, stored: str, kind: str, file: UploadSource) -> None:
+        bucket = self._storage.from_(self._name)
+        options: Any = {"content-type": kind, "cache-control": "0", "upsert": "true"}
 
-        def check() -> None:
-            if _state(file) != before:
-                raise BucketError(f"{key}: the source was changed while it was read; put it again")
-
-        metadata = {"bucketName": self._name, "objectName": stored, "contentType": kind}
-        with self._records.record(self._link.base, self._name, stored, kind, content, str(size)) as record:
-            upload = TusUpload(self._link, key, metadata, file, size, record)
-            upload.run(lambda: str((self._info(key) or {}).get("version")), check)
-
-    def _opened(self, key: str, source: Path | bytes | BinaryIO, stack: contextlib.ExitStack) -> tuple[BinaryIO, int]:
-        """The source as a stream that can be read twice, and how many bytes it has from where it stands."""
-        if isinstance(source, bytes):
-            return io.BytesIO(source), len(source)
-        if isinstance(source, Path):
+        def ask() -> None:
+            file.seek(0)
+            reader: Any = io.BufferedReader(file)  # the kind of stream that storage3 takes
             try:
-                file: BinaryIO = stack.enter_context(source.open("rb"))
-                return file, os.fstat(file.fileno()).st_size
-            except OSError as error:
-                raise BucketError(f"{key}: {source} can't be read: {error.strerror}") from error
-        if source.seekable():
-            start = source.tell()
-            size = source.seek(0, os.SEEK_END) - start
-            source.seek(start)
-            return source, size
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            spool = stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - the stack closes it
-        except OSError as error:
-            raise BucketError(f"{self._folder}: can't keep a stream to upload: {error.strerror or error}") from error
-        shutil.copyfileobj(source, spool, _PIECE)
-        size = spool.tell()
-        spool.seek(0)
-        return spool, size
+                bucket.upload(stored, reader, options)
+            finally:
+                reader.detach()
+
+        self._link.call(key, ask)
+
+    def _put_in_parts(self, key: str, stored: str, kind: str, file: UploadSource) -> None:
+        metadata = {"bucketName": self._name, "objectName": stored, "contentType": kind}
+        what = (self._link.base, self._name, stored, kind, file.digest(), str(file.size))
+        with self._records.record(*what) as record:
+            TusUpload(self._link, key, metadata, file, record).run(lambda: str((self._info(key) or {}).get("version")))
 
     def _reader(self, key: str) -> StorageReader:
         stored = encode_key(key)
@@ -281,23 +254,6 @@ class SupabaseBucket(Bucket):
             if refusal.status != 409:  # else another process was quicker
                 raise
         return self._storage.get_bucket(self._name).public
-
-
-def _digest(file: BinaryIO) -> str:
-    """The SHA-256 of the rest of a file, in hex."""
-    digest = hashlib.sha256()
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _state(file: BinaryIO) -> tuple[int, int] | None:
-    """Size and time of a file on disk; None for other streams."""
-    try:
-        status = os.fstat(file.fileno())
-    except (OSError, AttributeError):
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _time(text: str) -> datetime:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import httpx
 
 from resources.bucket.storage_link import RefusalError, StorageLink, Tries
+from resources.bucket.upload_source import UploadSource
 from resources.errors import BucketError
 
 CHUNK = 6 * 2**20  # Storage takes parts of this size only, but for the last
@@ -55,9 +56,11 @@ class ResumeRecords:
             return
         with file:
             record = ResumeRecord(file)
-            yield record
-            if not record.upload:
-                path.unlink(missing_ok=True)
+            try:
+                yield record
+            finally:
+                if not record.upload:
+                    path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Remove records that are too old to be of use; once per process is often enough."""
@@ -91,26 +94,22 @@ class ResumeRecord:
 
 
 class TusUpload:
-    """One upload of `size` bytes from the position that `file` has."""
+    """One upload."""
 
     def __init__(
-        self, link: StorageLink, key: str, metadata: dict[str, str], file: BinaryIO, size: int, record: ResumeRecord
+        self, link: StorageLink, key: str, metadata: dict[str, str], source: UploadSource, record: ResumeRecord
     ) -> None:
-        self._link, self._key, self._file, self._size, self._record = link, key, file, size, record
+        self._link, self._key, self._source, self._size, self._record = link, key, source, source.size, record
         self._metadata = ",".join(
             f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in metadata.items()
         )
-        self._start = file.tell()
 
-    def run(self, version_of_object: Callable[[], str | None], check_source: Callable[[], None]) -> None:
-        """Send what is missing, until the object is there.
-
-        Args:
-            version_of_object: tells which version of the object is visible now.
-            check_source: raises when the bytes are no longer those that the record is of; asked before the last part.
+    def run(self, visible_version: Callable[[], str | None]) -> None:
+        """Send what is missing, until the object is there: until `visible_version` gives the upload's own.
 
         Raises:
-            BucketError: Storage refuses, does not answer, or has another number of bytes in the end.
+            BucketError: Storage refuses, does not answer, or has another number of bytes in the end; or the source
+                was changed meanwhile.
         """
         for _ in range(_ANEW):
             if self._record.upload:
@@ -120,10 +119,10 @@ class TusUpload:
                 offset = 0
             while offset is not None and offset < self._size:
                 if self._size - offset <= CHUNK:
-                    check_source()
+                    self._source.check_unchanged()
                 offset = self._send(offset)
             # All bytes may have come without an object's having been made of them: the version is what proves it.
-            if offset == self._size and version_of_object() == self._version():
+            if offset == self._size and visible_version() == self._version():
                 self._record.set("")
                 return
             self._record.set("")
@@ -133,13 +132,8 @@ class TusUpload:
         """Send a part; gives where to go on, or None where the server no longer knows the upload."""
         tries = Tries(self._link.retries)
         while True:
-            self._file.seek(self._start + offset)
-            part = self._file.read(min(CHUNK, self._size - offset))
-            if not part:
-                raise BucketError(f"{self._key}: the source ended at byte {offset} of {self._size}; put it again")
             try:
-                answer = self._patch(offset, part)
-                return self._told_offset(answer, at_least=offset + 1)
+                return self._told_offset(self._patch(offset, min(CHUNK, self._size - offset)), at_least=offset + 1)
             except (RefusalError, httpx.HTTPError) as error:
                 if isinstance(error, RefusalError) and error.status in _UNKNOWN and not error.no_bucket:
                     return None
@@ -157,9 +151,10 @@ class TusUpload:
         # Only the id is taken: behind a proxy the server may call itself by an address that the key must not go to.
         return str(answer.headers["location"].rstrip("/").rpartition("/")[2])
 
-    def _patch(self, offset: int, part: bytes) -> httpx.Response:
-        kind = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-        return self._link.http.patch(self._url(), headers=_VERSION | _UPSERT | kind, content=part)
+    def _patch(self, offset: int, length: int) -> httpx.Response:
+        headers = _VERSION | _UPSERT | {"Upload-Offset": str(offset), "Content-Length": str(length)}
+        headers["Content-Type"] = "application/offset+octet-stream"
+        return self._link.http.patch(self._url(), headers=headers, content=self._source.pieces(offset, length))
 
     def _offset(self) -> int | None:
         """How far the server is; None where it does not know the upload, or knows it as another one."""
@@ -180,6 +175,7 @@ class TusUpload:
     def _told_offset(self, answer: httpx.Response, at_least: int) -> int:
         told = answer.headers.get("upload-offset", "")
         if not told.isdigit() or not at_least <= int(told) <= self._size:
+            self._record.set("")
             raise BucketError(f"{self._key}: Storage has {told or 'no'} bytes of {self._size}; put it again")
         return int(told)
 

@@ -123,7 +123,10 @@ class KeptBucket:
 
 
 class State:
-    """All that the server knows; each method is one step that others see whole."""
+    """All that the server knows; each method is one step that others see whole.
+
+    A missing bucket was recorded for uploads only; every other call tells it as little as it may: nothing is there.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -152,7 +155,8 @@ class State:
 
     def object(self, bucket: str, name: str) -> Kept:
         with self.lock:
-            if (kept := self.bucket(bucket).objects.get(name)) is None:
+            there = self.buckets.get(bucket)
+            if there is None or (kept := there.objects.get(name)) is None:
                 raise no_such_key()
             return kept
 
@@ -191,7 +195,7 @@ class State:
 
     def remove(self, bucket: str, names: list[str]) -> list[Kept]:
         with self.lock:
-            objects = self.bucket(bucket).objects
+            objects = self.buckets[bucket].objects if bucket in self.buckets else {}
             removed = [objects.pop(name) for name in names if name in objects]
         for kept in removed:
             kept.path.unlink(missing_ok=True)

@@ -214,7 +214,7 @@ def test_a_stream_that_breaks_off_leaves_no_object(bucket: Bucket) -> None:
         def readable(self) -> bool:
             return True
 
-        def read(self, size: int = -1) -> bytes:  # noqa: ARG002
+        def read(self, size: int = -1) -> bytes:
             raise RuntimeError("the sender is gone")
 
     bucket.put("kept", b"old")
