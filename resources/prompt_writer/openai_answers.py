@@ -68,8 +68,8 @@ def read_answer(body: bytes, price: Price, words: Words) -> Answered | None:
         return None
     usage = _usage(answer.get("usage"), price)
     error = answer.get("error")
-    if isinstance(error, dict) and error.get("code") in _PASSES:
-        reason = f"OpenAI could not finish: {words.clean(error.get('message')) or error['code']}"
+    if isinstance(error, dict) and isinstance(code := error.get("code"), str) and code in _PASSES:
+        reason = f"OpenAI could not finish: {words.clean(error.get('message')) or code}"
         raise TryLaterError(reason, maybe_usd=usage.cost_usd if usage else 0.0)
     text, refusal = _text(answer["output"])
     return Answered(

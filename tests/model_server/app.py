@@ -1,6 +1,8 @@
 """The application: every API's routes, and the endpoints by which a test controls the server."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,6 +15,13 @@ from tests.model_server.gemini_api import GeminiApi
 from tests.model_server.openai_api import OpenAIApi
 
 
+class _AnyJSON(JSONResponse):
+    """Half characters included, which Starlette's own can't send."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
+
+
 def apis() -> list[Api]:
     """All APIs that the server speaks."""
     return [OpenAIApi(), GeminiApi()]
@@ -23,14 +32,14 @@ def application(served: Sequence[Api]) -> Starlette:
     core = Core()
 
     async def log(request: Request) -> Response:
-        return JSONResponse(core.log(int(request.query_params.get("since", "0"))))
+        return _AnyJSON(core.log(int(request.query_params.get("since", "0"))))
 
     async def state(_: Request) -> Response:
         return JSONResponse(core.state())
 
     async def faults(request: Request) -> Response:
         core.faults = Faults.of(await request.json())
-        return JSONResponse(core.faults.as_json())
+        return _AnyJSON(core.faults.as_json())
 
     async def reset(_: Request) -> Response:
         core.reset()

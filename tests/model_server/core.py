@@ -177,7 +177,7 @@ class _Cut(Response):
         super().__init__(content, media_type="application/json")
         self._after = after
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the interface's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._after is not None:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self.body[: self._after], "more_body": True})
