@@ -1,36 +1,31 @@
 """`dawa status`: what it says of an artist's prompts, as it is typed."""
 
 import json
-import sys
+from collections.abc import Callable
 
 import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
-from dawa_assets.cli.main import main
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.ports import Ports
+from tests.prompting.commands import dawa_on
 from tests.prompting.material import execute, give_set, profile, summary
+
+Status = Callable[..., str]
 
 
 @pytest.fixture
-def status(ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Status":
-    return Status(ports, monkeypatch, capsys)
-
-
-class Status:
+def status(ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Status:
     """`dawa status` with some options: what it prints."""
+    dawa = dawa_on(ports, monkeypatch, capsys)
 
-    def __init__(self, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._ports, self._monkeypatch, self._capsys = ports, monkeypatch, capsys
+    def status(*options: str) -> str:
+        said = dawa("status", *options)
+        assert (said.code, said.err) == (0, "")
+        return said.out
 
-    def __call__(self, *options: str) -> str:
-        self._monkeypatch.setattr("resources.ports.open_ports", lambda _: self._ports)
-        self._monkeypatch.setattr(sys, "argv", ["dawa", "status", *options])
-        with pytest.raises(SystemExit) as left:
-            main()
-        assert not left.value.code
-        return self._capsys.readouterr().out
+    return status
 
 
 def test_prompts_are_counted_for_all_and_named_for_one(ports: Ports, artist: Artist, status: Status) -> None:

@@ -45,7 +45,7 @@ def als(
             refused += 1
             typer.echo(f"dawa: {error}", err=True)
             continue
-        summary = _summary(file, live_set)
+        summary = summary_of(file, live_set)
         summaries.append(summary)
         if not as_json:
             _print_table(summary, pictures.get(file))
@@ -84,7 +84,8 @@ def _draw(live_set: LiveSet, target: Path) -> None:
         raise InputError(f"{target}: can't be written ({error.strerror}); choose another place") from None
 
 
-def _summary(file: Path, live_set: LiveSet) -> AlsSummary:
+def summary_of(file: Path, live_set: LiveSet) -> AlsSummary:
+    """The `AlsSummary` of a set that lies where its artist keeps it."""
     from dawa_assets.ableton.reader import shown_name
     from dawa_assets.ableton.summary import summarise
 

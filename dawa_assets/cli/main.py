@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from dawa_assets.cli import als, artist, build, demo, migrate, segment, status, stop, tag, upload
+from dawa_assets.cli import (
+    als,
+    artist,
+    backfill,
+    build,
+    demo,
+    migrate,
+    prompt,
+    segment,
+    status,
+    stop,
+    tag,
+    upload,
+)
 from modal_app.errors import DawaError, InputError
 
 app = typer.Typer(
@@ -25,6 +38,8 @@ app.command("upload")(upload.upload)
 app.command("als")(als.als)
 app.command("segment")(segment.segment)
 app.command("tag")(tag.tag)
+app.add_typer(prompt.app, name="prompt")
+app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
 app.command("status")(status.status)
 app.command("migrate")(migrate.migrate)

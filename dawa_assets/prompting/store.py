@@ -88,6 +88,12 @@ _MOVED = """
     else status end,
   error = case when starts_with(coalesce(error, ''), %(ours)s) then null else error end,
   prompt_summary_id = als_summary_id, updated_at = now()"""
+_SELECT_ITEMS = """
+  select i.id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.status, i.error, i.parse_id,
+    i.als_summary_id, i.prompt_summary_id, i.prompt_id, i.prompt_text, p.fingerprint, p.origin, p.text,
+    p.system_prompt_version, p.schema_version, p.profile_hash, p.model_name, p.als_summary_id as prompt_of_summary_id,
+    i.prompt_take, p.take as prompt_of_take, p.given_back_at is not null as given_back
+  from training_items i left join prompts p on p.id = i.prompt_id"""
 _AS_SEEN = """
   id = %(id)s and als_summary_id is not distinct from %(summary)s and prompt_id is not distinct from %(prompt)s
   and prompt_text is not distinct from %(seen_text)s and excluded_at is null"""
@@ -97,16 +103,18 @@ def items_with_prompts(connection: Connection, artist_id: UUID) -> list[Item]:
     """Items that can have a prompt or have one: not excluded, with a summary or with a text."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(
-            "select i.id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.status, i.error, i.parse_id, "
-            "i.als_summary_id, i.prompt_summary_id, i.prompt_id, i.prompt_text, p.fingerprint, p.origin, p.text, "
-            "p.system_prompt_version, p.schema_version, p.profile_hash, p.model_name, "
-            "p.als_summary_id as prompt_of_summary_id, i.prompt_take, p.take as prompt_of_take, "
-            "p.given_back_at is not null as given_back "
-            "from training_items i left join prompts p on p.id = i.prompt_id "
-            "where i.artist_id = %s and i.excluded_at is null "
+            f"{_SELECT_ITEMS} where i.artist_id = %s and i.excluded_at is null "
             "and (i.als_summary_id is not null or i.prompt_text is not null) order by i.created_at, i.id",
             [artist_id],
         ).fetchall()
+
+
+def locked_item(connection: Connection, item_id: UUID) -> Item | None:
+    """One item that is not excluded, as it is now and stays until the transaction ends."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"{_SELECT_ITEMS} where i.id = %s and i.excluded_at is null for update of i", [item_id]
+        ).fetchone()
 
 
 def summary_texts(connection: Connection, artist_id: UUID, ids: list[UUID]) -> dict[UUID, str]:
@@ -184,31 +192,72 @@ def give_prompt(connection: Connection, item: Item, prompt: Prompt) -> bool:
 
 def keep_human_text(connection: Connection, artist_id: UUID, item: Item, fingerprint: str) -> bool:
     """Record the item's text as a person's. False where the item is not as it was seen."""
-    row = connection.execute(
-        "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text) "
-        "values (%(artist)s, (select id from als_summaries where id = %(summary)s and artist_id = %(artist)s), "
-        "%(fingerprint)s, 'human', %(text)s) on conflict (artist_id, fingerprint) "
-        "do update set fingerprint = excluded.fingerprint returning id",
-        {
-            "artist": artist_id,
-            "summary": item.als_summary_id,
-            "fingerprint": fingerprint,
-            "text": item.prompt_text,
-        },
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
+    connection.execute("select from training_items where id = %s for update", [item.id])  # as an edit does, item first
+    new = save_human_text(connection, artist_id, item, fingerprint, item.prompt_text or "")
     # An exported item whose text was edited since went out with another one.
     text = item.text if item.prompt_id is not None else item.prompt_text
     kept = _one(
         connection,
         f"update training_items set prompt_id = %(new)s, {_MOVED} where {_AS_SEEN}",
-        _seen(item) | {"new": row["id"], "text": text},
+        _seen(item) | {"new": new, "text": text},
     )
-    if kept:  # also one that was given back to the model once and is a person's choice again
-        connection.execute(
-            "update prompts set given_back_at = null where id = %s and given_back_at is not null", [row["id"]]
-        )
+    if kept:
+        _keep_for_good(connection, new)
     return kept
+
+
+def save_human_text(
+    connection: Connection, artist_id: UUID, item: Item, fingerprint: str, text: str, author: str | None = None
+) -> UUID:
+    """Store a text that a person wrote for the item, for its history at least; who wrote the same before stays."""
+    row = connection.execute(
+        "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, author, created_at) "
+        "values (%(artist)s, (select id from als_summaries where id = %(summary)s and artist_id = %(artist)s), "
+        "%(fingerprint)s, 'human', %(text)s, %(author)s, clock_timestamp()) on conflict (artist_id, fingerprint) "
+        "do update set author = coalesce(prompts.author, excluded.author) returning id",
+        {
+            "artist": artist_id,
+            "summary": item.als_summary_id,
+            "fingerprint": fingerprint,
+            "text": text,
+            "author": author,
+        },
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return UUID(str(row["id"]))
+
+
+def give_human_text(connection: Connection, item: Item, prompt_id: UUID, text: str) -> bool:
+    """Make a person's text the item's prompt. False where the item is not as it was seen."""
+    _keep_for_good(connection, prompt_id)
+    return _one(
+        connection,
+        "update training_items set prompt_id = %(new)s, prompt_text = %(text)s, system_prompt_version = null, "
+        f"model_name = null, generated_at = now(), {_MOVED} where {_AS_SEEN}",
+        _seen(item) | {"new": prompt_id, "text": text},
+    )
+
+
+def give_back(connection: Connection, item: Item) -> None:
+    """Let the model replace the person's text that the item has; it stays in use until then."""
+    connection.execute("update prompts set given_back_at = now() where id = %s", [item.prompt_id])
+    ask_again(connection, item)
+
+
+def ask_again(connection: Connection, item: Item, *, more_takes: int = 0) -> None:
+    """Make the item's prompt due, with `more_takes` for another text than the one that its inputs gave before."""
+    connection.execute(
+        "update training_items set prompt_take = prompt_take + %s, prompt_summary_id = null, updated_at = now() "
+        "where id = %s",
+        [more_takes, item.id],
+    )
+
+
+def _keep_for_good(connection: Connection, prompt_id: UUID) -> None:
+    """A person's text that was given back once and is a person's choice again is not the model's to replace."""
+    connection.execute(
+        "update prompts set given_back_at = null where id = %s and given_back_at is not null", [prompt_id]
+    )
 
 
 def settle(connection: Connection, item: Item) -> bool:

@@ -1,0 +1,257 @@
+"""People's texts: one that is edited, a file of them, and giving a text back to the model.
+
+A text is stored with its author and its item's move in one transaction. It is a person's word: only what no caption can
+hold is refused, other broken rules are said. What was there before stays as history.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from dawa_assets.artists.profile import observed_profile
+from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.leases import lease
+from dawa_assets.prompting import store
+from dawa_assets.prompting.fingerprint import human_fingerprint
+from dawa_assets.prompting.items import Found, find_item
+from dawa_assets.prompting.plan import batches
+from dawa_assets.prompting.rules import LONGEST, MOST_WORDS, rules_for
+from dawa_assets.prompting.staleness import is_human
+from dawa_assets.prompting.texts_file import Row
+from dawa_assets.prompting.track import tempo_of
+from modal_app.errors import InputError
+from resources.database import Connection
+from resources.ports import Ports
+
+MOST_AUTHOR = 200
+_ROWS_AT_ONCE = 100
+_ANY_TEMPO = {"overview": {"tempo": 120}}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What became of one text. `warnings` are the rules that it breaks all the same."""
+
+    item: str
+    item_id: UUID
+    artist: str
+    changed: bool
+    before: str
+    after: str
+    warnings: list[str]
+
+
+@dataclass
+class Import:
+    """What became of a file of texts. Lines are those of the file, from 1; reasons are one line each."""
+
+    changed: int = 0
+    unchanged: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+    artists: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """What the model is to write anew: `given back` was a person's text, `another take` a model's, `due` none."""
+
+    item: str
+    item_id: UUID
+    artist: str
+    what: str
+    before: str
+
+
+def edit_prompt(ports: Ports, reference: str, text: str, *, author: str, artist: str | None = None) -> Edit:
+    """Make this the item's text, a person's from now on; the same text again changes nothing.
+
+    Raises:
+        UnknownArtistError: there is no such artist.
+        InputError: no item, or several, are called so, or the text can't be a prompt; one line.
+    """
+    author = _author(author)
+    with ports.database.transaction() as connection:
+        return _edit(connection, find_item(connection, reference, artist), text, author, _Judge(connection))
+
+
+def text_in_use(ports: Ports, reference: str, artist: str | None = None) -> str:
+    """The text that the item has now; empty where it has none.
+
+    Raises:
+        UnknownArtistError: there is no such artist.
+        InputError: no item, or several, are called so.
+    """
+    with ports.database.transaction() as connection:
+        found = find_item(connection, reference, artist)
+        item = store.locked_item(connection, found.id)
+    return (item.prompt_text or "") if item is not None else ""
+
+
+def import_prompts(
+    ports: Ports,
+    rows: Iterable[Row],
+    *,
+    author: str,
+    artist: str | None = None,
+    told: Callable[[Import], None] = lambda _: None,
+) -> Import:
+    """Take over the texts of a file, row by row; a row that can't be used is left out with its reason.
+
+    Each row is committed by itself: what was done stays done, whatever comes after.
+
+    Args:
+        ports: only the database is used.
+        rows: from `read_texts`, so that they come as they are needed.
+        author: of rows that name none.
+        artist: of rows that name none; None looks at everybody's items.
+        told: called now and then with what was done until then.
+
+    Raises:
+        UnknownArtistError: there is no such artist.
+        InputError: the file can't be read at all.
+    """
+    author = _author(author)
+    done = Import()
+    lines: dict[UUID, int] = {}
+    with ports.database.transaction() as connection:
+        if artist is not None:
+            artist = (find_artist(connection, artist) or get_artist(connection, artist)).slug
+    for batch in batches(rows, _ROWS_AT_ONCE):
+        with ports.database.transaction() as connection:
+            judge = _Judge(connection)
+            for row in batch:
+                connection.commit()  # no locks from row to row: another file may name the same items in another order
+                try:
+                    found = find_item(connection, _given(row), row.artist or artist)
+                    if (earlier := lines.setdefault(found.id, row.line)) != row.line:
+                        raise InputError(f"item {found.name}: has a text on line {earlier} already; keep one")
+                    edit = _edit(connection, found, row.text, _author(row.author or author), judge)
+                except InputError as error:
+                    done.refused.append((row.line, str(error)))
+                    continue
+                done.changed += edit.changed
+                done.unchanged += not edit.changed
+                done.artists.update([edit.artist] if edit.changed else [])
+                done.warnings += [(row.line, f"{edit.item}: breaks {warning}") for warning in edit.warnings]
+        told(done)
+    return done
+
+
+def give_back_to_the_model(ports: Ports, reference: str, artist: str | None = None) -> GivenBack:
+    """Have the item's text written by the model at the next refresh; until then it keeps the one that it has.
+
+    A person's text makes way for the model's, which costs nothing where it was written before; a model's text for
+    another take of the same question.
+
+    Raises:
+        UnknownArtistError: there is no such artist.
+        InputError: no item, or several, are called so, or it has no Live Set to write from.
+        BusyError: another process is writing this artist's prompts.
+    """
+    with ports.database.transaction() as connection:
+        found = find_item(connection, reference, artist)
+    settings = ports.settings
+    with (
+        lease(
+            ports.database,
+            found.artist.id,
+            "prompts",
+            seconds=settings.lease_seconds,
+            wait_seconds=settings.lease_wait_seconds,
+        ) as held,  # a refresh that is under way has planned without it
+        ports.database.transaction() as connection,
+    ):
+        held.check(connection)
+        item = _locked(connection, found)
+        if item.als_summary_id is None:
+            raise InputError(f"item {found.name}: has no Live Set to write a prompt from; upload one, or edit the text")
+        what = _give_back(connection, found, item)
+    return GivenBack(found.name, found.id, found.artist.slug, what, item.prompt_text or "")
+
+
+def _give_back(connection: Connection, found: Found, item: store.Item) -> str:
+    if is_human(item):
+        if item.origin != "human" or item.text != item.prompt_text:  # saved by the dashboard, and seen by nobody yet
+            fingerprint = human_fingerprint(item.id, item.prompt_text or "")
+            store.keep_human_text(connection, found.artist.id, item, fingerprint)
+            item = _locked(connection, found)
+        store.give_back(connection, item)
+        return "given back"
+    has_text = bool((item.prompt_text or "").strip())
+    more = has_text and not item.given_back
+    store.ask_again(connection, item, more_takes=int(more))
+    return "another take" if more else "given back" if has_text else "due"
+
+
+def _edit(connection: Connection, found: Found, text: str, author: str, judge: "_Judge") -> Edit:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    item = _locked(connection, found)
+    warnings = judge.judge(found.artist, item, text)
+    before = item.prompt_text or ""
+    changed = before != text or item.origin != "human" or item.text != text or item.given_back
+    if changed:
+        if is_human(item) and item.text != item.prompt_text:  # keep what the dashboard saved as history
+            store.save_human_text(connection, found.artist.id, item, human_fingerprint(item.id, before), before)
+        fingerprint = human_fingerprint(item.id, text)
+        prompt_id = store.save_human_text(connection, found.artist.id, item, fingerprint, text, author)
+        store.give_human_text(connection, item, prompt_id, text)
+    return Edit(found.name, found.id, found.artist.slug, changed, before, text, warnings)
+
+
+def _locked(connection: Connection, found: Found) -> store.Item:
+    item = store.locked_item(connection, found.id)
+    if item is None:
+        raise InputError(f"item {found.name}: is gone or excluded since a moment ago; run it again")
+    return item
+
+
+class _Judge:
+    """Holds texts against the rules; profiles are read once for each artist."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._profiles: dict[UUID, Any] = {}
+
+    def judge(self, artist: Artist, item: store.Item, text: str) -> list[str]:
+        """The rules that the text breaks and may break.
+
+        Raises:
+            InputError: it breaks one that no prompt may break.
+        """
+        if not text:
+            raise InputError(
+                f"item {item.name}: the text is empty; write one, or `dawa prompt regenerate` has the model write it"
+            )
+        summary: Any = _ANY_TEMPO
+        if item.als_summary_id is not None:
+            tempos = store.tempos(self._connection, artist.id, [item.als_summary_id])
+            summary = {"overview": {"tempo": tempos.get(item.als_summary_id)}}
+        has_tempo = item.als_summary_id is not None and tempo_of(summary) is not None
+        if artist.id not in self._profiles:
+            self._profiles[artist.id] = observed_profile(self._connection, artist.id).master_schema
+        rules = rules_for(self._profiles[artist.id], summary if has_tempo else _ANY_TEMPO, artist_name=artist.name)
+        broken = rules.broken(text)
+        for line in broken:
+            rule, _, reason = line.partition(": ")
+            if rule == "clean-characters" or (rule == "length" and _is_too_long(text)):
+                raise InputError(f"item {item.name}: the text {reason}; mend it")
+        return [line for line in broken if has_tempo or not line.startswith("ends-with-bpm:")]
+
+
+def _is_too_long(text: str) -> bool:
+    return len(text) > LONGEST or len(text.split()) > MOST_WORDS
+
+
+def _author(name: str) -> str:
+    clean = name.strip()
+    if not clean or len(clean) > MOST_AUTHOR or not clean.isprintable():
+        raise InputError(f"author: must be a name of at most {MOST_AUTHOR} printable characters; give another --author")
+    return clean
+
+
+def _given(row: Row) -> str:
+    if row.problem is not None:
+        raise InputError(row.problem)
+    return row.item
