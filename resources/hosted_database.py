@@ -101,23 +101,23 @@ def _checked(url: str) -> str:
         given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except (psycopg.Error, UnicodeError):
         given = {}
-    hosts = given.get("host", "").split(",")
-    ports = given.get("port", "5432").split(",")
-    if not all(_HOST.fullmatch(host) for host in hosts) or not all(
-        port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports
-    ):
+    host, port = given.get("host", ""), given.get("port", "5432")
+    if not _HOST.fullmatch(host) or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise SettingsError(
             f"{_SETTING}: not of the form postgresql://user:password@host:port/database; take it from the dashboard, "
             "and write signs like @ / # % in the password as %40 %2F %23 %25"
         )
-    reached = [*hosts, *(address for address in given.get("hostaddr", "").split(",") if address)]
-    parameters: dict[str, str | int] = {**_DEFAULTS, **given, "sslmode": _sslmode(given.get("sslmode"), reached)}
+    parameters: dict[str, str | int] = {
+        **_DEFAULTS,
+        **given,
+        "sslmode": _sslmode(given.get("sslmode"), given.get("hostaddr") or host),
+    }
     return make_conninfo("", **parameters)
 
 
-def _sslmode(wanted: str | None, hosts: list[str]) -> str:
+def _sslmode(wanted: str | None, host: str) -> str:
     """TLS for every host but this machine: at least `require`, more where more is asked for."""
-    if all(is_on_this_machine(host) for host in hosts):
+    if is_on_this_machine(host):
         return wanted or "prefer"
     if wanted in (None, "prefer", "allow"):
         return "require"

@@ -130,10 +130,15 @@ def _apply_next(url: str, wanted: Sequence[Migration]) -> Migration | None:
         migration = pending[0]
         connection.execute(_HISTORY)
         _run(connection, migration.sql, migration.file)
-        connection.execute(
-            "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)",
-            [migration.version, [migration.sql], migration.name],
-        )
+        try:
+            connection.execute(
+                "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)",
+                [migration.version, [migration.sql], migration.name],
+            )
+        except psycopg.errors.UniqueViolation:
+            raise DatabaseError(
+                f"migration {migration.file} was applied by another tool just now; run it again"
+            ) from None
         return migration
 
 
@@ -169,8 +174,13 @@ def _history(
     """Every applied migration: version, name, and for the versions asked for also what was run."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         try:
-            there = cursor.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
-            if there is None or there[0] is None:
+            # Asked of the catalogue itself: `to_regclass` answers from the server process's cache, and a process that a
+            # pooler hands from one to the next may have cached that there is no such table.
+            there = cursor.execute(
+                "select from pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace "
+                "where nspname = 'supabase_migrations' and relname = 'schema_migrations'"
+            ).fetchone()
+            if there is None:
                 return []
             return cursor.execute(
                 "select version, name, case when version = any(%s) then statements end "

@@ -1,6 +1,5 @@
-"""Transactions, as every database hands them out."""
+"""Databases that can't be reached. What those that can promise is in `test_database_contract.py`."""
 
-import psycopg
 import pytest
 
 from resources.database import Database
@@ -17,27 +16,6 @@ class _Unreachable(Database):
     def reopen(self) -> bool:
         self.asked += 1
         return True
-
-
-def _names(database: Database) -> list[str]:
-    with database.transaction() as connection:
-        return [row["name"] for row in connection.execute("select name from artists order by name").fetchall()]
-
-
-def test_a_block_that_ends_is_committed_and_one_that_raises_is_rolled_back(database: Database) -> None:
-    with database.transaction() as connection:
-        connection.execute("insert into artists (name) values ('Kept')")
-    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
-        connection.execute("insert into artists (name) values (%s)", [str(1 / 0)])
-    with pytest.raises(psycopg.errors.UniqueViolation), database.transaction() as connection:
-        connection.execute("insert into artists (name) values ('Dropped'), ('Kept')")
-    assert _names(database) == ["Kept"]
-
-
-def test_a_connection_is_closed_with_its_block(database: Database) -> None:
-    with database.transaction() as connection:
-        pass
-    assert connection.closed
 
 
 def test_a_database_that_does_not_answer_is_asked_twice_and_named_without_its_password() -> None:
