@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
+from modal_app.paid_calls import Limits
 from resources.bucket.base import Bucket
 from resources.compute.base import Compute
 from resources.database import Database
-from resources.prompt_writer.base import PromptWriter
+from resources.errors import SettingsError
+from resources.prompt_writer.base import Price, PromptWriter
 from resources.settings import Settings
 
 
@@ -21,16 +25,73 @@ class Ports:
 
 
 def open_ports(settings: Settings) -> Ports:
-    """The ports that the settings name. Nothing is started or reached before it is used."""
-    from resources.bucket.folder import FolderBucket
-    from resources.compute.local import LocalCompute
-    from resources.embedded_postgres import EmbeddedDatabase
-    from resources.prompt_writer.offline import OfflineWriter
+    """The ports that the settings name. Nothing is started or reached before it is used.
 
+    Raises:
+        SettingsError: a port needs a key, an address or a price that is not set.
+    """
     return Ports(
         settings=settings,
-        database=EmbeddedDatabase(settings.home / "postgres"),
-        bucket=FolderBucket(settings.home / "bucket"),
-        prompt_writer=OfflineWriter(),
-        compute=LocalCompute(settings.data_root),
+        database=open_database(settings),
+        bucket=open_bucket(settings),
+        prompt_writer=open_prompt_writer(settings),
+        compute=open_compute(settings),
     )
+
+
+def open_database(settings: Settings) -> Database:
+    """The database alone, for what needs nothing else; raises as `open_ports`."""
+    if settings.database == "embedded":
+        from resources.embedded_postgres import EmbeddedDatabase
+
+        return EmbeddedDatabase(settings.home / "postgres")
+    from resources.hosted_database import HostedDatabase
+
+    return HostedDatabase(_secret(settings.supabase_db_url, "SUPABASE_DB_URL", "DAWA_DATABASE=supabase"))
+
+
+def open_bucket(settings: Settings) -> Bucket:
+    """The bucket alone; raises as `open_ports`."""
+    if settings.bucket == "folder":
+        from resources.bucket.folder import FolderBucket
+
+        return FolderBucket(settings.home / "bucket")
+    from resources.bucket.supabase import SupabaseBucket
+
+    if not settings.supabase_url:
+        raise SettingsError("SUPABASE_URL: is not set, and DAWA_BUCKET=supabase needs it; set it, or another choice")
+    key = _secret(settings.supabase_secret_key, "SUPABASE_SECRET_KEY", "DAWA_BUCKET=supabase")
+    return SupabaseBucket(settings.supabase_url, key, resume_folder=settings.home / "uploads")
+
+
+def open_compute(settings: Settings) -> Compute:
+    """What runs the worker; raises as `open_ports`."""
+    from resources.compute.local import LocalCompute
+
+    return LocalCompute(settings.data_root, gemini_api_key=settings.gemini_api_key)
+
+
+def open_prompt_writer(settings: Settings) -> PromptWriter:
+    """The prompt writer alone; raises as `open_ports`."""
+    if settings.prompt_writer == "offline":
+        from resources.prompt_writer.offline import OfflineWriter
+
+        return OfflineWriter()
+    from resources.prompt_writer.openai import OpenAIWriter
+
+    return OpenAIWriter(
+        SecretStr(_secret(settings.openai_api_key, "OPENAI_API_KEY", "DAWA_PROMPT_WRITER=openai")),
+        model=settings.openai_model,
+        base_url=settings.openai_base_url,
+        price=None if settings.openai_price is None else Price(*map(float, settings.openai_price.split("/"))),
+        limits=Limits(
+            at_once=settings.calls_at_once, calls=settings.calls_per_run, budget_usd=settings.prompt_budget_usd
+        ),
+        timeout_seconds=settings.call_timeout_seconds,
+    )
+
+
+def _secret(value: SecretStr | None, name: str, choice: str) -> str:
+    if value is None or not value.get_secret_value().strip():
+        raise SettingsError(f"{name}: is not set, and {choice} needs it; set it, or make another choice")
+    return value.get_secret_value()

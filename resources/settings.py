@@ -15,7 +15,7 @@ from resources.errors import SettingsError
 Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
 """Input and output price in US dollars per million tokens: `0.15/0.60`."""
 
-_KEYS = ("OPENAI_API_KEY", "GEMINI_API_KEY")
+_UNPREFIXED = ("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY")
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -29,14 +29,14 @@ class Settings(BaseSettings):
     """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DAWA_", env_file=(_CHECKOUT / ".env", ".env"), extra="ignore", frozen=True
+        env_prefix="DAWA_", env_file=(_CHECKOUT / ".env", ".env"), extra="ignore", frozen=True, populate_by_name=True
     )
 
     home: Path = Field(default_factory=_default_home, description="everything that this machine keeps")
     data: Path | None = Field(None, description="the worker's data root; default: `data` under the home")
 
-    database: Literal["embedded"] = Field("embedded", description="where the tables live")
-    bucket: Literal["folder"] = Field("folder", description="where the files live")
+    database: Literal["embedded", "supabase"] = Field("embedded", description="where the tables live")
+    bucket: Literal["folder", "supabase"] = Field("folder", description="where the files live")
     prompt_writer: Literal["offline", "openai"] = Field("offline", description="who writes prompts")
     compute: Literal["local"] = Field("local", description="who prepares, tags, trains and generates")
     tagger: Literal["offline", "gemini"] = Field("offline", description="who tags segments")
@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     call_timeout_seconds: float = Field(45.0, gt=0, le=600, description="how long one paid call may take")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="OpenAI's key")
     gemini_api_key: SecretStr | None = Field(None, validation_alias="GEMINI_API_KEY", description="Google's key")
+
+    supabase_db_url: SecretStr | None = Field(
+        None, validation_alias="SUPABASE_DB_URL", description="the project's connection string, of any of its three"
+    )
+    supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL", description="the project's address")
+    supabase_secret_key: SecretStr | None = Field(
+        None, validation_alias="SUPABASE_SECRET_KEY", description="the project's secret key"
+    )
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
     backend: Literal["ace_step"] = Field("ace_step", description="which music generator is fine-tuned")
@@ -107,5 +115,5 @@ class Settings(BaseSettings):
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            name = name if name in _KEYS else f"DAWA_{name}"
+            name = name if name in _UNPREFIXED else f"DAWA_{name}"
             raise SettingsError(f"{name}: {problem['msg']}; mend it in the environment or in .env") from None

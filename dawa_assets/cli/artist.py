@@ -40,10 +40,10 @@ def list_(
     import json
 
     from dawa_assets.artists.store import list_profiles
-    from resources.ports import open_ports
+    from resources.ports import open_database
     from resources.settings import Settings
 
-    with open_ports(Settings.load()).database.transaction() as connection:
+    with open_database(Settings.load()).transaction() as connection:
         artists = list_profiles(connection)
     if as_json:
         rows = [

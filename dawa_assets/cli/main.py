@@ -15,6 +15,7 @@ from dawa_assets.cli import (
     backfill,
     build,
     demo,
+    doctor,
     migrate,
     prompt,
     segment,
@@ -42,6 +43,7 @@ app.add_typer(prompt.app, name="prompt")
 app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("stop")(stop.stop)
 

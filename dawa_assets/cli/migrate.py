@@ -12,10 +12,10 @@ def migrate(
     from resources.database_refusals import place_of
     from resources.migrations import migrate as apply
     from resources.migrations import pending_migrations
-    from resources.ports import open_ports
+    from resources.ports import open_database
     from resources.settings import Settings
 
-    database = open_ports(Settings.load()).database
+    database = open_database(Settings.load())
     url = database.server_url()
     typer.echo(place_of(url))
     found = pending_migrations(url) if dry_run else apply(url, embedded=database.embedded)

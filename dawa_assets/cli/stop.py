@@ -6,10 +6,12 @@ import typer
 def stop() -> None:
     """Stop the embedded database now. It stops by itself some minutes after its last use; the next use starts it."""
     from resources.embedded_postgres import EmbeddedDatabase
-    from resources.ports import open_ports
+    from resources.ports import open_database
     from resources.settings import Settings
 
-    database = open_ports(Settings.load()).database
+    database = open_database(Settings.load())
     if isinstance(database, EmbeddedDatabase):
         database.stop()
         typer.echo("The embedded database is stopped.")
+    else:
+        typer.echo("Nothing runs here: the database is a hosted one (DAWA_DATABASE).")

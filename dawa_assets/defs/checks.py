@@ -1,8 +1,11 @@
 """Checks: one blocking check per asset and artist, stating what was looked at and how much of it.
 
 Validation happens before anything is written; a check shows that what is stored holds together. A problem stops
-the chain (`ERROR`), something that waits or failed alone is shown (`WARN`) and does not.
+the chain (`ERROR`), something that waits or failed alone is shown (`WARN`) and does not. Beside them, what is made by
+a model has a check that warns before that model ends.
 """
+
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -10,7 +13,11 @@ from dawa_assets.defs.metadata import table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.previews import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.doctor import tagger_health, writer_health
 from dawa_assets.verdicts import verdict
+from modal_app.errors import DawaError
+from modal_app.protocol import ModelHealth
+from resources.settings import Settings
 
 _SAYS = {
     "als_summaries": "every summary has a tempo, and its files are in the bucket",
@@ -47,4 +54,32 @@ def _check(asset: str, description: str) -> dg.AssetChecksDefinition:
     return check
 
 
-checks = [_check(asset, description) for asset, description in _SAYS.items()]
+def _model_check(asset: str, health: Callable[[Settings], ModelHealth]) -> dg.AssetChecksDefinition:
+    with accepted_as_new():  # partitioned checks
+
+        @dg.asset_check(
+            asset=asset,
+            name=f"{asset}_model_lasts",
+            description=f"the model that makes `{asset}` can be used and is not shut down within 60 days",
+            partitions_def=artists,
+        )
+        def check(pipeline: Pipeline) -> dg.AssetCheckResult:
+            try:
+                found = health(pipeline.ports().settings)
+            except DawaError as error:  # it says nothing against what was made
+                return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
+            return dg.AssetCheckResult(
+                passed=found.state == "ok",
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"{found.service}, {found.model}: {found.detail}",
+                metadata={"ends on": str(found.ends_on)} if found.ends_on else {},
+            )
+
+    return check
+
+
+checks = [
+    *(_check(asset, description) for asset, description in _SAYS.items()),
+    _model_check("prompts", writer_health),
+    _model_check("segment_tags", tagger_health),
+]
