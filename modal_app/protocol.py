@@ -238,16 +238,29 @@ class PublishRequest(JobRequest[PublishResult]):
 # --- train ---
 
 
+class CaptionPart(_Message):
+    """A piece of a caption that can be left out. What `tempo` and `key` say is then told in no other way either."""
+
+    kind: Literal["trigger", "prompt", "tags", "key", "tempo"]
+    text: str
+
+
 class Example(_Message):
     """One segment and the caption it is trained with."""
 
     audio_hash: Sha256
     index: int
     sha256: Sha256
-    song: str = Field(description="segments of one song stay on one side of a split")
-    caption: str
+    song: str = Field(description="the name of its song; other versions of it are found by their names")
+    parts: list[CaptionPart] = Field(description="the caption's, in order")
     gain_db: float = Field(description="what normalisation added, to be undone")
     bpm: float | None = None
+    musical_key: str | None = Field(None, description="e.g. `A minor`")
+
+    @property
+    def caption(self) -> str:
+        """The whole caption."""
+        return " ".join(part.text for part in self.parts)
 
 
 class TrainParameters(_Message):
@@ -259,6 +272,23 @@ class TrainParameters(_Message):
     rank: int
     alpha: int
     seed: int
+    accumulation: int = Field(1, description="batches a step")
+    weight_decay: float = 0.01
+    largest_gradient: float = Field(1.0, description="the norm at which gradients are clipped")
+    warmup_steps: int | None = Field(None, description="None: a twentieth of the steps, at most 100")
+    caption_dropout: float | None = Field(None, description="share of samples without text; None: the backend's own")
+    part_dropout: float = Field(0.15, description="share of samples without a certain part of their caption")
+    validation_share: float = Field(0.1, description="of the segments, held out by song; 0: nothing is held out")
+    validate_every: int | None = Field(None, description="steps; None: a tenth of all steps, at least 10")
+    patience: int = Field(5, description="validations without a better one before it ends; 0: it never ends early")
+    checkpoint_gradients: bool = Field(False, description="from the start; else when memory does not suffice")
+
+
+class Validation(_Message):
+    """The loss on the held-out segments after a step; step 0 is the base alone."""
+
+    step: int
+    loss: float
 
 
 class TrainResult(JobResult):
@@ -266,12 +296,21 @@ class TrainResult(JobResult):
 
     kind: Literal["train"] = "train"
     files: dict[str, Sha256] = Field(description="path under the data root -> hash, of every file of the run")
-    steps: int
+    steps: int = Field(description="that were done")
     losses: list[float] = Field(description="one a step")
     first_loss: float = Field(description="mean of the first tenth of the steps")
     final_loss: float = Field(description="mean of the last tenth")
     trainable_parameters: int
-    seconds: float
+    seconds: float = Field(description="of all calls that had a part in it")
+    stopped_because: str = Field("all steps are done", description="one line")
+    split: str = Field("", description="what was held out, or why nothing; one line")
+    held_out: list[str] = Field(default_factory=list, description="the names of the held-out songs")
+    validations: list[Validation] = Field(default_factory=list)
+    base_validation_loss: float | None = Field(None, description="before training")
+    best_validation_loss: float | None = None
+    best_step: int | None = Field(None, description="the step whose adapter was kept")
+    samples_per_second: float | None = Field(None, description="of the steps alone")
+    steps_waited: int = Field(0, description="how many steps waited for their data")
 
 
 class TrainRequest(JobRequest[TrainResult]):

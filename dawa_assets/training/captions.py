@@ -1,34 +1,55 @@
-"""The rule by which a segment's caption is made from its song's prompt and its own tags. Pure text.
+"""The rule by which a segment's caption is made from its song's prompt and its own tags, part by part. Pure text.
 
-The rule has a name: captions decide a training's fingerprint, so a change of the rule is a new name.
+The rule has a name: captions decide a training's fingerprint, so a change of the rule is a new name. Which parts a
+training leaves out now and then is the trainer's affair.
 """
 
 import re
 
-RULE = "caption-v1"
+from modal_app.protocol import CaptionPart
 
-_TAGGED_TEMPO = re.compile(r"\d+(?:\.\d+)? BPM")
+RULE = "caption-v2"
+
+_TAGGED_TEMPO = re.compile(r"(?:about )?\d+(?:\.\d+)? BPM")
+_TAGGED_KEY = re.compile(r"[A-G][#b♯♭]? (?:major|minor)")
 _BPM_LINE = re.compile(r"\s*\bBPM:\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE)
 
 
-def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
-    """`caption-v1`: the prompt without its closing BPM line, the segment's tags without theirs, and the BPM at the end.
+def caption_parts(
+    prompt: str, tags: str | None, bpm: float | None, *, trigger_word: str | None = None
+) -> list[CaptionPart]:
+    """`caption-v2`: trigger word, prompt, the segment's tags, its key and its tempo; each part one line, none empty.
 
-    The BPM is the Live Set's; where that is unknown, the one that the prompt ends with; where that has none either,
-    nothing is said of it. Always one line.
+    The prompt comes without its closing BPM line, and the tags without tempo and key: both are said once, at the end
+    (`Key: A minor. BPM: 124`). The BPM is the Live Set's; where that is unknown, the one that the prompt ends with;
+    where that has none either, nothing is said of it.
     """
     found = _BPM_LINE.search(prompt)
     body = " ".join((prompt[: found.start()] if found else prompt).split())
     tempo = f"{round(bpm, 2):g}" if bpm else found.group(1) if found else None
-    parts = [_sentence(body), _sentence(_without_tempo(" ".join((tags or "").split())))]
-    if tempo is not None:
-        parts.append(f"BPM: {tempo}")
-    return " ".join(part for part in parts if part)
+    key = key_in(tags)
+    parts = [
+        CaptionPart(kind="trigger", text=_sentence(" ".join((trigger_word or "").split()))),
+        CaptionPart(kind="prompt", text=_sentence(body)),
+        CaptionPart(kind="tags", text=_sentence(", ".join(_plain_tags(tags)))),
+        CaptionPart(kind="key", text=f"Key: {key}." if key else ""),
+        CaptionPart(kind="tempo", text=f"BPM: {tempo}" if tempo else ""),
+    ]
+    return [part for part in parts if part.text]
 
 
-def _without_tempo(tags: str) -> str:
-    """`driving, 122 BPM, steady` → `driving, steady`: the tempo is said once."""
-    return ", ".join(part for part in tags.split(", ") if not _TAGGED_TEMPO.fullmatch(part))
+def key_in(tags: str | None) -> str | None:
+    """The key that the tags name, e.g. `A minor`."""
+    return next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag)), None)
+
+
+def _plain_tags(tags: str | None) -> list[str]:
+    """`driving, 122 BPM, A minor, steady` → `driving`, `steady`."""
+    return [tag for tag in _split(tags) if not (_TAGGED_TEMPO.fullmatch(tag) or _TAGGED_KEY.fullmatch(tag))]
+
+
+def _split(tags: str | None) -> list[str]:
+    return " ".join((tags or "").split()).split(", ")
 
 
 def _sentence(text: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from dawa_assets.datasets.store import Dataset
-from dawa_assets.training.captions import caption
+from dawa_assets.training.captions import caption_parts, key_in
 from dawa_assets.training.prepared import PreparedDataset
 from dawa_assets.training.store import TagKey
 from modal_app.config import BackendKind
@@ -39,9 +39,10 @@ def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str]) -> Exampl
                 index=segment.index,
                 sha256=segment.sha256,
                 song=part.track.song,
-                caption=caption(part.track.prompt_text, text, part.track.bpm),
+                parts=caption_parts(part.track.prompt_text, text, part.track.bpm),
                 gain_db=segment.gain_db,
                 bpm=part.track.bpm,
+                musical_key=key_in(text),
             )
         )
     return Examples(examples, silent, untagged)

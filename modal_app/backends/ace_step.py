@@ -7,26 +7,27 @@ diffusers' `pipelines/ace_step` and ACE-Step's trainer (flow matching, `xt = t·
 import importlib.metadata
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from modal_app.backends import ace_step_lora as lora
 from modal_app.backends.ace_step_base import load_pipeline
-from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample
+from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.errors import JobError
 from modal_app.protocol import TrainParameters
 from modal_app.training.adapter_file import read_adapter, write_adapter
 from modal_app.training.card import AdapterCard
 
 _INSTRUMENTAL = "[Instrumental]"
-_NULL_CONDITION_SHARE = 0.15  # of the official trainer, so that guidance keeps working
+_CAPTION_DROPOUT = 0.15  # of the official trainer, so that guidance keeps working
 _TIMBRE_SECONDS = 30
 _SHORTEST_FRAMES = 2  # the transformer takes frames in pairs
-_VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_CONDITION_BYTES = 1 << 30  # of encoded texts that are kept; a long one of the true model takes a megabyte
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,15 @@ class _Sampling:
     guidance: float
 
 
+class _Text(NamedTuple):
+    """What is said to the model beside the noise."""
+
+    caption: str
+    bpm: float | None
+    musical_key: str | None
+    seconds: float
+
+
 class AceStepBackend:
     """Both faces of ACE-Step: training and rendering."""
 
@@ -47,12 +57,15 @@ class AceStepBackend:
         self.base = base
         self.sample_rate: int = pipeline.sample_rate
         self._pipeline = pipeline
-        self._device = pipeline.device
+        self.device = pipeline.device
+        self.caption_dropout = 0.0 if pipeline.is_turbo else _CAPTION_DROPOUT  # turbo is never asked without a text
         self._transformer = pipeline.transformer
+        self._dtype = self._transformer.dtype
         self._transformer.requires_grad_(False)
         self._tiny = base.name == "tiny"
         self._max_text = 1024 if self._tiny else 256  # the tiny tokenizer makes a token of each byte
-        self._conditions: dict[tuple[str, float | None, float], Tensor] = {}
+        self._conditions: OrderedDict[_Text, Tensor] = OrderedDict()
+        self._condition_bytes = 0
         self._cross_mask: Tensor | None = None
         for block in self._transformer.layers:
             block.cross_attn.register_forward_pre_hook(self._mask_padding, with_kwargs=True)
@@ -79,7 +92,7 @@ class AceStepBackend:
         hop = self._pipeline.vae.hop_length
         padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % hop)))
         with torch.inference_mode():
-            batch = torch.from_numpy(padded).to(self._device, self._pipeline.vae.dtype)[None]
+            batch = torch.from_numpy(padded).to(self.device, self._pipeline.vae.dtype)[None]
             posterior = self._pipeline.vae.encode(batch).latent_dist
         return {name: getattr(posterior, name)[0].T.float().cpu().contiguous().clone() for name in ("mean", "std")}
 
@@ -91,34 +104,32 @@ class AceStepBackend:
         """A fresh LoRA on all attention projections; returns its weights."""
         return lora.inject(self._transformer, parameters)
 
-    def loss(self, batch: Sequence[TrainExample], generator: Any) -> Tensor:
-        """Mean squared error of the velocity, over all frames of the batch."""
+    def checkpoint_gradients(self) -> None:
+        """Keep the blocks' inputs only; see `TrainBackend`."""
+        self._transformer.enable_gradient_checkpointing()
+
+    def loss(self, batch: Sequence[TrainExample], seeds: Sequence[int]) -> Tensor:
+        """Mean squared error of the velocity, over all frames of the batch; see `TrainBackend`."""
         import torch
 
-        mean = torch.stack([example.encoded["mean"] for example in batch])
-        std = torch.stack([example.encoded["std"] for example in batch])
-        latents = mean + std * torch.randn(mean.shape, generator=generator)
-        noise = torch.randn(mean.shape, generator=generator)
-        times = self._draw_times(len(batch), generator)
-        dropped = torch.rand(len(batch), generator=generator) < _NULL_CONDITION_SHARE
-        if self._pipeline.is_turbo:
-            dropped[:] = False  # turbo models are never asked without a condition
-        return self._velocity_error(batch, latents, noise, times, dropped)
+        draws = [self._draw(example, seed) for example, seed in zip(batch, seeds, strict=True)]
+        latents, noise, times = (torch.stack(parts) for parts in zip(*draws, strict=True))
+        return self._velocity_errors(batch, latents, noise, times).mean()
 
-    def val_loss(self, examples: Sequence[TrainExample]) -> float:
-        """The loss at five times, each example with noise of its own that is always the same."""
+    def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:
+        """Each example at the grid's times, from the mean of its latents; see `TrainBackend`."""
         import torch
 
         errors = []
-        for number, example in enumerate(examples):
-            noise = torch.randn(example.encoded["mean"].shape, generator=torch.Generator().manual_seed(number))[None]
-            for time in _VALIDATION_TIMES:
-                with torch.no_grad():
-                    error = self._velocity_error(
-                        [example], example.encoded["mean"][None], noise, torch.tensor([time]), torch.tensor([False])
-                    )
-                errors.append(float(error))
-        return sum(errors) / len(errors)
+        times = torch.tensor(grid.times)
+        for example in examples:
+            latents = example.encoded["mean"]
+            noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(grid.noise_seed(example)))
+            shape = (len(times), *latents.shape)
+            with torch.no_grad():
+                found = self._velocity_errors([example] * len(times), latents.expand(shape), noise.expand(shape), times)
+            errors.append(float(found.mean()))
+        return math.fsum(errors) / len(errors)
 
     def adapter_state(self) -> dict[str, Tensor]:
         """The adapter's weights by PEFT's names."""
@@ -168,6 +179,7 @@ class AceStepBackend:
         while math.ceil(frames / pipeline.latents_per_second * pipeline.latents_per_second) != frames:
             frames += 1  # the pipeline rounds twice and must come to the same number
         sampling = self._sampling()
+        self._cross_mask = None
         audio = pipeline(
             prompt=prompt,
             lyrics=_INSTRUMENTAL,
@@ -185,40 +197,42 @@ class AceStepBackend:
 
     # --- helpers, in the order they are used ---
 
-    def _draw_times(self, count: int, generator: Any) -> Tensor:
-        """Turbo: one of the eight times it samples at. Base: logit-normal(−0.4, 1), the later of two draws."""
+    def _draw(self, example: TrainExample, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents, noise and the time of a sample.
+
+        Turbo: one of the eight times it samples at. Base: logit-normal(−0.4, 1), the later of two draws.
+        """
         import torch
 
+        generator = torch.Generator().manual_seed(seed)
+        mean, std = example.encoded["mean"], example.encoded["std"]
+        latents = mean + std * torch.randn(mean.shape, generator=generator)
+        noise = torch.randn(mean.shape, generator=generator)
         if self._pipeline.is_turbo:
             steps = torch.linspace(1, 0, 9)[:-1]
-            return (3 * steps / (1 + 2 * steps))[torch.randint(8, (count,), generator=generator)]
-        draws = torch.sigmoid(torch.randn(2, count, generator=generator) - 0.4)
-        return torch.max(draws, dim=0).values
+            return latents, noise, (3 * steps / (1 + 2 * steps))[torch.randint(8, (), generator=generator)]
+        return latents, noise, torch.sigmoid(torch.randn(2, generator=generator) - 0.4).max()
 
-    def _velocity_error(
-        self, batch: Sequence[TrainExample], latents: Tensor, noise: Tensor, times: Tensor, dropped: Tensor
-    ) -> Tensor:
+    def _velocity_errors(self, batch: Sequence[TrainExample], latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        """The mean squared error of each sample, `[batch]`."""
         import torch
 
-        dtype = self._transformer.dtype
-        latents, noise, times = (part.to(self._device) for part in (latents, noise, times))
+        latents, noise, times = (part.to(self.device) for part in (latents, noise, times))
         share = times[:, None, None]
         noisy = share * noise + (1 - share) * latents
-        conditions, self._cross_mask = self._padded_conditions(batch, dropped)
-        try:
-            velocity = self._transformer(
-                hidden_states=noisy.to(dtype),
-                timestep=times.to(dtype),
-                timestep_r=times.to(dtype),
-                encoder_hidden_states=conditions.to(dtype),
-                context_latents=self._context(len(batch), latents.shape[1]).to(dtype),
-                return_dict=False,
-            )[0]
-        finally:
-            self._cross_mask = None
-        return torch.nn.functional.mse_loss(velocity.float(), noise - latents)
+        # left as it is until the next call: blocks whose gradients are checkpointed run again in `backward`
+        conditions, self._cross_mask = self._padded_conditions(batch)
+        velocity = self._transformer(
+            hidden_states=noisy.to(self._dtype),
+            timestep=times.to(self._dtype),
+            timestep_r=times.to(self._dtype),
+            encoder_hidden_states=conditions.to(self._dtype),
+            context_latents=self._context(len(batch), latents.shape[1]).to(self._dtype),
+            return_dict=False,
+        )[0]
+        return torch.nn.functional.mse_loss(velocity.float(), noise - latents, reduction="none").mean(dim=(1, 2))
 
-    def _padded_conditions(self, batch: Sequence[TrainExample], dropped: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _padded_conditions(self, batch: Sequence[TrainExample]) -> tuple[Tensor, Tensor | None]:
         """The conditions `[batch, longest, hidden]`, and which keys are no padding `[batch, 1, 1, longest]`.
 
         The pipeline pads without a mask, so that the texts of a batch change each other's samples; masked, a
@@ -226,47 +240,53 @@ class AceStepBackend:
         """
         import torch
 
-        null = self._pipeline.condition_encoder.null_condition_emb[0]
         conditions = [self._condition(example) for example in batch]
-        conditions = [
-            null.expand_as(condition) if drop else condition
-            for condition, drop in zip(conditions, dropped.tolist(), strict=True)
-        ]
         lengths = [len(condition) for condition in conditions]
         padded = torch.nn.utils.rnn.pad_sequence(conditions, batch_first=True)
         if len(set(lengths)) == 1:
             return padded, None
         kept = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-        return padded, kept[:, None, None].to(self._device)
+        return padded, kept[:, None, None].to(self.device)
 
     def _condition(self, example: TrainExample) -> Tensor:
-        """Text, lyrics and timbre as one sequence `[tokens, hidden]`; each text is encoded once."""
-        key = (example.caption, example.bpm, example.seconds)
-        if key not in self._conditions:
-            self._conditions[key] = self._encode_text(*key)
-        return self._conditions[key]
+        """Text, lyrics and timbre as one sequence `[tokens, hidden]`, or the null condition of the same length.
 
-    def _encode_text(self, caption: str, bpm: float | None, seconds: float) -> Tensor:
+        Texts are encoded once, as far as they find room; which are kept does not change what they are.
+        """
+        text = _Text(example.caption or "", example.bpm, example.musical_key, example.seconds)
+        condition = self._conditions.pop(text, None)
+        if condition is None:
+            condition = self._encode_text(text)
+            self._condition_bytes += condition.nbytes
+        self._conditions[text] = condition
+        while self._condition_bytes > _CONDITION_BYTES and len(self._conditions) > 1:
+            self._condition_bytes -= self._conditions.popitem(last=False)[1].nbytes
+        if example.caption is None:
+            return self._pipeline.condition_encoder.null_condition_emb[0].expand_as(condition)
+        return condition
+
+    def _encode_text(self, text: _Text) -> Tensor:
         import torch
 
         pipeline, encoder = self._pipeline, self._pipeline.condition_encoder
         timbre = encoder.silence_latent[:, : math.ceil(_TIMBRE_SECONDS * pipeline.latents_per_second)]
-        with torch.no_grad():
-            text, text_mask, lyrics, lyrics_mask = pipeline.encode_prompt(
-                prompt=[caption],
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            encoded, text_mask, lyrics, lyrics_mask = pipeline.encode_prompt(
+                prompt=[text.caption],
                 lyrics=[_INSTRUMENTAL],
-                device=self._device,
-                audio_duration=seconds,
-                bpm=round(bpm) if bpm else None,
+                device=self.device,
+                audio_duration=text.seconds,
+                bpm=round(text.bpm) if text.bpm else None,
+                keyscale=text.musical_key,
                 max_text_length=self._max_text,
             )
             sequence, _ = encoder(
-                text_hidden_states=text,
+                text_hidden_states=encoded,
                 text_attention_mask=text_mask,
                 lyric_hidden_states=lyrics,
                 lyric_attention_mask=lyrics_mask,
-                refer_audio_acoustic_hidden_states_packed=timbre.to(self._device, text.dtype).contiguous(),
-                refer_audio_order_mask=torch.arange(1, device=self._device),
+                refer_audio_acoustic_hidden_states_packed=timbre.to(self.device, encoded.dtype).contiguous(),
+                refer_audio_order_mask=torch.arange(1, device=self.device),
             )
         return sequence[0]
 
@@ -274,7 +294,7 @@ class AceStepBackend:
         """What text-to-music gives the transformer beside the noise: silence, and a mask that says "all of it"."""
         import torch
 
-        silence = self._pipeline.condition_encoder.silence_latent[:, :frames].to(self._device)
+        silence = self._pipeline.condition_encoder.silence_latent[:, :frames].to(self.device)
         return torch.cat([silence, torch.ones_like(silence)], dim=-1).expand(count, -1, -1)
 
     def _mask_padding(self, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:  # noqa: ARG002 - the signature of a hook

@@ -1,12 +1,14 @@
 """What every music generator offers to training and to generation. No implementation here, and no torch.
 
-A backend stays thin: it knows its model. The loop, the caches, seeds, files and progress are the trainer's.
+A backend stays thin: it knows its model. The loop, the caches, seeds, files and progress are the trainer's. A new one
+is one file here, its name in `BackendKind` and its line in `registry.py`.
 """
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +31,26 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class TrainExample:
-    """One segment, as a backend trains on it."""
+    """One segment, as a backend trains on it in one step."""
 
+    key: str  # the segment's SHA-256
     encoded: Mapping[str, Tensor]  # what `encode` gave
-    caption: str
+    caption: str | None  # None: without any text, as guidance needs it
     bpm: float | None
+    musical_key: str | None  # e.g. `A minor`
     seconds: float
+
+
+@dataclass(frozen=True)
+class ValidationGrid:
+    """The noise and the times at which a validation loss is taken: with the same grid, losses can be compared."""
+
+    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)  # from 0 (the music) to 1 (noise alone)
+    seed: int = 0
+
+    def noise_seed(self, example: TrainExample) -> int:
+        """The seed of an example's noise: its own, whichever examples are beside it."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}:{example.key}".encode()).digest()[:7])
 
 
 class Backend(Protocol):
@@ -44,6 +60,14 @@ class Backend(Protocol):
     sample_rate: int
     channels: int
 
+    @classmethod
+    def load(cls, base: str) -> Self:
+        """Load a base: `tiny`, a model id, or a local path; on the best device there is.
+
+        Raises:
+            MissingBaseError: it is not on this machine and can't be had.
+        """
+
     def versions(self) -> dict[str, str]:
         """The versions of the libraries it stands on, for the card."""
 
@@ -51,26 +75,42 @@ class Backend(Protocol):
 class TrainBackend(Backend, Protocol):
     """A generator that can be fine-tuned."""
 
+    device: Any  # torch.device
+    caption_dropout: float  # the share of samples to train without text; 0 where nobody generates so
+
     def encode(self, audio: Signal) -> Mapping[str, Tensor]:
-        """Audio `[channels, samples]` at `sample_rate`, within ±1, as the model sees it; depends on the base only."""
+        """Audio `[channels, samples]` at `sample_rate`, within ±1, as the model sees it; depends on the base only.
+
+        Tensors on the CPU. What is random in it is left as its parameters (mean and std), for each step to draw from.
+        """
 
     def bucket_key(self, example: TrainExample) -> Hashable:
-        """Examples with one key may share a batch."""
+        """Examples with one key may share a batch; depends on `encoded` only."""
 
     def inject(self, parameters: TrainParameters) -> Sequence[Tensor]:
-        """Put a fresh adapter into the model, the same for the same seed; returns what is to be trained."""
+        """Put a fresh adapter into the model, the same for the same seed; returns what is to be trained, in 32 bits."""
 
-    def loss(self, batch: Sequence[TrainExample], generator: Any) -> Tensor:
-        """The training loss of a batch; all that is drawn (times, noise, dropout) comes from the generator."""
+    def checkpoint_gradients(self) -> None:
+        """From here on compute activations twice instead of keeping them: slower, for less memory."""
 
-    def val_loss(self, examples: Sequence[TrainExample]) -> float:
-        """The mean loss on a fixed grid of noise and times, without dropout: comparable between any two calls."""
+    def loss(self, batch: Sequence[TrainExample], seeds: Sequence[int]) -> Tensor:
+        """The mean of the samples' training losses, to call `backward` on before the next call.
+
+        What is drawn for a sample comes from its own seed, and its loss does not depend on the samples beside it:
+        a batch may be cut anywhere. The loop has set autocast where the device has it.
+        """
+
+    def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:
+        """The mean loss over the grid, nothing drawn: comparable between any two calls with the same arguments.
+
+        A backend that has no noise or times takes no notice of them.
+        """
 
     def adapter_state(self) -> dict[str, Tensor]:
         """The adapter's weights by PEFT's names, on the CPU, in 32 bits."""
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put weights into the injected adapter.
+        """Put weights into the injected adapter, bit by bit.
 
         Raises:
             AdapterError: a name or a shape is not the adapter's.

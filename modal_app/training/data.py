@@ -37,9 +37,11 @@ def load_examples(
         path = segment_path(root, example.audio_hash, request.recipe, example.index)
         examples.append(
             TrainExample(
+                key=example.sha256,
                 encoded=_latents(example, path, gain_db, backend, root),
                 caption=example.caption,
                 bpm=example.bpm,
+                musical_key=example.musical_key,
                 seconds=manifest.segments[example.index].samples / manifest.sample_rate,
             )
         )

@@ -64,7 +64,8 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
     losses: list[float] = []
     first_step = time.monotonic()
     for step in range(1, parameters.steps + 1):
-        loss = backend.loss([examples[index] for index in next(order)], generator)
+        batch = [examples[index] for index in next(order)]
+        loss = backend.loss(batch, torch.randint(1 << 48, (len(batch),), generator=generator).tolist())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, _LARGEST_GRADIENT)
         optimiser.step()

@@ -12,6 +12,7 @@ from modal_app.backends.ace_step import AceStepBackend
 from modal_app.config import BackendKind, DataRoot
 from modal_app.protocol import (
     AudioSource,
+    CaptionPart,
     Event,
     Example,
     PrepareRequest,
@@ -50,7 +51,11 @@ def prepare_tracks(root: DataRoot, folder: Path) -> list[Example]:
             index=segment.index,
             sha256=segment.sha256,
             song=f"song {number}",
-            caption=f"Track {number} of a dub techno set. {'Deep bass, ' * (1 + segment.index)}BPM: 120",
+            parts=[
+                CaptionPart(kind="prompt", text=f"Track {number} of a dub techno set."),
+                CaptionPart(kind="tags", text=f"Deep bass{', deep bass' * segment.index}."),
+                CaptionPart(kind="tempo", text="BPM: 120"),
+            ],
             gain_db=segment.gain_db,
             bpm=120.0,
         )

@@ -15,6 +15,7 @@ from modal_app.audio.cache import find_prepared, segment_path
 from modal_app.audio.scratch import sweep
 from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.ace_step_tiny import build_tiny_pipeline
+from modal_app.backends.base import ValidationGrid
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, InputError, JobError, MissingBaseError
 from modal_app.protocol import Event, GenerateRequest, InstallRequest
@@ -25,6 +26,8 @@ from modal_app.training.train import learning_rate_factor, train
 from resources.compute.local import LocalCompute
 from tests.training.conftest import Trained, ignore, train_request
 
+GRID = ValidationGrid()
+
 
 @pytest.fixture(scope="module")
 def reference(trained: Trained) -> float:
@@ -32,7 +35,7 @@ def reference(trained: Trained) -> float:
     backend = AceStepBackend.load("tiny")
     backend.inject(trained.request.parameters)
     backend.load_adapter_state(load_file(trained.run / "adapter_model.safetensors"))
-    return backend.val_loss(load_examples(trained.request, backend, trained.root, ignore))
+    return backend.val_loss(load_examples(trained.request, backend, trained.root, ignore), GRID)
 
 
 def test_the_loss_falls_to_less_than_half(trained: Trained) -> None:
@@ -84,7 +87,7 @@ def test_diffusers_loads_the_adapter_as_it_is(trained: Trained, reference: float
     pipeline.load_lora_weights(trained.lora)
     backend = AceStepBackend(pipeline, AceStepBackend.load("tiny").base)
 
-    assert backend.val_loss(load_examples(trained.request, backend, trained.root, ignore)) == pytest.approx(
+    assert backend.val_loss(load_examples(trained.request, backend, trained.root, ignore), GRID) == pytest.approx(
         reference, rel=1e-5
     )
 
@@ -93,10 +96,10 @@ def test_peft_loads_the_adapter_as_it_is(trained: Trained, backend: AceStepBacke
     from peft import PeftModel
 
     examples = load_examples(trained.request, backend, trained.root, ignore)
-    base = backend.val_loss(examples)
+    base = backend.val_loss(examples, GRID)
     PeftModel.from_pretrained(backend._transformer, trained.run)
 
-    assert backend.val_loss(examples) == pytest.approx(reference, rel=1e-5)
+    assert backend.val_loss(examples, GRID) == pytest.approx(reference, rel=1e-5)
     assert reference < 0.8 * base
 
 
@@ -105,18 +108,18 @@ def test_both_files_attach_with_the_same_effect_and_come_off_again(
     trained: Trained, backend: AceStepBackend, reference: float, name: str
 ) -> None:
     examples = load_examples(trained.request, backend, trained.root, ignore)
-    base = backend.val_loss(examples)
+    base = backend.val_loss(examples, GRID)
 
     card = backend.attach(trained.run / name, 1.0)
-    attached = backend.val_loss(examples)
+    attached = backend.val_loss(examples, GRID)
     backend.attach(trained.run / name, 0.0)
-    without_scale = backend.val_loss(examples)
+    without_scale = backend.val_loss(examples, GRID)
     backend.detach()
 
     assert card.run_id == "run-1"
     assert attached == pytest.approx(reference, rel=1e-5)
     assert without_scale == base
-    assert backend.val_loss(examples) == base
+    assert backend.val_loss(examples, GRID) == base
 
 
 def test_texts_of_different_length_in_a_batch_do_not_change_each_other(
@@ -125,16 +128,16 @@ def test_texts_of_different_length_in_a_batch_do_not_change_each_other(
     examples = load_examples(trained.request, backend, trained.root, ignore)[:2]
     noise = torch.randn(2, *examples[0].encoded["mean"].shape)
     latents = torch.stack([example.encoded["mean"] for example in examples])
-    times, kept = torch.tensor([0.3, 0.7]), torch.tensor([False, False])
+    times = torch.tensor([0.3, 0.7])
 
-    together = backend._velocity_error(examples, latents, noise, times, kept)
+    together = backend._velocity_errors(examples, latents, noise, times)
     alone = [
-        backend._velocity_error([examples[i]], latents[i : i + 1], noise[i : i + 1], times[i : i + 1], kept[:1])
+        backend._velocity_errors([examples[i]], latents[i : i + 1], noise[i : i + 1], times[i : i + 1])
         for i in range(2)
     ]
 
     assert len(examples[0].caption) != len(examples[1].caption)
-    assert float(together) == pytest.approx(float(sum(alone)) / 2, rel=1e-5)
+    assert together.tolist() == pytest.approx([float(error) for error in alone], rel=1e-5)
 
 
 def test_fifteen_seconds_are_375_latents_and_a_tail_is_as_long_as_it_is(
@@ -227,7 +230,7 @@ def test_a_base_in_a_folder_is_loaded_by_its_path(trained: Trained, tmp_path: Pa
     with pytest.raises(AdapterError, match="not on ace_step/my-base"):
         local.attach(trained.lora, 1.0)
     local._max_text = backend._max_text
-    assert local.val_loss(examples) == pytest.approx(backend.val_loss(examples), rel=1e-5)
+    assert local.val_loss(examples, GRID) == pytest.approx(backend.val_loss(examples, GRID), rel=1e-5)
 
 
 def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
