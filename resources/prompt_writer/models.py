@@ -32,7 +32,6 @@ _CAPTION_AND_THOUGHTS = 3_000
 
 # The first family whose name the model's begins with.
 _FAMILIES: tuple[tuple[str, Profile], ...] = (
-    *((name, Profile(most_output_tokens=_CAPTION_AND_THOUGHTS)) for name in ("gpt-5-chat", "gpt-5-pro")),
     ("gpt-6-luna", Profile(effort="none", most_output_tokens=_CAPTION)),
     ("gpt-6", Profile(effort="low", most_output_tokens=_CAPTION_AND_THOUGHTS)),
     ("gpt-5.", Profile(effort="none", most_output_tokens=_CAPTION)),
@@ -40,7 +39,7 @@ _FAMILIES: tuple[tuple[str, Profile], ...] = (
     *((name, Profile(effort="low", most_output_tokens=_CAPTION_AND_THOUGHTS)) for name in ("o1", "o3", "o4")),
     *((name, Profile(temperature=0.7, most_output_tokens=_CAPTION)) for name in ("gpt-4", "gpt-3.5", "ft:gpt-4")),
 )
-# Of those that think whether they are told to or not.
+# Of those that can't be told how much to think, or are not to be.
 _PRO = re.compile(r"-(?:pro|chat-latest|codex)\b")
 
 # Dollars per million tokens in and out, of requests of less than 272,000 tokens.

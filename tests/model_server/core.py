@@ -6,7 +6,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ class Call:
     """What tells this question from others; calls that ask the same again share it."""
     body: Any
     """What was sent, as far as the API keeps it."""
+    header_names: list[str]
+    """Of the request, without what they say: one of them is the key."""
     outcome: str
     """`good`, or the kind of the fault."""
     began: float
@@ -63,6 +65,9 @@ class Api(ABC):
     name: str
     key: str
     """The only key that is let in."""
+    bad_answers: Collection[str] | None = None
+    """The kinds that its `answer` knows beside `good`; others are refused, for a misspelt one would be a good answer.
+    None: not said."""
 
     @abstractmethod
     def routes(self, core: "Core") -> list[BaseRoute]:
@@ -130,7 +135,7 @@ class Core:
         refusal = api.refusal(request.headers, model, body, faults)
         number, times = len(self.calls), self._asked[question]
         kind = refusal.kind if refusal else faults.kind(question, number, times)
-        call = Call(number, api.name, model, question, api.kept(body), kind, began)
+        call = Call(number, api.name, model, question, api.kept(body), sorted(request.headers), kind, began)
         self.calls.append(call)
         self._asked[question] += not refusal
         live = self._live
@@ -154,15 +159,19 @@ class Core:
         if kind == "other_json":
             answer: Any = {"status": "ok", "data": [1, 2, {"text": None}], "output": "yes", "usage": "much"}
         else:
-            answer = api.answer(body, call.model, GOOD if kind in _BROKEN_ANSWERS else kind, faults)
+            kind = GOOD if kind in _BROKEN_ANSWERS else kind
+            if kind != GOOD and api.bad_answers is not None and kind not in api.bad_answers:
+                call.status = 418
+                return JSONResponse({"error": {"message": f"{api.name} has no kind of answer {kind!r}"}}, call.status)
+            answer = api.answer(body, call.model, kind, faults)
             call.input_tokens, call.output_tokens = api.tokens(answer)
         call.status, call.paid = 200, True
         content = json.dumps(answer).encode()
-        if kind == "cut_in_body":
+        if call.outcome == "cut_in_body":
             return _Cut(content, after=len(content) // 2)
-        if kind == "half_json":
+        if call.outcome == "half_json":
             content = content[: len(content) // 2]
-        if kind == "no_json":
+        if call.outcome == "no_json":
             return Response(b"<html><body>Welcome to the gateway</body></html>", media_type="text/html")
         return Response(content, media_type="application/json")
 

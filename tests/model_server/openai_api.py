@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tests.model_server.answers import caption
 from tests.model_server.core import Api, Core, Refusal
-from tests.model_server.faults import REFUSALS, Faults
+from tests.model_server.faults import REFUSALS, RULE_BREAKING, Faults
 
 KEY = "sk-proj-Loopback0123456789abcdefKEY"
 MODELS: dict[str, str | None] = {
@@ -23,6 +23,8 @@ MODELS: dict[str, str | None] = {
     "gpt-5.4-mini": None,
     "gpt-6-luna": None,
 }
+BAD_ANSWERS = (*RULE_BREAKING, "empty", "nothing", "refusal", "incomplete", "filtered", "failed", "no_usage")
+"""Answers with status 200 whose text, or whose account of what it took, is no good or not there."""
 REASONING = ("gpt-5", "gpt-6", "o1", "o3", "o4")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _LONGEST = 400_000  # characters: about 100,000 tokens
@@ -36,6 +38,7 @@ class OpenAIApi(Api):
     """`POST /v1/responses`, `GET /v1/models` and `GET /v1/models/{model}`."""
 
     name = "openai"
+    bad_answers = BAD_ANSWERS
 
     def __init__(self, key: str = KEY) -> None:
         self.key = key

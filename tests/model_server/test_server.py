@@ -93,6 +93,12 @@ def test_each_rule_breaking_answer_is_of_its_kind(model_server: ModelServer) -> 
     assert len(texts) == len(RULE_BREAKING)
 
 
+def test_a_misspelt_fault_is_no_good_answer(model_server: ModelServer) -> None:
+    model_server.set(each=["markdwon"])
+    assert ask(model_server).status_code == 418
+    assert not model_server.paid()
+
+
 def test_faults_come_by_question_and_not_by_order() -> None:
     faults, other = (Faults(seed=seed, shares={"busy": 0.05, "markdown": 0.1}) for seed in (7, 8))
     questions = [f"question {number}" for number in range(5000)]

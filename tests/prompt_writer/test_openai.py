@@ -225,6 +225,31 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
     assert all("the budget of $0.05 is used up" in answer.error for answer in late)
 
 
+@pytest.mark.parametrize("kind", ["hang", "cut", "half_json"])
+def test_calls_whose_answer_is_lost_count_against_the_budget(
+    make_writer: Make, model_server: ModelServer, kind: str
+) -> None:
+    model_server.set(shares={kind: 1.0})
+    writer = make_writer(price=Price(100.0, 100.0), limits={"at_once": 2, "budget_usd": 0.1}, timeout_seconds=0.2)
+    answers = written(writer, requests(50))
+    assert all(answer.put_off and "the budget of $0.10 is used up" in answer.error for answer in answers.values())
+    assert 3 <= len(model_server.log()) <= 5  # each may have cost some 4.5 cents
+
+
+def test_the_environment_has_no_say(
+    make_writer: Make, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "somebody-elses")
+    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    writer = make_writer()
+    assert written(writer, [request()])["key 0"].text
+    assert writer.inspect().state in ("ok", "warning")
+    [call] = model_server.log()
+    assert not {"openai-organization", "openai-project"} & set(call["header_names"])
+
+
 def test_the_smaller_of_both_budgets_counts(make_writer: Make, model_server: ModelServer) -> None:
     answers = written(make_writer(limits={"budget_usd": 0.0}), requests(3), budget_usd=1.0)
     assert all(answer.put_off for answer in answers.values())
@@ -284,6 +309,7 @@ def test_no_connection_is_left_and_requests_are_drawn_as_they_are_needed(
         ("gpt-5.4-mini", {"reasoning": {"effort": "none"}, "max_output_tokens": 400}),
         ("gpt-5-nano", {"reasoning": {"effort": "minimal"}, "max_output_tokens": 3000}),
         ("gpt-6-sol", {"reasoning": {"effort": "low"}, "max_output_tokens": 3000}),
+        ("gpt-5.2-pro", {"max_output_tokens": 4000}),
         ("o4-mini", {"reasoning": {"effort": "low"}, "max_output_tokens": 3000}),
         ("someone-elses-7b", {"max_output_tokens": 4000}),
     ],
