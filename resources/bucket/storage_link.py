@@ -5,6 +5,7 @@ whether storage3 asked or this package did. No message, log line or URL made her
 """
 
 import base64
+import functools
 import ipaddress
 import json
 import random
@@ -110,6 +111,7 @@ class StorageLink:
             headers={"apikey": self._key, "Authorization": f"Bearer {self._key}", "Accept-Encoding": "identity"},
             timeout=_TIMEOUT,
             trust_env=not loopback,
+            verify=_trusted_certificates(),
             event_hooks={"response": [_read_refusal]},
         )
 
@@ -171,6 +173,12 @@ class StorageLink:
     def _plain(self, text: str) -> str:
         line = " ".join(text.split()).replace(self._key, "…")
         return line if len(line) <= _MAX_TOLD else line[:_MAX_TOLD] + "…"
+
+
+@functools.cache
+def _trusted_certificates() -> ssl.SSLContext:
+    """Whom to believe; read once, for that takes longer than a call."""
+    return httpx.create_ssl_context()
 
 
 def _read_refusal(response: httpx.Response) -> None:

@@ -163,8 +163,7 @@ class SupabaseBucket(Bucket):
         options: Any = {"content-type": kind, "cache-control": "0", "upsert": "true"}
 
         def ask() -> None:
-            file.seek(0)
-            reader: Any = io.BufferedReader(file)  # the kind of stream that storage3 takes
+            reader: Any = io.BufferedReader(file)  # the kind of stream that storage3 takes, from its beginning
             try:
                 bucket.upload(stored, reader, options)
             finally:

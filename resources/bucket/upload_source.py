@@ -19,9 +19,6 @@ _PIECE = 1 << 18
 class UploadSource(io.RawIOBase):
     """The `size` bytes of a seekable stream from where it stands.
 
-    Closing it lets go of the stream and leaves that open. An HTTP client's answers may live on for a while and hold
-    what was sent; what they hold must not be the bytes.
-
     Raises:
         BucketError: from reading, when the stream can't be read or ends too early.
     """
@@ -66,11 +63,6 @@ class UploadSource(io.RawIOBase):
         target[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
-
-    def close(self) -> None:
-        """Let go of the stream."""
-        super().close()
-        self._file = io.BytesIO()
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """A part of it, piece by piece."""

@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import re
+import ssl
 import tempfile
 import threading
 import time
@@ -29,7 +30,7 @@ class StorageServer:
     secret_key = "sb_secret_" + "loopback0123456789abcdef"
     publishable_key = "sb_publishable_" + "loopback0123456789abcdef"
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="storage-", dir=folder))
         self.state = State(self._folder)
         self.clock: Callable[[], float] = time.time
@@ -41,11 +42,14 @@ class StorageServer:
         self.legacy_key = self.jwt({"role": "service_role", "iss": "supabase"})
         self.anon_key = self.jwt({"role": "anon", "iss": "supabase"})
         self._http = _Server(("127.0.0.1", 0), type("Handler", (Calls,), {"server_": self}))
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._http.server_address[1]}"
 
     def __enter__(self) -> "StorageServer":
         self._thread.start()

@@ -30,6 +30,7 @@ class Fault:
     times: int = 1
     delay: float = 0.0
     status: int = 0  # answers this at once and does nothing
+    message: str = "a fault"  # that comes with this status
     headers: dict[str, str] = field(default_factory=dict)
     cut_request_after: int | None = None  # bytes of the request's body that still come through
     cut_answer_after: int | None = None  # bytes of the answer's body that still go out
@@ -77,7 +78,7 @@ class Wire(BaseHTTPRequestHandler):
             time.sleep(self.fault.delay)
             if self.fault.status:
                 self.drain()
-                self.answer(self.fault.status, {"message": "a fault"}, self.fault.headers)
+                self.answer(self.fault.status, {"message": self.fault.message}, self.fault.headers)
             else:
                 self.route(path)
         except RefusedError as refused:

@@ -4,7 +4,10 @@ import json
 import logging
 import os
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import urllib.error
@@ -263,6 +266,33 @@ def test_a_signed_link_runs_out_and_the_worker_says_so_without_it(
     with pytest.raises(JobError, match=r"audio\.mp3: the download failed") as raised, fetched(source, tmp_path):
         pass
     assert token not in _one_line(raised.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_a_key_that_the_server_repeats_is_left_out_of_the_message(
+    storage_server: StorageServer, supabase: SupabaseBucket, status: int
+) -> None:
+    message = f"no such\n  key: {storage_server.secret_key} " + "and more " * 100
+    storage_server.fail(status=status, message=message, times=100)
+    with pytest.raises(BucketError, match="no such key: …") as raised:
+        supabase.put("a", b"")
+    assert len(_one_line(raised.value, storage_server.secret_key)) < 500
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl, which is not here")
+def test_a_host_that_can_not_prove_itself_gets_no_key_and_no_second_call(tmp_path: Path) -> None:
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
+    subprocess.run(["openssl", *made, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with StorageServer(tmp_path, tls=context) as server:
+        assert server.url.startswith("https://")
+        bucket = SupabaseBucket(server.url, server.secret_key, resume_folder=tmp_path, retries=Retries(first_pause=60))
+        with pytest.raises(BucketError, match="certificate") as raised:
+            bucket.put("a", b"")
+        _one_line(raised.value, server.secret_key)
+        assert server.calls == []
 
 
 def test_no_key_and_no_token_gets_into_logs_or_what_is_shown(
