@@ -21,6 +21,7 @@ from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.store import Dataset, Wanted, WantedItem
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
+from dawa_assets.items.update import describe_saved_items
 from dawa_assets.leases import Lease, lease
 from resources.database import Connection
 from resources.errors import InvalidKeyError, ObjectNotFoundError
@@ -60,6 +61,8 @@ class DatasetReport:
     exported: int
     by_status: dict[str, int]
     tracks: list[DatasetTrack]
+    doubled: list[tuple[str, str]]
+    """Items left out because another one, named second, has the same audio."""
     failed: list[tuple[str, str]]
     seconds: float
 
@@ -71,7 +74,8 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     bytes (unless it was pruned). An item whose audio is missing, altered or lies elsewhere is marked `failed` and
     reported, and the others go on. With nothing ready, nothing happens and the report says so; an artist's last
     dataset stays the current one. With `new_items_only`, the zip holds just the items that were never exported, and
-    the current dataset stays as it is.
+    the current dataset stays as it is. Of several items with identical audio one is in it, a person's text before a
+    model's; the report names the others.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -98,6 +102,7 @@ class _Build:
     failed: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self) -> DatasetReport:
+        self.failed += describe_saved_items(self.ports, self.artist)
         while True:
             wanted, dataset, was_current = self._claim()
             if dataset is None:
@@ -119,16 +124,23 @@ class _Build:
             self.held.check(connection)
         for dataset in abandoned:
             self.ports.bucket.delete([dataset.storage_path, dataset.manifest_path])
+        stem = self._free_stem()
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
             for dataset in abandoned:
                 store.forget_dataset(connection, dataset)
             if wanted.fingerprint is None:
                 return wanted, None, False
-            stem = datetime.now(UTC).strftime("dataset-%Y%m%dT%H%M%S%fZ")
             current = store.current_dataset(connection, self.artist.id)
             claimed = store.claim_dataset(connection, self.artist, wanted.fingerprint, len(wanted.items), stem)
             return wanted, claimed, current is not None and current.id == claimed.id
+
+    def _free_stem(self) -> str:
+        """A name that no file has: the dashboard puts its own zips into the same folder."""
+        while True:
+            stem = datetime.now(UTC).strftime("dataset-%Y%m%dT%H%M%S%fZ")
+            if self.ports.bucket.stat(f"artists/{self.artist.slug}/datasets/{stem}.zip") is None:
+                return stem
 
     def _fail_unusable(self, connection: Connection, items: list[WantedItem]) -> bool:
         """Mark the items that may not be read: users write these rows, the pipeline reads with its own rights."""
@@ -259,6 +271,7 @@ class _Build:
                 DatasetTrack(entry_names(position, item.audio_format)[0], item.name, item.audio_hash, item.prompt_text)
                 for position, item in enumerate(wanted.items, start=1)
             ],
+            doubled=wanted.doubled,
             failed=self.failed,
             seconds=round(time.monotonic() - self.started, 3),
         )

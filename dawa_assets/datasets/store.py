@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.artists.store import Artist
+from dawa_assets.items.store import UNDESCRIBED
 from resources.database import Connection
 
 NEW_ITEMS_PREFIX = "new-items:"
@@ -34,7 +35,14 @@ _BELONGS = """excluded_at is null and audio_path is not null and audio_hash is n
     and audio_format is not null and coalesce(prompt_text, '') <> ''"""
 
 _WHOLE_SET = f"status in ('ready', 'exported') and {_BELONGS}"
-_NEW_ITEMS = f"status = 'ready' and {_BELONGS}"
+
+# Identical audio is in a dataset once, whoever saved it how often: with a person's text before a model's, then as the
+# pipeline's own item, then as the oldest one.
+_FIRST_OF_ITS_AUDIO = """row_number() over (
+    partition by artist_id, audio_hash
+    order by (prompt_id is null or exists (
+      select from prompts p where p.id = prompt_id and p.origin = 'human' and p.given_back_at is null)) desc,
+    item_key is null, created_at, id)"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,8 @@ class Wanted:
 
     items: list[WantedItem]
     fingerprint: str | None
+    doubled: list[tuple[str, str]]
+    """Items left out because another one, named second, has the same audio."""
 
 
 @dataclass(frozen=True)
@@ -88,39 +98,66 @@ _DATASET = "id, fingerprint, state, storage_path, manifest_path, item_count, siz
 def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
     """Slugs of the artists whose wanted content is not that of their current dataset, in one query.
 
-    An artist without any item that could go into a dataset is not among them: there is nothing to build.
+    Among them are those for whom somebody else saved a pair that nobody has looked at yet. An artist without any item
+    that could go into a dataset is not: there is nothing to build.
     """
     rows = connection.execute(f"""
-        with wanted as (
-          select artist_id, {_FINGERPRINT} as fingerprint from training_items where {_WHOLE_SET} group by artist_id
+        with belonging as (
+          select *, {_FIRST_OF_ITS_AUDIO} as place from training_items where {_WHOLE_SET}
+        ), wanted as (
+          select artist_id, {_FINGERPRINT} as fingerprint from belonging where place = 1 group by artist_id
         ), current as (
           select distinct on (artist_id) artist_id, fingerprint from datasets where state = 'done'
           order by artist_id, finished_at desc
         )
         select a.slug from wanted w join artists a on a.id = w.artist_id
         left join current c on c.artist_id = w.artist_id
-        where c.fingerprint is distinct from w.fingerprint order by a.slug
+        where c.fingerprint is distinct from w.fingerprint
+        union select a.slug from artists a
+        where exists (select from training_items where artist_id = a.id and {UNDESCRIBED})
+        order by slug
     """)
     return [row["slug"] for row in rows]
 
 
 def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> Wanted:
     """What the artist's next dataset would hold: whole, or only what was never exported."""
-    belongs = _NEW_ITEMS if new_items_only else _WHOLE_SET
     rows = connection.execute(
         f"""
-        with chosen as (select * from training_items where artist_id = %s and {belongs})
+        with belonging as (
+          select *, {_FIRST_OF_ITS_AUDIO} as place from training_items where artist_id = %(artist)s and {_WHOLE_SET}
+        ), chosen as (
+          select * from belonging where place = 1 and (not %(new_items_only)s or status = 'ready')
+        )
         select id, item_key, als_filename, parse_id, als_summary_id, audio_path, audio_hash, audio_format, prompt_id,
           prompt_text, status, (select {_FINGERPRINT} from chosen) as fingerprint
         from chosen order by created_at, id
         """,
-        [artist.id],
+        {"artist": artist.id, "new_items_only": new_items_only},
     ).fetchall()
     if not rows:
-        return Wanted([], None)
+        return Wanted([], None, [])
     prefix = NEW_ITEMS_PREFIX if new_items_only else ""
     fingerprint = prefix + str(rows[0]["fingerprint"])
-    return Wanted([WantedItem(**{k: v for k, v in row.items() if k != "fingerprint"}) for row in rows], fingerprint)
+    items = [WantedItem(**{k: v for k, v in row.items() if k != "fingerprint"}) for row in rows]
+    return Wanted(items, fingerprint, _doubled(connection, artist))
+
+
+def _doubled(connection: Connection, artist: Artist) -> list[tuple[str, str]]:
+    rows = connection.execute(
+        f"""
+        with belonging as (
+          select coalesce(item_key, als_filename, id::text) as name, audio_hash, created_at, id,
+            {_FIRST_OF_ITS_AUDIO} as place
+          from training_items where artist_id = %s and {_WHOLE_SET}
+        )
+        select again.name, first.name as first from belonging again
+        join belonging first on first.audio_hash = again.audio_hash and first.place = 1
+        where again.place > 1 order by again.created_at, again.id
+        """,
+        [artist.id],
+    )
+    return [(row["name"], row["first"]) for row in rows]
 
 
 def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:

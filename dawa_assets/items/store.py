@@ -46,6 +46,11 @@ class Item:
         """What to call it in messages."""
         return self.item_key or self.als_filename or str(self.id)
 
+    @property
+    def is_saved_pair(self) -> bool:
+        """Whether somebody else saved it with audio of its own: no bounce takes that audio's place."""
+        return self.item_key is None and self.audio_path is not None
+
 
 @dataclass(frozen=True)
 class Audio:
@@ -69,6 +74,11 @@ _WITH_AUDIO = "case when coalesce(prompt_text, '') = '' then 'needs_prompt' else
 _WITHOUT_AUDIO_ERROR = f"case when starts_with(error, '{PROMPT_ERROR}') then error end"
 
 
+UNDESCRIBED = """excluded_at is null and audio_path is not null and audio_hash is null
+    and coalesce(prompt_text, '') <> '' and status in ('ready', 'exported')"""
+"""Of `training_items`: saved by somebody else as a whole pair, and not looked at yet."""
+
+
 def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
     """All items of an artist, oldest first."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
@@ -84,9 +94,10 @@ def get_item(connection: Connection, item: UUID) -> Item | None:
 
 
 def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
-    """The item that uses this summary now; the pipeline's own goes before the dashboard's."""
+    """The item that uses this summary now; none of those that the dashboard saved with audio of their own."""
     row = connection.execute(
-        "select id from training_items where als_summary_id = %s order by item_key is null, created_at, id limit 1",
+        "select id from training_items where als_summary_id = %s and (item_key is not null or audio_path is null) "
+        "order by item_key is null, created_at, id limit 1",
         [summary_id],
     ).fetchone()
     return None if row is None else UUID(str(row["id"]))
@@ -178,12 +189,14 @@ def fail_audio(connection: Connection, item: Item, reason: str) -> bool:
 def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UUID]) -> int:
     """Move items to where what they have puts them; `with_audio` are those whose audio was seen in its place.
 
-    A failure that is not the audio's stays; whoever recorded it takes it back. Gives how many were moved.
+    A failure that is not the audio's stays; whoever recorded it takes it back. What calls itself ready without a text
+    waits for one. Gives how many were moved.
     """
     moved = connection.execute(
         f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = {_WITHOUT_AUDIO_ERROR} "
         "where artist_id = %s and excluded_at is null and audio_hash is not null and id = any(%s) and ("
         "status = 'needs_audio' or (status = 'needs_prompt' and coalesce(prompt_text, '') <> '') "
+        "or (status in ('ready', 'exported') and coalesce(prompt_text, '') = '') "
         "or (status = 'failed' and starts_with(error, %s)))",
         [artist_id, with_audio, AUDIO_ERROR],
     ).rowcount
@@ -207,6 +220,47 @@ def set_prompt_file(connection: Connection, item: Item, path: str, text_hash: st
         ).rowcount
         == 1
     )
+
+
+def items_with_saved_texts(connection: Connection, artist_id: UUID) -> list[Item]:
+    """Items whose text somebody else saved as a file, and not in the row."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s and prompt_text is null and prompt_id is null "
+            "and prompt_path is not null and prompt_file_hash is null order by created_at, id",
+            [artist_id],
+        ).fetchall()
+
+
+def take_over_text(connection: Connection, item: Item, text: str) -> bool:
+    """Give an item the text that its file holds. False where it has one by now."""
+    return (
+        connection.execute(
+            "update training_items set prompt_text = %s, updated_at = now() where id = %s and prompt_text is null "
+            "and prompt_id is null and prompt_path = %s and prompt_file_hash is null",
+            [text, item.id, item.prompt_path],
+        ).rowcount
+        == 1
+    )
+
+
+def keep_former_text(connection: Connection, artist_id: UUID, item: Item, fingerprint: str, text: str) -> None:
+    """Keep a person's text, that another one of the same item replaced, in the history of prompts."""
+    connection.execute(
+        "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text) "
+        "values (%s, (select als_summary_id from training_items where id = %s), %s, 'human', %s) "
+        "on conflict (artist_id, fingerprint) do nothing",
+        [artist_id, item.id, fingerprint, text],
+    )
+
+
+def undescribed_items(connection: Connection, artist_id: UUID) -> list[Item]:
+    """Items that call themselves ready, with audio that nobody has looked at yet."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s and {UNDESCRIBED} order by created_at, id",
+            [artist_id],
+        ).fetchall()
 
 
 def count_by_status(connection: Connection, artist_id: UUID) -> dict[str, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from dawa_assets.artists.store import get_artist
+from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import close, drops
 from dawa_assets.intake.kinds import Kind
@@ -21,6 +21,7 @@ from dawa_assets.intake.settle import Step
 from dawa_assets.intake.store import LedgerRow
 from dawa_assets.items import store
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
+from dawa_assets.items.saved_texts import saved_file_is
 from dawa_assets.items.store import Item
 from dawa_assets.leases import lease
 from modal_app.errors import UnreadableAudioError
@@ -62,8 +63,8 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
 
     New and waiting bounces are paired with sets, or wait with their reason. Audio that can't be decoded is rejected
     alone. `prompt.txt` is written where the row's text is another one. Audio that somebody else put in place is
-    described; where it is gone the item fails, and comes back when the audio does. Excluded items get audio that is
-    uploaded for them, and are left alone otherwise.
+    described, and no bounce takes its place; where it is gone the item fails, and comes back when the audio does.
+    Excluded items get audio that is uploaded for them, and are left alone otherwise.
 
     Raises:
         UnknownArtistError: no artist has this slug.
@@ -140,6 +141,7 @@ def _decide(
         [
             Target(item.id, item.name, item.project_name or "", frozenset(names[item.id]), arrived.get(item.id))
             for item in items
+            if not item.is_saved_pair
         ],
         [(_origin(row), row.name) for row in audio],
     )
@@ -159,7 +161,27 @@ def _mend_and_project(step: Step, report: ItemsReport) -> None:
         report.moved = store.settle_statuses(connection, artist.id, with_audio)
     for item in items:
         if item.prompt_text:
-            report.prompts_in_place += _project_prompt(step, item, item.prompt_text, present)
+            report.prompts_in_place += project_prompt(step, item, item.prompt_text, present)
+
+
+def describe_saved_items(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
+    """Find out what the audio is of pairs that somebody else saved since the last update; (name, reason) of failures.
+
+    Raises:
+        BusyError: another process is updating this artist's items and did not end in time.
+    """
+    settings, report = ports.settings, ItemsReport()
+    with ports.database.transaction() as connection:
+        if not store.undescribed_items(connection, artist.id):
+            return []
+    with lease(
+        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ) as held:
+        with ports.database.transaction() as connection:
+            saved = store.undescribed_items(connection, artist.id)
+        for item in saved:
+            _audio_is_there(Step(ports, artist, held), item, set(), report)
+    return report.failed
 
 
 def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsReport) -> bool:
@@ -181,12 +203,17 @@ def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsRepo
     return True
 
 
-def _project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool:
+def project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool:
     """Write the text to its file if that holds another one; whether it was written."""
     path = f"{training_folder(step.artist.slug, item.id)}/prompt.txt"
     content = text.encode()
     text_hash = hashlib.sha256(content).hexdigest()
     if item.prompt_file_hash == text_hash and item.prompt_path == path and path in present:
+        return False
+    if item.prompt_file_hash is None and path in present and saved_file_is(step, item, path, content):
+        with step.ports.database.transaction() as connection:
+            step.held.check(connection)
+            store.set_prompt_file(connection, item, path, text_hash)
         return False
     step.ports.bucket.put(path, content)
     with step.ports.database.transaction() as connection:

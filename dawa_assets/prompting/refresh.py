@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from dawa_assets.artists.profile import ObservedProfile, validate_profile
 from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import InvalidProfileError
+from dawa_assets.items.saved_texts import take_over_saved_texts
 from dawa_assets.leases import Lease, lease
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
@@ -99,6 +100,7 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
     with lease(
         ports.database, artist.id, "prompts", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
     ) as held:
+        take_over_saved_texts(ports, artist, held)
         refresh = _Refresh(ports, held, plan_prompts(ports, slug))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
