@@ -137,7 +137,7 @@ class StorageLink:
             return self._refused(subject, error)
         if isinstance(error, _StrangeAnswerError):
             return BucketError(f"{subject}: {self._host} gave no answer of Storage's ({error}); check SUPABASE_URL")
-        reason = self._plain(str(error)) or type(error).__name__
+        reason = self._plain(str(error)).rstrip(".") or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
             reason = f"no answer in time ({type(error).__name__})"
         return BucketError(

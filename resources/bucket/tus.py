@@ -47,6 +47,7 @@ class ResumeRecords:
         """
         path = self._folder / (hashlib.sha256(json.dumps(what).encode()).hexdigest()[:40] + ".upload")
         try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()
             file = _locked(path)
         except OSError as error:
@@ -67,7 +68,6 @@ class ResumeRecords:
         if self._swept:
             return
         self._swept = True
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._folder.glob("*.upload"):
             with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
                 if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
