@@ -29,7 +29,16 @@ _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
   version text not null primary key, statements text[], name text
-)
+);
+do $$
+begin
+  if (select count(*) from pg_attribute where attrelid = 'supabase_migrations.schema_migrations'::regclass
+      and attname in ('statements', 'name')) < 2 then
+    alter table supabase_migrations.schema_migrations
+      add column if not exists statements text[], add column if not exists name text;
+  end if;
+end
+$$
 """
 
 
@@ -128,7 +137,7 @@ def _apply_next(url: str, wanted: Sequence[Migration]) -> Migration | None:
         if not pending:
             return None
         migration = pending[0]
-        connection.execute(_HISTORY)
+        _run(connection, _HISTORY, migration.file)
         _run(connection, migration.sql, migration.file)
         try:
             connection.execute(
@@ -177,11 +186,17 @@ def _history(
             # Asked of the catalogue itself: `to_regclass` answers from the server process's cache, and a process that a
             # pooler hands from one to the next may have cached that there is no such table.
             there = cursor.execute(
-                "select from pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace "
-                "where nspname = 'supabase_migrations' and relname = 'schema_migrations'"
-            ).fetchone()
-            if there is None:
+                "select attname from pg_catalog.pg_attribute "
+                "join pg_catalog.pg_class on pg_class.oid = attrelid "
+                "join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace "
+                "where nspname = 'supabase_migrations' and relname = 'schema_migrations' and attnum > 0"
+            ).fetchall()
+            columns = {name for (name,) in there}
+            if not columns:
                 return []
+            if not {"name", "statements"} <= columns:  # as early versions of the Supabase CLI made it
+                versions_only = cursor.execute("select version from supabase_migrations.schema_migrations").fetchall()
+                return [(version, None, None) for (version,) in versions_only]
             return cursor.execute(
                 "select version, name, case when version = any(%s) then statements end "
                 "from supabase_migrations.schema_migrations",

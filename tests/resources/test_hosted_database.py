@@ -200,14 +200,23 @@ def test_many_threads_share_the_pooler_s_few_connections(pooler: HostedServer, n
         assert len(set(threads.map(process_of_the_server, range(48)))) <= POOL_SIZE
 
 
+def test_a_user_who_may_not_change_the_schema_is_told_so(debian_postgres: PostgresServer, name: str) -> None:
+    with _role(debian_postgres, "guest", "login password 'pw'"), pytest.raises(DatabaseError) as refused:
+        migrate(debian_postgres.url(name, user="guest", password="pw"))
+    assert "20260101000000_source_tables.sql failed: permission denied for database" in str(refused.value)
+    assert "nothing of it was kept" in str(refused.value)
+
+
 # --- how it says what is wrong: real servers ------------------------------------------------------------------------
 
 
 @contextmanager
 def _role(server: PostgresServer, name: str, options: str) -> Iterator[None]:
     _execute(server.admin_url(), f"create role {name} {options}")
-    yield
-    _execute(server.admin_url(), f"drop role {name}")
+    try:
+        yield
+    finally:
+        _execute(server.admin_url(), f"drop role {name}")
 
 
 def test_a_wrong_password_and_an_unknown_user_are_told_and_not_tried_again(

@@ -10,7 +10,7 @@ import pytest
 
 from resources.embedded_postgres import EmbeddedDatabase
 from resources.errors import DatabaseError
-from resources.migrations import Migration, known_migrations, migrate, pending_migrations
+from resources.migrations import NAMED_AS_OURS_FROM, Migration, known_migrations, migrate, pending_migrations
 
 FIRST = Migration("20250101000000", "first", "create table first (id int);")
 SECOND = Migration("20250101000001", "dawa_second", "create table second (id int); insert into second values (1)")
@@ -19,6 +19,11 @@ SECOND = Migration("20250101000001", "dawa_second", "create table second (id int
 def _ask(url: str, statement: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(statement.encode()).fetchall()
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(statement.encode())
 
 
 def _history(url: str) -> list[tuple[object, ...]]:
@@ -76,6 +81,29 @@ def test_a_history_written_by_the_supabase_cli_is_gone_on_with(empty_database_ur
     assert migrate(empty_database_url, known=[FIRST, SECOND]) == []
 
 
+def test_a_history_of_versions_only_as_early_tools_kept_it_is_gone_on_with(empty_database_url: str) -> None:
+    _execute(
+        empty_database_url,
+        "create schema supabase_migrations; create table supabase_migrations.schema_migrations "
+        "(version text not null primary key); insert into supabase_migrations.schema_migrations values "
+        "('20240101000000'), ('20250101000000')",
+    )
+    assert pending_migrations(empty_database_url, [FIRST, SECOND]) == [SECOND]
+    assert migrate(empty_database_url, known=[FIRST, SECOND]) == [SECOND]
+    assert _history(empty_database_url) == [
+        ("20240101000000", None), ("20250101000000", None), ("20250101000001", "dawa_second"),
+    ]  # fmt: skip
+
+
+def test_names_tell_ours_from_those_of_a_project_s_own_app() -> None:
+    """So that a newer one of ours in a database's history is known for what it is."""
+    assert [
+        migration.file
+        for migration in known_migrations()
+        if migration.version >= NAMED_AS_OURS_FROM and not migration.name.startswith("dawa_")
+    ] == []
+
+
 def test_several_that_migrate_at_once_apply_each_file_once(empty_database_url: str) -> None:
     slow = Migration("20250101000002", "slow", "select pg_sleep(0.2); create table slow (id int)")
     applied: list[Migration] = []
@@ -98,7 +126,7 @@ def test_several_that_migrate_at_once_apply_each_file_once(empty_database_url: s
 
 def test_a_killed_migration_leaves_the_database_as_it_was(empty_database_url: str) -> None:
     code = (
-        "import sys; from resources.migrations import Migration, migrate; print('go', flush=True); "
+        "import sys; from resources.migrations import NAMED_AS_OURS_FROM, Migration, migrate; print('go', flush=True); "
         "migrate(sys.argv[1], known=[Migration('20250101000000', 'first', "
         "'create table first (id int); select pg_sleep(60)')])"
     )
