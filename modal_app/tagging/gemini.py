@@ -205,13 +205,13 @@ class GeminiTagger(Service[Question, Outcome]):
     def _refuse(
         self, items: list[Item], rest: Sequence[Item], unreadable: list[Outcome], reason: str
     ) -> Reply[Question, Outcome]:
-        """A refused call costs nothing. One segment may be the trouble of all in the call: ask one by one."""
+        """A refused call is not paid for. One segment may be the trouble of all in the call: ask one by one."""
         if len(items) > 1:
-            return Reply(Usage(calls=1), unreadable, Question((*items, *rest), 1))
+            return Reply(Usage(), unreadable, Question((*items, *rest), 1))
         self._refused += 1
         if not self._answered and self._refused >= _MOST_REFUSED:
             raise ServiceError(f"{self._model.name}: every segment is refused: {reason}")
-        return Reply(Usage(calls=1), [*unreadable, Outcome(items[0], reason=reason)], _again(rest, 1))
+        return Reply(Usage(), [*unreadable, Outcome(items[0], reason=reason)], _again(rest, 1))
 
     def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[Item, bytes]]) -> Usage:
         """What the service says that the call took; where it says nothing, what it must have cost."""

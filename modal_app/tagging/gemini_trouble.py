@@ -36,7 +36,7 @@ def trouble(error: Exception, model: HostedModel, *, maybe_usd: float) -> Except
         return TryLaterError(f"no connection to {_host(model)}")
     if isinstance(error, httpx.HTTPError):
         return TryLaterError(f"the connection to {_host(model)} was cut", maybe_usd=maybe_usd)
-    if isinstance(error, ValueError):
+    if isinstance(error, (ValueError, RecursionError)):  # the client reads the JSON before we do
         return TryLaterError("what came back was no answer", maybe_usd=maybe_usd)
     return error
 

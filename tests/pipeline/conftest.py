@@ -5,7 +5,10 @@ from uuid import uuid4
 import pytest
 
 from resources.ports import Ports
+from tests.model_server.fixtures import model_server, model_server_process
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, open_catalogue, with_recorder
+
+__all__ = ["model_server", "model_server_process"]
 
 
 @pytest.fixture

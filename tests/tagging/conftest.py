@@ -1,10 +1,19 @@
-"""Signals whose tempo, key and percussion are known because they were made so."""
+"""Signals whose tempo, key and percussion are known because they were made so; and a worker that asks Gemini."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from modal_app.protocol import SegmentToTag
+from tests.model_server.control import ModelServer
+from tests.model_server.fixtures import model_server, model_server_process
+from tests.model_server.gemini_api import KEY
+from tests.tagging.gemini_worker import N, Worker, copy_segments, make_segments
+
+__all__ = ["model_server", "model_server_process"]
 
 RATE = 44_100
 Signal = npt.NDArray[np.float32]
@@ -70,3 +79,24 @@ def make_chords(tonic: int, mode: str, seconds: float = 15) -> Signal:
         ]
         parts.append(np.sum(tones, axis=0) * fade)
     return (0.08 * np.concatenate(parts)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SegmentToTag]]:
+    folder = tmp_path_factory.mktemp("segments")
+    return folder / "data", make_segments(folder / "data", folder / "files", N, silent=3)
+
+
+@pytest.fixture
+def worker(prepared: tuple[Path, list[SegmentToTag]], tmp_path: Path, model_server: ModelServer) -> Iterator[Worker]:
+    """Whatever a test does, the key must not be found afterwards."""
+    source, segments = prepared
+    copy_segments(source, tmp_path / "data")
+    worker = Worker(tmp_path / "data", model_server, segments[:N])
+    yield worker
+    assert KEY not in worker.everything_said()
+
+
+@pytest.fixture
+def silent(prepared: tuple[Path, list[SegmentToTag]]) -> list[SegmentToTag]:
+    return prepared[1][N:]
