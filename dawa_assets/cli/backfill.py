@@ -74,15 +74,13 @@ def _print_result(result: "Backfill", *, as_json: bool) -> None:
     cost = sum(report.cost_usd for report in result.done.values())
     written = sum(report.written for report in result.done.values())
     typer.echo(
-        f"{_artists(len(result.done))} looked at, {result.up_to_date} up to date before; "
-        f"{written} prompts written for ${cost:.4f}"
+        f"{counted(len(result.done), 'artist')} looked at, {result.up_to_date} up to date before; "
+        f"{counted(written, 'prompt')} written for ${cost:.4f}"
     )
     if not result.is_complete:
-        waiting = sum(len(report.put_off) for report in result.done.values())
-        typer.echo(
-            f"dawa: {_artists(len(result.failed))} failed, {waiting} prompts put off; run the same command again",
-            err=True,
-        )
+        failed = counted(len(result.failed), "artist")
+        waiting = counted(sum(len(report.put_off) for report in result.done.values()), "prompt")
+        typer.echo(f"dawa: {failed} failed, {waiting} put off; run the same command again", err=True)
 
 
 def _print_estimate(planned: "Estimate", *, as_json: bool) -> None:
@@ -107,13 +105,15 @@ def _print_estimate(planned: "Estimate", *, as_json: bool) -> None:
             typer.echo(f"  impossible: {name}: {reason}")
         if each.cost_usd > planned.run_budget_usd:
             typer.echo(f"  more than one run may spend (${planned.run_budget_usd:.2f}); it takes several")
+    to_write, up_to_date = counted(planned.to_write, "prompt"), counted(planned.up_to_date, "artist")
     typer.echo(
-        f"In all, with {planned.model} and system prompt {planned.system_prompt_version}: {planned.to_write} prompts "
-        f"to write, {planned.taken_over} taken over, {planned.human} by people stay; {_artists(planned.up_to_date)} up "
-        f"to date; about {planned.input_tokens:,} + {planned.output_tokens:,} tokens, ${planned.cost_usd:.4f}. "
+        f"In all, with {planned.model} and system prompt {planned.system_prompt_version}: {to_write} to write, "
+        f"{planned.taken_over} taken over, {planned.human} by people stay; {up_to_date} up to date; "
+        f"about {planned.input_tokens:,} + {planned.output_tokens:,} tokens, ${planned.cost_usd:.4f}. "
         "Nothing was written or spent."
     )
 
 
-def _artists(count: int) -> str:
-    return "1 artist" if count == 1 else f"{count} artists"
+def counted(count: int, thing: str) -> str:
+    """`1 prompt`, `2 prompts`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dawa_assets.cli.backfill import counted
+
 if TYPE_CHECKING:
     from dawa_assets.prompting.edit import Edit, GivenBack, Import
     from dawa_assets.prompting.items import Text
@@ -180,7 +182,7 @@ def history(item: Item, artist: OfArtist = None, as_json: AsJson = False) -> Non
         plain = [dataclasses.asdict(each) for each in texts]
         typer.echo(json.dumps(plain, default=str, ensure_ascii=False, indent=2))
         return
-    typer.echo(f"{found.name} of {found.artist.slug}: {'1 text' if len(texts) == 1 else f'{len(texts)} texts'}")
+    typer.echo(f"{found.name} of {found.artist.slug}: {counted(len(texts), 'text')}")
     for each in texts:
         typer.echo(f"{'→' if each.in_use else ' '} {each.created_at:%Y-%m-%d %H:%M}  {_origin(each)}")
         for line in each.text.splitlines():
@@ -276,7 +278,10 @@ def _print_edit(done: "Edit") -> None:
 
 
 def _print_import(file: Path, done: "Import") -> None:
-    typer.echo(f"{file}: {done.changed} texts stored, {done.unchanged} unchanged, {len(done.refused)} rows refused")
+    typer.echo(
+        f"{file}: {counted(done.changed, 'text')} stored, {done.unchanged} unchanged, "
+        f"{counted(len(done.refused), 'row')} refused"
+    )
     for kind, lines in (("refused", done.refused), ("stored all the same", done.warnings)):
         for line, reason in lines[:_MOST_TOLD]:
             typer.echo(f"dawa: {file}: line {line}: {kind}: {' '.join(reason.split())}", err=True)
@@ -301,6 +306,8 @@ def _print_regenerated(given: "GivenBack", report: "PromptsReport | None", after
     for sign, text in (("-", given.before), ("+", after)):
         for line in text.splitlines():
             typer.echo(f"  {sign} {line}")
+    if after == given.before:
+        typer.echo("  the text is the same as before")
     typer.echo(f"{given.artist}: {report.headline}")
 
 

@@ -139,7 +139,7 @@ def test_import_stores_says_and_goes_on(ports: Ports, artist: Artist, dawa: Dawa
     said = dawa("prompt", "import", file, "--author", "Ada")
     assert said.code == 2
     assert said.out.splitlines() == [
-        f"{file}: 2 texts stored, 0 unchanged, 1 rows refused",
+        f"{file}: 2 texts stored, 0 unchanged, 1 row refused",
         "Next: dawa build --artist test-artist",
     ]
     told = [line.removeprefix(f"dawa: {file}: ") for line in said.err.splitlines()]
