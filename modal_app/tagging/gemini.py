@@ -7,6 +7,7 @@ rows add up to the bill.
 import asyncio
 import io
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ KEY = "GEMINI_API_KEY"
 BASE_URL = "https://generativelanguage.googleapis.com"
 
 MOST_SEGMENTS, MOST_BYTES = 8, 12 << 20
+MOST_BYTES_IN_FLIGHT = 64 << 20  # of wav; a call takes up to five times its own in memory
+_MODEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_/-]|\.(?!\.)){0,127}")
 _MOST_ASKED = 3
 _MOST_REFUSED = 16
 _TOKENS_OUT = 160  # of one segment's answer, to estimate what a call without an answer may have cost
@@ -83,6 +86,12 @@ def questions(items: Sequence[Item]) -> list[Question]:
     return [*found, Question(tuple(batch))] if batch else found
 
 
+def calls_at_once(asked: Sequence[Question], at_most: int) -> int:
+    """How many of these calls may be in flight, so that memory stays bounded."""
+    largest = max((sum(2 * item.segment.samples for item in question.items) for question in asked), default=1)
+    return max(1, min(at_most, MOST_BYTES_IN_FLIGHT // largest))
+
+
 def api_key() -> str:
     """The key from this process's environment.
 
@@ -101,9 +110,11 @@ def connect(model: HostedModel) -> "Client":
     """A client that asks once, waits as long as it is told, and follows no redirect with the key.
 
     Raises:
-        InputError: no key, a base URL that is none, or google-genai is not installed.
+        InputError: no key, a model or a base URL that is none, or google-genai is not installed.
     """
     key, base_url = api_key(), model.base_url or BASE_URL
+    if not _MODEL_NAME.fullmatch(model.name):
+        raise InputError(f"DAWA_GEMINI_MODEL: {model.name[:80]!r} is no model's name")
     if not base_url.startswith(("https://", "http://")):
         raise InputError("DAWA_GEMINI_BASE_URL: must start with https:// or http://")
     try:

@@ -9,7 +9,7 @@ from modal_app.errors import DawaError, InputError, ServiceError
 from modal_app.paid_calls import Limits, PaidCalls, Usage
 from modal_app.protocol import Event, FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging.cached import DamagedError, find_segment, read_wav
-from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, questions
+from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
 from modal_app.tagging.gemini_question import TAG_PROMPT_VERSION
 from modal_app.tagging.kept import KeptAnswer, KeptAnswers
 from modal_app.tagging.names import hint_of
@@ -75,11 +75,12 @@ class _Job:
     def _ask(self, items: list[Item]) -> tuple[Usage, str | None]:
         model = self._model
         price_of(model)
-        limits = Limits(at_once=model.at_once, budget_usd=model.budget_usd, calls=model.calls)
+        asked = questions(items)
+        limits = Limits(at_once=calls_at_once(asked, model.at_once), budget_usd=model.budget_usd, calls=model.calls)
         calls: PaidCalls[Question, Outcome] = PaidCalls(self._connect, limits)
         waiting = {(item.part.sha256, hint_of(item.part.bpm)): item.part for item in items}
         try:
-            for outcome in calls.answers(questions(items)):
+            for outcome in calls.answers(asked):
                 del waiting[outcome.item.part.sha256, hint_of(outcome.item.part.bpm)]
                 self._take(outcome)
         except ServiceError as error:

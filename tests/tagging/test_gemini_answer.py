@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from modal_app.errors import InputError
 from modal_app.paid_calls import Usage
 from modal_app.protocol import HostedModel, Segment, SegmentToTag
-from modal_app.tagging.gemini import MOST_BYTES, MOST_SEGMENTS, Item, questions, share
+from modal_app.tagging.gemini import (
+    MOST_BYTES,
+    MOST_BYTES_IN_FLIGHT,
+    MOST_SEGMENTS,
+    Item,
+    calls_at_once,
+    questions,
+    share,
+)
 from modal_app.tagging.gemini_answer import read_answer, tagging_of
 from modal_app.tagging.gemini_question import LONGEST_WORD, MOST_WORDS, announce, style_facts, style_words
 from modal_app.tagging.offline import Tagging
@@ -162,6 +170,10 @@ def test_calls_are_bounded_in_segments_and_bytes_and_lose_none(samples: list[int
     for batch in batches:
         assert 0 < len(batch) <= MOST_SEGMENTS
         assert len(batch) == 1 or sum(2 * item.segment.samples for item in batch) <= MOST_BYTES
+    at_once = calls_at_once(questions(items), 16)
+    assert 1 <= at_once <= 16
+    weights = sorted((sum(2 * item.segment.samples for item in batch) for batch in batches), reverse=True)
+    assert at_once == 1 or sum(weights[:at_once]) <= MOST_BYTES_IN_FLIGHT
 
 
 @given(st.integers(1, 8), st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 10))

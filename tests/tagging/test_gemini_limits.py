@@ -77,7 +77,16 @@ def test_what_can_not_be_helped_is_one_line_without_the_key(
     assert line in str(caught.value)
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert isinstance(caught.value, InputError) == (line == NO_KEY or "characters" in line or "price" in line)
+    assert isinstance(caught.value, InputError) == (
+        line == NO_KEY or any(word in line for word in ("characters", "price", "name"))
+    )
+
+
+@pytest.mark.parametrize("name", ["../other", "gemini/../../other", "gemini?key=1", "gemini\nx", ""])
+def test_what_is_no_models_name_is_not_asked(worker: Worker, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="DAWA_GEMINI_MODEL: .* is no model's name"):
+        worker.here(request(worker, name=name, input_usd=1, output_usd=1), monkeypatch)
+    assert worker.server.log() == []
 
 
 def test_the_key_is_the_one_that_was_handed_over_and_its_trouble_is_one_line(
