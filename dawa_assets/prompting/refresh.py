@@ -6,7 +6,7 @@ flight. What a person wrote is left alone. One prompt that can't be written fail
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from dawa_assets.artists.profile import ObservedProfile, validate_profile
@@ -159,21 +159,26 @@ class _Refresh:
             self._keep_current(item)
         for item, reason in self.plan.impossible:
             self._fail([item], reason, for_good=True)
+        if self.plan.reusable or self.plan.questions:
+            self._record_state(store.begin_rewriting)
         for question, prompt in self.plan.reusable.values():
             self._take_over(question, prompt)
         self._ask()
         if not self.tally.open and not self.tally.overtaken:
-            wanted = self.plan.wanted
-            with self.ports.database.transaction() as connection:
-                self.held.check(connection)
-                store.complete(
-                    connection,
-                    self.artist.id,
-                    profile_hash=wanted.profile_hash,
-                    schema_version=wanted.schema_version,
-                    version=wanted.system_prompt_version,
-                    model_name=wanted.model_name,
-                )
+            self._record_state(store.complete)
+
+    def _record_state(self, record: Callable[..., None]) -> None:
+        wanted = self.plan.wanted
+        with self.ports.database.transaction() as connection:
+            self.held.check(connection)
+            record(
+                connection,
+                self.artist.id,
+                profile_hash=wanted.profile_hash,
+                schema_version=wanted.schema_version,
+                version=wanted.system_prompt_version,
+                model_name=wanted.model_name,
+            )
 
     def _keep_human(self) -> None:
         for item in self.plan.human:

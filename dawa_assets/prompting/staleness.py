@@ -196,7 +196,8 @@ with due as (
 )
 select w.slug,
   case
-    when s.artist_id is null or due.items is not null then 'missing'
+    when due.items is not null then 'missing'
+    when s.artist_id is null then 'unfinished'  -- a rewrite that was stopped
     when s.schema_version <> w.schema_version then 'schema version'
     when s.profile_hash <> w.profile_hash then 'profile'
     when s.system_prompt_version <> %(version)s then 'system prompt'

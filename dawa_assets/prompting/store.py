@@ -284,6 +284,17 @@ def fail(connection: Connection, item: Item, reason: str, *, for_good: bool) -> 
     )
 
 
+def begin_rewriting(
+    connection: Connection, artist_id: UUID, *, profile_hash: str, schema_version: str, version: str, model_name: str
+) -> None:
+    """Forget what the artist's prompts were complete for, if it is anything else: from now on they are a mixture."""
+    connection.execute(
+        "delete from artist_prompt_state where artist_id = %s "
+        "and (profile_hash, schema_version, system_prompt_version, model_name) is distinct from (%s, %s, %s, %s)",
+        [artist_id, profile_hash, schema_version, version, model_name],
+    )
+
+
 def complete(
     connection: Connection, artist_id: UUID, *, profile_hash: str, schema_version: str, version: str, model_name: str
 ) -> None:

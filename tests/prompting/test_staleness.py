@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
 from dawa_assets.prompting.refresh import refresh_prompts
@@ -14,8 +16,10 @@ from dawa_assets.prompting.staleness import (
     prompt_counts,
     stale_artists,
 )
+from resources.errors import PromptWriterError
 from resources.ports import Ports
-from tests.prompting.material import execute, give_set, profile, summary
+from tests.prompting.material import execute, give_set, item, profile, summary, with_writer
+from tests.prompting.test_refresh import CountingWriter
 
 
 def stale(ports: Ports) -> list[StaleArtist]:
@@ -138,3 +142,21 @@ def test_what_a_refresh_rewrites_is_what_was_called_stale(ports: Ports, make_art
     }
     written = {each.slug: refresh_prompts(ports, each.slug).written for each in artists}
     assert [slug for slug, number in written.items() if number] == [artists[17].slug]
+
+
+def test_a_rewrite_that_was_stopped_and_called_off_is_taken_back(ports: Ports, artist: Artist) -> None:
+    set_profile(ports, artist, profile())
+    items = [give_set(ports.database, artist, summary(100 + number, name), name) for number, name in enumerate("AB")]
+    refresh_prompts(ports, artist.slug)
+    texts = [item(ports.database, each)["prompt_text"] for each in items]
+    other = profile()
+    other["artist"]["core_identities"]["primary_genre_space"] = ["slow disco"]
+    set_profile(ports, artist, other)
+    with pytest.raises(PromptWriterError):
+        refresh_prompts(with_writer(ports, CountingWriter(dies_after=1)), artist.slug)
+    set_profile(ports, artist, profile())
+    assert states(ports, artist) == {"A": "profile", "B": "current"}
+    assert [each.slug for each in stale(ports)] == [artist.slug]
+    assert refresh_prompts(ports, artist.slug).reused == 1
+    assert [item(ports.database, each)["prompt_text"] for each in items] == texts
+    assert (states(ports, artist), stale(ports)) == ({"A": "current", "B": "current"}, [])
