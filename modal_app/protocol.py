@@ -308,7 +308,7 @@ class TrainResult(JobResult):
     validations: list[Validation] = Field(default_factory=list)
     base_validation_loss: float | None = Field(None, description="before training")
     best_validation_loss: float | None = None
-    best_step: int | None = Field(None, description="the step whose adapter was kept")
+    kept_step: int | None = Field(None, description="the step whose adapter was kept")
     samples_per_second: float | None = Field(None, description="of the steps alone")
     steps_waited: int = Field(0, description="how many steps waited for their data")
 
@@ -325,6 +325,7 @@ class TrainRequest(JobRequest[TrainResult]):
     base: str
     recipe: Literal["mono44"] = "mono44"
     dataset_fingerprint: str
+    caption_rule: str = Field("", description="the name of the rule that made the captions, for the card")
     parameters: TrainParameters
     examples: list[Example]
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from dawa_assets.datasets.store import Dataset
-from dawa_assets.training.captions import caption_parts, key_in
+from dawa_assets.training.captions import RULE, caption_parts, key_in
 from dawa_assets.training.prepared import PreparedDataset
 from dawa_assets.training.store import TagKey
 from modal_app.config import BackendKind
@@ -59,6 +59,7 @@ def train_request(
         backend=BackendKind(settings.backend),
         base=settings.base,
         dataset_fingerprint=dataset.fingerprint,
+        caption_rule=RULE,
         parameters=TrainParameters(
             steps=settings.train_steps,
             batch_size=settings.train_batch,

@@ -31,7 +31,10 @@ State = Literal["trained", "unchanged", "promoted again", "nothing to train on"]
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What the step did, and the adapter that is published now. Losses are those of the training, one a step."""
+    """What the step did, and the adapter that is published now. Losses are those of the training, one a step.
+
+    Validation losses are those on the held-out songs: of the base alone, and of the adapter that was kept.
+    """
 
     headline: str
     state: State
@@ -48,8 +51,17 @@ class TrainingReport:
     first_loss: float | None
     final_loss: float | None
     losses: list[float]
+    held_out: list[str]
+    split: str | None
+    base_validation_loss: float | None
+    best_validation_loss: float | None
+    validation_losses: list[float]
+    kept_step: int | None
+    stopped_because: str | None
     trainable_parameters: int | None
     training_seconds: float | None
+    samples_per_second: float | None
+    steps_waited: int | None
     adapter_key: str | None
     adapter_sha256: str | None
     lora_path: str | None
@@ -154,16 +166,8 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
 
 
 def _metrics(result: TrainResult, files: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
-    return {
-        "files": files,
-        "sizes": sizes,
-        "steps": result.steps,
-        "losses": result.losses,
-        "first_loss": result.first_loss,
-        "final_loss": result.final_loss,
-        "trainable_parameters": result.trainable_parameters,
-        "seconds": result.seconds,
-    }
+    figures: dict[str, Any] = result.model_dump(mode="json", exclude={"kind", "files"})
+    return {"files": files, "sizes": sizes, **figures}
 
 
 def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples, seconds: float) -> TrainingReport:
@@ -184,8 +188,17 @@ def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples,
         first_loss=None,
         final_loss=None,
         losses=[],
+        held_out=[],
+        split=None,
+        base_validation_loss=None,
+        best_validation_loss=None,
+        validation_losses=[],
+        kept_step=None,
+        stopped_because=None,
         trainable_parameters=None,
         training_seconds=None,
+        samples_per_second=None,
+        steps_waited=None,
         adapter_key=None,
         adapter_sha256=None,
         lora_path=None,
@@ -204,9 +217,9 @@ def _report(
     examples: Examples,
     seconds: float,
 ) -> TrainingReport:
-    metrics = run.metrics
+    metrics = run.metrics  # of a run from before something was measured, it is not there
     return TrainingReport(
-        headline=f"training: {state}, loss {metrics['first_loss']:.3f} → {metrics['final_loss']:.3f}",
+        headline=_headline(state, metrics),
         state=state,
         run_id=str(run.id),
         fingerprint=run.fingerprint,
@@ -221,8 +234,17 @@ def _report(
         first_loss=metrics["first_loss"],
         final_loss=metrics["final_loss"],
         losses=metrics["losses"],
+        held_out=metrics.get("held_out", []),
+        split=metrics.get("split"),
+        base_validation_loss=metrics.get("base_validation_loss"),
+        best_validation_loss=metrics.get("best_validation_loss"),
+        validation_losses=[validation["loss"] for validation in metrics.get("validations", [])],
+        kept_step=metrics.get("kept_step"),
+        stopped_because=metrics.get("stopped_because"),
         trainable_parameters=metrics["trainable_parameters"],
         training_seconds=metrics["seconds"],
+        samples_per_second=metrics.get("samples_per_second"),
+        steps_waited=metrics.get("steps_waited"),
         adapter_key=run.adapter_key,
         adapter_sha256=run.adapter_sha256,
         lora_path=installed.lora_path,
@@ -234,3 +256,9 @@ def _report(
         failed=prepared.failed,
         seconds=round(seconds, 3),
     )
+
+
+def _headline(state: State, metrics: dict[str, Any]) -> str:
+    line = f"training: {state}, loss {metrics['first_loss']:.3f} → {metrics['final_loss']:.3f}"
+    base, best = metrics.get("base_validation_loss"), metrics.get("best_validation_loss")
+    return line if base is None or best is None else f"{line}, on held-out songs {base:.3f} → {best:.3f}"

@@ -25,8 +25,15 @@ class AdapterCard(BaseModel):
     recipe: str
     examples: int
     songs: int
+    caption_rule: str = ""
     parameters: TrainParameters
+    steps: int | None = None  # that were done
+    kept_step: int | None = None  # whose adapter this is
+    stopped_because: str = ""
     first_loss: float
     final_loss: float
+    held_out: list[str] = []
+    base_validation_loss: float | None = None
+    best_validation_loss: float | None = None
     trainable_parameters: int
     versions: dict[str, str]

@@ -1,11 +1,15 @@
-"""The picture of a training: its loss over the steps."""
+"""The picture of a training: its losses over the steps, on what it is trained on and on what is held out."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from modal_app.protocol import Validation
 
-def draw_losses(losses: Sequence[float], title: str, target: Path) -> None:
-    """Write a PNG with the loss of each step and its running mean over a tenth of the steps."""
+
+def draw_losses(
+    losses: Sequence[float], validations: Sequence[Validation], kept_step: int, title: str, target: Path
+) -> None:
+    """Write a PNG: each step's loss, its running mean over a tenth of the steps, the validations, the kept adapter."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -15,6 +19,10 @@ def draw_losses(losses: Sequence[float], title: str, target: Path) -> None:
     axes = figure.add_subplot()
     axes.plot(range(1, len(losses) + 1), losses, color="#9aa5b1", linewidth=1, label="each step")
     axes.plot(range(window, len(losses) + 1), running, color="#c2410c", linewidth=2, label=f"mean of {window}")
+    if validations:
+        steps, found = [part.step for part in validations], [part.loss for part in validations]
+        axes.plot(steps, found, color="#1d4ed8", linewidth=2, marker="o", markersize=4, label="held-out songs")
+    axes.axvline(kept_step, color="#15803d", linewidth=1, linestyle="--", label=f"kept: step {kept_step}")
     axes.set(title=title, xlabel="step", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()

@@ -1,10 +1,9 @@
-"""From segments in the cache to what a backend trains on: gain, rate and channels, latents, order of batches."""
+"""From segments in the cache to what a backend trains on: gain, rate and channels, latents, the data of a step."""
 
+import dataclasses
 import hashlib
 import json
-import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,12 @@ import numpy as np
 from modal_app.audio.cache import find_prepared, segment_path
 from modal_app.audio.scratch import scratch_folder
 from modal_app.backends.base import Signal, TrainBackend, TrainExample
-from modal_app.config import DataRoot
+from modal_app.config import BackendKind, DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol import Event, Example, PreparedAudio, TrainRequest
+from modal_app.training.captions import shortened
+from modal_app.training.feed import Batch, StepData
+from modal_app.training.order import BatchOrder, seed_of
 
 
 def load_examples(
@@ -38,7 +40,7 @@ def load_examples(
         examples.append(
             TrainExample(
                 key=example.sha256,
-                encoded=_latents(example, path, gain_db, backend, root),
+                encoded=_latents(example, path, gain_db, request.backend, backend, root),
                 caption=example.caption,
                 bpm=example.bpm,
                 musical_key=example.musical_key,
@@ -69,18 +71,43 @@ def read_signal(path: Path, gain_db: float, sample_rate: int, channels: int) -> 
     return np.ascontiguousarray(np.broadcast_to(clipped, (channels, clipped.shape[1])))
 
 
-def batches(keys: Sequence[Hashable], size: int, seed: int) -> Iterator[list[int]]:
-    """Endless batches of indices, each of examples with one key, every example once a round, in a seeded order."""
-    import torch
+def step_data(
+    request: TrainRequest, examples: Sequence[TrainExample], training: Sequence[int], backend: TrainBackend
+) -> Callable[[int], StepData]:
+    """What a step is trained on, as a function of its number: batches of one shape, captions shortened, seeds.
 
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        buckets: dict[Hashable, list[int]] = defaultdict(list)
-        for index in torch.randperm(len(keys), generator=generator).tolist():
-            buckets[keys[index]].append(index)
-        cut = [bucket[start : start + size] for bucket in buckets.values() for start in range(0, len(bucket), size)]
-        for number in torch.randperm(len(cut), generator=generator).tolist():
-            yield cut[number]
+    `examples` are the request's; `training` are the indices of those that are not held out.
+    """
+    parameters = request.parameters
+    keys = [backend.bucket_key(examples[index]) for index in training]
+    order = BatchOrder(keys, parameters.batch_size, parameters.seed)
+    whole_share = backend.caption_dropout if parameters.caption_dropout is None else parameters.caption_dropout
+
+    def sample(index: int, seed: int) -> TrainExample:
+        example = shortened(
+            examples[index],
+            request.examples[index].parts,
+            part_share=parameters.part_dropout,
+            whole_share=whole_share,
+            seed=seed,
+        )
+        # a copy: what is read from the cache is mapped, and the step must not wait for the disk
+        return dataclasses.replace(example, encoded={name: part.clone() for name, part in example.encoded.items()})
+
+    def prepare(step: int) -> StepData:
+        data = []
+        for number in range(parameters.accumulation):
+            chosen = [training[place] for place in order.batch((step - 1) * parameters.accumulation + number)]
+            name = (parameters.seed, step, number)
+            data.append(
+                Batch(
+                    [sample(index, seed_of("caption", *name, place)) for place, index in enumerate(chosen)],
+                    [seed_of("draw", *name, place) for place in range(len(chosen))],
+                )
+            )
+        return data
+
+    return prepare
 
 
 def _checked_manifest(example: Example, manifest: PreparedAudio | None) -> PreparedAudio:
@@ -91,16 +118,19 @@ def _checked_manifest(example: Example, manifest: PreparedAudio | None) -> Prepa
     return manifest
 
 
-def _latents(example: Example, path: Path, gain_db: float, backend: TrainBackend, root: DataRoot) -> Mapping[str, Any]:
-    """The encoded segment, from the write-once cache or into it."""
+def _latents(
+    example: Example, path: Path, gain_db: float, kind: BackendKind, backend: TrainBackend, root: DataRoot
+) -> Mapping[str, Any]:
+    """The encoded segment, from the write-once cache or into it.
+
+    By backend, base, and the segment's content; its gain is part of that, for it may stand in a louder track too.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    base = backend.base
-    content = [base.name, base.revision, backend.sample_rate, backend.channels, example.sha256, round(gain_db, 3)]
-    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    cached = root.latents() / name[:2] / f"{name}.safetensors"
+    folder = root.latents() / kind / _base_fingerprint(backend) / example.sha256[:2]
+    cached = folder / f"{example.sha256}{gain_db:+.3f}dB.safetensors"
     try:
         return dict(load_file(cached))
     except (OSError, SafetensorError):
@@ -116,6 +146,7 @@ def _latents(example: Example, path: Path, gain_db: float, backend: TrainBackend
     return encoded
 
 
-def seconds_left(elapsed: float, done: int, total: int) -> int:
-    """How long the rest takes at the pace so far, in whole seconds, rounded up."""
-    return math.ceil(elapsed / done * (total - done))
+def _base_fingerprint(backend: TrainBackend) -> str:
+    base = backend.base
+    content = [base.name, base.revision, backend.sample_rate, backend.channels]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -1,41 +1,49 @@
-"""The `train` job: one adapter from segments and captions, into `runs/<run_id>/`. The loop reads top to bottom."""
+"""The `train` job: one adapter from segments and captions, into `runs/<run_id>/`. The steps themselves are `loop.py`'s.
+
+While it trains, the run's folder holds its checkpoint and its log; a job that was stopped, in whatever way, goes on
+from there when it is asked for again. When it is done the checkpoint is gone and `result.json` says what is there.
+"""
 
 import hashlib
-import json
-import math
+import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from modal_app.audio.scratch import discard, scratch_folder, sweep
+from modal_app.audio.scratch import locked, scratch_folder, sweep
 from modal_app.backends.base import TrainBackend
 from modal_app.backends.registry import load_train_backend
 from modal_app.config import DataRoot
 from modal_app.errors import InputError, JobError
 from modal_app.protocol import Event, TrainRequest, TrainResult
 from modal_app.training.card import AdapterCard
+from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.curve import draw_losses
-from modal_app.training.data import batches, load_examples, seconds_left
+from modal_app.training.data import load_examples, step_data
+from modal_app.training.loop import Outcome, Work, run_loop
+from modal_app.training.run_log import EVENTS, RunLog
+from modal_app.training.split import Split, split_by_song
 
 _RESULT = "result.json"
-_WEIGHT_DECAY = 0.01
-_LARGEST_GRADIENT = 1.0
-_WARMUP_SHARE, _LONGEST_WARMUP = 0.05, 100
+_MOST_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
+_OCCASION = {"dataset_fingerprint"}  # another dataset with the same examples is the same training
 
 
 def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult:
-    """Train one adapter. On a CPU the same request gives the same bytes; a run that is there whole is not repeated.
+    """Train one adapter. On a CPU the same request gives the same bytes, however often it is stopped and goes on.
+
+    A run that is there whole is not repeated.
 
     Raises:
         InputError: nothing to train on.
         MissingBaseError: the base can't be loaded.
-        JobError: a segment is missing, or the loss is no number any more.
+        JobError: a segment is missing, the loss was no number before any adapter was good, memory does not suffice, or
+            the run's checkpoint is another training's.
     """
     import torch
 
-    # 1. Perhaps there is nothing to do.
     sweep(root.scratch())
     done = _finished_run(request, root)
     if done:
@@ -43,72 +51,56 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
         return done
     if not request.examples:
         raise InputError(f"{request.producer_id}: there are no segments to train on; upload music first")
+    try:
+        return _train(request, root, emit)
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+        raise JobError(f"{request.base}: out of GPU memory ({reason}); use a smaller base, or a larger GPU") from None
+
+
+def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult:
     started = time.monotonic()
 
-    # 2. The base model, and the examples as it sees them.
+    # 1. The base model, and the examples as it sees them.
     emit(Event(kind="log", message=f"loading {request.backend} ({request.base})"))
     backend = load_train_backend(request.backend, request.base)
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this LoRA makes no music"))
     examples = load_examples(request, backend, root, emit)
 
-    # 3. A fresh adapter, its optimiser, and the learning rate over the steps.
-    parameters = request.parameters
-    weights = backend.inject(parameters)
-    optimiser = torch.optim.AdamW(weights, lr=parameters.learning_rate, weight_decay=_WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, parameters.steps))
-    generator = torch.Generator().manual_seed(parameters.seed)
-    order = batches([backend.bucket_key(example) for example in examples], parameters.batch_size, parameters.seed)
+    # 2. What is held out, to judge the adapter by.
+    split = split_by_song(request.examples, request.parameters.validation_share, request.parameters.seed)
+    emit(Event(kind="log", level="info" if split.held_out else "warning", message=split.line))
+    held_out = [examples[index] for index in evenly(split.held_out, _MOST_VALIDATED)]
 
-    # 4. The steps.
-    losses: list[float] = []
-    first_step = time.monotonic()
-    for step in range(1, parameters.steps + 1):
-        batch = [examples[index] for index in next(order)]
-        loss = backend.loss(batch, torch.randint(1 << 48, (len(batch),), generator=generator).tolist())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, _LARGEST_GRADIENT)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            raise JobError(f"step {step}: the loss is no number any more; lower the learning rate")
-        left = seconds_left(time.monotonic() - first_step, step, parameters.steps)
-        emit(_step_event(step, parameters.steps, losses[-1], schedule.get_last_lr()[0], left))
-        schedule.step()
-
-    # 5. What it leaves: adapter in both formats, card, losses and their picture, all at once.
-    card = _card(request, backend, losses, sum(weight.numel() for weight in weights))
-    with scratch_folder(root.scratch()) as folder:
-        backend.export(folder, card)
-        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
-        (folder / "losses.json").write_text(json.dumps(losses) + "\n")
-        draw_losses(losses, f"{request.producer_id} · {request.model_name}", folder / "loss.png")
-        run = root.run(request.run_id)
-        result = TrainResult(
-            files={
-                f"{run.relative_to(root.root).as_posix()}/{name}": _sha256(folder / name) for name in _names(folder)
-            },
-            steps=parameters.steps,
-            losses=losses,
-            first_loss=card.first_loss,
-            final_loss=card.final_loss,
-            trainable_parameters=card.trainable_parameters,
-            seconds=time.monotonic() - started,
+    # 3. The steps; nobody else works on this run meanwhile.
+    run = root.run(request.run_id)
+    run.mkdir(parents=True, exist_ok=True)
+    with locked(run):
+        checkpoints = Checkpoints(run, root.scratch(), _belongs_to(request, backend))
+        outcome = run_loop(
+            Work(
+                backend=backend,
+                parameters=request.parameters,
+                prepare=step_data(request, examples, split.training, backend),
+                held_out=held_out,
+                checkpoints=checkpoints,
+                open_log=lambda length: RunLog(run, length),
+                emit=emit,
+            )
         )
-        (folder / _RESULT).write_text(result.model_dump_json())
-        discard(run, root.scratch())
-        run.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(run)
+
+        # 4. What it leaves: the result comes last but for the checkpoint's end, so a run is done or it goes on.
+        seconds = outcome.progress.seconds + time.monotonic() - started
+        result = _leave(request, root, backend, outcome, split, seconds)
+        checkpoints.clear()
     return result
 
 
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Warm-up, then half a cosine down to zero; 0 ≤ `step` < `steps`, the factor is in (0, 1]."""
-    warmup = min(_LONGEST_WARMUP, max(1, round(_WARMUP_SHARE * steps)))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+def evenly(indices: Sequence[int], most: int) -> list[int]:
+    """At most so many of the indices, from everywhere among them."""
+    count = min(len(indices), most)
+    return [indices[place * len(indices) // count] for place in range(count)]
 
 
 def _finished_run(request: TrainRequest, root: DataRoot) -> TrainResult | None:
@@ -120,18 +112,62 @@ def _finished_run(request: TrainRequest, root: DataRoot) -> TrainResult | None:
     return result if whole else None
 
 
-def _step_event(step: int, steps: int, loss: float, learning_rate: float, left: int) -> Event:
-    return Event(
-        kind="progress",
-        message=f"step {step} of {steps}: loss {loss:.4f}, {left} s left",
-        done=step,
-        total=steps,
-        figures={"step": step, "loss": loss, "learning_rate": learning_rate, "seconds_left": left},
-    )
+def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
+    """What must be the same for a training to go on exactly."""
+    asked = hashlib.sha256(request.model_dump_json(exclude=_OCCASION).encode()).hexdigest()
+    versions = backend.versions() | {"python": platform.python_version()}
+    return {
+        "request": asked[:16],
+        "base": f"{request.backend}/{backend.base.name} {backend.base.revision}",
+        "device": backend.device.type,
+        "set of versions": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
+    }
 
 
-def _card(request: TrainRequest, backend: TrainBackend, losses: list[float], trainable: int) -> AdapterCard:
+def _leave(
+    request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: Outcome, split: Split, seconds: float
+) -> TrainResult:
+    """Adapter in both formats, card, log and picture, in the run's folder."""
+    run = root.run(request.run_id)
+    card = _card(request, backend, outcome, split)
+    validations = outcome.log.validations
+    with scratch_folder(root.scratch()) as folder:
+        backend.export(folder, card)
+        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
+        title = f"{request.producer_id} · {request.model_name}"
+        draw_losses(outcome.log.losses, validations, outcome.kept_step, title, folder / "loss.png")
+        names = sorted(path.name for path in folder.iterdir())
+        for name in names:
+            (folder / name).replace(run / name)
+        place = run.relative_to(root.root).as_posix()
+        progress = outcome.progress
+        result = TrainResult(
+            files={f"{place}/{name}": _sha256(run / name) for name in sorted([*names, EVENTS])},
+            steps=progress.step,
+            losses=outcome.log.losses,
+            first_loss=card.first_loss,
+            final_loss=card.final_loss,
+            trainable_parameters=card.trainable_parameters,
+            seconds=seconds,
+            stopped_because=outcome.stopped_because,
+            split=split.line,
+            held_out=split.songs,
+            validations=validations,
+            base_validation_loss=card.base_validation_loss,
+            best_validation_loss=card.best_validation_loss,
+            kept_step=outcome.kept_step,
+            samples_per_second=progress.samples / progress.step_seconds,
+            steps_waited=progress.steps_waited,
+        )
+        (folder / _RESULT).write_text(result.model_dump_json())
+        (folder / _RESULT).replace(run / _RESULT)
+    return result
+
+
+def _card(request: TrainRequest, backend: TrainBackend, outcome: Outcome, split: Split) -> AdapterCard:
+    losses = outcome.log.losses
     tenth = max(1, len(losses) // 10)
+    validated = {validation.step: validation.loss for validation in outcome.log.validations}
     return AdapterCard(
         run_id=request.run_id,
         producer_id=request.producer_id,
@@ -144,16 +180,19 @@ def _card(request: TrainRequest, backend: TrainBackend, losses: list[float], tra
         recipe=request.recipe,
         examples=len(request.examples),
         songs=len({example.song for example in request.examples}),
+        caption_rule=request.caption_rule,
         parameters=request.parameters,
+        steps=len(losses),
+        kept_step=outcome.kept_step,
+        stopped_because=outcome.stopped_because,
         first_loss=sum(losses[:tenth]) / tenth,
         final_loss=sum(losses[-tenth:]) / tenth,
-        trainable_parameters=trainable,
+        held_out=split.songs,
+        base_validation_loss=validated.get(0),
+        best_validation_loss=validated.get(outcome.kept_step),
+        trainable_parameters=outcome.trainable_parameters,
         versions=backend.versions(),
     )
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def _sha256(path: Path) -> str:

@@ -14,6 +14,8 @@ from dawa_assets.training.runs import train_lora
 from dawa_assets.training.tags import tag_segments
 from modal_app.errors import JobError
 from modal_app.protocol import GenerateRequest, InstallRequest, JobRequest, TagRequest, TrainRequest
+from modal_app.training.songs import song_key
+from modal_app.training.split import split_by_song
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, tone
 
 
@@ -55,7 +57,33 @@ def test_a_training_keeps_its_files_and_is_published_at_once(worker: RecordingCo
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
     assert all(example.caption.startswith("Dark dub. ") for example in request.examples)
     assert all(example.caption.endswith(". BPM: 120") for example in request.examples)
+    assert all([part.kind for part in example.parts][:2] == ["prompt", "tags"] for example in request.examples)
     assert {example.song for example in request.examples} == {"one"}
+
+
+def test_versions_of_a_song_and_identical_audio_are_on_one_side_of_the_split(
+    worker: RecordingCompute, catalogue: Catalogue
+) -> None:
+    """On the manifest of a real dataset, cut by the real worker."""
+    catalogue.add("Night Project/Night", tone(46, 220))
+    catalogue.add("Night Project/Night v2 final", tone(46, 225))
+    catalogue.add("Dawn Project/Dawn", tone(31, 330))
+    catalogue.add("Somewhere else/Sunrise", tone(31, 330))
+    for number in range(4):
+        catalogue.add(f"Track {number}/Track {number}", tone(31, 400 + 30 * number))
+    train(catalogue)
+    (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    songs = [{"night"}, {"dawn", "sunrise"}, *({f"track{number}"} for number in range(4))]
+
+    for seed in range(12):
+        split = split_by_song(request.examples, 0.1, seed)
+        sides = [
+            {song_key(request.examples[index].song) for index in side} for side in (split.training, split.held_out)
+        ]
+        assert 0.1 * len(request.examples) <= len(split.held_out) <= 0.5 * len(request.examples)
+        assert sum(len(side) for side in (split.training, split.held_out)) == len(request.examples)
+        for song in songs:
+            assert [bool(song & side) for side in sides].count(True) == 1
 
 
 def test_the_same_content_is_trained_once(worker: RecordingCompute, catalogue: Catalogue) -> None:

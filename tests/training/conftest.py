@@ -64,6 +64,11 @@ def prepare_tracks(root: DataRoot, folder: Path) -> list[Example]:
     ]
 
 
+def parameters(**changes: object) -> TrainParameters:
+    plain = TrainParameters(steps=50, batch_size=2, learning_rate=2e-3, rank=8, alpha=16, seed=0)
+    return plain.model_copy(update=changes)
+
+
 def train_request(examples: list[Example], run_id: str = "run-1", **changes: object) -> TrainRequest:
     request = TrainRequest(
         run_id=run_id,
@@ -72,7 +77,7 @@ def train_request(examples: list[Example], run_id: str = "run-1", **changes: obj
         backend=BackendKind.ACE_STEP,
         base="tiny",
         dataset_fingerprint="abc",
-        parameters=TrainParameters(steps=50, batch_size=2, learning_rate=2e-3, rank=8, alpha=16, seed=0),
+        parameters=parameters(),
         examples=examples,
     )
     return request.model_copy(update=changes)

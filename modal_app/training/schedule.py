@@ -1,0 +1,33 @@
+"""What happens at which step: the learning rate, and when the adapter is judged. Pure functions of the step."""
+
+import math
+
+from modal_app.protocol import TrainParameters
+
+_WARMUP_SHARE, _LONGEST_WARMUP = 0.05, 100
+_JUDGED_SHARE, _SHORTEST_INTERVAL = 0.1, 10
+
+
+def learning_rate_factor(step: int, parameters: TrainParameters) -> float:
+    """Warm-up, then half a cosine down to zero; 0 ≤ `step` < all steps, the factor is in (0, 1]."""
+    steps, warmup = parameters.steps, parameters.warmup_steps
+    if warmup is None:
+        warmup = min(_LONGEST_WARMUP, max(1, round(_WARMUP_SHARE * steps)))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def interval(parameters: TrainParameters) -> int:
+    """After how many steps the adapter is judged again."""
+    return parameters.validate_every or max(_SHORTEST_INTERVAL, round(_JUDGED_SHARE * parameters.steps))
+
+
+def is_judged(step: int, parameters: TrainParameters) -> bool:
+    """Whether the adapter is judged after this step: now and then, and at the end."""
+    return step % interval(parameters) == 0 or step == parameters.steps
+
+
+def seconds_left(elapsed: float, done: int, total: int) -> int:
+    """How long the rest takes at the pace so far, in whole seconds, rounded up."""
+    return math.ceil(elapsed / done * (total - done))
