@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.build import build_dataset
+from dawa_assets.errors import BusyError
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
+from dawa_assets.leases import lease
 from dawa_assets.prompting.edit import edit_prompt, give_back_to_the_model, import_prompts
 from dawa_assets.prompting.items import find_item, history
 from dawa_assets.prompting.refresh import refresh_prompts
@@ -22,6 +25,7 @@ from dawa_assets.prompting.staleness import item_prompts, stale_artists
 from dawa_assets.prompting.texts_file import Row
 from modal_app.errors import InputError
 from resources.ports import Ports
+from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from tests.intake.material import als, content, drop, new_artist, wav
 from tests.prompting.commands import Dawa, dawa_on
 from tests.prompting.material import everything, execute, give_set, item, profile, rows, summary, with_writer
@@ -428,3 +432,38 @@ def test_a_regeneration_that_fails_says_why_and_leaves_the_text(ports: Ports, ar
     assert "One/One: the writer's text breaks a rule" in said.err
     assert item(ports.database, it)["prompt_text"] == before
     assert (state(ports, artist), is_due(ports)) == (["another take"], True)
+
+
+def test_a_text_that_is_given_back_while_a_refresh_runs_is_not_lost(ports: Ports, artist: Artist) -> None:
+    it = written(ports, artist)
+    give_set(ports.database, artist, summary(90, "Two"), "Two")
+    done: list[str] = []
+    asker = threading.Thread(target=lambda: done.append(give_back_to_the_model(ports, str(it)).what))
+
+    class Busy(CountingWriter):
+        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+            asker.start()
+            asker.join(0.5)
+            assert done == [], "it waits, for this run has planned without it"
+            yield from super().write(requests, budget_usd)
+
+    refresh_prompts(with_writer(ports, Busy()), artist.slug)
+    asker.join()
+    assert done == ["another take"]
+    assert (state(ports, artist), is_due(ports)) == (["another take", "current"], True)
+    assert refresh_prompts(ports, artist.slug).stale_because == {"another take": 1}
+    impatient = replace(ports, settings=ports.settings.model_copy(update={"lease_wait_seconds": 0.0}))
+    with (
+        lease(ports.database, artist.id, "prompts", seconds=60, wait_seconds=0),
+        pytest.raises(BusyError, match="another process"),
+    ):
+        give_back_to_the_model(impatient, str(it))
+
+
+def test_a_text_that_no_model_can_replace_stays_and_says_why(ports: Ports, artist: Artist, dawa: Dawa) -> None:
+    it = give_set(ports.database, artist, {"overview": {}}, "One")
+    edit_prompt(ports, "One", MINE, author="Ada")
+    said = dawa("prompt", "regenerate", "One")
+    assert (said.code, "has no tempo" in said.err) == (1, True)
+    assert (item(ports.database, it)["prompt_text"], item(ports.database, it)["status"]) == (MINE, "ready")
+    assert (state(ports, artist), is_due(ports)) == (["impossible"], False)
