@@ -18,6 +18,8 @@ from dawa_assets.cli import (
     doctor,
     migrate,
     prompt,
+    prune,
+    retry,
     segment,
     status,
     stop,
@@ -44,6 +46,8 @@ app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("retry-rejected")(retry.retry_rejected)
+app.command("prune")(prune.prune)
 app.command("migrate")(migrate.migrate)
 app.command("stop")(stop.stop)
 

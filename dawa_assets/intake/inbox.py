@@ -26,7 +26,9 @@ from resources.ports import Ports
 log = logging.getLogger(__name__)
 
 _COMPLETE = "_complete"
-_LOOSE = "loose"  # the upload id of what another program dropped straight into an artist's inbox
+LOOSE = "loose"
+"""The upload id of what another program dropped straight into an artist's inbox."""
+
 _MAX_NAME = 200
 
 
@@ -94,7 +96,7 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
                 size += copied
         if not files:
             raise InputError(_nothing_usable(paths, skipped))
-        ports.bucket.put(f"{folder}/{_COMPLETE}", b"")
+        ports.bucket.put(complete_key(artist.slug, upload_id), b"")
     except BaseException:
         ports.bucket.delete([f"{folder}/{file}" for file in files])
         raise
@@ -127,12 +129,17 @@ def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
     prefix = "inbox" if slug is None else f"inbox/{slug}"
     for (owner, upload_id), group in groupby(ports.bucket.list(prefix), key=_owner_and_upload):
         stored = list(group)
-        marker = f"inbox/{owner}/{upload_id}/{_COMPLETE}"
+        marker = complete_key(owner, upload_id)
         files = [_inbox_file(owner, upload_id, one) for one in stored if one.key != marker]
         closed = len(files) < len(stored)
         complete = closed or max(one.modified for one in stored) <= quiet_since
         if owner:
             yield Drop(owner, upload_id, files, complete)
+
+
+def complete_key(slug: str, upload_id: str) -> str:
+    """The key of the empty object that says that all of an upload is there."""
+    return f"inbox/{slug}/{upload_id}/{_COMPLETE}"
 
 
 def is_known(file: InboxFile, known: dict[str, Known]) -> bool:
@@ -152,9 +159,9 @@ def remove_taken(bucket: Bucket, file: InboxFile) -> None:
 
 def close(bucket: Bucket, drop: Drop) -> None:
     """Remove the `_complete` of an upload of which nothing else is left."""
-    folder = f"inbox/{drop.slug}/{drop.upload_id}"
-    if [stored.key for stored in bucket.list(folder)] == [f"{folder}/{_COMPLETE}"]:
-        bucket.delete([f"{folder}/{_COMPLETE}"])
+    marker = complete_key(drop.slug, drop.upload_id)
+    if [stored.key for stored in bucket.list(marker.rpartition("/")[0])] == [marker]:
+        bucket.delete([marker])
 
 
 def check_artist_name(name: str) -> str:
@@ -190,8 +197,8 @@ def _owner_and_upload(stored: StoredObject) -> tuple[str, str]:
     """Whose inbox an object is in, and its upload; no owner for what lies straight in `inbox/`."""
     _, owner, *rest = stored.key.split("/", 3)
     if not rest:
-        return "", _LOOSE
-    return owner, rest[0] if len(rest) > 1 else _LOOSE
+        return "", LOOSE
+    return owner, rest[0] if len(rest) > 1 else LOOSE
 
 
 def _inbox_file(slug: str, upload_id: str, stored: StoredObject) -> InboxFile:

@@ -1,0 +1,63 @@
+"""`dawa prune`: remove old zips and what killed runs left."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dawa_assets.housekeeping.prune import File, PruneReport
+
+_MOST_NAMED = 40
+
+
+def prune(
+    keep: Annotated[int, typer.Option(help="How many of each artist's newest zips stay; the current one always does.")],
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    grace_hours: Annotated[
+        float, typer.Option(help="How old a file that no row knows must be before it is removed.")
+    ] = 24,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Remove old dataset zips, and files that killed runs left behind.
+
+    What was in a removed zip stays on record (its row and manifest), and content that comes back is zipped again. What
+    may be somebody else's, such as the dashboard's own export zips, is listed as foreign and never removed.
+    """
+    import dataclasses
+    import json
+
+    from dawa_assets.housekeeping.prune import prune as run
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    reports = run(open_ports(Settings.load()), keep=keep, slug=artist, grace_hours=grace_hours, dry_run=dry_run)
+    if as_json:
+        shown = [dataclasses.asdict(each) | {"freed_bytes": each.freed_bytes} for each in reports]
+        typer.echo(json.dumps({"dry_run": dry_run, "artists": shown}, ensure_ascii=False))
+        return
+    if not reports:
+        typer.echo("There is no artist yet.")
+    for report in reports:
+        _print(report, "would remove" if dry_run else "removed")
+
+
+def _print(report: "PruneReport", verb: str) -> None:
+    count = _files(len(report.zips), "zip"), _files(len(report.leftovers), "leftover file")
+    freed = f" ({report.freed_bytes / 1e6:,.1f} MB)" if report.freed_bytes else ""
+    typer.echo(f"{report.slug}: {verb} {count[0]} and {count[1]}{freed}; {_files(report.zips_kept, 'zip')} kept")
+    _name(verb, [*report.zips, *report.leftovers])
+    _name("foreign, left alone", report.foreign)
+    for reason in report.busy:
+        typer.echo(f"  skipped: {reason}")
+
+
+def _name(what: str, files: "list[File]") -> None:
+    for file in files[:_MOST_NAMED]:
+        typer.echo(f"  {what}: {file.key} ({file.size:,} bytes): {file.reason}")
+    if len(files) > _MOST_NAMED:
+        typer.echo(f"  … and {len(files) - _MOST_NAMED} more; --json names all")
+
+
+def _files(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

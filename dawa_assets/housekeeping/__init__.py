@@ -1,0 +1,1 @@
+"""Keeping house: rows held against objects, old zips and leftovers removed, rejected uploads sent through again."""

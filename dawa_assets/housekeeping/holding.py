@@ -1,0 +1,34 @@
+"""Whose house is kept, and the right to work there: artists, and leases that don't wait as long as a build's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dawa_assets.artists.store import Artist, get_artist, list_artists
+from dawa_assets.intake.settle import Step
+from dawa_assets.leases import lease
+from resources.ports import Ports
+
+_PATIENCE_SECONDS = 10.0
+
+
+def chosen_artists(ports: Ports, slug: str | None) -> list[Artist]:
+    """The artist of this slug, or every one.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+    """
+    with ports.database.transaction() as connection:
+        return list_artists(connection) if slug is None else [get_artist(connection, slug)]
+
+
+@contextmanager
+def holding(ports: Ports, artist: Artist, step: str) -> Iterator[Step]:
+    """The right to change what one step of the pipeline makes for an artist.
+
+    Raises:
+        BusyError: that step is running and did not end within seconds.
+    """
+    settings = ports.settings
+    patience = min(_PATIENCE_SECONDS, settings.lease_wait_seconds)
+    with lease(ports.database, artist.id, step, seconds=settings.lease_seconds, wait_seconds=patience) as held:
+        yield Step(ports, artist, held)
