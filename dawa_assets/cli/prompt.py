@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dawa_assets.prompting.items import Text
     from dawa_assets.prompting.refresh import PromptsReport
     from dawa_assets.prompting.trial import Trial, TrialSet
-    from resources.ports import Ports
+    from resources.database import Database
 
 app = typer.Typer(help="Try, edit, import and give back prompts.", no_args_is_help=True)
 
@@ -88,10 +88,10 @@ def edit(
         from modal_app.errors import InputError
 
         raise InputError("--text and --file: give one of them")
-    ports = _ports()
+    database = _database()
     if text is None:
-        text = _in_editor(text_in_use(ports, item, artist)) if file is None else _read_text(file)
-    done = edit_prompt(ports, item, text, author=author or _login_name(), artist=artist)
+        text = _in_editor(text_in_use(database, item, artist)) if file is None else _read_text(file)
+    done = edit_prompt(database, item, text, author=author or _login_name(), artist=artist)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done), default=str, ensure_ascii=False, indent=2))
         return
@@ -126,7 +126,7 @@ def import_(
             live.update(f"{so_far.changed} changed, {so_far.unchanged} unchanged, {len(so_far.refused)} refused …")
 
         rows = read_texts(file)
-        done = import_prompts(_ports(), rows, author=author or _login_name(), artist=artist, told=told)
+        done = import_prompts(_database(), rows, author=author or _login_name(), artist=artist, told=told)
     if as_json:
         plain = dataclasses.asdict(done) | {"artists": sorted(done.artists)}
         typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
@@ -153,14 +153,16 @@ def regenerate(
     from dawa_assets.cli.progress import shown_progress
     from dawa_assets.prompting.edit import give_back_to_the_model, text_in_use
     from dawa_assets.prompting.refresh import refresh_prompts
+    from resources.ports import open_ports
+    from resources.settings import Settings
 
-    ports = _ports()
+    ports = open_ports(Settings.load())
     given = give_back_to_the_model(ports, item, artist)
     report = None
     if not later:
         with shown_progress(Console(stderr=True)):
             report = refresh_prompts(ports, given.artist)
-    _print_regenerated(given, report, text_in_use(ports, str(given.item_id)), as_json=as_json)
+    _print_regenerated(given, report, text_in_use(ports.database, str(given.item_id)), as_json=as_json)
     if report is not None and (reason := dict([*report.failed, *report.put_off]).get(given.item)) is not None:
         typer.echo(f"dawa: {given.item}: {reason}", err=True)
         raise typer.Exit(1)
@@ -175,7 +177,7 @@ def history(item: Item, artist: OfArtist = None, as_json: AsJson = False) -> Non
     from dawa_assets.prompting.items import find_item
     from dawa_assets.prompting.items import history as texts_of
 
-    with _ports().database.transaction() as connection:
+    with _database().transaction() as connection:
         found = find_item(connection, item, artist)
         texts = texts_of(connection, found)
     if as_json:
@@ -198,10 +200,11 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
     from dawa_assets.artists.profile import load_profile
     from dawa_assets.prompting.trial import instructions_of, read_instructions, try_prompts
     from modal_app.errors import InputError
+    from resources.ports import open_prompt_writer
+    from resources.settings import Settings
 
-    ports = _ports()
-    version = ports.settings.system_prompt_version
-    instructions = instructions_of(version) if system is None else read_instructions(system)
+    settings = Settings.load()
+    instructions = instructions_of(settings.system_prompt_version) if system is None else read_instructions(system)
     content = {} if profile is None else load_profile(profile)
     sets: list[TrialSet] = []
     for file in files:
@@ -213,7 +216,7 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
     if sets:
         with Console(stderr=True).status("writing …"):
             trials = sorted(
-                try_prompts(ports.prompt_writer, sets, content, instructions),
+                try_prompts(open_prompt_writer(settings), sets, content, instructions),
                 key=lambda trial: [each.name for each in sets].index(trial.name),
             )
     if as_json and trials:
@@ -258,7 +261,7 @@ def _print_trial(trial: "Trial") -> None:
     if trial.prompt is not None:
         typer.echo(f"  rules kept     {', '.join(trial.rules_kept)}")
     typer.echo(
-        f"  took           {trial.calls} calls, {trial.input_tokens:,} + {trial.output_tokens:,} tokens, "
+        f"  took           {counted(trial.calls, 'call')}, {trial.input_tokens:,} + {trial.output_tokens:,} tokens, "
         f"${trial.cost_usd:.6f}, {trial.seconds:.2f} s"
     )
 
@@ -323,11 +326,12 @@ def _origin(text: "Text") -> str:
     )
 
 
-def _ports() -> "Ports":
-    from resources.ports import open_ports
+def _database() -> "Database":
+    """All that a text's own commands need: no key, no bucket."""
+    from resources.ports import open_database
     from resources.settings import Settings
 
-    return open_ports(Settings.load())
+    return open_database(Settings.load())
 
 
 def _login_name() -> str:

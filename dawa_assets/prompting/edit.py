@@ -21,7 +21,7 @@ from dawa_assets.prompting.staleness import is_human
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.prompting.track import tempo_of
 from modal_app.errors import InputError
-from resources.database import Connection
+from resources.database import Connection, Database
 from resources.ports import Ports
 
 MOST_AUTHOR = 200
@@ -64,7 +64,7 @@ class GivenBack:
     before: str
 
 
-def edit_prompt(ports: Ports, reference: str, text: str, *, author: str, artist: str | None = None) -> Edit:
+def edit_prompt(database: Database, reference: str, text: str, *, author: str, artist: str | None = None) -> Edit:
     """Make this the item's text, a person's from now on; the same text again changes nothing.
 
     Raises:
@@ -72,25 +72,25 @@ def edit_prompt(ports: Ports, reference: str, text: str, *, author: str, artist:
         InputError: no item, or several, are called so, or the text can't be a prompt; one line.
     """
     author = _author(author)
-    with ports.database.transaction() as connection:
+    with database.transaction() as connection:
         return _edit(connection, find_item(connection, reference, artist), text, author, _Judge(connection))
 
 
-def text_in_use(ports: Ports, reference: str, artist: str | None = None) -> str:
+def text_in_use(database: Database, reference: str, artist: str | None = None) -> str:
     """The text that the item has now; empty where it has none.
 
     Raises:
         UnknownArtistError: there is no such artist.
         InputError: no item, or several, are called so.
     """
-    with ports.database.transaction() as connection:
+    with database.transaction() as connection:
         found = find_item(connection, reference, artist)
         item = store.locked_item(connection, found.id)
     return (item.prompt_text or "") if item is not None else ""
 
 
 def import_prompts(
-    ports: Ports,
+    database: Database,
     rows: Iterable[Row],
     *,
     author: str,
@@ -102,7 +102,7 @@ def import_prompts(
     Each row is committed by itself: what was done stays done, whatever comes after.
 
     Args:
-        ports: only the database is used.
+        database: where the items are.
         rows: from `read_texts`, so that they come as they are needed.
         author: of rows that name none.
         artist: of rows that name none; None looks at everybody's items.
@@ -115,11 +115,11 @@ def import_prompts(
     author = _author(author)
     done = Import()
     lines: dict[UUID, int] = {}
-    with ports.database.transaction() as connection:
+    with database.transaction() as connection:
         if artist is not None:
             artist = (find_artist(connection, artist) or get_artist(connection, artist)).slug
     for batch in batches(rows, _ROWS_AT_ONCE):
-        with ports.database.transaction() as connection:
+        with database.transaction() as connection:
             judge = _Judge(connection)
             for row in batch:
                 connection.commit()  # no locks from row to row: another file may name the same items in another order

@@ -27,7 +27,8 @@ def dawa_on(ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """A function that runs `dawa` with these words, `on` other ports if they are given."""
 
     def dawa(*words: str | Path, on: Ports = ports) -> Said:
-        monkeypatch.setattr("resources.ports.open_ports", lambda _: on)
+        for part, given in {"ports": on, "database": on.database, "prompt_writer": on.prompt_writer}.items():
+            monkeypatch.setattr(f"resources.ports.open_{part}", lambda _, given=given: given)
         monkeypatch.setattr(sys, "argv", ["dawa", *map(str, words)])
         code = 0
         try:

@@ -102,7 +102,7 @@ def test_what_changed_decides_whose_prompts_are_rewritten(
     assert wrote(backfill_prompts(old)) == {artists[31].slug: 1}
     assert len(writer.asked) == 51
 
-    edit_prompt(old, "One", MINE, author="Ada", artist=artists[7].slug)
+    edit_prompt(old.database, "One", MINE, author="Ada", artist=artists[7].slug)
     by_dashboard = "update training_items set prompt_text = %s where artist_id = %s"
     execute(ports.database, by_dashboard, MINE, artists[8].id)
     dry = estimate(new)

@@ -63,7 +63,7 @@ def test_an_edit_is_a_persons_text_and_moves_its_item(ports: Ports, artist: Arti
     if before != "needs_prompt":
         refresh_prompts(ports, artist.slug)
         execute(ports.database, "update training_items set status = %s where id = %s", before, it)
-    edit = edit_prompt(ports, "One/One", f"  {MINE}\r\n", author="Ada", artist=artist.slug)
+    edit = edit_prompt(ports.database, "One/One", f"  {MINE}\r\n", author="Ada", artist=artist.slug)
     row = item(ports.database, it)
     assert (edit.changed, edit.warnings, edit.after) == (True, [], MINE)
     assert (row["prompt_text"], row["status"], row["model_name"]) == (MINE, after, None)
@@ -77,9 +77,9 @@ def test_an_edit_is_a_persons_text_and_moves_its_item(ports: Ports, artist: Arti
 
 def test_the_same_edit_again_changes_nothing(ports: Ports, artist: Artist) -> None:
     written(ports, artist)
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     before = everything(ports.database)
-    assert not edit_prompt(ports, "One.als", MINE + "\n", author="Grace").changed
+    assert not edit_prompt(ports.database, "One.als", MINE + "\n", author="Grace").changed
     assert everything(ports.database) == before
 
 
@@ -96,10 +96,10 @@ def test_what_no_caption_can_hold_is_refused_and_the_rest_is_said(ports: Ports, 
         "x" * 20_000: "20,000 characters",
     }.items():
         with pytest.raises(InputError, match=r"item One/One: the text ") as refused:
-            edit_prompt(ports, "One", text, author="Ada")
+            edit_prompt(ports.database, "One", text, author="Ada")
         assert why in str(refused.value)
     assert everything(ports.database) == before
-    edit = edit_prompt(ports, "One", "A **bold** trap hats idea", author="Ada")
+    edit = edit_prompt(ports.database, "One", "A **bold** trap hats idea", author="Ada")
     assert [line.partition(":")[0] for line in edit.warnings] == ["plain-text", "ends-with-bpm", "no-go-zones"]
     assert edit.changed
 
@@ -110,7 +110,7 @@ def test_a_text_of_an_item_without_a_set_needs_no_bpm_and_can_not_be_given_back(
         "insert into training_items (artist_id, parse_id, status) values (%s, 'abc', 'needs_prompt') returning id",
         artist.id,
     )[0]["id"]
-    assert edit_prompt(ports, str(it), "Slow drums and an organ.", author="Ada").warnings == []
+    assert edit_prompt(ports.database, str(it), "Slow drums and an organ.", author="Ada").warnings == []
     assert item(ports.database, it)["status"] == "needs_audio"
     with pytest.raises(InputError, match="no Live Set to write a prompt from"):
         give_back_to_the_model(ports, str(it))
@@ -119,7 +119,7 @@ def test_a_text_of_an_item_without_a_set_needs_no_bpm_and_can_not_be_given_back(
 def test_a_persons_text_makes_way_for_what_the_model_wrote_before_for_nothing(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
     by_model = item(ports.database, it)["prompt_text"]
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     execute(ports.database, "update training_items set status = 'exported' where id = %s", it)
     assert give_back_to_the_model(ports, "One").what == "given back"
     meanwhile = item(ports.database, it)
@@ -147,9 +147,9 @@ def test_a_persons_text_without_a_models_is_written_and_paid_for_once(ports: Por
 
 def test_the_same_words_chosen_again_are_a_persons_again(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     give_back_to_the_model(ports, "One")
-    assert edit_prompt(ports, "One", MINE, author="Ada").changed
+    assert edit_prompt(ports.database, "One", MINE, author="Ada").changed
     assert (state(ports, artist), refresh_prompts(ports, artist.slug).human) == (["human"], 1)
     give_back_to_the_model(ports, "One")
     refresh_prompts(ports, artist.slug)
@@ -160,7 +160,7 @@ def test_the_same_words_chosen_again_are_a_persons_again(ports: Ports, artist: A
 
 def test_a_given_back_text_that_is_edited_meanwhile_is_a_persons(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     give_back_to_the_model(ports, "One")
     execute(ports.database, "update training_items set prompt_text = %s where id = %s", OTHER, it)
     assert state(ports, artist) == ["human"]
@@ -194,9 +194,9 @@ def test_an_item_without_a_text_is_just_due(ports: Ports, artist: Artist) -> Non
 
 def test_the_history_has_every_text_with_who_wrote_it(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     execute(ports.database, "update training_items set prompt_text = 'By the dashboard.' where id = %s", it)
-    edit_prompt(ports, "One", OTHER, author="Grace")
+    edit_prompt(ports.database, "One", OTHER, author="Grace")
     give_back_to_the_model(ports, "One")
     refresh_prompts(ports, artist.slug)
     give_back_to_the_model(ports, "One")
@@ -231,7 +231,7 @@ def test_prompt_file_and_next_dataset_follow_an_edit_and_a_regeneration(ports: P
 
     take_in_live_sets(ports, "nova")
     by_model, first = build()
-    edit_prompt(ports, "song", MINE, author="Ada")
+    edit_prompt(ports.database, "song", MINE, author="Ada")
     by_hand, second = build()
     assert (by_hand.decode(), second != first) == (MINE, True)
     give_back_to_the_model(ports, "song")
@@ -248,7 +248,7 @@ def test_edits_and_refreshes_at_once_lose_no_edit(ports: Ports, artist: Artist) 
         give_set(ports.database, artist, summary(100 + number, name), name)
     threads = [
         threading.Thread(target=lambda: refresh_prompts(ports, artist.slug)),
-        threading.Thread(target=lambda: [edit_prompt(ports, name, MINE, author="Ada") for name in names]),
+        threading.Thread(target=lambda: [edit_prompt(ports.database, name, MINE, author="Ada") for name in names]),
         threading.Thread(target=lambda: refresh_prompts(ports, artist.slug)),
     ]
     for thread in threads:
@@ -328,7 +328,7 @@ def test_rows_are_stored_one_by_one_and_the_same_rows_again_change_nothing(
         Row(8, "", "", problem="names no item"),
         Row(9, "Lone", "Drums."),
     ]
-    done = import_prompts(ports, texts, author="Ada")
+    done = import_prompts(ports.database, texts, author="Ada")
     assert (done.changed, done.unchanged, sorted(done.artists)) == (2, 0, ["one-artist", "other"])
     assert [line for line, _ in done.refused] == [3, 4, 6, 7, 8, 9]
     reasons = dict(done.refused)
@@ -347,10 +347,10 @@ def test_rows_are_stored_one_by_one_and_the_same_rows_again_change_nothing(
         "Grace",
     ]
     before = everything(ports.database)
-    again = import_prompts(ports, texts, author="Somebody else")
+    again = import_prompts(ports.database, texts, author="Somebody else")
     assert (again.changed, again.unchanged) == (0, 2)
     assert everything(ports.database) == before
-    narrowed = import_prompts(ports, [Row(2, "Lone", MINE)], author="Ada", artist="Other")
+    narrowed = import_prompts(ports.database, [Row(2, "Lone", MINE)], author="Ada", artist="Other")
     assert narrowed.changed == 1
 
 
@@ -462,7 +462,7 @@ def test_a_text_that_is_given_back_while_a_refresh_runs_is_not_lost(ports: Ports
 
 def test_a_text_that_no_model_can_replace_stays_and_says_why(ports: Ports, artist: Artist, dawa: Dawa) -> None:
     it = give_set(ports.database, artist, {"overview": {}}, "One")
-    edit_prompt(ports, "One", MINE, author="Ada")
+    edit_prompt(ports.database, "One", MINE, author="Ada")
     said = dawa("prompt", "regenerate", "One")
     assert (said.code, "has no tempo" in said.err) == (1, True)
     assert (item(ports.database, it)["prompt_text"], item(ports.database, it)["status"]) == (MINE, "ready")

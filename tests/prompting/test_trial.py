@@ -18,6 +18,8 @@ from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from resources.prompt_writer.offline import OfflineWriter
 from tests.intake.material import als
+from tests.model_server.control import ModelServer
+from tests.model_server.openai_api import KEY
 from tests.prompting.commands import Dawa, dawa_on
 from tests.prompting.material import item, profile, rows, with_writer
 
@@ -152,3 +154,25 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert said.err.startswith("dawa: ")
     assert said.err.count("\n") == 1
     assert what in said.err
+
+
+def test_a_hosted_writer_is_asked_and_its_key_is_never_said(
+    live_set: Path, tmp_path: Path, model_server: ModelServer
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "prompt", "--als", str(live_set)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ
+        | {"DAWA_HOME": str(tmp_path / "home"), "DAWA_PROMPT_WRITER": "openai", "OPENAI_API_KEY": KEY}
+        | {"DAWA_OPENAI_BASE_URL": model_server.openai_url, "DAWA_DATABASE": "supabase"},
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    assert "model          gpt-4o-mini" in said.stdout
+    assert "BPM: 122" in said.stdout
+    assert "1 call, " in said.stdout
+    assert len(model_server.paid()) == 1
+    assert KEY not in said.stdout + said.stderr
+    assert not (tmp_path / "home").exists()
