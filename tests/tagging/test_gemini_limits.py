@@ -84,7 +84,7 @@ def test_what_can_not_be_helped_is_one_line_without_the_key(
 
 @pytest.mark.parametrize("name", ["../other", "gemini/../../other", "gemini?key=1", "gemini\nx", ""])
 def test_what_is_no_models_name_is_not_asked(worker: Worker, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="DAWA_GEMINI_MODEL: .* is no model's name"):
+    with pytest.raises(InputError, match="is no model's name"):
         worker.here(request(worker, name=name, input_usd=1, output_usd=1), monkeypatch)
     assert worker.server.log() == []
 
