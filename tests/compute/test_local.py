@@ -51,7 +51,9 @@ def ignore(event: Event) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """The workers below this process. Other tests of it may have servers running."""
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if "modal_app.worker" in process.cmdline()]
 
 
 def wait_until_gone(pid: int, seconds: float) -> bool:
