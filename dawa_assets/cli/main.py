@@ -25,6 +25,7 @@ from dawa_assets.cli import (
     stop,
     tag,
     upload,
+    verify,
 )
 from modal_app.errors import DawaError, InputError
 
@@ -48,6 +49,7 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("retry-rejected")(retry.retry_rejected)
 app.command("prune")(prune.prune)
+app.command("verify")(verify.verify)
 app.command("migrate")(migrate.migrate)
 app.command("stop")(stop.stop)
 
