@@ -6,11 +6,14 @@ A benchmark is a module of this package (its name is the benchmark's) with
     PEER: str      against whom, or what the same work costs otherwise
     FLOOR: str     what can't be avoided: below it nobody gets
     ROUNDS: int    (optional, 5) how many interleaved rounds
+    FIGURE: str    (optional, "cpu_seconds") what the ratios are of; "wall_seconds" where waiting is the point
 
     def setup(folder: Path) -> None    (optional) makes the input in the empty `folder`, once, unmeasured
+    def teardown(folder: Path) -> None (optional) ends what `setup` left running
     def ours(folder: Path) -> None     each call is one measurement, in a fresh process, and counts all that
     def peer(folder: Path) -> None     is imported inside the function (imports at the top of the module
     def floor(folder: Path) -> None    are not counted, as little as the interpreter's start)
 
-A call raises if its answer is wrong: a fast wrong answer must not be written down as a result.
+What several benchmarks share is a module whose name begins with `_`. A call raises if its answer is wrong: a fast wrong
+answer must not be written down as a result.
 """

@@ -34,7 +34,7 @@ def _table(result: Result) -> Table:
     caption = f"medians of {result.rounds} interleaved rounds"
     table = Table(title=f"{result.name}: {result.what}", caption=caption)
     table.add_column("")
-    for heading in ("CPU s", "wall s", "peak RSS MB", "CPU / ours"):
+    for heading in ("CPU s", "wall s", "peak RSS MB", f"{result.figure.split('_')[0]} / ours"):
         table.add_column(heading, justify="right")
     for contender, label in (("ours", "ours"), ("peer", result.peer), ("floor", f"floor: {result.floor}")):
         cost = result.medians[contender]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,14 +44,15 @@ class Result:
     peer: str
     floor: str
     rounds: int
+    figure: str
     medians: dict[str, Measurement]
     machine: dict[str, str | int]
     measured_on: str
 
-    def ratio(self, other: str, figure: str = "cpu_seconds") -> float:
-        """How many times as much of `figure` the `other` contender needs as ours."""
-        ours = getattr(self.medians["ours"], figure)
-        return float(getattr(self.medians[other], figure)) / max(ours, 1e-9)
+    def ratio(self, other: str) -> float:
+        """How many times as much of the benchmark's figure the `other` contender needs as ours."""
+        ours = getattr(self.medians["ours"], self.figure)
+        return float(getattr(self.medians[other], self.figure)) / max(ours, 1e-9)
 
 
 class BenchmarkError(Exception):
@@ -59,7 +61,8 @@ class BenchmarkError(Exception):
 
 def names() -> list[str]:
     """Every benchmark there is."""
-    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in _MACHINERY)
+    found = (module.name for module in pkgutil.iter_modules(benchmarks.__path__))
+    return sorted(name for name in found if name not in _MACHINERY and not name.startswith("_"))
 
 
 def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
@@ -75,31 +78,46 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
         raise BenchmarkError(f"{name}: no such benchmark; there are {', '.join(names())}")
     module = importlib.import_module(f"benchmarks.{name}")
     rounds = rounds or getattr(module, "ROUNDS", 5)
+    figure = getattr(module, "FIGURE", "cpu_seconds")
     taken: dict[str, list[Measurement]] = {contender: [] for contender in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
-        if hasattr(module, "setup"):
-            _measure(name, "setup", Path(folder))
-        for number in range(1, rounds + 1):
-            for contender in CONTENDERS:
-                taken[contender].append(_measure(name, contender, Path(folder)))
-            latest = ", ".join(f"{contender} {taken[contender][-1].cpu_seconds:.2f} s" for contender in CONTENDERS)
-            yield f"{name}: round {number} of {rounds}: {latest}"
+        try:
+            if hasattr(module, "setup"):
+                _measure(name, "setup", Path(folder))
+            for number in range(1, rounds + 1):
+                for contender in CONTENDERS:
+                    taken[contender].append(_measure(name, contender, Path(folder)))
+                latest = ", ".join(
+                    f"{contender} {getattr(taken[contender][-1], figure):.2f}" for contender in CONTENDERS
+                )
+                yield f"{name}: round {number} of {rounds}: {figure.replace('_', ' ')}: {latest}"
+        except BaseException:
+            with suppress(BenchmarkError):  # what went wrong first is what counts
+                _tear_down(name, Path(folder))
+            raise
+        _tear_down(name, Path(folder))
     yield Result(
         name=name,
         what=module.WHAT,
         peer=module.PEER,
         floor=module.FLOOR,
         rounds=rounds,
+        figure=figure,
         medians={contender: _medians(measurements) for contender, measurements in taken.items()},
         machine={"cpus": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()},
         measured_on=datetime.now(UTC).date().isoformat(),
     )
 
 
+def _tear_down(name: str, folder: Path) -> None:
+    if hasattr(importlib.import_module(f"benchmarks.{name}"), "teardown"):
+        _measure(name, "teardown", folder)
+
+
 def write_down(result: Result, folder: Path = RESULTS) -> Path:
-    """Write the result as `<name>.json`, ratios (peer's and floor's CPU over ours) included."""
+    """Write the result as `<name>.json`, ratios (peer's and floor's figure over ours) included."""
     record = asdict(result)
-    record["cpu_ratio_to_ours"] = {other: round(result.ratio(other), 2) for other in ("peer", "floor")}
+    record["ratio_to_ours"] = {other: round(result.ratio(other), 2) for other in ("peer", "floor")}
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{result.name}.json"
     fresh = target.with_suffix(".part")

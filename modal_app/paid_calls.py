@@ -1,7 +1,7 @@
 """Calls that cost money, many at once, to a service that may be busy, slow or gone. What is asked is not known here.
 
-One thread with its own event loop does the asking; answers come out of an ordinary iterator. A slot is taken again only
-when its last answer was taken over, so that a process that dies loses at most as many answers as it has slots. What
+One thread with its own event loop does the asking; answers come out of an ordinary iterator. A slot is used again only
+when its last answer was stored, so that a process that dies loses at most as many answers as it has slots. What
 has to wait (429, 5xx, a timeout) gives its slot free and comes back when its time has come.
 """
 
@@ -136,10 +136,11 @@ class PaidCalls(Generic[Q, A]):
         self._pause_until = 0.0
         self._stopped = ""
         self._unusable: ServiceError | None = None
-        self._out: queue.SimpleQueue[tuple[A, asyncio.Future[None]] | BaseException | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._out: queue.SimpleQueue[tuple[A, asyncio.Future[None]] | None] = queue.SimpleQueue()
 
-    def answers(self, questions: Iterable[Q]) -> Iterator[A]:
-        """Answers until every question has one; each is to be stored before the next is taken.
+    def answers(self, questions: Iterable[Q]) -> Iterator[list[A]]:
+        """Answers until every question has one, those together that came together; to be stored before the next.
 
         Questions are drawn one at a time, when a slot is free, from another thread. Closing the iterator cancels what
         is in flight.
@@ -152,17 +153,30 @@ class PaidCalls(Generic[Q, A]):
         thread = threading.Thread(target=self._run, args=(loop, round_), name="paid-calls", daemon=True)
         thread.start()
         try:
-            while (given := self._out.get()) is not None:
-                if isinstance(given, BaseException):
-                    raise given
-                answer, stored = given
-                yield answer
-                loop.call_soon_threadsafe(_settle, stored)
+            while given := self._all_that_is_there():
+                yield [answer for answer, _ in given]
+                loop.call_soon_threadsafe(_settle, [stored for _, stored in given])
+            if self._error is not None:
+                raise self._error
         finally:
             if thread.is_alive():
                 loop.call_soon_threadsafe(round_.cancel)
             thread.join()
             loop.close()
+
+    def _all_that_is_there(self) -> list[tuple[A, "asyncio.Future[None]"]]:
+        """What waits to be handed on, at least one; empty when the round is over."""
+        given = []
+        first = self._out.get()
+        while first is not None:
+            given.append(first)
+            try:
+                first = self._out.get_nowait()
+            except queue.Empty:
+                return given
+        if given:
+            self._out.put(None)  # to be found next time
+        return given
 
     def _run(self, loop: asyncio.AbstractEventLoop, round_: "asyncio.Task[None]") -> None:
         try:
@@ -170,10 +184,9 @@ class PaidCalls(Generic[Q, A]):
         except asyncio.CancelledError:
             pass
         except BaseException as error:
-            self._out.put(error)
-        else:
-            self._out.put(None)
+            self._error = error
         finally:
+            self._out.put(None)
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
 
@@ -190,10 +203,10 @@ class PaidCalls(Generic[Q, A]):
                         slots.create_task(self._slot(service))
             except ExceptionGroup as group:
                 raise group.exceptions[0] from None
-            if self._unusable is not None:
-                raise self._unusable
             for turn in sorted(self._later):
                 await self._hand_on(service.put_off(turn.question, self._stopped or turn.reason))
+            if self._unusable is not None:
+                raise self._unusable
             for _, question in self._questions:
                 await self._hand_on(service.put_off(question, self._stopped))
         finally:
@@ -247,6 +260,7 @@ class PaidCalls(Generic[Q, A]):
                 return
             except ServiceError as error:  # what is in flight was paid for and is waited for
                 self._unusable, self._stopped = error, str(error)
+                await self._hand_on(service.put_off(question, str(error)))  # what it has cost so far is told by this
                 return
             self.used += reply.usage
             self._in_a_row, self._last_answer = 0, self._loop.time()
@@ -270,6 +284,7 @@ class PaidCalls(Generic[Q, A]):
         if self._in_a_row > limits.at_once and now - self._last_answer > limits.silence_seconds:
             silence = f"{error}; nothing was answered for {now - self._last_answer:.0f} s, try again later"
             self._unusable, self._stopped = ServiceError(silence), silence
+            await self._hand_on(service.put_off(question, silence))
             return
         wait = error.after_seconds
         if wait is None:
@@ -278,7 +293,8 @@ class PaidCalls(Generic[Q, A]):
         if self._in_a_row > limits.at_once:  # not bad luck of one call: everybody has to wait
             self._pause_until = max(self._pause_until, now + min(wait, limits.longest_wait_seconds))
         if wait > limits.longest_wait_seconds or turn.tries + 1 >= limits.tries:
-            await self._hand_on(service.put_off(question, f"{error}, {turn.tries + 1} times"))
+            why = f"tried {turn.tries + 1} times" if turn.tries else f"to be tried again in {wait:.0f} s"
+            await self._hand_on(service.put_off(question, f"{error}; {why}"))
             return
         log.debug("%s; again in %.1f s", error, wait)
         heapq.heappush(self._later, _Turn(now + wait, turn.number, question, turn.tries + 1, str(error)))
@@ -290,6 +306,7 @@ class PaidCalls(Generic[Q, A]):
             await stored
 
 
-def _settle(stored: "asyncio.Future[None]") -> None:
-    if not stored.done():  # cancelled meanwhile
-        stored.set_result(None)
+def _settle(stored: "list[asyncio.Future[None]]") -> None:
+    for each in stored:
+        if not each.done():  # cancelled meanwhile
+            each.set_result(None)

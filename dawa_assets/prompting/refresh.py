@@ -22,7 +22,7 @@ from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.spending import left_to_spend, record_spending
 from modal_app.paid_calls import Usage
-from resources.database import Connection
+from resources.database import Session
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES = 5
 _MOST_NOTES = 50
+_TOLD_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -230,14 +231,13 @@ class _Refresh:
         if not (asked := len(self.open)):
             return
         log.info("%s: %d prompts to write by %s", self.artist.slug, asked, self.plan.wanted.model_name)
-        for answer in self.ports.prompt_writer.write(self._requests(), self._budget()):
-            question = self.open.pop(answer.key, None)
-            if question is None:
-                log.warning("%s: an answer to a question that was not asked, or twice; left out", self.artist.slug)
-                continue
-            self._store(question, answer)
-            if (done := asked - len(self.open)) % 50 == 0:
-                log.info("%s: %d of %d prompts", self.artist.slug, done, asked)
+        with self.ports.database.session() as session:
+            told = 0
+            for answers in self.ports.prompt_writer.write(self._requests(), self._budget()):
+                self._store(session, answers)
+                if (done := asked - len(self.open)) >= told + _TOLD_EVERY:
+                    log.info("%s: %d of %d prompts", self.artist.slug, done, asked)
+                    told = done
         for question in self.open.values():
             self._put_off(question, "not asked for in this run; the next one goes on")
 
@@ -257,33 +257,34 @@ class _Refresh:
                 mend=lambda text, tempo=rules.tempo: mended(text, tempo),  # type: ignore[misc]
             )
 
-    def _store(self, question: Question, answer: PromptAnswer) -> None:
-        self.tally.used += answer.used
-        broken = question.rules.broken(answer.text) if answer.text is not None else []
-        if answer.text is None or broken:
-            self._account(answer.used)
-            if answer.put_off:
+    def _store(self, session: Session, answers: list[PromptAnswer]) -> None:
+        """Store what came together, with its cost, in one transaction."""
+        usable: list[tuple[Question, PromptAnswer, str]] = []
+        used = Usage()
+        for answer in answers:
+            used += answer.used
+            question = self.open.pop(answer.key, None)
+            if question is None:
+                log.warning("%s: an answer to a question that was not asked, or twice; left out", self.artist.slug)
+            elif answer.text is not None and not (broken := question.rules.broken(answer.text)):
+                usable.append((question, answer, answer.text))
+            elif answer.put_off:
                 self._put_off(question, answer.error or "the writer put it off and gave no reason")
-                return
-            reason = f"the writer's text breaks a rule: {broken[0]}" if broken else answer.error
-            self._fail(question.items, reason or "the writer gave no text and no reason", for_good=False)
+            else:
+                reason = answer.error if answer.text is None else f"the writer's text breaks a rule: {broken[0]}"
+                self._fail(question.items, reason or "the writer gave no text and no reason", for_good=False)
+        self.tally.used += used
+        if not usable and not used.calls:
             return
-        with self.ports.database.transaction() as connection:
-            self.held.check(connection)
-            self._record(connection, answer.used)
-            prompt = store.save_prompt(connection, self._new_prompt(question, answer, answer.text))
-            given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
-        self.tally.written += len(given)
-        self._note(question.items, given, prompt)
-
-    def _account(self, used: Usage) -> None:
-        if used.calls:
-            with self.ports.database.transaction() as connection:
-                self._record(connection, used)
-
-    def _record(self, connection: Connection, used: Usage) -> None:
         model = self.plan.wanted.model_name
-        record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=used)
+        with session.transaction() as connection:
+            self.held.check(connection)
+            record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=used)
+            for question, answer, text in usable:
+                prompt = store.save_prompt(connection, self._new_prompt(question, answer, text))
+                given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
+                self.tally.written += len(given)
+                self._note(question.items, given, prompt)
 
     def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
         wanted = self.plan.wanted

@@ -5,6 +5,7 @@ The same context, rules and mending as in the pipeline, so that what is tried is
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def try_prompts(
         )
         for key, question in asked.items()
     ]
-    for answer in writer.write(requests):
+    for answer in chain.from_iterable(writer.write(requests)):
         question = asked.pop(answer.key)
         yield _trial(question, answer, instructions.name, writer.model_name)
 

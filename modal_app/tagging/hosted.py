@@ -1,6 +1,7 @@
 """Tagging by a hosted model: what was paid for is looked up first, the rest is asked, and each answer kept at once."""
 
 from collections.abc import Callable
+from itertools import chain
 
 from modal_app.audio.cache import find_prepared, forget
 from modal_app.audio.scratch import scratch_folder
@@ -80,7 +81,7 @@ class _Job:
         calls: PaidCalls[Question, Outcome] = PaidCalls(self._connect, limits)
         waiting = {(item.part.sha256, hint_of(item.part.bpm)): item.part for item in items}
         try:
-            for outcome in calls.answers(asked):
+            for outcome in chain.from_iterable(calls.answers(asked)):
                 del waiting[outcome.item.part.sha256, hint_of(outcome.item.part.bpm)]
                 self._take(outcome)
         except ServiceError as error:

@@ -65,8 +65,10 @@ class PromptWriter(ABC):
     price: Price = Price(0, 0)
 
     @abstractmethod
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
-        """Answers as they come, in any order, one for each request; each is to be stored before the next is taken.
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
+        """Answers as they come, in any order, one for each request; to be stored before the next are taken.
+
+        Those that came together are handed on together.
 
         Args:
             requests: drawn one at a time, possibly from another thread.

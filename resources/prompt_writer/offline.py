@@ -22,14 +22,13 @@ class OfflineWriter(PromptWriter):
 
     model_name = "offline-v1"
 
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:  # noqa: ARG002 - it spends nothing
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:  # noqa: ARG002 - it spends nothing
         """One answer for each request; tokens and cost are 0."""
         for request in requests:
             started = time.perf_counter()
             text, error = _write(request)
-            yield PromptAnswer(
-                key=request.key, text=text, error=error, duration_ms=round((time.perf_counter() - started) * 1000)
-            )
+            duration_ms = round((time.perf_counter() - started) * 1000)
+            yield [PromptAnswer(key=request.key, text=text, error=error, duration_ms=duration_ms)]
 
     def inspect(self) -> ModelHealth:
         """It is always there."""

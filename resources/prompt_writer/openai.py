@@ -76,7 +76,7 @@ class OpenAIWriter(PromptWriter):
         self._limits = limits or Limits()
         self._timeout_seconds = timeout_seconds
 
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         """Answers as they come; what no call was made for any more is put off.
 
         Raises:

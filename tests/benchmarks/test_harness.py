@@ -1,5 +1,6 @@
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,32 @@ def test_rounds_are_interleaved_and_medians_taken(monkeypatch: pytest.MonkeyPatc
     assert isinstance(result, Result)
     assert result.medians["ours"] == Measurement(2.0, 4.0, 10.0)
     assert result.ratio("peer") == 2.0
-    assert result.ratio("floor", "wall_seconds") == 0.25
+    assert (
+        replace(result, figure="wall_seconds", medians=result.medians | {"peer": Measurement(9.0, 1.0, 1.0)}).ratio(
+            "peer"
+        )
+        == 4.5
+    )
     written = json.loads(write_down(result, tmp_path).read_bytes())
-    assert written["cpu_ratio_to_ours"] == {"peer": 2.0, "floor": 0.25}
+    assert written["ratio_to_ours"] == {"peer": 2.0, "floor": 0.25}
     assert [path.name for path in tmp_path.iterdir()] == ["als.json"]
+
+
+def test_what_a_benchmark_left_running_is_ended_also_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("benchmarks.als")
+    called: list[str] = []
+
+    def measured(_name: str, contender: str, _folder: Path) -> Measurement:
+        called.append(contender)
+        if contender == "peer":
+            raise BenchmarkError("als, peer: it failed")
+        return Measurement(1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(harness, "_measure", measured)
+    monkeypatch.setattr(module, "teardown", lambda _folder: None, raising=False)
+    with pytest.raises(BenchmarkError, match="it failed"):
+        list(run("als"))
+    assert called == ["setup", "ours", "peer", "teardown"]
 
 
 def test_a_contender_that_fails_is_no_result(tmp_path: Path) -> None:

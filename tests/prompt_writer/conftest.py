@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def requests(number: int) -> list[PromptRequest]:
 def written(writer: OpenAIWriter, wanted: Iterable[PromptRequest], budget_usd: float | None = None) -> Any:
     """All answers, by key; exactly one for each request."""
     wanted = list(wanted)
-    answers = list(writer.write(wanted, budget_usd))
+    answers = list(chain.from_iterable(writer.write(wanted, budget_usd)))
     by_key: dict[str, PromptAnswer] = {answer.key: answer for answer in answers}
     assert len(answers) == len(wanted)
     assert by_key.keys() == {each.key for each in wanted}

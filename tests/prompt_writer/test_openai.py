@@ -127,7 +127,7 @@ def test_what_never_passes_is_put_off(make_writer: Make, model_server: ModelServ
     [answer] = written(make_writer(limits={"tries": 3}), [request()]).values()
     assert answer.text is None
     assert answer.put_off
-    assert answer.error.endswith(", 3 times")
+    assert answer.error.endswith("; tried 3 times")
     assert len(model_server.log()) == 3
     assert answer.used.calls == (3 if kind == "half_json" else 0)
     assert (answer.used.cost_usd > 0) == (kind == "half_json")
@@ -161,7 +161,7 @@ def test_who_is_told_to_wait_long_is_put_off(writer: OpenAIWriter, model_server:
     model_server.set(first=["busy"], retry_after={"retry-after": "3600"})
     [answer] = written(writer, [request()]).values()
     assert answer.put_off
-    assert answer.error == "OpenAI is busy (HTTP 429), 1 times"
+    assert answer.error == "OpenAI is busy (HTTP 429); to be tried again in 3600 s"
 
 
 def test_one_question_that_is_refused_fails_alone(writer: OpenAIWriter, model_server: ModelServer) -> None:
@@ -193,8 +193,8 @@ def test_what_no_question_can_mend_ends_the_run_with_one_line(
     got: list[str] = []
 
     def collect() -> None:
-        for answer in writer.write(requests(500)):
-            got.append(answer.key)  # noqa: PERF401 - the iterator raises at its end
+        for answers in writer.write(requests(500)):
+            got.extend(answer.key for answer in answers if answer.text)
 
     with pytest.raises(PromptWriterError) as raised:
         collect()
@@ -292,10 +292,11 @@ def test_no_connection_is_left_and_requests_are_drawn_as_they_are_needed(
             yield request(number)
 
     answers = writer.write(wanted())
-    for _ in range(5):
-        next(answers)
+    taken = 0
+    while taken < 5:
+        taken += len(next(answers))
     answers.close()  # type: ignore[attr-defined]
-    assert len(drawn) < 5 + 2 * 8
+    assert len(drawn) <= taken + 2 * 8
     model_server.wait_until(lambda state: state["in_flight"] == 0)
     assert len(model_server.log()) <= len(drawn)
 

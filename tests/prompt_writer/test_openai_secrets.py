@@ -48,7 +48,7 @@ def test_no_output_has_the_key(
     seen = [repr(writer), str(vars(writer))]
     error = None
     try:
-        seen.extend(repr(answer) for answer in writer.write(requests(10)))
+        seen.extend(map(repr, writer.write(requests(10))))
     except DawaError as raised:
         error = raised
     if error is not None:

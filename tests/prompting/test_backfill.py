@@ -34,7 +34,7 @@ class PaidWriter(OfflineWriter):
         self.asked: list[PromptRequest] = []
         self._interrupted_after, self._gone, self._put_off = interrupted_after, gone, put_off
 
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         for request in requests:
             if self._gone:
                 raise PromptWriterError("the model's key is not accepted; set another")
@@ -42,10 +42,10 @@ class PaidWriter(OfflineWriter):
                 raise KeyboardInterrupt
             self.asked.append(request)
             if self._put_off:
-                yield PromptAnswer(request.key, None, "the budget of $5.00 is used up", put_off=True)
+                yield [PromptAnswer(request.key, None, "the budget of $5.00 is used up", put_off=True)]
                 continue
-            for answer in super().write([request]):
-                yield replace(answer, used=Usage(1, 700, 60, 0.001))
+            for [answer] in super().write([request]):
+                yield [replace(answer, used=Usage(1, 700, 60, 0.001))]
 
 
 @pytest.fixture

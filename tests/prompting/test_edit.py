@@ -441,7 +441,9 @@ def test_a_text_that_is_given_back_while_a_refresh_runs_is_not_lost(ports: Ports
     asker = threading.Thread(target=lambda: done.append(give_back_to_the_model(ports, str(it)).what))
 
     class Busy(CountingWriter):
-        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
             asker.start()
             asker.join(0.5)
             assert done == [], "it waits, for this run has planned without it"

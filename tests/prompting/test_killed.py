@@ -27,11 +27,11 @@ class Given(Database):
 
 class Slow(OfflineWriter):
     def write(self, requests, budget_usd=None):
-        for answer in super().write(requests):
+        for [answer] in super().write(requests):
             with Path(sys.argv[3]).open("a") as asked:
                 asked.write(answer.key + chr(10))
             time.sleep(0.02)
-            yield answer
+            yield [answer]
 
 ports = Ports(settings=Settings(home=Path(sys.argv[2])), database=Given(), bucket=None, prompt_writer=Slow(),
               compute=None)

@@ -36,7 +36,7 @@ def ask(odd_profile: Any, odd_summary: Any, name: str = "Test Artist") -> tuple[
     context = build_context(odd_profile, odd_summary, artist_name=name)
     rules = rules_for(odd_profile, odd_summary, artist_name=name, context=context)
     request = PromptRequest(key="k", instructions="", context=context, check=rules.broken)
-    answer = next(iter(OfflineWriter().write([request])))
+    [answer] = next(iter(OfflineWriter().write([request])))
     if answer.text is not None:
         assert rules.broken(answer.text) == []
     return answer, context
@@ -109,7 +109,8 @@ def test_where_everything_is_forbidden_it_says_so() -> None:
 @pytest.mark.parametrize("bad", ["", "null", "[]", "{}", '{"tempo_bpm": "x"}', "[" * 100_000])
 def test_a_context_of_another_shape_is_an_answer_not_a_crash(bad: str) -> None:
     request = PromptRequest(key="k", instructions="", context=bad, check=lambda _: [])
-    assert next(iter(OfflineWriter().write([request]))).error
+    [answer] = next(iter(OfflineWriter().write([request])))
+    assert answer.error
 
 
 @pytest.mark.parametrize(

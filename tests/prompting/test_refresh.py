@@ -38,15 +38,15 @@ class CountingWriter(OfflineWriter):
         self._dies_after = dies_after
         self._says = says
 
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         for request in requests:
             if self._dies_after is not None and len(self.asked) >= self._dies_after:
                 raise PromptWriterError("the writer went away; try again")
             self.asked.append(request)
-            answer = next(iter(super().write([request])))
+            [answer] = next(iter(super().write([request])))
             if self._says is not None:
                 answer = PromptAnswer(request.key, self._says, None, used=Usage(1, 7, 3, 0.5))
-            yield answer
+            yield [answer]
 
 
 def stale(ports: Ports) -> list[StaleArtist]:
@@ -315,9 +315,11 @@ def test_a_crash_between_answers_costs_only_the_answers_in_flight(ports: Ports, 
 
 def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: Artist) -> None:
     class Silent(OfflineWriter):
-        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
             for request in requests:
-                yield PromptAnswer("not asked", "Words.", None)
+                yield [PromptAnswer("not asked", "Words.", None)]
                 assert request.context
                 return
 
@@ -329,12 +331,14 @@ def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: 
 
 def test_what_is_put_off_stays_as_it_is_and_is_asked_for_by_the_next_run(ports: Ports, artist: Artist) -> None:
     class Poor(OfflineWriter):
-        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
             for number, request in enumerate(requests):
                 if number < 2:
                     yield from super().write([request])
                 else:
-                    yield PromptAnswer(request.key, None, "the budget of $1.00 is used up", put_off=True)
+                    yield [PromptAnswer(request.key, None, "the budget of $1.00 is used up", put_off=True)]
 
     ids = [give_set(ports.database, artist, summary(100 + number), f"Set {number}") for number in range(5)]
     report = refresh_prompts(with_writer(ports, Poor()), artist.slug)
@@ -354,10 +358,12 @@ def test_a_run_may_spend_what_is_left_of_the_month(
     class Frugal(OfflineWriter):
         given: ClassVar[list[float | None]] = []
 
-        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
             self.given.append(budget_usd)
-            for answer in super().write(requests):
-                yield replace(answer, used=Usage(2, 10, 5, 1.25))
+            for [answer] in super().write(requests):
+                yield [replace(answer, used=Usage(2, 10, 5, 1.25))]
 
     settings = ports.settings.model_copy(update={"prompt_budget_usd": 2.0, "monthly_budget_usd": 3.0})
     frugal = replace(with_writer(ports, Frugal()), settings=settings)
@@ -403,10 +409,12 @@ def test_an_edit_in_the_middle_of_a_run_is_not_overwritten(ports: Ports, artist:
     it = give_set(ports.database, artist, summary(), "One")
 
     class Interrupted(CountingWriter):
-        def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
-            for answer in super().write(requests):
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
+            for answers in super().write(requests):
                 execute(ports.database, "update training_items set prompt_text = 'Mine.' where id = %s", it)
-                yield answer
+                yield answers
 
     report = refresh_prompts(with_writer(ports, Interrupted()), artist.slug)
     assert (report.written, report.overtaken) == (0, 1)

@@ -33,10 +33,10 @@ class PaidWriter(OfflineWriter):
         self.asked: list[PromptRequest] = []
         self._text, self._error = text, error
 
-    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[PromptAnswer]:
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         for request in requests:
             self.asked.append(request)
-            yield PromptAnswer(request.key, self._text, self._error, Usage(2, 700, 60, 0.25), duration_ms=1500)
+            yield [PromptAnswer(request.key, self._text, self._error, Usage(2, 700, 60, 0.25), duration_ms=1500)]
 
 
 @pytest.fixture
