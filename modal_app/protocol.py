@@ -295,6 +295,7 @@ class TrainResult(JobResult):
     """Where the adapter lies under the data root, and how the training went."""
 
     kind: Literal["train"] = "train"
+    request: str = Field("", description="SHA-256 of what was asked, but for its occasion")
     files: dict[str, Sha256] = Field(description="path under the data root -> hash, of every file of the run")
     steps: int = Field(description="that were done")
     losses: list[float] = Field(description="one a step")

@@ -166,7 +166,7 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
 
 
 def _metrics(result: TrainResult, files: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
-    figures: dict[str, Any] = result.model_dump(mode="json", exclude={"kind", "files"})
+    figures: dict[str, Any] = result.model_dump(mode="json", exclude={"kind", "request", "files"})
     return {"files": files, "sizes": sizes, **figures}
 
 

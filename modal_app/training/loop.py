@@ -36,6 +36,7 @@ class Work:
     parameters: TrainParameters
     prepare: Callable[[int], StepData]  # the data of a step; a function of its number
     held_out: Sequence[TrainExample]
+    started: float  # when this call began, of `time.monotonic`
     checkpoints: Checkpoints
     open_log: Callable[[int], RunLog]  # trimmed to so many bytes
     emit: Callable[[Event], None]
@@ -130,7 +131,7 @@ class _Loop:
     def _save(self) -> None:
         progress = self._progress
         progress.log_length = self.log.length
-        progress.seconds = self._seconds_before + time.monotonic() - self._started
+        progress.seconds = self._seconds_before + time.monotonic() - self._work.started
         self._work.checkpoints.save(progress, self._backend.adapter_state(), self._optimiser.state_dict()["state"])
         self._saved_at = time.monotonic()
 
@@ -295,7 +296,7 @@ class _Loop:
             self._backend.load_adapter_state(self._work.checkpoints.load_best(kept))
         with self._writing():
             self.log.write("end", progress.step, because=reason, kept_step=kept)
-        progress.seconds = self._seconds_before + time.monotonic() - self._started
+        progress.seconds = self._seconds_before + time.monotonic() - self._work.started
         count = sum(weight.numel() for weight in self._weights)
         return Outcome(self.log, progress, kept, reason, count)
 

@@ -40,13 +40,15 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
         InputError: nothing to train on.
         MissingBaseError: the base can't be loaded.
         JobError: a segment is missing, the loss was no number before any adapter was good, memory does not suffice, or
-            the run's checkpoint is another training's.
+            the run or its checkpoint is another training's.
     """
     import torch
 
     sweep(root.scratch())
     done = _finished_run(request, root)
     if done:
+        if done.request != _asked(request):
+            raise JobError(f"run {request.run_id} is there already and was asked for with another request; rename one")
         emit(Event(kind="log", message=f"run {request.run_id} is there already, nothing is trained again"))
         return done
     if not request.examples:
@@ -84,6 +86,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
                 parameters=request.parameters,
                 prepare=step_data(request, examples, split.training, backend),
                 held_out=held_out,
+                started=started,
                 checkpoints=checkpoints,
                 open_log=lambda length: RunLog(run, length),
                 emit=emit,
@@ -91,8 +94,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
         )
 
         # 4. What it leaves: the result comes last but for the checkpoint's end, so a run is done or it goes on.
-        seconds = outcome.progress.seconds + time.monotonic() - started
-        result = _leave(request, root, backend, outcome, split, seconds)
+        result = _leave(request, root, backend, outcome, split)
         checkpoints.clear()
     return result
 
@@ -112,21 +114,22 @@ def _finished_run(request: TrainRequest, root: DataRoot) -> TrainResult | None:
     return result if whole else None
 
 
+def _asked(request: TrainRequest) -> str:
+    return hashlib.sha256(request.model_dump_json(exclude=_OCCASION).encode()).hexdigest()
+
+
 def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
     """What must be the same for a training to go on exactly."""
-    asked = hashlib.sha256(request.model_dump_json(exclude=_OCCASION).encode()).hexdigest()
     versions = backend.versions() | {"python": platform.python_version()}
     return {
-        "request": asked[:16],
+        "request": _asked(request)[:16],
         "base": f"{request.backend}/{backend.base.name} {backend.base.revision}",
         "device": backend.device.type,
         "set of versions": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     }
 
 
-def _leave(
-    request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: Outcome, split: Split, seconds: float
-) -> TrainResult:
+def _leave(request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: Outcome, split: Split) -> TrainResult:
     """Adapter in both formats, card, log and picture, in the run's folder."""
     run = root.run(request.run_id)
     card = _card(request, backend, outcome, split)
@@ -142,13 +145,14 @@ def _leave(
         place = run.relative_to(root.root).as_posix()
         progress = outcome.progress
         result = TrainResult(
+            request=_asked(request),
             files={f"{place}/{name}": _sha256(run / name) for name in sorted([*names, EVENTS])},
             steps=progress.step,
             losses=outcome.log.losses,
             first_loss=card.first_loss,
             final_loss=card.final_loss,
             trainable_parameters=card.trainable_parameters,
-            seconds=seconds,
+            seconds=progress.seconds,
             stopped_because=outcome.stopped_because,
             split=split.line,
             held_out=split.songs,

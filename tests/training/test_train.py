@@ -21,7 +21,7 @@ from modal_app.training.adapters import install, resolve_lora
 from modal_app.training.data import load_examples, read_signal, track_gain_db
 from modal_app.training.generate import generate
 from modal_app.training.train import train
-from tests.training.conftest import Trained, ignore, train_request
+from tests.training.conftest import Trained, ignore, parameters, train_request
 
 GRID = ValidationGrid()
 
@@ -80,6 +80,13 @@ def test_a_finished_run_is_not_trained_again(trained: Trained) -> None:
 
     assert again.files == trained.result.files
     assert [event.message for event in events] == ["run run-1 is there already, nothing is trained again"]
+
+
+def test_a_finished_run_is_not_taken_for_another_training(trained: Trained) -> None:
+    other = train_request(trained.examples, parameters=parameters(seed=1))
+
+    with pytest.raises(JobError, match="run run-1 is there already and was asked for with another request"):
+        train(other, trained.root, ignore)
 
 
 def test_diffusers_loads_the_adapter_as_it_is(trained: Trained, reference: float) -> None:
