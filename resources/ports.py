@@ -27,14 +27,16 @@ class Ports:
 def open_ports(settings: Settings) -> Ports:
     """The ports that the settings name. Nothing is started or reached before it is used.
 
+    A prompt writer without its key or price says so when it is asked to write: all else goes on without it.
+
     Raises:
-        SettingsError: a port needs a key, an address or a price that is not set.
+        SettingsError: database or bucket need a key or an address that is not set.
     """
     return Ports(
         settings=settings,
         database=open_database(settings),
         bucket=open_bucket(settings),
-        prompt_writer=open_prompt_writer(settings),
+        prompt_writer=_writer_or_why_not(settings),
         compute=open_compute(settings),
     )
 
@@ -72,7 +74,11 @@ def open_compute(settings: Settings) -> Compute:
 
 
 def open_prompt_writer(settings: Settings) -> PromptWriter:
-    """The prompt writer alone; raises as `open_ports`."""
+    """The prompt writer alone.
+
+    Raises:
+        SettingsError: its key or its model's price is not set, or can't be used.
+    """
     if settings.prompt_writer == "offline":
         from resources.prompt_writer.offline import OfflineWriter
 
@@ -89,6 +95,17 @@ def open_prompt_writer(settings: Settings) -> PromptWriter:
         ),
         timeout_seconds=settings.call_timeout_seconds,
     )
+
+
+def _writer_or_why_not(settings: Settings) -> PromptWriter:
+    try:
+        return open_prompt_writer(settings)
+    except SettingsError as error:
+        from resources.prompt_writer.missing import MissingWriter
+        from resources.prompt_writer.models import profile_of
+
+        price = profile_of(settings.openai_model).price or Price(0, 0)
+        return MissingWriter(settings.prompt_writer, settings.openai_model, price, error)
 
 
 def _secret(value: SecretStr | None, name: str, choice: str) -> str:
