@@ -51,7 +51,10 @@ def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         "from als_summaries where artist_id = %(artist)s order by als_filename",
         artist,
     )
-    problems = [f"{row['als_filename']}: its summary has no tempo" for row in rows if row["tempo"] is None]
+    # What another parser left out costs that set its prompt, and holds up no other one.
+    no_tempo = [(row, f"{row['als_filename']}: its summary has no tempo") for row in rows if row["tempo"] is None]
+    problems = [line for row, line in no_tempo if row["source_key"] is not None]
+    theirs = [line for row, line in no_tempo if row["source_key"] is None]
     for row in rows:
         if row["source_key"] is not None:
             problems += [
@@ -65,7 +68,7 @@ def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         "order by created_at desc limit 20",
         artist,
     )
-    return Verdict(len(rows), problems, [f"rejected: {row['name']}: {row['reason']}" for row in rejected])
+    return Verdict(len(rows), problems, theirs + [f"rejected: {row['name']}: {row['reason']}" for row in rejected])
 
 
 def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
@@ -78,8 +81,11 @@ def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  
     )
     missing = [row for row in rows if row["parsed"] and row["prompt_text"] is None]
     problems = [f"{row['name']}: has no prompt and no reason why" for row in missing if row["error"] is None]
-    problems += [f"{row['name']}: its prompt is empty" for row in rows if (row["prompt_text"] or "x").strip() == ""]
-    return Verdict(len(rows), problems, [f"{row['name']}: {row['error']}" for row in missing if row["error"]])
+    blank = [row for row in rows if (row["prompt_text"] or "x").strip() == ""]
+    problems += [f"{row['name']}: its prompt is empty" for row in blank if row["parsed"]]
+    warnings = [f"{row['name']}: {row['error']}" for row in missing if row["error"]]
+    warnings += [f"{row['name']}: was saved with an empty prompt" for row in blank if not row["parsed"]]
+    return Verdict(len(rows), problems, warnings)
 
 
 def _items(ports: Ports, connection: Connection, artist: Artist) -> Verdict:

@@ -31,8 +31,8 @@ CURRENT_ITEMS = """
 """
 
 
-_BELONGS = """excluded_at is null and audio_path is not null and audio_hash is not null
-    and audio_format is not null and coalesce(prompt_text, '') <> ''"""
+_BELONGS = r"""excluded_at is null and audio_path is not null and audio_hash is not null
+    and audio_format is not null and coalesce(prompt_text, '') ~ '\S'"""
 
 _WHOLE_SET = f"status in ('ready', 'exported') and {_BELONGS}"
 

@@ -70,12 +70,13 @@ AUDIO_ERROR = "audio: "
 """Begins every error that this package records: what mends the audio may take it back, nothing else may."""
 
 # Where an item with audio belongs, and what is left to say of it then.
-_WITH_AUDIO = "case when coalesce(prompt_text, '') = '' then 'needs_prompt' else 'ready' end"
+_HAS_TEXT = r"coalesce(prompt_text, '') ~ '\S'"
+_WITH_AUDIO = f"case when {_HAS_TEXT} then 'ready' else 'needs_prompt' end"
 _WITHOUT_AUDIO_ERROR = f"case when starts_with(error, '{PROMPT_ERROR}') then error end"
 
 
-UNDESCRIBED = """excluded_at is null and audio_path is not null and audio_hash is null
-    and coalesce(prompt_text, '') <> '' and status in ('ready', 'exported')"""
+UNDESCRIBED = f"""excluded_at is null and audio_path is not null and audio_hash is null
+    and {_HAS_TEXT} and status in ('ready', 'exported')"""
 """Of `training_items`: saved by somebody else as a whole pair, and not looked at yet."""
 
 
@@ -195,8 +196,8 @@ def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UU
     moved = connection.execute(
         f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = {_WITHOUT_AUDIO_ERROR} "
         "where artist_id = %s and excluded_at is null and audio_hash is not null and id = any(%s) and ("
-        "status = 'needs_audio' or (status = 'needs_prompt' and coalesce(prompt_text, '') <> '') "
-        "or (status in ('ready', 'exported') and coalesce(prompt_text, '') = '') "
+        f"status = 'needs_audio' or (status = 'needs_prompt' and {_HAS_TEXT}) "
+        f"or (status in ('ready', 'exported') and not {_HAS_TEXT}) "
         "or (status = 'failed' and starts_with(error, %s)))",
         [artist_id, with_audio, AUDIO_ERROR],
     ).rowcount

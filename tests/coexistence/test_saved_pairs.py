@@ -16,6 +16,7 @@ from dawa_assets.datasets.store import artists_whose_dataset_would_differ
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import ItemsReport, update_training_items
 from dawa_assets.prompting.refresh import refresh_prompts
+from dawa_assets.verdicts import verdict
 from resources.ports import Ports
 from tests.coexistence.dashboard import TEXT, export, parsed_by_its_parser, save
 from tests.intake.material import als, content, drop, keys, new_artist, rows, wav
@@ -115,8 +116,11 @@ def test_where_file_and_row_differ_the_row_counts_and_the_file_s_text_is_kept(po
     assert texts == {"What the row says.\nBPM: 124", "What the file said.\nBPM: 124"}
 
 
-def test_a_pair_that_calls_itself_ready_without_any_text_waits_for_one(ports: Ports, nova: Artist) -> None:
-    saved = save(ports, nova, text=None)
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_a_pair_that_calls_itself_ready_without_any_text_waits_for_one(
+    ports: Ports, nova: Artist, text: str | None
+) -> None:
+    saved = save(ports, nova, text=text)
     report, dataset = _chain(ports)
     assert (_item(ports, saved)["status"], report.items, dataset.state) == (
         "needs_prompt",
@@ -186,6 +190,23 @@ def test_what_the_dashboard_exported_still_belongs_in_the_whole_set_and_its_zip_
     assert _item(ports, saved)["status"] == "exported"
     assert content(ports.bucket, key) == before
     assert key in keys(ports.bucket)
+
+
+def test_nothing_of_theirs_holds_up_the_chain(ports: Ports, nova: Artist) -> None:
+    save(ports, nova, parsed_by_its_parser(ports, nova, "no tempo.als", summary={}))
+    save(ports, nova, text="  ", audio=wav(300))
+    save(ports, nova, audio=b"a picture, say")
+    drop(ports, "nova", {"Song/song.als": als(124), "Song/song.wav": wav(300)})
+    parsed_by_its_parser(ports, nova, "nor here.als", summary=[])
+    export(ports, nova)
+    _, dataset = _chain(ports)
+    assert dataset.item_count == 2
+    said = {asset: verdict(ports, "nova", asset) for asset in ("als_summaries", "prompts", "training_items")}
+    assert [found.problems for found in said.values()] == [[], [], []]
+    names = ("no tempo.als", "nor here.als")
+    assert said["als_summaries"].warnings == [f"{name}: its summary has no tempo" for name in names]
+    assert len(said["training_items"].warnings) == 3
+    assert verdict(ports, "nova", "dataset_zip").problems == []
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
