@@ -23,6 +23,7 @@ from dawa_assets.prompting.refresh import refresh_prompts
 from resources.bucket.base import StoredObject
 from resources.ports import Ports
 from tests.coexistence.dashboard import export, parsed_by_its_parser, save
+from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
 from tests.housekeeping.typed import dawa
 from tests.intake.material import als, content, drop, items, keys, new_artist, rows, unguarded, wav
 
@@ -341,3 +342,32 @@ def test_the_command_reads_like_an_account(
     take_in_live_sets(ports, "nova")
     assert dawa(monkeypatch, ports, "verify", "--deep") == 0
     assert dawa(monkeypatch, ports, "verify", "--artist", "nobody") == 2
+
+
+def _damage(ports: Ports) -> list[str]:
+    """One of each file gone that a repair can bring back, and an older zip that it can't."""
+    older = rows(ports, "select * from datasets order by finished_at")[0]
+    endings = ("/summary.json", "/audio.wav", "/prompt.txt", ".reason.txt", "/adapter.safetensors")
+    gone = [_key(ports, ending) for ending in endings]
+    ports.bucket.delete([*gone, older["storage_path"]])
+    return gone
+
+
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_repair_killed_after_any_change_is_ended_by_the_next(ports: Ports, stride: int) -> None:
+    ports, changes, burnt = with_short_leases(ports), 0, 99
+    while changes <= burnt:
+        with ports.database.transaction() as connection:
+            connection.execute("update datasets set pruned_at = null")
+        ports.bucket.put(rows(ports, "select * from datasets order by finished_at")[0]["storage_path"], b"zip")
+        gone = _damage(ports)
+        fuse = Fuse(changes or None)
+        try:
+            list(verify(fused(ports, fuse), "nova", mend=True))
+        except KilledError:
+            list(verify(ports, "nova", mend=True))
+        burnt = burnt if changes else fuse.burnt
+        assert _verify(ports, deep=True).findings == [], f"killed after change {changes}"
+        assert all(ports.bucket.stat(key) is not None for key in gone)
+        changes += stride if changes else 1
+    assert burnt >= 15
