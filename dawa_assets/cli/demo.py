@@ -50,13 +50,13 @@ def demo() -> None:
 
 
 def _tell(made: "ArtistStatus", settings: "Settings") -> None:
-    bucket = settings.home / "bucket"
+    bucket = f"{settings.home / 'bucket'}/" if settings.bucket == "folder" else ""
     typer.echo()
     typer.echo(
         f"{made.name} has {made.ready} of {made.items} items ready, {made.segments} segments ({made.tagged} tagged)."
     )
-    typer.echo(f"  dataset   {bucket / (made.dataset_key or '')}")
-    typer.echo(f"  LoRA      {bucket / (made.lora_key or '')}")
+    typer.echo(f"  dataset   {bucket}{made.dataset_key}")
+    typer.echo(f"  LoRA      {bucket}{made.lora_key}")
     typer.echo(f"  segments  {settings.data_root / 'training_data' / made.slug}")
     typer.echo()
     typer.echo("Next:")
