@@ -235,14 +235,20 @@ def items_with_saved_texts(connection: Connection, artist_id: UUID) -> list[Item
 
 def take_over_text(connection: Connection, item: Item, text: str) -> bool:
     """Give an item the text that its file holds. False where it has one by now."""
-    return (
-        connection.execute(
-            "update training_items set prompt_text = %s, updated_at = now() where id = %s and prompt_text is null "
-            "and prompt_id is null and prompt_path = %s and prompt_file_hash is null",
-            [text, item.id, item.prompt_path],
-        ).rowcount
-        == 1
+    told = connection.execute(
+        "select system_prompt_version, model_name, generated_at from training_items where id = %s and "
+        "prompt_text is null and prompt_id is null and prompt_path = %s and prompt_file_hash is null for update",
+        [item.id, item.prompt_path],
+    ).fetchone()
+    if told is None:
+        return False
+    connection.execute("update training_items set prompt_text = %s, updated_at = now() where id = %s", [text, item.id])
+    # A new text clears what was told of the one before; this one is the one that it was told of.
+    connection.execute(
+        "update training_items set system_prompt_version = %s, model_name = %s, generated_at = %s where id = %s",
+        [told["system_prompt_version"], told["model_name"], told["generated_at"], item.id],
     )
+    return True
 
 
 def keep_former_text(connection: Connection, artist_id: UUID, item: Item, fingerprint: str, text: str) -> None:

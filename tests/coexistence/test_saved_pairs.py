@@ -100,7 +100,9 @@ def test_a_text_that_was_saved_in_the_file_only_is_a_person_s_too(ports: Ports, 
     saved = save(ports, nova, summary, text=None, text_in_file="\ufeffFrom the file.\nBPM: 124\n")
     empty = save(ports, nova, summary, audio=wav(300), text=None)
     _, dataset = _chain(ports)
-    assert _item(ports, saved)["prompt_text"] == "From the file.\nBPM: 124"
+    item = _item(ports, saved)
+    assert item["prompt_text"] == "From the file.\nBPM: 124"
+    assert (item["model_name"], item["system_prompt_version"]) == ("gpt-4o-mini", "train-v1")  # as the dashboard said
     written = _item(ports, empty)["prompt_text"]
     assert written.endswith("BPM: 124")
     assert [track.prompt for track in dataset.tracks] == ["From the file.\nBPM: 124", written]

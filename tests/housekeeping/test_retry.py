@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.housekeeping.prune import prune
@@ -173,3 +175,32 @@ def test_the_command_says_what_it_did_and_how_to_go_on(
     assert json.loads(capsys.readouterr().out) == [
         {"slug": "nova", "artist_name": "Nova", "sent": ["P/broken.als"], "left": []}
     ]
+
+
+_SEGMENTS = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60).filter(
+    lambda name: name not in (".", "..", "_complete")
+)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_SEGMENTS, max_size=2), _SEGMENTS, st.sampled_from(["", ".als", ".mp3"]))
+@example(["P" * 60, "夜" * 30], "a\\b\u202e", ".als")
+@example([], "broken.als.reason.txt", "")
+@example(["loose"], "x", ".als")
+def test_whatever_a_file_is_called_it_comes_and_goes_unharmed(
+    ports: Ports, folders: list[str], name: str, suffix: str
+) -> None:
+    new_artist(ports)
+    upload_id = drop(ports, "nova", {"/".join([*folders, name + suffix]): b"nothing that can be read"})
+    inbox = keys(ports.bucket, "inbox")
+    _build(ports)
+    kept = {key: content(ports.bucket, key) for key in keys(ports.bucket, "artists")}
+    assert b"nothing that can be read" in kept.values()
+    [report] = retry_rejected(ports)
+    assert (len(report.sent), report.left) == (1, [])
+    assert keys(ports.bucket) == inbox
+    _build(ports)
+    assert {key: content(ports.bucket, key) for key in keys(ports.bucket)} == kept
+    with ports.database.transaction() as connection:
+        connection.execute("delete from uploads where upload_id = %s", [upload_id])
+    ports.bucket.delete(list(kept))
