@@ -17,9 +17,9 @@ _VOLATILE = (
     (re.compile(r"\d{8}T\d{6,12}Z(-[0-9a-f]{8})?"), "<time>"),  # the suffix: an upload's id
     (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?([+-]\d{2}(:?\d{2})?|Z)?"), "<time>"),
 )
-_TIMINGS = re.compile(r"(^|_)(seconds|ms|started|finished|at|elapsed|pid|host|holder)$")
+_TIMINGS = re.compile(r"(^|_)(seconds|second|ms|started|finished|at|elapsed|pid|host|holder)$")
 _UNTOLD = {"leases"}  # who held what, and how often
-_OF_THE_RUN = {"adapter_sha256", "files"}  # hashes of files that name their run; the files themselves are compared
+_OF_THE_RUN = {"adapter_sha256", "files", "sizes"}  # of files that name their run; the files themselves are compared
 _BEHIND_THE_SCENES = {".versions", "runs", "jobs"}  # of the data root: views before they are swapped in, and logs
 
 

@@ -1,0 +1,63 @@
+"""A hosted project on loopback: the Storage server, Debian's PostgreSQL and the pooler before it."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from dawa_assets.intake.inbox import upload
+from resources.embedded_postgres import EmbeddedDatabase
+from tests.bucket.storage_server import StorageServer
+from tests.campaigns.small_artist import NAME, SLUG, compose
+from tests.conftest import GivenDatabase
+from tests.hosted.parts import build, known_artist, small_ports, state_of
+from tests.resources.conftest import debian_postgres, pooler
+from tests.resources.hosted_servers import HostedServer, PostgresServer
+
+__all__ = ["debian_postgres", "pooler"]
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The small artist's files, and what a build of them on this machine's own parts leaves."""
+
+    files: Path
+    state: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """A build that nothing happened to: an embedded database, a folder as the bucket."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    compose(root / "files")
+    url = make_conninfo(database_server.url(), dbname="undisturbed")
+    with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as connection:
+        connection.execute("create database undisturbed template dawa")
+    ports = small_ports(root / "home", GivenDatabase(url))
+    known_artist(ports.database, NAME)
+    upload(ports, NAME, [root / "files"])
+    assert build(ports, SLUG).failures == []
+    return Undisturbed(root / "files", state_of(ports, root / "aside"))
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[StorageServer]:
+    """A project's Storage, without any bucket."""
+    with StorageServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def project_url(debian_postgres: PostgresServer, pooler: HostedServer) -> Iterator[str]:
+    """A project's database through the transaction pooler; nothing of ours is in it."""
+    name = f"project_{next(_numbers)}"
+    debian_postgres.create_database(name)
+    yield pooler.url(name)
+    debian_postgres.drop_database(name)

@@ -1,0 +1,151 @@
+"""A pipeline of given parts in this process, and what it leaves, read so that two kinds of parts can be compared."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import NAMESPACE_DNS, uuid5
+
+import dagster as dg
+
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.run import BuildResult, run_job
+from modal_app.config import DataRoot
+from modal_app.errors import JobError
+from modal_app.jobs import run_job as run_worker_job
+from modal_app.protocol import Event, JobRequest
+from resources.bucket.base import Bucket
+from resources.bucket.folder import FolderBucket
+from resources.bucket.storage_link import Retries
+from resources.bucket.supabase import SupabaseBucket
+from resources.compute.base import Compute, R
+from resources.database import Database
+from resources.hosted_database import HostedDatabase
+from resources.ports import Ports
+from resources.prompt_writer.offline import OfflineWriter
+from resources.settings import Settings
+from tests.bucket.storage_server import StorageServer
+from tests.campaigns.final_state import differences, leftovers, settled_state
+
+QUICK = Retries(tries=3, seconds=10.0, first_pause=0.01, longest_pause=0.02)
+SMALL = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}
+_FOREIGN = ("DAWA_", "SUPABASE_", "OPENAI_", "GEMINI_")
+
+_given: dict[str, Ports] = {}
+
+
+class WorkerHere(Compute):
+    """The real worker without a child process, so that a build of a few seconds takes no longer than that.
+
+    As the worker in a child it sees requests and answers as JSON only.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+        import torch
+
+        torch.set_num_threads(1)
+        asked = type(request).model_validate_json(request.model_dump_json())
+        answer = run_worker_job(asked, DataRoot(self._root), on_event)  # type: ignore[arg-type]
+        return request.result_type.model_validate_json(answer.model_dump_json())  # type: ignore[return-value]
+
+    def fetch(self, path: str, target: Path) -> None:
+        if not (self._root / path).is_file():
+            raise JobError(f"{path}: no such file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self._root / path, target)
+
+    def store(self, path: str, source: BinaryIO) -> None:
+        (self._root / path).parent.mkdir(parents=True, exist_ok=True)
+        with (self._root / path).open("wb") as file:
+            shutil.copyfileobj(source, file)
+
+
+class GivenPipeline(Pipeline):
+    """The pipeline of the ports that were given for its home."""
+
+    def ports(self) -> Ports:
+        return _given[self.overrides["home"]]
+
+
+def small_ports(home: Path, database: Database, bucket: Bucket | None = None) -> Ports:
+    """Ports for builds of the small artist, with a folder as the bucket if none is given."""
+    settings = Settings(home=home, train_steps=2, preview_seconds=1, quiet_seconds=0)
+    return Ports(
+        settings=settings,
+        database=database,
+        bucket=bucket or FolderBucket(home / "bucket"),
+        prompt_writer=OfflineWriter(),
+        compute=WorkerHere(settings.data_root),
+    )
+
+
+def as_new_process(ports: Ports, server: StorageServer | None = None) -> Ports:
+    """The same with nothing remembered: what the first call of a process does is done again."""
+    hosted = isinstance(ports.database, HostedDatabase)
+    return replace(
+        ports,
+        database=HostedDatabase(ports.database.server_url()) if hosted else ports.database,
+        bucket=bucket_on(server, ports.settings.home) if server else ports.bucket,
+    )
+
+
+def bucket_on(server: StorageServer, home: Path) -> SupabaseBucket:
+    """The server's bucket, which does not wait long between tries."""
+    return SupabaseBucket(server.url, server.secret_key, resume_folder=home / "uploads", retries=QUICK)
+
+
+def known_artist(database: Database, name: str) -> None:
+    """Make an artist whose id is the same in every database: ids of parses and folders are made from it."""
+    with database.transaction() as connection:
+        connection.execute("insert into artists (id, name) values (%s, %s)", [uuid5(NAMESPACE_DNS, name), name])
+
+
+def build(ports: Ports, slug: str) -> BuildResult:
+    """Run the whole chain in this process."""
+    home = str(ports.settings.home)
+    _given[home] = ports
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            return run_job(instance, GivenPipeline(overrides={"home": home}), "build_job", slug)
+    finally:
+        del _given[home]
+
+
+def state_of(ports: Ports, aside: Path) -> dict[str, Any]:
+    """Tables, bucket and data root as they are, for `differences`; the bucket's objects are copied to `aside`."""
+    settings = ports.settings
+    shutil.rmtree(aside, ignore_errors=True)
+    copy = FolderBucket(aside / "bucket")
+    for stored in ports.bucket.list():
+        with ports.bucket.open(stored.key) as stream:
+            copy.put(stored.key, stream)
+    (aside / "data").symlink_to(settings.data_root)
+    return settled_state(aside, ports.database.url())
+
+
+def wrong_in(ports: Ports, expected: dict[str, Any], aside: Path) -> list[str]:
+    """One line for each thing that is not as expected, files of somebody's unfinished work among them."""
+    return differences(state_of(ports, aside), expected) + leftovers(ports.settings.home)
+
+
+def dawa(*words: str, home: Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command line, as it is typed, with no settings but these; it must end with `code`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    child = subprocess.run(
+        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", *words],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        cwd=home.parent,
+        env=clean | SMALL | {"DAWA_HOME": str(home)} | variables,
+        check=False,
+    )
+    assert child.returncode == code, (words, child.stdout, child.stderr)
+    return child
