@@ -15,7 +15,7 @@ from typing import Literal
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.manifest import manifest_bytes
-from dawa_assets.datasets.store import fail_item
+from dawa_assets.datasets.store import Dataset, WantedItem, fail_item
 from dawa_assets.datasets.zip import Archive, entry_names
 from dawa_assets.errors import BusyError
 from dawa_assets.housekeeping import sources, store
@@ -63,7 +63,7 @@ _OUTLOOKS = {
     "prompt": Outcome("can be mended", "--repair writes it from its row"),
     "zip": Outcome("can be mended", "--repair records that it was pruned"),
     "pruned zip": Outcome("can be mended", "--repair or `dawa prune` removes it"),
-    "manifest": Outcome("can be mended", "--repair writes it from its rows and its zip"),
+    "manifest": Outcome("can be mended", "--repair writes it from its rows"),
     "adapter": Outcome("can be mended", "--repair copies it from the worker, if that has it still"),
     "rejected upload": Outcome("needs you", _UPLOAD_AGAIN),
     "reason": Outcome("can be mended", "--repair writes it from its row"),
@@ -195,25 +195,40 @@ def _pruned_zip(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG
 def _manifest(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
     with step.ports.database.transaction() as connection:
         dataset, items = sources.dataset_with_items(connection, claim.row_id)
-    on_record = Outcome("needs you", "its zip is gone as well; what was in it is on record in the table dataset_items")
-    if dataset.pruned_at is not None or dataset.size_bytes is None or dataset.sha256 is None:
-        return on_record
-    if len(items) < dataset.item_count:
-        return Outcome("needs you", "items that were in it are gone; what was is in the table dataset_items")
+    sizes = _sizes_in_zip(step, dataset, items)
+    if sizes is None:
+        sizes = [size for item in items if (size := _size_of_audio(step, item)) is not None]
+    if dataset.size_bytes is None or dataset.sha256 is None or not len(sizes) == len(items) == dataset.item_count:
+        return Outcome("needs you", "neither its zip nor all of its audio is there; the table dataset_items tells more")
+    content = manifest_bytes(dataset, step.artist.slug, items, sizes, Archive(dataset.size_bytes, dataset.sha256))
+    step.ports.bucket.put(claim.key, content, content_type="application/json")
+    return Outcome("mended", "written from its rows")
+
+
+def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list[int] | None:
+    """The sizes of the audio in a dataset's zip, in bytes; None where that is gone, or not the one on record."""
     try:
         with local_copy(step.ports.bucket, dataset.storage_path, "dataset.zip") as local:
             if local.sha256 != dataset.sha256:
-                return Outcome("needs you", "its zip is not the one on record either; verify --deep tells more")
+                return None
             with zipfile.ZipFile(local.path) as archive:
-                sizes = [
+                return [
                     archive.getinfo(entry_names(position, item.audio_format)[0]).file_size
                     for position, item in enumerate(items, start=1)
                 ]
-    except ObjectNotFoundError:
-        return on_record
-    content = manifest_bytes(dataset, step.artist.slug, items, sizes, Archive(dataset.size_bytes, dataset.sha256))
-    step.ports.bucket.put(claim.key, content, content_type="application/json")
-    return Outcome("mended", "written from its rows and its zip")
+    except (ObjectNotFoundError, KeyError):
+        return None
+
+
+def _size_of_audio(step: Step, item: WantedItem) -> int | None:
+    """The size in bytes of the audio that an item had, where some item has the same still."""
+    with step.ports.database.transaction() as connection:
+        files = sources.files_of_audio(connection, step.artist.id, item.audio_hash)
+    for key in files:
+        stored = step.ports.bucket.stat(key)
+        if stored is not None and object_hash(step.ports.bucket, key) == item.audio_hash:
+            return stored.size
+    return None
 
 
 def _adapter(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
@@ -234,6 +249,12 @@ def _rejected(step: Step, claim: Claim, problem: str) -> Outcome:
         inbox_key = sources.inbox_key_of(connection, claim.row_id)
     if problem == "missing" and object_hash(step.ports.bucket, inbox_key) == claim.sha256:
         return Outcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
+    if problem == "missing":
+        with step.ports.database.transaction() as connection:
+            step.held.check(connection)
+            sources.forget_kept_copy(connection, claim.row_id, claim.key)
+        step.ports.bucket.delete([f"{claim.key}.reason.txt"])
+        return Outcome("needs you", f"its row says now that it is gone; {_UPLOAD_AGAIN}")
     return Outcome("needs you", _UPLOAD_AGAIN)
 
 

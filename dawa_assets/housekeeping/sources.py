@@ -54,6 +54,15 @@ def reason_of(connection: Connection, upload_id: UUID) -> str:
     return str(_one(connection, "select reason as value from uploads where id = %s", upload_id) or "")
 
 
+def forget_kept_copy(connection: Connection, upload_id: UUID, key: str) -> None:
+    """Let the row of a rejected upload say that the copy that was kept of it is gone."""
+    connection.execute(
+        "update uploads set final_key = null, reason = coalesce(reason, '') || '; the copy that was kept is gone', "
+        "updated_at = now() where id = %s and state = 'rejected' and final_key = %s",
+        [upload_id, key],
+    )
+
+
 def dataset_with_items(connection: Connection, dataset_id: UUID) -> tuple[Dataset, list[WantedItem]]:
     """A dataset and what was in it, in order; without the items whose rows are gone."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:

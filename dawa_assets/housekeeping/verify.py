@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Problem = Literal["missing", "wrong size", "wrong bytes", "left over", "outside"]
 
 _MOST_FOREIGN = 1000
-_AT_ONCE = 500
+_AT_ONCE = 2000
 _CHUNK = 1 << 20
 _MAX_JSON = 64 << 20
 

@@ -153,7 +153,7 @@ def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport)
     summary = _as_it_will_be(step, file, identity, known)
     current = known is not None and known.parser_version == PARSER_VERSION and known.source_key is not None
     content = None
-    if not (current and bucket.stat(summary.source_key or "") is not None):
+    if not (current and object_hash(bucket, summary.source_key or "") == local.sha256):
         content = _read_and_keep(step, file, local, summary, report)
         if content is None:
             return

@@ -25,7 +25,7 @@ from resources.ports import Ports
 from tests.coexistence.dashboard import export, parsed_by_its_parser, save
 from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
 from tests.housekeeping.typed import dawa
-from tests.intake.material import als, content, drop, items, keys, new_artist, rows, unguarded, wav
+from tests.intake.material import als, content, drop, items, keys, ledger, new_artist, rows, unguarded, wav
 
 pytestmark = pytest.mark.usefixtures("nova")
 
@@ -130,8 +130,25 @@ def test_what_is_missing_is_found_and_mended_where_it_can_be(ports: Ports, endin
         assert _verify(ports, deep=True).findings == []
         now = content(ports.bucket, key)
         assert now == before or (what == "summary" and json.loads(now) == json.loads(before))
+    elif what == "rejected upload":
+        assert ledger(ports)["broken.als"] == (
+            "rejected",
+            "neither gzip nor XML; give the .als that Live saved; the copy that was kept is gone",
+        )
+        assert _verify(ports).findings == []  # the row says so now
+        assert _verify(ports).foreign_count == 1
     else:
         assert _found(_verify(ports)) == [("missing", what, state)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes"])
+def test_a_kept_live_set_that_is_damaged_is_kept_anew_when_it_is_uploaded_again(ports: Ports, damage: bytes) -> None:
+    key = _key(ports, "/one.als")
+    ports.bucket.put(key, damage)
+    drop(ports, "nova", {"P/one.als": als(100)})
+    _build(ports)
+    assert content(ports.bucket, key) == als(100)
+    assert _verify(ports, deep=True).findings == []
 
 
 @pytest.mark.parametrize(
@@ -187,17 +204,22 @@ def test_audio_comes_back_from_another_item_with_the_same(ports: Ports, nova: Ar
 
 def test_an_older_zip_that_is_gone_is_recorded_as_pruned_the_current_one_is_made_again(ports: Ports) -> None:
     older, current = rows(ports, "select * from datasets order by finished_at")
-    before = content(ports.bucket, current["storage_path"])
+    before, described = (content(ports.bucket, key) for key in (current["storage_path"], older["manifest_path"]))
     ports.bucket.delete([older["storage_path"], current["storage_path"], older["manifest_path"]])
     found = _verify(ports, mend=True)
     assert sorted(_found(found)) == [
-        ("missing", "manifest", "needs you"),
+        ("missing", "manifest", "mended"),
         ("missing", "zip", "mended"),
         ("missing", "zip", "next build"),
     ]
     build_dataset(ports, "nova")
     assert content(ports.bucket, current["storage_path"]) == before
-    assert [each[1] for each in _found(_verify(ports))] == ["manifest"]
+    assert content(ports.bucket, older["manifest_path"]) == described
+    assert _verify(ports, deep=True).findings == []
+    with ports.database.transaction() as connection:
+        connection.execute("delete from training_items where item_key = 'P/one'")
+    ports.bucket.delete([older["manifest_path"]])
+    assert ("missing", "manifest", "needs you") in _found(_verify(ports, mend=True))
 
 
 @pytest.mark.parametrize("damage", ["shorter", "altered"])

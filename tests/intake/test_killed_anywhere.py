@@ -2,11 +2,8 @@
 
 import json
 import re
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -14,10 +11,8 @@ from dawa_assets.artists.store import Artist
 from dawa_assets.intake.inbox import pending_uploads
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
-from resources.bucket.folder import FolderBucket
-from resources.database import Connection, Database
 from resources.ports import Ports
-from resources.settings import Settings
+from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
 from tests.intake.material import als, content, drop, new_artist, rows, wav
 
 _FIRST = {
@@ -29,65 +24,6 @@ _FIRST = {
     "P/alone.wav": wav(300),
 }
 _SECOND = {"P/song.als": als(101), "P/Song_.wave": wav(400)}
-
-
-class KilledError(BaseException):
-    """What stands for SIGKILL: no `except Exception` sees it."""
-
-
-class _Fuse:
-    """Burns down with every change that is made, and kills when it has burnt down; None never does."""
-
-    def __init__(self, changes: int | None) -> None:
-        self.left = changes
-        self.burnt = 0
-
-    def burn(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # the lease's renewal
-        self.burnt += 1
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KilledError
-
-
-class _FusedBucket(FolderBucket):
-    def __init__(self, folder: Path, fuse: _Fuse) -> None:
-        super().__init__(folder)
-        self._fuse = fuse
-
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-        super().put(key, source, content_type=content_type)
-        self._fuse.burn()
-
-    def delete(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            super().delete([key])
-            self._fuse.burn()
-
-
-class _FusedDatabase(Database):
-    def __init__(self, database: Database, fuse: _Fuse) -> None:
-        self._database = database
-        self._fuse = fuse
-
-    def url(self) -> str:
-        return self._database.url()
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with self._database.transaction() as connection:
-            before = connection.execute("select pg_current_xact_id_if_assigned() as id").fetchone()
-            yield connection
-            after = connection.execute("select pg_current_xact_id_if_assigned() as id").fetchone()
-        if before != after:  # it changed something, and that is committed
-            self._fuse.burn()
-
-
-def _fused(ports: Ports, fuse: _Fuse) -> Ports:
-    bucket = _FusedBucket(ports.settings.home / "bucket", fuse)
-    return Ports(**{**vars(ports), "bucket": bucket, "database": _FusedDatabase(ports.database, fuse)})
 
 
 def _build(ports: Ports, artist: Artist) -> None:
@@ -134,20 +70,19 @@ def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dawa_assets.ableton.timeline.draw_timeline", draw)
 
 
-def _both_uploads(ports: Ports, artist: Artist, first: _Fuse, second: _Fuse) -> None:
+def _both_uploads(ports: Ports, artist: Artist, first: Fuse, second: Fuse) -> None:
     for upload_id, files, fuse in (("u1", _FIRST, first), ("u2", _SECOND, second)):
         drop(ports, artist.slug, files, upload_id)
         try:
-            _build(_fused(ports, fuse), artist)
+            _build(fused(ports, fuse), artist)
         except KilledError:
             _build(ports, artist)
 
 
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_after_any_change_and_run_again_it_ends_as_if_undisturbed(ports: Ports, stride: int) -> None:
-    # The killed one stands in this very process, so nobody can see that it is gone: its lease must run out.
-    ports = Ports(**{**vars(ports), "settings": Settings(home=ports.settings.home, lease_seconds=0.6)})
-    undisturbed, fuses = new_artist(ports, "Undisturbed"), (_Fuse(None), _Fuse(None))
+    ports = with_short_leases(ports)
+    undisturbed, fuses = new_artist(ports, "Undisturbed"), (Fuse(None), Fuse(None))
     _both_uploads(ports, undisturbed, *fuses)
     expected = _state(ports, undisturbed)
     assert len(expected["als_summaries"]) == 2
@@ -159,6 +94,6 @@ def test_killed_after_any_change_and_run_again_it_ends_as_if_undisturbed(ports: 
     ]
     for changes in range(1, max(fuse.burnt for fuse in fuses) + 1, stride):
         artist = new_artist(ports, f"Killed {changes:03}")
-        _both_uploads(ports, artist, _Fuse(changes), _Fuse(changes))
+        _both_uploads(ports, artist, Fuse(changes), Fuse(changes))
         assert _state(ports, artist) == expected, f"killed after change {changes}"
     assert pending_uploads(ports) == []
