@@ -30,7 +30,7 @@ class Progress(BaseModel):
     checkpoint_gradients: bool = False
     best_step: int | None = None
     best_score: float | None = None
-    judged_step: int = 0
+    judged_step: int | None = None
     log_length: int = 0
     samples: int = 0
     step_seconds: float = 0.0

@@ -223,11 +223,9 @@ class _Loop:
     def _is_to_be_judged(self) -> bool:
         """After the steps that the schedule names, once; before the first step only where something is held out."""
         step = self._progress.step
-        if self._work.held_out:
-            known = any(validation.step == step for validation in self.log.validations)
-        else:
-            known = step in (0, self._progress.judged_step)
-        return not known and is_judged(step, self._parameters)
+        if step == 0 and not self._work.held_out:
+            return False
+        return step != self._progress.judged_step and is_judged(step, self._parameters)
 
     def _judge(self) -> None:
         """Validate, and keep the adapter if it is the best; with nothing held out, by the training's own loss."""

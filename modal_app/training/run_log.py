@@ -26,28 +26,25 @@ class RunLog:
         known = path.read_bytes()[:length] if path.exists() else b""
         if len(known) < length:
             raise JobError(f"{path}: shorter than its checkpoint knows it; remove {folder} to train from the beginning")
-        self._lines: list[dict[str, Any]] = [json.loads(line) for line in known.splitlines()]
+        self.losses: list[float] = []  # of the steps, one each
+        self.validations: list[Validation] = []
+        for line in known.splitlines():
+            self._count(json.loads(line))
         self._file = path.open("ab", buffering=0)
         self._file.truncate(length)
         self.length = length  # in bytes
-
-    @property
-    def losses(self) -> list[float]:
-        """Of the steps, one each."""
-        return [line["loss"] for line in self._lines if line["event"] == "step"]
-
-    @property
-    def validations(self) -> list[Validation]:
-        """Losses on what was held out."""
-        return [
-            Validation(step=line["step"], loss=line["loss"]) for line in self._lines if line["event"] == "validation"
-        ]
 
     def write(self, event: str, step: int, **figures: float | str) -> None:
         """Add a line."""
         line = {"event": event, "step": step, **figures}
         self.length += self._file.write(json.dumps(line).encode() + b"\n")
-        self._lines.append(line)
+        self._count(line)
+
+    def _count(self, line: dict[str, Any]) -> None:
+        if line["event"] == "step":
+            self.losses.append(line["loss"])
+        elif line["event"] == "validation":
+            self.validations.append(Validation(step=line["step"], loss=line["loss"]))
 
     def close(self) -> None:
         """Let go of the file."""

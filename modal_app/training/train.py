@@ -45,11 +45,8 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
     import torch
 
     sweep(root.scratch())
-    done = _finished_run(request, root)
+    done = _finished_run(request, root, emit)
     if done:
-        if done.request != _asked(request):
-            raise JobError(f"run {request.run_id} is there already and was asked for with another request; rename one")
-        emit(Event(kind="log", message=f"run {request.run_id} is there already, nothing is trained again"))
         return done
     if not request.examples:
         raise InputError(f"{request.producer_id}: there are no segments to train on; upload music first")
@@ -79,6 +76,9 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     run = root.run(request.run_id)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
+        done = _finished_run(request, root, emit)  # by somebody else, meanwhile
+        if done:
+            return done
         checkpoints = Checkpoints(run, root.scratch(), _belongs_to(request, backend))
         outcome = run_loop(
             Work(
@@ -105,13 +105,25 @@ def evenly(indices: Sequence[int], most: int) -> list[int]:
     return [indices[place * len(indices) // count] for place in range(count)]
 
 
-def _finished_run(request: TrainRequest, root: DataRoot) -> TrainResult | None:
+def _finished_run(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult | None:
+    """The result of this run if it is there whole.
+
+    Raises:
+        JobError: it is another training's.
+    """
+    run = root.run(request.run_id)
     try:
-        result = TrainResult.model_validate_json((root.run(request.run_id) / _RESULT).read_bytes())
+        result = TrainResult.model_validate_json((run / _RESULT).read_bytes())
         whole = all(_sha256(root.root / path) == digest for path, digest in result.files.items())
     except (OSError, ValidationError):
         return None
-    return result if whole else None
+    if not whole:
+        return None
+    if result.request != _asked(request):
+        raise JobError(f"run {request.run_id} is there already and was asked for with another request; rename one")
+    emit(Event(kind="log", message=f"run {request.run_id} is there already, nothing is trained again"))
+    Checkpoints(run, root.scratch(), {}).clear()  # of a call that was killed at its very end
+    return result
 
 
 def _asked(request: TrainRequest) -> str:

@@ -184,6 +184,41 @@ def test_a_stop_while_a_step_is_written_counts_the_checkpoint_before(
     assert f"going on after step 10 of {STEPS}" in [event.message for event in events]
 
 
+@pytest.mark.parametrize("name", ["card.json", "adapter_config.json", "result.json"])
+def test_a_training_that_is_killed_while_it_leaves_its_files_is_made_whole(
+    undisturbed: Undisturbed, root: DataRoot, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    plain = Path.replace
+
+    def stop_after(self: Path, target: Path) -> Path:
+        done = plain(self, target)
+        if self.name == name:
+            raise Stopped
+        return done
+
+    monkeypatch.setattr(Path, "replace", stop_after)
+    with pytest.raises(Stopped):
+        train(undisturbed.request, root, ignore)
+    monkeypatch.undo()
+    events: list[Event] = []
+
+    assert undisturbed.is_equalled_by(train(undisturbed.request, root, events.append))
+    assert not [event for event in events if "loss" in event.figures]
+    assert not (root.run("run-r") / "checkpoint").exists()
+
+
+def test_who_waited_for_the_same_run_takes_its_result(undisturbed: Undisturbed, root: DataRoot) -> None:
+    with (
+        child(lambda: train(undisturbed.request, root, ignore)),
+        child(lambda: train(undisturbed.request, root, ignore)),
+    ):
+        events: list[Event] = []
+        result = train(undisturbed.request, root, events.append)
+
+    assert undisturbed.is_equalled_by(result)
+    assert len([event for event in events if "loss" in event.figures]) in (0, STEPS)
+
+
 def test_a_checkpoint_of_another_training_is_refused_with_the_reason(undisturbed: Undisturbed, root: DataRoot) -> None:
     with pytest.raises(Stopped):
         train(undisturbed.request, root, at_step(6, stop))

@@ -147,7 +147,7 @@ def test_a_log_is_cut_at_the_length_that_a_checkpoint_knows(tmp_path: Path) -> N
     log = RunLog(tmp_path, 0)
     log.write("validation", 0, loss=3.0)
     log.write("step", 1, loss=random.Random(1).random())  # noqa: S311 - not for secrets
-    known, losses = log.length, log.losses
+    known, losses = log.length, list(log.losses)
     log.write("step", 2, loss=9.0)
     log.close()
     with (tmp_path / "events.jsonl").open("ab") as file:
