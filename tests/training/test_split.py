@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modal_app.protocol import CaptionPart, Example
@@ -134,6 +134,7 @@ def sides(examples: Sequence[Example], split: Split) -> tuple[list[Example], lis
     return [examples[index] for index in split.training], [examples[index] for index in split.held_out]
 
 
+@settings(deadline=None)
 @given(CATALOGUES, st.integers(0, 5))
 def test_no_version_of_a_held_out_song_and_no_identical_audio_is_trained_on(examples: list[Example], seed: int) -> None:
     split = split_by_song(examples, 0.1, seed)
@@ -150,6 +151,7 @@ def test_no_version_of_a_held_out_song_and_no_identical_audio_is_trained_on(exam
         assert not any(is_related(one, other, keys) for one in training for other in held_out)
 
 
+@settings(deadline=None)
 @given(CATALOGUES, st.integers(0, 5), st.randoms())
 def test_the_order_of_the_examples_does_not_matter(examples: list[Example], seed: int, random: object) -> None:
     shuffled = list(examples)
@@ -162,6 +164,7 @@ def test_the_order_of_the_examples_does_not_matter(examples: list[Example], seed
         assert sorted(part.model_dump_json() for part in one) == sorted(part.model_dump_json() for part in other)
 
 
+@settings(deadline=None)
 @given(st.integers(4, 30), st.integers(0, 50))
 def test_songs_that_are_added_move_others_at_the_border_only(songs: int, seed: int) -> None:
     def held_out(count: int) -> set[str]:

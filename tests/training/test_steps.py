@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modal_app.backends.base import TrainExample
@@ -29,6 +29,7 @@ PARTS = [
 EXAMPLE = TrainExample("0" * 64, {}, "all of it", 80.0, "A minor", 15.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([375, 150, 40]), min_size=1, max_size=30), st.integers(1, 5), st.integers(0, 9))
 def test_batches_hold_one_shape_and_every_example_once_a_round(keys: list[int], size: int, seed: int) -> None:
     order = BatchOrder(keys, size, seed)
@@ -40,6 +41,7 @@ def test_batches_hold_one_shape_and_every_example_once_a_round(keys: list[int], 
         assert all(len({keys[index] for index in batch}) == 1 and len(batch) <= size for batch in round_of_all)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=20))
 def test_any_batch_is_the_same_at_any_time(numbers: list[int]) -> None:
     keys = [375] * 7 + [150] * 3
@@ -66,6 +68,7 @@ def test_over_many_steps_captions_are_long_and_short_and_now_and_then_none() -> 
     assert len({example.caption for example in with_text}) >= 12
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PARTS), unique_by=lambda part: part.kind),
     st.floats(0, 1),
