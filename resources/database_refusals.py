@@ -7,11 +7,12 @@ of the connection string: it is sorted into the cases that a person can do somet
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+
+from modal_app.addresses import is_on_this_machine
 
 _DIRECT_HOST = re.compile(r"db\.[a-z0-9]+\.supabase\.[a-z]+")
 _TRY_AGAIN = "try again in a minute"
@@ -186,14 +187,9 @@ def place_of(url: str) -> str:
     return f"{database} at {shown}:{parameters.get('port') or 5432}"
 
 
-def is_on_this_machine(host: str) -> bool:
+def stays_here(host: str) -> bool:
     """Whether what is sent to this host stays on the machine: a socket's folder or a loopback address."""
-    if host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host.startswith(("/", "@")) or is_on_this_machine(host)
 
 
 def _is_supabase(host: str) -> bool:

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from resources.database import Connection, Database
-from resources.database_refusals import is_on_this_machine, place_of
+from resources.database_refusals import place_of, stays_here
 from resources.errors import DatabaseError, SettingsError
 from resources.migrations import pending_in
 
@@ -117,7 +117,7 @@ def _checked(url: str) -> str:
 
 def _sslmode(wanted: str | None, host: str) -> str:
     """TLS for every host but this machine: at least `require`, more where more is asked for."""
-    if is_on_this_machine(host):
+    if stays_here(host):
         return wanted or "prefer"
     if wanted in (None, "prefer", "allow"):
         return "require"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from modal_app.addresses import service_address
 from modal_app.errors import DawaError, InputError, ServiceError
 from modal_app.paid_calls import Reply, Service, Usage
 from modal_app.protocol import HostedModel, Segment, SegmentToTag
@@ -112,11 +113,15 @@ def connect(model: HostedModel) -> "Client":
     Raises:
         InputError: no key, a model or a base URL that is none, or google-genai is not installed.
     """
-    key, base_url = api_key(), model.base_url or BASE_URL
+    key = api_key()
+    try:
+        address = service_address(
+            model.base_url or BASE_URL, setting="DAWA_GEMINI_BASE_URL", example="https://gateway.example"
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if not _MODEL_NAME.fullmatch(model.name):
         raise InputError(f"DAWA_GEMINI_MODEL: {model.name[:80]!r} is no model's name")
-    if not base_url.startswith(("https://", "http://")):
-        raise InputError("DAWA_GEMINI_BASE_URL: must start with https:// or http://")
     try:
         import httpx
         from google import genai
@@ -128,10 +133,15 @@ def connect(model: HostedModel) -> "Client":
         vertexai=False,
         api_key=key,
         http_options=HttpOptions(
-            base_url=base_url,
+            base_url=address.url,
             api_version="v1beta",
             timeout=round(model.timeout_seconds * 1000),
-            httpx_async_client=httpx.AsyncClient(limits=limits, timeout=model.timeout_seconds, follow_redirects=False),
+            httpx_async_client=httpx.AsyncClient(
+                limits=limits,
+                timeout=model.timeout_seconds,
+                follow_redirects=False,
+                trust_env=not address.is_here,
+            ),
         ),
     )
 

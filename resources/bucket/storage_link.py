@@ -6,7 +6,6 @@ whether storage3 asked or this package did. No message, log line or URL made her
 
 import base64
 import functools
-import ipaddress
 import json
 import random
 import ssl
@@ -14,11 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from storage3.utils import StorageException
 
+from modal_app.addresses import ServiceAddress, service_address
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
 
 _Answer = TypeVar("_Answer")
@@ -102,7 +101,8 @@ class StorageLink:
     """
 
     def __init__(self, url: str, secret_key: str, bucket: str, retries: Retries) -> None:
-        self.base, self._host, loopback = _checked_address(url)
+        self.base, address = _checked_address(url)
+        self._host = address.shown
         self._key = _checked_key(secret_key)
         self._bucket = bucket
         self.retries = retries
@@ -110,7 +110,7 @@ class StorageLink:
             http2=False,
             headers={"apikey": self._key, "Authorization": f"Bearer {self._key}", "Accept-Encoding": "identity"},
             timeout=_TIMEOUT,
-            trust_env=not loopback,
+            trust_env=not address.is_here,
             verify=_trusted_certificates(),
             event_hooks={"response": [_read_refusal]},
         )
@@ -219,28 +219,13 @@ def _untrusted(error: BaseException | None) -> bool:
     return False
 
 
-def _checked_address(url: str) -> tuple[str, str, bool]:
-    """Storage's base address with `/` at its end, the host for messages, and whether that is this machine."""
+def _checked_address(url: str) -> tuple[str, ServiceAddress]:
+    """Storage's base address with `/` at its end, and what was given."""
     try:
-        split = urlsplit(url.strip())
-        host, port = split.hostname or "", split.port
-    except ValueError:
-        raise SettingsError("SUPABASE_URL: not a URL; it looks like https://<project>.supabase.co") from None
-    if split.scheme not in ("http", "https") or not host or split.username or split.query or split.fragment:
-        raise SettingsError("SUPABASE_URL: not a project's URL; it looks like https://<project>.supabase.co")
-    loopback = _is_loopback(host)
-    if split.scheme == "http" and not loopback:
-        raise SettingsError(f"SUPABASE_URL: the secret key must not go to {host} in the clear; use https://")
-    named = f"{host}:{port}" if port else host
-    path = split.path.rstrip("/").removesuffix("/storage/v1")
-    return f"{split.scheme}://{split.netloc}{path}/storage/v1/", named, loopback
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        address = service_address(url, setting="SUPABASE_URL", example="https://<project>.supabase.co")
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return address.url.removesuffix("/storage/v1") + "/storage/v1/", address
 
 
 def _checked_key(key: str) -> str:

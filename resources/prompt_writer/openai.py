@@ -5,17 +5,16 @@ with what was wrong in the question. Waiting, money and slots are the engine's (
 """
 
 import asyncio
-import ipaddress
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from modal_app.addresses import ServiceAddress, service_address
 from modal_app.errors import DawaError, ServiceError
 from modal_app.paid_calls import Limits, PaidCalls, RefusedError, Reply, Service, TryLaterError, Usage
 from modal_app.protocol import ModelHealth
@@ -71,8 +70,8 @@ class OpenAIWriter(PromptWriter):
         self.model_name = model
         self.price = known
         self._key = _checked_key(api_key)
-        self._address, host, self._is_here = _checked_address(base_url or _ADDRESS)
-        self._words = Words(self._key.get_secret_value(), model, host, is_gateway=base_url is not None)
+        self._address = _checked_address(base_url or _ADDRESS)
+        self._words = Words(self._key.get_secret_value(), model, self._address.shown, is_gateway=base_url is not None)
         self._limits = limits or Limits()
         self._timeout_seconds = timeout_seconds
 
@@ -96,9 +95,7 @@ class OpenAIWriter(PromptWriter):
         raise PromptWriterError(trouble)
 
     def _connect(self) -> Service["_Question", PromptAnswer]:
-        return _Asking(
-            self._key, self._address, self._words, self._profile, self.price, self._timeout_seconds, self._is_here
-        )
+        return _Asking(self._key, self._address, self._words, self._profile, self.price, self._timeout_seconds)
 
     def inspect(self) -> ModelHealth:
         """Whether key and model are good, and for how long. Asks the list of models, which costs nothing."""
@@ -130,10 +127,10 @@ class OpenAIWriter(PromptWriter):
         from openai import APIConnectionError, APIError, OpenAI
 
         with (
-            httpx2.Client(follow_redirects=False, trust_env=not self._is_here) as http,
+            httpx2.Client(follow_redirects=False, trust_env=not self._address.is_here) as http,
             OpenAI(
                 api_key=self._key.get_secret_value(),
-                base_url=self._address,
+                base_url=self._address.url,
                 max_retries=1,
                 timeout=_INSPECT_SECONDS,
                 http_client=http,
@@ -196,12 +193,11 @@ class _Asking(Service[_Question, PromptAnswer]):
     def __init__(
         self,
         key: SecretStr,
-        address: str,
+        address: ServiceAddress,
         words: Words,
         profile: Profile,
         price: Price,
         timeout_seconds: float,
-        is_here: bool,
     ) -> None:
         import httpx2
         from openai import AsyncOpenAI
@@ -209,13 +205,13 @@ class _Asking(Service[_Question, PromptAnswer]):
         timeout = httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS))
         self._client = AsyncOpenAI(
             api_key=key.get_secret_value(),
-            base_url=address,
+            base_url=address.url,
             max_retries=0,
             timeout=timeout,
             http_client=httpx2.AsyncClient(
                 timeout=timeout,
                 follow_redirects=False,
-                trust_env=not is_here,
+                trust_env=not address.is_here,
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),
             ),
         )
@@ -369,23 +365,8 @@ def _checked_key(key: SecretStr) -> SecretStr:
     return SecretStr(plain)
 
 
-def _checked_address(url: str) -> tuple[str, str, bool]:
-    """The address to ask, the host for messages, and whether that is this machine."""
+def _checked_address(url: str) -> ServiceAddress:
     try:
-        split = urlsplit(url.strip())
-        host, port = split.hostname or "", split.port
-    except ValueError:
-        host, port, split = "", None, urlsplit("")
-    if split.scheme not in ("http", "https") or not host or "@" in split.netloc or split.query or split.fragment:
-        raise SettingsError("DAWA_OPENAI_BASE_URL: not an address to ask; it looks like https://gateway.example/v1")
-    here = _is_loopback(host)
-    if split.scheme == "http" and not here:
-        raise SettingsError(f"DAWA_OPENAI_BASE_URL: the key must not go to {host} in the clear; use https://")
-    return url.strip().rstrip("/"), f"{host}:{port}" if port else host, here
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return service_address(url, setting="DAWA_OPENAI_BASE_URL", example="https://gateway.example/v1")
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
