@@ -22,6 +22,10 @@ class AdapterError(DawaError):
     """An adapter that does not fit: wrong base, missing keys, wrong format, or without effect."""
 
 
+class MissingLoraError(AdapterError, InputError):
+    """A LoRA that is asked for by its name, and is not there in any usable file."""
+
+
 class JobError(DawaError):
     """A job of the worker ended without a result."""
 
@@ -40,3 +44,7 @@ class ServiceError(DawaError):
 
 class MissingBaseError(InputError):
     """A base model that is neither on this machine nor to be had."""
+
+
+class LicenceError(InputError):
+    """A base model whose licence nobody agreed to."""

@@ -14,6 +14,8 @@ from modal_app.paid_calls import Usage
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RecipeName = Literal["mono44", "stereo48"]
+"""How audio is cut; see `modal_app/audio/recipe.py`."""
 
 
 class _Message(BaseModel):
@@ -106,7 +108,7 @@ class PrepareRequest(JobRequest[PrepareResult]):
 
     result_type: ClassVar[type[JobResult]] = PrepareResult
     kind: Literal["prepare"] = "prepare"
-    recipe: Literal["mono44"] = "mono44"
+    recipe: RecipeName = "mono44"
     sources: list[AudioSource]
 
 
@@ -282,6 +284,7 @@ class TrainParameters(_Message):
     validate_every: int | None = Field(None, description="steps; None: a tenth of all steps, at least 10")
     patience: int = Field(5, description="validations without a better one before it ends; 0: it never ends early")
     checkpoint_gradients: bool = Field(False, description="from the start; else when memory does not suffice")
+    licence_accepted: str = Field("", description="the non-commercial licence that was agreed to, e.g. `CC-BY-NC-4.0`")
 
 
 class Validation(_Message):
@@ -324,7 +327,7 @@ class TrainRequest(JobRequest[TrainResult]):
     model_name: Identifier
     backend: BackendKind
     base: str
-    recipe: Literal["mono44"] = "mono44"
+    recipe: RecipeName = "mono44"
     dataset_fingerprint: str
     caption_rule: str = Field("", description="the name of the rule that made the captions, for the card")
     parameters: TrainParameters
@@ -365,6 +368,8 @@ class GenerateResult(JobResult):
     samples: int
     peak_dbfs: float | None
     lora: str | None = Field(description="the adapter file that was attached; None for the base alone")
+    run_id: str | None = Field(None, description="the training that this adapter is of")
+    passed_over: list[str] = Field(default_factory=list, description="why a path before it was not taken")
     base_path: str | None = Field(None, description="the wav of the base alone, where it was asked for too")
 
 

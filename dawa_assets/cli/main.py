@@ -16,6 +16,8 @@ from dawa_assets.cli import (
     build,
     demo,
     doctor,
+    export,
+    generate,
     migrate,
     prompt,
     prune,
@@ -46,6 +48,8 @@ app.add_typer(prompt.app, name="prompt")
 app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
 app.command("status")(status.status)
+app.command("export")(export.export)
+app.command("generate")(generate.generate)
 app.command("doctor")(doctor.doctor)
 app.command("retry-rejected")(retry.retry_rejected)
 app.command("prune")(prune.prune)

@@ -92,6 +92,24 @@ class Dataset:
     pruned_at: datetime | None
 
 
+@dataclass(frozen=True)
+class ExportedTrack:
+    """One item of a dataset for another trainer, with what its Live Set states now."""
+
+    position: int
+    item_key: str | None
+    audio_hash: str
+    audio_format: str
+    prompt_text: str
+    bpm: float | None
+    time_signature: str | None
+
+    @property
+    def title(self) -> str:
+        """The set's own name, without its project's."""
+        return (self.item_key or f"Track {self.position}").rpartition("/")[2]
+
+
 _DATASET = "id, fingerprint, state, storage_path, manifest_path, item_count, size_bytes, sha256, pruned_at"
 
 
@@ -285,3 +303,38 @@ def _item_row(dataset: Dataset, position: int, item: WantedItem) -> list[Any]:
         item.prompt_id,
         item.prompt_text,
     ]
+
+
+def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTrack]:
+    """A dataset's items in order. The tempo is null where no summary states a usable one."""
+    with connection.cursor(row_factory=class_row(ExportedTrack)) as cursor:
+        return cursor.execute(
+            """
+            select i.position, i.item_key, i.audio_hash, i.audio_format, i.prompt_text,
+              case when jsonb_typeof(s.summary -> 'overview' -> 'tempo') = 'number'
+                and (s.summary -> 'overview' ->> 'tempo')::numeric between 1 and 1000
+                then (s.summary -> 'overview' ->> 'tempo')::double precision end as bpm,
+              s.summary -> 'overview' ->> 'time_signature' as time_signature
+            from dataset_items i
+            left join training_items t on t.id = i.training_item_id
+            left join als_summaries s on s.id = coalesce(t.als_summary_id, i.als_summary_id)
+            where i.dataset_id = %s order by i.position
+            """,
+            [dataset_id],
+        ).fetchall()
+
+
+def segment_texts(connection: Connection, dataset_id: UUID, model: str, version: str) -> dict[int, list[str]]:
+    """What one tagger said of each item's segments, by the item's position; one text a segment, whatever the hint."""
+    rows = connection.execute(
+        """
+        select position, array_agg(text order by index) as texts from (
+          select distinct on (i.position, s.index) i.position, s.index, t.text
+          from dataset_items i join audio_segments s on s.audio_hash = i.audio_hash
+          join segment_tags t on t.segment_hash = s.segment_hash and t.model = %s and t.tag_prompt_version = %s
+          where i.dataset_id = %s order by i.position, s.index, t.hint desc) tagged
+        group by position
+        """,
+        [model, version, dataset_id],
+    )
+    return {row["position"]: row["texts"] for row in rows}

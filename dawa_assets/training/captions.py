@@ -31,7 +31,7 @@ def caption_parts(
     parts = [
         CaptionPart(kind="trigger", text=_sentence(" ".join((trigger_word or "").split()))),
         CaptionPart(kind="prompt", text=_sentence(body)),
-        CaptionPart(kind="tags", text=_sentence(", ".join(_plain_tags(tags)))),
+        CaptionPart(kind="tags", text=_sentence(", ".join(plain_tags(tags)))),
         CaptionPart(kind="key", text=f"Key: {key}." if key else ""),
         CaptionPart(kind="tempo", text=f"BPM: {tempo}" if tempo else ""),
     ]
@@ -43,7 +43,7 @@ def key_in(tags: str | None) -> str | None:
     return next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag)), None)
 
 
-def _plain_tags(tags: str | None) -> list[str]:
+def plain_tags(tags: str | None) -> list[str]:
     """`driving, 122 BPM, A minor, steady` → `driving`, `steady`."""
     return [tag for tag in _split(tags) if not (_TAGGED_TEMPO.fullmatch(tag) or _TAGGED_KEY.fullmatch(tag))]
 

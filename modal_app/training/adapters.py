@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
 from modal_app.config import DataRoot
-from modal_app.errors import AdapterError, InputError
+from modal_app.errors import AdapterError, InputError, MissingLoraError
 from modal_app.protocol import Event, InstallRequest, InstallResult
 from modal_app.training.adapter_file import read_card
 from modal_app.training.card import AdapterCard
@@ -33,7 +33,7 @@ def resolve_lora(root: DataRoot, lora_id: str) -> ResolvedLora:
 
     Raises:
         InputError: not of the form `producer:model`.
-        AdapterError: neither file is usable; the message says why for each.
+        MissingLoraError: neither file is usable; the message says why for each.
     """
     named = re.fullmatch(f"({_NAME}):({_NAME})", lora_id)
     if not named:
@@ -48,7 +48,7 @@ def resolve_lora(root: DataRoot, lora_id: str) -> ResolvedLora:
             reasons.append(str(error))
         else:
             return ResolvedLora(path, card, reasons)
-    raise AdapterError(f"no usable LoRA {lora_id}: {'; '.join(reasons)}")
+    raise MissingLoraError(f"no usable LoRA {lora_id}: {'; '.join(reasons)}")
 
 
 def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], None]) -> InstallResult:

@@ -21,7 +21,8 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
 
     Raises:
         InputError: the prompt is empty or the `lora_id` malformed.
-        AdapterError: there is no usable LoRA of this name, or it does not fit the base.
+        MissingLoraError: there is no usable LoRA of this name.
+        AdapterError: it does not fit the base.
         JobError: the model rendered no audio.
     """
     sweep(root.scratch())
@@ -47,6 +48,8 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
         samples=signal.shape[1],
         peak_dbfs=20 * float(np.log10(peak)) if peak else None,
         lora=lora.path.relative_to(root.root).as_posix() if lora else None,
+        run_id=lora.card.run_id if lora else None,
+        passed_over=lora.passed_over if lora else [],
         base_path=base_path,
     )
 

@@ -1,0 +1,67 @@
+"""`dawa generate`: music from a text, with an artist's LoRA or by the base model alone; without a database."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def generate(
+    prompt: Annotated[str, typer.Option(help="What the music should be like.")],
+    out: Annotated[Path, typer.Option(help="The WAV file to write; one that is there is replaced.")],
+    lora: Annotated[
+        str | None, typer.Option(metavar="PRODUCER:MODEL", help="The LoRA; without it the base model renders alone.")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds, exactly.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same music.")] = 0,
+    scale: Annotated[float, typer.Option(min=0, max=10, help="How strongly the LoRA acts; 0 is the base.")] = 1.0,
+    base_only: Annotated[bool, typer.Option("--base-only", help="Leave the LoRA off, to compare.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Render audio from a text: a 16-bit WAV with a peak of -1 dBFS.
+
+    The LoRA is the first usable one of the two files that are published for its name. The base is that of
+    DAWA_BACKEND and DAWA_BASE; a LoRA of another base is refused.
+    """
+    import hashlib
+    import json
+
+    from rich.console import Console
+
+    from dawa_assets.cli.progress import shown_progress
+    from dawa_assets.training.progress import logged
+    from modal_app.config import BackendKind
+    from modal_app.errors import InputError
+    from modal_app.protocol import GenerateRequest
+    from resources.ports import open_compute
+    from resources.settings import Settings
+
+    if out.suffix.lower() != ".wav":
+        raise InputError(f"{out}: what is rendered is a WAV file; name one that ends in .wav")
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise InputError(f"{out}: no file can be written there; name one in a folder that is there")
+    settings = Settings.load()
+    compute = open_compute(settings)
+    asked = {
+        "prompt": prompt,
+        "lora_id": None if base_only else lora,
+        "duration_seconds": duration,
+        "seed": seed,
+        "backend": BackendKind(settings.backend),
+        "base": settings.base,
+        "scale": scale,
+    }
+    # one file for one question, so that asking it again leaves no second one in the cache
+    job_id = "cli-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    with shown_progress(Console(stderr=True)):
+        result = compute.run(GenerateRequest.model_validate(asked | {"job_id": job_id}), logged("generate"))
+    try:
+        compute.fetch(result.path, out)
+    except OSError as error:
+        raise InputError(f"{out}: can't be written: {error.strerror or error}; name another file") from None
+    if as_json:
+        report = result.model_dump(mode="json", exclude={"kind", "path", "base_path"})
+        typer.echo(json.dumps({"out": str(out), **report}, ensure_ascii=False))
+        return
+    by = f"with {result.lora} (training {result.run_id})" if result.lora else f"by {settings.base} alone"
+    typer.echo(f"{out}: {result.samples / result.sample_rate:.3f} s at {result.sample_rate} Hz, {by}")

@@ -1,0 +1,75 @@
+"""`dawa generate` as a user meets it: a real worker, an adapter of a real training, a file of exactly that length."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from modal_app.config import DataRoot
+from modal_app.protocol import InstallRequest
+from modal_app.training.adapters import install
+from tests.training.conftest import Trained, ignore
+
+
+@pytest.fixture
+def home(trained: Trained, tmp_path: Path) -> Path:
+    root = DataRoot(tmp_path / "home" / "data")
+    shutil.copytree(trained.run, root.run("run-1"))
+    install(InstallRequest(run_id="run-1", producer_id="test-artist", model_name="lora"), root, ignore)
+    return tmp_path / "home"
+
+
+def dawa(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "generate", *map(str, arguments)],
+        env=os.environ | {"DAWA_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(home: Path, tmp_path: Path) -> None:
+    (home / "data" / "loras" / "test-artist_lora.safetensors").write_text("placeholder")
+    asked = ("--lora", "test-artist:lora", "--prompt", "Dub techno", "--duration", "1.2345", "--seed", "7")
+    run = dawa(home, *asked, "--out", tmp_path / "lora.wav", "--json")
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["lora"] == "models/test-artist/adapter_model.safetensors"
+    assert report["run_id"] == "run-1"
+    assert "a placeholder, no adapter" in report["passed_over"][0]
+    sound, rate = soundfile.read(tmp_path / "lora.wav")
+    assert len(sound) == round(1.2345 * rate)
+    assert np.abs(sound).max() == pytest.approx(10 ** (-1 / 20), abs=1e-4)
+
+    assert dawa(home, *asked, "--base-only", "--out", tmp_path / "base.wav").returncode == 0
+    assert not np.array_equal(soundfile.read(tmp_path / "base.wav")[0], sound)
+    assert dawa(home, *asked, "--scale", "0", "--out", tmp_path / "zero.wav").returncode == 0
+    assert (tmp_path / "zero.wav").read_bytes() == (tmp_path / "base.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--lora", "test-artist:other"], "no usable LoRA test-artist:other"),
+        (["--lora", "nonsense"], "producer:model"),
+        (["--prompt", " "], "the prompt is empty"),
+        (["--duration", "nan"], "--duration"),
+        (["--scale", "nan"], "--scale"),
+        (["--out", "there/is/no/such.wav"], "no file can be written there"),
+        (["--out", "song.mp3"], "ends in .wav"),
+    ],
+)
+def test_what_can_t_be_rendered_is_one_line(home: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    run = dawa(home, "--prompt", "Dub", "--duration", "1", "--out", tmp_path / "out.wav", *arguments)
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+    assert not (tmp_path / "out.wav").exists()
