@@ -45,7 +45,9 @@ _CLAIMS = """
     status <> 'failed' and excluded_at is null, false
   from training_items where artist_id = %(artist)s and audio_path is not null
   union all
-  select prompt_path, 'prompt', id, coalesce(item_key, als_filename, id::text), null, prompt_file_hash,
+  -- a text that was edited since its file was written is not in it yet: the next build brings it there
+  select prompt_path, 'prompt', id, coalesce(item_key, als_filename, id::text), null,
+    case when prompt_file_hash = encode(sha256(convert_to(prompt_text, 'UTF8')), 'hex') then prompt_file_hash end,
     excluded_at is null and coalesce(prompt_text, '') <> '', false
   from training_items where artist_id = %(artist)s and prompt_path is not null
   union all

@@ -288,6 +288,17 @@ def test_what_a_file_of_a_person_said_is_kept_when_it_is_written_over(ports: Por
     assert rows(ports, "select from prompts where origin = 'human' and text = %s", "By hand, in the bucket.\nBPM: 100")
 
 
+def test_a_text_that_was_edited_since_its_file_was_written_is_not_wrong(ports: Ports) -> None:
+    item = items(ports)["P/one"]
+    with ports.database.transaction() as connection:
+        connection.execute("update training_items set prompt_text = 'Edited.' where id = %s", [item["id"]])
+    ports.bucket.put(item["prompt_path"], b"An edit before that one, of an update that was overtaken.")
+    assert _verify(ports, deep=True).findings == []
+    update_training_items(ports, "nova")
+    assert content(ports.bucket, item["prompt_path"]) == b"Edited."
+    assert _verify(ports, deep=True).findings == []
+
+
 def test_what_changes_while_it_is_looked_at_is_not_wrong(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     key = _key(ports, "/prompt.txt")
     data = content(ports.bucket, key)
