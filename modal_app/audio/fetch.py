@@ -1,8 +1,11 @@
 """From a URL to an open local file whose bytes have the promised SHA-256. No decoding here."""
 
+import errno
 import hashlib
 import http.client
 import os
+import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +23,10 @@ from modal_app.protocol import AudioSource
 MAX_BYTES = 4 * 2**30
 _CHUNK = 2**20
 _TIMEOUT_SECONDS = 60
+_PAUSES = (0.5, 2.0)  # seconds before a transfer that broke is begun again
+_MAX_TOLD = 2000  # bytes of a refusal that are looked at
+_EXPIRED = re.compile(r"\bexp\W{1,3}claim|jwt expired|token (has )?expired|Request has expired", re.IGNORECASE)
+"""What Storage (first of all), other versions of it, and S3 say of a link that has run out."""
 
 
 @contextmanager
@@ -58,21 +65,56 @@ def _local(source: AudioSource) -> BufferedReader:
 
 
 def _download(source: AudioSource, target: Path) -> BufferedReader:
-    size = 0
-    try:
-        with (
-            urllib.request.urlopen(source.url, timeout=_TIMEOUT_SECONDS) as answer,  # noqa: S310 - scheme is checked
-            target.open("wb") as file,
-        ):
-            while chunk := answer.read(_CHUNK):
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise _too_large(source)
-                file.write(chunk)
-    except (OSError, http.client.HTTPException) as error:  # the message must not hold the URL: it is signed
-        reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-        raise JobError(f"{source.name}: the download failed ({reason}); run it again") from None
+    """Write what the URL gives to `target` and open that; a transfer that breaks is begun again."""
+    for pause in (*_PAUSES, None):
+        try:
+            _transfer(source, target)
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if pause is None or not _may_pass(error):
+                raise _failed(source, error) from None
+            time.sleep(pause)
     return target.open("rb")
+
+
+def _transfer(source: AudioSource, target: Path) -> None:
+    size = 0
+    with (
+        urllib.request.urlopen(source.url, timeout=_TIMEOUT_SECONDS) as answer,  # noqa: S310 - scheme is checked
+        target.open("wb") as file,
+    ):
+        while chunk := answer.read(_CHUNK):
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise _too_large(source)
+            file.write(chunk)
+        if answer.length:  # promised, and not come
+            raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500 or error.code in (408, 425, 429)
+    return not _is_of_the_disk(error)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def _failed(source: AudioSource, error: Exception) -> JobError:
+    """Why, in one line. The URL is signed: neither it nor what an exception says of it gets into the message."""
+    if isinstance(error, urllib.error.HTTPError):
+        said = error.read(_MAX_TOLD).decode("utf-8", "replace")
+        if _EXPIRED.search(said):
+            return JobError(
+                f"{source.name}: the signed link to it has expired; run it again, which signs a new one (if that comes "
+                "at once, the clock of the storage is wrong)"
+            )
+        return JobError(f"{source.name}: the download failed (HTTP {error.code}); run it again")
+    if isinstance(error, OSError) and _is_of_the_disk(error):
+        return JobError(f"{source.name}: the download has no room on the worker's disk ({error.strerror}); make some")
+    return JobError(f"{source.name}: the download failed ({type(error).__name__}); run it again")
 
 
 def _verify(file: BufferedReader, source: AudioSource) -> None:

@@ -10,7 +10,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -209,6 +209,15 @@ class State:
                 if there
                 else []
             )
+
+    def take_over(self, other: "State") -> None:
+        """Have the buckets and objects that another server has, as they are now."""
+        with other.lock:
+            for bucket in other.buckets.values():
+                self.buckets[bucket.id] = copied = KeptBucket(bucket.id, bucket.public, bucket.created)
+                for name, kept in bucket.objects.items():
+                    copied.objects[name] = replace(kept, path=self.new_file())
+                    copied.objects[name].path.hardlink_to(kept.path)
 
     def finish(self, upload: Upload, *, upsert: bool) -> None:
         """An upload whose last byte has come becomes an object."""

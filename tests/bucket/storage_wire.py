@@ -32,6 +32,7 @@ class Fault:
     status: int = 0  # answers this at once and does nothing
     message: str = "a fault"  # that comes with this status
     headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False  # cuts the connection as soon as the call is known, and does nothing
     cut_request_after: int | None = None  # bytes of the request's body that still come through
     cut_answer_after: int | None = None  # bytes of the answer's body that still go out
     lose_answer: bool = False  # does what it is asked, and cuts the connection
@@ -76,6 +77,8 @@ class Wire(BaseHTTPRequestHandler):
         self.fault = self.server_.fault_for(self.call)
         try:
             time.sleep(self.fault.delay)
+            if self.fault.cut:
+                raise CutError
             if self.fault.status:
                 self.drain()
                 self.answer(self.fault.status, {"message": self.fault.message}, self.fault.headers)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from dawa_assets.intake.inbox import upload
+from resources.database import Database
 from resources.embedded_postgres import EmbeddedDatabase
 from tests.bucket.storage_server import StorageServer
 from tests.campaigns.small_artist import NAME, SLUG, compose
 from tests.conftest import GivenDatabase
-from tests.hosted.parts import build, known_artist, small_ports, state_of
+from tests.hosted.parts import bucket_on, build, known_artist, small_ports, state_of
 from tests.resources.conftest import debian_postgres, pooler
 from tests.resources.hosted_servers import HostedServer, PostgresServer
 
@@ -45,6 +47,46 @@ def undisturbed(database_server: EmbeddedDatabase, tmp_path_factory: pytest.Temp
     upload(ports, NAME, [root / "files"])
     assert build(ports, SLUG).failures == []
     return Undisturbed(root / "files", state_of(ports, root / "aside"))
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """Where the small artist was uploaded and nothing built: what a campaign begins with, again and again."""
+
+    server: StorageServer
+    database: str
+    maintenance_url: str
+
+    @contextmanager
+    def begun(
+        self, folder: Path, kind: type[StorageServer] = StorageServer
+    ) -> Iterator[tuple[StorageServer, Database, Path]]:
+        """A Storage server, a database and a home in `folder` in which just this has happened."""
+        name = f"campaign_{next(_numbers)}"
+        folder.mkdir(parents=True)
+        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
+            connection.execute(f'create database "{name}" template "{self.database}"')
+        with kind(folder) as server:
+            server.state.take_over(self.server.state)
+            yield server, GivenDatabase(make_conninfo(self.maintenance_url, dbname=name)), folder / "home"
+        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
+            connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture(scope="session")
+def uploaded(
+    undisturbed: Undisturbed, database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Uploaded]:
+    """The same files in a bucket of Storage, and their artist in an embedded database."""
+    folder = tmp_path_factory.mktemp("uploaded")
+    maintenance = make_conninfo(database_server.url(), dbname="postgres")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute("create database uploaded template dawa")
+    database = GivenDatabase(make_conninfo(maintenance, dbname="uploaded"))
+    known_artist(database, NAME)
+    with StorageServer(folder) as server:
+        upload(small_ports(folder, database, bucket_on(server, folder)), NAME, [undisturbed.files])
+        yield Uploaded(server, "uploaded", maintenance)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import NAMESPACE_DNS, uuid5
@@ -24,7 +23,6 @@ from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
 from resources.compute.base import Compute, R
 from resources.database import Database
-from resources.hosted_database import HostedDatabase
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
@@ -86,19 +84,9 @@ def small_ports(home: Path, database: Database, bucket: Bucket | None = None) ->
     )
 
 
-def as_new_process(ports: Ports, server: StorageServer | None = None) -> Ports:
-    """The same with nothing remembered: what the first call of a process does is done again."""
-    hosted = isinstance(ports.database, HostedDatabase)
-    return replace(
-        ports,
-        database=HostedDatabase(ports.database.server_url()) if hosted else ports.database,
-        bucket=bucket_on(server, ports.settings.home) if server else ports.bucket,
-    )
-
-
-def bucket_on(server: StorageServer, home: Path) -> SupabaseBucket:
-    """The server's bucket, which does not wait long between tries."""
-    return SupabaseBucket(server.url, server.secret_key, resume_folder=home / "uploads", retries=QUICK)
+def bucket_on(server: StorageServer, home: Path, retries: Retries = QUICK) -> SupabaseBucket:
+    """The server's bucket, as a new process opens it; it does not wait long between tries."""
+    return SupabaseBucket(server.url, server.secret_key, resume_folder=home / "uploads", retries=retries)
 
 
 def known_artist(database: Database, name: str) -> None:
