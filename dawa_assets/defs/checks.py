@@ -38,7 +38,10 @@ def _check(asset: str, description: str) -> dg.AssetChecksDefinition:
             asset=asset, name=f"{asset}_hold_together", description=description, blocking=True, partitions_def=artists
         )
         def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
-            found = verdict(pipeline.ports(), context.partition_key, asset)
+            try:
+                found = verdict(pipeline.ports(), context.partition_key, asset)
+            except DawaError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             wrong = found.problems or found.warnings
             return dg.AssetCheckResult(
                 passed=not wrong,

@@ -74,8 +74,15 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
     lines = []
+    stopped_by: dict[str | None, str] = {}
     for event in events:
-        if event.is_step_failure:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found = event.asset_check_evaluation_data
+            if not found.passed and found.blocking and found.severity == dg.AssetCheckSeverity.ERROR:
+                stopped_by[event.step_key] = f"{found.asset_key.to_user_string()}: {found.description}"
+        elif event.is_step_failure and event.step_key in stopped_by:
+            lines.append(stopped_by[event.step_key])
+        elif event.is_step_failure:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause

@@ -42,6 +42,7 @@ def run_step(
             artist = get_artist(connection, slug)
             version = content_version(connection, artist.id, asset)
             now = contents(connection, artist.id, asset, MAX_ROWS)
+        shown = pictures(ports, slug, report) if pictures else {}
     except UnknownArtistError as error:
         raise dg.Failure(
             f"{error} (a partition whose artist is gone can be deleted on this asset's page)", allow_retries=False
@@ -52,7 +53,7 @@ def run_step(
     metadata = {**describe(report), "seconds": dg.MetadataValue.float(seconds)}
     if now:
         metadata["all there is now"] = table(now)
-    for title, png in (pictures(ports, slug, report) if pictures else {}).items():
+    for title, png in shown.items():
         metadata[title] = picture(png, title)
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
