@@ -356,6 +356,60 @@ class InstallRequest(JobRequest[InstallResult]):
     model_name: Identifier
 
 
+# --- evaluate ---
+
+
+class Rival(_Message):
+    """Another run's adapter to compare with, and what it was trained on: on that its loss would say nothing."""
+
+    run_id: Identifier
+    songs: list[str] = Field(description="the names of the songs that it heard")
+    audio: list[Sha256] = Field(description="their files")
+
+
+class Rendering(_Message):
+    """What can be said of rendered audio without hearing it; levels are those before any gain."""
+
+    sample_rate: int
+    samples: int
+    expected_samples: int
+    peak_dbfs: float | None = Field(description="None for digital zero")
+    silent_share: float = Field(description="of the tenths of a second below −60 dBFS")
+    clipped_share: float = Field(description="of the samples that lie on a plateau at the peak")
+
+
+class EvaluateResult(JobResult):
+    """How an adapter compares; what could not be measured is None. Losses are means over segments and a fixed grid."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    files: dict[str, Sha256] = Field(description="path under the data root -> hash: audio of both, and a picture")
+    split: str = Field(description="what was held out, or why nothing; one line")
+    held_out: list[str] = Field(description="held-out songs; empty: the losses are those on trained songs")
+    segments: int = Field(description="that the losses are means of")
+    base_loss: float | None
+    lora_loss: float | None
+    shared: list[str] = Field(default_factory=list, description="held-out songs that the rival has not heard either")
+    shared_lora_loss: float | None = Field(None, description="on the segments of those songs")
+    shared_rival_loss: float | None = None
+    base: Rendering
+    lora: Rendering | None
+    waveform_change: float | None = Field(description="level of the difference of both renderings over the base's")
+    spectrum_change_db: float | None = Field(description="mean difference of their spectrograms")
+    trouble: str | None = Field(None, description="why the adapter can't be used at all, one line")
+
+
+class EvaluateRequest(JobRequest[EvaluateResult]):
+    """Judge the adapter of a training that is done against its base, and against a rival's."""
+
+    result_type: ClassVar[type[JobResult]] = EvaluateResult
+    kind: Literal["evaluate"] = "evaluate"
+    training: TrainRequest
+    rival: Rival | None = None
+    prompt: str
+    duration_seconds: float = Field(gt=0, le=60)
+    seed: int = 0
+
+
 # --- generate ---
 
 
@@ -390,6 +444,13 @@ class GenerateRequest(JobRequest[GenerateResult]):
 
 
 AnyRequest = Annotated[
-    PrepareRequest | TagRequest | InspectRequest | PublishRequest | TrainRequest | InstallRequest | GenerateRequest,
+    PrepareRequest
+    | TagRequest
+    | InspectRequest
+    | PublishRequest
+    | TrainRequest
+    | EvaluateRequest
+    | InstallRequest
+    | GenerateRequest,
     Field(discriminator="kind"),
 ]

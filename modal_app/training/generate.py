@@ -58,7 +58,7 @@ def _render(backend: InferBackend, request: GenerateRequest, name: str, root: Da
     """Render into `outputs/`; gives the path relative to the data root, and the samples."""
     signal = normalise(backend.generate(request.prompt, request.duration_seconds, request.seed))
     target = root.outputs() / name
-    _write_wav(target, signal, backend.sample_rate, root)
+    write_wav(target, signal, backend.sample_rate, root)
     return target.relative_to(root.root).as_posix(), signal
 
 
@@ -68,7 +68,8 @@ def normalise(signal: Signal) -> Signal:
     return (signal * (_PEAK / peak)).astype(np.float32) if peak else signal
 
 
-def _write_wav(target: Path, signal: Signal, sample_rate: int, root: DataRoot) -> None:
+def write_wav(target: Path, signal: Signal, sample_rate: int, root: DataRoot) -> None:
+    """Write `[channels, samples]` as a 16-bit WAV, atomically."""
     import soundfile
 
     target.parent.mkdir(parents=True, exist_ok=True)

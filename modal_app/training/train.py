@@ -27,7 +27,7 @@ from modal_app.training.run_log import EVENTS, RunLog
 from modal_app.training.split import Split, split_by_song
 
 _RESULT = "result.json"
-_MOST_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
+MOST_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
 _OCCASION = {"dataset_fingerprint"}  # another dataset with the same examples is the same training
 
 
@@ -70,7 +70,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     # 2. What is held out, to judge the adapter by.
     split = split_by_song(request.examples, request.parameters.validation_share, request.parameters.seed)
     emit(Event(kind="log", level="info" if split.held_out else "warning", message=split.line))
-    held_out = [examples[index] for index in evenly(split.held_out, _MOST_VALIDATED)]
+    held_out = [examples[index] for index in evenly(split.held_out, MOST_VALIDATED)]
 
     # 3. The steps; nobody else works on this run meanwhile.
     run = root.run(request.run_id)
