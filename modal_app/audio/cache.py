@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from modal_app.audio.recipe import RECIPES
 from modal_app.audio.scratch import discard
-from modal_app.audio.segments import WAV_HEADER_BYTES, segment_name
+from modal_app.audio.segments import segment_name
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol import PreparedAudio
@@ -27,7 +28,7 @@ def find_prepared(root: DataRoot, audio_hash: str, recipe: str) -> PreparedAudio
     except (OSError, ValidationError):
         return None
     whole = all(
-        sizes.get(segment_name(segment.index)) == WAV_HEADER_BYTES + 2 * segment.samples
+        sizes.get(segment_name(segment.index)) == RECIPES[recipe].file_bytes(segment.samples)
         for segment in prepared.segments
     )
     return prepared if whole and (prepared.audio_hash, prepared.recipe) == (audio_hash, recipe) else None

@@ -141,10 +141,11 @@ class Audio:
         if not 1 <= self.channels <= MAX_CHANNELS:
             self._refuse(f"it has {self.channels} channels, {MAX_CHANNELS} are the most")
 
-    def blocks(self) -> Iterator[Signal]:
-        """The mean of the channels, float32 of shape (n,), n ≤ 65,536 or one frame; ±1 is full scale.
+    def blocks(self, channels: int = 1) -> Iterator[Signal]:
+        """The signal as float32, ±1 is full scale, n ≤ 65,536 or one frame.
 
-        What is no number, or far beyond any sound, is zeroed and counted.
+        For one channel of shape (n,): the mean of the file's. For two of shape (n, 2): those of a stereo file, the
+        mean in both for any other. What is no number, or far beyond any sound, is zeroed and counted.
 
         Raises:
             UnreadableAudioError: see `frames`.
@@ -154,14 +155,14 @@ class Audio:
         fifo, kind, padding = AudioFifo(), None, 0
         for frame, keep in self.frames():
             if kind != (kind := (frame.format.name, frame.layout.name)):  # mp3 may go from mono to stereo on the way
-                yield from self._drain(fifo, 0)
+                yield from self._drain(fifo, 0, channels)
                 fifo = AudioFifo()
             frame.pts = None  # the queue would compare times; the counts are what is true here
             fifo.write(frame)
             padding = frame.samples - keep
             if fifo.samples >= _BLOCK:
-                yield from self._drain(fifo, padding)
-        yield from self._drain(fifo, padding)
+                yield from self._drain(fifo, padding, channels)
+        yield from self._drain(fifo, padding, channels)
 
     def frames(self) -> Iterator[tuple["AudioFrame", int]]:
         """Decoded frames, each with how many of its samples belong to the music (an encoder pads the last one).
@@ -222,8 +223,8 @@ class Audio:
         edited = round(self._stream.duration * self._stream.time_base * self.sample_rate)
         return _within(pieces, edited, self.sample_rate // 500)
 
-    def _drain(self, fifo: Any, padding: int) -> Iterator[Signal]:
-        """What is queued, but for the padding behind it, as one mono block: numpy is slow on frames of 1,152."""
+    def _drain(self, fifo: Any, padding: int, wanted: int) -> Iterator[Signal]:
+        """What is queued, but for the padding behind it, as one block: numpy is slow on frames of 1,152."""
         if fifo.samples > padding:
             channels = self._without_garbage(_channels_of(fifo.read(fifo.samples - padding)))
             mono = channels[0].copy()
@@ -231,7 +232,11 @@ class Audio:
                 mono += channel
             mono /= len(channels)
             self._mono_energy += _energy(mono)
-            yield mono
+            if wanted == 1:
+                yield mono
+            else:
+                stereo = channels if len(channels) == wanted else [mono] * wanted
+                yield np.stack(list(stereo), axis=1)
 
     def _without_garbage(self, channels: Signal) -> Signal:
         energy = _energy(channels)

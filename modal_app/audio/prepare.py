@@ -10,8 +10,9 @@ from typing import BinaryIO
 from modal_app.audio.cache import find_prepared, keep
 from modal_app.audio.decode import open_regular, read_audio
 from modal_app.audio.fetch import fetched
+from modal_app.audio.recipe import MONO44, RECIPES, Recipe
 from modal_app.audio.scratch import scratch_folder, sweep
-from modal_app.audio.segments import SAMPLE_RATE, write_segments
+from modal_app.audio.segments import write_segments
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError, UnreadableAudioError
 from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
@@ -61,18 +62,19 @@ def segment_local_file(path: Path, folder: Path) -> PreparedAudio:
     with open_regular(path) as file:
         audio_hash = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        return _segment(file, path.name, audio_hash, "mono44", folder)
+        return _segment(file, path.name, audio_hash, MONO44, folder)
 
 
-def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: str, folder: Path) -> PreparedAudio:
+def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: Recipe, folder: Path) -> PreparedAudio:
     with read_audio(file, name) as audio:
-        segments = write_segments(audio.blocks(), audio.sample_rate, folder)
+        segments = write_segments(audio.blocks(recipe.channels), audio.sample_rate, folder, recipe)
         if not segments:
-            raise UnreadableAudioError(f"{name}: it is shorter than one sample at 44.1 kHz; export more of it")
+            kilohertz = recipe.sample_rate / 1000
+            raise UnreadableAudioError(f"{name}: it is shorter than one sample at {kilohertz:g} kHz; export more of it")
         return PreparedAudio(
             audio_hash=audio_hash,
-            recipe=recipe,
-            sample_rate=SAMPLE_RATE,
+            recipe=recipe.name,
+            sample_rate=recipe.sample_rate,
             source_sample_rate=audio.sample_rate,
             source_channels=audio.channels,
             source_samples=audio.samples,
@@ -92,7 +94,7 @@ def _offset_warnings(segments: list[Segment]) -> list[str]:
 
 def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:
     with fetched(source, root.scratch()) as file, scratch_folder(root.scratch()) as folder:
-        return keep(root, folder, _segment(file, source.name, source.audio_hash, recipe, folder))
+        return keep(root, folder, _segment(file, source.name, source.audio_hash, RECIPES[recipe], folder))
 
 
 def _progress(source: AudioSource, prepared: PreparedAudio | None, done: int, total: int) -> Event:

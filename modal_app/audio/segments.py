@@ -1,8 +1,4 @@
-"""The `mono44` recipe: a mono signal to 15 s WAV files of 44.1 kHz, int16, normalised to −1 dBFS each.
-
-The recipe and its numbers are a contract with everything that reads the segments; another recipe gets another name.
-No decoding and no cache here.
-"""
+"""A signal to 15 s WAV files, int16, normalised to −1 dBFS each, by a recipe. No decoding and no cache here."""
 
 import hashlib
 import math
@@ -14,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.audio.decode import Signal
+from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES, Recipe
 from modal_app.audio.true_peak import true_peak
 from modal_app.protocol import Segment
 
-SAMPLE_RATE = 44_100
-SEGMENT_SAMPLES = 15 * SAMPLE_RATE
-SHORTEST_TAIL = 5 * SAMPLE_RATE
 TARGET_PEAK = 10 ** (-1 / 20)
 SILENCE_PEAK = 10 ** (-60 / 20)
-WAV_HEADER_BYTES = 44
 
 _FULL_SCALE = 32_767  # −1 dBFS of it rounds to 29204
 
@@ -32,88 +25,91 @@ def segment_name(index: int) -> str:
     return f"seg_{index:04d}.wav"
 
 
-def segment_lengths(samples: int) -> list[int]:
-    """How a signal of so many samples at 44.1 kHz is cut. A tail under 5 s is dropped unless it is all there is."""
-    whole, tail = divmod(samples, SEGMENT_SAMPLES)
-    keep_tail = tail >= SHORTEST_TAIL or (tail > 0 and whole == 0)
-    return [SEGMENT_SAMPLES] * whole + [tail] * keep_tail
-
-
-def resampled_length(samples: int, sample_rate: int) -> int:
-    """How many samples at 44.1 kHz a signal of `samples` at `sample_rate` becomes: the nearest whole number."""
-    return (2 * samples * SAMPLE_RATE + sample_rate) // (2 * sample_rate)
-
-
-def write_segments(blocks: Iterable[Signal], sample_rate: int, folder: Path) -> list[Segment]:
-    """Resample a mono signal that comes in blocks, cut it, and write the segments into `folder`.
+def write_segments(blocks: Iterable[Signal], sample_rate: int, folder: Path, recipe: Recipe = MONO44) -> list[Segment]:
+    """Resample a signal that comes in blocks, cut it, and write the segments into `folder`.
 
     Memory holds one block and one segment, however long the signal is. The same signal gives the same bytes.
+
+    Args:
+        blocks: of shape (n,) where the recipe is mono, (n, channels) otherwise; ±1 is full scale.
+        sample_rate: theirs.
+        folder: an empty one.
+        recipe: by which they are cut.
     """
     segments: list[Segment] = []
-    buffer = np.empty(SEGMENT_SAMPLES, np.float32)
+    whole = recipe.segment_samples
+    buffer = np.empty(whole if recipe.channels == 1 else (whole, recipe.channels), np.float32)
     filled = 0
-    for block in _resampled(blocks, sample_rate):
+    for block in _resampled(blocks, sample_rate, recipe):
         taken = 0
         while taken < len(block):
-            part = block[taken : taken + SEGMENT_SAMPLES - filled]
+            part = block[taken : taken + whole - filled]
             buffer[filled : filled + len(part)] = part
             taken += len(part)
             filled += len(part)
-            if filled == SEGMENT_SAMPLES:
-                segments.append(_write_segment(buffer, len(segments), folder))
+            if filled == whole:
+                segments.append(_write_segment(buffer, len(segments), folder, recipe))
                 filled = 0
-    if filled >= SHORTEST_TAIL or (filled and not segments):
-        segments.append(_write_segment(buffer[:filled], len(segments), folder))
+    if filled >= recipe.shortest_tail or (filled and not segments):
+        segments.append(_write_segment(buffer[:filled], len(segments), folder, recipe))
     return segments
 
 
-def _resampled(blocks: Iterable[Signal], sample_rate: int) -> Iterable[Signal]:
-    if sample_rate == SAMPLE_RATE:
+def _resampled(blocks: Iterable[Signal], sample_rate: int, recipe: Recipe) -> Iterable[Signal]:
+    if sample_rate == recipe.sample_rate:
         yield from blocks
         return
     import soxr
 
-    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(sample_rate, recipe.sample_rate, recipe.channels, dtype="float32", quality="HQ")
     taken = given = 0
     for block in blocks:
         taken += len(block)
         out = stream.resample_chunk(block)
         given += len(out)
         yield out
-    last = stream.resample_chunk(np.empty(0, np.float32), last=True)
+    nothing = np.empty(0 if recipe.channels == 1 else (0, recipe.channels), np.float32)
+    last = stream.resample_chunk(nothing, last=True)
     # soxr rounds halves its own way; one sample more or less would make a promise of the recipe depend on it.
-    missing = resampled_length(taken, sample_rate) - given
-    yield np.pad(last[:missing], (0, max(0, missing - len(last))))
+    missing = recipe.resampled_length(taken, sample_rate) - given
+    lacking = (0, max(0, missing - len(last)))
+    yield np.pad(last[:missing], lacking if recipe.channels == 1 else (lacking, (0, 0)))
 
 
-def _write_segment(signal: Signal, index: int, folder: Path) -> Segment:
+def _write_segment(signal: Signal, index: int, folder: Path, recipe: Recipe) -> Segment:
     peak = max(float(signal.max()), -float(signal.min()))
     silent = peak < SILENCE_PEAK
     gain = 1.0 if silent else TARGET_PEAK / peak
     scaled = signal * np.float32(gain * _FULL_SCALE)
-    data = _wav(np.rint(scaled, out=scaled).astype("<i2"))
+    data = _wav(np.rint(scaled, out=scaled).astype("<i2"), recipe)
     path = folder / segment_name(index)
+    offset = max((float(channel.mean(dtype=np.float64)) for channel in _channels(signal)), key=abs)
     path.write_bytes(data)
     path.chmod(0o444)  # published views are hard links: an editor must not write through them into the cache
     return Segment(
         index=index,
         sha256=hashlib.sha256(data).hexdigest(),
-        start_seconds=index * SEGMENT_SAMPLES / SAMPLE_RATE,
+        start_seconds=index * recipe.segment_samples / recipe.sample_rate,
         samples=len(signal),
         gain_db=_decibels(gain) or 0.0,
         peak_dbfs=_decibels(peak),
-        true_peak_dbfs=_decibels(true_peak(signal)),
-        dc_offset=round(float(signal.mean(dtype=np.float64)), 9),
+        true_peak_dbfs=_decibels(max(true_peak(channel) for channel in _channels(signal))),
+        dc_offset=round(offset, 9),
         silent=silent,
     )
 
 
-def _wav(samples: npt.NDArray[np.int16]) -> bytes:
+def _channels(signal: Signal) -> list[Signal]:
+    return [signal] if signal.ndim == 1 else [np.ascontiguousarray(channel) for channel in signal.T]
+
+
+def _wav(samples: npt.NDArray[np.int16], recipe: Recipe) -> bytes:
     """A canonical 44-byte header and the samples: nothing in it depends on a library's version."""
     data = samples.tobytes()
+    rate, channels, frame = recipe.sample_rate, recipe.channels, 2 * recipe.channels
     return (
-        struct.pack("<4sI4s", b"RIFF", 36 + len(data), b"WAVE")
-        + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
+        struct.pack("<4sI4s", b"RIFF", WAV_HEADER_BYTES - 8 + len(data), b"WAVE")
+        + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, frame * rate, frame, 16)
         + struct.pack("<4sI", b"data", len(data))
         + data
     )

@@ -9,7 +9,7 @@ import soundfile
 
 from modal_app.audio.decode import probe
 from modal_app.audio.prepare import segment_local_file
-from modal_app.audio.segments import segment_lengths
+from modal_app.audio.recipe import MONO44
 from tests.shared_data import shared
 
 # By SOURCES.md, where the headers of these formats can't tell.
@@ -52,7 +52,7 @@ def test_a_recording_is_cut_to_the_sample(tmp_path: Path, name: str) -> None:
     for folder in folders:
         folder.mkdir()
     prepared, again = (segment_local_file(path, folder) for folder in folders)
-    assert [segment.samples for segment in prepared.segments] == segment_lengths(samples)
+    assert [segment.samples for segment in prepared.segments] == MONO44.segment_lengths(samples)
     assert prepared == again
     for segment in prepared.segments:
         wav = f"seg_{segment.index:04d}.wav"

@@ -1,4 +1,4 @@
-"""The `mono44` recipe: lengths, levels and bytes of segments."""
+"""The recipes: lengths, levels and bytes of segments."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modal_app.audio.decode import open_audio
 from modal_app.audio.prepare import segment_local_file
-from modal_app.audio.segments import resampled_length, segment_lengths, write_segments
+from modal_app.audio.recipe import MONO44, STEREO48
+from modal_app.audio.segments import write_segments
 from modal_app.audio.true_peak import true_peak
 
 Music = Callable[..., np.ndarray]
@@ -31,7 +33,7 @@ def cut(tmp_path: Path, signal: np.ndarray, rate: int = SECOND) -> list[np.ndarr
 
 @given(st.integers(0, 20 * SEGMENT))
 def test_segments_lose_at_most_a_short_tail(samples: int) -> None:
-    lengths = segment_lengths(samples)
+    lengths = MONO44.segment_lengths(samples)
     dropped = samples - sum(lengths)
     assert 0 <= dropped < 5 * SECOND
     assert all(length == SEGMENT for length in lengths[:-1])
@@ -43,7 +45,7 @@ def test_segments_lose_at_most_a_short_tail(samples: int) -> None:
 
 @given(st.integers(0, 10**9), st.integers(4_000, 384_000))
 def test_the_resampled_length_is_the_nearest(samples: int, rate: int) -> None:
-    assert abs(resampled_length(samples, rate) * rate - samples * SECOND) * 2 <= rate
+    assert abs(MONO44.resampled_length(samples, rate) * rate - samples * SECOND) * 2 <= rate
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_the_resampled_length_is_the_nearest(samples: int, rate: int) -> None:
     ],
 )
 def test_written_segments_follow_the_policy(tmp_path: Path, music: Music, samples: int, lengths: list[int]) -> None:
-    assert segment_lengths(samples) == lengths
+    assert MONO44.segment_lengths(samples) == lengths
     assert [len(segment) for segment in cut(tmp_path, music(samples)[:, 0])] == lengths
 
 
@@ -69,7 +71,7 @@ def test_resampling_gives_exactly_the_length_that_the_time_implies(
 ) -> None:
     samples = 2 * rate + extra
     (segment,) = cut(tmp_path, music(samples, rate=rate)[:, 0], rate)
-    assert len(segment) == resampled_length(samples, rate)
+    assert len(segment) == MONO44.resampled_length(samples, rate)
 
 
 def test_resampling_keeps_pitch_and_adds_no_alias(tmp_path: Path) -> None:
@@ -161,3 +163,40 @@ def test_the_true_peak_of_a_sine_between_samples_is_its_amplitude() -> None:
 def _new(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.mark.parametrize("seconds", [0.5, 15.0, 19.9, 20.0, 31.0])
+@pytest.mark.parametrize("rate", [44_100, 48_000, 96_000])
+def test_recipes_cut_at_the_same_times(music: Music, tmp_path: Path, seconds: float, rate: int) -> None:
+    samples = round(seconds * rate)
+    (tmp_path / "mono").mkdir()
+    (tmp_path / "stereo").mkdir()
+    signal = music(samples, level=0.5)[:, 0]
+    mono = write_segments([signal], rate, tmp_path / "mono")
+    stereo = write_segments([np.stack([signal, 0.5 * signal], axis=1)], rate, tmp_path / "stereo", STEREO48)
+    assert [part.start_seconds for part in mono] == [part.start_seconds for part in stereo]
+    assert [part.samples for part in stereo] == STEREO48.segment_lengths(STEREO48.resampled_length(samples, rate))
+
+
+def test_a_stereo_segment_keeps_its_sides_and_is_normalised_by_the_louder_one(music: Music, tmp_path: Path) -> None:
+    left = music(48_000 * 15, level=0.4)[:, 0]
+    (part,) = write_segments([np.stack([left, -0.25 * left], axis=1)], 48_000, tmp_path, STEREO48)
+    written, rate = soundfile.read(tmp_path / "seg_0000.wav", dtype="int16", always_2d=True)
+    assert (rate, written.shape) == (48_000, (720_000, 2))
+    assert (tmp_path / "seg_0000.wav").stat().st_size == STEREO48.file_bytes(part.samples)
+    assert int(np.abs(written[:, 0]).max()) == 29_204
+    assert np.allclose(written[:, 1], -0.25 * written[:, 0], atol=1)
+
+
+@pytest.mark.parametrize(("channels", "sides"), [(1, "equal"), (2, "own"), (6, "equal")])
+def test_a_file_s_sides_are_its_own_only_where_it_is_stereo(
+    music: Music, tmp_path: Path, channels: int, sides: str
+) -> None:
+    signal = np.stack([music(48_000, level=0.1 * (number + 1))[:, 0] for number in range(channels)], axis=1)
+    soundfile.write(tmp_path / "in.wav", signal, 48_000, subtype="FLOAT")
+    with open_audio(tmp_path / "in.wav") as audio:
+        blocks = np.concatenate(list(audio.blocks(2)))
+    assert blocks.shape == (48_000, 2)
+    assert np.array_equal(blocks[:, 0], blocks[:, 1]) == (sides == "equal")
+    if sides == "own":
+        assert np.allclose(blocks, signal, atol=1e-6)

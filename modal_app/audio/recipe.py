@@ -1,0 +1,51 @@
+"""How audio is cut for what listens to it: rate and channels of each recipe. Cuts are at the same times in all.
+
+A recipe's numbers are a contract with everything that reads its segments: another recipe gets another name.
+"""
+
+from dataclasses import dataclass
+
+from modal_app.protocol import RecipeName
+
+WAV_HEADER_BYTES = 44
+_SEGMENT_SECONDS, _SHORTEST_TAIL_SECONDS = 15, 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Segments of 15 s as int16, normalised to −1 dBFS each."""
+
+    name: RecipeName
+    sample_rate: int
+    channels: int
+
+    @property
+    def segment_samples(self) -> int:
+        """Frames of a whole segment."""
+        return _SEGMENT_SECONDS * self.sample_rate
+
+    @property
+    def shortest_tail(self) -> int:
+        """Frames that the last segment must have, where it is not the only one."""
+        return _SHORTEST_TAIL_SECONDS * self.sample_rate
+
+    def file_bytes(self, samples: int) -> int:
+        """The size of a segment's file of so many frames."""
+        return WAV_HEADER_BYTES + 2 * self.channels * samples
+
+    def resampled_length(self, samples: int, sample_rate: int) -> int:
+        """How many frames a signal of `samples` at `sample_rate` becomes: the nearest whole number."""
+        return (2 * samples * self.sample_rate + sample_rate) // (2 * sample_rate)
+
+    def segment_lengths(self, samples: int) -> list[int]:
+        """How a signal of so many frames is cut. A tail under 5 s is dropped unless it is all there is."""
+        whole, tail = divmod(samples, self.segment_samples)
+        keep_tail = tail >= self.shortest_tail or (tail > 0 and whole == 0)
+        return [self.segment_samples] * whole + [tail] * keep_tail
+
+
+MONO44 = Recipe("mono44", 44_100, 1)
+"""The contract's: what is tagged, published and trained on by most."""
+STEREO48 = Recipe("stereo48", 48_000, 2)
+"""For generators of 48 kHz stereo; a mono file has the same in both channels."""
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (MONO44, STEREO48)}
