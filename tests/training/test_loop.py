@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from modal_app.backends.ace_step import AceStepBackend
+from modal_app.backends.ace_step_tiny import build_tiny_pipeline
 from modal_app.backends.base import TrainExample, ValidationGrid
 from modal_app.errors import JobError
 from modal_app.protocol import Event, TrainResult
 from modal_app.training.data import load_examples
+from modal_app.training.loop import _Loop
 from modal_app.training.split import split_by_song
 from modal_app.training.train import evenly, train
 from tests.training.conftest import Trained, ignore, parameters, train_request
@@ -55,15 +57,24 @@ def test_a_small_set_is_learnt_by_heart_in_well_under_a_minute(trained: Trained,
     assert result.seconds < 60
 
 
-def test_the_best_adapter_on_the_held_out_songs_is_kept(trained: Trained, backend: AceStepBackend, run_id: str) -> None:
-    asked = parameters(steps=60, learning_rate=0.05, validate_every=4, patience=0)  # too fast: it does not stay good
+def test_the_best_adapter_on_the_held_out_songs_is_kept(
+    trained: Trained, backend: AceStepBackend, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calls = AceStepBackend.val_loss, iter(range(100))
+
+    def worse_from_the_fifth_on(*asked: Any) -> float:
+        return plain(*asked) + 10 * (next(calls) >= 5)
+
+    monkeypatch.setattr(AceStepBackend, "val_loss", worse_from_the_fifth_on)
+    asked = parameters(steps=26, validate_every=4, patience=0)
     result = train(train_request(trained.examples, run_id, parameters=asked), trained.root, ignore)
+    monkeypatch.undo()
     held_out = held_out_examples(trained, backend)
 
     best = min(result.validations[1:], key=lambda validation: validation.loss)
     assert (result.kept_step, result.best_validation_loss) == (best.step, best.loss)
-    assert best.step < 60
-    assert [validation.step for validation in result.validations] == list(range(0, 61, 4))
+    assert (best.step, result.steps) == (16, 26)
+    assert [validation.step for validation in result.validations] == [0, 4, 8, 12, 16, 20, 24, 26]
     assert backend.val_loss(held_out, ValidationGrid()) == result.base_validation_loss
     backend.attach(trained.root.run(run_id) / "adapter_model.safetensors", 1.0)
     assert backend.val_loss(held_out, ValidationGrid()) == pytest.approx(best.loss, rel=1e-5)
@@ -223,6 +234,24 @@ def test_checkpointed_gradients_are_the_same(trained: Trained, run_id: str, plai
     result = train(train_request(trained.examples, run_id, parameters=asked), trained.root, ignore)
 
     assert result.losses == plain.losses
+
+
+def test_in_bf16_the_adapter_stays_in_32_bits_and_learns_as_well(
+    trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, plain: TrainResult
+) -> None:
+    """As on a GPU: the base in bf16, autocast around it."""
+    monkeypatch.setattr(
+        "modal_app.backends.ace_step_base.build_tiny_pipeline", lambda: build_tiny_pipeline().to(torch.bfloat16)
+    )
+    monkeypatch.setattr(_Loop, "_autocast", lambda _: torch.autocast("cpu", dtype=torch.bfloat16))
+    request = train_request(trained.examples, run_id, parameters=parameters(steps=12, batch_size=4))
+
+    result = train(request, trained.root, ignore)
+
+    assert result.final_loss == pytest.approx(plain.final_loss, rel=0.05)
+    assert result.best_validation_loss == pytest.approx(plain.best_validation_loss, rel=0.05)
+    kept = load_file(trained.root.run(run_id) / "adapter_model.safetensors")
+    assert {weight.dtype for weight in kept.values()} == {torch.float32}
 
 
 def test_validation_leaves_the_training_as_it_is(trained: Trained, run_id: str, plain: TrainResult) -> None:

@@ -16,12 +16,12 @@ import pytest
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol import Event, TrainRequest, TrainResult
-from modal_app.training import checkpoint
+from modal_app.training.checkpoint import Checkpoints, Progress
 from modal_app.training.train import train
 from resources.compute.local import LocalCompute
 from tests.training.conftest import Trained, ignore, parameters, train_request
 
-STEPS = 24
+STEPS = 14
 
 
 class Stopped(BaseException):
@@ -35,7 +35,9 @@ class Undisturbed:
         self.cache = trained.root.root / "cache"
         self.folder = folder
         self.request = train_request(
-            trained.examples, "run-r", parameters=parameters(steps=STEPS, validate_every=5, accumulation=2)
+            trained.examples,
+            "run-r",
+            parameters=parameters(steps=STEPS, validate_every=5, batch_size=1, accumulation=2),
         )
         self.root = self.new_root("undisturbed")
         self.result = train(self.request, self.root, ignore)
@@ -95,7 +97,7 @@ def trained_until_killed(request: TrainRequest, root: DataRoot, step: int) -> No
         pass
 
 
-@pytest.mark.parametrize("step", [1, 5, 8, STEPS])
+@pytest.mark.parametrize("step", [1, 5, STEPS])
 def test_a_training_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
     undisturbed: Undisturbed, root: DataRoot, step: int
 ) -> None:
@@ -113,7 +115,7 @@ def test_a_training_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
 def test_a_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_bits(
     undisturbed: Undisturbed, root: DataRoot
 ) -> None:
-    trained_until_killed(undisturbed.request, root, 13)
+    trained_until_killed(undisturbed.request, root, 12)
     events: list[Event] = []
 
     result = train(undisturbed.request, root, events.append)
@@ -131,14 +133,6 @@ def test_a_training_that_is_killed_before_its_first_checkpoint_begins_again(
     assert undisturbed.is_equalled_by(train(undisturbed.request, root, ignore))
 
 
-def test_a_training_that_is_stopped_again_and_again_ends_the_same(undisturbed: Undisturbed, root: DataRoot) -> None:
-    for step in (2, 3, 9, 10, 11, 20):
-        with pytest.raises(Stopped):
-            train(undisturbed.request, root, at_step(step, stop))
-
-    assert undisturbed.is_equalled_by(train(undisturbed.request, root, ignore))
-
-
 def test_a_worker_that_is_interrupted_leaves_a_checkpoint_and_no_child(
     undisturbed: Undisturbed, root: DataRoot
 ) -> None:
@@ -151,9 +145,7 @@ def test_a_worker_that_is_interrupted_leaves_a_checkpoint_and_no_child(
     assert psutil.Process().children() == []
     assert not (root.run("run-r") / "result.json").exists()
     assert list(root.scratch().iterdir()) == []
-    kept = checkpoint.Checkpoints(root.run("run-r"), root.scratch(), {})
-    with pytest.raises(JobError, match="another base"):
-        kept.load()
+    assert (root.run("run-r") / "checkpoint" / "state.safetensors").exists()
     events: list[Event] = []
     assert undisturbed.is_equalled_by(train(undisturbed.request, root, events.append))
     (going_on,) = [event.message for event in events if event.message.startswith("going on after step")]
@@ -170,7 +162,7 @@ def test_a_stop_while_a_step_is_written_counts_the_checkpoint_before(
     def half_a_step(self: AdamW, *args: object) -> object:
         calls.append(1)
         done = plain(self, *args)  # type: ignore[arg-type]
-        if len(calls) == 13:
+        if len(calls) == 12:
             raise Stopped
         return done
 
@@ -184,7 +176,7 @@ def test_a_stop_while_a_step_is_written_counts_the_checkpoint_before(
     assert f"going on after step 10 of {STEPS}" in [event.message for event in events]
 
 
-@pytest.mark.parametrize("name", ["card.json", "adapter_config.json", "result.json"])
+@pytest.mark.parametrize("name", ["card.json", "result.json"])
 def test_a_training_that_is_killed_while_it_leaves_its_files_is_made_whole(
     undisturbed: Undisturbed, root: DataRoot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -208,10 +200,7 @@ def test_a_training_that_is_killed_while_it_leaves_its_files_is_made_whole(
 
 
 def test_who_waited_for_the_same_run_takes_its_result(undisturbed: Undisturbed, root: DataRoot) -> None:
-    with (
-        child(lambda: train(undisturbed.request, root, ignore)),
-        child(lambda: train(undisturbed.request, root, ignore)),
-    ):
+    with child(lambda: train(undisturbed.request, root, ignore)):
         events: list[Event] = []
         result = train(undisturbed.request, root, events.append)
 
@@ -233,22 +222,15 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_reason(undisturbed
 
 
 @pytest.mark.parametrize("name", ["base", "device", "format", "set of versions"])
-def test_a_checkpoint_of_another_base_device_or_version_is_refused(
-    undisturbed: Undisturbed, root: DataRoot, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    plain = checkpoint.Checkpoints.__init__
+def test_a_checkpoint_of_another_base_device_or_version_is_refused(tmp_path: Path, name: str) -> None:
+    ours = {"base": "ace_step/tiny", "device": "cpu", "set of versions": "torch 2"}
+    Checkpoints(tmp_path, tmp_path / "scratch", ours).save(Progress(step=1, samples_at_once=2), {}, {})
 
-    def of_another(self: checkpoint.Checkpoints, run: Path, scratch: Path, belongs_to: dict[str, str]) -> None:
-        plain(self, run, scratch, belongs_to)
-        self._belongs_to[name] = "another"
-
-    monkeypatch.setattr(checkpoint.Checkpoints, "__init__", of_another)
-    with pytest.raises(Stopped):
-        train(undisturbed.request, root, at_step(1, stop))
-    monkeypatch.undo()
-
-    with pytest.raises(JobError, match=f"checkpoint is of another {name}"):
-        train(undisturbed.request, root, ignore)
+    with pytest.raises(JobError, match=f"checkpoint is of another {name} .* remove .* to train from the beginning"):
+        Checkpoints(tmp_path, tmp_path / "scratch", ours | {name: "another"}).load()
+    found = Checkpoints(tmp_path, tmp_path / "scratch", ours).load()
+    assert found is not None
+    assert found[0].step == 1
 
 
 def test_a_damaged_checkpoint_is_refused(undisturbed: Undisturbed, root: DataRoot) -> None:
