@@ -8,6 +8,7 @@ class BackendKind(StrEnum):
     """The music generators that can be fine-tuned."""
 
     ACE_STEP = "ace_step"
+    MUSICGEN = "musicgen"
 
 
 class DataRoot:

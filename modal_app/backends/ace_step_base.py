@@ -1,11 +1,11 @@
 """Where ACE-Step's base comes from: `tiny`, a model id of the Hugging Face hub, or a folder."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from modal_app.backends.ace_step_tiny import REVISION, build_tiny_pipeline
 from modal_app.backends.base import BaseModel
+from modal_app.backends.pretrained import missing_base, name_of, revision_of
 from modal_app.errors import MissingBaseError
 
 _INDEX = "model_index.json"
@@ -25,7 +25,7 @@ def load_pipeline(base: str) -> tuple[Any, BaseModel]:
         pipeline, model = build_tiny_pipeline(), BaseModel("tiny", REVISION, "none: random weights")
     else:
         pipeline = _load_pretrained(base)
-        model = BaseModel(Path(base).name if Path(base).is_dir() else base, _revision(base), "MIT")
+        model = BaseModel(name_of(base), revision_of(base, _INDEX), "MIT")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu"), model
 
@@ -40,20 +40,4 @@ def _load_pretrained(base: str) -> Any:
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
         return AceStepPipeline.from_pretrained(base, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:  # the hub's errors are OSErrors; bad names are ValueErrors
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise MissingBaseError(
-            f"{base}: the base model can't be loaded ({reason}); download it with `hf download {base}`, "
-            "or name a folder that has it"
-        ) from error
-
-
-def _revision(base: str) -> str:
-    """The commit of a model from the hub; for a folder, a hash over its files' names and sizes."""
-    from huggingface_hub import try_to_load_from_cache
-
-    folder = Path(base)
-    if not folder.is_dir():
-        cached = try_to_load_from_cache(base, _INDEX)
-        return Path(cached).parent.name if isinstance(cached, str) else "unknown"
-    files = sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*.*"))
-    return "folder-" + hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+        raise missing_base(base, error) from error

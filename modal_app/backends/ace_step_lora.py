@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from modal_app.backends.base import BaseModel, Tensor
+from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
-from modal_app.errors import AdapterError
 from modal_app.protocol import TrainParameters
 from modal_app.training.card import AdapterCard
 
@@ -52,7 +52,7 @@ def fill(transformer: Any, weights: Mapping[str, Tensor]) -> None:
     """
     from peft import set_peft_model_state_dict
 
-    _compare_shapes({name: tuple(part.shape) for name, part in state(transformer).items()}, weights, "the adapter")
+    require_shapes({name: tuple(part.shape) for name, part in state(transformer).items()}, weights, "the adapter")
     set_peft_model_state_dict(transformer, dict(weights), adapter_name=_NAME)
 
 
@@ -87,18 +87,14 @@ def attach(
     Raises:
         AdapterError: another base's, keys missing or too many, or without effect.
     """
-    if card.backend is not BackendKind.ACE_STEP or (card.base, card.base_revision) != (base.name, base.revision):
-        raise AdapterError(
-            f"{path}: was trained on {card.backend}/{card.base} ({card.base_revision}), "
-            f"not on {BackendKind.ACE_STEP}/{base.name} ({base.revision}); name its own base or train it again"
-        )
+    require_base(card, BackendKind.ACE_STEP, base, path)
     weights = _to_modules(tensors, card)
-    _compare_shapes(_expected_shapes(pipeline.transformer, card.parameters.rank), weights, str(path))
-    _require_effect(weights, path)
+    require_shapes(_expected_shapes(pipeline.transformer, card.parameters.rank), weights, str(path))
+    require_effect(weights, path)
     pipeline.unload_lora_weights()
     pipeline.load_lora_weights(to_diffusers(weights, 1.0), adapter_name=_NAME)
     pipeline.set_adapters([_NAME], [scale])
-    _require_loaded(state(pipeline.transformer), weights, path)
+    require_arrival(state(pipeline.transformer), weights, path)
 
 
 def _to_modules(tensors: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
@@ -118,32 +114,3 @@ def _expected_shapes(transformer: Any, rank: int) -> dict[str, tuple[int, ...]]:
             shapes[f"{plain}.lora_A.weight"] = (rank, module.in_features)
             shapes[f"{plain}.lora_B.weight"] = (module.out_features, rank)
     return shapes
-
-
-def _compare_shapes(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor], where: str) -> None:
-    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    if missing:
-        raise AdapterError(f"{where}: {len(missing)} keys are missing, the first is {missing[0]}")
-    if unknown:
-        raise AdapterError(f"{where}: {len(unknown)} keys fit nowhere, the first is {unknown[0]}")
-    for name, shape in expected.items():
-        if tuple(weights[name].shape) != shape:
-            raise AdapterError(f"{where}: {name} has the shape {tuple(weights[name].shape)}, not {shape}")
-
-
-def _require_effect(weights: Mapping[str, Tensor], path: Path) -> None:
-    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-        raise AdapterError(f"{path}: has weights that are no numbers (NaN); train it again")
-    if not any(bool(weight.any()) for name, weight in weights.items() if ".lora_B." in name):
-        raise AdapterError(f"{path}: has no effect: every B is zero, it was never trained")
-
-
-def _require_loaded(loaded: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Loading leaves out what it does not know without a word, so what arrived is compared with what was sent."""
-    different = [
-        name
-        for name in weights
-        if name not in loaded or not loaded[name].equal(weights[name].to(loaded[name].dtype).float())
-    ]
-    if different:
-        raise AdapterError(f"{path}: {len(different)} keys did not arrive in the model, the first is {different[0]}")

@@ -5,6 +5,8 @@ It makes no music. It exists so that every line that trains, saves, loads and re
 
 from typing import Any
 
+from modal_app.backends.byte_tokenizer import byte_tokenizer
+
 REVISION = "tiny-1"
 """Changes with anything below: adapters and latents of another revision don't fit."""
 
@@ -70,7 +72,7 @@ def build_tiny_pipeline() -> Any:
     pipeline = AceStepPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder.eval(),
-        tokenizer=_byte_tokenizer(),
+        tokenizer=byte_tokenizer("<|endoftext|>"),
         transformer=transformer.eval(),
         condition_encoder=condition_encoder.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
@@ -103,16 +105,3 @@ def _silence(vae: Any) -> Any:
 
     with torch.no_grad():
         return vae.encode(torch.zeros(1, 2, 1920 * 32)).latent_dist.mean[0, :, 16]
-
-
-def _byte_tokenizer() -> Any:
-    """One token a byte, with the end-of-text token of Qwen."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    end = "<|endoftext|>"
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=end, eos_token=end, padding_side="right")

@@ -8,6 +8,7 @@ from modal_app.config import BackendKind
 
 BACKENDS = {
     BackendKind.ACE_STEP: "modal_app.backends.ace_step:AceStepBackend",
+    BackendKind.MUSICGEN: "modal_app.backends.musicgen:MusicGenBackend",
 }
 
 
