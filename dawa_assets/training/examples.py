@@ -1,14 +1,16 @@
 """What is trained on: every segment that can be heard, with its caption; and the hash that decides a training. Pure."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dawa_assets.datasets.store import Dataset
 from dawa_assets.training.captions import RULE, caption_parts, key_in
 from dawa_assets.training.prepared import PreparedDataset
 from dawa_assets.training.store import TagKey
+from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
-from modal_app.protocol import Example, TrainParameters, TrainRequest
+from modal_app.protocol import Example, PreparedAudio, TrainParameters, TrainRequest
 from resources.settings import Settings
 
 _NOT_DECISIVE = {"run_id", "dataset_fingerprint"}  # names of the run and of its occasion
@@ -23,12 +25,19 @@ class Examples:
     untagged: int
 
 
-def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str]) -> Examples:
-    """The examples of a dataset. Silent segments are left out; one without tags is captioned by its prompt alone."""
+def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str], heard: Mapping[str, PreparedAudio]) -> Examples:
+    """The examples of a dataset. Silent segments are left out; one without tags is captioned by its prompt alone.
+
+    `heard`: each track's segments as the generator hears them, by the hash of its audio. They are cut at the same times
+    as those that were tagged; a last one that only one of the two has (by a sample or so) is left out.
+    """
     examples: list[Example] = []
     silent = untagged = 0
     for part, segment in prepared.segments():
-        if segment.silent:
+        audio = heard.get(part.audio.audio_hash)
+        if audio is None or segment.index >= len(audio.segments):
+            continue
+        if segment.silent or audio.segments[segment.index].silent:
             silent += 1
             continue
         text = texts.get((segment.sha256, part.hint))
@@ -37,10 +46,10 @@ def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str]) -> Exampl
             Example(
                 audio_hash=part.audio.audio_hash,
                 index=segment.index,
-                sha256=segment.sha256,
+                sha256=audio.segments[segment.index].sha256,
                 song=part.track.song,
                 parts=caption_parts(part.track.prompt_text, text, part.track.bpm),
-                gain_db=segment.gain_db,
+                gain_db=audio.segments[segment.index].gain_db,
                 bpm=part.track.bpm,
                 musical_key=key_in(text),
             )
@@ -59,6 +68,7 @@ def train_request(
         backend=BackendKind(settings.backend),
         base=settings.base,
         dataset_fingerprint=dataset.fingerprint,
+        recipe=recipe_for(BackendKind(settings.backend)).name,
         caption_rule=RULE,
         parameters=TrainParameters(
             steps=settings.train_steps,

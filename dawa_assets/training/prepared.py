@@ -14,6 +14,7 @@ from dawa_assets.training import store
 from dawa_assets.training.progress import logged
 from dawa_assets.training.store import TrainingTrack
 from dawa_assets.training.tagger import tagger_of
+from modal_app.audio.recipe import MONO44, Recipe
 from modal_app.protocol import (
     AudioSource,
     FailedAudio,
@@ -76,11 +77,7 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     if dataset is None:
         return None
     urls = {track.audio_hash: _url(ports, artist, track) for track in tracks}
-    sources = [
-        AudioSource(audio_hash=track.audio_hash, url=urls[track.audio_hash] or "missing:", name=track.name)
-        for track in tracks
-    ]
-    result = ports.compute.run(PrepareRequest(sources=sources), logged("segments"))
+    result = ports.compute.run(PrepareRequest(sources=_sources(tracks, urls)), logged("segments"))
     by_hash = {audio.audio_hash: audio for audio in result.prepared}
     failures = {failure.audio_hash: _explained(failure, urls[failure.audio_hash]) for failure in result.failed}
     with ports.database.transaction() as connection:
@@ -96,6 +93,21 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
         failed=[(track.name, failures[track.audio_hash].reason) for track in tracks if track.audio_hash in failures],
         computed=result.computed,
     )
+
+
+def cut_as(ports: Ports, artist: Artist, prepared: PreparedDataset, recipe: Recipe) -> dict[str, PreparedAudio]:
+    """The dataset's tracks as another recipe cuts them, by the hash of their audio.
+
+    Raises:
+        JobError: the worker could not do it at all.
+    """
+    if recipe is MONO44:
+        return {part.audio.audio_hash: part.audio for part in prepared.tracks}
+    tracks = [part.track for part in prepared.tracks]
+    urls = {track.audio_hash: _url(ports, artist, track) for track in tracks}
+    request = PrepareRequest(recipe=recipe.name, sources=_sources(tracks, urls))
+    result = ports.compute.run(request, logged(f"segments for training, {recipe.name}"))
+    return {audio.audio_hash: audio for audio in result.prepared}
 
 
 def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[store.TagKey, str]:
@@ -126,6 +138,13 @@ def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Pub
             for part, segment in prepared.segments()
         ]
         return ports.compute.run(PublishRequest(producer_id=artist.slug, segments=segments), logged("view"))
+
+
+def _sources(tracks: list[TrainingTrack], urls: dict[str, str | None]) -> list[AudioSource]:
+    return [
+        AudioSource(audio_hash=track.audio_hash, url=urls[track.audio_hash] or "missing:", name=track.name)
+        for track in tracks
+    ]
 
 
 def _url(ports: Ports, artist: Artist, track: TrainingTrack) -> str | None:

@@ -17,9 +17,11 @@ from dawa_assets.training import store
 from dawa_assets.training.adapters import RunFile, are_kept, install, keep_files, main_adapter, names_in, run_folder
 from dawa_assets.training.captions import RULE
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
-from dawa_assets.training.prepared import PreparedDataset, prepare_dataset, texts_of
+from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
 from dawa_assets.training.progress import logged
 from dawa_assets.training.store import Run
+from modal_app.audio.recipe import recipe_for
+from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
 from modal_app.protocol import InstallResult, TrainRequest, TrainResult
 from resources.ports import Ports
@@ -91,7 +93,11 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
         ports.database, artist.id, "training", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
     ) as held:
         prepared = prepare_dataset(ports, artist, held)
-        examples = Examples([], 0, 0) if prepared is None else make_examples(prepared, texts_of(ports, prepared))
+        if prepared is None:
+            examples = Examples([], 0, 0)
+        else:
+            heard = cut_as(ports, artist, prepared, recipe_for(BackendKind(settings.backend)))
+            examples = make_examples(prepared, texts_of(ports, prepared), heard)
         if prepared is None or not examples.examples:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
         state, run = _run_of(ports, artist, held, prepared, examples)

@@ -5,6 +5,7 @@ A recipe's numbers are a contract with everything that reads its segments: anoth
 
 from dataclasses import dataclass
 
+from modal_app.config import BackendKind
 from modal_app.protocol import RecipeName
 
 WAV_HEADER_BYTES = 44
@@ -49,3 +50,8 @@ MONO44 = Recipe("mono44", 44_100, 1)
 STEREO48 = Recipe("stereo48", 48_000, 2)
 """For generators of 48 kHz stereo; a mono file has the same in both channels."""
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (MONO44, STEREO48)}
+
+
+def recipe_for(kind: BackendKind) -> Recipe:
+    """What a generator is trained on."""
+    return STEREO48 if kind is BackendKind.ACE_STEP else MONO44

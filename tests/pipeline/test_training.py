@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora
 from dawa_assets.training.tags import tag_segments
+from modal_app.audio.cache import find_prepared
+from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol import GenerateRequest, InstallRequest, JobRequest, TagRequest, TrainRequest
 from modal_app.training.songs import song_key
@@ -59,6 +62,24 @@ def test_a_training_keeps_its_files_and_is_published_at_once(worker: RecordingCo
     assert all(example.caption.endswith(". BPM: 120") for example in request.examples)
     assert all([part.kind for part in example.parts][:2] == ["prompt", "tags"] for example in request.examples)
     assert {example.song for example in request.examples} == {"one"}
+
+
+@pytest.mark.parametrize(("backend", "recipe"), [("ace_step", "stereo48"), ("musicgen", "mono44")])
+def test_a_generator_is_trained_on_what_it_hears_cut_where_the_tagged_segments_are(
+    worker: RecordingCompute, catalogue: Catalogue, backend: str, recipe: str
+) -> None:
+    catalogue.add("one", tone(46, 220))
+    settings = catalogue.ports.settings.model_copy(update={"backend": backend})
+    train(replace(catalogue, ports=replace(catalogue.ports, settings=settings)))
+    (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    assert (request.recipe, len(request.examples)) == (recipe, 3)
+    root = DataRoot(catalogue.ports.settings.data_root)
+    tagged, heard = (find_prepared(root, request.examples[0].audio_hash, name) for name in ("mono44", recipe))
+    assert tagged is not None
+    assert heard is not None
+    assert [example.sha256 for example in request.examples] == [segment.sha256 for segment in heard.segments]
+    assert [part.start_seconds for part in heard.segments] == [part.start_seconds for part in tagged.segments]
+    assert all(len(example.parts) > 1 for example in request.examples), "tags are found by the segment that was tagged"
 
 
 def test_versions_of_a_song_and_identical_audio_are_on_one_side_of_the_split(
