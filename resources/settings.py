@@ -71,8 +71,11 @@ class Settings(BaseSettings):
     )
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
-    backend: Literal["ace_step"] = Field("ace_step", description="which music generator is fine-tuned")
-    base: str = Field("tiny", description="the base model: `tiny`")
+    backend: Literal["ace_step", "musicgen"] = Field("ace_step", description="which music generator is fine-tuned")
+    base: str = Field("tiny", description="the base model: `tiny`, a model id of the Hugging Face hub, or a folder")
+    licence_accepted: str | None = Field(
+        None, description="the licence that was agreed to, for a base that forbids commercial use: `CC-BY-NC-4.0`"
+    )
     model_name: str = Field(
         "nawfside_lora",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",

@@ -13,7 +13,11 @@ from modal_app.config import BackendKind
 from modal_app.protocol import Example, PreparedAudio, TrainParameters, TrainRequest
 from resources.settings import Settings
 
-_NOT_DECISIVE = {"run_id", "dataset_fingerprint"}  # names of the run and of its occasion
+_NOT_DECISIVE: dict[str, bool | set[str]] = {
+    "run_id": True,  # names of the run and of its occasion
+    "dataset_fingerprint": True,
+    "parameters": {"licence_accepted"},  # decides whether there is a training, not which
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def train_request(
             rank=settings.lora_rank,
             alpha=2 * settings.lora_rank,
             seed=settings.seed,
+            licence_accepted=settings.licence_accepted or "",
         ),
         examples=examples,
     )

@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 
 from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
-from modal_app.backends.licence import require_licence
 from modal_app.backends.musicgen_base import load_model
 from modal_app.backends.musicgen_delay import delayed, delays_of
 from modal_app.backends.musicgen_lora import DecoderLora, peft_config
@@ -76,12 +75,7 @@ class MusicGenBackend:
         return int(example.encoded["codes"].shape[0])
 
     def inject(self, parameters: TrainParameters) -> list[Tensor]:
-        """A fresh LoRA on all attention projections of the decoder; returns its weights.
-
-        Raises:
-            LicenceError: the base's licence forbids commercial use, and nobody said that this is none.
-        """
-        require_licence(self.base, parameters.licence_accepted)
+        """A fresh LoRA on all attention projections of the decoder; returns its weights."""
         return self._lora.put_in(parameters.rank, parameters.alpha, parameters.seed)
 
     def checkpoint_gradients(self) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from modal_app.audio.scratch import locked, scratch_folder, sweep
 from modal_app.backends.base import TrainBackend
+from modal_app.backends.licence import require_licence
 from modal_app.backends.registry import load_train_backend
 from modal_app.config import DataRoot
 from modal_app.errors import InputError, JobError
@@ -28,7 +29,10 @@ from modal_app.training.split import Split, split_by_song
 
 _RESULT = "result.json"
 MOST_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
-_OCCASION = {"dataset_fingerprint"}  # another dataset with the same examples is the same training
+_OCCASION: dict[str, bool | set[str]] = {
+    "dataset_fingerprint": True,  # another dataset with the same examples is the same training
+    "parameters": {"licence_accepted"},  # decides whether, not what
+}
 
 
 def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult:
@@ -39,6 +43,7 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
     Raises:
         InputError: nothing to train on.
         MissingBaseError: the base can't be loaded.
+        LicenceError: the base forbids commercial use, and nobody agreed to that.
         JobError: a segment is missing, the loss was no number before any adapter was good, memory does not suffice, or
             the run or its checkpoint is another training's.
     """
@@ -63,6 +68,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     # 1. The base model, and the examples as it sees them.
     emit(Event(kind="log", message=f"loading {request.backend} ({request.base})"))
     backend = load_train_backend(request.backend, request.base)
+    require_licence(backend.base, request.parameters.licence_accepted)
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this LoRA makes no music"))
     examples = load_examples(request, backend, root, emit)

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.backends.base import BaseModel, TrainExample, ValidationGrid
+from modal_app.backends.base import TrainExample, ValidationGrid
 from modal_app.backends.musicgen import MusicGenBackend
 from modal_app.backends.musicgen_delay import delayed, delays_of, undelayed
 from modal_app.backends.musicgen_sampling import Sampling
 from modal_app.backends.musicgen_tiny import build_tiny
-from modal_app.errors import JobError, LicenceError, MissingBaseError
+from modal_app.errors import JobError, MissingBaseError
 from modal_app.protocol import TrainParameters
 
 PARAMETERS = TrainParameters(steps=1, batch_size=1, learning_rate=1e-3, rank=4, alpha=8, seed=0)
@@ -227,7 +227,7 @@ def test_a_stereo_base_is_heard_trained_and_rendered_in_stereo(backend: MusicGen
     assert own.generate("wide", 0.333, 0).shape == (2, 10_656)
 
 
-# --- bases and their licence ---
+# --- bases ---
 
 
 def test_a_tiny_base_is_the_same_every_time() -> None:
@@ -267,14 +267,3 @@ def test_a_folder_without_a_model_or_with_another_kind_of_model_is_named_as_such
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "musicgen_melody"}))
     with pytest.raises(MissingBaseError, match="no MusicGen model but one of the type musicgen_melody"):
         MusicGenBackend.load(str(tmp_path))
-
-
-def test_training_on_a_non_commercial_base_needs_its_licence_by_name() -> None:
-    own = MusicGenBackend(*build_tiny(), BaseModel("facebook/musicgen-small", "abc", "CC-BY-NC-4.0"))
-
-    for accepted in ("", "yes", "MIT"):
-        with pytest.raises(LicenceError, match=r"DAWA_LICENCE_ACCEPTED=CC-BY-NC-4\.0") as caught:
-            own.inject(PARAMETERS.model_copy(update={"licence_accepted": accepted}))
-        assert "\n" not in str(caught.value)
-    assert own.inject(PARAMETERS.model_copy(update={"licence_accepted": "CC-BY-NC-4.0"}))
-    assert MusicGenBackend.load("tiny").inject(PARAMETERS)

@@ -17,10 +17,11 @@ from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.base import TrainExample, ValidationGrid
 from modal_app.backends.musicgen import MusicGenBackend
 from modal_app.config import BackendKind, DataRoot
-from modal_app.errors import AdapterError
+from modal_app.errors import AdapterError, LicenceError
 from modal_app.protocol import (
     AudioSource,
     CaptionPart,
+    Event,
     Example,
     GenerateRequest,
     InstallRequest,
@@ -259,6 +260,35 @@ def test_an_adapter_of_ace_step_is_refused_and_the_other_way_round(
             musicgen.attach(path, 1.0)
     with pytest.raises(AdapterError, match=r"was trained on musicgen/tiny .* not on ace_step/tiny"):
         AceStepBackend.load("tiny").attach(finished.lora, 1.0)
+
+
+def test_training_on_a_non_commercial_base_needs_its_licence_by_name(musicgen: MusicGenBackend, tmp_path: Path) -> None:
+    musicgen._model.save_pretrained(tmp_path / "musicgen-mine")
+    musicgen._tokenizer.save_pretrained(tmp_path / "musicgen-mine")
+    root = DataRoot(tmp_path / "data")
+    examples = pulses(root, tmp_path)
+
+    def asked(licence: str) -> TrainRequest:
+        few = parameters(steps=2, licence_accepted=licence)
+        return musicgen_request(examples, base=str(tmp_path / "musicgen-mine"), parameters=few)
+
+    for licence in ("", "yes", "MIT"):
+        with pytest.raises(LicenceError, match=r"^musicgen-mine: .*set DAWA_LICENCE_ACCEPTED=CC-BY-NC-4\.0") as caught:
+            train(asked(licence), root, ignore)
+        assert "\n" not in str(caught.value)
+        assert not root.latents().exists()  # it is said before any work is done
+
+    train(asked("CC-BY-NC-4.0"), root, ignore)
+    card = read_card(root.run("run-1") / FILES[0])
+    assert (card.base_licence, card.parameters.licence_accepted) == ("CC-BY-NC-4.0", "CC-BY-NC-4.0")
+    assert "is there already" in told_by(asked("CC-BY-NC-4.0"), root)[0]
+    assert "is there already" in told_by(asked(""), root)[0]  # what was agreed to decides whether, not what
+
+
+def told_by(request: TrainRequest, root: DataRoot) -> list[str]:
+    events: list[Event] = []
+    train(request, root, events.append)
+    return [event.message for event in events]
 
 
 def test_a_published_lora_is_heard_and_scale_zero_is_the_base(finished: MusicGenTrained) -> None:

@@ -1,0 +1,59 @@
+"""The last half of the chain with MusicGen and the real worker in its own process, up to a LoRA that is heard."""
+
+import io
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import soundfile
+
+from dawa_assets.datasets.build import build_dataset
+from dawa_assets.training.examples import fingerprint_of, train_request
+from dawa_assets.training.preview import render_preview
+from dawa_assets.training.runs import train_lora
+from dawa_assets.training.segments import prepare_segments
+from dawa_assets.training.tags import tag_segments
+from modal_app.config import BackendKind
+from modal_app.training.adapter_file import read_card
+from resources.ports import Ports
+from resources.settings import Settings
+from tests.pipeline.catalogue import open_catalogue, tone
+
+
+def test_from_ready_items_to_a_lora_of_musicgen_that_is_heard(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWA_BACKEND", "musicgen")
+    chosen = Settings.load().backend
+    settings = ports.settings.model_copy(update={"backend": chosen, "train_steps": 4, "preview_seconds": 1.0})
+    ports = replace(ports, settings=settings)
+    catalogue = open_catalogue(ports, f"Artist {uuid4().hex[:8]}")
+    catalogue.add("one", tone(6, 220))
+    catalogue.add("two", tone(6, 330))
+    build_dataset(ports, catalogue.slug)
+    prepare_segments(ports, catalogue.slug)
+    tag_segments(ports, catalogue.slug)
+
+    trained = train_lora(ports, catalogue.slug)
+    preview = render_preview(ports, catalogue.slug)
+
+    assert (trained.state, trained.examples, len(trained.losses)) == ("trained", 2, 4)
+    card = read_card(settings.data_root / str(trained.lora_path))
+    assert (card.backend, card.base, card.producer_id) == (BackendKind.MUSICGEN, "tiny", catalogue.slug)
+    assert (preview.rendered, preview.differs) == (2, True)
+    for file in preview.files:
+        if file.key.endswith(".wav"):
+            with ports.bucket.open(file.key) as stream:
+                info = soundfile.info(io.BytesIO(stream.read()))
+            assert (info.samplerate, info.channels, info.frames) == (32_000, 1, 32_000)
+    assert train_lora(ports, catalogue.slug).state == "unchanged"
+
+
+def test_agreeing_to_a_licence_trains_nothing_again(ports: Ports) -> None:
+    catalogue = open_catalogue(ports, f"Artist {uuid4().hex[:8]}")
+    catalogue.add("one", tone(2, 220))
+    dataset = build_dataset(ports, catalogue.slug)
+    agreed = ports.settings.model_copy(update={"licence_accepted": "CC-BY-NC-4.0"})
+
+    before, after = (train_request(settings, "a", dataset, [], "run") for settings in (ports.settings, agreed))
+
+    assert after.parameters.licence_accepted == "CC-BY-NC-4.0"
+    assert fingerprint_of(before) == fingerprint_of(after)
