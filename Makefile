@@ -7,7 +7,7 @@ BIN := .venv/bin
 PORT ?= 3000
 export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 
-.PHONY: help setup demo test test-slow ui bench lint clean
+.PHONY: help setup demo test test-slow ui bench bench-train lint clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -30,6 +30,10 @@ test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
 
 bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
 	$(BIN)/python -m benchmarks $(NAMES)
+
+bench-train: .venv/.ready ## the speed of a training with bases of the true size, on a GPU (tiny ones without)
+	$(BIN)/python -m benchmarks.train_throughput --backend ace_step
+	$(BIN)/python -m benchmarks.train_throughput --backend musicgen
 
 ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its history under $DAWA_HOME
 	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
