@@ -85,6 +85,26 @@ class Settings(BaseSettings):
     train_batch: int = Field(2, ge=1, le=256, description="segments a step")
     lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA; alpha is twice the rank")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
+    train_accumulation: int = Field(1, ge=1, le=1024, description="batches a step")
+    train_warmup_steps: int | None = Field(
+        None, ge=0, description="steps until the learning rate is at its peak; default: a twentieth, at most 100"
+    )
+    train_weight_decay: float = Field(0.01, ge=0, lt=1, description="AdamW's weight decay")
+    train_caption_dropout: float | None = Field(
+        None, ge=0, lt=1, description="share of samples that are trained without text; default: the generator's own"
+    )
+    train_part_dropout: float = Field(0.15, ge=0, lt=1, description="share of samples without a certain caption part")
+    train_validation_share: float = Field(
+        0.1, ge=0, le=0.5, description="share of the segments that is held out, by song; 0 holds out nothing"
+    )
+    train_validate_every: int | None = Field(
+        None, ge=1, description="steps between two validations; default: a tenth of all, at least 10"
+    )
+    train_patience: int = Field(
+        5, ge=0, description="validations without a better one before a training ends; 0 never ends it early"
+    )
+    train_checkpoint_gradients: bool = Field(False, description="compute activations twice, for less memory")
+    trigger_word: str | None = Field(None, max_length=60, description="a word that every caption begins with")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
     preview_seconds: float = Field(4.0, gt=0, le=60, description="length of a preview, in seconds")
 

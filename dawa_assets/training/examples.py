@@ -29,7 +29,13 @@ class Examples:
     untagged: int
 
 
-def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str], heard: Mapping[str, PreparedAudio]) -> Examples:
+def make_examples(
+    prepared: PreparedDataset,
+    texts: dict[TagKey, str],
+    heard: Mapping[str, PreparedAudio],
+    *,
+    trigger_word: str | None = None,
+) -> Examples:
     """The examples of a dataset. Silent segments are left out; one without tags is captioned by its prompt alone.
 
     `heard`: each track's segments as the generator hears them, by the hash of its audio. They are cut at the same times
@@ -52,7 +58,7 @@ def make_examples(prepared: PreparedDataset, texts: dict[TagKey, str], heard: Ma
                 index=segment.index,
                 sha256=audio.segments[segment.index].sha256,
                 song=part.track.song,
-                parts=caption_parts(part.track.prompt_text, text, part.track.bpm),
+                parts=caption_parts(part.track.prompt_text, text, part.track.bpm, trigger_word=trigger_word),
                 gain_db=audio.segments[segment.index].gain_db,
                 bpm=part.track.bpm,
                 musical_key=key_in(text),
@@ -81,6 +87,15 @@ def train_request(
             rank=settings.lora_rank,
             alpha=2 * settings.lora_rank,
             seed=settings.seed,
+            accumulation=settings.train_accumulation,
+            warmup_steps=settings.train_warmup_steps,
+            weight_decay=settings.train_weight_decay,
+            caption_dropout=settings.train_caption_dropout,
+            part_dropout=settings.train_part_dropout,
+            validation_share=settings.train_validation_share,
+            validate_every=settings.train_validate_every,
+            patience=settings.train_patience,
+            checkpoint_gradients=settings.train_checkpoint_gradients,
             licence_accepted=settings.licence_accepted or "",
         ),
         examples=examples,
