@@ -66,7 +66,7 @@ class MusicGenBackend:
         import torch
 
         padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % self._codec.config.hop_length)))
-        with torch.inference_mode():
+        with torch.no_grad():
             streams = self._codec.encode(torch.from_numpy(padded).to(self.device)[:, None]).audio_codes[0]
         return {"codes": streams.permute(2, 1, 0).flatten(1).to(torch.int16).cpu().contiguous()}
 
@@ -146,8 +146,9 @@ class MusicGenBackend:
         import torch
 
         frames = max(1, math.ceil(seconds * self.sample_rate / self._codec.config.hop_length))
-        with torch.inference_mode():
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+        bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        with torch.no_grad():  # not `inference_mode`: texts that are encoded here may be trained on later
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
                 condition = self._condition([prompt, None])
                 codes, sane = draw_codes(self._decoder, condition, frames, seed, self._sampling)
             streams = codes.unflatten(1, (-1, self.channels)).permute(2, 1, 0)

@@ -142,6 +142,36 @@ def test_checkpointed_gradients_are_the_same_gradients() -> None:
         torch.testing.assert_close(again, plain)
 
 
+def test_a_text_that_was_rendered_can_be_trained_on() -> None:
+    own = MusicGenBackend.load("tiny")
+    own.generate("a slow dub", 0.1, 0)
+    weights = own.inject(PARAMETERS)
+
+    own.loss([example(own, "a slow dub")], [0]).backward()
+
+    assert any(weight.grad.any() for weight in weights)
+
+
+def test_in_16_bits_losses_and_gradients_are_nearly_the_same() -> None:
+    """As on a GPU: autocast around a base in 32 bits."""
+    own = MusicGenBackend.load("tiny")
+    weights = own.inject(PARAMETERS)
+    batch = [example(own, "a slow dub"), example(own, None)]
+    found = []
+    for wide in (True, False):
+        for weight in weights:
+            weight.grad = None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not wide):
+            loss = own.loss(batch, [0, 1])
+        loss.backward()
+        found.append((loss.detach(), torch.cat([weight.grad.flatten() for weight in weights])))
+
+    (exact, exact_gradient), (rounded, gradient) = found
+    assert rounded.dtype == gradient.dtype == torch.float32
+    assert float(rounded) == pytest.approx(float(exact), rel=1e-2)
+    assert float(torch.nn.functional.cosine_similarity(gradient, exact_gradient, dim=0)) > 0.98
+
+
 # --- rendering ---
 
 
@@ -239,12 +269,18 @@ def test_a_base_in_a_folder_is_loaded_by_its_path(backend: MusicGenBackend, tmp_
     backend._model.save_pretrained(tmp_path / "my-base")
     backend._tokenizer.save_pretrained(tmp_path / "my-base")
 
+    written = json.loads((tmp_path / "my-base" / "config.json").read_text())
+    written["decoder"]["dropout"] = 0.1  # as in Meta's
+    (tmp_path / "my-base" / "config.json").write_text(json.dumps(written))
+
     local = MusicGenBackend.load(str(tmp_path / "my-base"))
 
     examples = [example(backend, "a slow dub")]
     assert (local.base.name, local.base.licence) == ("my-base", "CC-BY-NC-4.0")
     assert local.base.revision.startswith("folder-")
     assert example(local, "a slow dub").encoded["codes"].equal(examples[0].encoded["codes"])
+    local.inject(PARAMETERS)
+    local.checkpoint_gradients()  # would switch dropout on, were there any
     assert local.val_loss(examples, ValidationGrid()) == pytest.approx(backend.val_loss(examples, ValidationGrid()))
 
 

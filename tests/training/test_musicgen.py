@@ -21,6 +21,7 @@ from modal_app.errors import AdapterError, LicenceError
 from modal_app.protocol import (
     AudioSource,
     CaptionPart,
+    EvaluateRequest,
     Event,
     Example,
     GenerateRequest,
@@ -31,6 +32,7 @@ from modal_app.protocol import (
 from modal_app.training.adapter_file import read_adapter, read_card, write_adapter
 from modal_app.training.adapters import install
 from modal_app.training.data import load_examples
+from modal_app.training.evaluate import evaluate
 from modal_app.training.generate import generate
 from modal_app.training.train import train
 from tests.training.conftest import RATE, ignore, parameters, prepare_tracks, train_request
@@ -129,6 +131,37 @@ def test_the_same_request_gives_the_same_bytes(finished: MusicGenTrained) -> Non
     (finished.run / "result.json").unlink()  # an incomplete run is made again
 
     assert train(finished.request, finished.root, ignore).files == finished.result.files
+
+
+class Stopped(BaseException):
+    """What the worker raises at SIGTERM."""
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_adapter(finished: MusicGenTrained) -> None:
+    request = finished.request.model_copy(update={"run_id": "run-2"})
+
+    def stop_at_seven(event: Event) -> None:
+        if event.figures.get("step") == 7:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(request, finished.root, stop_at_seven)
+    result = train(request, finished.root, ignore)
+
+    assert result.losses == finished.result.losses
+    weights, again = (load_file(finished.root.run(name) / FILES[1]) for name in ("run-1", "run-2"))
+    assert all(weight.equal(again[name]) for name, weight in weights.items())
+
+
+def test_an_adapter_is_judged_beside_its_base(finished: MusicGenTrained) -> None:
+    asked = EvaluateRequest(training=finished.request, prompt="Dub techno.", duration_seconds=1.0)
+
+    found = evaluate(asked, finished.root, ignore)
+
+    assert found.base_loss == pytest.approx(finished.result.base_validation_loss, rel=1e-5)
+    assert found.lora_loss == pytest.approx(finished.result.best_validation_loss, rel=1e-5)
+    assert found.base.samples == found.base.expected_samples == 32_000
+    assert found.trouble is None
 
 
 _IN_ANOTHER_PROCESS = """
