@@ -7,7 +7,7 @@ BIN := .venv/bin
 PORT ?= 3000
 export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 
-.PHONY: help setup demo test test-slow ui bench bench-train lint clean
+.PHONY: help setup demo test test-slow test-live ui bench bench-train lint clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -27,6 +27,9 @@ test: .venv/.ready ## all tests but the long campaigns
 
 test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+test-live: .venv/.ready ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
+	@$(BIN)/python -m tests.live && $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
 
 bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
 	$(BIN)/python -m benchmarks $(NAMES)

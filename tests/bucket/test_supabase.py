@@ -263,7 +263,10 @@ def test_a_signed_link_runs_out_and_the_worker_says_so_without_it(
         urlopen(url)
     assert json.loads(refused.value.read())["code"] == "InvalidJWT"
     source = AudioSource(url=url, audio_hash="0" * 64, name="audio.mp3")
-    with pytest.raises(JobError, match=r"audio\.mp3: the signed link to it has expired") as raised, fetched(source, tmp_path):
+    with (
+        pytest.raises(JobError, match=r"audio\.mp3: the signed link to it has expired") as raised,
+        fetched(source, tmp_path),
+    ):
         pass
     assert token not in _one_line(raised.value)
 

@@ -73,8 +73,11 @@ class GivenPipeline(Pipeline):
 
 
 def small_ports(home: Path, database: Database, bucket: Bucket | None = None) -> Ports:
-    """Ports for builds of the small artist, with a folder as the bucket if none is given."""
-    settings = Settings(home=home, train_steps=2, preview_seconds=1, quiet_seconds=0)
+    """Ports for builds of the small artist, with a folder as the bucket if none is given.
+
+    Leases are short: one that could not be given back is waited for, since its holder, this process, still runs.
+    """
+    settings = Settings(home=home, train_steps=2, preview_seconds=1, quiet_seconds=0, lease_seconds=1)
     return Ports(
         settings=settings,
         database=database,

@@ -1,0 +1,47 @@
+"""The opt-in tests for a real project: what they ask for without one, and that they pass on one's stand-in."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from resources.hosted_database import HostedDatabase
+from tests.bucket.storage_server import StorageServer
+from tests.live.project import MIGRATE, NEEDED
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name not in (*NEEDED, MIGRATE)}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=CHECKOUT, env=clean | variables, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+
+
+def _live(**variables: str) -> str:
+    assert _python("-m", "tests.live", **variables).returncode == 0
+    ran = _python("-m", "pytest", "-n", "0", "-rs", "tests/live", **variables)
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+def test_without_a_project_it_says_what_it_needs() -> None:
+    said = _python("-m", "tests.live", SUPABASE_URL="https://abc.supabase.co", SUPABASE_SECRET_KEY=" ")
+    assert said.returncode == 2
+    assert "SUPABASE_SECRET_KEY: its secret key" in said.stderr
+    assert "SUPABASE_DB_URL: its connection string" in said.stderr
+    assert "SUPABASE_URL:" not in said.stderr
+
+
+def test_a_stand_in_passes_and_is_left_as_it_was(storage: StorageServer, project_url: str) -> None:
+    given = dict(zip(NEEDED, (storage.url, storage.secret_key, project_url), strict=True))
+    looked = _live(**given)
+    assert "migrations are pending; DAWA_LIVE_MIGRATE=1 applies them" in looked
+    database = HostedDatabase(project_url)
+    assert "skipped" not in _live(**given, **{MIGRATE: "1"})
+    assert storage.state.sorted("dawa-exports", "") == []
+    with database.transaction() as connection:
+        for table in ("public.artists", "auth.users", "storage.objects"):
+            assert connection.execute(f"select from {table}".encode()).fetchone() is None
