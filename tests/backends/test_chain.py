@@ -1,6 +1,5 @@
 """The last half of the chain with MusicGen and the real worker in its own process, up to a LoRA that is heard."""
 
-import io
 from dataclasses import replace
 from uuid import uuid4
 
@@ -9,15 +8,16 @@ import soundfile
 
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.examples import fingerprint_of, train_request
-from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora
 from dawa_assets.training.segments import prepare_segments
 from dawa_assets.training.tags import tag_segments
 from modal_app.config import BackendKind
+from modal_app.protocol import GenerateRequest, InstallRequest
 from modal_app.training.adapter_file import read_card
 from resources.ports import Ports
 from resources.settings import Settings
 from tests.pipeline.catalogue import open_catalogue, tone
+from tests.training.conftest import ignore
 
 
 def test_from_ready_items_to_a_lora_of_musicgen_that_is_heard(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,17 +33,30 @@ def test_from_ready_items_to_a_lora_of_musicgen_that_is_heard(ports: Ports, monk
     tag_segments(ports, catalogue.slug)
 
     trained = train_lora(ports, catalogue.slug)
-    preview = render_preview(ports, catalogue.slug)
 
     assert (trained.state, trained.examples, len(trained.losses)) == ("trained", 2, 4)
-    card = read_card(settings.data_root / str(trained.lora_path))
-    assert (card.backend, card.base, card.producer_id) == (BackendKind.MUSICGEN, "tiny", catalogue.slug)
-    assert (preview.rendered, preview.differs) == (2, True)
-    for file in preview.files:
-        if file.key.endswith(".wav"):
-            with ports.bucket.open(file.key) as stream:
-                info = soundfile.info(io.BytesIO(stream.read()))
-            assert (info.samplerate, info.channels, info.frames) == (32_000, 1, 32_000)
+    name = {"producer_id": catalogue.slug, "model_name": settings.model_name}
+    published = ports.compute.run(InstallRequest(run_id=str(trained.run_id), **name), ignore)
+    card = read_card(settings.data_root / published.lora_path)
+    assert (card.backend, card.base, card.run_id) == (BackendKind.MUSICGEN, "tiny", str(trained.run_id))
+    rendered = ports.compute.run(
+        GenerateRequest(
+            job_id="heard",
+            prompt="dub techno",
+            lora_id=f"{catalogue.slug}:{settings.model_name}",
+            duration_seconds=1.5,
+            backend=BackendKind(settings.backend),
+            base=settings.base,
+            with_base=True,
+        ),
+        ignore,
+    )
+    with_lora, base = (settings.data_root / str(path) for path in (rendered.path, rendered.base_path))
+    for path in (with_lora, base):
+        info = soundfile.info(path)
+        assert (info.samplerate, info.channels, info.frames) == (32_000, 1, 48_000)
+    assert rendered.lora == published.lora_path
+    assert with_lora.read_bytes() != base.read_bytes()
     assert train_lora(ports, catalogue.slug).state == "unchanged"
 
 
