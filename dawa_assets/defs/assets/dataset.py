@@ -1,5 +1,7 @@
 """From training items to tagged segments: the dataset's zip, 15-second segments, and a text for each."""
 
+from typing import Any
+
 import dagster as dg
 
 from dawa_assets.defs.assets.ingest import training_items
@@ -7,6 +9,10 @@ from dawa_assets.defs.assets.step import OWNERS, run_step
 from dawa_assets.defs.metadata import schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.resources import Pipeline
+from modal_app.errors import JobError
+from resources.ports import Ports
+
+_TOLD = 5  # reasons that get into one line
 
 
 @dg.asset(
@@ -43,9 +49,18 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 
     Only audio that is not in the cache is worked on. A file that can't be decoded fails its item alone.
     """
-    from dawa_assets.training.segments import prepare_segments
+    return run_step(context, pipeline.ports(), _segmented)
 
-    return run_step(context, pipeline.ports(), prepare_segments)
+
+def _segmented(ports: Ports, slug: str) -> Any:
+    """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
+    from dawa_assets.training.segments import prepare_segments
+    from dawa_assets.verdicts import verdict
+
+    report = prepare_segments(ports, slug)
+    if report.failed and verdict(ports, slug, "preprocessed_segments").problems:
+        raise JobError("; ".join(reason for _, reason in report.failed[:_TOLD]))
+    return report
 
 
 @dg.asset(
