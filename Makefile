@@ -29,7 +29,7 @@ test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 test-live: .venv/.ready ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
-	@$(BIN)/python -m tests.live && $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
+	@$(BIN)/python -m tests.live && DAWA_LIVE_TESTS=1 $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
 
 bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
 	$(BIN)/python -m benchmarks $(NAMES)

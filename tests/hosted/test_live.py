@@ -7,13 +7,13 @@ from pathlib import Path
 
 from resources.hosted_database import HostedDatabase
 from tests.bucket.storage_server import StorageServer
-from tests.live.project import MIGRATE, NEEDED
+from tests.live.project import MIGRATE, NEEDED, WANTED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name not in (*NEEDED, MIGRATE)}
+    clean = {name: value for name, value in os.environ.items() if name not in (*NEEDED, MIGRATE, WANTED)}
     return subprocess.run(
         [sys.executable, *words],
         cwd=CHECKOUT, env=clean | variables, capture_output=True, text=True, timeout=200, check=False,
@@ -22,7 +22,7 @@ def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def _live(**variables: str) -> str:
     assert _python("-m", "tests.live", **variables).returncode == 0
-    ran = _python("-m", "pytest", "-n", "0", "-rs", "tests/live", **variables)
+    ran = _python("-m", "pytest", "-n", "0", "-rs", "tests/live", **variables, **{WANTED: "1"})
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 
@@ -33,6 +33,15 @@ def test_without_a_project_it_says_what_it_needs() -> None:
     assert "SUPABASE_SECRET_KEY: its secret key" in said.stderr
     assert "SUPABASE_DB_URL: its connection string" in said.stderr
     assert "SUPABASE_URL:" not in said.stderr
+
+
+def test_keys_that_lie_around_start_nothing(storage: StorageServer) -> None:
+    around = dict(zip(NEEDED, (storage.url, storage.secret_key, "postgresql://u:p@127.0.0.1:1/d"), strict=True))
+    ran = _python("-m", "pytest", "-n", "0", "-rs", "tests/live", **around)
+    assert ran.returncode == 0, ran.stdout
+    assert "they need a real Supabase project: make test-live" in ran.stdout
+    assert "passed" not in ran.stdout
+    assert storage.calls == []
 
 
 def test_a_stand_in_passes_and_is_left_as_it_was(storage: StorageServer, project_url: str) -> None:

@@ -1,5 +1,6 @@
 """A real project, or none: then these tests skip and say what they would need."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 from resources.bucket.supabase import SupabaseBucket
 from resources.hosted_database import HostedDatabase
 from resources.migrations import migrate
-from tests.live.project import Project, given_project, missing
+from tests.live.project import WANTED, Project, given_project, missing
 
 
 @pytest.fixture(scope="session")
 def project() -> Project:
+    if os.environ.get(WANTED) != "1":
+        pytest.skip("they need a real Supabase project: make test-live")
     if lines := missing():
         pytest.skip("; ".join(lines))
     return given_project()

@@ -9,6 +9,7 @@ NEEDED = {
     "SUPABASE_SECRET_KEY": "its secret key (sb_secret_…)",
     "SUPABASE_DB_URL": "its connection string, of any of its three",
 }
+WANTED = "DAWA_LIVE_TESTS"  # 1: set by `make test-live` alone, so that keys lying around in a shell start nothing
 MIGRATE = "DAWA_LIVE_MIGRATE"  # 1: apply what is pending; otherwise the schema is looked at only
 
 
