@@ -25,6 +25,7 @@ def build_defs(resource_overrides: dict[str, Pipeline] | None = None) -> dg.Defi
             dataset.preprocessed_segments,
             dataset.segment_tags,
             lora.lora_weights,
+            lora.lora_evaluation,
             lora.lora_preview,
         ],
         asset_checks=checks,

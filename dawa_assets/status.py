@@ -109,6 +109,9 @@ union all
 union all
 (select 'failed training', base, error from training_runs
  where artist_id = %(artist)s and state = 'failed' order by created_at desc limit 3)
+union all
+(select 'new LoRA', r.model_name, e.decision from training_runs r join lora_evaluations e on e.run_id = r.id
+ where r.artist_id = %(artist)s and r.candidate_at is not null and not r.promoted and e.decided_at is not null)
 """
 
 

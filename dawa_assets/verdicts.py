@@ -14,6 +14,8 @@ from dawa_assets.datasets.store import CURRENT_ITEMS
 from resources.database import Connection
 from resources.ports import Ports
 
+_WAV_HEADER_BYTES = 44
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -183,7 +185,7 @@ def _tags(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # n
 def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     rows = _rows(
         connection,
-        "select id, adapter_key, metrics from training_runs where artist_id = %(artist)s and promoted",
+        "select id, adapter_key, metrics from training_runs where artist_id = %(artist)s and candidate_at is not null",
         artist,
     )
     if not rows:
@@ -202,15 +204,37 @@ def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     return Verdict(len(rows), problems, warnings)
 
 
+def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+    rows = _rows(
+        connection,
+        "select r.id, r.adapter_key, e.verdict, e.reasons, e.files, e.decision from training_runs r "
+        "left join lora_evaluations e on e.run_id = r.id and e.adapter_sha256 = r.adapter_sha256 "
+        "where r.artist_id = %(artist)s and r.candidate_at is not null",
+        artist,
+    )
+    left = _rows(
+        connection,
+        "select run_id from lora_promotions where artist_id = %(artist)s and published_at is null",
+        artist,
+    )
+    problems = [f"run {row['run_id']}: its promotion was begun and not finished" for row in left]
+    problems += [f"run {row['id']}: was not judged" for row in rows if row["verdict"] is None]
+    problems += [
+        f"run {row['id']}: {name} is not in the bucket"
+        for row in rows
+        for name, size in (row["files"] or {}).items()
+        if (stored := ports.bucket.stat(f"{row['adapter_key']}/{name}")) is None or stored.size != size
+    ]
+    broken = [row for row in rows if row["verdict"] == "broken"]
+    return Verdict(len(rows), problems, [f"run {row['id']}: broken: {'; '.join(row['reasons'])}" for row in broken])
+
+
 def _preview(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     rows = _rows(connection, "select adapter_key from training_runs where artist_id = %(artist)s and promoted", artist)
-    previews = [
-        stored for row in rows for stored in ports.bucket.list(row["adapter_key"]) if stored.key.endswith(".wav")
-    ]
-    problems = [f"{stored.key}: holds no sound" for stored in previews if stored.size <= 44]
-    if rows and not previews:
-        problems.append("there is a LoRA but no preview of it")
-    return Verdict(len(previews), problems)
+    keys = [f"{row['adapter_key']}/preview-{variant}.wav" for row in rows for variant in ("base", "lora")]
+    sizes = {key: 0 if (stored := ports.bucket.stat(key)) is None else stored.size for key in keys}
+    problems = [f"{key}: is not there, or holds no sound" for key, size in sizes.items() if size <= _WAV_HEADER_BYTES]
+    return Verdict(len(keys), problems)
 
 
 _VERDICTS: dict[str, Callable[[Ports, Connection, Artist], Verdict]] = {
@@ -221,5 +245,6 @@ _VERDICTS: dict[str, Callable[[Ports, Connection, Artist], Verdict]] = {
     "preprocessed_segments": _segments,
     "segment_tags": _tags,
     "lora_weights": _lora,
+    "lora_evaluation": _evaluation,
     "lora_preview": _preview,
 }

@@ -36,7 +36,12 @@ _CONTENT = {
         join segment_tags t on t.segment_hash = s.segment_hash""",
     "lora_weights": """
         select fingerprint || coalesce(adapter_sha256, '') from training_runs
-        where artist_id = %(artist)s and promoted order by finished_at desc limit 1""",
+        where artist_id = %(artist)s and candidate_at is not null order by candidate_at desc limit 1""",
+    "lora_evaluation": """
+        select string_agg(concat_ws(':', r.fingerprint, r.adapter_sha256, r.promoted, e.rule, e.verdict), E'\n'
+          order by r.fingerprint)
+        from training_runs r left join lora_evaluations e on e.run_id = r.id
+        where r.artist_id = %(artist)s and (r.candidate_at is not null or r.promoted)""",
     "lora_preview": """
         select fingerprint || coalesce(adapter_sha256, '') from training_runs
         where artist_id = %(artist)s and promoted order by finished_at desc limit 1""",

@@ -18,6 +18,7 @@ from dawa_assets.cli import (
     doctor,
     export,
     generate,
+    lora,
     migrate,
     prompt,
     prune,
@@ -50,6 +51,7 @@ app.command("build")(build.build)
 app.command("status")(status.status)
 app.command("export")(export.export)
 app.command("generate")(generate.generate)
+app.add_typer(lora.app, name="lora")
 app.command("doctor")(doctor.doctor)
 app.command("retry-rejected")(retry.retry_rejected)
 app.command("prune")(prune.prune)

@@ -26,7 +26,8 @@ _SAYS = {
     "dataset_zip": "the current zip and its manifest are in the bucket, whole",
     "preprocessed_segments": "every track of the dataset has its segments, without gaps",
     "segment_tags": "every segment has a text",
-    "lora_weights": "the published adapter is in the bucket, its losses recorded and falling",
+    "lora_weights": "the candidate's adapter is in the bucket, its losses recorded and falling",
+    "lora_evaluation": "the candidate was judged and is not broken, what it renders is kept, no promotion was left",
     "lora_preview": "the published adapter has previews that hold sound",
 }
 

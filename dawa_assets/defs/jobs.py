@@ -4,7 +4,7 @@ import dagster as dg
 
 INGEST = ["als_summaries", "prompts", "training_items"]
 DATASET = ["dataset_zip", "preprocessed_segments", "segment_tags"]
-TRAINING = ["lora_weights", "lora_preview"]
+TRAINING = ["lora_weights", "lora_evaluation", "lora_preview"]
 
 
 _ONE_PROCESS = dg.in_process_executor
@@ -30,7 +30,7 @@ dataset_job = dg.define_asset_job(
 training_job = dg.define_asset_job(
     "training_job",
     selection=TRAINING,
-    description="Trains the LoRA on the current dataset and renders previews.",
+    description="Trains the LoRA on the current dataset, promotes it if it is better, and renders previews.",
     executor_def=_ONE_PROCESS,
 )
 build_job = dg.define_asset_job(

@@ -68,7 +68,7 @@ def are_kept(ports: Ports, slug: str, run: Run) -> bool:
 
 
 def install(ports: Ports, slug: str, run: Run) -> InstallResult:
-    """Publish a done run's adapter under the two paths of the specification.
+    """Put a done run's adapter under the two paths of the specification; `promotion.py` says when.
 
     Where the worker can't (its data root was deleted), it is given the run's files from the bucket and asked again.
 
@@ -80,10 +80,15 @@ def install(ports: Ports, slug: str, run: Run) -> InstallResult:
         return ports.compute.run(request, logged("install"))
     except JobError as error:
         log.info("the worker has not got run %s (%s); its files are restored from the bucket", run.id, error)
+    restore_files(ports, slug, run)
+    return ports.compute.run(request, logged("install"))
+
+
+def restore_files(ports: Ports, slug: str, run: Run) -> None:
+    """Give the worker a done run's files from the bucket."""
     for name in run.metrics["files"]:
         with ports.bucket.open(f"{run_folder(slug, run)}/{name}") as stream:
             ports.compute.store(f"{_place(run)}/{name}", stream)
-    return ports.compute.run(request, logged("install"))
 
 
 def names_in(run: Run, files: dict[str, str]) -> dict[str, str]:

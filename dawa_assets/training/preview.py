@@ -1,4 +1,7 @@
-"""The asset `lora_preview`: a few seconds by the base alone and with the published adapter, by one seed."""
+"""The asset `lora_preview`: a few seconds by the base alone and with the published adapter, by one seed.
+
+It goes the way of whoever asks for music: by the LoRA's name, through the published files.
+"""
 
 import hashlib
 import time
@@ -9,8 +12,9 @@ from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.datasets.store import current_dataset
 from dawa_assets.leases import lease
 from dawa_assets.training import store
-from dawa_assets.training.adapters import install, run_folder, temporary_folder
+from dawa_assets.training.adapters import run_folder, temporary_folder
 from dawa_assets.training.progress import logged
+from dawa_assets.training.promotion import ensure_published
 from dawa_assets.training.store import Run
 from modal_app.config import BackendKind
 from modal_app.errors import JobError
@@ -92,7 +96,7 @@ def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
 
 def _render(ports: Ports, artist: Artist, run: Run, prompt: str) -> None:
     settings = ports.settings
-    install(ports, artist.slug, run)
+    ensure_published(ports, artist, run.model_name)
     # both in one job: loading the libraries and the base costs more than rendering
     result = ports.compute.run(
         GenerateRequest(
@@ -107,8 +111,8 @@ def _render(ports: Ports, artist: Artist, run: Run, prompt: str) -> None:
         ),
         logged("preview"),
     )
-    if result.lora is None or result.base_path is None:
-        raise JobError(f"preview of run {run.id}: the worker did not render both with and without it; run it again")
+    if result.run_id != str(run.id) or result.base_path is None:
+        raise JobError(f"preview of run {run.id}: run {result.run_id} was published meanwhile; run it again")
     rendered: dict[Variant, str] = {"base": result.base_path, "lora": result.path}
     with temporary_folder(ports) as folder:
         for variant, path in rendered.items():

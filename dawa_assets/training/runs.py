@@ -1,8 +1,7 @@
-"""The step `training`: decides by fingerprint whether to train, keeps the adapter, promotes and installs it.
+"""The step `training`: decides by fingerprint whether to train, keeps the adapter, and makes it the candidate.
 
-A run's row is there before the training begins. Files go into the bucket before the row says `done`, and the row is
-promoted in that same transaction; installing can be done again at any time. Until there is an evaluation, a finished
-adapter is published at once.
+A run's row is there before the training begins. Files go into the bucket before the row says `done`, and the run
+becomes the candidate in that same transaction. Whether it is promoted is decided by its evaluation.
 """
 
 import logging
@@ -14,7 +13,7 @@ from uuid import UUID
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
-from dawa_assets.training.adapters import RunFile, are_kept, install, keep_files, main_adapter, names_in, run_folder
+from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
 from dawa_assets.training.captions import RULE
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
@@ -23,17 +22,17 @@ from dawa_assets.training.store import Run
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
-from modal_app.protocol import InstallResult, TrainRequest, TrainResult
+from modal_app.protocol import TrainRequest, TrainResult
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
-State = Literal["trained", "unchanged", "promoted again", "nothing to train on"]
+State = Literal["trained", "unchanged", "candidate again", "nothing to train on"]
 
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What the step did, and the adapter that is published now. Losses are those of the training, one a step.
+    """What the step did, and the adapter that is the candidate now. Losses are those of the training, one a step.
 
     Validation losses are those on the held-out songs: of the base alone, and of the adapter that was kept.
     """
@@ -66,19 +65,17 @@ class TrainingReport:
     steps_waited: int | None
     adapter_key: str | None
     adapter_sha256: str | None
-    lora_path: str | None
-    peft_path: str | None
     files: list[RunFile]
     failed: list[tuple[str, str]]
     seconds: float
 
 
 def train_lora(ports: Ports, slug: str) -> TrainingReport:
-    """Bring the artist's LoRA up to date with his current dataset, and publish it.
+    """Bring the artist's LoRA up to date with his current dataset; what is published stays as it is.
 
     The same examples, base and parameters are trained once: content that returns to an earlier state has that
-    earlier run promoted again. A run that a dead process left is taken over; one that failed is tried again. With
-    nothing to train on (no dataset, or nothing in it that can be heard), nothing happens and the report says so.
+    earlier run as its candidate again. A run that a dead process left is taken over; one that failed is tried again.
+    With nothing to train on (no dataset, or nothing in it that can be heard), nothing happens and the report says so.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -93,22 +90,23 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
         ports.database, artist.id, "training", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
     ) as held:
         prepared = prepare_dataset(ports, artist, held)
-        if prepared is None:
-            examples = Examples([], 0, 0)
-        else:
-            heard = cut_as(ports, artist, prepared, recipe_for(BackendKind(settings.backend)))
-            examples = make_examples(prepared, texts_of(ports, prepared), heard)
+        examples = Examples([], 0, 0) if prepared is None else examples_of(ports, artist, prepared)
         if prepared is None or not examples.examples:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
         state, run = _run_of(ports, artist, held, prepared, examples)
-        installed = install(ports, slug, run)
-    return _report(state, run, installed, prepared, examples, time.monotonic() - started)
+    return _report(state, run, prepared, examples, time.monotonic() - started)
+
+
+def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
+    """What a dataset is trained on now, as the generator of the settings hears it."""
+    heard = cut_as(ports, artist, prepared, recipe_for(BackendKind(ports.settings.backend)))
+    return make_examples(prepared, texts_of(ports, prepared), heard, trigger_word=ports.settings.trigger_word)
 
 
 def _run_of(
     ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples
 ) -> tuple[State, Run]:
-    """The done and promoted run of these examples: trained now, or found."""
+    """The done run of these examples, which is the candidate then: trained now, or found."""
     settings, dataset = ports.settings, prepared.dataset
     wanted = train_request(settings, artist.slug, dataset, examples.examples, "unknown")
     fingerprint = fingerprint_of(wanted)
@@ -127,8 +125,8 @@ def _run_of(
     if run.state == "done" and _has_files(ports, artist, run):
         with ports.database.transaction() as connection:
             held.check(connection)
-            changed = store.promote_run(connection, artist, run, dataset.id)
-        return "promoted again" if changed else "unchanged", run
+            changed = store.make_candidate(connection, artist, run, dataset.id)
+        return "candidate again" if changed else "unchanged", run
     with ports.database.transaction() as connection:
         held.check(connection)
         store.start_run(connection, run, dataset.id)
@@ -149,7 +147,7 @@ def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
 
 
 def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID, request: TrainRequest) -> Run:
-    """Train, keep the files, and mark the run done and promoted in one transaction."""
+    """Train, keep the files, and mark the run done and the candidate in one transaction."""
     log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
     try:
         result = ports.compute.run(request, logged("training"))
@@ -167,7 +165,7 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
     with ports.database.transaction() as connection:
         held.check(connection)
         store.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], _metrics(result, files, sizes))
-        store.promote_run(connection, artist, run, dataset_id)
+        store.make_candidate(connection, artist, run, dataset_id)
         return store.get_run(connection, run.id)
 
 
@@ -207,8 +205,6 @@ def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples,
         steps_waited=None,
         adapter_key=None,
         adapter_sha256=None,
-        lora_path=None,
-        peft_path=None,
         files=[],
         failed=[] if prepared is None else prepared.failed,
         seconds=round(seconds, 3),
@@ -218,7 +214,6 @@ def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples,
 def _report(
     state: State,
     run: Run,
-    installed: InstallResult,
     prepared: PreparedDataset,
     examples: Examples,
     seconds: float,
@@ -253,8 +248,6 @@ def _report(
         steps_waited=metrics.get("steps_waited"),
         adapter_key=run.adapter_key,
         adapter_sha256=run.adapter_sha256,
-        lora_path=installed.lora_path,
-        peft_path=installed.peft_path,
         files=[
             RunFile(f"{run.adapter_key}/{name}", metrics["sizes"][name], sha256)
             for name, sha256 in sorted(metrics["files"].items())

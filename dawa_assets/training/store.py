@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,9 +57,15 @@ class Run:
     adapter_key: str | None
     adapter_sha256: str | None
     promoted: bool
+    candidate_at: datetime | None
+    """Since when it is the one to be judged."""
+    finished_at: datetime | None
 
 
-_RUN = "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted"
+_RUN = (
+    "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted, "
+    "candidate_at, finished_at"
+)
 
 
 def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTrack]:
@@ -201,23 +208,42 @@ def finish_run(connection: Connection, run: Run, adapter_key: str, sha256: str, 
     )
 
 
-def promote_run(connection: Connection, artist: Artist, run: Run, dataset_id: UUID) -> bool:
-    """Make a done run the artist's published one under its model name; false where it was so already.
+def make_candidate(connection: Connection, artist: Artist, run: Run, dataset_id: UUID) -> bool:
+    """Make a done run the one of its model name that is to be judged; false where it was so already.
 
     It is noted as the current dataset's run: another dataset may well lead to the same examples.
     """
     connection.execute(
-        "update training_runs set promoted = false where artist_id = %s and model_name = %s and promoted and id <> %s",
+        "update training_runs set candidate_at = null "
+        "where artist_id = %s and model_name = %s and candidate_at is not null and id <> %s",
         [artist.id, run.model_name, run.id],
     )
     changed = connection.execute(
-        "update training_runs set promoted = true where id = %s and state = 'done' and not promoted", [run.id]
+        "update training_runs set candidate_at = now() where id = %s and state = 'done' and candidate_at is null",
+        [run.id],
     )
     connection.execute(
         "update training_runs set dataset_id = %s where id = %s and dataset_id is distinct from %s",
         [dataset_id, run.id, dataset_id],
     )
     return changed.rowcount == 1
+
+
+def candidate_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
+    """The run that is to be judged, or was judged last."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and candidate_at is not null",
+            [artist.id, model_name],
+        ).fetchone()
+
+
+def list_runs(connection: Connection, artist: Artist) -> list[Run]:
+    """The artist's runs, the latest first."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            f"select {_RUN} from training_runs where artist_id = %s order by created_at desc, id", [artist.id]
+        ).fetchall()
 
 
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:

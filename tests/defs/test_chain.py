@@ -96,7 +96,8 @@ def test_a_second_run_changes_nothing(
         ("training_items", "prompt.txt"),
         ("dataset_zip", ".zip"),
         ("lora_weights", ".safetensors"),
-        ("lora_preview", ".wav"),
+        ("lora_evaluation", "evaluation-lora.wav"),
+        ("lora_preview", "preview-lora.wav"),
     ],
 )
 def test_a_verdict_sees_what_is_gone_from_the_bucket(
@@ -127,6 +128,8 @@ def test_a_verdict_sees_what_is_gone_from_the_bucket(
         ("preprocessed_segments", "delete from audio_segments where index = 1"),
         ("segment_tags", "delete from segment_tags"),
         ("lora_weights", "update training_runs set metrics = metrics - 'final_loss'"),
+        ("lora_evaluation", "delete from lora_evaluations"),
+        ("lora_evaluation", "update lora_promotions set published_at = null"),
     ],
 )
 def test_a_verdict_sees_what_is_wrong_in_the_database(

@@ -20,6 +20,7 @@ CHAIN = [
     "preprocessed_segments",
     "segment_tags",
     "lora_weights",
+    "lora_evaluation",
     "lora_preview",
 ]
 ROOT = Path(__file__).resolve().parents[2]

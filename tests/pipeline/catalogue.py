@@ -19,12 +19,15 @@ from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.jobs import run_job
 from modal_app.protocol import (
+    EvaluateRequest,
+    EvaluateResult,
     Event,
     GenerateRequest,
     GenerateResult,
     InstallRequest,
     InstallResult,
     JobRequest,
+    Rendering,
     TrainRequest,
     TrainResult,
 )
@@ -117,12 +120,16 @@ class RecordingCompute(Compute):
         self.root = root
         self.requests: list[JobRequest[Any]] = []
         self.before: Callable[[JobRequest[Any]], None] = lambda _: None
+        self.published: str | None = None  # the run whose adapter lies under the LoRA's name
+        self.figures: dict[str, Any] = {}  # that the next evaluations find
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
         self.before(request)
         self.requests.append(request)
         if isinstance(request, TrainRequest):
             return self._train(request, on_event)  # type: ignore[return-value]
+        if isinstance(request, EvaluateRequest):
+            return self._evaluate(request)  # type: ignore[return-value]
         if isinstance(request, InstallRequest):
             return self._install(request)  # type: ignore[return-value]
         if isinstance(request, GenerateRequest):
@@ -166,6 +173,33 @@ class RecordingCompute(Compute):
             seconds=0.1,
         )
 
+    def _evaluate(self, request: EvaluateRequest) -> EvaluateResult:
+        folder = f"runs/{request.training.run_id}"
+        for run in (request.training.run_id, *([request.rival.run_id] if request.rival else [])):
+            if not (self.root / "runs" / run / "adapter.safetensors").is_file():
+                raise JobError(f"run {run}: its adapter is not there")
+        files = {}
+        for name in ("evaluation-base.wav", "evaluation-lora.wav", "evaluation.png"):
+            data = f"{name} of {request.training.run_id}".encode()
+            self.store(f"{folder}/{name}", io.BytesIO(data))
+            files[f"{folder}/{name}"] = hashlib.sha256(data).hexdigest()
+        rendering = Rendering(
+            sample_rate=100, samples=100, expected_samples=100, peak_dbfs=-1.0, silent_share=0.0, clipped_share=0.0
+        )
+        plain = EvaluateResult(
+            files=files,
+            split="too little to hold anything out: nothing is compared",
+            held_out=[],
+            segments=2,
+            base_loss=2.0,
+            lora_loss=1.0,
+            base=rendering,
+            lora=rendering,
+            waveform_change=0.5,
+            spectrum_change_db=3.0,
+        )
+        return EvaluateResult.model_validate(plain.model_dump() | self.figures)
+
     def _install(self, request: InstallRequest) -> InstallResult:
         source = self.root / "runs" / request.run_id / "adapter.safetensors"
         if not source.is_file():
@@ -173,6 +207,7 @@ class RecordingCompute(Compute):
         path = f"loras/{request.producer_id}_{request.model_name}.safetensors"
         with source.open("rb") as file:
             self.store(path, file)
+        self.published = request.run_id
         return InstallResult(lora_path=path, peft_path=f"models/{request.producer_id}", changed=True)
 
     def _generate(self, request: GenerateRequest) -> GenerateResult:
@@ -182,7 +217,13 @@ class RecordingCompute(Compute):
             base_path = f"outputs/{request.job_id}-base.wav"
             self.store(base_path, io.BytesIO(tone(request.duration_seconds, 330)))
         return GenerateResult(
-            path=path, sample_rate=22_050, samples=1, peak_dbfs=-6, lora=request.lora_id, base_path=base_path
+            path=path,
+            sample_rate=22_050,
+            samples=1,
+            peak_dbfs=-6,
+            lora=request.lora_id,
+            run_id=self.published if request.lora_id else None,
+            base_path=base_path,
         )
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import soundfile
 
 from dawa_assets.datasets.build import build_dataset
+from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora
 from dawa_assets.training.segments import prepare_segments
@@ -27,8 +28,10 @@ def test_from_ready_items_to_a_lora_that_is_heard_and_restored(ports: Ports) -> 
     assert tag_segments(ports, catalogue.slug).tagged == 2
     trained = train_lora(ports, catalogue.slug)
     assert (trained.state, trained.examples, len(trained.losses)) == ("trained", 2, 4)
-    assert trained.lora_path == f"loras/{catalogue.slug}_{settings.model_name}.safetensors"
-    published = settings.data_root / trained.lora_path
+    judged = evaluate_lora(ports, catalogue.slug)
+    assert (judged.promoted_run_id, judged.verdict in ("better", "no better")) == (trained.run_id, True)
+    assert judged.lora_path == f"loras/{catalogue.slug}_{settings.model_name}.safetensors"
+    published = settings.data_root / judged.lora_path
     adapter, seen = published.read_bytes(), view(ports, catalogue.slug)
 
     preview = render_preview(ports, catalogue.slug)
@@ -41,6 +44,7 @@ def test_from_ready_items_to_a_lora_that_is_heard_and_restored(ports: Ports) -> 
     tags = tag_segments(ports, catalogue.slug)
     again = train_lora(ports, catalogue.slug)
     assert (tags.tagged, again.state, again.run_id) == (0, "unchanged", trained.run_id)
+    assert evaluate_lora(ports, catalogue.slug).state == "unchanged"
     assert published.read_bytes() == adapter
     assert view(ports, catalogue.slug) == seen
     assert render_preview(ports, catalogue.slug).state == "unchanged"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dawa_assets.datasets.build import build_dataset
+from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora
 from dawa_assets.training.tags import tag_segments
@@ -47,16 +48,18 @@ def kept(catalogue: Catalogue, report: Any) -> set[str]:
     }
 
 
-def test_a_training_keeps_its_files_and_is_published_at_once(worker: RecordingCompute, catalogue: Catalogue) -> None:
+def test_a_training_keeps_its_files_and_is_a_candidate_that_is_not_published(
+    worker: RecordingCompute, catalogue: Catalogue
+) -> None:
     catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
     report = train(catalogue)
     assert (report.state, report.examples, report.untagged) == ("trained", 2, 0)
     assert kept(catalogue, report) == {"adapter.safetensors", "peft/adapter_model.safetensors", "card.json", "loss.png"}
     (row,) = runs(catalogue)
-    assert (row["state"], row["promoted"], row["adapter_key"]) == ("done", True, report.adapter_key)
+    assert (row["state"], row["promoted"], row["adapter_key"]) == ("done", False, report.adapter_key)
+    assert row["candidate_at"] is not None
     assert row["metrics"]["final_loss"] == 1.0
-    with catalogue.ports.bucket.open(f"{report.adapter_key}/adapter.safetensors") as stream:
-        assert published(catalogue) == stream.read()
+    assert worker.count(InstallRequest) == 0
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
     assert all(example.caption.startswith("Dark dub. ") for example in request.examples)
     assert all(example.caption.endswith(". BPM: 120") for example in request.examples)
@@ -116,7 +119,7 @@ def test_the_same_content_is_trained_once(worker: RecordingCompute, catalogue: C
     assert worker.count(TrainRequest) == 0
 
 
-def test_content_that_returns_has_its_earlier_run_promoted_without_a_training(
+def test_content_that_returns_has_its_earlier_run_as_candidate_without_a_training(
     worker: RecordingCompute, catalogue: Catalogue
 ) -> None:
     catalogue.add("one", tone(16, 220))
@@ -128,11 +131,9 @@ def test_content_that_returns_has_its_earlier_run_promoted_without_a_training(
     catalogue.exclude(extra, False)
     worker.forget()
     again = train(catalogue)
-    assert (again.state, again.run_id) == ("promoted again", both.run_id)
+    assert (again.state, again.run_id) == ("candidate again", both.run_id)
     assert worker.count(TrainRequest) == 0
-    assert [row["promoted"] for row in runs(catalogue)] == [True, False]
-    with catalogue.ports.bucket.open(f"{both.adapter_key}/adapter.safetensors") as stream:
-        assert published(catalogue) == stream.read()
+    assert [row["candidate_at"] is not None for row in runs(catalogue)] == [True, False]
 
 
 def test_a_deleted_data_root_is_restored_and_nothing_trained_or_tagged_again(
@@ -140,11 +141,13 @@ def test_a_deleted_data_root_is_restored_and_nothing_trained_or_tagged_again(
 ) -> None:
     catalogue.add("one", tone(16, 220))
     train(catalogue)
+    evaluate_lora(catalogue.ports, catalogue.slug)
     before = published(catalogue)
     shutil.rmtree(catalogue.ports.settings.data_root)
     worker.forget()
     report = train_lora(catalogue.ports, catalogue.slug)
     assert report.state == "unchanged"
+    assert evaluate_lora(catalogue.ports, catalogue.slug).state == "unchanged"
     assert published(catalogue) == before
     assert (worker.count(TrainRequest), worker.count(TagRequest)) == (0, 0)
 
@@ -180,22 +183,18 @@ def _kill_before(kind: type[JobRequest[Any]]) -> Callable[[JobRequest[Any]], Non
     return before
 
 
-@pytest.mark.parametrize("kind", [TrainRequest, InstallRequest])
-def test_a_run_that_a_dead_process_left_is_taken_over(
-    worker: RecordingCompute, catalogue: Catalogue, kind: type[JobRequest[Any]]
-) -> None:
+def test_a_run_that_a_dead_process_left_is_taken_over(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
-    worker.before = _kill_before(kind)
+    worker.before = _kill_before(TrainRequest)
     with pytest.raises(Killed):
         train(catalogue)
     (left,) = runs(catalogue)
-    assert left["state"] == ("running" if kind is TrainRequest else "done")
+    assert left["state"] == "running"
     worker.before = lambda _: None
     report = train_lora(catalogue.ports, catalogue.slug)
     assert report.run_id == str(left["id"])
     assert worker.count(TrainRequest) == 1
     assert [row["state"] for row in runs(catalogue)] == ["done"]
-    assert published(catalogue)
 
 
 def test_two_trainings_at_once_train_once(worker: RecordingCompute, catalogue: Catalogue) -> None:
@@ -244,6 +243,7 @@ def test_silence_is_left_out_of_the_examples(catalogue: Catalogue) -> None:
 
 def test_without_a_dataset_nothing_happens_and_that_is_said(worker: RecordingCompute, catalogue: Catalogue) -> None:
     assert train_lora(catalogue.ports, catalogue.slug).state == "nothing to train on"
+    assert evaluate_lora(catalogue.ports, catalogue.slug).state == "nothing to evaluate"
     assert render_preview(catalogue.ports, catalogue.slug).state == "no LoRA"
     assert worker.requests == []
 
@@ -254,6 +254,8 @@ def test_previews_are_rendered_once_with_and_without_the_adapter(
     catalogue.add("one", tone(16, 220), "First prompt.\nBPM: 120")
     catalogue.add("two", tone(16, 330), "Second prompt.\nBPM: 120")
     trained = train(catalogue)
+    assert render_preview(catalogue.ports, catalogue.slug).state == "no LoRA"
+    evaluate_lora(catalogue.ports, catalogue.slug)
     report = render_preview(catalogue.ports, catalogue.slug)
     assert (report.state, report.rendered, report.differs) == ("rendered", 2, True)
     assert report.prompt == "First prompt.\nBPM: 120"
@@ -272,6 +274,7 @@ def test_a_preview_after_the_data_root_was_deleted_restores_the_adapter(
 ) -> None:
     catalogue.add("one", tone(16, 220))
     train(catalogue)
+    evaluate_lora(catalogue.ports, catalogue.slug)
     shutil.rmtree(catalogue.ports.settings.data_root)
     worker.forget()
     assert render_preview(catalogue.ports, catalogue.slug).rendered == 2

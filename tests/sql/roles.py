@@ -70,6 +70,11 @@ def side(database: Database, name: str) -> Side:
              "model_name) values (%s, 'h', '1', 'v', 'm')", [artist]),
             ("insert into training_runs (artist_id, dataset_id, fingerprint, backend, base, model_name, parameters, "
              "state) values (%s, %s, 'f', 'b', 'b', 'm', '{}', 'done')", [artist, dataset]),
+            ("insert into lora_evaluations (run_id, artist_id, rule, adapter_sha256, verdict, reasons, figures, "
+             "prompt, seed, files) select id, artist_id, 'r', 'h', 'better', '{}', '{}', 'p', 0, '{}' "
+             "from training_runs where artist_id = %s", [artist]),
+            ("insert into lora_promotions (artist_id, model_name, run_id, promoted_by, reason) "
+             "select artist_id, 'm', id, 'person', 'r' from training_runs where artist_id = %s", [artist]),
             ("insert into leases (artist_id, step, holder, fence, expires_at) values (%s, 's', 'h', 1, now())",
              [artist]),
             ("insert into audio_segments (audio_hash, recipe, index, segment_hash, start_seconds, samples, gain_db, "

@@ -22,7 +22,7 @@ from resources.ports import Ports
     metadata=schema("training_runs", id="uuid", state="string", adapter_key="string", adapter_sha256="string"),
 )
 def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """The artist's LoRA, trained on the dataset's segments and captions, in the generator's and in PEFT's format.
+    """A candidate for the artist's LoRA, trained on segments and captions, in the generator's and in PEFT's format.
 
     The same examples, base and parameters are trained once; what is in the bucket is restored, not trained again.
     """
@@ -32,11 +32,15 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
 
 def _curve(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
-    key = f"{report.adapter_key}/loss.png"
-    if report.adapter_key is None or ports.bucket.stat(key) is None:
+    return _picture(ports, report.adapter_key, "loss.png", "loss curve")
+
+
+def _picture(ports: Ports, folder: str | None, name: str, title: str) -> dict[str, bytes]:
+    key = f"{folder}/{name}"
+    if folder is None or ports.bucket.stat(key) is None:
         return {}
     with ports.bucket.open(key) as stream:
-        return {"loss curve": stream.read()}
+        return {title: stream.read()}
 
 
 @dg.asset(
@@ -46,9 +50,35 @@ def _curve(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: A
     kinds={"pytorch", "audio"},
     owners=OWNERS,
     code_version="1",
+    metadata=schema("lora_evaluations", run_id="uuid", verdict="string", reasons="text[]", figures="json"),
+)
+def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+    """What the candidate is worth: its loss on held-out songs beside the base's, and what both render with one seed.
+
+    The first that is not broken is promoted, then what is better than the promoted one on songs that neither has heard.
+    What is promoted is published under its name.
+    """
+    from dawa_assets.training.evaluation import evaluate_lora
+
+    return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms)
+
+
+def _spectrograms(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
+    from dawa_assets.training.evaluation import PICTURE
+
+    return _picture(ports, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA")
+
+
+@dg.asset(
+    partitions_def=artists,
+    deps=[lora_evaluation],
+    group_name="lora",
+    kinds={"pytorch", "audio"},
+    owners=OWNERS,
+    code_version="1",
 )
 def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """A few seconds rendered with one seed: by the base alone and with the artist's LoRA attached.
+    """A few seconds rendered with one seed: by the base alone and with the published LoRA, asked for by its name.
 
     On a `tiny` base this proves that the adapter loads and acts; it makes no music.
     """

@@ -1,0 +1,149 @@
+"""`dawa lora`: which adapters an artist has, what was found of them, and which one is published."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dawa_assets.training.promotion import Lora
+
+app = typer.Typer(help="An artist's LoRAs: which there are, which one is published.", no_args_is_help=True)
+
+_Artist = Annotated[str, typer.Argument(help="The artist: slug or name (`dawa status` lists them).")]
+_Run = Annotated[str, typer.Argument(help="The run's id, or its beginning.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+_Force = Annotated[bool, typer.Option("--force", help="Publish it although it is broken.")]
+
+
+@app.command("list")
+def list_(artist: _Artist, as_json: _Json = False) -> None:
+    """List the artist's trainings, the latest first; the published one is marked with `*`."""
+    import json
+
+    from dawa_assets.training.promotion import list_loras
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    loras = list_loras(open_ports(Settings.load()), artist)
+    if as_json:
+        typer.echo(json.dumps([_row(lora) for lora in loras], ensure_ascii=False))
+        return
+    for lora in loras:
+        typer.echo(_line(lora))
+    if not loras:
+        typer.echo(f"{artist} has no LoRA yet; `dawa build --artist {artist}` trains one.")
+
+
+@app.command("show")
+def show(
+    artist: _Artist,
+    run: Annotated[
+        str | None, typer.Argument(help="The run's id or its beginning; default: the published one.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Show what was found of one training, and when it was published."""
+    import json
+
+    from dawa_assets.training.promotion import find_lora, list_loras, log_of
+    from modal_app.errors import InputError
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    ports = open_ports(Settings.load())
+    loras = list_loras(ports, artist)
+    published = next((lora for lora in loras if lora.run.promoted), None)
+    lora = published if run is None else find_lora(loras, run)
+    if lora is None:
+        raise InputError(f"{artist}: no LoRA is published; name a run of `dawa lora list {artist}`")
+    log = [each for each in log_of(ports, artist, lora.run.model_name) if each.run_id == lora.run.id]
+    figures = {} if lora.evaluation is None else lora.evaluation.figures
+    if as_json:
+        history = [{"at": str(each.published_at), "by": each.promoted_by, "reason": each.reason} for each in log]
+        typer.echo(json.dumps(_row(lora) | {"figures": figures, "promotions": history}, ensure_ascii=False))
+        return
+    typer.echo(_line(lora))
+    typer.echo(f"  adapter    {lora.run.adapter_key or 'none'}")
+    typer.echo(f"  held out   {', '.join(lora.run.metrics.get('held_out', [])) or 'nothing'}")
+    if lora.evaluation is not None:
+        for reason in lora.evaluation.reasons:
+            typer.echo(f"  reason     {reason}")
+        change, spectrum = figures.get("waveform_change"), figures.get("spectrum_change_db")
+        if change is not None and spectrum is not None:
+            typer.echo(f"  difference {change:.3f} of the base's level, {spectrum:.1f} dB in the spectrum")
+        typer.echo(f"  decision   {lora.evaluation.decision or 'none yet'}")
+    for each in log:
+        when = "under way" if each.published_at is None else each.published_at.isoformat(timespec="seconds")
+        typer.echo(f"  published  {when} by {each.promoted_by}: {each.reason}")
+
+
+@app.command("promote")
+def promote(artist: _Artist, run: _Run, force: _Force = False, as_json: _Json = False) -> None:
+    """Publish a run's adapter in place of the one that is published."""
+    from dawa_assets.training.promotion import promote_lora
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    lora, changed = promote_lora(open_ports(Settings.load()), artist, run, force=force)
+    _tell(lora, changed, as_json)
+
+
+@app.command("rollback")
+def rollback(
+    artist: _Artist,
+    model: Annotated[str | None, typer.Option(help="The LoRA's name; default: DAWA_MODEL_NAME.")] = None,
+    force: _Force = False,
+    as_json: _Json = False,
+) -> None:
+    """Take the last promotion back: publish the adapter that was published before.
+
+    The one taken back is not promoted by an evaluation again, only by `dawa lora promote`.
+    """
+    from dawa_assets.training.promotion import rollback_lora
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    settings = Settings.load()
+    _tell(rollback_lora(open_ports(settings), artist, model or settings.model_name, force=force), True, as_json)
+
+
+def _tell(lora: "Lora", changed: bool, as_json: bool) -> None:
+    import json
+
+    name = f"{lora.artist}:{lora.run.model_name}"
+    if as_json:
+        typer.echo(json.dumps({"lora": name, "run": str(lora.run.id), "changed": changed}))
+        return
+    typer.echo(f"{name} is run {lora.run.id}{' now' if changed else ', as before'}")
+
+
+def _row(lora: "Lora") -> dict[str, Any]:
+    run, found = lora.run, lora.evaluation
+    return {
+        "run": str(run.id),
+        "model": run.model_name,
+        "backend": run.backend,
+        "base": run.base,
+        "state": run.state,
+        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
+        "promoted": run.promoted,
+        "candidate": run.candidate_at is not None,
+        "under_way": lora.under_way,
+        "verdict": None if found is None else found.verdict,
+        "reasons": [] if found is None else found.reasons,
+        "decision": None if found is None else found.decision,
+        "base_loss": None if found is None else found.figures.get("base_loss"),
+        "loss": None if found is None else found.figures.get("lora_loss"),
+        "adapter_key": run.adapter_key,
+    }
+
+
+def _line(lora: "Lora") -> str:
+    row = _row(lora)
+    day = (row["finished_at"] or "")[:16].replace("T", " ")
+    judged = row["verdict"] or ("not judged" if row["state"] == "done" else row["state"])
+    losses = "" if row["loss"] is None else f"  loss {row['loss']:.4f} (base {row['base_loss'] or 0:.4f})"
+    notes = ["being published"] if lora.under_way else []
+    notes += [row["decision"]] if row["decision"] and not row["promoted"] else []
+    mark = "*" if row["promoted"] else " "
+    return f"{mark} {row['run'][:8]}  {row['model']}  {day}  {judged}{losses}{''.join(f'  {note}' for note in notes)}"

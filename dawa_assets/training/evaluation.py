@@ -1,0 +1,278 @@
+"""The step `evaluation`: judges the candidate, promotes it where it is better, and sees that what is promoted is there.
+
+What was found is on record before anything is decided, and a candidate is decided about once: what a person promotes
+or takes back afterwards stays so.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.leases import Lease, lease
+from dawa_assets.training import evaluations_store, store
+from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
+from dawa_assets.training.evaluations_store import Evaluation
+from dawa_assets.training.examples import fingerprint_of, train_request
+from dawa_assets.training.judgement import RULE, Finding, Standing, choose, judge
+from dawa_assets.training.prepared import PreparedDataset, prepare_dataset
+from dawa_assets.training.progress import logged
+from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
+from dawa_assets.training.runs import examples_of
+from dawa_assets.training.store import Run, TrainingTrack
+from modal_app.errors import JobCancelledError, JobError, RefusedJobError
+from modal_app.protocol import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+State = Literal["evaluated", "unchanged", "nothing to evaluate"]
+
+PICTURE = "evaluation.png"
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What was found of the candidate, what was decided, and where the published adapter lies.
+
+    Losses are means over the same segments, noise and times; `shared` ones are on songs that the promoted adapter it
+    was compared with has not heard either. `rendered` are levels and shares of what base and adapter render.
+    """
+
+    headline: str
+    state: State
+    run_id: str | None
+    verdict: str | None
+    reasons: list[str]
+    decision: str | None
+    promoted_run_id: str | None
+    lora_path: str | None
+    peft_path: str | None
+    held_out: list[str]
+    split: str | None
+    segments: int
+    base_loss: float | None
+    lora_loss: float | None
+    compared_with: str | None
+    shared_lora_loss: float | None
+    shared_rival_loss: float | None
+    waveform_change: float | None
+    spectrum_change_db: float | None
+    prompt: str | None
+    seed: int | None
+    rendered: list[dict[str, Any]]
+    adapter_key: str | None
+    files: list[str]
+    seconds: float
+
+
+def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
+    """Judge the artist's candidate, and promote it if it is better than what is published.
+
+    What was judged already is not judged again. Whatever is promoted is published afterwards, also where a data root
+    was deleted or a promotion was killed. With no candidate nothing happens and the report says so.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+        BusyError: another process evaluates this artist's LoRA and did not end in time.
+        JobError: it can't be evaluated, or the candidate is not that of the current dataset.
+    """
+    started = time.monotonic()
+    settings = ports.settings
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+    with lease(
+        ports.database,
+        artist.id,
+        "evaluation",
+        seconds=settings.lease_seconds,
+        wait_seconds=settings.lease_wait_seconds,
+    ) as held:
+        state, run, evaluation = _judged(ports, artist, held)
+        published = ensure_published(ports, artist, settings.model_name)
+    return _report(state, artist, run, evaluation, published, time.monotonic() - started)
+
+
+def _judged(ports: Ports, artist: Artist, held: Lease) -> tuple[State, Run | None, Evaluation | None]:
+    """The candidate, evaluated and decided about."""
+    model_name = ports.settings.model_name
+    finish_promotions(ports, artist)
+    with ports.database.transaction() as connection:
+        run = store.candidate_run(connection, artist, model_name)
+        promoted = store.promoted_run(connection, artist, model_name)
+        known = None if run is None else evaluations_store.find_evaluation(connection, run)
+        history = history_of(evaluations_store.promotions(connection, artist, model_name))
+    if run is None or run.candidate_at is None:
+        return "nothing to evaluate", None, None
+    is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
+    rival = promoted if promoted is not None and _is_rival(promoted, run) else None
+    is_compared = known is not None and known.rival_id == (rival and rival.id)
+    if (
+        known is not None
+        and known.rule == RULE
+        and (is_decided or is_compared)
+        and _are_kept(ports, artist, run, known)
+    ):
+        state: State = "unchanged"
+    else:
+        state, known = "evaluated", _evaluate(ports, artist, held, run, rival)
+    if not is_decided:
+        standing = Standing(
+            is_promoted=run.promoted, has_promoted=promoted is not None, was_taken_back=run.id in history.taken_back
+        )
+        found = EvaluateResult.model_validate(known.figures)
+        choice = choose(Finding(known.verdict, known.reasons), found, standing)
+        if choice.promote:
+            promote(ports, artist, run, "evaluation", choice.reason)
+        else:
+            with ports.database.transaction() as connection:
+                held.check(connection)
+                evaluations_store.decide(
+                    connection, run, choice.reason if run.promoted else f"not promoted: {choice.reason}"
+                )
+    with ports.database.transaction() as connection:
+        return state, store.get_run(connection, run.id), evaluations_store.find_evaluation(connection, run)
+
+
+def _is_rival(promoted: Run, candidate: Run) -> bool:
+    """Losses can be compared on one base only."""
+    return promoted.id != candidate.id and (promoted.backend, promoted.base) == (candidate.backend, candidate.base)
+
+
+def _are_kept(ports: Ports, artist: Artist, run: Run, evaluation: Evaluation) -> bool:
+    folder = run_folder(artist.slug, run)
+    return all(
+        (stored := ports.bucket.stat(f"{folder}/{name}")) is not None and stored.size == size
+        for name, size in evaluation.files.items()
+    )
+
+
+def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | None) -> Evaluation:
+    settings = ports.settings
+    prepared = prepare_dataset(ports, artist, held)
+    training = None if prepared is None else _training(ports, artist, prepared, run)
+    if prepared is None or training is None:
+        raise JobError(f"run {run.id}: was not trained on the current dataset and settings; build `lora_weights` first")
+    heard = None if rival is None else _heard_by(ports, rival)
+    request = EvaluateRequest(
+        training=training,
+        rival=heard,
+        prompt=_prompt([part.track for part in prepared.tracks], run),
+        duration_seconds=settings.preview_seconds,
+        seed=settings.seed,
+    )
+    found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival])
+    finding = judge(found)
+    kept = keep_files(ports, artist.slug, run, names_in(run, found.files))
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        evaluations_store.record_evaluation(
+            connection,
+            artist,
+            run,
+            rule=RULE,
+            rival_id=None if rival is None else rival.id,
+            verdict=finding.verdict,
+            reasons=finding.reasons,
+            figures=found.model_dump(mode="json"),
+            prompt=request.prompt,
+            seed=request.seed,
+            files={file.key.rpartition("/")[2]: file.size for file in kept},
+        )
+        evaluation = evaluations_store.find_evaluation(connection, run)
+    assert evaluation is not None  # noqa: S101 - just recorded
+    return evaluation
+
+
+def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run) -> TrainRequest | None:
+    """The request that the run was trained by; None where the current dataset would lead to another one."""
+    examples = examples_of(ports, artist, prepared).examples
+    request = train_request(ports.settings, artist.slug, prepared.dataset, examples, str(run.id))
+    return request if fingerprint_of(request) == run.fingerprint else None
+
+
+def _heard_by(ports: Ports, rival: Run) -> Rival | None:
+    """What the rival was trained on; None where that is not on record any more.
+
+    A song whose end was held out was heard all the same.
+    """
+    if rival.dataset_id is None:
+        return None
+    with ports.database.transaction() as connection:
+        tracks = store.dataset_tracks(connection, rival.dataset_id)
+    held_out = set(rival.metrics.get("held_out", []))
+    heard = [track for track in tracks if track.song not in held_out] or tracks
+    return Rival(
+        run_id=str(rival.id),
+        songs=sorted({track.song for track in heard}),
+        audio=sorted({track.audio_hash for track in heard}),
+    )
+
+
+def _prompt(tracks: list[TrainingTrack], run: Run) -> str:
+    """That of a held-out song, for what the adapter does to music that it does not know; else the first one's."""
+    held_out = run.metrics.get("held_out", [])
+    return next((track.prompt_text for track in tracks if track.song in held_out), tracks[0].prompt_text)
+
+
+def _measure(ports: Ports, artist: Artist, request: EvaluateRequest, runs: list[Run]) -> EvaluateResult:
+    """Ask the worker; where it has not got the runs' files, give them to it and ask again."""
+    try:
+        return ports.compute.run(request, logged("evaluation"))
+    except (JobCancelledError, RefusedJobError):
+        raise
+    except JobError as error:
+        log.info("the worker can't evaluate run %s (%s); its files are restored from the bucket", runs[0].id, error)
+    for run in runs:
+        restore_files(ports, artist.slug, run)
+    return ports.compute.run(request, logged("evaluation"))
+
+
+def _report(
+    state: State,
+    artist: Artist,
+    run: Run | None,
+    evaluation: Evaluation | None,
+    published: tuple[Run, InstallResult] | None,
+    seconds: float,
+) -> EvaluationReport:
+    found = None if evaluation is None else EvaluateResult.model_validate(evaluation.figures)
+    renderings = {} if found is None else {"base": found.base, "lora": found.lora}
+    folder = None if run is None else run_folder(artist.slug, run)
+    return EvaluationReport(
+        headline=f"evaluation: {state}" if evaluation is None else _headline(evaluation),
+        state=state,
+        run_id=None if run is None else str(run.id),
+        verdict=None if evaluation is None else evaluation.verdict,
+        reasons=[] if evaluation is None else evaluation.reasons,
+        decision=None if evaluation is None else evaluation.decision,
+        promoted_run_id=None if published is None else str(published[0].id),
+        lora_path=None if published is None else published[1].lora_path,
+        peft_path=None if published is None else published[1].peft_path,
+        held_out=[] if found is None else found.held_out,
+        split=None if found is None else found.split,
+        segments=0 if found is None else found.segments,
+        base_loss=None if found is None else found.base_loss,
+        lora_loss=None if found is None else found.lora_loss,
+        compared_with=_text(None if evaluation is None else evaluation.rival_id),
+        shared_lora_loss=None if found is None else found.shared_lora_loss,
+        shared_rival_loss=None if found is None else found.shared_rival_loss,
+        waveform_change=None if found is None else found.waveform_change,
+        spectrum_change_db=None if found is None else found.spectrum_change_db,
+        prompt=None if evaluation is None else evaluation.prompt,
+        seed=None if evaluation is None else evaluation.seed,
+        rendered=[{"by": name, **part.model_dump()} for name, part in renderings.items() if part is not None],
+        adapter_key=folder,
+        files=[] if evaluation is None else [f"{folder}/{name}" for name in sorted(evaluation.files)],
+        seconds=round(seconds, 3),
+    )
+
+
+def _headline(evaluation: Evaluation) -> str:
+    return f"evaluation: {evaluation.verdict}, {evaluation.decision}"
+
+
+def _text(run_id: UUID | None) -> str | None:
+    return None if run_id is None else str(run_id)
