@@ -22,7 +22,8 @@ from typing import Any
 
 from modal_app.backends.base import BaseModel, TrainBackend, TrainExample
 from modal_app.config import BackendKind
-from modal_app.protocol import Event, TrainParameters
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.feed import Batch, StepData
 from modal_app.training.loop import Work, run_loop

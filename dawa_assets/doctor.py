@@ -12,7 +12,7 @@ from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.spending import spent_this_month
 from dawa_assets.training.tagger import hosted_model
 from modal_app.errors import DawaError
-from modal_app.protocol import InspectRequest, ModelHealth
+from modal_app.protocol.tagging import InspectRequest, ModelHealth
 from modal_app.tagging.offline import MODEL as OFFLINE_TAGGER
 from resources.migrations import pending_migrations
 from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer

@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Callable
 
 from modal_app.config import DataRoot
-from modal_app.protocol import AnyRequest, Event, JobResult
+from modal_app.protocol.base import Event, JobResult
+from modal_app.protocol.requests import AnyRequest
 
 JOBS = {
     "prepare": "modal_app.audio.prepare",

@@ -22,7 +22,8 @@ from pydantic import BaseModel, TypeAdapter
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError
 from modal_app.jobs import run_job
-from modal_app.protocol import AnyRequest, Event
+from modal_app.protocol.base import Event
+from modal_app.protocol.requests import AnyRequest
 
 REQUEST, RESULT, ERROR = "request.json", "result.json", "error.json"
 CANCELLED_EXIT = 75

@@ -32,7 +32,7 @@ def generate(
     from dawa_assets.training.progress import logged
     from modal_app.config import BackendKind
     from modal_app.errors import InputError
-    from modal_app.protocol import GenerateRequest
+    from modal_app.protocol.training import GenerateRequest
     from resources.ports import open_compute
     from resources.settings import Settings
 

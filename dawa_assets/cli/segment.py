@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from modal_app.protocol import PreparedAudio
+    from modal_app.protocol.audio import PreparedAudio
 
 
 def segment(

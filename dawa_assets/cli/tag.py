@@ -10,7 +10,8 @@ import typer
 if TYPE_CHECKING:
     from modal_app.config import DataRoot
     from modal_app.paid_calls import Usage
-    from modal_app.protocol import PreparedAudio, TagRequest, TagResult
+    from modal_app.protocol.audio import PreparedAudio
+    from modal_app.protocol.tagging import TagRequest, TagResult
     from resources.settings import Settings
 
 
@@ -91,7 +92,7 @@ def _describe(path: Path, bpm: float | None, root: "DataRoot", settings: "Settin
     from modal_app.audio.cache import keep
     from modal_app.audio.prepare import segment_local_file
     from modal_app.audio.scratch import scratch_folder
-    from modal_app.protocol import SegmentToTag, TagRequest
+    from modal_app.protocol.tagging import SegmentToTag, TagRequest
 
     with scratch_folder(root.scratch()) as folder:
         prepared = keep(root, folder, segment_local_file(path, folder))

@@ -16,7 +16,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.doctor import tagger_health, writer_health
 from dawa_assets.verdicts import verdict
 from modal_app.errors import DawaError
-from modal_app.protocol import ModelHealth
+from modal_app.protocol.tagging import ModelHealth
 from resources.settings import Settings
 
 _SAYS = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from dawa_assets.training.progress import logged
 from dawa_assets.training.store import Run
 from modal_app.errors import JobError
-from modal_app.protocol import InstallRequest, InstallResult
+from modal_app.protocol.training import InstallRequest, InstallResult
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)

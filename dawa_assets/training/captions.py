@@ -6,7 +6,7 @@ training leaves out now and then is the trainer's affair.
 
 import re
 
-from modal_app.protocol import CaptionPart
+from modal_app.protocol.training import CaptionPart
 
 RULE = "caption-v2"
 

@@ -23,7 +23,7 @@ from dawa_assets.training.promotion import ensure_published, finish_promotions, 
 from dawa_assets.training.runs import examples_of
 from dawa_assets.training.store import Run, TrainingTrack
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
-from modal_app.protocol import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
+from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)

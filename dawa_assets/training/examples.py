@@ -10,7 +10,8 @@ from dawa_assets.training.prepared import PreparedDataset
 from dawa_assets.training.store import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
-from modal_app.protocol import Example, PreparedAudio, TrainParameters, TrainRequest
+from modal_app.protocol.audio import PreparedAudio
+from modal_app.protocol.training import Example, TrainParameters, TrainRequest
 from resources.settings import Settings
 
 _NOT_DECISIVE: dict[str, bool | set[str]] = {

@@ -6,7 +6,7 @@ The rule has a name: a verdict by another rule is made anew.
 from dataclasses import dataclass
 from typing import Literal
 
-from modal_app.protocol import EvaluateResult, Rendering
+from modal_app.protocol.training import EvaluateResult, Rendering
 
 RULE = "evaluation-v1"
 

@@ -15,7 +15,7 @@ from dawa_assets.training.progress import logged
 from dawa_assets.training.store import TrainingTrack
 from dawa_assets.training.tagger import tagger_of
 from modal_app.audio.recipe import MONO44, Recipe
-from modal_app.protocol import (
+from modal_app.protocol.audio import (
     AudioSource,
     FailedAudio,
     PreparedAudio,

@@ -18,7 +18,7 @@ from dawa_assets.training.promotion import ensure_published
 from dawa_assets.training.store import Run
 from modal_app.config import BackendKind
 from modal_app.errors import JobError
-from modal_app.protocol import GenerateRequest
+from modal_app.protocol.training import GenerateRequest
 from resources.ports import Ports
 
 Variant = Literal["base", "lora"]

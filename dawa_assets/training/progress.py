@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from modal_app.protocol import Event
+from modal_app.protocol.base import Event
 
 log = logging.getLogger(__name__)
 

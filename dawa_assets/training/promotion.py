@@ -18,7 +18,7 @@ from dawa_assets.training.adapters import install
 from dawa_assets.training.evaluations_store import Author, Evaluation, Promotion
 from dawa_assets.training.store import Run
 from modal_app.errors import DawaError, InputError, JobCancelledError
-from modal_app.protocol import InstallResult
+from modal_app.protocol.training import InstallResult
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)

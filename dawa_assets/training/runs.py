@@ -22,7 +22,7 @@ from dawa_assets.training.store import Run
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
-from modal_app.protocol import TrainRequest, TrainResult
+from modal_app.protocol.training import TrainRequest, TrainResult
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)

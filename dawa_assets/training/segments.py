@@ -7,7 +7,7 @@ from typing import Literal
 from dawa_assets.artists.store import get_artist
 from dawa_assets.leases import lease
 from dawa_assets.training.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view
-from modal_app.protocol import PublishResult
+from modal_app.protocol.audio import PublishResult
 from resources.ports import Ports
 
 

@@ -11,7 +11,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dawa_assets.artists.store import Artist
-from modal_app.protocol import PreparedAudio, SegmentTags
+from modal_app.protocol.audio import PreparedAudio
+from modal_app.protocol.tagging import SegmentTags
 from resources.database import Connection
 
 TagKey = tuple[str, str]

@@ -4,7 +4,7 @@ from typing import Any
 
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts
 from dawa_assets.prompting.words import Phrase, is_forbidden, no_go_phrases, phrase_of
-from modal_app.protocol import HostedModel
+from modal_app.protocol.tagging import HostedModel
 from modal_app.tagging.names import TaggerName, tagger_name
 from resources.settings import Settings
 

@@ -14,7 +14,8 @@ from dawa_assets.training.progress import logged
 from dawa_assets.training.tagger import hosted_model, style_vocabulary, tagger_of
 from modal_app.errors import JobError
 from modal_app.paid_calls import Usage
-from modal_app.protocol import Segment, SegmentToTag, TagRequest, TagResult
+from modal_app.protocol.audio import Segment
+from modal_app.protocol.tagging import SegmentToTag, TagRequest, TagResult
 from resources.ports import Ports
 
 _AT_ONCE = 128  # a killed step loses at most so many; about ten seconds of work

@@ -14,7 +14,7 @@ from modal_app.audio.scratch import discard
 from modal_app.audio.segments import segment_name
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import PreparedAudio
+from modal_app.protocol.audio import PreparedAudio
 
 MANIFEST = "manifest.json"
 

@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 from modal_app.audio.decode import open_regular
 from modal_app.audio.scratch import scratch_folder
 from modal_app.errors import DawaError, InputError, JobError, UnreadableAudioError
-from modal_app.protocol import AudioSource
+from modal_app.protocol.audio import AudioSource
 
 MAX_BYTES = 4 * 2**30
 _CHUNK = 2**20

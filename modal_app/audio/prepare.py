@@ -15,7 +15,8 @@ from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.audio.segments import write_segments
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError, UnreadableAudioError
-from modal_app.protocol import AudioSource, Event, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
+from modal_app.protocol.audio import AudioSource, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
+from modal_app.protocol.base import Event
 
 _WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock
 _OFFSET = 0.02  # of full scale; converters leave a hundredth of that

@@ -6,7 +6,7 @@ A recipe's numbers are a contract with everything that reads its segments: anoth
 from dataclasses import dataclass
 
 from modal_app.config import BackendKind
-from modal_app.protocol import RecipeName
+from modal_app.protocol.base import RecipeName
 
 WAV_HEADER_BYTES = 44
 _SEGMENT_SECONDS, _SHORTEST_TAIL_SECONDS = 15, 5

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from modal_app.audio.decode import Signal
 from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES, Recipe
 from modal_app.audio.true_peak import true_peak
-from modal_app.protocol import Segment
+from modal_app.protocol.audio import Segment
 
 TARGET_PEAK = 10 ** (-1 / 20)
 SILENCE_PEAK = 10 ** (-60 / 20)

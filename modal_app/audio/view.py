@@ -18,7 +18,8 @@ from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
 from modal_app.audio.segments import segment_name
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import Event, PreparedAudio, PublishedSegment, PublishRequest, PublishResult
+from modal_app.protocol.audio import PreparedAudio, PublishedSegment, PublishRequest, PublishResult
+from modal_app.protocol.base import Event
 
 
 def publish(request: PublishRequest, root: DataRoot, emit: Callable[[Event], None]) -> PublishResult:

@@ -19,7 +19,7 @@ from modal_app.backends import ace_step_lora as lora
 from modal_app.backends.ace_step_base import load_pipeline
 from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.errors import JobError
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.adapter_file import read_adapter, write_adapter
 from modal_app.training.card import AdapterCard
 

@@ -11,7 +11,7 @@ from typing import Any
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.card import AdapterCard
 
 PEFT_PREFIX = "base_model.model."

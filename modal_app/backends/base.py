@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.card import AdapterCard
 
 Signal = npt.NDArray[np.float32]

@@ -20,7 +20,7 @@ from modal_app.backends.musicgen_delay import delayed, delays_of
 from modal_app.backends.musicgen_lora import DecoderLora, peft_config
 from modal_app.backends.musicgen_sampling import Condition, Sampling, draw_codes
 from modal_app.errors import JobError
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.adapter_file import read_adapter, write_adapter
 from modal_app.training.card import AdapterCard
 

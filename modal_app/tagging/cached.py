@@ -5,7 +5,8 @@ import hashlib
 from modal_app.audio.cache import segment_path
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import PreparedAudio, Segment, SegmentToTag
+from modal_app.protocol.audio import PreparedAudio, Segment
+from modal_app.protocol.tagging import SegmentToTag
 
 
 class DamagedError(JobError):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from modal_app.addresses import service_address
 from modal_app.errors import DawaError, InputError, ServiceError
 from modal_app.paid_calls import Reply, Service, Usage
-from modal_app.protocol import HostedModel, Segment, SegmentToTag
+from modal_app.protocol.audio import Segment
+from modal_app.protocol.tagging import HostedModel, SegmentToTag
 from modal_app.tagging.gemini_answer import read_answer, tagging_of
 from modal_app.tagging.gemini_question import INSTRUCTION, SegmentAnswer, announce, style_facts
 from modal_app.tagging.gemini_trouble import Refusal, trouble

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from modal_app.errors import DawaError, ServiceError
 from modal_app.paid_calls import TryLaterError
-from modal_app.protocol import HostedModel
+from modal_app.protocol.tagging import HostedModel
 from modal_app.tagging.words import plain_line
 
 _LONGEST = 160

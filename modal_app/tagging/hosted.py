@@ -8,7 +8,8 @@ from modal_app.audio.scratch import scratch_folder
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError, ServiceError
 from modal_app.paid_calls import Limits, PaidCalls, Usage
-from modal_app.protocol import Event, FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging.cached import DamagedError, find_segment, read_wav
 from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
 from modal_app.tagging.gemini_question import TAG_PROMPT_VERSION

@@ -7,7 +7,8 @@ from typing import Literal
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError
 from modal_app.paid_calls import TryLaterError
-from modal_app.protocol import Event, HostedModel, InspectRequest, ModelHealth
+from modal_app.protocol.base import Event
+from modal_app.protocol.tagging import HostedModel, InspectRequest, ModelHealth
 from modal_app.tagging import offline
 from modal_app.tagging.gemini import connect
 from modal_app.tagging.gemini_trouble import trouble

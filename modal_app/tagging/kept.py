@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from modal_app.config import DataRoot
 from modal_app.paid_calls import Usage
-from modal_app.protocol import SegmentTags
+from modal_app.protocol.tagging import SegmentTags
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

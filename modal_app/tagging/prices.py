@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from modal_app.errors import InputError
-from modal_app.protocol import HostedModel
+from modal_app.protocol.tagging import HostedModel
 
 AUDIO_TOKENS_PER_SECOND = 32
 

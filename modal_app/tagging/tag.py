@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from modal_app.audio.cache import find_prepared, forget
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError
-from modal_app.protocol import Event, FailedTags, PreparedAudio, SegmentTags, SegmentToTag, TagRequest, TagResult
+from modal_app.protocol.audio import PreparedAudio
+from modal_app.protocol.base import Event
+from modal_app.protocol.tagging import FailedTags, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging import offline
 from modal_app.tagging.cached import DamagedError, find_segment, read_wav
 from modal_app.tagging.names import hint_of

@@ -10,7 +10,8 @@ from pathlib import Path
 from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, InputError, MissingLoraError
-from modal_app.protocol import Event, InstallRequest, InstallResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import InstallRequest, InstallResult
 from modal_app.training.adapter_file import read_card
 from modal_app.training.card import AdapterCard
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from modal_app.backends.base import TrainExample
-from modal_app.protocol import CaptionPart
+from modal_app.protocol.training import CaptionPart
 
 _ALWAYS_KEPT = "trigger"  # a word that is not always there is none that calls the style
 

@@ -3,7 +3,8 @@
 from pydantic import BaseModel, ConfigDict
 
 from modal_app.config import BackendKind
-from modal_app.protocol import Identifier, TrainParameters
+from modal_app.protocol.base import Identifier
+from modal_app.protocol.training import TrainParameters
 
 CARD_KEY = "dawa_card"
 """The card's place in a safetensors header."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from modal_app.protocol import Validation
+from modal_app.protocol.training import Validation
 
 
 def draw_losses(

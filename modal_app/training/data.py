@@ -14,7 +14,9 @@ from modal_app.audio.scratch import scratch_folder
 from modal_app.backends.base import Signal, TrainBackend, TrainExample
 from modal_app.config import BackendKind, DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import Event, Example, PreparedAudio, TrainRequest
+from modal_app.protocol.audio import PreparedAudio
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import Example, TrainRequest
 from modal_app.training.captions import shortened
 from modal_app.training.feed import Batch, StepData
 from modal_app.training.order import BatchOrder, seed_of

@@ -15,7 +15,8 @@ from modal_app.backends.base import InferBackend, Signal, TrainBackend, TrainExa
 from modal_app.backends.registry import load_infer_backend
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, JobError
-from modal_app.protocol import EvaluateRequest, EvaluateResult, Event, Example, Rival, TrainRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
 from modal_app.training.adapter_file import read_card
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav

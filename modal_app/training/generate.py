@@ -10,7 +10,8 @@ from modal_app.backends.base import InferBackend, Signal
 from modal_app.backends.registry import load_infer_backend
 from modal_app.config import DataRoot
 from modal_app.errors import InputError
-from modal_app.protocol import Event, GenerateRequest, GenerateResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import GenerateRequest, GenerateResult
 from modal_app.training.adapters import resolve_lora
 
 _PEAK = 10 ** (-1 / 20)

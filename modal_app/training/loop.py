@@ -17,7 +17,8 @@ from typing import Any
 
 from modal_app.backends.base import Tensor, TrainBackend, TrainExample, ValidationGrid
 from modal_app.errors import JobError
-from modal_app.protocol import Event, TrainParameters
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import TrainParameters
 from modal_app.training.checkpoint import Checkpoints, Progress
 from modal_app.training.feed import Batch, Feed, StepData
 from modal_app.training.order import seed_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_app.errors import JobError
-from modal_app.protocol import Validation
+from modal_app.protocol.training import Validation
 
 EVENTS = "events.jsonl"
 

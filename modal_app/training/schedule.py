@@ -2,7 +2,7 @@
 
 import math
 
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 
 _WARMUP_SHARE, _LONGEST_WARMUP = 0.05, 100
 _JUDGED_SHARE, _SHORTEST_INTERVAL = 0.1, 10

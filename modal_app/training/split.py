@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from modal_app.protocol import Example
+from modal_app.protocol.training import Example
 from modal_app.training.songs import song_keys
 
 _FEWEST_SEGMENTS = 4

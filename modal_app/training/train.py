@@ -18,7 +18,8 @@ from modal_app.backends.licence import require_licence
 from modal_app.backends.registry import load_train_backend
 from modal_app.config import DataRoot
 from modal_app.errors import InputError, JobError
-from modal_app.protocol import Event, TrainRequest, TrainResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.card import AdapterCard
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.curve import draw_losses

@@ -1,11 +1,11 @@
-"""The `Compute` port: runs jobs of the worker. Requests and results are those of `modal_app/protocol.py`."""
+"""The `Compute` port: runs jobs of the worker. Requests and results are those of `modal_app/protocol`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from modal_app.protocol import Event, JobRequest, JobResult
+from modal_app.protocol.base import Event, JobRequest, JobResult
 
 R = TypeVar("R", bound=JobResult)
 

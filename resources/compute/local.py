@@ -21,7 +21,8 @@ from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
-from modal_app.protocol import Event, InspectRequest, JobRequest, TagRequest
+from modal_app.protocol.base import Event, JobRequest
+from modal_app.protocol.tagging import InspectRequest, TagRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import Compute, R
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modal_app.paid_calls import Usage
-from modal_app.protocol import ModelHealth
+from modal_app.protocol.tagging import ModelHealth
 
 Check = Callable[[str], list[str]]
 Mend = Callable[[str], str]

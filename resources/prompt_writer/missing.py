@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from modal_app.protocol import ModelHealth
+from modal_app.protocol.tagging import ModelHealth
 from resources.errors import SettingsError
 from resources.prompt_writer.base import Price, PromptAnswer, PromptRequest, PromptWriter
 

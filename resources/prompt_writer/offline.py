@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from modal_app.protocol import ModelHealth
+from modal_app.protocol.tagging import ModelHealth
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
 from resources.prompt_writer.phrases import Dice, Material, compose
 

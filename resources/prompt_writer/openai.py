@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from modal_app.addresses import ServiceAddress, service_address
 from modal_app.errors import DawaError, ServiceError
 from modal_app.paid_calls import Limits, PaidCalls, RefusedError, Reply, Service, TryLaterError, Usage
-from modal_app.protocol import ModelHealth
+from modal_app.protocol.tagging import ModelHealth
 from resources.errors import PromptWriterError, SettingsError
 from resources.prompt_writer.base import Price, PromptAnswer, PromptRequest, PromptWriter
 from resources.prompt_writer.models import Profile, profile_of

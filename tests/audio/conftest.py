@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from modal_app.config import DataRoot
-from modal_app.protocol import AudioSource
+from modal_app.protocol.audio import AudioSource
 
 Signal = npt.NDArray[np.float32]
 

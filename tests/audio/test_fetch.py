@@ -12,7 +12,7 @@ import pytest
 from modal_app.audio import fetch
 from modal_app.audio.fetch import fetched
 from modal_app.errors import JobError
-from modal_app.protocol import AudioSource
+from modal_app.protocol.audio import AudioSource
 from resources.bucket.supabase import SupabaseBucket
 from tests.bucket.conftest import open_supabase, storage_server, supabase
 from tests.bucket.storage_server import StorageServer

@@ -19,7 +19,8 @@ import soundfile
 from modal_app.audio.cache import find_prepared
 from modal_app.audio.prepare import prepare
 from modal_app.config import DataRoot
-from modal_app.protocol import AudioSource, Event, PrepareRequest, PrepareResult
+from modal_app.protocol.audio import AudioSource, PrepareRequest, PrepareResult
+from modal_app.protocol.base import Event
 
 Music = Callable[..., np.ndarray]
 SourceOf = Callable[[Path], AudioSource]
@@ -204,7 +205,7 @@ def test_a_kill_leaves_no_entry_or_a_whole_one_and_the_next_run_cleans_up(
         "import sys; from pathlib import Path\n"
         "from modal_app.audio.prepare import prepare\n"
         "from modal_app.config import DataRoot\n"
-        "from modal_app.protocol import PrepareRequest\n"
+        "from modal_app.protocol.audio import PrepareRequest\n"
         "import av, soxr\n"
         "request = PrepareRequest.model_validate_json(sys.argv[1]); print('ready', flush=True)\n"
         "prepare(request, DataRoot(Path(sys.argv[2])), lambda event: None)\n"

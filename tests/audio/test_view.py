@@ -15,7 +15,8 @@ from modal_app.audio.prepare import prepare
 from modal_app.audio.view import publish
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import AudioSource, Event, PreparedAudio, PrepareRequest, PublishedSegment, PublishRequest
+from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest, PublishedSegment, PublishRequest
+from modal_app.protocol.base import Event
 
 
 def quiet(_: Event) -> None:

@@ -12,7 +12,7 @@ from dawa_assets.training.runs import train_lora
 from dawa_assets.training.segments import prepare_segments
 from dawa_assets.training.tags import tag_segments
 from modal_app.config import BackendKind
-from modal_app.protocol import GenerateRequest, InstallRequest
+from modal_app.protocol.training import GenerateRequest, InstallRequest
 from modal_app.training.adapter_file import read_card
 from resources.ports import Ports
 from resources.settings import Settings

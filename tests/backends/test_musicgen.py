@@ -16,7 +16,7 @@ from modal_app.backends.musicgen_delay import delayed, delays_of, undelayed
 from modal_app.backends.musicgen_sampling import Sampling
 from modal_app.backends.musicgen_tiny import build_tiny
 from modal_app.errors import JobError, MissingBaseError
-from modal_app.protocol import TrainParameters
+from modal_app.protocol.training import TrainParameters
 
 PARAMETERS = TrainParameters(steps=1, batch_size=1, learning_rate=1e-3, rank=4, alpha=8, seed=0)
 PAD = 2048

@@ -21,7 +21,7 @@ import pytest
 
 from modal_app.audio.fetch import fetched
 from modal_app.errors import JobError
-from modal_app.protocol import AudioSource
+from modal_app.protocol.audio import AudioSource
 from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError

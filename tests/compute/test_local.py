@@ -18,7 +18,9 @@ import pytest
 import soundfile
 
 from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
-from modal_app.protocol import AudioSource, Event, GenerateRequest, PrepareRequest, PublishedSegment, PublishRequest
+from modal_app.protocol.audio import AudioSource, PrepareRequest, PublishedSegment, PublishRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import GenerateRequest
 from resources.compute.local import LocalCompute
 
 UNCACHED = PublishedSegment(audio_hash="0" * 64, index=3, sha256="0" * 64)
@@ -177,7 +179,7 @@ def test_the_child_goes_when_its_parent_is_killed(tmp_path: Path, tone: AudioSou
     script = (
         "import psutil, sys\n"
         "from pathlib import Path\n"
-        "from modal_app.protocol import PrepareRequest\n"
+        "from modal_app.protocol.audio import PrepareRequest\n"
         "from resources.compute.local import LocalCompute\n"
         "say = lambda event: print(psutil.Process().children()[0].pid, flush=True)\n"
         "LocalCompute(Path(sys.argv[1])).run(PrepareRequest.model_validate_json(sys.argv[2]), say)\n"

@@ -16,7 +16,7 @@ from dawa_assets.defs.run import BuildResult, run_job
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.jobs import run_job as run_worker_job
-from modal_app.protocol import Event, JobRequest
+from modal_app.protocol.base import Event, JobRequest
 from resources.bucket.base import Bucket
 from resources.bucket.folder import FolderBucket
 from resources.bucket.storage_link import Retries

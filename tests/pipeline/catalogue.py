@@ -18,15 +18,14 @@ from dawa_assets.artists.store import Artist, ensure_artist
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.jobs import run_job
-from modal_app.protocol import (
+from modal_app.protocol.base import Event, JobRequest
+from modal_app.protocol.training import (
     EvaluateRequest,
     EvaluateResult,
-    Event,
     GenerateRequest,
     GenerateResult,
     InstallRequest,
     InstallResult,
-    JobRequest,
     Rendering,
     TrainRequest,
     TrainResult,

@@ -1,11 +1,16 @@
 """The rule `caption-v2`."""
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.captions import caption_parts, key_in
+from dawa_assets.training.runs import train_lora
+from modal_app.protocol.training import TrainRequest
+from tests.pipeline.catalogue import Catalogue, RecordingCompute, tone
 
 
 def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
@@ -66,3 +71,17 @@ def test_a_part_is_one_line_and_the_bpm_comes_last(
     assert len({part.kind for part in parts}) == len(parts)
     if bpm is not None:
         assert re.fullmatch(r"BPM: [0-9.e+-]+", parts[-1].text)
+
+
+def test_every_caption_begins_with_the_trigger_word_that_is_set(worker: RecordingCompute, catalogue: Catalogue) -> None:
+    catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
+    settings = catalogue.ports.settings.model_copy(
+        update={"trigger_word": "novakite", "train_patience": 2, "train_validation_share": 0.2, "train_accumulation": 3}
+    )
+    changed = replace(catalogue.ports, settings=settings)
+    build_dataset(changed, catalogue.slug)
+    train_lora(changed, catalogue.slug)
+    (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    assert all(example.caption.startswith("novakite. Dark dub.") for example in request.examples)
+    asked = request.parameters
+    assert (asked.patience, asked.validation_share, asked.accumulation) == (2, 0.2, 3)

@@ -22,12 +22,12 @@ from dawa_assets.training.preview import render_preview
 from dawa_assets.training.promotion import history_of, list_loras, promote_lora, rollback_lora
 from dawa_assets.training.runs import train_lora
 from modal_app.errors import InputError, JobError
-from modal_app.protocol import (
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.training import (
     EvaluateRequest,
     EvaluateResult,
     GenerateRequest,
     InstallRequest,
-    JobRequest,
     Rendering,
     TrainRequest,
 )

@@ -11,7 +11,9 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.segments import prepare_segments
 from dawa_assets.training.tags import tag_segments
 from modal_app.errors import JobError
-from modal_app.protocol import JobRequest, PrepareRequest, TagRequest
+from modal_app.protocol.audio import PrepareRequest
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.tagging import TagRequest
 from modal_app.tagging import offline
 from modal_app.tagging.names import hint_of
 from resources.compute.local import LocalCompute

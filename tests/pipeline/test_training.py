@@ -17,7 +17,9 @@ from dawa_assets.training.tags import tag_segments
 from modal_app.audio.cache import find_prepared
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import GenerateRequest, InstallRequest, JobRequest, TagRequest, TrainRequest
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.tagging import TagRequest
+from modal_app.protocol.training import GenerateRequest, InstallRequest, TrainRequest
 from modal_app.training.songs import song_key
 from modal_app.training.split import split_by_song
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, tone

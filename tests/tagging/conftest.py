@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from modal_app.protocol import SegmentToTag
+from modal_app.protocol.tagging import SegmentToTag
 from tests.model_server.control import ModelServer
 from tests.model_server.fixtures import model_server, model_server_process
 from tests.model_server.gemini_api import KEY

@@ -18,17 +18,9 @@ from pydantic import SecretStr
 from modal_app.audio.prepare import prepare
 from modal_app.config import DataRoot
 from modal_app.jobs import run_job
-from modal_app.protocol import (
-    AudioSource,
-    Event,
-    HostedModel,
-    InspectRequest,
-    JobResult,
-    PrepareRequest,
-    SegmentToTag,
-    TagRequest,
-    TagResult,
-)
+from modal_app.protocol.audio import AudioSource, PrepareRequest
+from modal_app.protocol.base import Event, JobResult
+from modal_app.protocol.tagging import HostedModel, InspectRequest, SegmentToTag, TagRequest, TagResult
 from resources.compute.local import LocalCompute
 from tests.model_server.control import ModelServer
 from tests.model_server.gemini_api import KEY

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from modal_app.errors import InputError
 from modal_app.paid_calls import Usage
-from modal_app.protocol import HostedModel, Segment, SegmentToTag
+from modal_app.protocol.audio import Segment
+from modal_app.protocol.tagging import HostedModel, SegmentToTag
 from modal_app.tagging.gemini import (
     MOST_BYTES,
     MOST_BYTES_IN_FLIGHT,

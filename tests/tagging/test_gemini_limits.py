@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from modal_app.errors import DawaError, InputError, JobError, ServiceError
-from modal_app.protocol import Event, InspectRequest, ModelHealth, TagRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.tagging import InspectRequest, ModelHealth, TagRequest
 from tests.model_server.gemini_api import KEY, NO_AUDIO_MODEL
 from tests.tagging.gemini_worker import MODEL, N, Worker, worker_process
 

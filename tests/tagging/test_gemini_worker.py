@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modal_app.protocol import SegmentToTag
+from modal_app.protocol.tagging import SegmentToTag
 from tests.model_server.gemini_api import BAD_ANSWERS, BAD_ENTRIES
 from tests.tagging.gemini_worker import MODEL, N, Worker
 

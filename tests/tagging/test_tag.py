@@ -11,7 +11,9 @@ import soundfile
 from modal_app.audio.cache import find_prepared
 from modal_app.audio.prepare import prepare
 from modal_app.config import DataRoot
-from modal_app.protocol import AudioSource, Event, PreparedAudio, PrepareRequest, SegmentToTag, TagRequest
+from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.tagging import SegmentToTag, TagRequest
 from modal_app.tagging.names import hint_of
 from modal_app.tagging.tag import tag
 

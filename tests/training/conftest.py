@@ -10,16 +10,9 @@ import soundfile
 from modal_app.audio.prepare import prepare
 from modal_app.backends.ace_step import AceStepBackend
 from modal_app.config import BackendKind, DataRoot
-from modal_app.protocol import (
-    AudioSource,
-    CaptionPart,
-    Event,
-    Example,
-    PrepareRequest,
-    TrainParameters,
-    TrainRequest,
-    TrainResult,
-)
+from modal_app.protocol.audio import AudioSource, PrepareRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import CaptionPart, Example, TrainParameters, TrainRequest, TrainResult
 from modal_app.training.train import train
 
 RATE = 44_100

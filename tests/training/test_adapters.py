@@ -7,7 +7,7 @@ import pytest
 
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, InputError
-from modal_app.protocol import InstallRequest
+from modal_app.protocol.training import InstallRequest
 from modal_app.training.adapter_file import read_adapter, read_card, write_adapter
 from modal_app.training.adapters import install, resolve_lora
 from tests.training.conftest import Trained, ignore

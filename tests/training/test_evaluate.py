@@ -9,7 +9,7 @@ import soundfile
 
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError
-from modal_app.protocol import EvaluateRequest, Rival
+from modal_app.protocol.training import EvaluateRequest, Rival
 from modal_app.training.adapter_file import read_adapter, write_adapter
 from modal_app.training.evaluate import evaluate
 from modal_app.training.listening import look_at, spectrum_change_db, waveform_change

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from modal_app.config import DataRoot
-from modal_app.protocol import InstallRequest
+from modal_app.protocol.training import InstallRequest
 from modal_app.training.adapters import install
 from tests.training.conftest import Trained, ignore
 

@@ -14,7 +14,8 @@ from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.ace_step_tiny import build_tiny_pipeline
 from modal_app.backends.base import TrainExample, ValidationGrid
 from modal_app.errors import JobError
-from modal_app.protocol import Event, TrainResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import TrainResult
 from modal_app.training.data import load_examples
 from modal_app.training.loop import _Loop
 from modal_app.training.split import split_by_song

@@ -18,15 +18,14 @@ from modal_app.backends.base import TrainExample, ValidationGrid
 from modal_app.backends.musicgen import MusicGenBackend
 from modal_app.config import BackendKind, DataRoot
 from modal_app.errors import AdapterError, LicenceError
-from modal_app.protocol import (
-    AudioSource,
+from modal_app.protocol.audio import AudioSource, PrepareRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import (
     CaptionPart,
     EvaluateRequest,
-    Event,
     Example,
     GenerateRequest,
     InstallRequest,
-    PrepareRequest,
     TrainRequest,
 )
 from modal_app.training.adapter_file import read_adapter, read_card, write_adapter
@@ -172,7 +171,7 @@ from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.base import ValidationGrid
 from modal_app.backends.musicgen import MusicGenBackend
 from modal_app.config import DataRoot
-from modal_app.protocol import TrainRequest
+from modal_app.protocol.training import TrainRequest
 from modal_app.training.data import load_examples
 
 backend = MusicGenBackend.load("tiny")

@@ -15,7 +15,8 @@ import pytest
 
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
-from modal_app.protocol import Event, TrainRequest, TrainResult
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.checkpoint import Checkpoints, Progress
 from modal_app.training.train import train
 from resources.compute.local import LocalCompute

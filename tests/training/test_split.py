@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.protocol import CaptionPart, Example
+from modal_app.protocol.training import CaptionPart, Example
 from modal_app.training.songs import song_key, song_keys
 from modal_app.training.split import Split, split_by_song
 

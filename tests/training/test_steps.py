@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modal_app.backends.base import TrainExample
 from modal_app.errors import JobError
-from modal_app.protocol import CaptionPart
+from modal_app.protocol.training import CaptionPart
 from modal_app.training.captions import shortened
 from modal_app.training.feed import Feed, StepData
 from modal_app.training.order import BatchOrder, seed_of

@@ -16,7 +16,7 @@ from modal_app.backends.ace_step_tiny import build_tiny_pipeline
 from modal_app.backends.base import ValidationGrid
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError, InputError, JobError, MissingBaseError
-from modal_app.protocol import GenerateRequest, InstallRequest
+from modal_app.protocol.training import GenerateRequest, InstallRequest
 from modal_app.training.adapters import install, resolve_lora
 from modal_app.training.data import load_examples, read_signal, track_gain_db
 from modal_app.training.generate import generate

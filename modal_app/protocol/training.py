@@ -1,253 +1,23 @@
-"""The job protocol: what is asked of the worker, what it says meanwhile, and what it answers.
+"""Messages on adapters: training, judging, publishing and rendering with them."""
 
-Requests, events and results cross process and machine borders as JSON. Every path in them is relative to the
-worker's data root; every input is a URL that the worker can read (`file://` on one machine, signed elsewhere).
-"""
+from typing import ClassVar, Literal
 
-from datetime import date
-from typing import Annotated, ClassVar, Generic, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from modal_app.config import BackendKind
-from modal_app.paid_calls import Usage
-
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RecipeName = Literal["mono44", "stereo48"]
-"""How audio is cut; see `modal_app/audio/recipe.py`."""
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class JobResult(_Message):
-    """What a job leaves; each kind of job has its own."""
-
-
-R = TypeVar("R", bound=JobResult)
-
-
-class JobRequest(_Message, Generic[R]):
-    """What is asked; each kind of job has its own, and names the result that answers it."""
-
-    result_type: ClassVar[type[JobResult]]
-
-
-class Event(_Message):
-    """Something that happened during a job: a line of log, or progress."""
-
-    kind: Literal["log", "progress"]
-    message: str
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    done: int | None = Field(None, description="how many of `total` are done")
-    total: int | None = None
-    figures: dict[str, float] = Field(default_factory=dict, description="e.g. step, loss, learning_rate")
-
-
-# --- prepare: from audio files to segments in the write-once cache ---
-
-
-class AudioSource(_Message):
-    """One audio file: where to read it, and the SHA-256 of its bytes."""
-
-    audio_hash: Sha256
-    url: str
-    name: str = Field(description="what to call it in messages")
-
-
-class Segment(_Message):
-    """One segment as it lies in the cache."""
-
-    index: int
-    sha256: Sha256 = Field(description="of the wav file's bytes")
-    start_seconds: float
-    samples: int = Field(description="at the recipe's rate")
-    gain_db: float = Field(description="what normalisation added; 0 for silence")
-    peak_dbfs: float | None = Field(description="sample peak before gain; None for digital zero")
-    true_peak_dbfs: float | None = Field(description="4x oversampled peak before gain")
-    dc_offset: float
-    silent: bool
-
-
-class PreparedAudio(_Message):
-    """The segments of one audio file; also the content of its `manifest.json` in the cache."""
-
-    audio_hash: Sha256
-    recipe: str
-    sample_rate: int
-    source_sample_rate: int
-    source_channels: int
-    source_samples: int = Field(description="frames decoded, at the source's rate")
-    duration_seconds: float
-    segments: list[Segment]
-    warnings: list[str]
-
-
-class FailedAudio(_Message):
-    """An audio file that could not be prepared, with its one-line reason."""
-
-    audio_hash: Sha256
-    name: str
-    reason: str
-    unreadable: bool = Field(False, description="the bytes are no audio: asking again gives the same answer")
-
-
-class PrepareResult(JobResult):
-    """Every source is either in `prepared` or in `failed`."""
-
-    kind: Literal["prepare"] = "prepare"
-    prepared: list[PreparedAudio]
-    failed: list[FailedAudio]
-    computed: int = Field(description="how many sources were not in the cache")
-
-
-class PrepareRequest(JobRequest[PrepareResult]):
-    """Bring the segments of these files into the cache. What is there already is not computed again."""
-
-    result_type: ClassVar[type[JobResult]] = PrepareResult
-    kind: Literal["prepare"] = "prepare"
-    recipe: RecipeName = "mono44"
-    sources: list[AudioSource]
-
-
-# --- tag: from segments in the cache to words ---
-
-
-class SegmentToTag(_Message):
-    """A segment in the cache, with what is known of its song."""
-
-    audio_hash: Sha256
-    index: int
-    sha256: Sha256
-    bpm: float | None = None
-
-
-class SegmentTags(_Message):
-    """What a tagger says of one segment."""
-
-    sha256: Sha256
-    model: str
-    tag_prompt_version: str
-    hint: str = Field(description="the known facts it was told, e.g. `bpm=124`; part of the row's key")
-    text: str = Field(description="one line that a prompt can use")
-    tags: dict[str, str | list[str]]
-    figures: dict[str, float | None]
-    cost_usd: float = 0.0
-
-
-class FailedTags(_Message):
-    """A segment that could not be tagged, with its one-line reason."""
-
-    sha256: Sha256
-    reason: str
-    put_off: bool = Field(False, description="for a reason that passes (a budget, an outage)")
-
-
-class HostedModel(_Message):
-    """A model that is asked over the network. Its key is no part of a request: the worker has it."""
-
-    name: str
-    base_url: str | None = None
-    input_usd: float | None = Field(None, description="per million tokens, where the worker knows no price of it")
-    output_usd: float | None = None
-    budget_usd: float = Field(5.0, description="what this job may spend")
-    calls: int = Field(20_000, description="how many calls this job may make")
-    at_once: int = 16
-    timeout_seconds: float = 45.0
-
-
-class TagResult(JobResult):
-    """Every segment asked for is either in `tagged` or in `failed`."""
-
-    kind: Literal["tag"] = "tag"
-    tagged: list[SegmentTags]
-    failed: list[FailedTags]
-    used: Usage = Field(Usage(), description="by all paid calls, also those whose answer could not be used")
-    recovered: Usage = Field(
-        Usage(), description="what an earlier job that left no result had paid for answers that are given now"
-    )
-    stopped: str | None = Field(None, description="why the service can't be used any further, one line")
-
-
-class TagRequest(JobRequest[TagResult]):
-    """Tag these segments; they must be in the cache."""
-
-    result_type: ClassVar[type[JobResult]] = TagResult
-    kind: Literal["tag"] = "tag"
-    tagger: Literal["offline", "gemini"] = "offline"
-    model: HostedModel | None = Field(None, description="for `gemini`: what to ask")
-    vocabulary: list[str] = Field(default_factory=list, description="the artist's own words for his style")
-    recipe: Literal["mono44"] = "mono44"
-    segments: list[SegmentToTag]
-
-
-# --- inspect: whether a tagger can be used ---
-
-
-class ModelHealth(JobResult):
-    """Whether a model can be used now. `error`: it can't; `warning`: it can, but not for long or not for sure."""
-
-    kind: Literal["inspect"] = "inspect"
-    service: str = Field(description="who offers it, e.g. `openai`")
-    model: str
-    state: Literal["ok", "warning", "error"]
-    detail: str = Field(description="one line, with the way out where something is wrong")
-    ends_on: date | None = Field(None, description="when it is shut down, where that is known")
-
-
-class InspectRequest(JobRequest[ModelHealth]):
-    """Ask whether the tagger's key and model are good. Spends nothing."""
-
-    result_type: ClassVar[type[JobResult]] = ModelHealth
-    kind: Literal["inspect"] = "inspect"
-    tagger: Literal["offline", "gemini"] = "offline"
-    model: HostedModel | None = None
-
-
-# --- publish: the view of spec/modal-app.md, swapped in whole ---
-
-
-class PublishedSegment(_Message):
-    """One pair of the view: `audio/seg_NNNN.wav` and, where there is text, `text/seg_NNNN.txt`."""
-
-    audio_hash: Sha256
-    index: int
-    sha256: Sha256
-    text: str | None = None
-
-
-class PublishResult(JobResult):
-    """`view` is the folder with `audio/` and `text/`; `changed` is false where it was there already."""
-
-    kind: Literal["publish"] = "publish"
-    view: str
-    segments: int
-    changed: bool
-
-
-class PublishRequest(JobRequest[PublishResult]):
-    """Make `training_data/<producer>/{audio,text}/seg_0000.*` hold exactly these segments, in this order."""
-
-    result_type: ClassVar[type[JobResult]] = PublishResult
-    kind: Literal["publish"] = "publish"
-    producer_id: Identifier
-    recipe: Literal["mono44"] = "mono44"
-    segments: list[PublishedSegment]
-
+from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, RecipeName, Sha256
 
 # --- train ---
 
 
-class CaptionPart(_Message):
+class CaptionPart(Message):
     """A piece of a caption that can be left out. What `tempo` and `key` say is then told in no other way either."""
 
     kind: Literal["trigger", "prompt", "tags", "key", "tempo"]
     text: str
 
 
-class Example(_Message):
+class Example(Message):
     """One segment and the caption it is trained with."""
 
     audio_hash: Sha256
@@ -265,7 +35,7 @@ class Example(_Message):
         return " ".join(part.text for part in self.parts)
 
 
-class TrainParameters(_Message):
+class TrainParameters(Message):
     """Hyper-parameters, as they are written into the adapter's card."""
 
     steps: int
@@ -287,7 +57,7 @@ class TrainParameters(_Message):
     licence_accepted: str = Field("", description="the non-commercial licence that was agreed to, e.g. `CC-BY-NC-4.0`")
 
 
-class Validation(_Message):
+class Validation(Message):
     """The loss on the held-out segments after a step; step 0 is the base alone."""
 
     step: int
@@ -359,7 +129,7 @@ class InstallRequest(JobRequest[InstallResult]):
 # --- evaluate ---
 
 
-class Rival(_Message):
+class Rival(Message):
     """Another run's adapter to compare with, and what it was trained on: on that its loss would say nothing."""
 
     run_id: Identifier
@@ -367,7 +137,7 @@ class Rival(_Message):
     audio: list[Sha256] = Field(description="their files")
 
 
-class Rendering(_Message):
+class Rendering(Message):
     """What can be said of rendered audio without hearing it; levels are those before any gain."""
 
     sample_rate: int
@@ -441,16 +211,3 @@ class GenerateRequest(JobRequest[GenerateResult]):
     base: str = "tiny"
     scale: float = 1.0
     with_base: bool = Field(False, description="also render the base alone with the same seed, to compare")
-
-
-AnyRequest = Annotated[
-    PrepareRequest
-    | TagRequest
-    | InspectRequest
-    | PublishRequest
-    | TrainRequest
-    | EvaluateRequest
-    | InstallRequest
-    | GenerateRequest,
-    Field(discriminator="kind"),
-]

@@ -1,0 +1,21 @@
+"""Every request there is, as the worker reads them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from modal_app.protocol.audio import PrepareRequest, PublishRequest
+from modal_app.protocol.tagging import InspectRequest, TagRequest
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, InstallRequest, TrainRequest
+
+AnyRequest = Annotated[
+    PrepareRequest
+    | TagRequest
+    | InspectRequest
+    | PublishRequest
+    | TrainRequest
+    | EvaluateRequest
+    | InstallRequest
+    | GenerateRequest,
+    Field(discriminator="kind"),
+]
