@@ -20,6 +20,7 @@ from tests.pipeline.catalogue import open_catalogue, tone
 from tests.training.conftest import ignore
 
 
+@pytest.mark.slow
 def test_from_ready_items_to_a_lora_of_musicgen_that_is_heard(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWA_BACKEND", "musicgen")
     chosen = Settings.load().backend

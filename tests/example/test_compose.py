@@ -50,6 +50,7 @@ def _summary(example: Example, title: str) -> AlsSummary:
     )
 
 
+@pytest.mark.slow
 def test_another_process_composes_the_same_bytes(example: Example, tmp_path: Path) -> None:
     code = (
         f"from pathlib import Path; from dawa_assets.example.compose import *; compose_example(Path({str(tmp_path)!r}))"

@@ -147,6 +147,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], None]]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_full_disk_on_this_machine(
     small_disk: Callable[[int], None], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:

@@ -386,7 +386,7 @@ def _damage(ports: Ports) -> list[str]:
     return gone
 
 
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [15, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_repair_killed_after_any_change_is_ended_by_the_next(ports: Ports, stride: int) -> None:
     ports, changes, burnt = with_short_leases(ports), 0, 99
     while changes <= burnt:

@@ -126,6 +126,7 @@ def test_rows_texts_and_account_agree_and_a_second_run_pays_nothing(
     assert model_server.state() == before
 
 
+@pytest.mark.slow
 def test_another_tagger_tags_anew_and_the_old_rows_stay(catalogue: Catalogue, model_server: ModelServer) -> None:
     fill(catalogue, 2)
     tag_segments(catalogue.ports, catalogue.slug)
@@ -136,6 +137,7 @@ def test_another_tagger_tags_anew_and_the_old_rows_stay(catalogue: Catalogue, mo
     assert tag_segments(catalogue.ports, catalogue.slug).tagged == 0
 
 
+@pytest.mark.slow
 def test_a_budget_spans_a_runs_jobs_and_a_months_runs(
     catalogue: Catalogue, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from uuid import uuid4
 
+import pytest
 import soundfile
 
 from dawa_assets.datasets.build import build_dataset
@@ -17,6 +18,7 @@ from resources.ports import Ports
 from tests.pipeline.catalogue import open_catalogue, tone, view
 
 
+@pytest.mark.slow
 def test_from_ready_items_to_a_lora_that_is_heard_and_restored(ports: Ports) -> None:
     settings = ports.settings.model_copy(update={"train_steps": 4, "preview_seconds": 1.0})
     ports = replace(ports, settings=settings)

@@ -29,6 +29,7 @@ def test_faults_that_pass_are_waited_for_and_cost_no_answer(worker: Worker) -> N
     assert sum(outcomes.values()) > outcomes["good"]
 
 
+@pytest.mark.slow
 def test_a_call_that_hangs_is_given_up_in_time(worker: Worker) -> None:
     worker.server.set(first=["hang", "hang"])
     result = worker.tag(worker.segments[:8], timeout_seconds=0.5)
