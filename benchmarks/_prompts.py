@@ -81,8 +81,9 @@ def write_all(folder: Path, shares: dict[str, float]) -> None:
     report = refresh_prompts(replace(ports, prompt_writer=watched), row["slug"])
     assert (report.written, report.failed, report.put_off) == (SETS, [], []), report.headline
     assert watched.growth_mb() < _SLOWEST_GROWTH_MB, f"memory grew by {watched.growth_mb():.0f} MB"
-    paid = Counter(call["question_hash"] for call in server.paid())
-    bad = Counter(call["question_hash"] for call in server.paid() if call["outcome"] in RULE_BREAKING)
+    answered = server.paid()
+    paid = Counter(call["question_hash"] for call in answered)
+    bad = Counter(call["question_hash"] for call in answered if call["outcome"] in RULE_BREAKING)
     assert len(paid) == SETS
     assert all(paid[question] <= 1 + bad[question] for question in paid), "something answered was asked again"
 

@@ -79,12 +79,13 @@ def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
     people = {item.id for item in human}
     plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
     by_model = [item for item in items if item.id not in people and item.als_summary_id is not None]
-    for batch in batches(by_model, _SUMMARIES_AT_ONCE):
-        ids = [summary_id(item) for item in batch]
-        with ports.database.transaction() as connection:
-            texts = store.summary_texts(connection, artist.id, ids)
-        for item in batch:
-            _plan_item(plan, item, texts.get(summary_id(item)))
+    with ports.database.session() as session:
+        for batch in batches(by_model, _SUMMARIES_AT_ONCE):
+            ids = [summary_id(item) for item in batch]
+            with session.transaction() as connection:
+                texts = store.summary_texts(connection, artist.id, ids)
+            for item in batch:
+                _plan_item(plan, item, texts.get(summary_id(item)))
     for fingerprints in batches(list(plan.questions), 500):
         with ports.database.transaction() as connection:
             known = store.prompts_of(connection, artist.id, fingerprints)
