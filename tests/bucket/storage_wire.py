@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -54,16 +55,16 @@ class CutError(Exception):
     """The connection is cut now."""
 
 
-class Wire(BaseHTTPRequestHandler):
+class Wire(BaseHTTPRequestHandler, ABC):
     """One connection; `route` answers a call."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server_: "StorageServer"
 
+    @abstractmethod
     def route(self, path: str) -> None:
         """Answer one call; raises RefusedError where the answer is an error."""
-        raise NotImplementedError
 
     def log_message(self, *_: object) -> None:
         """Stay silent."""

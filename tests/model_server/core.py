@@ -93,9 +93,9 @@ class Api(ABC):
         """What the log keeps of a request."""
         return body
 
+    @abstractmethod
     def tokens(self, answer: Any) -> tuple[int, int]:
         """Tokens in and out that an answer names; 0 where it names none."""
-        raise NotImplementedError
 
 
 @dataclass

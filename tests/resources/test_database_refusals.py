@@ -67,7 +67,7 @@ GONE = (
         (OWN, _own("server does not support SSL, but SSL was required"), "does not speak TLS", False),
         (OWN, _own("SSL error: certificate verify failed"), "certificate can't be verified", False),
         (OWN, _own('server certificate for "a" does not match host name "b"'), "certificate", False),
-        (OWN, _own('root certificate file "/root/.postgresql/root.crt" does not exist\nEither provide '
+        (OWN, _own('root certificate file "/etc/certificates/root.crt" does not exist\nEither provide '
                   "the file, use the system's trusted roots with sslrootcert=system, or change sslmode to disable "
                   "certificate verification."), "certificate can't be verified", False),
         (OWN, _own("received invalid response to SSL negotiation: H"), "no PostgreSQL", False),
