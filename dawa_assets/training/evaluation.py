@@ -6,9 +6,8 @@ or takes back afterwards stays so.
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
-from uuid import UUID
 
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
@@ -32,8 +31,14 @@ State = Literal["evaluated", "unchanged", "nothing to evaluate"]
 
 PICTURE = "evaluation.png"
 
+# What the report tells of the worker's result as it is.
+_FIGURES = (
+    *("held_out", "split", "segments", "base_loss", "lora_loss", "shared_lora_loss", "shared_rival_loss"),
+    *("waveform_change", "spectrum_change_db"),
+)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
     """What was found of the candidate, what was decided, and where the published adapter lies.
 
@@ -43,28 +48,28 @@ class EvaluationReport:
 
     headline: str
     state: State
-    run_id: str | None
-    verdict: str | None
-    reasons: list[str]
-    decision: str | None
-    promoted_run_id: str | None
-    lora_path: str | None
-    peft_path: str | None
-    held_out: list[str]
-    split: str | None
-    segments: int
-    base_loss: float | None
-    lora_loss: float | None
-    compared_with: str | None
-    shared_lora_loss: float | None
-    shared_rival_loss: float | None
-    waveform_change: float | None
-    spectrum_change_db: float | None
-    prompt: str | None
-    seed: int | None
-    rendered: list[dict[str, Any]]
-    adapter_key: str | None
-    files: list[str]
+    run_id: str | None = None
+    verdict: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    decision: str | None = None
+    promoted_run_id: str | None = None
+    lora_path: str | None = None
+    peft_path: str | None = None
+    held_out: list[str] = field(default_factory=list)
+    split: str | None = None
+    segments: int = 0
+    base_loss: float | None = None
+    lora_loss: float | None = None
+    compared_with: str | None = None
+    shared_lora_loss: float | None = None
+    shared_rival_loss: float | None = None
+    waveform_change: float | None = None
+    spectrum_change_db: float | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    rendered: list[dict[str, Any]] = field(default_factory=list)
+    adapter_key: str | None = None
+    files: list[str] = field(default_factory=list)
     seconds: float
 
 
@@ -238,41 +243,33 @@ def _report(
     published: tuple[Run, InstallResult] | None,
     seconds: float,
 ) -> EvaluationReport:
-    found = None if evaluation is None else EvaluateResult.model_validate(evaluation.figures)
-    renderings = {} if found is None else {"base": found.base, "lora": found.lora}
-    folder = None if run is None else run_folder(artist.slug, run)
-    return EvaluationReport(
-        headline=f"evaluation: {state}" if evaluation is None else _headline(evaluation),
-        state=state,
-        run_id=None if run is None else str(run.id),
-        verdict=None if evaluation is None else evaluation.verdict,
-        reasons=[] if evaluation is None else evaluation.reasons,
-        decision=None if evaluation is None else evaluation.decision,
-        promoted_run_id=None if published is None else str(published[0].id),
-        lora_path=None if published is None else published[1].lora_path,
-        peft_path=None if published is None else published[1].peft_path,
-        held_out=[] if found is None else found.held_out,
-        split=None if found is None else found.split,
-        segments=0 if found is None else found.segments,
-        base_loss=None if found is None else found.base_loss,
-        lora_loss=None if found is None else found.lora_loss,
-        compared_with=_text(None if evaluation is None else evaluation.rival_id),
-        shared_lora_loss=None if found is None else found.shared_lora_loss,
-        shared_rival_loss=None if found is None else found.shared_rival_loss,
-        waveform_change=None if found is None else found.waveform_change,
-        spectrum_change_db=None if found is None else found.spectrum_change_db,
-        prompt=None if evaluation is None else evaluation.prompt,
-        seed=None if evaluation is None else evaluation.seed,
-        rendered=[{"by": name, **part.model_dump()} for name, part in renderings.items() if part is not None],
-        adapter_key=folder,
-        files=[] if evaluation is None else [f"{folder}/{name}" for name in sorted(evaluation.files)],
-        seconds=round(seconds, 3),
-    )
+    what: dict[str, Any] = {"headline": f"evaluation: {state}"}
+    if run is not None:
+        what |= {"run_id": str(run.id), "adapter_key": run_folder(artist.slug, run)}
+    if published is not None:
+        promoted, installed = published
+        what |= {
+            "promoted_run_id": str(promoted.id),
+            "lora_path": installed.lora_path,
+            "peft_path": installed.peft_path,
+        }
+    if run is not None and evaluation is not None:
+        what |= _what_was_found(run_folder(artist.slug, run), evaluation)
+    return EvaluationReport(state=state, seconds=round(seconds, 3), **what)
 
 
-def _headline(evaluation: Evaluation) -> str:
-    return f"evaluation: {evaluation.verdict}, {evaluation.decision}"
-
-
-def _text(run_id: UUID | None) -> str | None:
-    return None if run_id is None else str(run_id)
+def _what_was_found(folder: str, evaluation: Evaluation) -> dict[str, Any]:
+    found = EvaluateResult.model_validate(evaluation.figures)
+    renderings = {"base": found.base, "lora": found.lora}
+    return {
+        "headline": f"evaluation: {evaluation.verdict}, {evaluation.decision}",
+        "verdict": evaluation.verdict,
+        "reasons": evaluation.reasons,
+        "decision": evaluation.decision,
+        "compared_with": None if evaluation.rival_id is None else str(evaluation.rival_id),
+        "prompt": evaluation.prompt,
+        "seed": evaluation.seed,
+        "rendered": [{"by": name, **part.model_dump()} for name, part in renderings.items() if part is not None],
+        "files": [f"{folder}/{name}" for name in sorted(evaluation.files)],
+        **{name: getattr(found, name) for name in _FIGURES},
+    }

@@ -6,7 +6,7 @@ becomes the candidate in that same transaction. Whether it is promoted is decide
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 State = Literal["trained", "unchanged", "candidate again", "nothing to train on"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingReport:
     """What the step did, and the adapter that is the candidate now. Losses are those of the training, one a step.
 
@@ -39,34 +39,34 @@ class TrainingReport:
 
     headline: str
     state: State
-    run_id: str | None
-    fingerprint: str | None
-    dataset_id: str | None
+    run_id: str | None = None
+    fingerprint: str | None = None
+    dataset_id: str | None = None
     backend: str
     base: str
     model_name: str
     caption_rule: str
-    examples: int
+    examples: int = 0
     silent_left_out: int
-    untagged: int
-    first_loss: float | None
-    final_loss: float | None
-    losses: list[float]
-    held_out: list[str]
-    split: str | None
-    base_validation_loss: float | None
-    best_validation_loss: float | None
-    validation_losses: list[float]
-    kept_step: int | None
-    stopped_because: str | None
-    trainable_parameters: int | None
-    training_seconds: float | None
-    samples_per_second: float | None
-    steps_waited: int | None
-    adapter_key: str | None
-    adapter_sha256: str | None
-    files: list[RunFile]
-    failed: list[tuple[str, str]]
+    untagged: int = 0
+    first_loss: float | None = None
+    final_loss: float | None = None
+    losses: list[float] = field(default_factory=list)
+    held_out: list[str] = field(default_factory=list)
+    split: str | None = None
+    base_validation_loss: float | None = None
+    best_validation_loss: float | None = None
+    validation_losses: list[float] = field(default_factory=list)
+    kept_step: int | None = None
+    stopped_because: str | None = None
+    trainable_parameters: int | None = None
+    training_seconds: float | None = None
+    samples_per_second: float | None = None
+    steps_waited: int | None = None
+    adapter_key: str | None = None
+    adapter_sha256: str | None = None
+    files: list[RunFile] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
     seconds: float
 
 
@@ -179,33 +179,12 @@ def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples,
     return TrainingReport(
         headline="training: no dataset yet" if prepared is None else "training: nothing that can be heard",
         state="nothing to train on",
-        run_id=None,
-        fingerprint=None,
         dataset_id=None if prepared is None else str(prepared.dataset.id),
         backend=settings.backend,
         base=settings.base,
         model_name=settings.model_name,
         caption_rule=RULE,
-        examples=0,
         silent_left_out=examples.silent,
-        untagged=0,
-        first_loss=None,
-        final_loss=None,
-        losses=[],
-        held_out=[],
-        split=None,
-        base_validation_loss=None,
-        best_validation_loss=None,
-        validation_losses=[],
-        kept_step=None,
-        stopped_because=None,
-        trainable_parameters=None,
-        training_seconds=None,
-        samples_per_second=None,
-        steps_waited=None,
-        adapter_key=None,
-        adapter_sha256=None,
-        files=[],
         failed=[] if prepared is None else prepared.failed,
         seconds=round(seconds, 3),
     )
