@@ -16,6 +16,7 @@ JOBS = {
     "tag": "modal_app.tagging.tag",
     "inspect": "modal_app.tagging.inspect",
     "train": "modal_app.training.train",
+    "train_producer": "modal_app.producer.train_producer",
     "evaluate": "modal_app.training.evaluate",
     "install": "modal_app.training.adapters",
     "generate": "modal_app.training.generate",

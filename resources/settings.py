@@ -15,7 +15,10 @@ from resources.errors import SettingsError
 Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
 """Input and output price in US dollars per million tokens: `0.15/0.60`."""
 
-_UNPREFIXED = ("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY")
+_UNPREFIXED = (
+    *("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY"),
+    *("SUPABASE_JWT_SECRET", "NAWFSIDE_APP_PASSWORD"),
+)
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
     database: Literal["embedded", "supabase"] = Field("embedded", description="where the tables live")
     bucket: Literal["folder", "supabase"] = Field("folder", description="where the files live")
     prompt_writer: Literal["offline", "openai"] = Field("offline", description="who writes prompts")
-    compute: Literal["local"] = Field("local", description="who prepares, tags, trains and generates")
+    compute: Literal["local", "modal"] = Field("local", description="who prepares, tags, trains and generates")
     tagger: Literal["offline", "gemini"] = Field("offline", description="who tags segments")
 
     openai_model: str = Field("gpt-4o-mini", min_length=1, description="the model that writes prompts")
@@ -68,6 +71,32 @@ class Settings(BaseSettings):
     supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL", description="the project's address")
     supabase_secret_key: SecretStr | None = Field(
         None, validation_alias="SUPABASE_SECRET_KEY", description="the project's secret key"
+    )
+
+    supabase_jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias="SUPABASE_JWT_SECRET",
+        description="the project's legacy secret for users' tokens; without it, the public keys under SUPABASE_URL",
+    )
+    app_password: SecretStr | None = Field(
+        None, validation_alias="NAWFSIDE_APP_PASSWORD", description="the password of `dawa serve`'s clients"
+    )
+    web_wait_seconds: float = Field(
+        100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
+    )
+
+    modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")
+    modal_environment: str | None = Field(None, description="its Modal environment; default: the account's own")
+    modal_gpu_usd_per_hour: float = Field(
+        3.95, ge=0, description="what an hour of the app's GPU costs, for the figures of a run"
+    )
+
+    retrain: bool = Field(False, description="whether a dataset that changed enough is trained on without being asked")
+    retrain_after_share: float = Field(
+        0.2, gt=0, le=1, description="how much of a dataset must be new since the last training"
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="where failures are told (Slack's or a compatible incoming webhook)"
     )
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")

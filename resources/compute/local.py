@@ -24,7 +24,7 @@ from modal_app.errors import JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import Event, JobRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
-from resources.compute.base import Compute, R
+from resources.compute.base import CallRecord, Compute, R
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,12 @@ class LocalCompute(Compute):
         self._grace_seconds = grace_seconds
         self._gemini_api_key = gemini_api_key
 
-    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+    def run(
+        self,
+        request: JobRequest[R],
+        on_event: Callable[[Event], None],
+        record: CallRecord | None = None,  # noqa: ARG002 - a child never outlives its parent: nothing to find again
+    ) -> R:
         """Run one job to its end and return its result; see `Compute.run`.
 
         Raises:

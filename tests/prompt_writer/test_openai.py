@@ -277,7 +277,9 @@ def test_a_mix_of_everything_leaves_every_request_with_a_text(make_writer: Make,
     assert not [answer.error for answer in answers.values() if not answer.text]
     outcomes = model_server.state()["outcomes"]
     assert len(outcomes) == 12
-    assert outcomes["good"] + outcomes["markdown"] == 300
+    # A good answer may come after the client has given up waiting (on a busy machine): then it was asked for again.
+    assert outcomes["good"] + outcomes["markdown"] >= 300
+    assert len([answer for answer in answers.values() if answer.text]) == 300
 
 
 def test_no_connection_is_left_and_requests_are_drawn_as_they_are_needed(

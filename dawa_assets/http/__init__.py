@@ -1,0 +1,1 @@
+"""The HTTP face of the domain functions: the dashboard's routes, the worker's endpoints, signed files."""
