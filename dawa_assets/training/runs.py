@@ -14,6 +14,7 @@ from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
 from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
+from dawa_assets.training.calls import TrainingCall, cost_usd
 from dawa_assets.training.captions import RULE
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
@@ -34,7 +35,8 @@ State = Literal["trained", "unchanged", "candidate again", "nothing to train on"
 class TrainingReport:
     """What the step did, and the adapter that is the candidate now. Losses are those of the training, one a step.
 
-    Validation losses are those on the held-out songs: of the base alone, and of the adapter that was kept.
+    Validation losses are those on the held-out songs: of the base alone, and of the adapter that was kept. GPU seconds
+    and cost are those of another machine that was paid for it now; None and 0 where there was none.
     """
 
     headline: str
@@ -63,6 +65,8 @@ class TrainingReport:
     training_seconds: float | None = None
     samples_per_second: float | None = None
     steps_waited: int | None = None
+    gpu_seconds: float | None = None
+    cost_usd: float = 0.0
     adapter_key: str | None = None
     adapter_sha256: str | None = None
     files: list[RunFile] = field(default_factory=list)
@@ -149,8 +153,9 @@ def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
 def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID, request: TrainRequest) -> Run:
     """Train, keep the files, and mark the run done and the candidate in one transaction."""
     log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
+    call = TrainingCall(ports.database, held, run.id)
     try:
-        result = ports.compute.run(request, logged("training"))
+        result = ports.compute.run(request, logged("training"), call)
         files = names_in(run, result.files)
         adapter = main_adapter(files)
         kept = keep_files(ports, artist.slug, run, files)
@@ -161,10 +166,11 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
             held.check(connection)
             store.fail_run(connection, run, str(error))
         raise
-    sizes = dict(zip(sorted(files), (file.size for file in kept), strict=True))
+    metrics = _metrics(result, files, dict(zip(sorted(files), (file.size for file in kept), strict=True)))
+    metrics |= {"gpu_seconds": call.gpu_seconds, "cost_usd": cost_usd(ports.settings, call.gpu_seconds)}
     with ports.database.transaction() as connection:
         held.check(connection)
-        store.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], _metrics(result, files, sizes))
+        store.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], metrics)
         store.make_candidate(connection, artist, run, dataset_id)
         return store.get_run(connection, run.id)
 
@@ -225,6 +231,8 @@ def _report(
         training_seconds=metrics["seconds"],
         samples_per_second=metrics.get("samples_per_second"),
         steps_waited=metrics.get("steps_waited"),
+        gpu_seconds=metrics["gpu_seconds"] if state == "trained" else None,
+        cost_usd=metrics["cost_usd"] if state == "trained" else 0.0,
         adapter_key=run.adapter_key,
         adapter_sha256=run.adapter_sha256,
         files=[

@@ -61,11 +61,23 @@ class Run:
     candidate_at: datetime | None
     """Since when it is the one to be judged."""
     finished_at: datetime | None
+    call_id: str | None
+    """The latest call on another machine that trained it."""
+
+
+@dataclass(frozen=True)
+class StrandedRun:
+    """A run whose call on another machine nobody has looked after for a while."""
+
+    id: UUID
+    artist_id: UUID
+    slug: str
+    call_id: str
 
 
 _RUN = (
     "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted, "
-    "candidate_at, finished_at"
+    "candidate_at, finished_at, call_id"
 )
 
 
@@ -187,10 +199,59 @@ def get_run(connection: Connection, run_id: UUID) -> Run:
 
 
 def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:
-    """Mark a run as running (again): one that failed, was left by a dead process, or lost its files."""
+    """Mark a run as running (again): one that failed, was left by a dead process, or lost its files.
+
+    The call that a dead process left is still its call; that of a run which ended is not.
+    """
     connection.execute(
-        "update training_runs set state = 'running', error = null, dataset_id = %s where id = %s", [dataset_id, run.id]
+        "update training_runs set state = 'running', error = null, dataset_id = %s, "
+        "call_id = case when state = 'running' then call_id end where id = %s",
+        [dataset_id, run.id],
     )
+
+
+def call_of(connection: Connection, run_id: UUID) -> str | None:
+    """The call that trains a run now; None where there is none, or the run is not under way."""
+    row = connection.execute(
+        "select call_id from training_runs where id = %s and state = 'running'", [run_id]
+    ).fetchone()
+    return None if row is None else row["call_id"]
+
+
+def keep_call(connection: Connection, run_id: UUID, call_id: str | None) -> None:
+    """Record the call that trains a run that is under way."""
+    connection.execute("update training_runs set call_id = %s where id = %s and state = 'running'", [call_id, run_id])
+
+
+_STRANDED = """
+    select r.id, r.artist_id, a.slug, r.call_id from training_runs r
+    join artists a on a.id = r.artist_id
+    left join leases l on l.artist_id = r.artist_id and l.step = 'training'
+    where r.state = 'running' and r.call_id is not null
+"""
+
+
+def stranded_runs(connection: Connection, grace_seconds: float) -> list[StrandedRun]:
+    """Running runs with a call whose artist's training has been nobody's for longer than the grace period."""
+    with connection.cursor(row_factory=class_row(StrandedRun)) as cursor:
+        return cursor.execute(
+            f"{_STRANDED} and coalesce(l.expires_at, r.created_at) < now() - make_interval(secs => %s) order by r.id",
+            [grace_seconds],
+        ).fetchall()
+
+
+def is_stranded(connection: Connection, run: StrandedRun) -> bool:
+    """Whether a run still is what it was found to be."""
+    return call_of(connection, run.id) == run.call_id
+
+
+def give_up_run(connection: Connection, run: StrandedRun, error: str) -> bool:
+    """Record that a stranded run's call was cancelled; false where another call trains it since."""
+    done = connection.execute(
+        "update training_runs set state = 'failed', error = %s where id = %s and state = 'running' and call_id = %s",
+        [error, run.id, run.call_id],
+    )
+    return done.rowcount == 1
 
 
 def fail_run(connection: Connection, run: Run, error: str) -> None:

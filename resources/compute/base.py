@@ -22,6 +22,9 @@ class CallRecord(ABC):
     def keep(self, call_id: str | None) -> None:
         """Keep the id of a call that was just started, for good; None forgets it."""
 
+    def used(self, gpu_seconds: float) -> None:  # noqa: B027 - who does not ask is not told
+        """Told once, when a call ends with a result: for how long it held a GPU of another machine."""
+
 
 class Compute(ABC):
     """A machine with the worker on it, and a data root (a cache that may be deleted between two jobs)."""

@@ -1,0 +1,63 @@
+"""Trainings that nobody waits for any more: their calls on another machine are stopped, so that they cost nothing.
+
+A process that was killed leaves its call running, for the next one to take up. Only where none comes within a grace
+period is it stopped here. A training in a child process ends with its parent and leaves nothing to stop.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from dawa_assets.errors import BusyError
+from dawa_assets.leases import lease
+from dawa_assets.training import store
+from dawa_assets.training.store import StrandedRun
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+_REASON = "nobody waited for it any more, so its call was cancelled; run it again, it goes on from its checkpoint"
+
+
+@dataclass(frozen=True)
+class ReapedTraining:
+    """A training whose call was cancelled."""
+
+    slug: str
+    run_id: str
+    call_id: str
+
+
+def reap_trainings(ports: Ports, owned: set[str], grace_seconds: float) -> list[ReapedTraining]:
+    """Cancel the calls of running trainings whose holder has been silent for longer than the grace period.
+
+    `owned` are the slugs of artists for whom a run is queued or under way: it will take up what is there. A training
+    that somebody takes up meanwhile is left alone. Safe to run twice, also at once.
+
+    Raises:
+        JobError: a call can't be cancelled; those before it are, and the next time begins with this one.
+    """
+    with ports.database.transaction() as connection:
+        stranded = store.stranded_runs(connection, grace_seconds)
+    reaped = []
+    for run in stranded:
+        if run.slug not in owned and _reap(ports, run):
+            log.warning("training %s of %s: %s", run.id, run.slug, _REASON)
+            reaped.append(ReapedTraining(run.slug, str(run.id), run.call_id))
+    return reaped
+
+
+def _reap(ports: Ports, run: StrandedRun) -> bool:
+    """Cancel one call under the training's own lease; false where somebody else holds that, or was quicker."""
+    try:
+        with lease(
+            ports.database, run.artist_id, "training", seconds=ports.settings.lease_seconds, wait_seconds=0
+        ) as held:
+            with ports.database.transaction() as connection:
+                if not store.is_stranded(connection, run):
+                    return False
+            ports.compute.cancel(run.call_id)
+            with ports.database.transaction() as connection:
+                held.check(connection)
+                return store.give_up_run(connection, run, _REASON)
+    except BusyError:
+        return False
