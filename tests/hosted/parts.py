@@ -21,7 +21,7 @@ from resources.bucket.base import Bucket
 from resources.bucket.folder import FolderBucket
 from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
-from resources.compute.base import Compute, R
+from resources.compute.base import CallRecord, Compute, R
 from resources.database import Database
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
@@ -45,7 +45,7 @@ class WorkerHere(Compute):
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
         import torch
 
         torch.set_num_threads(1)

@@ -30,7 +30,7 @@ from modal_app.protocol.training import (
     TrainRequest,
     TrainResult,
 )
-from resources.compute.base import Compute, R
+from resources.compute.base import CallRecord, Compute, R
 from resources.ports import Ports
 
 
@@ -122,7 +122,7 @@ class RecordingCompute(Compute):
         self.published: str | None = None  # the run whose adapter lies under the LoRA's name
         self.figures: dict[str, Any] = {}  # that the next evaluations find
 
-    def run(self, request: JobRequest[R], on_event: Callable[[Event], None]) -> R:
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
         self.before(request)
         self.requests.append(request)
         if isinstance(request, TrainRequest):
