@@ -14,6 +14,10 @@ class InputError(DawaError):
     """What the user gave can't be used; he can mend it."""
 
 
+class ConflictError(InputError):
+    """What is asked for would take the place of something that is there and is another's."""
+
+
 class UnreadableAudioError(InputError):
     """A file that can't be decoded as audio."""
 
@@ -32,6 +36,10 @@ class JobError(DawaError):
 
 class RefusedJobError(JobError, InputError):
     """A job that can't be done as it was asked for; the user can mend it."""
+
+
+class ConflictingJobError(RefusedJobError, ConflictError):
+    """A job that was refused because of what is there already."""
 
 
 class JobCancelledError(JobError):

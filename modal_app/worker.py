@@ -20,7 +20,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, TypeAdapter
 
 from modal_app.config import DataRoot
-from modal_app.errors import DawaError, InputError
+from modal_app.errors import ConflictError, DawaError, InputError
 from modal_app.jobs import run_job
 from modal_app.protocol.base import Event
 from modal_app.protocol.requests import AnyRequest
@@ -39,6 +39,7 @@ class JobFailure(BaseModel):
     line: str
     expected: bool  # an error of the project's own tree, or something nobody thought of
     mendable: bool = False  # by the user
+    conflict: bool = False  # with something that is there already
 
 
 class _CancelledError(BaseException):
@@ -55,19 +56,23 @@ def main(job_folder: Path, data_root: Path) -> int:
     _log_as_events(emit)
     try:
         request: AnyRequest = TypeAdapter(AnyRequest).validate_json((job_folder / REQUEST).read_bytes())
-        _write(job_folder / RESULT, run_job(request, DataRoot(data_root), emit))
+        write_answer(job_folder / RESULT, run_job(request, DataRoot(data_root), emit))
     except _CancelledError:
         return CANCELLED_EXIT
     except DawaError as error:
         log.debug("the job failed", exc_info=True)
-        _write(
-            job_folder / ERROR, JobFailure(line=_one_line(error), expected=True, mendable=isinstance(error, InputError))
+        failure = JobFailure(
+            line=one_line(error),
+            expected=True,
+            mendable=isinstance(error, InputError),
+            conflict=isinstance(error, ConflictError),
         )
+        write_answer(job_folder / ERROR, failure)
         return 1
     except Exception as error:  # the asker gets one line; the log gets the traceback
         traceback.print_exc()
         log.debug("the job failed", exc_info=True)
-        _write(job_folder / ERROR, JobFailure(line=f"{type(error).__name__}: {_one_line(error)}", expected=False))
+        write_answer(job_folder / ERROR, JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False))
         return 1
     return 0
 
@@ -114,12 +119,15 @@ def _emitter(events: BinaryIO) -> Callable[[Event], None]:
     return emit
 
 
-class _EventHandler(logging.Handler):
+class EventHandler(logging.Handler):
+    """Makes events of log records."""
+
     def __init__(self, emit: Callable[[Event], None]) -> None:
         super().__init__(logging.DEBUG)
         self._emit_event = emit
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Hand one on."""
         level = record.levelname.lower()
         known = level if level in ("debug", "info", "warning", "error") else "error"
         self._emit_event(Event.model_validate({"kind": "log", "message": self.format(record), "level": known}))
@@ -131,16 +139,18 @@ def _log_as_events(emit: Callable[[Event], None]) -> None:
     ours = logging.getLogger("modal_app")
     ours.setLevel(logging.DEBUG)
     ours.propagate = False
-    ours.addHandler(_EventHandler(emit))
+    ours.addHandler(EventHandler(emit))
 
 
-def _write(path: Path, answer: BaseModel) -> None:
+def write_answer(path: Path, answer: BaseModel) -> None:
+    """Write a message as JSON, whole or not at all."""
     temporary = path.with_suffix(".part")
     temporary.write_text(answer.model_dump_json())
     temporary.replace(path)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The first line of what an error says."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 

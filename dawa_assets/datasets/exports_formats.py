@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dawa_assets.datasets.store import ExportedTrack
-from dawa_assets.training.captions import caption_parts, key_in, plain_tags
 from modal_app.protocol.training import CaptionPart
+from modal_app.training.caption_rule import caption_parts, key_in, plain_tags
 
 _INSTRUMENTAL = "[Instrumental]"
 _ACE_SIGNATURES = ("2", "3", "4", "6")  # beats in a bar, of which the model knows these

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dawa_assets.datasets.store import Dataset
-from dawa_assets.training.captions import RULE, caption_parts, key_in
 from dawa_assets.training.prepared import PreparedDataset
 from dawa_assets.training.store import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.training import Example, TrainParameters, TrainRequest
+from modal_app.training.caption_rule import RULE, caption_parts, key_in
 from resources.settings import Settings
 
 _NOT_DECISIVE: dict[str, bool | set[str]] = {

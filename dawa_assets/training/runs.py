@@ -15,7 +15,6 @@ from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
 from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
 from dawa_assets.training.calls import TrainingCall, cost_usd
-from dawa_assets.training.captions import RULE
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
 from dawa_assets.training.progress import logged
@@ -24,6 +23,7 @@ from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
 from modal_app.protocol.training import TrainRequest, TrainResult
+from modal_app.training.caption_rule import RULE
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)

@@ -9,21 +9,23 @@ from modal_app.config import BackendKind
 from modal_app.protocol.base import RecipeName
 
 WAV_HEADER_BYTES = 44
-_SEGMENT_SECONDS, _SHORTEST_TAIL_SECONDS = 15, 5
+_SHORTEST_TAIL_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Segments of 15 s as int16, normalised to −1 dBFS each."""
+    """Segments as int16: of 15 s and normalised to −1 dBFS each, or longer ones at the level of their file."""
 
     name: RecipeName
     sample_rate: int
     channels: int
+    seconds: int = 15
+    normalised: bool = True
 
     @property
     def segment_samples(self) -> int:
         """Frames of a whole segment."""
-        return _SEGMENT_SECONDS * self.sample_rate
+        return self.seconds * self.sample_rate
 
     @property
     def shortest_tail(self) -> int:
@@ -49,9 +51,18 @@ MONO44 = Recipe("mono44", 44_100, 1)
 """The contract's: what is tagged, published and trained on by most."""
 STEREO48 = Recipe("stereo48", 48_000, 2)
 """For generators of 48 kHz stereo; a mono file has the same in both channels."""
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (MONO44, STEREO48)}
+WHOLE32 = Recipe("whole32", 32_000, 1, seconds=30, normalised=False)
+"""For MusicGen, which hears no more than 30 s: a file as it is."""
+WHOLE48 = Recipe("whole48", 48_000, 2, seconds=240, normalised=False)
+"""For ACE-Step: a file as it is, uncut, at its own level."""
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (MONO44, STEREO48, WHOLE32, WHOLE48)}
 
 
 def recipe_for(kind: BackendKind) -> Recipe:
     """What a generator is trained on."""
     return STEREO48 if kind is BackendKind.ACE_STEP else MONO44
+
+
+def whole_recipe_for(kind: BackendKind) -> Recipe:
+    """What a generator is trained on where files are neither cut nor normalised. A longer file is more than one."""
+    return WHOLE48 if kind is BackendKind.ACE_STEP else WHOLE32

@@ -1,4 +1,4 @@
-"""A signal to 15 s WAV files, int16, normalised to −1 dBFS each, by a recipe. No decoding and no cache here."""
+"""A signal to WAV files, int16, by a recipe: most often 15 s, −1 dBFS each. No decoding and no cache here."""
 
 import hashlib
 import math
@@ -79,7 +79,8 @@ def _resampled(blocks: Iterable[Signal], sample_rate: int, recipe: Recipe) -> It
 def _write_segment(signal: Signal, index: int, folder: Path, recipe: Recipe) -> Segment:
     peak = max(float(signal.max()), -float(signal.min()))
     silent = peak < SILENCE_PEAK
-    gain = 1.0 if silent else TARGET_PEAK / peak
+    # where it is not normalised: a float file may go beyond full scale, int16 can't
+    gain = (1.0 if silent else TARGET_PEAK / peak) if recipe.normalised else 1.0 / max(1.0, peak)
     scaled = signal * np.float32(gain * _FULL_SCALE)
     data = _wav(np.rint(scaled, out=scaled).astype("<i2"), recipe)
     path = folder / segment_name(index)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modal_app.audio.cache import find_prepared, segment_path
@@ -28,25 +28,36 @@ def publish(request: PublishRequest, root: DataRoot, emit: Callable[[Event], Non
     Raises:
         JobError: a segment is not in the cache.
     """
+    return publish_as(request.producer_id, request.recipe, request.segments, root, emit)
+
+
+def publish_as(
+    name: str, recipe: str, segments: Sequence[PublishedSegment], root: DataRoot, emit: Callable[[Event], None]
+) -> PublishResult:
+    """Make `training_data/<name>` hold these segments, as `publish` does for a producer.
+
+    Raises:
+        JobError: a segment is not in the cache.
+    """
     sweep(root.scratch())
-    view = root.training_data(request.producer_id)
-    versions = view.parent / ".versions" / request.producer_id
+    view = root.training_data(name)
+    versions = view.parent / ".versions" / name
     versions.mkdir(parents=True, exist_ok=True)
     with locked(versions):
         current = _current(view, versions)
-        changed = current is None or not _is_whole(current, request)
+        changed = current is None or not _is_whole(current, recipe, segments)
         if changed:
             with scratch_folder(root.scratch()) as folder:
-                _build(folder, request, root)
-                version = versions / f"{_content_name(request)}-{uuid.uuid4().hex[:8]}"
+                _build(folder, recipe, segments, root)
+                version = versions / f"{_content_name(recipe, segments)}-{uuid.uuid4().hex[:8]}"
                 folder.rename(version)
             _point(view, version, root)
             _remove_all_but({version, current}, versions, root)
         else:
             _remove_all_but({current}, versions, root)
     state = "published" if changed else "already published"
-    emit(Event(kind="log", message=f"{request.producer_id}: {len(request.segments)} segments {state}"))
-    return PublishResult(view=view.relative_to(root.root).as_posix(), segments=len(request.segments), changed=changed)
+    emit(Event(kind="log", message=f"{name}: {len(segments)} segments {state}"))
+    return PublishResult(view=view.relative_to(root.root).as_posix(), segments=len(segments), changed=changed)
 
 
 def _current(view: Path, versions: Path) -> Path | None:
@@ -57,25 +68,25 @@ def _current(view: Path, versions: Path) -> Path | None:
     return version if version.is_dir() else None
 
 
-def _is_whole(version: Path, request: PublishRequest) -> bool:
+def _is_whole(version: Path, recipe: str, segments: Sequence[PublishedSegment]) -> bool:
     """Whether a version was made for the same request and nobody took files out of it."""
-    if version.name.rpartition("-")[0] != _content_name(request):
+    if version.name.rpartition("-")[0] != _content_name(recipe, segments):
         return False
-    numbered = list(enumerate(request.segments))
+    numbered = list(enumerate(segments))
     audio = {segment_name(number) for number, _ in numbered}
     texts = {_text_name(number) for number, segment in numbered if segment.text is not None}
     return _names(version / "audio") == audio and _names(version / "text") == texts
 
 
-def _build(folder: Path, request: PublishRequest, root: DataRoot) -> None:
+def _build(folder: Path, recipe: str, segments: Sequence[PublishedSegment], root: DataRoot) -> None:
     (folder / "audio").mkdir()
     (folder / "text").mkdir()
     entries: dict[str, PreparedAudio | None] = {}
-    for number, segment in enumerate(request.segments):
+    for number, segment in enumerate(segments):
         if segment.audio_hash not in entries:
-            entries[segment.audio_hash] = find_prepared(root, segment.audio_hash, request.recipe)
+            entries[segment.audio_hash] = find_prepared(root, segment.audio_hash, recipe)
         _check_cached(segment, entries[segment.audio_hash])
-        source = segment_path(root, segment.audio_hash, request.recipe, segment.index)
+        source = segment_path(root, segment.audio_hash, recipe, segment.index)
         _link_or_copy(source, folder / "audio" / segment_name(number))
         if segment.text is not None:
             (folder / "text" / _text_name(number)).write_text(segment.text, encoding="utf-8", newline="")
@@ -113,8 +124,8 @@ def _remove_all_but(kept: set[Path | None], versions: Path, root: DataRoot) -> N
             discard(version, root.scratch())
 
 
-def _content_name(request: PublishRequest) -> str:
-    content = [request.recipe, [(segment.sha256, segment.text) for segment in request.segments]]
+def _content_name(recipe: str, segments: Sequence[PublishedSegment]) -> str:
+    content = [recipe, [(segment.sha256, segment.text) for segment in segments]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RecipeName = Literal["mono44", "stereo48"]
+RecipeName = Literal["mono44", "stereo48", "whole32", "whole48"]
 """How audio is cut; see `modal_app/audio/recipe.py`."""
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.training.captions import caption_parts, key_in
 from dawa_assets.training.runs import train_lora
 from modal_app.protocol.training import TrainRequest
+from modal_app.training.caption_rule import caption_parts, key_in
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, tone
 
 
