@@ -20,8 +20,9 @@ from typing import BinaryIO
 from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
-from modal_app.errors import JobCancelledError, JobError, RefusedJobError
+from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import Event, JobRequest
+from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
@@ -79,7 +80,8 @@ class LocalCompute(Compute):
 
     def _keys(self, request: JobRequest[R]) -> dict[str, str]:
         """The keys that a job needs, as the names that the worker knows them by."""
-        asks_gemini = isinstance(request, TagRequest | InspectRequest) and request.tagger == "gemini"
+        asking = TagRequest | InspectRequest | ProducerTrainRequest
+        asks_gemini = isinstance(request, asking) and request.tagger == "gemini"
         if not asks_gemini or self._gemini_api_key is None:
             return {}
         return {"GEMINI_API_KEY": self._gemini_api_key.get_secret_value()}
@@ -125,6 +127,8 @@ class LocalCompute(Compute):
             return JobCancelledError(f"{kind}: the worker was told to stop; run it again")
         if (folder / ERROR).is_file():
             failure = JobFailure.model_validate_json((folder / ERROR).read_bytes())
+            if failure.conflict:
+                return ConflictingJobError(failure.line)
             if failure.expected:
                 return RefusedJobError(failure.line) if failure.mendable else JobError(failure.line)
             return JobError(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
