@@ -61,18 +61,12 @@ def main(job_folder: Path, data_root: Path) -> int:
         return CANCELLED_EXIT
     except DawaError as error:
         log.debug("the job failed", exc_info=True)
-        failure = JobFailure(
-            line=one_line(error),
-            expected=True,
-            mendable=isinstance(error, InputError),
-            conflict=isinstance(error, ConflictError),
-        )
-        write_answer(job_folder / ERROR, failure)
+        write_answer(job_folder / ERROR, failure_of(error))
         return 1
     except Exception as error:  # the asker gets one line; the log gets the traceback
         traceback.print_exc()
         log.debug("the job failed", exc_info=True)
-        write_answer(job_folder / ERROR, JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False))
+        write_answer(job_folder / ERROR, failure_of(error))
         return 1
     return 0
 
@@ -147,6 +141,18 @@ def write_answer(path: Path, answer: BaseModel) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text(answer.model_dump_json())
     temporary.replace(path)
+
+
+def failure_of(error: Exception) -> JobFailure:
+    """What the asker is told of an error."""
+    if not isinstance(error, DawaError):
+        return JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False)
+    return JobFailure(
+        line=one_line(error),
+        expected=True,
+        mendable=isinstance(error, InputError),
+        conflict=isinstance(error, ConflictError),
+    )
 
 
 def one_line(error: Exception) -> str:
