@@ -7,6 +7,10 @@ class UnknownArtistError(InputError):
     """No artist has this slug or name."""
 
 
+class UnknownLiveSetError(InputError):
+    """The artist has no Live Set of this parse id."""
+
+
 class UnreadableLiveSetError(InputError):
     """A file that is no Live Set, or one that can't be read safely."""
 

@@ -25,3 +25,7 @@ class ObjectNotFoundError(BucketError):
 
 class PromptWriterError(DawaError):
     """The prompt writer can't be used at all (one prompt that fails is an answer, not an error)."""
+
+
+class NotNowError(DawaError):
+    """A paid service is not asked now, for a reason that passes: a budget, an outage."""

@@ -1,5 +1,6 @@
 """Rows of artists: found by slug, created by name. Slugs are made by the database (trigger on `artists`)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,6 +44,27 @@ def find_artist(connection: Connection, name: str) -> Artist | None:
         ).fetchone()
 
 
+def artist_of(connection: Connection, artist_id: UUID, user_id: UUID | None) -> Artist | None:
+    """The artist of this id, for a user (an id of Supabase's auth) only if he is linked to him."""
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        return cursor.execute(
+            f"select id, slug, name from artists where id = %(artist)s and {_MAY_SEE}",
+            {"artist": artist_id, "user": user_id},
+        ).fetchone()
+
+
+def artist_called(connection: Connection, slug: str, user_id: UUID | None) -> Artist | None:
+    """The artist of this slug, for a user only if he is linked to him."""
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        return cursor.execute(
+            f"select id, slug, name from artists where slug = %(slug)s and {_MAY_SEE}", {"slug": slug, "user": user_id}
+        ).fetchone()
+
+
+_MAY_SEE = """(%(user)s::uuid is null or exists (
+  select from user_artists l where l.artist_id = artists.id and l.user_id = %(user)s))"""
+
+
 def ensure_artist(connection: Connection, name: str) -> Artist:
     """The artist of this name or slug, made if there is none. Safe when several processes ask at once."""
     found = find_artist(connection, name)
@@ -57,6 +79,26 @@ def list_artists(connection: Connection) -> list[Artist]:
     """Every artist, by slug."""
     with connection.cursor(row_factory=class_row(Artist)) as cursor:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
+
+
+def slugs_among(connection: Connection, slugs: Collection[str]) -> set[str]:
+    """Those of these slugs that are an artist's."""
+    rows = connection.execute("select slug from artists where slug = any(%s)", [list(slugs)])
+    return {row["slug"] for row in rows}
+
+
+def numbered_after(connection: Connection, number: int, limit: int) -> list[tuple[str, int]]:
+    """Slug and number of the first artists after this number. Numbers are in the order of commits."""
+    rows = connection.execute(
+        "select slug, number from artists where number > %s order by number limit %s", [number, limit]
+    )
+    return [(row["slug"], row["number"]) for row in rows]
+
+
+def highest_number(connection: Connection) -> int:
+    """The highest number that an artist has; 0 without artists."""
+    row = connection.execute("select coalesce(max(number), 0) as number from artists").fetchone()
+    return int(row["number"]) if row else 0
 
 
 @dataclass(frozen=True)

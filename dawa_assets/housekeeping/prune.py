@@ -20,6 +20,7 @@ from dawa_assets.housekeeping import store
 from dawa_assets.housekeeping.holding import chosen_artists, holding
 from dawa_assets.intake.inbox import close, complete_key, drops
 from dawa_assets.intake.layout import rejected_key
+from dawa_assets.items.save import is_saved_pairs_id
 from dawa_assets.leases import Lease
 from modal_app.errors import InputError
 from resources.bucket.base import StoredObject
@@ -62,8 +63,9 @@ def prune(
 
     The current dataset's zip always stays, whatever its age; of a zip that is removed, row and manifest stay. Files
     that no row knows go when they are older than `grace_hours`, and only from where nobody but the pipeline writes:
-    folders of runs that failed or have no row, audio that an item of ours no longer uses, what was rejected once and
-    taken in since, the empty mark of an upload of which nothing else is left, unfinished zips on this machine.
+    folders of runs that failed or have no row, audio that an item of ours no longer uses, files of a pair whose saving
+    was cut off, what was rejected once and taken in since, the empty mark of an upload of which nothing else is left,
+    unfinished zips on this machine.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -178,10 +180,13 @@ class _Prune:
             expected = store.expected_keys(connection, self.artist.id)
         expected.update(path for item in items.values() for path in (item.audio_path, item.prompt_path) if path)
         for one in self._list("training"):
-            item = items.get(_id_in(one.key) or UUID(int=0))
+            item_id = _id_in(one.key)
+            item = items.get(item_id or UUID(int=0))
             if one.key in expected:
                 continue
-            if item is None:
+            if item is None and item_id is not None and is_saved_pairs_id(item_id):
+                self._leftover(one, "of a pair that was being saved, without ever becoming an item")
+            elif item is None:
                 self._foreign(one, "no training item has this folder: put there by hand, or its row is yet to come")
             elif item.is_ours and PurePosixPath(one.key).stem == "audio":
                 self._leftover(one, "audio that its item has other audio instead of")
@@ -211,6 +216,8 @@ class _Prune:
         if one.modified > self.before:
             return
         if not self.dry_run:
+            if self.ports.bucket.stat(one.key) != one:  # written again meanwhile: somebody takes up what was left
+                return
             self.ports.bucket.delete([one.key])
             log.info("removed %s", one.key)
         self.report.leftovers.append(File(one.key, one.size, reason))

@@ -233,15 +233,19 @@ class _Judge:
             self._profiles[artist.id] = observed_profile(self._connection, artist.id).master_schema
         rules = rules_for(self._profiles[artist.id], summary if has_tempo else _ANY_TEMPO, artist_name=artist.name)
         broken = rules.broken(text)
-        for line in broken:
-            rule, _, reason = line.partition(": ")
-            if rule == "clean-characters" or (rule == "length" and _is_too_long(text)):
-                raise InputError(f"item {item.name}: the text {reason}; mend it")
+        if (reason := why_no_caption(text, broken)) is not None:
+            raise InputError(f"item {item.name}: the text {reason}; mend it")
         return [line for line in broken if has_tempo or not line.startswith("ends-with-bpm:")]
 
 
-def _is_too_long(text: str) -> bool:
-    return len(text) > LONGEST or len(text.split()) > MOST_WORDS
+def why_no_caption(text: str, broken: Iterable[str]) -> str | None:
+    """Which of the rules that a person's text breaks no text may break; None where it may stay as it is."""
+    too_long = len(text) > LONGEST or len(text.split()) > MOST_WORDS
+    for line in broken:
+        rule, _, reason = line.partition(": ")
+        if rule == "clean-characters" or (rule == "length" and too_long):
+            return reason
+    return None
 
 
 def _author(name: str) -> str:

@@ -69,12 +69,7 @@ def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
         artist = get_artist(connection, slug)
         profile = observed_profile(connection, artist.id)
         items = store.items_with_prompts(connection, artist.id)
-    wanted = Wanted(
-        schema_version=profile.schema_version,
-        profile_hash=profile.content_hash,
-        system_prompt_version=settings.system_prompt_version,
-        model_name=ports.prompt_writer.model_name,
-    )
+    wanted = wanted_now(ports, profile)
     human = [item for item in items if is_human(item)]
     people = {item.id for item in human}
     plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
@@ -93,23 +88,48 @@ def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
     return plan
 
 
+def wanted_now(ports: Ports, profile: ObservedProfile) -> Wanted:
+    """What a prompt written now is recorded with."""
+    return Wanted(
+        schema_version=profile.schema_version,
+        profile_hash=profile.content_hash,
+        system_prompt_version=ports.settings.system_prompt_version,
+        model_name=ports.prompt_writer.model_name,
+    )
+
+
+def asked_of(
+    artist: Artist,
+    profile: ObservedProfile,
+    wanted: Wanted,
+    instructions: str,
+    summary: Any,
+    summary_ids: set[str],
+    take: int,
+) -> tuple[str, str]:
+    """The context that is sent for one summary, and the fingerprint of the whole question."""
+    context = build_context(profile.master_schema, summary, artist_name=artist.name, summary_ids=summary_ids)
+    return context, prompt_fingerprint(
+        instructions=instructions,
+        context=context,
+        model_name=wanted.model_name,
+        system_prompt_version=wanted.system_prompt_version,
+        schema_version=wanted.schema_version,
+        take=take,
+    )
+
+
 def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> None:
     if summary_text is None:
         plan.impossible.append((item, "its summary is not one of this artist's; upload the set again"))
         return
-    summary = _json(summary_text)
+    summary = summary_of(summary_text)
     if tempo_of(summary) is None:
         plan.impossible.append((item, "its summary has no tempo that a set can have; upload the set again"))
         return
-    schema, name = plan.profile.master_schema, plan.artist.name
-    context = build_context(schema, summary, artist_name=name, summary_ids={item.parse_id, str(item.als_summary_id)})
-    fingerprint = prompt_fingerprint(
-        instructions=plan.instructions,
-        context=context,
-        model_name=plan.wanted.model_name,
-        system_prompt_version=plan.wanted.system_prompt_version,
-        schema_version=plan.wanted.schema_version,
-        take=item.prompt_take,
+    ids = {item.parse_id, str(item.als_summary_id)}
+    context, fingerprint = asked_of(
+        plan.artist, plan.profile, plan.wanted, plan.instructions, summary, ids, item.prompt_take
     )
     reason = why_stale(item, fingerprint, plan.wanted)
     if reason is None:
@@ -118,7 +138,7 @@ def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> 
     plan.stale_because[reason] = plan.stale_because.get(reason, 0) + 1
     question = plan.questions.get(fingerprint)
     if question is None:
-        rules = rules_for(schema, summary, artist_name=name, context=context)
+        rules = rules_for(plan.profile.master_schema, summary, artist_name=plan.artist.name, context=context)
         plan.questions[fingerprint] = question = Question(fingerprint, context, rules)
     question.items.append(item)
 
@@ -136,8 +156,9 @@ def summary_id(item: store.Item) -> UUID:
     return item.als_summary_id
 
 
-def _json(text: str) -> Any:
+def summary_of(text: str) -> Any:
+    """A summary from its JSON; None where it is nested or numbered beyond what can be read."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # nested or numbered beyond what Python reads
+    except (ValueError, RecursionError):
         return None

@@ -125,6 +125,17 @@ def summary_texts(connection: Connection, artist_id: UUID, ids: list[UUID]) -> d
     return {row["id"]: row["text"] for row in rows}
 
 
+def take_of(connection: Connection, artist_id: UUID, summary_id: UUID) -> int:
+    """Which take of the question about this summary its items are at; 0 unless somebody wanted another text."""
+    row = connection.execute(
+        "select coalesce(max(prompt_take), 0) as take from training_items "
+        "where artist_id = %s and als_summary_id = %s and excluded_at is null",
+        [artist_id, summary_id],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return int(row["take"])
+
+
 def tempos(connection: Connection, artist_id: UUID, ids: list[UUID]) -> dict[UUID, Any]:
     """What summaries say of their tempo, by id; only the artist's own."""
     rows = connection.execute(

@@ -51,6 +51,8 @@ class AudioInfo:
     samples: int
     """Frames at the file's own rate."""
     warnings: tuple[str, ...] = ()
+    extension: str = ""
+    """What a file of its container is called, without the dot, whatever this one is called."""
 
 
 def probe(path: Path) -> AudioInfo:
@@ -69,6 +71,7 @@ def probe(path: Path) -> AudioInfo:
             codec=audio.codec,
             samples=audio.samples,
             warnings=tuple(audio.warnings()),
+            extension=audio.extension,
         )
 
 
@@ -129,6 +132,7 @@ class Audio:
         self.sample_rate: int = self._stream.rate or 0
         self.channels: int = self._stream.channels or 0
         self.codec: str = self._stream.codec_context.name
+        self.extension = "m4a" if "m4a" in container.format.name else str(container.format.name)
         self.samples = 0
         self._damaged_packets = 0
         self._cut_off = False
