@@ -11,6 +11,19 @@ BACKENDS = {
     BackendKind.MUSICGEN: "modal_app.backends.musicgen:MusicGenBackend",
 }
 
+IMPORTS = {
+    BackendKind.ACE_STEP: (
+        *("soundfile", "soxr", "torch", "safetensors.torch", "peft"),
+        *("diffusers.pipelines.ace_step.pipeline_ace_step", "transformers.models.qwen3.modeling_qwen3"),
+    ),
+    BackendKind.MUSICGEN: (
+        *("soundfile", "soxr", "torch", "safetensors.torch", "peft"),
+        *("transformers.models.musicgen.modeling_musicgen", "transformers.models.encodec.modeling_encodec"),
+        "transformers.models.t5.modeling_t5",
+    ),
+}
+"""What the jobs of a backend import in the end: seconds of CPU that can be spent once for many jobs."""
+
 
 def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
     """The backend with its base loaded, for training.

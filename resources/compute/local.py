@@ -1,6 +1,6 @@
-"""`LocalCompute`: each job is a child process of this one, on this machine's CPU or GPU.
+"""`LocalCompute`: each job is a process below this one, on this machine's CPU or GPU.
 
-The child speaks the job protocol over its stdout and a folder, and never outlives the call that started it. Of our
+The process speaks the job protocol over its stdout and a folder, and never outlives the call that started it. Of our
 secrets it sees none but the key of the service that its job asks. What a job does is the worker's affair
 (`modal_app/`).
 """
@@ -20,12 +20,15 @@ from typing import BinaryIO
 from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.backends.registry import IMPORTS
 from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import Event, JobRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
+from resources.compute.warm import WarmProcess, start_warm
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            with _worker(folder, self._root, self._grace_seconds, _environment() | self._keys(request)) as process:
+            with _worker(folder, self._root, self._grace_seconds, self._keys(request), _imports(request)) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)
@@ -150,28 +153,41 @@ class LocalCompute(Compute):
         return kept
 
 
+def _imports(request: JobRequest[R]) -> tuple[str, ...]:
+    """What the job imports before it does anything, where that takes longer than many a job."""
+    if isinstance(request, EvaluateRequest):
+        return IMPORTS[request.training.backend]
+    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+        return IMPORTS[request.backend]
+    return ()
+
+
 @contextmanager
 def _worker(
-    folder: Path, root: Path, grace_seconds: float, environment: dict[str, str]
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """The child process of a job. However the block is left, nothing of the child is left behind."""
+    folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], imports: tuple[str, ...]
+) -> "Iterator[WarmProcess | subprocess.Popen[bytes]]":
+    """The process of a job, forked or started. However the block is left, nothing of it is left behind."""
+    process: WarmProcess | subprocess.Popen[bytes] | None = None
     with (folder / "worker.log").open("wb") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],
-            stdin=subprocess.PIPE,  # a lifeline: it closes when we are gone, however we went
-            stdout=subprocess.PIPE,
-            stderr=log_file,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
+        if imports:
+            process = start_warm(imports, folder, root, _environment(), keys, log_file.fileno())
+        if process is None:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],
+                stdin=subprocess.PIPE,  # a lifeline: it closes when we are gone, however we went
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                cwd=folder,
+                env=_environment() | keys,
+                start_new_session=True,
+            )
     try:
         yield process
     finally:
         _end(process, grace_seconds)
 
 
-def _end(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+def _end(process: "WarmProcess | subprocess.Popen[bytes]", grace_seconds: float) -> None:
     """Ask the child to stop; after some seconds make it, with whatever it started itself."""
     assert process.stdin  # noqa: S101 - they are pipes
     assert process.stdout  # noqa: S101

@@ -1,0 +1,144 @@
+"""Workers that are forked from a process that has a generator's libraries imported (`modal_app/nursery.py`).
+
+One nursery serves this process; it is started with the first job that needs one, and ends with this process or after
+ten idle minutes. Where none can be had (another system than Linux, a GPU that was touched), a job starts cold.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+# A check of CUDA's driver by the usual way would make the GPU useless in what is forked afterwards.
+_FORK_SAFE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+
+
+class WarmProcess:
+    """A forked worker, with as much of `subprocess.Popen` as its caller needs. `stdin` and `stdout` are pipes."""
+
+    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO, told: BinaryIO) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self._told = told
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        if self._code is None and select.select([self._told], [], [], 0)[0]:
+            line = self._told.readline()
+            self._told.close()
+            # no line: the nursery was killed, and what it forked ends for want of a parent
+            self._code = int(line) if line else -signal.SIGKILL
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and give the exit code.
+
+        Raises:
+            TimeoutExpired: it runs on.
+        """
+        if self._code is None and not select.select([self._told], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        code = self.poll()
+        return -signal.SIGKILL if code is None else code
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+
+class _Nursery:
+    """The process that forks, and the link to it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.owner = os.getpid()
+        self.environment = environment
+        self._link, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "modal_app.nursery", str(other.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env=environment | _FORK_SAFE,
+                pass_fds=[other.fileno()],
+                start_new_session=True,
+            )
+
+    def fork(self, message: dict[str, object], stderr: int) -> WarmProcess:
+        """A worker that does what the message says.
+
+        Raises:
+            OSError: the nursery has ended.
+        """
+        (stdin, to_stdin), (from_stdout, stdout), (from_told, told) = os.pipe(), os.pipe(), os.pipe()
+        ours = [open(to_stdin, "wb", 0), open(from_stdout, "rb"), open(from_told, "rb", 0)]  # noqa: SIM115, PTH123
+        try:
+            try:
+                socket.send_fds(self._link, [json.dumps(message).encode()], [stdin, stdout, stderr, told])
+            finally:
+                for file in (stdin, stdout, told):
+                    os.close(file)
+            pid = ours[2].readline()
+            if not pid:
+                raise BrokenPipeError("the nursery has ended")
+        except BaseException:
+            for each in ours:
+                each.close()
+            raise
+        return WarmProcess(int(pid), *ours)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Let it go; workers that run go on until their own ends."""
+        self._link.close()
+        threading.Thread(target=self._process.wait, daemon=True).start()  # it is no zombie then
+
+
+_current: _Nursery | None = None
+_lock = threading.Lock()
+
+
+def start_warm(
+    modules: tuple[str, ...], folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
+) -> WarmProcess | None:
+    """A worker for the job in `folder`, forked where these modules are imported; None where that can't be had.
+
+    `environment` is what the libraries see when they are imported, `extra` what this job alone is told.
+    """
+    if sys.platform != "linux":
+        return None
+    message: dict[str, object] = {"modules": modules, "folder": str(folder), "root": str(root), "environment": extra}
+    with _lock:
+        for _ in range(2):  # the one that is there may have ended of idleness
+            nursery = _nursery_of(environment)
+            try:
+                return nursery.fork(message, stderr)
+            except OSError:
+                _drop()
+    return None
+
+
+def _nursery_of(environment: dict[str, str]) -> _Nursery:
+    global _current
+    if _current is not None and (_current.owner, _current.environment) != (os.getpid(), environment):
+        _drop()
+    if _current is None:
+        _current = _Nursery(environment)
+    return _current
+
+
+def _drop() -> None:
+    global _current
+    if _current is not None:
+        _current.close()
+        _current = None

@@ -1,0 +1,161 @@
+"""Workers that are forked from a warm process: the same promises as for those that start cold, and no waiting."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from modal_app.errors import InputError, JobCancelledError, JobError
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import GenerateRequest
+from resources.compute.local import LocalCompute
+
+SHORT = GenerateRequest(job_id="short", prompt="x", duration_seconds=0.5)
+LONG = GenerateRequest(job_id="long", prompt="x", duration_seconds=600)
+
+
+def ignore(event: Event) -> None:
+    """Nobody listens."""
+
+
+def nurseries() -> list[psutil.Process]:
+    """The processes that fork, below this one."""
+    return [child for child in psutil.Process().children() if "modal_app.nursery" in child.cmdline()]
+
+
+def workers() -> list[psutil.Process]:
+    """What they forked and what has not ended."""
+    forked = [child for nursery in nurseries() for child in nursery.children()]
+    return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def wait_until_gone(process: psutil.Process) -> None:
+    """Fails after half a minute."""
+    deadline = time.monotonic() + 30
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, process
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def compute(tmp_path: Path) -> LocalCompute:
+    return LocalCompute(tmp_path / "data", grace_seconds=1, gemini_api_key=SecretStr("a-secret-value"))
+
+
+def test_jobs_share_what_was_imported_and_have_processes_of_their_own(compute: LocalCompute) -> None:
+    seen: list[psutil.Process] = []
+    for name in ("one", "two"):
+        compute.run(SHORT.model_copy(update={"job_id": name}), lambda _: seen.extend(workers()))
+
+    assert len({worker.pid for worker in seen}) == 2
+    [nursery] = nurseries()
+    assert all(worker.pid != nursery.pid for worker in seen)
+    for worker in seen:
+        wait_until_gone(worker)
+
+
+def test_what_the_user_can_mend_is_told_apart(compute: LocalCompute) -> None:
+    with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
+        compute.run(SHORT.model_copy(update={"lora_id": "no-colon"}), ignore)
+
+
+def test_an_interrupted_caller_leaves_no_worker(compute: LocalCompute, tmp_path: Path) -> None:
+    def interrupt(_event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute.run(LONG, interrupt)
+
+    assert workers() == []
+    assert list((tmp_path / "data" / "jobs").iterdir()) == []
+
+
+def test_a_worker_that_is_killed_or_told_to_stop_is_told_as_such(compute: LocalCompute) -> None:
+    with pytest.raises(JobError, match="SIGKILL"):
+        compute.run(LONG, lambda _: workers()[0].kill())
+    with pytest.raises(JobCancelledError, match="told to stop"):
+        compute.run(LONG, lambda _: workers()[0].terminate())
+
+
+def test_no_secret_reaches_a_job_that_needs_none(compute: LocalCompute, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-secret-value")
+    seen: list[bytes] = []
+
+    def look(_event: Event) -> None:
+        seen.extend(Path(f"/proc/{each.pid}/environ").read_bytes() for each in (*workers(), *nurseries()))
+
+    compute.run(SHORT, look)
+
+    assert seen
+    assert not [environment for environment in seen if b"a-secret-value" in environment]
+
+
+def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(compute: LocalCompute) -> None:
+    running: list[psutil.Process] = []
+
+    def kill(_event: Event) -> None:
+        if not running:
+            running.extend(workers())
+            nurseries()[0].send_signal(signal.SIGKILL)
+
+    with pytest.raises(JobError):
+        compute.run(LONG, kill)
+    wait_until_gone(running[0])
+
+    assert compute.run(SHORT, ignore).samples > 0
+
+
+def test_libraries_that_would_see_another_environment_are_imported_again(
+    compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compute.run(SHORT, ignore)
+    [before] = nurseries()
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
+    compute.run(SHORT, ignore)
+
+    wait_until_gone(before)
+    [now] = [nursery for nursery in nurseries() if nursery.pid != before.pid]
+    assert now.environ()["HF_HOME"] == str(tmp_path / "other")
+
+
+def test_all_end_when_their_owner_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import psutil, sys\n"
+        "from pathlib import Path\n"
+        "from modal_app.protocol.training import GenerateRequest\n"
+        "from resources.compute.local import LocalCompute\n"
+        "below = lambda: [child.pid for child in psutil.Process().children(recursive=True)]\n"
+        "say = lambda event: print(*below(), flush=True)\n"
+        "LocalCompute(Path(sys.argv[1])).run(GenerateRequest.model_validate_json(sys.argv[2]), say)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "data"), LONG.model_dump_json()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout
+        below = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+        os.kill(owner.pid, signal.SIGKILL)
+
+    assert len(below) == 2
+    for process in below:
+        wait_until_gone(process)
+
+
+def test_where_no_nursery_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
+    compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    warm = (tmp_path / "data" / compute.run(SHORT, ignore).path).read_bytes()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    seen: list[str] = []
+
+    def look(_event: Event) -> None:
+        seen.extend(" ".join(child.cmdline()) for child in psutil.Process().children())
+
+    cold = (tmp_path / "data" / compute.run(SHORT, look).path).read_bytes()
+
+    assert [line for line in seen if "modal_app.worker" in line]
+    assert cold == warm
