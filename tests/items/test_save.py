@@ -99,7 +99,7 @@ def test_a_pair_that_was_edited_since_is_not_taken_for_the_same(ports: Ports, no
 def test_a_text_that_can_be_no_caption_is_refused_before_anything_is_written(
     ports: Ports, nova: Artist, audio: Path, text: str
 ) -> None:
-    with pytest.raises(InputError, match="^promptText: the text .+; mend it$"):
+    with pytest.raises(InputError, match=r"^promptText: the text .+; mend it$"):
         save_pair(ports, nova, _pair(text=text), audio)
     assert keys(ports.bucket) == []
 
@@ -109,7 +109,7 @@ def test_audio_that_cannot_be_decoded_is_refused_before_anything_is_written(
 ) -> None:
     picture = tmp_path / "upload"
     picture.write_bytes(b"\x89PNG\r\n and so on")
-    with pytest.raises(UnreadableAudioError, match="^the audio: it is in no audio format"):
+    with pytest.raises(UnreadableAudioError, match=r"^the audio: it is in no audio format"):
         save_pair(ports, nova, _pair(), picture)
     assert keys(ports.bucket) == []
 

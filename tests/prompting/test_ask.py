@@ -14,7 +14,6 @@ from dawa_assets.prompting.refresh import refresh_prompts
 from modal_app.errors import InputError
 from resources.errors import NotNowError
 from resources.ports import Ports
-from tests.model_server.control import ModelServer
 from tests.prompting.material import give_set, item, rows, summary
 
 
@@ -44,7 +43,7 @@ def test_what_the_pipeline_wrote_is_given_and_written_once_only(ports: Ports, ar
     assert rows(ports.database, "select * from prompts") == [before]
 
 
-def test_many_who_ask_at_once_pay_once(hosted: Callable[..., Ports], model_server: ModelServer, artist: Artist) -> None:
+def test_many_who_ask_at_once_pay_once(hosted: Callable[..., Ports], artist: Artist) -> None:
     ports = hosted()
     parse = _parse(ports, give_set(ports.database, artist, summary(), "Glass Harbour"))
     with ThreadPoolExecutor(6) as pool:
