@@ -8,6 +8,7 @@ from dawa_assets.defs.jobs import jobs
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import sensors
+from dawa_assets.defs.standing import needs_attention, standing_checks, standing_checks_sensor
 from resources.settings import Settings
 
 
@@ -27,10 +28,11 @@ def build_defs(resource_overrides: dict[str, Pipeline] | None = None) -> dg.Defi
             lora.lora_weights,
             lora.lora_evaluation,
             lora.lora_preview,
+            needs_attention,
         ],
-        asset_checks=checks,
+        asset_checks=[*checks, standing_checks],
         jobs=jobs,
-        sensors=sensors,
+        sensors=[*sensors, standing_checks_sensor],
         schedules=[nightly_dataset_rebuild(Settings.load())],
         resources={"pipeline": Pipeline(), **(resource_overrides or {})},
     )

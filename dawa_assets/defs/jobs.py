@@ -9,33 +9,44 @@ TRAINING = ["lora_weights", "lora_evaluation", "lora_preview"]
 
 _ONE_PROCESS = dg.in_process_executor
 
+
+def standing_check(asset: str) -> dg.AssetCheckKey:
+    """The check that says what stands open of an asset for all artists."""
+    return dg.AssetCheckKey(dg.AssetKey(asset), f"{asset}_nothing_open")
+
+
+def _made_of(assets: list[str]) -> dg.AssetSelection:
+    """The assets with their checks, but those that look at all artists: a run is for one."""
+    return dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*map(standing_check, assets))
+
+
 ingest_job = dg.define_asset_job(
     "ingest_job",
-    selection=INGEST,
+    selection=_made_of(INGEST),
     description="Takes in what lies in the inbox: summaries, prompts, training items.",
     executor_def=_ONE_PROCESS,
 )
 prompts_job = dg.define_asset_job(
     "prompts_job",
-    selection=INGEST[1:],
+    selection=_made_of(INGEST[1:]),
     description="Rewrites stale prompts and puts them in place.",
     executor_def=_ONE_PROCESS,
 )
 dataset_job = dg.define_asset_job(
     "dataset_job",
-    selection=DATASET,
+    selection=_made_of(DATASET),
     description="Rebuilds the dataset, its segments and their tags.",
     executor_def=_ONE_PROCESS,
 )
 training_job = dg.define_asset_job(
     "training_job",
-    selection=TRAINING,
+    selection=_made_of(TRAINING),
     description="Trains the LoRA on the current dataset, promotes it if it is better, and renders previews.",
     executor_def=_ONE_PROCESS,
 )
 build_job = dg.define_asset_job(
     "build_job",
-    selection=INGEST + DATASET + TRAINING,
+    selection=_made_of(INGEST + DATASET + TRAINING),
     description="The whole chain, from the inbox to the LoRA.",
     executor_def=_ONE_PROCESS,
 )

@@ -8,7 +8,7 @@ import base64
 import dataclasses
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -59,14 +59,19 @@ def picture(png: bytes, title: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
-def table(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue:
-    """Rows as a table; at most `MAX_ROWS` of them (a `…` row says how many were left out)."""
+def moment(at: datetime) -> str:
+    """A time for people: to the minute, in UTC (the column's name says so)."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def table(rows: Sequence[dict[str, Any]], *, of: int | None = None) -> dg.MetadataValue:
+    """Rows as a table; at most `MAX_ROWS` of them. A `…` row says how many were left out, here or before (`of`)."""
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
     columns = [dg.TableColumn(name, _column_type(shown, name)) for name in rows[0]]
-    if len(rows) > MAX_ROWS:
-        shown.append({columns[0].name: f"… and {len(rows) - MAX_ROWS} more"})
+    if (left_out := max(len(rows), of or 0) - len(shown)) > 0:
+        shown.append({columns[0].name: f"… and {left_out:,} more"})
         columns[0] = dg.TableColumn(columns[0].name, "string")
     return dg.MetadataValue.table(
         records=[dg.TableRecord(row) for row in shown], schema=dg.TableSchema(columns=columns)

@@ -2,13 +2,13 @@
 
 import fcntl
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from dawa_assets.definitions import build_defs
+from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.partitions import add_missing_artists
 from dawa_assets.defs.resources import Pipeline
 
@@ -68,26 +68,5 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
             for event in result.all_events
             if event.is_step_materialization and event.asset_key is not None
         ],
-        failures=_failures(result.all_events),
+        failures=[f"{step}: {reason}" for step, reason in failed_steps(result.all_events)],
     )
-
-
-def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
-    lines = []
-    stopped_by: dict[str | None, str] = {}
-    for event in events:
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            found = event.asset_check_evaluation_data
-            if not found.passed and found.blocking and found.severity == dg.AssetCheckSeverity.ERROR:
-                stopped_by[event.step_key] = f"{found.asset_key.to_user_string()}: {found.description}"
-        elif event.is_step_failure and event.step_key in stopped_by:
-            lines.append(stopped_by[event.step_key])
-        elif event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            failure = event.step_failure_data.user_failure_data
-            described = failure.description if failure is not None else None
-            message = described or (error.message.strip().splitlines()[0] if error is not None else "failed")
-            lines.append(f"{event.step_key}: {message}")
-    return lines

@@ -54,13 +54,17 @@ def test_every_asset_has_a_blocking_check(graph: AssetGraph, name: str) -> None:
     blocking = {
         key.name: graph.get(key).blocking for key in graph.asset_check_keys if key.asset_key == dg.AssetKey(name)
     }
-    ours = {f"{name}_hold_together": True}
+    ours = {f"{name}_hold_together": True, f"{name}_nothing_open": False}
     assert blocking == (ours | {f"{name}_model_lasts": False} if name in ("prompts", "segment_tags") else ours)
 
 
 def test_sensors_and_the_schedule_are_on_from_the_start() -> None:
     repository = build_defs().get_repository_def()
-    assert {each.name for each in repository.sensor_defs} == {"inbox_sensor", "stale_prompts_sensor"}
+    assert {each.name for each in repository.sensor_defs} >= {
+        "inbox_sensor",
+        "stale_prompts_sensor",
+        "standing_checks_sensor",
+    }
     assert all(each.default_status == dg.DefaultSensorStatus.RUNNING for each in repository.sensor_defs)
     assert [each.name for each in repository.schedule_defs] == ["nightly_dataset_rebuild"]
 

@@ -1,0 +1,238 @@
+"""Standing checks: what is failed, stale, unmatched, waiting or behind now, on each asset and on one page for all.
+
+A sensor looks every few minutes and reports only what changed since it last did (and everything once a day), without
+a run: as many events as there are assets, however many artists there are. What recovered is gone from the next
+report. The same checks can be executed by hand.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from dawa_assets.defs.assets.step import OWNERS
+from dawa_assets.defs.failed_runs import FailedRun, failed_runs
+from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
+from dawa_assets.defs.metadata import moment, table
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.signals import Kind, OpenWork, Signal, open_work
+from dawa_assets.spending import spent_this_month
+from modal_app.errors import DawaError
+
+CHAIN = INGEST + DATASET + TRAINING
+SECONDS_BETWEEN_LOOKS = 300
+SECONDS_BETWEEN_REPORTS = 24 * 3600
+_MOST_LINKS = 50
+
+# In the order in which a person would see to them.
+_KINDS: dict[Kind, str] = {
+    "failed": "failed",
+    "stale": "prompts that are not what they would be now",
+    "unmatched": "bounces that fit no set",
+    "waiting": "waiting",
+    "behind": "behind what arrived",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands open of one asset: runs that failed, and what the rows say."""
+
+    asset: str
+    runs: Sequence[FailedRun]
+    work: OpenWork
+
+    @property
+    def headline(self) -> str:
+        """How much of what, on one line."""
+        parts = [f"{len(self.runs)} failed runs"] if self.runs else []
+        for kind, name in _KINDS.items():
+            if artists := self.work.artists.get((self.asset, kind)):
+                things = self.work.things[self.asset, kind]
+                parts.append(f"{name}: {things:,} of {artists:,} artist{'s' if artists > 1 else ''}")
+        return "; ".join(parts) or "nothing stands open"
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether anything failed; what waits or is behind is no failure."""
+        return bool(self.runs) or ("failed" in {signal.kind for signal in self.work.of(self.asset)})
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing stands open."""
+        return not self.runs and not self.work.of(self.asset)
+
+    def metadata(self) -> dict[str, dg.MetadataValue]:
+        """Figures that the UI plots, then a table of artists for each kind."""
+        counts = {kind: self.work.artists.get((self.asset, kind), 0) for kind in _KINDS}
+        figures: dict[str, dg.MetadataValue] = {
+            f"artists: {kind}": dg.MetadataValue.int(count) for kind, count in counts.items()
+        }
+        tables: dict[str, dg.MetadataValue] = {}
+        if self.runs:
+            tables["failed runs"] = runs_table(self.runs)
+        for kind, name in _KINDS.items():
+            if signals := [signal for signal in self.work.of(self.asset) if signal.kind == kind]:
+                tables[name] = table([_row(signal) for signal in signals], of=counts[kind])
+        return figures | tables
+
+    def severity(self) -> dg.AssetCheckSeverity:
+        """What failed is an error; what waits or is behind a warning."""
+        return dg.AssetCheckSeverity.ERROR if self.is_broken else dg.AssetCheckSeverity.WARN
+
+
+def runs_table(runs: Sequence[FailedRun]) -> dg.MetadataValue:
+    """Failed runs as a table with links to them."""
+    lines = ["| artist | asset | since (UTC) | attempts | why | run |", "|---|---|---|---|---|---|"]
+    for each in sorted(runs, key=lambda run: run.since)[:_MOST_LINKS]:
+        why = " ".join(each.reason.split())[:300].replace("|", "\\|")
+        lines.append(
+            f"| {each.slug} | {each.asset} | {moment(each.since)} | {each.attempts} | {why} "
+            f"| [{each.run_id[:8]}](/runs/{each.run_id}) |"
+        )
+    if len(runs) > _MOST_LINKS:
+        lines.append(f"| … and {len(runs) - _MOST_LINKS} more | | | | | |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+needs_attention = dg.AssetSpec(
+    "needs_attention",
+    description="One page for the morning: what is failed, stale, unmatched, waiting or behind now, for all artists, "
+    "with since when, why, and the run. Level-triggered: what recovered is gone from the latest report, and how much "
+    "there was of it over time is in the plots.",
+    group_name="watch",
+    kinds={"postgres"},
+    owners=OWNERS,
+)
+
+
+@dg.multi_asset_check(
+    name="standing_checks",
+    specs=[
+        dg.AssetCheckSpec(
+            standing_check(asset).name,
+            asset=asset,
+            description=f"nothing of `{asset}` is failed, stale, unmatched, waiting or behind for any artist",
+        )
+        for asset in CHAIN
+    ],
+    can_subset=True,
+)
+def standing_checks(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
+    """All of them by hand; the sensor does the same by itself."""
+    for standing in _look(context.instance, pipeline):
+        if standing_check(standing.asset) in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                asset_key=standing.asset,
+                check_name=standing_check(standing.asset).name,
+                passed=standing.is_clear,
+                severity=standing.severity(),
+                description=standing.headline,
+                metadata=standing.metadata(),
+            )
+
+
+@dg.sensor(
+    name="standing_checks_sensor",
+    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at what stands open of all artists, and reports what changed to the assets' checks.",
+)
+def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
+    """Evaluations of the checks whose outcome is another one now, and the page of all; none where nothing changed.
+
+    The cursor says what was reported last; a lost one costs one report too many.
+    """
+    try:
+        found = _look(context.instance, pipeline)
+        with pipeline.ports().database.transaction() as connection:
+            spent = spent_this_month(connection)
+    except DawaError as error:
+        return dg.SkipReason(f"could not look: {error}")
+    reported = _cursor(context.cursor)
+    now = datetime.now(UTC).timestamp()
+    events: list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation] = []
+    for standing in found:
+        digest = _digest(standing.headline, standing.metadata())
+        if _is_news(reported, standing.asset, digest, now):
+            reported[standing.asset] = [digest, now]
+            events.append(
+                dg.AssetCheckEvaluation(
+                    asset_key=dg.AssetKey(standing.asset),
+                    check_name=standing_check(standing.asset).name,
+                    passed=standing.is_clear,
+                    severity=standing.severity(),
+                    description=standing.headline,
+                    metadata=standing.metadata(),
+                )
+            )
+    page = page_of(found, spent)
+    digest = _digest("page", page)
+    if _is_news(reported, "page", digest, now):
+        reported["page"] = [digest, now]
+        events.append(dg.AssetMaterialization(needs_attention.key, metadata=page))
+    if not events:
+        return dg.SkipReason("nothing changed")
+    return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
+
+
+def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.MetadataValue]:
+    """Everything that stands open on one page: the headline, figures to plot, what failed, then each kind."""
+    runs = [run for standing in found for run in standing.runs]
+    work = found[0].work
+    open_now = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
+    page: dict[str, dg.MetadataValue] = {
+        "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open"),
+        "failed runs (number)": dg.MetadataValue.int(len(runs)),
+    }
+    for kind in _KINDS:
+        counted = sum(count for (_, of), count in work.things.items() if of == kind)
+        page[f"{kind} (number)"] = dg.MetadataValue.int(counted)
+    page["spent this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
+    if runs:
+        page["failed runs"] = runs_table(runs)
+    for kind, name in _KINDS.items():
+        if signals := [signal for signal in work.signals if signal.kind == kind]:
+            artists = sum(count for (_, of), count in work.artists.items() if of == kind)
+            page[name] = table([{"asset": signal.asset, **_row(signal)} for signal in signals], of=artists)
+    return page
+
+
+def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
+    work, runs = open_work(pipeline.ports()), failed_runs(instance)
+    return [Standing(asset, [run for run in runs if run.asset == asset], work) for asset in CHAIN]
+
+
+def _row(signal: Signal) -> dict[str, Any]:
+    return {
+        "artist": signal.slug,
+        "how many": signal.things,
+        "the oldest": signal.name,
+        "why": " ".join(signal.reason.split())[:300],
+        "since (UTC)": None if signal.since is None else moment(signal.since),
+    }
+
+
+def _cursor(text: str | None) -> dict[str, list[Any]]:
+    """What was reported of each asset, and when; empty for a cursor that is lost or of another version."""
+    try:
+        read = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(read, dict):
+        return {}
+    known = (*CHAIN, "page")
+    return {name: read[name] for name in known if isinstance(read.get(name), list) and len(read[name]) == 2}
+
+
+def _is_news(reported: Mapping[str, list[Any]], name: str, digest: str, now: float) -> bool:
+    last, at = reported.get(name, ["", 0.0])
+    return bool(last != digest or now - at >= SECONDS_BETWEEN_REPORTS)
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

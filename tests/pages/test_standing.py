@@ -1,0 +1,136 @@
+"""The standing checks as the sensor reports them: what is news, what is not, failed runs, and what recovered."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from dawa_assets.artists.profile import set_profile
+from dawa_assets.artists.store import Artist
+from dawa_assets.definitions import build_defs
+from dawa_assets.defs import resources
+from dawa_assets.defs.jobs import standing_check
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.run import run_job
+from dawa_assets.defs.standing import CHAIN, needs_attention, standing_checks_sensor
+from resources.ports import Ports
+from tests.prompting.material import execute, give_set, profile, summary
+
+Events = dict[str, dg.AssetCheckEvaluation | dg.AssetMaterialization]
+
+
+class Watch:
+    """The sensor, tick by tick, with its cursor, on an instance of its own."""
+
+    def __init__(self, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.pipeline = Pipeline()
+        self.cursor: str | None = None
+        self._monkeypatch = monkeypatch
+        self.use(ports)
+
+    def use(self, ports: Ports) -> None:
+        self._monkeypatch.setattr(resources, "_opened", lambda _: ports)
+
+    def tick(self) -> Events:
+        """What is reported, by asset."""
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources={"pipeline": self.pipeline}
+        )
+        with context:
+            result = standing_checks_sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return {}
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        return {event.asset_key.to_user_string(): event for event in result.asset_events}  # type: ignore[misc]
+
+
+@pytest.fixture
+def watch(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(ports, monkeypatch)
+
+
+def evaluation(events: Events, asset: str) -> dg.AssetCheckEvaluation:
+    event = events[asset]
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert event.check_name == standing_check(asset).name
+    return event
+
+
+def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, ports: Ports, artist: Artist) -> None:
+    first = watch.tick()
+    assert set(first) == {*CHAIN, needs_attention.key.to_user_string()}
+    assert all(evaluation(first, asset).passed for asset in CHAIN)
+    assert watch.tick() == {}
+    item = give_set(ports.database, artist, summary(100, "One"), "One", audio=False)
+    found = watch.tick()
+    assert set(found) == {"training_items", "needs_attention"}
+    waits = evaluation(found, "training_items")
+    assert (waits.passed, waits.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert waits.description == "waiting: 1 of 1 artist"
+    table = waits.metadata["waiting"]
+    assert isinstance(table, dg.TableMetadataValue)
+    row = dict(table.records[0].data)
+    assert (row["artist"], row["the oldest"], row["why"]) == (artist.slug, "One/One", "waits for its bounce")
+    assert watch.tick() == {}
+    execute(ports.database, "update training_items set status = 'failed', error = 'torn' where id = %s", item)
+    assert evaluation(watch.tick(), "training_items").severity == dg.AssetCheckSeverity.ERROR
+    execute(ports.database, "update training_items set status = 'exported', error = null where id = %s", item)
+    assert evaluation(watch.tick(), "training_items").passed
+
+
+def test_a_lost_cursor_costs_one_report_too_many_and_loses_nothing(watch: Watch) -> None:
+    first = watch.tick()
+    for lost in (None, "no json", "[1]", json.dumps({"page": 7, "prompts": ["x"]})):
+        watch.cursor = lost
+        assert set(watch.tick()) == set(first)
+        assert watch.tick() == {}
+
+
+def test_a_day_later_everything_is_said_again(watch: Watch) -> None:
+    first = watch.tick()
+    assert watch.cursor is not None
+    watch.cursor = json.dumps({name: [digest, at - 86_400] for name, (digest, at) in json.loads(watch.cursor).items()})
+    assert set(watch.tick()) == set(first)
+
+
+def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
+    watch: Watch, ports: Ports, artist: Artist, make_artist: Callable[[str], Artist]
+) -> None:
+    set_profile(ports, artist, profile())
+    give_set(ports.database, artist, summary(100, "One"), "One", audio=False)
+    watch.use(replace(ports, settings=ports.settings.model_copy(update={"system_prompt_version": "none-such"})))
+    runs = [run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug) for _ in range(2)]
+    assert not any(run.success for run in runs)
+    watch.use(ports)
+    assert run_job(watch.instance, watch.pipeline, "prompts_job", make_artist("Another").slug).success
+    found = watch.tick()
+    failed = evaluation(found, "prompts")
+    assert (failed.passed, failed.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    page = found["needs_attention"].metadata
+    assert page["failed runs (number)"] == dg.MetadataValue.int(1)
+    for shown in (failed.metadata["failed runs"], page["failed runs"]):
+        lines = str(shown.value).splitlines()
+        assert len(lines) == 3
+        cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
+        assert (cells[0], cells[1], cells[3]) == (artist.slug, "prompts", "2")
+        assert "none-such" in cells[4]
+        assert cells[5] == f"[{runs[-1].run_id[:8]}](/runs/{runs[-1].run_id})"
+    assert run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug).success
+    recovered = watch.tick()
+    assert evaluation(recovered, "prompts").passed
+    assert recovered["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(0)
+
+
+def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch: Watch) -> None:
+    definitions = build_defs({"pipeline": watch.pipeline})
+    for job in ("ingest_job", "prompts_job", "dataset_job", "training_job", "build_job"):
+        assert "standing_checks" not in definitions.resolve_job_def(job).graph.node_dict
+    only = dg.define_asset_job("by_hand", selection=dg.AssetSelection.checks(standing_check("prompts")))
+    merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[only]))
+    result = merged.resolve_job_def("by_hand").execute_in_process(instance=watch.instance)
+    assert [each.check_name for each in result.get_asset_check_evaluations()] == ["prompts_nothing_open"]
+    assert result.get_asset_check_evaluations()[0].passed
