@@ -30,7 +30,8 @@ def open_ports(settings: Settings) -> Ports:
     A prompt writer without its key or price says so when it is asked to write: all else goes on without it.
 
     Raises:
-        SettingsError: database or bucket need a key or an address that is not set.
+        SettingsError: database or bucket need a key or an address that is not set, or the worker runs where it could
+            not read the bucket.
     """
     return Ports(
         settings=settings,
@@ -67,7 +68,21 @@ def open_bucket(settings: Settings) -> Bucket:
 
 
 def open_compute(settings: Settings) -> Compute:
-    """What runs the worker; raises as `open_ports`."""
+    """What runs the worker.
+
+    Raises:
+        SettingsError: it runs elsewhere, and could not read the bucket's files there.
+    """
+    if settings.compute == "modal":
+        from modal_app.sdk import ModalCalls
+        from resources.compute.modal import ModalCompute
+
+        if settings.bucket == "folder":
+            raise SettingsError(
+                "DAWA_BUCKET: `folder` is on this machine only, and DAWA_COMPUTE=modal must read it from elsewhere; "
+                "set DAWA_BUCKET=supabase, or DAWA_COMPUTE=local"
+            )
+        return ModalCompute(ModalCalls(settings.modal_app, settings.modal_environment))
     from resources.compute.local import LocalCompute
 
     return LocalCompute(settings.data_root, gemini_api_key=settings.gemini_api_key)

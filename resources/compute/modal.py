@@ -1,0 +1,201 @@
+"""`ModalCompute`: each job is a call of a function of the deployed app, followed through the folder that it writes.
+
+A call outlives this process when that is killed, and is taken up again by whoever finds its id on record. When we are
+only interrupted it is cancelled. What a job does is the worker's affair (`modal_app/`).
+"""
+
+import logging
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from modal_app.answers import EventStream, read_answer, read_used
+from modal_app.calls import Calls, CallState, Taken, UnreachableError, require_below
+from modal_app.errors import JobCancelledError, JobError
+from modal_app.functions import function_of, key_of, kind_of
+from modal_app.protocol.base import Event, JobRequest
+from resources.compute.base import CallRecord, Compute, R
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 20
+_MOST_CALLS = 5  # that are followed for one job: the one on record, one that has taken it, one of our own …
+
+
+class ModalCompute(Compute):
+    """Runs jobs as calls; between two looks at one lie `first_pause` seconds at first, `longest_pause` at last.
+
+    Without any answer for `patience_seconds` a job is given up here, and its call left to whoever asks next.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        *,
+        first_pause: float = 0.5,
+        longest_pause: float = 10.0,
+        patience_seconds: float = 900.0,
+    ) -> None:
+        self._calls = calls
+        self._first_pause, self._longest_pause, self._patience = first_pause, longest_pause, patience_seconds
+
+    def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
+        """Run one job to its end and return its result; see `Compute.run`.
+
+        Raises:
+            JobError: the job ended without a result; the message is the worker's own line.
+            RefusedJobError: the same, and the user can mend it.
+            JobCancelledError: somebody else cancelled the call.
+            UnreachableError: Modal does not answer; the call goes on, and stays on record.
+        """
+        kind = kind_of(request)
+        call_id = None if record is None else record.call_id
+        is_ours = call_id is None  # started by this very `run`, so that its end says something about this job
+        if call_id is not None:
+            log.info("%s: taking up the call %s that was started before", kind, call_id)
+        for _ in range(_MOST_CALLS):
+            if call_id is None:
+                call_id, is_ours = self._start(request, record), True
+            state = self._follow(call_id, on_event, record)
+            answer = self._patiently(partial(read_answer, self._calls, call_id, request.result_type, kind))
+            if isinstance(answer, Taken):
+                log.info("%s: the call %s does this already; following that one", kind, answer.call_id)
+                call_id, is_ours = answer.call_id, False
+                if record is not None:
+                    record.keep(call_id)
+            elif answer is not None:
+                self._tell_use(call_id, record)
+                return answer  # type: ignore[return-value]
+            elif is_ours:
+                raise _without_an_answer(kind, call_id, state)
+            else:
+                log.info("%s: the call %s left nothing (%s); starting another", kind, call_id, state.name)
+                call_id = None
+        raise JobError(f"{kind}: {_MOST_CALLS} calls for it one after the other left nothing; run it again later")
+
+    def cancel(self, call_id: str) -> None:
+        """Stop a call that nobody waits for any more; one that has ended is left alone."""
+        self._calls.cancel(call_id)
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy a file below the data root to `target`, atomically.
+
+        Raises:
+            JobError: there is no such file, or the path leads elsewhere.
+        """
+        require_below(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            self._patiently(lambda: self._download(path, temporary))
+            temporary.replace(target)
+        except FileNotFoundError:
+            raise JobError(f"{path}: no such file on the app's data root; run the job that makes it again") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def store(self, path: str, source: BinaryIO) -> None:
+        """Write a file below the data root, atomically.
+
+        Raises:
+            JobError: the path leads elsewhere.
+        """
+        require_below(path)
+        with tempfile.NamedTemporaryFile() as file:  # it is read twice: for its hash, and for its bytes
+            shutil.copyfileobj(source, file, _CHUNK)
+            file.flush()
+            self._patiently(lambda: self._calls.write(path, Path(file.name)))
+
+    def _download(self, path: str, target: Path) -> None:
+        with target.open("wb") as file:
+            self._calls.read(path, file)
+
+    def _start(self, request: JobRequest[R], record: CallRecord | None) -> str:
+        """Start a call; it is on record before anything else happens, or it is cancelled again."""
+        call_id = self._calls.spawn(function_of(request), request.model_dump_json(), key_of(request))
+        try:
+            if record is not None:
+                record.keep(call_id)
+        except BaseException:
+            self._calls.cancel(call_id)
+            raise
+        return call_id
+
+    def _follow(self, call_id: str, on_event: Callable[[Event], None], record: CallRecord | None) -> CallState:
+        """Hand on a call's events until it has ended. When we are interrupted the call is cancelled."""
+        stream = EventStream(self._calls, call_id)
+        pause, last_answer = self._first_pause, time.monotonic()
+        try:
+            while True:
+                state = None
+                try:
+                    state = self._calls.poll(call_id, pause)
+                    while (events := stream.next_part()) is not None:
+                        for event in events:
+                            on_event(event)
+                    last_answer = time.monotonic()
+                except UnreachableError as error:
+                    if time.monotonic() > last_answer + self._patience:
+                        raise
+                    log.warning("the call %s: %s", call_id, error)
+                    time.sleep(pause)
+                    state = None
+                if state is not None and state.name != "running":
+                    return state
+                pause = min(pause * 1.5, self._longest_pause)
+        except UnreachableError:
+            raise
+        except BaseException:
+            self._cancel_if_ours(call_id, record)
+            raise
+
+    def _cancel_if_ours(self, call_id: str, record: CallRecord | None) -> None:
+        """Cancel the call, unless it is somebody else's by now: he took over, and follows it."""
+        try:
+            if record is not None:
+                record.keep(call_id)
+        except Exception as error:
+            log.warning("the call %s is left alone: %s", call_id, error)
+            return
+        try:
+            self._calls.cancel(call_id)
+        except JobError as error:  # it stays on record: the next run takes it up, or it is reaped
+            log.warning("the call %s could not be cancelled: %s", call_id, error)
+            return
+        if record is not None:
+            with suppress(Exception):  # found cancelled by the next run, it is not taken for one that goes on
+                record.keep(None)
+
+    def _tell_use(self, call_id: str, record: CallRecord | None) -> None:
+        if record is not None:
+            gpu_seconds = self._patiently(lambda: read_used(self._calls, call_id)).gpu_seconds
+            record.used(round(gpu_seconds, 1))
+
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask again where no answer comes, until patience ends."""
+        pause, started = self._first_pause, time.monotonic()
+        while True:
+            try:
+                return ask()
+            except UnreachableError as error:
+                if time.monotonic() > started + self._patience:
+                    raise
+                log.warning("%s", error)
+                time.sleep(pause)
+                pause = min(pause * 2, self._longest_pause)
+
+
+def _without_an_answer(kind: str, call_id: str, state: CallState) -> JobError:
+    if state.name == "cancelled":
+        return JobCancelledError(f"{kind}: its call {call_id} was cancelled; run it again")
+    if state.name == "failed":
+        return JobError(f"{kind}: its call {call_id} {state.reason}; the app's log has more (`modal app logs`)")
+    return JobError(f"{kind}: what its call {call_id} left on the data root is not there any more; run it again")
