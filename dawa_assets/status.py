@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from dawa_assets.artists.store import get_artist
+from dawa_assets.items.exclude import heard_line
+from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
 from resources.database import Connection
 from resources.ports import Ports
@@ -123,6 +126,7 @@ def _status(
         Notice(found["what"], found["name"], found["reason"] or "no reason recorded")
         for found in connection.execute(_NOTICES, {"artist": row["id"]})
     ]
+    notices += _heard(connection, row["id"], row["slug"])
     return ArtistStatus(
         items=sum(by_status.values()),
         ready=by_status.get("ready", 0) + by_status.get("exported", 0),
@@ -132,3 +136,13 @@ def _status(
         stale_prompts=stale,
         **{name: row[name] for name in row if name not in ("id", "by_status")},
     )
+
+
+def _heard(connection: Connection, artist_id: UUID, slug: str) -> list[Notice]:
+    """Published adapters that were trained on what is excluded by now."""
+    heard = excluded_but_heard(connection, artist_id)
+    rows = connection.execute(
+        "select id, model_name from training_runs where promoted and id = any(%s) order by model_name", [list(heard)]
+    )
+    way_out = f"`dawa build --artist {slug}` trains one without"
+    return [Notice("published LoRA", row["model_name"], f"{heard_line(heard[row['id']])}; {way_out}") for row in rows]

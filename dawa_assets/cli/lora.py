@@ -12,7 +12,7 @@ app = typer.Typer(help="An artist's LoRAs: which there are, which one is publish
 _Artist = Annotated[str, typer.Argument(help="The artist: slug or name (`dawa status` lists them).")]
 _Run = Annotated[str, typer.Argument(help="The run's id, or its beginning.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-_Force = Annotated[bool, typer.Option("--force", help="Publish it although it is broken.")]
+_Force = Annotated[bool, typer.Option("--force", help="Publish it although it is broken, or heard excluded items.")]
 
 
 @app.command("list")
@@ -64,6 +64,8 @@ def show(
         return
     typer.echo(_line(lora))
     typer.echo(f"  adapter    {lora.run.adapter_key or 'none'}")
+    if lora.heard_excluded and lora.run.promoted:
+        typer.echo(f"  next       dawa build --artist {lora.artist} trains one without what is excluded")
     typer.echo(f"  held out   {', '.join(lora.run.metrics.get('held_out', [])) or 'nothing'}")
     if lora.evaluation is not None:
         for reason in lora.evaluation.reasons:
@@ -134,6 +136,7 @@ def _row(lora: "Lora") -> dict[str, Any]:
         "decision": None if found is None else found.decision,
         "base_loss": None if found is None else found.figures.get("base_loss"),
         "loss": None if found is None else found.figures.get("lora_loss"),
+        "heard_excluded": lora.heard_excluded,
         "adapter_key": run.adapter_key,
     }
 
@@ -143,7 +146,10 @@ def _line(lora: "Lora") -> str:
     day = (row["finished_at"] or "")[:16].replace("T", " ")
     judged = row["verdict"] or ("not judged" if row["state"] == "done" else row["state"])
     losses = "" if row["loss"] is None else f"  loss {row['loss']:.4f} (base {row['base_loss'] or 0:.4f})"
+    from dawa_assets.items.exclude import heard_line
+
     notes = ["being published"] if lora.under_way else []
+    notes += [heard_line(lora.heard_excluded)] if lora.heard_excluded else []
     notes += [row["decision"]] if row["decision"] and not row["promoted"] else []
     mark = "*" if row["promoted"] else " "
     return f"{mark} {row['run'][:8]}  {row['model']}  {day}  {judged}{losses}{''.join(f'  {note}' for note in notes)}"

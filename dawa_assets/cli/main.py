@@ -18,6 +18,7 @@ from dawa_assets.cli import (
     doctor,
     export,
     generate,
+    item,
     lora,
     migrate,
     prompt,
@@ -48,6 +49,7 @@ app.command("tag")(tag.tag)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
+app.add_typer(item.app, name="item")
 app.command("status")(status.status)
 app.command("export")(export.export)
 app.command("generate")(generate.generate)

@@ -4,6 +4,7 @@ An artist's *current* dataset is the `done` one that finished last. Content that
 holds makes that one current again: its `finished_at` is moved, nothing is built.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,11 +13,15 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.artists.store import Artist
+from dawa_assets.items.exclusions_store import EXCLUDED_TRACK, excluded_positions
 from dawa_assets.items.store import UNDESCRIBED
 from resources.database import Connection
 
 NEW_ITEMS_PREFIX = "new-items:"
 """Before the fingerprint of an export of new items only: never the same row as a whole set of equal content."""
+
+EMPTY_FINGERPRINT = hashlib.sha256(b"").hexdigest()
+"""Of a dataset without any track: what an artist has when all that his last one could still hold was excluded."""
 
 # Hashes and formats hold no spaces, and a hash stands for the text, so no two contents give the same lines.
 _FINGERPRINT = """encode(sha256(convert_to(string_agg(
@@ -117,7 +122,7 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
     """Slugs of the artists whose wanted content is not that of their current dataset, in one query.
 
     Among them are those for whom somebody else saved a pair that nobody has looked at yet. An artist without any item
-    that could go into a dataset is not: there is nothing to build.
+    that could go into a dataset is not, there is nothing to build; unless the one he has holds what was excluded.
     """
     rows = connection.execute(f"""
         with belonging as (
@@ -125,7 +130,7 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
         ), wanted as (
           select artist_id, {_FINGERPRINT} as fingerprint from belonging where place = 1 group by artist_id
         ), current as (
-          select distinct on (artist_id) artist_id, fingerprint from datasets where state = 'done'
+          select distinct on (artist_id) id, artist_id, fingerprint from datasets where state = 'done'
           order by artist_id, finished_at desc
         )
         select a.slug from wanted w join artists a on a.id = w.artist_id
@@ -133,6 +138,10 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
         where c.fingerprint is distinct from w.fingerprint
         union select a.slug from artists a
         where exists (select from training_items where artist_id = a.id and {UNDESCRIBED})
+        union select a.slug from current c join artists a on a.id = c.artist_id
+        where not exists (select from wanted w where w.artist_id = c.artist_id)
+          and exists (select from dataset_items i join datasets d on d.id = i.dataset_id
+            where d.id = c.id and {EXCLUDED_TRACK})
         order by slug
     """)
     return [row["slug"] for row in rows]
@@ -154,11 +163,18 @@ def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> W
         {"artist": artist.id, "new_items_only": new_items_only},
     ).fetchall()
     if not rows:
-        return Wanted([], None, [])
+        emptied = not new_items_only and _must_be_emptied(connection, artist)
+        return Wanted([], EMPTY_FINGERPRINT if emptied else None, [])
     prefix = NEW_ITEMS_PREFIX if new_items_only else ""
     fingerprint = prefix + str(rows[0]["fingerprint"])
     items = [WantedItem(**{k: v for k, v in row.items() if k != "fingerprint"}) for row in rows]
     return Wanted(items, fingerprint, _doubled(connection, artist))
+
+
+def _must_be_emptied(connection: Connection, artist: Artist) -> bool:
+    """Whether the current dataset is empty, or holds something that was excluded since."""
+    current = current_dataset(connection, artist.id)
+    return current is not None and (current.item_count == 0 or bool(excluded_positions(connection, current.id)))
 
 
 def _doubled(connection: Connection, artist: Artist) -> list[tuple[str, str]]:

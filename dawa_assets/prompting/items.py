@@ -44,10 +44,11 @@ class Text:
     given_back_at: datetime | None
 
 
-def find_item(connection: Connection, reference: str, artist: str | None = None) -> Found:
+def find_item(connection: Connection, reference: str, artist: str | None = None, *, excluded: bool = False) -> Found:
     """The one item of this id, else of this item key, else of this Live Set's name (with or without `.als`).
 
-    With `artist`, a slug or name, only his items are looked at.
+    With `artist`, a slug or name, only his items are looked at. With `excluded`, one that is excluded is as good as
+    any other.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -59,7 +60,14 @@ def find_item(connection: Connection, reference: str, artist: str | None = None)
         raise InputError(f"item {shown}: is no name that an item can have; `dawa status --artist SLUG` names items")
     of = None if artist is None else find_artist(connection, artist) or get_artist(connection, artist)
     rows = connection.execute(
-        _FIND, {"id": _uuid(name), "name": name, "artist": None if of is None else of.id, "most": _MOST_LISTED * 4}
+        _FIND,
+        {
+            "id": _uuid(name),
+            "name": name,
+            "artist": None if of is None else of.id,
+            "excluded_too": excluded,
+            "most": _MOST_LISTED * 4,
+        },
     ).fetchall()
     by_rank = defaultdict(list)
     for row in rows:
@@ -75,9 +83,9 @@ def find_item(connection: Connection, reference: str, artist: str | None = None)
         more = f" and {len(best) - _MOST_LISTED} more" if len(best) > _MOST_LISTED else ""
         raise InputError(f"item {shown}: several are called so: {listed}{more}; give the id, or --artist")
     row = best[0]
-    if row["excluded"]:
+    if row["excluded"] and not excluded:
         raise InputError(
-            f"item {row['name']} of {row['slug']}: is excluded, it has no use for a text; take it in first"
+            f"item {row['name']} of {row['slug']}: is excluded, it needs no text; `dawa item include` takes it in"
         )
     return Found(row["item_id"], row["name"], Artist(row["artist_id"], row["slug"], row["artist_name"]))
 
@@ -95,7 +103,7 @@ select i.id as item_id, a.id as artist_id, a.slug, a.name as artist_name,
   coalesce(i.item_key, i.als_filename, i.id::text) as name, i.excluded_at is not null as excluded,
   case
     when i.id = %(id)s::uuid then 0
-    when i.excluded_at is not null then 3
+    when i.excluded_at is not null and not %(excluded_too)s then 3
     when i.item_key = %(name)s then 1
     else 2
   end as rank

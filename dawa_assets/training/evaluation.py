@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.items.exclude import heard_line
+from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import evaluations_store, store
 from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
@@ -109,9 +111,13 @@ def _judged(ports: Ports, artist: Artist, held: Lease) -> tuple[State, Run | Non
         promoted = store.promoted_run(connection, artist, model_name)
         known = None if run is None else evaluations_store.find_evaluation(connection, run)
         history = history_of(evaluations_store.promotions(connection, artist, model_name))
+        heard = excluded_but_heard(connection, artist.id)
     if run is None or run.candidate_at is None:
         return "nothing to evaluate", None, None
     is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
+    if run.id in heard and not is_decided:  # nothing without them was trained yet, or there is nothing left to train on
+        log.warning("run %s is not judged, it %s", run.id, heard_line(heard[run.id]))
+        return "nothing to evaluate", None, None
     rival = promoted if promoted is not None and _is_rival(promoted, run) else None
     is_compared = known is not None and known.rival_id == (rival and rival.id)
     if (
@@ -125,7 +131,10 @@ def _judged(ports: Ports, artist: Artist, held: Lease) -> tuple[State, Run | Non
         state, known = "evaluated", _evaluate(ports, artist, held, run, rival)
     if not is_decided:
         standing = Standing(
-            is_promoted=run.promoted, has_promoted=promoted is not None, was_taken_back=run.id in history.taken_back
+            is_promoted=run.promoted,
+            has_promoted=promoted is not None,
+            was_taken_back=run.id in history.taken_back,
+            heard_excluded=promoted is not None and promoted.id in heard,
         )
         found = EvaluateResult.model_validate(known.figures)
         choice = choose(Finding(known.verdict, known.reasons), found, standing)

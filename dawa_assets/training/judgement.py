@@ -31,6 +31,7 @@ class Standing:
     is_promoted: bool
     has_promoted: bool  # whether any run is
     was_taken_back: bool  # by a person
+    heard_excluded: bool = False  # the published one was trained on what is excluded now
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def choose(finding: Finding, found: EvaluateResult, standing: Standing) -> Choic
         return Choice(False, "a person took it back; `dawa lora promote` publishes it again")
     if not standing.has_promoted:
         return Choice(True, "the first one that is not broken")
+    if standing.heard_excluded:
+        return Choice(True, "not broken, and the published one was trained on what is excluded now")
     own, rivals = found.shared_lora_loss, found.shared_rival_loss
     if own is not None and rivals is not None:
         sign = "less" if own < rivals else "not less"

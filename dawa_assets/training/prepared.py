@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.store import Dataset, current_dataset, fail_item
+from dawa_assets.items.exclusions_store import excluded_positions
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
 from dawa_assets.training.progress import logged
@@ -64,8 +65,8 @@ class PreparedDataset:
 def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDataset | None:
     """The current dataset with its segments in the worker's cache; None where there is no dataset.
 
-    A file that is no audio, or that is gone, fails its item (if the item still has that file) and is reported; a
-    passing trouble is only reported.
+    What was excluded since the dataset was built is left out. A file that is no audio, or that is gone, fails its item
+    (if the item still has that file) and is reported; a passing trouble is only reported.
 
     Raises:
         JobError: the worker could not do it at all.
@@ -74,8 +75,12 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     with ports.database.transaction() as connection:
         dataset = current_dataset(connection, artist.id)
         tracks = [] if dataset is None else store.dataset_tracks(connection, dataset.id)
+        out = set() if dataset is None else excluded_positions(connection, dataset.id)
     if dataset is None:
         return None
+    if out:
+        log.info("%s: %d of the dataset's tracks are left out, they were excluded since", artist.slug, len(out))
+        tracks = [track for track in tracks if track.position not in out]
     urls = {track.audio_hash: _url(ports, artist, track) for track in tracks}
     result = ports.compute.run(PrepareRequest(sources=_sources(tracks, urls)), logged("segments"))
     by_hash = {audio.audio_hash: audio for audio in result.prepared}

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.items.exclude import heard_line
+from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import evaluations_store, store
 from dawa_assets.training.adapters import install
@@ -41,6 +43,8 @@ class Lora:
     evaluation: Evaluation | None
     under_way: bool
     """Its promotion was begun and not finished."""
+    heard_excluded: list[str]
+    """Names of items that it was trained on and that are excluded by now."""
 
 
 def history_of(promotions: Sequence[Promotion]) -> History:
@@ -155,8 +159,15 @@ def list_loras(ports: Ports, name: str) -> list[Lora]:
     with ports.database.transaction() as connection:
         artist = find_artist(connection, name) or get_artist(connection, name)
         under_way = {each.run_id for each in evaluations_store.promotions_under_way(connection, artist)}
+        heard = excluded_but_heard(connection, artist.id)
         return [
-            Lora(artist.slug, run, evaluations_store.find_evaluation(connection, run), run.id in under_way)
+            Lora(
+                artist.slug,
+                run,
+                evaluations_store.find_evaluation(connection, run),
+                run.id in under_way,
+                heard.get(run.id, []),
+            )
             for run in store.list_runs(connection, artist)
         ]
 
@@ -186,7 +197,7 @@ def promote_lora(ports: Ports, name: str, run_id: str, *, force: bool) -> tuple[
 
     Raises:
         UnknownArtistError: there is no such artist.
-        InputError: there is no such run, it is not done, or it is broken and not forced.
+        InputError: there is no such run, it is not done, or it is broken or heard excluded items and is not forced.
     """
     lora = find_lora(list_loras(ports, name), run_id)
     return lora, _promote_as_asked(ports, lora, "a person chose it", is_rollback=False, force=force)
@@ -197,7 +208,7 @@ def rollback_lora(ports: Ports, name: str, model_name: str, *, force: bool) -> L
 
     Raises:
         UnknownArtistError: there is no such artist.
-        InputError: there is none before, or it is broken and not forced.
+        InputError: there is none before, or it is broken or heard excluded items and is not forced.
     """
     with ports.database.transaction() as connection:
         artist = find_artist(connection, name) or get_artist(connection, name)
@@ -217,6 +228,11 @@ def _promote_as_asked(ports: Ports, lora: Lora, reason: str, *, is_rollback: boo
     if evaluation is not None and evaluation.verdict == "broken" and not force:
         raise InputError(
             f"run {run.id}: is broken ({'; '.join(evaluation.reasons)}); --force publishes it all the same"
+        )
+    if lora.heard_excluded and not force:
+        raise InputError(
+            f"run {run.id}: {heard_line(lora.heard_excluded)}; `dawa build --artist {lora.artist}` trains one without, "
+            "--force publishes this one all the same"
         )
     with ports.database.transaction() as connection:
         artist = get_artist(connection, lora.artist)

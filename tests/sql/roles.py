@@ -81,6 +81,10 @@ def side(database: Database, name: str) -> Side:
              "silent) values (%s, 'r', 0, 's', 0, 1, 0, false)", [slug]),
             ("insert into segment_tags (segment_hash, model, tag_prompt_version, text, tags, figures) "
              "values (%s, 'm', 'v', 't', '{}', '{}')", [slug]),
+            ("insert into item_exclusions (artist_id, training_item_id, excluded, author) values (%s, %s, true, 'me')",
+             [artist, item]),
+            ("insert into artist_deletions (artist_id, slug, asked_by, finished_at) values (gen_random_uuid(), %s, "
+             "'me', now())", [slug]),
             ("insert into spending (day, service, model, artist_id, cost_usd) "
              "values (current_date, 'prompts', 'm', %s, 1)", [artist]),
         ):  # fmt: skip
