@@ -81,25 +81,30 @@ def train_request(
         dataset_fingerprint=dataset.fingerprint,
         recipe=recipe_for(BackendKind(settings.backend)).name,
         caption_rule=RULE,
-        parameters=TrainParameters(
-            steps=settings.train_steps,
-            batch_size=settings.train_batch,
-            learning_rate=settings.learning_rate,
-            rank=settings.lora_rank,
-            alpha=2 * settings.lora_rank,
-            seed=settings.seed,
-            accumulation=settings.train_accumulation,
-            warmup_steps=settings.train_warmup_steps,
-            weight_decay=settings.train_weight_decay,
-            caption_dropout=settings.train_caption_dropout,
-            part_dropout=settings.train_part_dropout,
-            validation_share=settings.train_validation_share,
-            validate_every=settings.train_validate_every,
-            patience=settings.train_patience,
-            checkpoint_gradients=settings.train_checkpoint_gradients,
-            licence_accepted=settings.licence_accepted or "",
-        ),
+        parameters=train_parameters(settings),
         examples=examples,
+    )
+
+
+def train_parameters(settings: Settings) -> TrainParameters:
+    """The hyper-parameters that the settings name."""
+    return TrainParameters(
+        steps=settings.train_steps,
+        batch_size=settings.train_batch,
+        learning_rate=settings.learning_rate,
+        rank=settings.lora_rank,
+        alpha=2 * settings.lora_rank,
+        seed=settings.seed,
+        accumulation=settings.train_accumulation,
+        warmup_steps=settings.train_warmup_steps,
+        weight_decay=settings.train_weight_decay,
+        caption_dropout=settings.train_caption_dropout,
+        part_dropout=settings.train_part_dropout,
+        validation_share=settings.train_validation_share,
+        validate_every=settings.train_validate_every,
+        patience=settings.train_patience,
+        checkpoint_gradients=settings.train_checkpoint_gradients,
+        licence_accepted=settings.licence_accepted or "",
     )
 
 

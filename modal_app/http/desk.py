@@ -3,16 +3,34 @@
 One call for one key, however often it is handed in: a client that lost the answer asks again and gets the same job.
 """
 
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from modal_app.errors import InputError
+from modal_app.errors import ConflictError, DawaError, InputError, JobError
 from modal_app.protocol.base import JobRequest, JobResult
 
+_CHUNK = 1 << 20
+_storing = threading.Lock()
 
-class ReplayedJobError(InputError):
+
+class ReplayedJobError(ConflictError):
     """A job's id was used before, for another request."""
+
+
+class FileTakenError(ConflictError):
+    """Another file has this name already."""
+
+
+class BusyDeskError(DawaError):
+    """So many jobs wait that no other is taken; it may be handed in again after `retry_after` seconds."""
+
+    def __init__(self, line: str, retry_after: int) -> None:
+        super().__init__(line)
+        self.retry_after = retry_after
 
 
 class UnknownJobError(InputError):
@@ -39,6 +57,7 @@ class Desk(ABC):
 
         Raises:
             ReplayedJobError: the key belongs to another request.
+            BusyDeskError: too many jobs wait.
             JobError: the job ended without a result.
         """
 
@@ -62,3 +81,37 @@ class Desk(ABC):
     @abstractmethod
     def store(self, path: str, source: BinaryIO) -> None:
         """Write a file below the data root, atomically."""
+
+    def store_once(self, path: str, source: BinaryIO) -> bool:
+        """Write a file that must not be there with other bytes; false where it is there with the same.
+
+        Raises:
+            FileTakenError: it is there with other bytes.
+        """
+        with self.storing(path):
+            try:
+                there = self.open(path)
+            except JobError:
+                source.seek(0)
+                self.store(path, source)
+                return True
+            with there:
+                if not _same(there, source):
+                    raise FileTakenError(f"{path}: is there already with other bytes; use another job_id or filename")
+        return False
+
+    @contextmanager
+    def storing(self, path: str) -> Iterator[None]:  # noqa: ARG002 - for desks that tell paths apart
+        """Held while a file is looked for and written. This one keeps out threads; a desk may keep out more."""
+        with _storing:
+            yield
+
+
+def _same(one: BinaryIO, other: BinaryIO) -> bool:
+    other.seek(0)
+    while True:
+        first, second = one.read(_CHUNK), other.read(_CHUNK)
+        if first != second:
+            return False
+        if not first:
+            return True

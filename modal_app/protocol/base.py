@@ -24,7 +24,7 @@ class JobResult(Message):
     """What a job leaves; each kind of job has its own."""
 
 
-R = TypeVar("R", bound=JobResult)
+R = TypeVar("R", bound=JobResult, covariant=True)
 
 
 class JobRequest(Message, Generic[R]):

@@ -1,0 +1,108 @@
+"""What the three endpoints are sent, as spec/modal-app.md has it: camelCase and snake_case, unknown fields ignored."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from modal_app.protocol.base import Identifier
+
+PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
+_MOST_FILES = 500
+_LORA_ID = r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}:[A-Za-z0-9][A-Za-z0-9_-]{0,63})?$"
+
+
+def _spoken(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("is empty; say what the music should be like")
+    return prompt
+
+
+Prompt = Annotated[str, Field(max_length=2_000), AfterValidator(_spoken)]
+
+
+class Body(BaseModel):
+    """Field names in either style; what the password may be sent in, where the header can't be set."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, to_camel(name))),
+    )
+
+    password: str | None = Field(None, validation_alias=PASSWORD_FIELD, repr=False)
+
+
+class StoreUploadBody(Body):
+    """Store one file among a producer's uploads."""
+
+    producer_id: Identifier
+    job_id: Identifier
+    filename: str
+    content_base64: str = Field(repr=False)
+
+
+class TrainBody(Body):
+    """Train an adapter on files that are named by URL, or that were uploaded."""
+
+    producer_id: Identifier
+    upload_urls: list[str] | None = Field(None, max_length=_MOST_FILES)
+    upload_paths: list[str] | None = Field(None, max_length=_MOST_FILES)
+    model_name: Identifier | None = None
+    metadata_per_file: list[dict[str, Any]] | None = Field(None, max_length=_MOST_FILES)
+    job_id: Identifier | None = None
+    skip_preprocess: bool = False
+    tag_before_train: bool = False
+    backend_override: str | None = Field(None, max_length=100)
+
+
+class GenerateBody(Body):
+    """Render audio from a text, with a trained adapter or by the base model alone."""
+
+    prompt: Prompt
+    lora_id: str | None = Field(None, pattern=_LORA_ID, description="`producer:model`")
+    duration_seconds: float = Field(60.0, ge=0.1, le=600, allow_inf_nan=False)
+    backend_override: str | None = Field(None, max_length=100)
+    job_id: Identifier | None = None
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    scale: float = Field(1.0, ge=0, le=10, allow_inf_nan=False)
+
+
+class StoredUpload(BaseModel):
+    """Where an upload lies; `path` is what a training names it by."""
+
+    path: str
+    producer_id: str
+    job_id: str
+
+
+class TrainedAnswer(BaseModel):
+    """A finished training."""
+
+    job_id: str
+    producer_id: str
+    model_name: str
+    backend: str
+    lora_path: str
+    failed: list[str] | None = Field(None, description="files that were left out, where there are any")
+
+
+class AudioAnswer(BaseModel):
+    """A rendered WAV."""
+
+    audio_base64: str
+
+
+class RunningAnswer(BaseModel):
+    """A job that is not done yet; ask again."""
+
+    job_id: str
+    call_id: str
+    status: str
+
+
+class ErrorAnswer(BaseModel):
+    """What is wrong, in one line."""
+
+    error: str

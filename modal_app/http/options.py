@@ -1,0 +1,91 @@
+"""What whoever serves the endpoints decides: models, how long a request waits, the password. Nothing is served here."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Literal
+
+from pydantic import SecretStr
+
+from modal_app.addresses import is_on_this_machine
+from modal_app.config import BackendKind
+from modal_app.errors import InputError
+from modal_app.http.answers import BadRequestError
+from modal_app.protocol.tagging import HostedModel
+from modal_app.protocol.training import TrainParameters
+
+MOST_UPLOADED = 112_500_000
+"""The size of a file that store-upload takes, in bytes: 150 MB of base64."""
+
+
+@dataclass(frozen=True)
+class WebOptions:
+    """How the endpoints do what a client leaves open."""
+
+    parameters: TrainParameters
+    bases: Mapping[BackendKind, str] = field(default_factory=lambda: {BackendKind.ACE_STEP: "tiny"})
+    backend: BackendKind = BackendKind.ACE_STEP
+    model_name: str = "nawfside_lora"
+    tagger: Literal["offline", "gemini"] = "offline"
+    tag_model: HostedModel | None = None
+    wait_seconds: float = 100.0
+    most_uploaded: int = MOST_UPLOADED
+    password: SecretStr | None = None
+
+    def backend_for(self, override: str | None) -> tuple[BackendKind, str]:
+        """The generator that is asked for, and its base.
+
+        Raises:
+            InputError: there is no such generator, or none of it here.
+        """
+        if not override:
+            return self.backend, self.bases[self.backend]
+        names = ", ".join(kind.value for kind in self.bases)
+        try:
+            kind = BackendKind(override)
+        except ValueError:
+            raise InputError(f"backend_override: is no generator that is known here; use one of: {names}") from None
+        if kind not in self.bases:
+            raise InputError(f"backend_override: {kind} has no base model here; use one of: {names}")
+        return kind, self.bases[kind]
+
+
+def require_password(password: SecretStr | None, *given: str | None) -> None:
+    """Let pass who gave the password (the first that is given counts); without one everybody passes.
+
+    Raises:
+        BadRequestError: 401, the password is wrong or missing.
+    """
+    if not is_set(password):
+        return
+    assert password  # noqa: S101 - `is_set` says so
+    offered = next((text for text in given if text is not None), "")
+    wanted = password.get_secret_value().encode()
+    if not hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), wanted):
+        raise BadRequestError(
+            HTTPStatus.UNAUTHORIZED, "the password is wrong or missing; send it in the header x-train-password"
+        )
+
+
+def is_set(password: SecretStr | None) -> bool:
+    """Whether there is a password; one of nothing but spaces is none."""
+    return password is not None and bool(password.get_secret_value().strip())
+
+
+def may_be_open(host: str) -> bool:
+    """Whether endpoints without a password may listen at this address: on this machine only."""
+    return is_on_this_machine(host)
+
+
+def refuse_open_beyond_this_machine(host: str, password: SecretStr | None) -> None:
+    """Refuse to serve others without a password.
+
+    Raises:
+        InputError: `host` is not this machine's loopback and no password is set.
+    """
+    if not is_set(password) and not may_be_open(host):
+        raise InputError(
+            f"{host}: others could reach the endpoints, and no password is set; set NAWFSIDE_APP_PASSWORD, "
+            "or listen at 127.0.0.1"
+        )

@@ -1,0 +1,231 @@
+"""The endpoints of spec/modal-app.md over a `Desk`: store-upload, train, generate. Alone at `/`, or side by side.
+
+Here is what is HTTP; what the endpoints do is in `work.py`. A job that outlasts the wait is answered with 202 and asked
+for again: by the same POST, or by GET with its `job_id`.
+"""
+
+import base64
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
+
+from modal_app.errors import JobError
+from modal_app.http.answers import BadRequestError, answer_errors
+from modal_app.http.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.http.desk import Call, Desk
+from modal_app.http.messages import (
+    PASSWORD_FIELD,
+    AudioAnswer,
+    Body,
+    ErrorAnswer,
+    GenerateBody,
+    RunningAnswer,
+    StoredUpload,
+    StoreUploadBody,
+    TrainBody,
+    TrainedAnswer,
+)
+from modal_app.http.options import WebOptions, is_set, require_password
+from modal_app.http.work import (
+    InThread,
+    finished,
+    generate_job,
+    generate_key,
+    store_upload,
+    train_job,
+    train_key,
+    trained_answer,
+)
+from modal_app.protocol.base import Identifier
+from modal_app.protocol.producer import ProducerTrainResult
+from modal_app.protocol.training import GenerateResult
+
+B = TypeVar("B", bound=Body)
+
+_ASK_AGAIN_SECONDS = 2
+_AUDIO_CHUNK = 3 * (1 << 16)  # bytes; a multiple of three is whole base64
+_PASSWORD = APIKeyHeader(name=PASSWORD_FIELD, auto_error=False, description="where a password is set")
+_Password = Annotated[str | None, Security(_PASSWORD)]
+_JobId = Annotated[Identifier, Query(description="as in the answer 202")]
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    int(status): {"model": ErrorAnswer, "description": status.phrase}
+    for status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+}
+_RUNNING: dict[int | str, dict[str, Any]] = {202: {"model": RunningAnswer, "description": "not done yet; ask again"}}
+
+
+def worker_router(desk: Desk, options: WebOptions) -> APIRouter:
+    """All three: `/store-upload`, `/train`, `/generate`. The app must answer errors as `answer_errors` makes it."""
+    router = APIRouter(tags=["producer"])
+    router.include_router(store_upload_router(desk, options, "/store-upload"))
+    router.include_router(train_router(desk, options, "/train"))
+    router.include_router(generate_router(desk, options, "/generate"))
+    return router
+
+
+def web_app(title: str, router: APIRouter) -> FastAPI:
+    """An app of one router, as a Modal web function serves it."""
+    app = FastAPI(title=title)
+    answer_errors(app)
+    app.include_router(router)
+    return app
+
+
+def store_upload_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+    """`POST {path}`: store an audio file among a producer's uploads."""
+    router, in_thread = APIRouter(), InThread(8)
+    most = options.most_uploaded // 3 * 4 + SMALL_BODY
+
+    @router.post(path, response_model=StoredUpload, responses=_ERRORS, openapi_extra=_takes(StoreUploadBody))
+    async def store(request: Request, password: _Password) -> Response:
+        """Store one audio file; its `path` is what a training names it by. The same file again is success."""
+        async with _read(request, StoreUploadBody, options, password, most, in_thread) as (body, texts, file):
+
+            def keep() -> StoredUpload:
+                with tempfile.TemporaryDirectory() as folder:
+                    target = Path(folder) / "upload"
+                    decoded(file, body.content_base64, texts, target, options.most_uploaded)
+                    with target.open("rb") as content:
+                        return store_upload(desk, body.producer_id, body.job_id, body.filename, content)
+
+            stored = await in_thread(keep)
+        return JSONResponse(stored.model_dump())
+
+    return router
+
+
+def train_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+    """`POST {path}`: train an adapter; `GET {path}`: ask how a training stands."""
+    router, in_thread = APIRouter(), InThread()
+
+    async def answer(request: Request, call: Call, job_id: str, producer_id: str) -> Response:
+        if not isinstance(call.result, ProducerTrainResult):
+            return _running(request, call, {"job_id": job_id, "producer_id": producer_id})
+        return JSONResponse(trained_answer(call.result).model_dump(exclude_none=True))
+
+    @router.post(path, response_model=TrainedAnswer, responses=_RUNNING | _ERRORS, openapi_extra=_takes(TrainBody))
+    async def train(request: Request, password: _Password) -> Response:
+        """Train an adapter on files by URL, or on stored uploads, and publish it."""
+        async with _read(request, TrainBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
+            job = train_job(body, options)
+        call = await in_thread(lambda: desk.submit(job.key, job.request))
+        if call.status != "done":
+            call = await finished(desk, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+        return await answer(request, call, job.job_id, body.producer_id)
+
+    @router.get(path, response_model=TrainedAnswer, responses=_RUNNING | _ERRORS)
+    async def look(request: Request, password: _Password, job_id: _JobId, producer_id: Identifier) -> Response:
+        """How a training stands, by its `job_id` and `producer_id`."""
+        require_password(options.password, password)
+        key = train_key(producer_id, job_id)
+        call = await finished(desk, key, options.wait_seconds, in_thread, request.is_disconnected)
+        return await answer(request, call, job_id, producer_id)
+
+    return router
+
+
+def generate_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+    """`POST {path}`: render audio from a text; `GET {path}`: ask how a rendering stands."""
+    router, in_thread = APIRouter(), InThread()
+
+    async def answer(request: Request, call: Call, job_id: str, producer_id: str | None) -> Response:
+        if not isinstance(call.result, GenerateResult):
+            return _running(request, call, {"job_id": job_id} | ({"producer_id": producer_id} if producer_id else {}))
+        path = call.result.path
+        try:
+            audio = await in_thread(lambda: desk.open(path))
+        except JobError:
+            line = f"job {job_id}: its audio is no longer kept; ask for it with a new job_id"
+            raise BadRequestError(HTTPStatus.NOT_FOUND, line) from None
+        return _audio_answer(audio)
+
+    @router.post(path, response_model=AudioAnswer, responses=_RUNNING | _ERRORS, openapi_extra=_takes(GenerateBody))
+    async def generate(request: Request, password: _Password) -> Response:
+        """Render audio from a text, with the adapter `lora_id` or by the base model alone; a WAV in base64."""
+        async with _read(request, GenerateBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
+            job = generate_job(body, options)
+        call = await in_thread(lambda: desk.submit(job.key, job.request))
+        if call.status != "done":
+            call = await finished(desk, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+        return await answer(request, call, job.job_id, body.lora_id.partition(":")[0] if body.lora_id else None)
+
+    @router.get(path, response_model=AudioAnswer, responses=_RUNNING | _ERRORS)
+    async def look(
+        request: Request, password: _Password, job_id: _JobId, producer_id: Identifier | None = None
+    ) -> Response:
+        """How a rendering stands, by its `job_id` and, where it was with a LoRA, that one's producer."""
+        require_password(options.password, password)
+        key = generate_key(producer_id, job_id)
+        call = await finished(desk, key, options.wait_seconds, in_thread, request.is_disconnected)
+        return await answer(request, call, job_id, producer_id)
+
+    return router
+
+
+@asynccontextmanager
+async def _read(
+    request: Request, model: type[B], options: WebOptions, header: str | None, most: int, in_thread: InThread
+) -> AsyncIterator[tuple[B, list[LongText], Any]]:
+    """A request's body, after the password was looked at: in the header before anything is read, else in the body."""
+    if header is not None:
+        require_password(options.password, header)
+    async with streamed_body(request, most) as file:
+        try:
+            body, texts = await in_thread(lambda: read_json(file, model))
+        except BadRequestError:
+            if header is None and is_set(options.password):
+                require_password(options.password)  # a stranger is not told what is wrong with his body
+            raise
+        require_password(options.password, header, body.password)
+        yield body, texts, file
+
+
+def _running(request: Request, call: Call, asked: dict[str, str]) -> Response:
+    answer = RunningAnswer(job_id=asked["job_id"], call_id=call.call_id, status=call.status)
+    headers = {
+        "Location": f"{request.scope.get('root_path', '')}{request.url.path}?{urlencode(asked)}",
+        "Retry-After": str(_ASK_AGAIN_SECONDS),
+    }
+    return JSONResponse(answer.model_dump(), HTTPStatus.ACCEPTED, headers)
+
+
+def _audio_answer(audio: BinaryIO) -> Response:
+    """`{"audio_base64": …}` of a file, piece by piece."""
+    size = audio.seek(0, 2)
+    audio.seek(0)
+    before, after = b'{"audio_base64":"', b'"}'
+
+    def pieces() -> Iterator[bytes]:
+        with audio:
+            yield before
+            while chunk := audio.read(_AUDIO_CHUNK):
+                yield base64.b64encode(chunk)
+            yield after
+
+    length = len(before) + (size + 2) // 3 * 4 + len(after)
+    return StreamingResponse(pieces(), media_type="application/json", headers={"Content-Length": str(length)})
+
+
+def _takes(model: type[BaseModel]) -> dict[str, Any]:
+    """What the OpenAPI page says of a body; it is not read by FastAPI, which would hold it in memory."""
+    schema = {key: value for key, value in model.model_json_schema().items() if key != "description"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,190 @@
+"""What the endpoints do, apart from HTTP: requests to jobs for a `Desk`, and results to answers."""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import BinaryIO, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from modal_app.config import normalize_dataset
+from modal_app.errors import InputError
+from modal_app.http.desk import Call, Desk
+from modal_app.http.messages import GenerateBody, StoredUpload, TrainBody, TrainedAnswer
+from modal_app.http.options import WebOptions
+from modal_app.producer.uploads import checked_filename, checked_upload_path, checked_url, public_path
+from modal_app.protocol.base import JobRequest, JobResult
+from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
+from modal_app.protocol.training import GenerateRequest
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a job
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as a client knows it (`job_id`), and as the desk does (`key`)."""
+
+    job_id: str
+    key: str
+    request: JobRequest[JobResult]
+
+
+def train_job(body: TrainBody, options: WebOptions) -> Job:
+    """The job that a train request asks for.
+
+    Raises:
+        InputError: the request can't be used; one line that names the field.
+    """
+    if (body.upload_urls is None) == (body.upload_paths is None):
+        raise InputError("upload_urls, upload_paths: send one of the two")
+    named = body.upload_urls if body.upload_urls is not None else body.upload_paths or []
+    if len(set(named)) != len(named):
+        raise InputError("the same file is named twice; name each once")
+    known = normalize_dataset(named, body.metadata_per_file)
+    if body.upload_urls is not None:
+        places = [{"url": checked_url(url)} for url in named]
+    else:
+        places = [{"path": checked_upload_path(path, body.producer_id)} for path in named]
+    if body.skip_preprocess and body.tag_before_train:
+        raise InputError("tag_before_train: tags are of prepared segments; leave skip_preprocess out, or this")
+    backend, base = options.backend_for(body.backend_override)
+    job_id = body.job_id or uuid.uuid4().hex
+    request = ProducerTrainRequest(
+        job_id=job_id,
+        producer_id=body.producer_id,
+        model_name=body.model_name or options.model_name,
+        backend=backend,
+        base=base,
+        parameters=options.parameters,
+        files=[
+            ProducerFile(
+                **place,
+                title=file.title,
+                prompt=file.prompt,
+                tags=list(file.tags),
+                bpm=file.bpm,
+                musical_key=file.musical_key,
+            )
+            for place, file in zip(places, known, strict=True)
+        ],
+        skip_preprocess=body.skip_preprocess,
+        tagger=options.tagger if body.tag_before_train else None,
+        tag_model=options.tag_model if body.tag_before_train else None,
+    )
+    return Job(job_id, train_key(body.producer_id, job_id), request)
+
+
+def train_key(producer_id: str, job_id: str) -> str:
+    """By what the desk knows a training."""
+    return f"train_producer/{producer_id}/{job_id}"
+
+
+def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
+    """A finished training as clients are told of it."""
+    return TrainedAnswer(
+        job_id=result.job_id,
+        producer_id=result.producer_id,
+        model_name=result.model_name,
+        backend=result.backend,
+        lora_path=public_path(result.lora_path),
+        failed=result.failed or None,
+    )
+
+
+def generate_job(body: GenerateBody, options: WebOptions) -> Job:
+    """The job that a generate request asks for. Without a seed, each job id has its own.
+
+    Raises:
+        InputError: the request can't be used; one line that names the field.
+    """
+    backend, base = options.backend_for(body.backend_override)
+    producer_id = body.lora_id.partition(":")[0] if body.lora_id else None
+    job_id = body.job_id or uuid.uuid4().hex
+    key = generate_key(producer_id, job_id)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    request = GenerateRequest(
+        job_id=f"http-{digest[:40]}",
+        prompt=body.prompt,
+        lora_id=body.lora_id or None,
+        duration_seconds=body.duration_seconds,
+        seed=body.seed if body.seed is not None else int(digest[:8], 16) % 2**31,
+        backend=backend,
+        base=base,
+        scale=body.scale,
+    )
+    return Job(job_id, key, request)
+
+
+def generate_key(producer_id: str | None, job_id: str) -> str:
+    """By what the desk knows a rendering; without a producer it is one by the base alone."""
+    return f"generate/{producer_id or '-'}/{job_id}"
+
+
+def store_upload(desk: Desk, producer_id: str, job_id: str, filename: str, source: BinaryIO) -> StoredUpload:
+    """Store an audio file among the producer's uploads. The same again is success. `source` can be read again.
+
+    Args:
+        desk: whose data root it goes to.
+        producer_id: whose it is, an `Identifier`.
+        job_id: an `Identifier` too.
+        filename: its name, checked here.
+        source: its bytes.
+
+    Raises:
+        InputError: the name can't be used, or the bytes are no audio.
+        FileTakenError: another file has this name.
+    """
+    path = f"uploads/{producer_id}/{job_id}/{checked_filename(filename)}"
+    _require_audio(source, filename)
+    desk.store_once(path, source)
+    return StoredUpload(path=public_path(path), producer_id=producer_id, job_id=job_id)
+
+
+def _require_audio(source: BinaryIO, name: str) -> None:
+    """Decode the beginning of a file.
+
+    Raises:
+        UnreadableAudioError: that can't be done.
+    """
+    from modal_app.audio.decode import read_audio
+
+    source.seek(0)
+    with read_audio(source, name) as audio:
+        next(iter(audio.frames()), None)
+
+
+class InThread:
+    """Runs a function in a thread, at most so many at once, so that no request holds the others."""
+
+    def __init__(self, at_once: int = 16) -> None:
+        self._limiter = CapacityLimiter(at_once)
+
+    async def __call__(self, work: Callable[[], R]) -> R:
+        """Its result."""
+        return await to_thread.run_sync(work, limiter=self._limiter)
+
+
+async def finished(
+    desk: Desk, key: str, seconds: float, in_thread: InThread, is_gone: Callable[[], Awaitable[bool]]
+) -> Call:
+    """The call of a key, waited for so long; shorter where whoever asked is gone.
+
+    Looks again and again instead of holding a thread: many may wait at once.
+
+    Raises:
+        UnknownJobError: nothing was handed in under this key.
+        JobError: the job ended without a result.
+    """
+    loop = asyncio.get_running_loop()
+    end, pause = loop.time() + seconds, _FIRST_PAUSE
+    while True:
+        call = await in_thread(lambda: desk.wait(key, 0))
+        left = end - loop.time()
+        if call.status == "done" or left <= 0 or await is_gone():
+            return call
+        await asyncio.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
