@@ -13,6 +13,7 @@ from modal_app.protocol.requests import AnyRequest
 JOBS = {
     "prepare": "modal_app.audio.prepare",
     "publish": "modal_app.audio.view",
+    "depict": "modal_app.audio.depict",
     "tag": "modal_app.tagging.tag",
     "inspect": "modal_app.tagging.inspect",
     "train": "modal_app.training.train",

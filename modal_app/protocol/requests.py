@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from modal_app.protocol.audio import PrepareRequest, PublishRequest
+from modal_app.protocol.pictures import DepictRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
 from modal_app.protocol.training import EvaluateRequest, GenerateRequest, InstallRequest, TrainRequest
@@ -14,6 +15,7 @@ AnyRequest = Annotated[
     | TagRequest
     | InspectRequest
     | PublishRequest
+    | DepictRequest
     | TrainRequest
     | ProducerTrainRequest
     | EvaluateRequest

@@ -1,0 +1,1 @@
+"""Pictures for people to look at: of sound, of words, and made small enough to be shown in place."""

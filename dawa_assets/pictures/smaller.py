@@ -1,0 +1,34 @@
+"""Makes a PNG small enough to be shown in place: fewer colours first, then fewer pixels."""
+
+from io import BytesIO
+
+_WIDEST = 1_400
+_STEPS = (1.0, 0.8, 0.6, 0.45, 0.33)
+_MOST_PIXELS = 60_000_000  # of ours the largest has some 6 million; a file that claims more is none of ours
+
+
+def at_most(png: bytes, size: int) -> bytes | None:
+    """The picture in at most `size` bytes; None for what is no picture or can't be made so small.
+
+    Fonts stay readable as long as they can: colours go first.
+    """
+    if len(png) <= size:
+        return png
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(png), formats=["PNG"]) as opened:
+            if opened.width * opened.height > _MOST_PIXELS:
+                return None
+            whole = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError):
+        return None
+    fitting = min(1.0, _WIDEST / whole.width)
+    for step in _STEPS:
+        scale = fitting * step
+        resized = whole.resize((max(1, round(whole.width * scale)), max(1, round(whole.height * scale))))
+        file = BytesIO()
+        resized.quantize(64).save(file, format="PNG", optimize=True)
+        if file.tell() <= size:
+            return file.getvalue()
+    return None
