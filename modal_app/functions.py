@@ -1,16 +1,28 @@
 """Which function of the app does which job, and under which key: plain tables, for those who ask and for the app."""
 
-from typing import Any
+from typing import Any, get_args
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerTrainRequest
+from modal_app.protocol.requests import AnyRequest
 from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
 
 APP = "nawfside-music"
 
 _ON_A_GPU = {"train": "train_lora", "train_producer": "train_producer", "evaluate": "evaluate", "generate": "generate"}
 """Kind of job → its function for ACE-Step; MusicGen's has its own image and its name at the end."""
+
+
+REQUESTS: dict[str, type[JobRequest[Any]]] = {
+    request.model_fields["kind"].default: request for request in get_args(get_args(AnyRequest)[0])
+}
+"""Kind of job → its request."""
+
+_SPREAD = ("prepare", "tag")
+"""What is taken apart for several machines; each kind has its function."""
+ERRAND = "errand"
+"""All else: short work on a CPU."""
 
 
 def kind_of(request: JobRequest[Any]) -> str:
@@ -22,9 +34,9 @@ def kind_of(request: JobRequest[Any]) -> str:
 def function_of(request: JobRequest[Any]) -> str:
     """The name of the app's function that does this job."""
     kind = kind_of(request)
-    if kind not in _ON_A_GPU:
-        return kind
-    return gpu_function(kind, _backend_of(request))
+    if kind in _ON_A_GPU:
+        return gpu_function(kind, _backend_of(request))
+    return kind if kind in _SPREAD else ERRAND
 
 
 def gpu_function(kind: str, backend: BackendKind) -> str:

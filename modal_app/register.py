@@ -4,12 +4,16 @@ A claim that nobody renews has lost its holder (its machine was taken away) and 
 claim has its number, and the next number can be written by one only: so two that follow at once can't both succeed.
 """
 
+import hashlib
 import logging
+import os
 import threading
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from modal_app.protocol.base import Message
 
@@ -30,6 +34,44 @@ class Register(ABC):
     @abstractmethod
     def put_new(self, key: str, value: str) -> bool:
         """Write a value where there is none; false where there was one. Of two at once, one succeeds."""
+
+
+class FolderRegister(Register):
+    """A register of one machine: a file for each key."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> str | None:
+        """The value; None where there is none."""
+        try:
+            return self._file(key).read_text()
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, value: str) -> None:
+        """Write a value, whatever is there."""
+        self._written(value).replace(self._file(key))
+
+    def put_new(self, key: str, value: str) -> bool:
+        """Write a value where there is none; false where there was one."""
+        temporary = self._written(value)
+        try:
+            os.link(temporary, self._file(key))
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def _written(self, value: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f".{uuid.uuid4().hex}"
+        temporary.write_text(value)
+        return temporary
+
+    def _file(self, key: str) -> Path:
+        return self._folder / hashlib.sha256(key.encode()).hexdigest()
 
 
 class _Claim(Message):

@@ -96,6 +96,26 @@ def run_call(asked: str, key: str | None, call_id: str, container: Container, jo
     return name
 
 
+def run_part(asked: str, part_id: str, container: Container) -> str:
+    """Do a part of a job that another call has taken apart; its result as JSON goes straight back to that one.
+
+    Raises:
+        DawaError: it can't be done.
+    """
+    container.storage.refresh()
+    root = CallRoot(container.root, part_id)
+    request: AnyRequest = TypeAdapter(AnyRequest).validate_json(asked)
+    try:
+        return run_job(request, root, _to_the_log).model_dump_json()
+    finally:
+        shutil.rmtree(root.scratch(), ignore_errors=True)
+        container.storage.commit()
+
+
+def _to_the_log(event: Event) -> None:
+    log.info("%s", event.message)
+
+
 def _answer(asked: str, root: DataRoot, emit: Callable[[Event], None], job: Job) -> JobResult | JobFailure:
     try:
         request: AnyRequest = TypeAdapter(AnyRequest).validate_json(asked)

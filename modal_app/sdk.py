@@ -4,7 +4,7 @@ Its errors become one line each, with the way out; a token that slips into one i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -25,17 +25,29 @@ _MOST_TOLD = 300
 
 
 class ModalCalls(Calls):
-    """The functions and the volume of one deployed app, in one environment of the account whose token is set."""
+    """The functions and the volume of one deployed app, in one environment of the account whose token is set.
 
-    def __init__(self, app: str, environment: str | None = None) -> None:
-        self._app, self._environment = app, environment
+    `functions` are those of an app that is not deployed but runs for as long as its command.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        environment: str | None = None,
+        functions: "Mapping[str, modal.Function[..., str, str]] | None" = None,
+    ) -> None:
+        self._app, self._environment, self._functions = app, environment, functions
 
     def spawn(self, function: str, request: str, key: str | None) -> str:
         """Start a function; see `Calls.spawn`."""
         import modal
 
         with _told(f"the app {self._app} has no function {function}; {_DEPLOY}"):
-            found = modal.Function.from_name(self._app, function, environment_name=self._environment)
+            found = (
+                modal.Function.from_name(self._app, function, environment_name=self._environment)
+                if self._functions is None
+                else self._functions[function]
+            )
             return str(found.spawn(request, key).object_id)
 
     def poll(self, call_id: str, seconds: float) -> CallState:

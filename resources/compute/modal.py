@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from modal_app.answers import EventStream, read_answer, read_used
+from modal_app.answers import read_answer, read_used
 from modal_app.calls import Calls, CallState, Taken, UnreachableError, require_below
 from modal_app.errors import JobCancelledError, JobError
+from modal_app.following import Pace, follow
 from modal_app.functions import function_of, key_of, kind_of
 from modal_app.protocol.base import Event, JobRequest
 from resources.compute.base import CallRecord, Compute, R
@@ -31,21 +32,13 @@ _MOST_CALLS = 5  # that are followed for one job: the one on record, one that ha
 
 
 class ModalCompute(Compute):
-    """Runs jobs as calls; between two looks at one lie `first_pause` seconds at first, `longest_pause` at last.
+    """Runs jobs as calls, and looks at them at the given pace.
 
-    Without any answer for `patience_seconds` a job is given up here, and its call left to whoever asks next.
+    Where no answer comes for too long a job is given up here, and its call left to whoever asks next.
     """
 
-    def __init__(
-        self,
-        calls: Calls,
-        *,
-        first_pause: float = 0.5,
-        longest_pause: float = 10.0,
-        patience_seconds: float = 900.0,
-    ) -> None:
-        self._calls = calls
-        self._first_pause, self._longest_pause, self._patience = first_pause, longest_pause, patience_seconds
+    def __init__(self, calls: Calls, pace: Pace | None = None) -> None:
+        self._calls, self._pace = calls, pace or Pace()
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
         """Run one job to its end and return its result; see `Compute.run`.
@@ -131,26 +124,8 @@ class ModalCompute(Compute):
 
     def _follow(self, call_id: str, on_event: Callable[[Event], None], record: CallRecord | None) -> CallState:
         """Hand on a call's events until it has ended. When we are interrupted the call is cancelled."""
-        stream = EventStream(self._calls, call_id)
-        pause, last_answer = self._first_pause, time.monotonic()
         try:
-            while True:
-                state = None
-                try:
-                    state = self._calls.poll(call_id, pause)
-                    while (events := stream.next_part()) is not None:
-                        for event in events:
-                            on_event(event)
-                    last_answer = time.monotonic()
-                except UnreachableError as error:
-                    if time.monotonic() > last_answer + self._patience:
-                        raise
-                    log.warning("the call %s: %s", call_id, error)
-                    time.sleep(pause)
-                    state = None
-                if state is not None and state.name != "running":
-                    return state
-                pause = min(pause * 1.5, self._longest_pause)
+            return follow(self._calls, call_id, on_event, self._pace)
         except UnreachableError:
             raise
         except BaseException:
@@ -181,16 +156,16 @@ class ModalCompute(Compute):
 
     def _patiently(self, ask: Callable[[], _T]) -> _T:
         """Ask again where no answer comes, until patience ends."""
-        pause, started = self._first_pause, time.monotonic()
+        pause, started = self._pace.first_pause, time.monotonic()
         while True:
             try:
                 return ask()
             except UnreachableError as error:
-                if time.monotonic() > started + self._patience:
+                if time.monotonic() > started + self._pace.patience:
                     raise
                 log.warning("%s", error)
                 time.sleep(pause)
-                pause = min(pause * 2, self._longest_pause)
+                pause = min(pause * 2, self._pace.longest_pause)
 
 
 def _without_an_answer(kind: str, call_id: str, state: CallState) -> JobError:

@@ -1,0 +1,255 @@
+"""The Modal app: a thin shell that says what runs where. Each function is one call into plain code.
+
+    modal deploy modal_app/app.py
+    modal run modal_app/app.py --task train --producer-id me --paths a.wav,b.wav
+    modal run modal_app/app.py --task generate --prompt "808 trap beat" --lora-id me:nawfside_lora --duration 30
+
+It loads with no account and no GPU library. What can be set when it is deployed stands in `deployment.py`.
+"""
+
+import os
+import sys
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# Modal puts the folder of a script on the path, and there `http` is one of ours.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+
+import modal  # noqa: E402 - after the path, as all that follows
+
+from modal_app.calls_desk import CallsDesk  # noqa: E402
+from modal_app.command import run_generate, run_train, say_line  # noqa: E402
+from modal_app.config import BackendKind  # noqa: E402
+from modal_app.deployment import container, environment, web_options  # noqa: E402
+from modal_app.errors import DawaError, InputError  # noqa: E402
+from modal_app.functions import APP  # noqa: E402
+from modal_app.http.options import WebOptions  # noqa: E402
+from modal_app.images import generator_image, worker_image  # noqa: E402
+from modal_app.remote import Container, run_call, run_part  # noqa: E402
+from modal_app.sdk import REGISTER, ModalCalls, ModalRegister  # noqa: E402
+from modal_app.shards import Mapper, run_spread  # noqa: E402
+from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_mount  # noqa: E402
+
+MINUTE, HOUR = 60, 3600
+
+settings = environment()
+app = modal.App(APP)
+secret = modal.Secret.from_name("nawfside-modal-secrets", required_keys=["HF_TOKEN"])
+mount = data_mount(secret, settings["DAWA_MODAL_BUCKET"], settings["DAWA_MODAL_BUCKET_ENDPOINT"])
+register = modal.Dict.from_name(REGISTER, create_if_missing=True)
+weights = modal.Volume.from_name(WEIGHTS_VOLUME, create_if_missing=True)
+
+_again = modal.Retries(
+    max_retries=3, initial_delay=5.0, backoff_coefficient=2.0
+)  # of lost containers: errors are answers
+_small: dict[str, Any] = {
+    "image": worker_image(),
+    "secrets": [secret],
+    "env": settings,
+    "volumes": {str(DATA): mount.what},
+    "retries": _again,
+    "cpu": 2.0,
+    "memory": 4096,
+}
+_gpu: dict[str, Any] = {
+    "secrets": [secret],
+    "env": settings,
+    "volumes": {str(DATA): mount.what, str(WEIGHTS): weights},
+    "retries": _again,
+    "gpu": settings["DAWA_MODAL_GPU"],
+    "memory": 32_768,
+    "max_containers": int(settings["DAWA_MODAL_MAX_GPUS"]),
+    "single_use_containers": True,  # nothing of one job is left for the next, in memory or open on the volume
+}
+_ace_step: dict[str, Any] = {"image": generator_image(BackendKind.ACE_STEP), **_gpu}
+_musicgen: dict[str, Any] = {"image": generator_image(BackendKind.MUSICGEN), **_gpu}
+_web: dict[str, Any] = {"image": worker_image(), "secrets": [secret], "env": settings, "timeout": 5 * MINUTE}
+
+
+_BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
+
+
+def _here(*, has_gpu: bool = False) -> Container:
+    return container(DATA, mount.storage, ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
+
+
+def _call_id() -> str:
+    return modal.current_function_call_id() or uuid.uuid4().hex
+
+
+def _desk() -> CallsDesk:
+    return CallsDesk(ModalCalls(APP), ModalRegister(register))
+
+
+def _options() -> WebOptions:
+    return web_options(settings, os.environ.get("NAWFSIDE_APP_PASSWORD"))
+
+
+# --- work on CPUs: a call is taken apart and its parts go to many machines ---
+
+
+@app.function(**_small, timeout=2 * HOUR, max_containers=4)
+def prepare(request: str, key: str | None = None) -> str:
+    """Cut audio into segments."""
+    return run_call(request, key, _call_id(), _here(), partial(run_spread, mapper=_mapped(prepare_part)))
+
+
+@app.function(**_small, timeout=2 * HOUR, max_containers=20)
+def prepare_part(request: str) -> str:
+    """Cut some files of a larger request."""
+    return run_part(request, uuid.uuid4().hex, _here())
+
+
+@app.function(**_small, timeout=2 * HOUR, max_containers=4)
+def tag(request: str, key: str | None = None) -> str:
+    """Describe segments in words."""
+    return run_call(request, key, _call_id(), _here(), partial(run_spread, mapper=_mapped(tag_part)))
+
+
+@app.function(**_small, timeout=2 * HOUR, max_containers=20)
+def tag_part(request: str) -> str:
+    """Describe some segments of a larger request."""
+    return run_part(request, uuid.uuid4().hex, _here())
+
+
+@app.function(**_small, timeout=20 * MINUTE, max_containers=10)
+def errand(request: str, key: str | None = None) -> str:
+    """Do what takes a moment: publish a view or an adapter, look whether a tagger can be used."""
+    return run_call(request, key, _call_id(), _here())
+
+
+def _mapped(part: Any) -> Mapper:
+    return lambda requests: map(part.local, requests) if modal.is_local() else part.map(requests)
+
+
+# --- work on GPUs, with ACE-Step and with MusicGen ---
+
+
+@app.function(**_ace_step, timeout=24 * HOUR)
+def train_lora(request: str, key: str | None = None) -> str:
+    """Train an artist's LoRA."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_musicgen, timeout=24 * HOUR)
+def train_lora_musicgen(request: str, key: str | None = None) -> str:
+    """Train an artist's LoRA."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_ace_step, timeout=24 * HOUR)
+def train_producer(request: str, key: str | None = None) -> str:
+    """Train a producer's LoRA on files that came over HTTP."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_musicgen, timeout=24 * HOUR)
+def train_producer_musicgen(request: str, key: str | None = None) -> str:
+    """Train a producer's LoRA on files that came over HTTP."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_ace_step, timeout=2 * HOUR)
+def evaluate(request: str, key: str | None = None) -> str:
+    """Judge a LoRA beside its base."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_musicgen, timeout=2 * HOUR)
+def evaluate_musicgen(request: str, key: str | None = None) -> str:
+    """Judge a LoRA beside its base."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_ace_step, timeout=HOUR)
+def generate(request: str, key: str | None = None) -> str:
+    """Render audio from a text."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+@app.function(**_musicgen, timeout=HOUR)
+def generate_musicgen(request: str, key: str | None = None) -> str:
+    """Render audio from a text."""
+    return run_call(request, key, _call_id(), _here(has_gpu=True))
+
+
+# --- the endpoints of the artists' dashboard ---
+
+
+@app.function(**_web)
+@modal.concurrent(max_inputs=32)
+@modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
+def train_web() -> Any:
+    """`POST /` trains; see `modal_app/http/routes.py`."""
+    from modal_app.http.routes import train_router, web_app
+
+    return web_app("train", train_router(_desk(), _options()))
+
+
+@app.function(**_web)
+@modal.concurrent(max_inputs=32)
+@modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
+def generate_web() -> Any:
+    """`POST /` renders."""
+    from modal_app.http.routes import generate_router, web_app
+
+    return web_app("generate", generate_router(_desk(), _options()))
+
+
+@app.function(**_web)
+@modal.concurrent(max_inputs=8)
+@modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
+def store_upload_web() -> Any:
+    """`POST /` stores an audio file."""
+    from modal_app.http.routes import store_upload_router, web_app
+
+    return web_app("store-upload", store_upload_router(_desk(), _options()))
+
+
+# --- the command line ---
+
+
+@app.local_entrypoint()
+def main(
+    task: str,
+    producer_id: str = "",
+    paths: str = "",
+    model_name: str = "",
+    prompt: str = "",
+    lora_id: str = "",
+    duration: float = 60.0,
+    backend: str = "",
+    out: str = "generated.wav",
+) -> None:
+    """Train on local audio files, or render audio from a text."""
+    calls = ModalCalls(APP, functions=app.registered_functions)
+    options = web_options({**settings, "DAWA_MODAL_ACCESS": "open"}, None)
+    try:
+        if task == "train":
+            run_train(
+                calls,
+                options,
+                producer_id=producer_id,
+                paths=paths,
+                model_name=model_name,
+                backend=backend,
+                say=say_line,
+            )
+        elif task == "generate":
+            run_generate(
+                calls,
+                options,
+                prompt=prompt,
+                lora_id=lora_id,
+                duration=duration,
+                backend=backend,
+                out=out,
+                say=say_line,
+            )
+        else:
+            raise InputError(f"--task {task}: is neither `train` nor `generate`")
+    except DawaError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2 if isinstance(error, InputError) else 1)
