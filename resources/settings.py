@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from modal_app.config import BackendKind
 from resources.errors import SettingsError
 
 Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
@@ -26,6 +27,13 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 def _default_home() -> Path:
     """State lives beside the code in a checkout (so `make clean` knows it), in the home folder otherwise."""
     return _CHECKOUT / ".dawa" if (_CHECKOUT / "pyproject.toml").is_file() else Path.home() / ".dawa"
+
+
+def _known_backend(name: str) -> str:
+    known = [kind.value for kind in BackendKind]
+    if name not in known:
+        raise ValueError(f"no generator is called {name!r}; there are {', '.join(known)}")
+    return name
 
 
 class Settings(BaseSettings):
@@ -85,6 +93,12 @@ class Settings(BaseSettings):
         100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
     )
 
+    serve_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s()]+$",
+        description="where a browser reaches `dawa serve`, for links to files on the assets' pages",
+    )
+
     modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")
     modal_environment: str | None = Field(None, description="its Modal environment; default: the account's own")
     modal_gpu_usd_per_hour: float = Field(
@@ -100,7 +114,9 @@ class Settings(BaseSettings):
     )
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
-    backend: Literal["ace_step", "musicgen"] = Field("ace_step", description="which music generator is fine-tuned")
+    backend: Annotated[str, AfterValidator(_known_backend)] = Field(
+        "ace_step", description="which music generator is fine-tuned"
+    )
     base: str = Field("tiny", description="the base model: `tiny`, a model id of the Hugging Face hub, or a folder")
     licence_accepted: str | None = Field(
         None, description="the licence that was agreed to, for a base that forbids commercial use: `CC-BY-NC-4.0`"
