@@ -112,7 +112,7 @@ class InstallResult(JobResult):
 
     kind: Literal["install"] = "install"
     lora_path: str
-    peft_path: str
+    peft_path: str | None = Field(description="None where the folder is another's and stays as it is")
     changed: bool
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
 from modal_app.config import DataRoot
-from modal_app.errors import AdapterError, InputError, MissingLoraError
+from modal_app.errors import AdapterError, ConflictError, InputError, MissingLoraError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import InstallRequest, InstallResult
 from modal_app.training.adapter_file import read_card
@@ -17,6 +17,8 @@ from modal_app.training.card import AdapterCard
 
 _PEFT_WEIGHTS = "adapter_model.safetensors"
 _PEFT_CONFIG = "adapter_config.json"
+HTTP_RUN = "http-"
+"""How the runs begin that were asked for over HTTP; the pipeline's are UUIDs, and go first."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
@@ -55,8 +57,11 @@ def resolve_lora(root: DataRoot, lora_id: str) -> ResolvedLora:
 def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], None]) -> InstallResult:
     """Publish a run's adapter. Each path shows the old adapter or the new one, never a half or a mixture.
 
+    A run that was asked for over HTTP leaves `models/<producer>` as it is where that is the pipeline's.
+
     Raises:
         AdapterError: the run's files are missing, damaged, or another model's.
+        ConflictError: the run was asked for over HTTP, and the name is another's; see `require_free_name`.
     """
     sweep(root.scratch())
     lora = root.lora(request.producer_id, request.model_name)
@@ -65,8 +70,10 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
     versions = model.parent / ".versions" / request.producer_id
     versions.mkdir(parents=True, exist_ok=True)
     with locked(versions):
+        require_free_name(root, request.run_id, request.producer_id, request.model_name)
         _refuse_a_namesake(lora, request)
-        changed_model = _publish_folder(files[1:], model, versions, root)
+        takes_model = not (request.run_id.startswith(HTTP_RUN) and _is_of_the_pipeline(model / _PEFT_WEIGHTS))
+        changed_model = takes_model and _publish_folder(files[1:], model, versions, root)
         changed_lora = _publish_file(files[0], lora, root)
     changed = changed_model or changed_lora
     state = "published" if changed else "was published already"
@@ -77,9 +84,44 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
     )
     return InstallResult(
         lora_path=lora.relative_to(root.root).as_posix(),
-        peft_path=(model / _PEFT_WEIGHTS).relative_to(root.root).as_posix(),
+        peft_path=(model / _PEFT_WEIGHTS).relative_to(root.root).as_posix() if takes_model else None,
         changed=changed,
     )
+
+
+def require_free_name(root: DataRoot, run_id: str, producer_id: str, model_name: str) -> None:
+    """Refuse to let a run that was asked for over HTTP take a name that is the pipeline's, or another producer's.
+
+    Raises:
+        ConflictError: it is.
+    """
+    if not run_id.startswith(HTTP_RUN):
+        return
+    card = _card_of(root.lora(producer_id, model_name))
+    if card is None:
+        return
+    if (card.producer_id, card.model_name) != (producer_id, model_name):
+        raise ConflictError(
+            f"{producer_id}:{model_name}: its file is that of {card.producer_id}:{card.model_name}; "
+            "choose another model_name"
+        )
+    if not card.run_id.startswith(HTTP_RUN):
+        raise ConflictError(
+            f"{producer_id}:{model_name}: this name is the pipeline's, which published it; choose another model_name"
+        )
+
+
+def _is_of_the_pipeline(path: Path) -> bool:
+    card = _card_of(path)
+    return card is not None and not card.run_id.startswith(HTTP_RUN)
+
+
+def _card_of(path: Path) -> AdapterCard | None:
+    """The card of a file; None where nothing is there, or nothing worth keeping."""
+    try:
+        return read_card(path)
+    except AdapterError:
+        return None
 
 
 def _run_files(request: InstallRequest, root: DataRoot) -> list[Path]:
@@ -103,11 +145,8 @@ def _require_name(card: AdapterCard, producer_id: str, model_name: str, path: Pa
 
 def _refuse_a_namesake(lora: Path, request: InstallRequest) -> None:
     """`a_b:c` and `a:b_c` have one path; the second must not take the first one's place."""
-    try:
-        card = read_card(lora)
-    except AdapterError:
-        return  # nothing there, or nothing worth keeping
-    if card.producer_id != request.producer_id:
+    card = _card_of(lora)
+    if card is not None and card.producer_id != request.producer_id:
         _require_name(card, request.producer_id, request.model_name, lora)
 
 
