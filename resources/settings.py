@@ -184,4 +184,5 @@ class Settings(BaseSettings):
             problem = error.errors(include_input=False, include_url=False)[0]
             name = "_".join(str(part) for part in problem["loc"]).upper()
             name = name if name in _UNPREFIXED else f"DAWA_{name}"
-            raise SettingsError(f"{name}: {problem['msg']}; mend it in the environment or in .env") from None
+            reason = problem["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{name}: {reason}; mend it in the environment or in .env") from None
