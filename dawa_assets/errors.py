@@ -7,6 +7,10 @@ class UnknownArtistError(InputError):
     """No artist has this slug or name."""
 
 
+class UnauthorizedError(InputError):
+    """Who asks did not say who he is, or may not ask for this."""
+
+
 class UnknownLiveSetError(InputError):
     """The artist has no Live Set of this parse id."""
 
@@ -17,6 +21,10 @@ class UnreadableLiveSetError(InputError):
 
 class InvalidProfileError(InputError):
     """A master_schema that does not follow the interface of the specification."""
+
+
+class LeavingArtistError(UnknownArtistError):
+    """An artist who is being deleted, or was a moment ago."""
 
 
 class BusyError(DawaError):

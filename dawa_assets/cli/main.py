@@ -25,6 +25,7 @@ from dawa_assets.cli import (
     prune,
     retry,
     segment,
+    serve,
     status,
     stop,
     tag,
@@ -54,6 +55,7 @@ app.command("status")(status.status)
 app.command("export")(export.export)
 app.command("generate")(generate.generate)
 app.add_typer(lora.app, name="lora")
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("retry-rejected")(retry.retry_rejected)
 app.command("prune")(prune.prune)

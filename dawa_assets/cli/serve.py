@@ -1,0 +1,39 @@
+"""`dawa serve`: the dashboard's routes, the worker's endpoints and the files, over HTTP in one process."""
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at; other than loopback only when protected.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one and says which.")] = 8000,
+) -> None:
+    """Serve HTTP until it is told to stop (Ctrl-C, SIGTERM); requests under way are finished first.
+
+    Protected by NAWFSIDE_APP_PASSWORD, or by users' tokens of the Supabase project (SUPABASE_URL or
+    SUPABASE_JWT_SECRET). With neither it is open, and listens on this machine only.
+    """
+    import logging
+
+    import uvicorn
+
+    from dawa_assets.http.access import Access
+    from dawa_assets.http.app import create_app
+    from dawa_assets.http.listening import listen, summary
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    settings = Settings.load()
+    access = Access(settings)
+    with listen(host, port, access) as listener:
+        app = create_app(open_ports(settings), access)
+        logging.getLogger("dawa_assets.http").setLevel(logging.INFO)
+        for line in summary(listener, access):
+            typer.echo(line, err=True)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=20
+        )
+        uvicorn.Server(config).run(sockets=[listener])

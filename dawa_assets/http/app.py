@@ -1,0 +1,73 @@
+"""The app that `dawa serve` serves: every route behind one gate, over the ports of one process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from dawa_assets.http import files, pipeline, producer
+from dawa_assets.http.access import EVERYBODY_ONLY, Access, is_foreign
+from dawa_assets.http.desk import ComputeDesk
+from dawa_assets.http.errors import add_error_handlers
+from dawa_assets.http.gate import Gate
+from dawa_assets.http.links import Links
+from dawa_assets.http.messages import HealthAnswer
+from dawa_assets.http.service import Service, waiting_no_longer_than
+from dawa_assets.http.worker import open_desk, web_options
+from modal_app.http.body import SMALL_BODY
+from modal_app.http.routes import worker_router
+from resources.ports import Ports
+
+_MOST = {
+    "/api/train/save": pipeline.MOST_SAVED_BODY,
+    "/api/producer/upload-and-train": producer.MOST_FORM,
+    "/store-upload": pipeline.MOST_SAVED_BODY,
+}
+_DESCRIPTION = """
+The dashboard's routes and the worker's endpoints. A user's token (`Authorization: Bearer …`) is good for the artists
+that he is linked to; the password (`x-train-password`) for all. Every error is `{"error": "one line"}`.
+"""
+
+
+def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) -> FastAPI:
+    """The app over these ports; `desk` is opened from the settings where none is given, and closed with the app."""
+    settings = ports.settings
+    desk = desk or open_desk(settings, ports.compute)
+    web = web_options(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = Service(
+            ports=waiting_no_longer_than(ports, settings.web_wait_seconds),
+            access=access,
+            links=Links(settings.home / "serve.key"),
+            desk=desk,
+            web=web,
+        )
+        yield
+        desk.close()
+
+    app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    add_error_handlers(app)
+    app.add_middleware(
+        Gate,
+        is_foreign=is_foreign if access.is_open else _nobody_is_foreign,
+        most=lambda path: _MOST.get(path, SMALL_BODY),
+    )
+    app.include_router(pipeline.router)
+    app.include_router(producer.router)
+    app.include_router(files.router)
+    # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
+    token_only = access.by_token and not access.by_password
+    app.include_router(worker_router(desk, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
+    app.add_api_route("/healthz", _health, methods=["GET", "HEAD"], response_model=HealthAnswer, tags=["server"])
+    return app
+
+
+async def _health() -> HealthAnswer:
+    """That the server answers. Looks at nothing: `dawa doctor` does."""
+    return HealthAnswer()
+
+
+def _nobody_is_foreign(_host: str | None, _origin: str | None) -> bool:
+    return False

@@ -1,0 +1,101 @@
+"""How errors leave over HTTP: always `{"error": "message"}`, with a status that fits, and no traceback.
+
+The worker's endpoints answer theirs alike (`modal_app/http/answers.py`); here are those of databases, buckets, writers.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from dawa_assets.errors import BusyError, LostLeaseError, UnauthorizedError, UnknownArtistError, UnknownLiveSetError
+from modal_app.errors import DawaError, JobError, MissingLoraError, RefusedJobError, ServiceError
+from modal_app.http.answers import answer_errors, answer_to, error_answer, first_problem
+from modal_app.http.messages import ErrorAnswer
+from resources.errors import (
+    BucketError,
+    DatabaseError,
+    InvalidKeyError,
+    NotNowError,
+    ObjectNotFoundError,
+    PromptWriterError,
+    SettingsError,
+)
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5
+_STATUS: tuple[tuple[type[DawaError], HTTPStatus], ...] = (
+    (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
+    (UnknownArtistError, HTTPStatus.NOT_FOUND),
+    (UnknownLiveSetError, HTTPStatus.NOT_FOUND),
+    (MissingLoraError, HTTPStatus.NOT_FOUND),
+    (ObjectNotFoundError, HTTPStatus.NOT_FOUND),
+    (InvalidKeyError, HTTPStatus.NOT_FOUND),
+    (SettingsError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LostLeaseError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotNowError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BucketError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (PromptWriterError, HTTPStatus.BAD_GATEWAY),
+)
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(_RETRY_SECONDS)},
+}
+
+
+class RefusedError(HTTPException):
+    """A request that is refused before anybody looks at what it wants."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(status, message, _HEADERS.get(status))
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route's page says of its errors; 400, 401 and 413 belong to every one."""
+    return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 413, *statuses})}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error of the app leave as the contract says."""
+    answer_errors(app)
+    app.add_exception_handler(DawaError, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def answer_of(error: DawaError) -> JSONResponse:
+    """What one of the project's errors is answered with."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
+    if status is None:
+        is_ours = not isinstance(error, JobError) or isinstance(error, RefusedJobError)
+        return answer_to(error) if is_ours else error_answer(HTTPStatus.BAD_GATEWAY, _line(error))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s", error)
+    return error_answer(status, _line(error), _HEADERS.get(status))
+
+
+async def _told(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DawaError)  # noqa: S101 - registered for these
+    return answer_of(error)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for these
+    if error.errors()[0]["type"] == "json_invalid":
+        return error_answer(HTTPStatus.BAD_REQUEST, "the body is no JSON; send an object with the fields of this route")
+    return error_answer(HTTPStatus.BAD_REQUEST, _storable(first_problem(error)))
+
+
+def _line(error: DawaError) -> str:
+    return _storable(" ".join(str(error).split()))
+
+
+def _storable(text: str) -> str:
+    """The text without halves of characters, which no answer can hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,168 @@
+"""Files of the bucket, for those who may see their artist: a fresh signed link, or the bytes where there is none.
+
+What is sent comes from strangers: nothing of it is shown as a page, whatever it claims to be.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from typing import Annotated, BinaryIO
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials
+from starlette.types import Receive, Scope, Send
+
+from dawa_assets.http.access import EVERYBODY, bearer_scheme, caller_by, password_scheme
+from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.service import Service, service_of
+from resources.bucket.base import Bucket
+from resources.bucket.keys import check_key
+from resources.errors import ObjectNotFoundError
+
+router = APIRouter(tags=["files"])
+
+_LINK_SECONDS = 300
+_CHUNK = 1 << 18
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_SHOWN = {
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".wave": "audio/wav",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".aac": "audio/aac",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""What a browser may show in place, and as what; all else is a download."""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cache-Control": "private, no-store",
+    "Referrer-Policy": "no-referrer",
+    "Accept-Ranges": "bytes",
+}
+
+
+@router.get(
+    "/files/{key:path}",
+    response_class=Response,
+    responses=errors(404, 416, 503)
+    | {
+        200: {"description": "the file, where the bucket is a folder", "content": {"application/octet-stream": {}}},
+        206: {"description": "the part that a Range asked for"},
+        307: {"description": "where to fetch it, for some minutes"},
+    },
+)
+async def file(
+    key: str,
+    request: Request,
+    service: Annotated[Service, Depends(service_of)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
+    password: Annotated[str | None, Depends(password_scheme)],
+    expires: Annotated[str | None, Query(max_length=20)] = None,
+    signature: Annotated[str | None, Query(max_length=100, description="of a link that this server made")] = None,
+) -> Response:
+    """A file below `artists/{slug}/`, of an artist whom the caller may see, or by a link that this server made."""
+    check_key(key)
+    parts = key.split("/")
+    if len(parts) < 3 or parts[0] != "artists":
+        raise ObjectNotFoundError(f"{key[:200]}: no file that is given out; they lie below artists/")
+    if expires is not None and signature is not None:
+        if not await service.quickly(service.links.is_good, key, expires, signature):
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's")
+        caller = EVERYBODY
+    else:
+        caller = await caller_by(service, bearer, password)
+    await service.quickly(caller.artist_called, service.ports.database, parts[1])
+    bucket = service.ports.bucket
+    url = await service.reading(bucket.sign, key, _LINK_SECONDS)
+    if not url.startswith("file:"):
+        if PurePosixPath(key).suffix.lower() not in _SHOWN:
+            url += f"{'&' if '?' in url else '?'}download={quote(parts[-1], safe='')}"
+        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
+    opened = await service.reading(_open, bucket, key)
+    return _answer(service, opened, key, request)
+
+
+router.head("/files/{key:path}", include_in_schema=False)(file)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    stream: BinaryIO
+    size: int
+    closing: ExitStack
+
+
+def _open(bucket: Bucket, key: str) -> _Opened:
+    closing = ExitStack()
+    stream = closing.enter_context(bucket.open(key))
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    return _Opened(stream, size, closing)
+
+
+def _answer(service: Service, opened: _Opened, key: str, request: Request) -> Response:
+    name = key.rpartition("/")[2]
+    shown = _SHOWN.get(PurePosixPath(name).suffix.lower())
+    start, end, status = 0, opened.size, HTTPStatus.OK
+    headers = dict(_HEADERS)
+    headers["Content-Disposition"] = f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}"
+    wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+    if wanted and any(wanted.groups()) and "if-range" not in request.headers:
+        start, end = _part(wanted, opened.size)
+        if start >= end:
+            opened.closing.close()
+            headers = {"Content-Range": f"bytes */{opened.size}"}
+            refusal = RefusedError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is not as long as that")
+            refusal.headers = headers
+            raise refusal
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"
+        status = HTTPStatus.PARTIAL_CONTENT
+    headers["Content-Length"] = str(end - start)
+    length = 0 if request.method == "HEAD" else end - start
+    opened.stream.seek(start)
+    media_type = shown or "application/octet-stream"
+    return _Streamed(opened, _pieces(service, opened, length), status, headers, media_type)
+
+
+def _part(wanted: re.Match[str], size: int) -> tuple[int, int]:
+    first, last = wanted.groups()
+    if not first:
+        return max(size - int(last), 0), size if int(last) else 0
+    return int(first), min(int(last) + 1, size) if last else size
+
+
+async def _pieces(service: Service, opened: _Opened, left: int) -> AsyncIterator[bytes]:
+    while left and (piece := await service.reading(opened.stream.read, min(_CHUNK, left))):
+        left -= len(piece)
+        yield piece
+
+
+class _Streamed(StreamingResponse):
+    """A file on its way; closed when that ends, however it ends."""
+
+    def __init__(
+        self, opened: _Opened, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], media_type: str
+    ) -> None:
+        super().__init__(pieces, status, headers, media_type)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._opened.closing.close()

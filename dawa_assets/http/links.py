@@ -1,0 +1,63 @@
+"""Links of this server's own to a file of the bucket, for a bucket that has none which others could follow.
+
+A link is good for one file and some time, for whoever holds it; it is signed with a key that lies beside the state, so
+that a restart breaks none.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from resources.errors import SettingsError
+
+_BYTES = 32
+
+
+class Links:
+    """Makes and checks links; the key is made in `file` when it is first needed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._key: bytes | None = None
+
+    def make(self, base: str, key: str, seconds: int) -> str:
+        """A URL below `base` under which the object can be read for so many seconds."""
+        expires = str(int(time.time()) + seconds)
+        query = urlencode({"expires": expires, "signature": self._signature(key, expires)})
+        return f"{base.rstrip('/')}/files/{quote(key)}?{query}"
+
+    def is_good(self, key: str, expires: str, signature: str) -> bool:
+        """Whether these came from a link to this object that has not run out."""
+        if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
+            return False
+        given = signature.encode("utf-8", "replace")
+        return hmac.compare_digest(given, self._signature(key, expires).encode()) and time.time() < int(expires)
+
+    def _signature(self, key: str, expires: str) -> str:
+        message = f"{expires}\n{key}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._secret(), message, hashlib.sha256).hexdigest()
+
+    def _secret(self) -> bytes:
+        """The key: of several processes that make it at once, one's."""
+        if self._key is None:
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                fresh = self._file.with_name(f".{secrets.token_hex(8)}.part")
+                if not self._file.exists():
+                    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    with os.fdopen(descriptor, "wb") as new:
+                        new.write(secrets.token_bytes(_BYTES))
+                    with contextlib.suppress(FileExistsError):
+                        os.link(fresh, self._file)
+                    fresh.unlink()
+                self._key = self._file.read_bytes()
+            except OSError as error:
+                raise SettingsError(f"{self._file}: can't be made or read: {error.strerror}; set DAWA_HOME") from None
+            if len(self._key) < _BYTES:
+                raise SettingsError(f"{self._file}: is no key; remove it, and a new one is made")
+        return self._key

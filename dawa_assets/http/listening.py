@@ -1,0 +1,68 @@
+"""Where the server listens, and what it says of that: never beyond this machine while it is open."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+from dawa_assets.http.access import Access
+from modal_app.errors import InputError
+
+_WAITING = 256  # connections that are not taken yet
+
+
+@contextmanager
+def listen(host: str, port: int, access: Access) -> Iterator[socket.socket]:
+    """A listening socket for the length of the block.
+
+    Raises:
+        InputError: the address can't be listened at, or others could reach it and nothing protects it.
+    """
+    address, family = _address(host)
+    if access.is_open and not ip_address(address).is_loopback:
+        raise InputError(
+            f"{host}: others could reach this address, and nothing protects it; set NAWFSIDE_APP_PASSWORD, or "
+            "SUPABASE_URL for users' tokens, or listen at 127.0.0.1"
+        )
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+            listener.listen(_WAITING)
+        except OSError as error:
+            way_out = "take another --port" if error.errno == errno.EADDRINUSE else "take another --host or --port"
+            raise InputError(f"{host}:{port}: can't be listened at ({error.strerror}); {way_out}") from None
+        yield listener
+
+
+def summary(listener: socket.socket, access: Access) -> list[str]:
+    """What is served, where, and who may: lines for a person."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    ways = []
+    if access.by_password:
+        ways.append("the password (x-train-password) for all artists")
+    if access.by_token:
+        ways.append("users' tokens for the artists they are linked to")
+    who = f"protected by {', and '.join(ways)}" if ways else "open to this machine, and to nobody else"
+    worker = "open to this machine" if not ways else "by the password" if access.by_password else "closed: no password"
+    return [
+        f"Serving at {url}, {who}.",
+        "  /api/train, /api/train/save, /api/train/export    prompts, pairs and datasets",
+        "  /api/producer/*, /api/artist/generate             trainings and renderings",
+        f"  /store-upload, /train, /generate                  the worker's endpoints ({worker})",
+        "  /files/artists/…                                  files of the bucket",
+        f"  {url}/docs, /healthz                              always open",
+    ]
+
+
+def _address(host: str) -> tuple[str, socket.AddressFamily]:
+    """The address of a host name: what is checked is what is listened at."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise InputError(f"{host}: is no address of this machine; take another --host") from None
+    family, _, _, _, address = found[0]
+    return str(address[0]).partition("%")[0], family

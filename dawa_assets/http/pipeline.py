@@ -1,0 +1,106 @@
+"""The dashboard's three routes: write a prompt, save a pair, export what is ready. Thin calls into the domain."""
+
+import functools
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.http.access import CallerOf
+from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.messages import (
+    ExportAnswer,
+    ExportRequest,
+    SaveAnswer,
+    SaveRequest,
+    TrainAnswer,
+    TrainRequest,
+)
+from dawa_assets.http.service import Service, service_of
+from modal_app.http.answers import BadRequestError
+from modal_app.http.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.http.options import MOST_UPLOADED
+from resources.ports import Ports
+
+MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY
+"""How many bytes the body of a save may have."""
+_LINK_SECONDS = 24 * 3600
+
+router = APIRouter(tags=["train mode"])
+ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+@router.post("/api/train", responses=errors(404, 502, 503))
+async def train(body: TrainRequest, caller: CallerOf, service: ServiceOf) -> TrainAnswer:
+    """Write the prompt of one Live Set, or give the one that was written for the same before. No item is changed."""
+    from dawa_assets.prompting.ask import ask_for_prompt
+
+    ports = service.ports
+    artist = await service.quickly(caller.artist, ports.database, body.artist_id)
+    asked = await service.working(artist.id, "prompts", ask_for_prompt, ports, artist, body.parse_id)
+    return TrainAnswer(prompt=asked.text, model=asked.model_name, version=asked.system_prompt_version)
+
+
+@router.post(
+    "/api/train/save",
+    responses=errors(404, 415, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": SaveRequest.model_json_schema(by_alias=True)}},
+        }
+    },
+)
+async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAnswer:
+    """Save a pair as a ready training item; its text is a person's, and no refresh replaces it.
+
+    The same pair sent again is the same item. The format of the audio is told by its bytes.
+    """
+    async with streamed_body(request, MOST_SAVED_BODY) as file:
+        body, long_texts = await service.reading(read_json, file, SaveRequest)
+        artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
+        item = await service.reading(_save, service.ports, artist, body, file, long_texts, caller.user)
+    return SaveAnswer(training_item_id=item)
+
+
+@router.post("/api/train/export", responses=errors(404, 503))
+async def export(body: ExportRequest, request: Request, caller: CallerOf, service: ServiceOf) -> ExportAnswer:
+    """Put every ready item into one zip, and move them to `exported`. Nothing ready is an error (400)."""
+    from dawa_assets.datasets.build import build_dataset
+
+    ports = service.ports
+    artist = await service.quickly(caller.artist, ports.database, body.artist_id)
+    build = functools.partial(build_dataset, ports, artist.slug, new_items_only=True)
+    report = await service.working(artist.id, "dataset", build)
+    if report.state == "nothing ready" or report.storage_path is None:
+        why = f" ({report.failed[0][0]}: {report.failed[0][1]})" if report.failed else ""
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")
+    url = await service.reading(ports.bucket.sign, report.storage_path, _LINK_SECONDS)
+    if url.startswith("file:"):  # a folder's, which nobody else could follow
+        url = await service.reading(service.links.make, str(request.base_url), report.storage_path, _LINK_SECONDS)
+    return ExportAnswer(dataset_url=url, item_count=report.item_count)
+
+
+def _save(
+    ports: Ports, artist: Artist, body: SaveRequest, file: IO[bytes], long_texts: list[LongText], user: UUID | None
+) -> UUID:
+    from dawa_assets.items.save import NewPair, save_pair
+
+    pair = NewPair(
+        parse_id=body.parse_id,
+        als_filename=body.als_filename,
+        project_name=body.project_name,
+        text=body.prompt_text,
+        author=None if user is None else str(user),
+    )
+    with TemporaryDirectory(prefix="dawa-") as folder:
+        audio = Path(folder) / "audio"
+        try:
+            decoded(file, body.audio_base64, long_texts, audio, MOST_UPLOADED)
+        except BadRequestError as error:
+            raise BadRequestError(error.status, str(error).replace("content_base64", "audioBase64")) from None
+        return save_pair(ports, artist, pair, audio)

@@ -1,0 +1,147 @@
+"""Users' tokens: whether the Supabase project issued one, to a signed-in user, for now. No artists here.
+
+A project signs with its public keys (ES256, RS256; they can be rotated at any time) or with its older secret (HS256).
+Which of the two a token may be checked with is decided by what is configured, never by the token alone.
+"""
+
+import json
+import threading
+import time
+from uuid import UUID
+
+import httpx
+import jwt
+
+from dawa_assets.errors import UnauthorizedError
+from modal_app.addresses import service_address
+from resources.errors import NotNowError, SettingsError
+
+_AUDIENCE = "authenticated"
+_PUBLIC = ("ES256", "RS256")
+_LEEWAY_SECONDS = 5
+_LONGEST = 8192
+_KEYS_SECONDS = 600.0
+_ASKED_AGAIN_SECONDS = 10.0
+_MOST_BYTES = 1 << 18
+_REFUSED = "the token is not one of a signed-in user of this project; sign in again"
+
+
+class TokenCheck:
+    """Checks tokens; safe across threads.
+
+    Args:
+        secret: the project's older secret (HS256); None refuses such tokens.
+        project_url: the project's address, whose public keys count and which must have issued the token; None refuses
+            tokens with public keys, and asks nobody.
+
+    Raises:
+        SettingsError: the address is none, or would be asked in the clear.
+    """
+
+    def __init__(self, secret: str | None, project_url: str | None) -> None:
+        self._secret = secret
+        self._issuer: str | None = None
+        self._keys: _PublicKeys | None = None
+        if project_url is not None:
+            try:
+                address = service_address(project_url, setting="SUPABASE_URL", example="https://abc.supabase.co")
+            except ValueError as error:
+                raise SettingsError(str(error)) from None
+            self._issuer = f"{address.url}/auth/v1"
+            self._keys = _PublicKeys(f"{self._issuer}/.well-known/jwks.json", address.shown)
+
+    def user(self, token: str) -> UUID:
+        """Whose token it is.
+
+        Raises:
+            UnauthorizedError: it is none of a signed-in user of this project, or it has run out.
+            NotNowError: the project's keys can't be had now.
+        """
+        if len(token) > _LONGEST:
+            raise UnauthorizedError(_REFUSED)
+        try:
+            header = jwt.get_unverified_header(token)
+            key, algorithm = self._key(header.get("alg"), header.get("kid"))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=_AUDIENCE,
+                issuer=self._issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "aud", "sub", *(["iss"] if self._issuer else [])]},
+            )
+            if claims.get("role", _AUDIENCE) != _AUDIENCE:
+                raise UnauthorizedError(_REFUSED)
+            return UUID(str(claims["sub"]))
+        except jwt.ExpiredSignatureError:
+            raise UnauthorizedError("the token has run out; sign in again") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise UnauthorizedError(_REFUSED) from None
+
+    def _key(self, algorithm: object, key_id: object) -> tuple[jwt.PyJWK | str, str]:
+        """What this token is checked with: only a key that is of the token's own algorithm."""
+        if algorithm == "HS256" and self._secret is not None:
+            return self._secret, "HS256"
+        if algorithm in _PUBLIC and isinstance(key_id, str) and self._keys is not None:
+            key = self._keys.get(key_id)
+            if key is not None and key.algorithm_name == algorithm:
+                return key, key.algorithm_name
+        raise UnauthorizedError(_REFUSED)
+
+
+class _PublicKeys:
+    """The project's public keys, kept for a while; asked for anew, but not all the time, for an unknown one."""
+
+    def __init__(self, url: str, shown: str) -> None:
+        self._url, self._shown = url, shown
+        self._lock = threading.Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._read_at: float | None = None
+        self._asked_at: float | None = None
+
+    def get(self, key_id: str) -> jwt.PyJWK | None:
+        with self._lock:
+            if self._is_due(key_id):
+                self._asked_at = time.monotonic()
+                try:
+                    self._keys = self._read()
+                    self._read_at = self._asked_at
+                except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+                    if self._read_at is None:
+                        raise NotNowError(
+                            f"{self._shown}: its public keys can't be had ({type(error).__name__}); try again later"
+                        ) from None
+            if self._read_at is None:
+                raise NotNowError(f"{self._shown}: its public keys can't be had; try again later")
+            return self._keys.get(key_id)
+
+    def _is_due(self, key_id: str) -> bool:
+        now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at < _ASKED_AGAIN_SECONDS:
+            return False
+        return self._read_at is None or key_id not in self._keys or now - self._read_at > _KEYS_SECONDS
+
+    def _read(self) -> dict[str, jwt.PyJWK]:
+        content = bytearray()
+        with httpx.stream("GET", self._url, timeout=5.0, follow_redirects=False) as answer:
+            answer.raise_for_status()
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > _MOST_BYTES:
+                    raise ValueError("more than keys")
+        listed = json.loads(content)["keys"] if content else []
+        return {
+            key.key_id: key
+            for given in listed
+            if isinstance(given, dict) and (key := _usable(given)) is not None and isinstance(key.key_id, str)
+        }
+
+
+def _usable(given: dict[str, object]) -> jwt.PyJWK | None:
+    """A public key of a kind that is taken; None for any other, secrets among them."""
+    try:
+        key = jwt.PyJWK.from_dict(given)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    return key if key.algorithm_name in _PUBLIC else None
