@@ -7,7 +7,7 @@ from dawa_assets.defs.checks import checks
 from dawa_assets.defs.jobs import jobs
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
-from dawa_assets.defs.sensors import sensors
+from dawa_assets.defs.sensors.all_sensors import sensors
 from dawa_assets.defs.standing import needs_attention, standing_checks, standing_checks_sensor
 from resources.settings import Settings
 

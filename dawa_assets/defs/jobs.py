@@ -52,3 +52,16 @@ build_job = dg.define_asset_job(
 )
 
 jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]
+
+_ASSETS = {
+    "ingest_job": INGEST,
+    "prompts_job": INGEST[1:],
+    "dataset_job": DATASET,
+    "training_job": TRAINING,
+    "build_job": INGEST + DATASET + TRAINING,
+}
+
+
+def overlapping(one: str, other: str) -> bool:
+    """Whether two jobs make an asset in common; a job that is none of ours may make any."""
+    return other not in _ASSETS or not set(_ASSETS[one]).isdisjoint(_ASSETS[other])

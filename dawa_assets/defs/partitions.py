@@ -1,20 +1,45 @@
 """Partitions: one per artist, keyed by slug. What changed inside an artist is the domain's business."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from resources.database import Database
 
-artists = dg.DynamicPartitionsDefinition(name="artist")
+NAME = "artist"
+artists = dg.DynamicPartitionsDefinition(name=NAME)
+
+AT_ONCE = 5_000
+"""How many artists become partitions in one tick; a first tick in a large database leaves the rest to the next."""
+
+_CHUNK = 500  # of one statement: SQLite takes only so many values
 
 
-def add_missing_artists(instance: dg.DagsterInstance, database: Database) -> list[str]:
-    """Make every artist in the database a partition; returns the slugs that were added, sorted."""
-    from dawa_assets.artists.store import list_artists
+def add_new_artists(instance: dg.DagsterInstance, database: Database, known: int) -> int:
+    """Make artists partitions whose number is above `known`, at most `AT_ONCE`; returns the highest number known now.
+
+    The number is a sensor's cursor: a lost one is 0, and adding a partition that is there changes nothing. One that is
+    higher than any artist's was kept for another database, and counts as lost.
+    """
+    from dawa_assets.artists.store import highest_number, numbered_after
 
     with database.transaction() as connection:
-        slugs = [artist.slug for artist in list_artists(connection)]
-    known = set(instance.get_dynamic_partitions("artist"))
-    missing = [slug for slug in slugs if slug not in known]
-    if missing:
-        instance.add_dynamic_partitions("artist", missing)
-    return missing
+        if known > highest_number(connection):
+            known = 0
+        new = numbered_after(connection, known, AT_ONCE)
+    ensure_partitions(instance, [slug for slug, _ in new])
+    return new[-1][1] if new else known
+
+
+def ensure_partitions(instance: dg.DagsterInstance, slugs: Sequence[str]) -> None:
+    """Make sure that these artists are partitions; costs what is asked for, not what there is."""
+    for start in range(0, len(slugs), _CHUNK):
+        instance.add_dynamic_partitions(NAME, list(slugs[start : start + _CHUNK]))
+
+
+def forget_partition(instance: dg.DagsterInstance, slug: str) -> bool:
+    """Take an artist out; whether he was in. The history of his runs stays."""
+    if not instance.has_dynamic_partition(NAME, slug):
+        return False
+    instance.delete_dynamic_partition(NAME, slug)
+    return True

@@ -9,7 +9,7 @@ import dagster as dg
 
 from dawa_assets.definitions import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
-from dawa_assets.defs.partitions import add_missing_artists
+from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.resources import Pipeline
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
     database = pipeline.ports().database
     with database.transaction() as connection:
         get_artist(connection, slug)
-    add_missing_artists(instance, database)
+    ensure_partitions(instance, [slug])
     job = build_defs({"pipeline": pipeline}).resolve_job_def(job_name)
     result = job.execute_in_process(
         instance=instance,

@@ -1,15 +1,18 @@
 """Schedules: the nightly rebuild. One query finds the artists whose dataset would differ; only those get a run."""
 
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 
 from dawa_assets.defs.jobs import dataset_job
-from dawa_assets.defs.partitions import add_missing_artists
+from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.resources import Pipeline
 from resources.settings import Settings
 
 
 def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
-    """Rebuild datasets, segments and tags at the set time, for exactly the artists that need it."""
+    """Rebuild datasets, segments and tags at the set time, for exactly the artists that need it, once a night."""
+    zone = ZoneInfo(settings.timezone)
 
     @dg.schedule(
         name="nightly_dataset_rebuild",
@@ -23,12 +26,13 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
         from dawa_assets.datasets.store import artists_whose_dataset_would_differ
 
         ports = pipeline.ports()
-        add_missing_artists(context.instance, ports.database)
         with ports.database.transaction() as connection:
             slugs = artists_whose_dataset_would_differ(connection)
         if not slugs:
             return dg.SkipReason("every artist's dataset is up to date")
-        night = context.scheduled_execution_time.date().isoformat()
+        ensure_partitions(context.instance, slugs)
+        # The date where it is night: an hour that the clocks skip or pass twice makes no second night of it.
+        night = context.scheduled_execution_time.astimezone(zone).date().isoformat()
         return [
             dg.RunRequest(run_key=f"{night}/{slug}", partition_key=slug, tags={"dawa/nightly": night}) for slug in slugs
         ]

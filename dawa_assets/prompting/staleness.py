@@ -29,11 +29,13 @@ class StaleArtist:
     """An artist whose prompts are to be looked at.
 
     `state` names the piece of work: it stays the same while the same is to be done, and changes when anything that
-    decides it does, so that attempts at it can be counted.
+    decides it does, so that attempts at it can be counted. `schema_version` is that of the profile now.
     """
 
+    id: UUID
     slug: str
     reason: str
+    schema_version: str
     state: str
 
 
@@ -100,9 +102,26 @@ def stale_artists(database: Database, system_prompt_version: str, model_name: st
 
     Not among them: artists without any set, and items for which a prompt is known to be impossible.
     """
+    found: list[StaleArtist] = []
+    while page := stale_page(database, system_prompt_version, model_name, found[-1].id if found else None):
+        found += page
+    return sorted(found, key=lambda artist: artist.slug)
+
+
+def stale_page(
+    database: Database, system_prompt_version: str, model_name: str, after: UUID | None = None, limit: int = 1_000
+) -> list[StaleArtist]:
+    """The first of those artists after this id, by id; empty where no more come."""
+    values = {
+        "version": system_prompt_version,
+        "model": model_name,
+        "after": after or UUID(int=0),
+        "artists": limit,
+        "items": 10 * limit,
+    }
     with database.transaction() as connection:
-        rows = connection.execute(_STALE, {"version": system_prompt_version, "model": model_name}).fetchall()
-    return [StaleArtist(row["slug"], row["reason"], row["state"]) for row in rows]
+        rows = connection.execute(_STALE, values).fetchall()
+    return [StaleArtist(**row) for row in rows]
 
 
 def prompt_counts(
@@ -183,37 +202,49 @@ with wanted as (
   from looked_at i left join prompts p on p.id = i.prompt_id
 )"""
 
+# Of one page of artists by id. The due items are read off their small index, in its order: asked for without a limit,
+# the planner takes them for most of the table and reads all of it. Where they fill their page, it ends with them.
 _STALE = """
-with due as (
-  select artist_id, md5(string_agg(id::text || als_summary_id::text, ' ' order by id)) as items
-  from training_items
+with first_due as (
+  select artist_id from training_items
   where als_summary_id is not null and excluded_at is null and prompt_summary_id is distinct from als_summary_id
-  group by artist_id
-), wanted as (
-  select a.id, a.slug, coalesce(p.content_hash, '') as profile_hash,
-    coalesce(p.master_schema ->> 'schema_version', '') as schema_version
-  from artists a left join artist_profiles p on p.artist_id = a.id
+    and artist_id > %(after)s
+  order by artist_id limit %(items)s
+), page as (
+  select case when count(*) = %(items)s then max(artist_id::text)::uuid end as ends_with from first_due
+), candidates as (
+  select artist_id from first_due
+  union
+  select a.id from artists a
+  left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
+  where a.id > %(after)s
+    and (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name) is distinct from
+      (coalesce(p.content_hash, ''), coalesce(p.schema_version, ''), %(version)s::text, %(model)s::text)
+    and exists (
+      select from training_items i
+      where i.artist_id = a.id and i.als_summary_id is not null and i.excluded_at is null)
+  order by artist_id limit %(artists)s
 )
-select w.slug,
+select a.id, a.slug,
   case
-    when due.items is not null then 'missing'
-    when s.artist_id is null then 'unfinished'  -- a rewrite that was stopped
-    when s.schema_version <> w.schema_version then 'schema version'
-    when s.profile_hash <> w.profile_hash then 'profile'
+    when s.schema_version <> coalesce(p.schema_version, '') then 'schema version'
+    when s.profile_hash <> coalesce(p.content_hash, '') then 'profile'
     when s.system_prompt_version <> %(version)s then 'system prompt'
-    else 'model'
+    when s.model_name <> %(model)s then 'model'
+    when due.items is not null then 'missing'
+    else 'unfinished'  -- a rewrite that was stopped
   end as reason,
-  left(md5(concat_ws(' ', w.profile_hash, md5(w.schema_version), %(version)s::text, %(model)s::text, due.items)), 16)
-    as state
-from wanted w
-left join artist_prompt_state s on s.artist_id = w.id
-left join due on due.artist_id = w.id
-where due.items is not null or (
-  (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name)
-    is distinct from (w.profile_hash, w.schema_version, %(version)s::text, %(model)s::text)
-  and exists (
-    select from training_items i
-    where i.artist_id = w.id and i.als_summary_id is not null and i.excluded_at is null)
-)
-order by w.slug
+  coalesce(p.schema_version, '') as schema_version,
+  left(md5(concat_ws(' ', coalesce(p.content_hash, ''), md5(coalesce(p.schema_version, '')), %(version)s::text,
+    %(model)s::text, due.items)), 16) as state
+from candidates c join artists a on a.id = c.artist_id
+left join artist_profiles p on p.artist_id = a.id
+left join artist_prompt_state s on s.artist_id = a.id
+left join lateral (
+  select md5(string_agg(i.id::text || i.als_summary_id::text, ' ' order by i.id)) as items from training_items i
+  where i.artist_id = a.id
+    and i.als_summary_id is not null and i.excluded_at is null and i.prompt_summary_id is distinct from i.als_summary_id
+) due on true
+where a.id <= coalesce((select ends_with from page), a.id)
+order by a.id
 """

@@ -11,7 +11,10 @@ from dawa_assets.defs.jobs import build_job
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import run_job
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
-from dawa_assets.defs.sensors import ATTEMPTS, inbox_sensor, stale_prompts_sensor
+from dawa_assets.defs.sensors import attempts
+from dawa_assets.defs.sensors.attempts import ATTEMPTS
+from dawa_assets.defs.sensors.inbox import inbox_sensor
+from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
 
@@ -63,9 +66,14 @@ def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(
 
 
 def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
-    pipeline: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    artist: Artist,
+    example: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     upload(pipeline.ports(), artist, [next(example.rglob("*.als"))])
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE_SECONDS", 0.0)
     keys = []
     for _ in range(ATTEMPTS + 2):
         for each in tick(inbox_sensor, instance, pipeline):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +16,7 @@ from dawa_assets.prompting.staleness import (
     item_prompts,
     prompt_counts,
     stale_artists,
+    stale_page,
 )
 from resources.errors import PromptWriterError
 from resources.ports import Ports
@@ -57,8 +59,22 @@ def test_only_the_artist_with_something_due_is_asked_for(ports: Ports, make_arti
 def test_the_question_can_be_answered_from_the_small_index_of_what_is_due(ports: Ports) -> None:
     with ports.database.transaction() as connection:
         connection.execute("set local enable_seqscan = off")
-        plan = connection.execute("explain " + _STALE, {"version": "train-v1", "model": "offline-v1"}).fetchall()
+        values = {"version": "train-v1", "model": "offline-v1", "after": UUID(int=0), "artists": 10, "items": 100}
+        plan = connection.execute("explain " + _STALE, values).fetchall()
     assert "training_items_prompt_due" in "\n".join(row["QUERY PLAN"] for row in plan)
+
+
+def test_artists_come_page_by_page_and_none_is_left_out(ports: Ports, make_artist: Callable[[str], Artist]) -> None:
+    for number in range(5):
+        give_set(ports.database, make_artist(f"Artist {number}"), summary(100, "A"), "A")
+    pages, after = [], None
+    while page := stale_page(ports.database, "train-v1", "offline-v1", after, limit=2):
+        pages.append([each.slug for each in page])
+        after = page[-1].id
+    assert [len(page) for page in pages] == [2, 2, 1]
+    slugs = sorted(slug for page in pages for slug in page)
+    assert slugs == [f"artist-{number}" for number in range(5)]
+    assert [each.slug for each in stale_artists(ports.database, "train-v1", "offline-v1")] == slugs
 
 
 def states(ports: Ports, artist: Artist, version: str = "train-v1", model: str = "offline-v1") -> dict[str, str]:

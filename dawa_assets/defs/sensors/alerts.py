@@ -1,0 +1,163 @@
+"""`alert_on_failure`: failures that will not be tried again are told by a webhook, once each; so is their recovery.
+
+What was told is noted on the run itself, as a tag: a lost cursor, a second daemon or a new deployment tells nothing
+again, and a message that could not be delivered is still to be told. The cursor only saves reading old runs.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from dawa_assets.alerts import Message, send
+from dawa_assets.defs.failed_runs import failed_steps
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.sensors.attempts import ATTEMPT, PARTITION, WORK, pause_after
+from modal_app.errors import DawaError
+
+TOLD = "dawa/told"
+"""On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too."""
+
+_LOOKS_BACK_SECONDS = 86_400.0
+_GRACE_SECONDS = 600.0  # beyond the pause, until an attempt that nobody made counts as one that nobody makes
+_RUNS_PER_TICK = 200
+_OPEN_PER_TICK = 50
+_LONGEST_PAUSE_SECONDS = 3_600.0
+_RETRIED = "dagster/will_retry"
+_RETRIED_BY = "dagster/auto_retry_run_id"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Since when there may be something to tell, and how deliveries went (all in seconds)."""
+
+    since: float = 0.0
+    undelivered: int = 0
+    not_before: float = 0.0
+
+    @classmethod
+    def read(cls, cursor: str | None, now: float) -> "_Seen":
+        try:
+            seen = cls(**json.loads(cursor or "{}"))
+            since = min(max(float(seen.since), now - _LOOKS_BACK_SECONDS), now)
+            return cls(since, int(seen.undelivered), min(float(seen.not_before), now + _LONGEST_PAUSE_SECONDS))
+        except (ValueError, TypeError):
+            return cls(since=now - _LOOKS_BACK_SECONDS)
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells failures that will not be tried again, and recoveries, by the webhook DAWA_ALERT_WEBHOOK_URL.",
+)
+def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
+    """One message a tick, whatever there is to tell; where it can't be delivered, longer and longer pauses."""
+    address = pipeline.ports().settings.alert_webhook_url
+    if address is None or not address.get_secret_value().strip():
+        return dg.SkipReason("off: DAWA_ALERT_WEBHOOK_URL is not set")
+    now = time.time()
+    seen = _Seen.read(context.cursor, now)
+    if now < seen.not_before:
+        return dg.SkipReason(f"the webhook did not answer; asked again in {seen.not_before - now:.0f} s")
+    failed, since = _untold(context.instance, seen.since, now)
+    recovered = _recovered(context.instance)
+    if not failed and not recovered:
+        return _result("nothing to tell", replace(seen, since=since))
+    try:
+        send(address, _message(context.instance, failed, recovered))
+    except DawaError as error:
+        pause = min(_LONGEST_PAUSE_SECONDS, 60.0 * 2**seen.undelivered)
+        return _result(str(error), replace(seen, undelivered=seen.undelivered + 1, not_before=now + pause))
+    for run in failed:
+        context.instance.add_run_tags(run.run_id, {TOLD: "failed"})
+    for run in recovered:
+        context.instance.add_run_tags(run.run_id, {TOLD: "recovered"})
+    return _result(f"told: {len(failed)} failed, {len(recovered)} recovered", _Seen(since))
+
+
+def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[list[dg.DagsterRun], float]:
+    """Failed runs to tell of, oldest first, and since when the next tick has to look."""
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)),
+        limit=_RUNS_PER_TICK,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    untold, waiting, reached = [], None, since
+    for record in records:
+        updated = record.update_timestamp.replace(tzinfo=UTC).timestamp()
+        reached = updated
+        judged = _is_final(instance, record, record.end_time or updated, now)
+        if judged:
+            untold.append(record.dagster_run)
+        elif judged is None and waiting is None:
+            waiting = updated
+    # A hair before: the time of a run is compared by `>`, and two may have ended at once.
+    return untold, (reached if waiting is None else waiting) - 0.001
+
+
+def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, now: float) -> bool | None:
+    """Whether nobody will try again; None while that can't be known yet."""
+    tags = record.dagster_run.tags
+    if TOLD in tags or _RETRIED_BY in tags:
+        return False
+    if tags.get(_RETRIED) == "true":  # and the retry is not there yet
+        return None if now < ended + _GRACE_SECONDS else True
+    if WORK not in tags:
+        return True
+    latest = instance.get_run_records(dg.RunsFilter(tags={WORK: tags[WORK]}), limit=1)[0]
+    if latest.storage_id != record.storage_id:
+        return False
+    attempt, _, attempts = tags.get(ATTEMPT, "").partition(" of ")
+    if not attempt.isdigit() or not attempts.isdigit() or int(attempt) >= int(attempts):
+        return True
+    return now >= ended + pause_after(int(attempt)) + _GRACE_SECONDS or None
+
+
+def _recovered(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Failed runs that were told of, after which the same job went well for the same artist."""
+    recovered = []
+    told = dg.RunsFilter(tags={TOLD: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
+    for record in instance.get_run_records(told, limit=_OPEN_PER_TICK):
+        run = record.dagster_run
+        partition = {PARTITION: run.tags[PARTITION]} if PARTITION in run.tags else {}
+        better = dg.RunsFilter(
+            job_name=run.job_name,
+            tags=partition,
+            statuses=[dg.DagsterRunStatus.SUCCESS],
+            created_after=record.create_timestamp,
+        )
+        if instance.get_runs(better, limit=1):
+            recovered.append(run)
+    return recovered
+
+
+def _message(
+    instance: dg.DagsterInstance, failed: Sequence[dg.DagsterRun], recovered: Sequence[dg.DagsterRun]
+) -> Message:
+    counts = {"failed": len(failed), "recovered": len(recovered)}
+    title = "dawa: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    lines = [f"failed: {_name(run)}: {_why(instance, run)}" for run in failed]
+    return Message(title, lines + [f"recovered: {_name(run)}" for run in recovered])
+
+
+def _name(run: dg.DagsterRun) -> str:
+    artist, attempt = run.tags.get(PARTITION), run.tags.get(ATTEMPT)
+    of_artist = f" of {artist}" if artist else ""
+    tried = f", attempt {attempt}" if attempt else ""
+    return f"{run.job_name}{of_artist}{tried}, run {run.run_id}"
+
+
+def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    records = instance.get_records_for_run(run.run_id, of_type=kinds).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    steps = failed_steps([event for event in events if event is not None])
+    return "; ".join(f"{step}: {reason}" for step, reason in steps) or "its process ended without a word"
+
+
+def _result(told: str, seen: _Seen) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=told, cursor=json.dumps(asdict(seen)))

@@ -1,0 +1,61 @@
+"""`inbox_sensor`: complete uploads become one run for each artist, and new artists become partitions."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+
+import dagster as dg
+
+from dawa_assets.defs.jobs import build_job, ingest_job
+from dawa_assets.defs.partitions import add_new_artists
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.sensors.attempts import Work, ask, result
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept between ticks, to save work only: a lost one loses nothing."""
+
+    artists: int = 0
+    """The highest number of an artist that was made a partition."""
+    after: str = ""
+    """The artist whose uploads were looked at last, where there were too many for one tick."""
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "_Seen":
+        try:
+            return cls(**json.loads(cursor or "{}"))
+        except (ValueError, TypeError):
+            return cls()
+
+
+@dg.sensor(
+    jobs=[ingest_job, build_job],
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Complete uploads in the inbox become one run for each artist; new artists become partitions.",
+)
+def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
+    """One run per artist with uploads that nobody has looked at yet."""
+    from dawa_assets.intake.inbox import pending_uploads
+
+    ports, seen = pipeline.ports(), _Seen.read(context.cursor)
+    artists = add_new_artists(context.instance, ports.database, seen.artists)
+    job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
+    wanted = [
+        Work(
+            f"{pending.slug}:{_short(pending.upload_ids)}",
+            pending.slug,
+            {"dawa/uploads": str(len(pending.upload_ids))},
+        )
+        for pending in pending_uploads(ports)
+    ]
+    wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
+    asked = ask(context.instance, job.name, wanted, time.time())
+    stopped_at = asked.stopped_at.slug if asked.stopped_at else ""
+    return result(asked, context, "nothing new in the inbox", json.dumps(asdict(_Seen(artists, stopped_at))))
+
+
+def _short(upload_ids: list[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(upload_ids)).encode()).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""`stale_prompts_sensor`: a changed profile, schema version, system prompt or model becomes one run for each artist."""
+
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import dagster as dg
+
+from dawa_assets.defs.jobs import prompts_job
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.sensors.attempts import Work, ask, result
+from dawa_assets.prompting.staleness import StaleArtist
+from resources.ports import Ports
+
+BACKFILL = "dawa/backfill"
+"""The tag that all runs of one change have in common."""
+
+_MAX_TAG = 80
+
+
+@dg.sensor(
+    job=prompts_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Artists whose prompts are stale or missing get a run; those of one change under one `dawa/backfill`.",
+)
+def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
+    """One run per artist whose prompts are not what they would be if written now.
+
+    The cursor is the artist that was looked at last, where there were too many for one tick.
+    """
+    ports = pipeline.ports()
+    seen: dict[str, StaleArtist] = {}
+
+    def wanted() -> Iterator[Work]:
+        for artist in _stale(ports, _id(context.cursor)):
+            seen[artist.slug] = artist
+            yield Work(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
+
+    asked = ask(context.instance, prompts_job.name, wanted(), time.time())
+    cursor = str(seen[asked.stopped_at.slug].id) if asked.stopped_at else ""
+    return result(asked, context, "no prompt is stale that no run takes care of", cursor)
+
+
+def backfill_of(ports: Ports, artist: StaleArtist) -> str:
+    """What changed, in words that are the same for all artists whom the change concerns."""
+    match artist.reason:
+        case "schema version":
+            change = f"schema version {artist.schema_version}"
+        case "system prompt":
+            change = f"system prompt {ports.settings.system_prompt_version}"
+        case "model":
+            change = f"model {ports.prompt_writer.model_name}"
+        case "profile":
+            change = f"profile of {artist.slug}"
+        case reason:
+            change = f"{reason} prompts"
+    return "".join(letter if letter.isprintable() else " " for letter in change)[:_MAX_TAG].strip()
+
+
+def _stale(ports: Ports, after: UUID | None) -> Iterator[StaleArtist]:
+    """Artists with stale prompts by id, page by page, as many as are asked for."""
+    from dawa_assets.prompting.staleness import stale_page
+
+    version, model = ports.settings.system_prompt_version, ports.prompt_writer.model_name
+    while page := stale_page(ports.database, version, model, after):
+        yield from page
+        after = page[-1].id
+
+
+def _id(cursor: str | None) -> UUID | None:
+    try:
+        return UUID(cursor or "")
+    except ValueError:
+        return None

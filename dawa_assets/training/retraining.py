@@ -1,0 +1,65 @@
+"""Which artists' datasets changed enough since their last training, asked of all artists page by page."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from resources.database import Connection
+
+
+@dataclass(frozen=True)
+class ChangedDataset:
+    """A current dataset that no training was ever begun for; `share` of its items is new since the last one."""
+
+    artist_id: UUID
+    slug: str
+    fingerprint: str
+    share: float
+
+
+@dataclass(frozen=True)
+class ChangedPage:
+    """Those of one page of artists, by id; `looked_at` is the page's last artist, None where no more come."""
+
+    changed: list[ChangedDataset]
+    looked_at: UUID | None
+
+
+def changed_datasets(
+    connection: Connection, model_name: str, share: float, after: UUID | None, limit: int
+) -> ChangedPage:
+    """The first artists after this id whose current dataset was never trained on, and those of them with enough change.
+
+    An item is new if the dataset of the last training of this model name had none of the same audio and text. Without
+    such a dataset everything is.
+    """
+    rows = connection.execute(
+        _UNTRAINED, {"model": model_name, "after": after or UUID(int=0), "limit": limit}
+    ).fetchall()
+    changed = [ChangedDataset(**row) for row in rows if row["share"] >= share]
+    return ChangedPage(changed, rows[-1]["artist_id"] if len(rows) == limit else None)
+
+
+_UNTRAINED = """
+with current as (
+  select distinct on (artist_id) artist_id, id, fingerprint from datasets
+  where state = 'done' and artist_id > %(after)s order by artist_id, finished_at desc
+), untrained as (
+  select * from current c
+  where not exists (select from training_runs r where r.dataset_id = c.id and r.model_name = %(model)s)
+  order by artist_id limit %(limit)s
+)
+select u.artist_id, a.slug, u.fingerprint, (
+    select coalesce(avg((not exists (
+      select from dataset_items before
+      where before.dataset_id = last.dataset_id and before.audio_hash = now.audio_hash
+        and before.prompt_text = now.prompt_text))::int), 0)::double precision
+    from dataset_items now where now.dataset_id = u.id
+  ) as share
+from untrained u join artists a on a.id = u.artist_id
+left join lateral (
+  select r.dataset_id from training_runs r
+  where r.artist_id = u.artist_id and r.model_name = %(model)s and r.state = 'done' and r.dataset_id is not null
+  order by r.finished_at desc limit 1
+) last on true
+order by u.artist_id
+"""
