@@ -15,10 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.errors import BusyError, LostLeaseError
+from dawa_assets.errors import BusyError, LeavingArtistError, LostLeaseError
 from resources.database import Connection, Database
 
 log = logging.getLogger(__name__)
+
+DELETION = "deletion"
+"""The step that takes an artist's data out: from its beginning on no other one begins or commits."""
+
+_LEAVING = "exists (select from artist_deletions d where d.artist_id = {artist} and d.finished_at is null)"
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,16 @@ class Lease:
         """Make the transaction fail unless this lease still holds; locks its row until the commit.
 
         Raises:
-            LostLeaseError: somebody else took over.
+            LostLeaseError: somebody else took over, or the artist is being deleted.
         """
+        leaving = _LEAVING.format(artist="l.artist_id")
         row = connection.execute(
-            "select fence from leases where artist_id = %s and step = %s for update", [self.artist_id, self.step]
+            f"select l.fence, {leaving} as leaving from leases l where artist_id = %s and step = %s for update of l",
+            [self.artist_id, self.step],
         ).fetchone()
-        if row is None or row["fence"] != self.fence:
+        if row is None or (row["leaving"] and self.step != DELETION):
+            raise LostLeaseError(f"{self.step}: the artist was deleted meanwhile, or is being; nothing was written")
+        if row["fence"] != self.fence:
             raise LostLeaseError(
                 f"{self.step}: another process took over while this one was silent; nothing was written, run it again"
             )
@@ -53,6 +62,7 @@ def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wai
 
     Raises:
         BusyError: another process held it for all that time.
+        LeavingArtistError: the artist was deleted, or is being.
     """
     holder = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{threading.get_ident()}"
     deadline = time.monotonic() + wait_seconds
@@ -84,6 +94,7 @@ def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wai
 
 def _take(database: Database, artist_id: UUID, step: str, holder: str, seconds: float) -> int | None:
     with database.transaction() as connection:
+        _refuse_who_leaves(connection, artist_id, step)
         connection.execute(
             "insert into leases (artist_id, step, holder, fence, expires_at) values (%s, %s, '', 0, now()) "
             "on conflict do nothing",
@@ -103,6 +114,30 @@ def _take(database: Database, artist_id: UUID, step: str, holder: str, seconds: 
             [holder, fence, seconds, artist_id, step],
         )
         return fence
+
+
+def is_leaving(connection: Connection, artist_id: UUID) -> bool:
+    """Whether an artist is being deleted."""
+    row = connection.execute(f"select {_LEAVING.format(artist='%s')} as leaving", [artist_id]).fetchone()
+    return row is not None and bool(row["leaving"])
+
+
+def steps_at_work(connection: Connection, artist_id: UUID) -> list[str]:
+    """The steps that somebody works on, deletion aside."""
+    rows = connection.execute(
+        "select step, holder from leases where artist_id = %s and step <> %s and expires_at > now() order by step",
+        [artist_id, DELETION],
+    ).fetchall()
+    return [row["step"] for row in rows if not _is_gone(row["holder"])]
+
+
+def _refuse_who_leaves(connection: Connection, artist_id: UUID, step: str) -> None:
+    """The lock makes it certain: who is here before a deletion's beginning is seen by it, who comes after sees it."""
+    there = connection.execute("select from artists where id = %s for key share", [artist_id])
+    if there.rowcount == 0:
+        raise LeavingArtistError(f"{step}: the artist was deleted meanwhile; nothing was written")
+    if step != DELETION and is_leaving(connection, artist_id):
+        raise LeavingArtistError(f"{step}: the artist is being deleted; nothing begins for him any more")
 
 
 def _renew(database: Database, held: Lease, seconds: float, stop: threading.Event) -> None:

@@ -21,6 +21,7 @@ JOBS = {
     "evaluate": "modal_app.training.evaluate",
     "install": "modal_app.training.adapters",
     "generate": "modal_app.training.generate",
+    "forget": "modal_app.audio.forget",
 }
 """Kind of job → the module that has it, as a function of the same name."""
 

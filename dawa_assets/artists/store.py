@@ -6,7 +6,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.errors import UnknownArtistError
+from dawa_assets.errors import LeavingArtistError, UnknownArtistError
+from dawa_assets.leases import is_leaving
 from resources.database import Connection
 
 
@@ -66,13 +67,32 @@ _MAY_SEE = """(%(user)s::uuid is null or exists (
 
 
 def ensure_artist(connection: Connection, name: str) -> Artist:
-    """The artist of this name or slug, made if there is none. Safe when several processes ask at once."""
+    """The artist of this name or slug, made if there is none. Safe when several processes ask at once.
+
+    Raises:
+        LeavingArtistError: he is being deleted.
+    """
     found = find_artist(connection, name)
     if found is None:
         connection.execute("insert into artists (name) values (%s) on conflict (name) do nothing", [name])
         found = find_artist(connection, name)
     assert found is not None  # noqa: S101 - it was there or has just been made, in this transaction
+    require_staying(connection, found)
     return found
+
+
+def require_staying(connection: Connection, artist: Artist) -> None:
+    """Refuse what would come for an artist who leaves.
+
+    Raises:
+        LeavingArtistError: he was deleted since, or is being.
+    """
+    if is_leaving(connection, artist.id):
+        raise LeavingArtistError(
+            f"artist {artist.slug!r}: is being deleted; when that is done the name is free for a new one"
+        )
+    if connection.execute("select from artists where id = %s", [artist.id]).rowcount == 0:
+        raise LeavingArtistError(f"artist {artist.slug!r}: was deleted meanwhile; nothing was kept")
 
 
 def list_artists(connection: Connection) -> list[Artist]:

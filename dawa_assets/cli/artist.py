@@ -1,9 +1,14 @@
 """`dawa artist`: artists and their profiles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dawa_assets.cli.prompt import Author
+
+if TYPE_CHECKING:
+    from dawa_assets.artists.delete import Plan
 
 app = typer.Typer(help="Artists and their profiles.", no_args_is_help=True)
 
@@ -57,3 +62,77 @@ def list_(
         typer.echo(f"{each.slug}  {each.name}  ({profile})")
     if not artists:
         typer.echo("There is no artist yet; `dawa artist set NAME --profile FILE` or `dawa upload` makes one.")
+
+
+@app.command("delete")
+def delete(
+    slug: Annotated[str, typer.Argument(help="The artist's slug (`dawa artist list` names them).")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would go.")] = False,
+    author: Author = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan, or the receipt, as JSON.")] = False,
+) -> None:
+    """Delete everything of an artist's: rows, files, published adapters and the worker's copies.
+
+    Without --yes it changes nothing. It can be stopped at any moment and run again. A receipt with counts, bytes and
+    hashes is kept under the home folder.
+    """
+    import dataclasses
+    import getpass
+    import json
+
+    from rich.console import Console
+
+    from dawa_assets.artists.delete import delete_artist, plan_deletion
+    from dawa_assets.cli.progress import shown_progress
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    settings = Settings.load()
+    ports = open_ports(settings)
+    if not yes:
+        plan = plan_deletion(ports, slug)
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(plan)))
+            return
+        _print_plan(plan)
+        return
+    with shown_progress(Console(stderr=True)):
+        done = delete_artist(
+            ports,
+            slug,
+            author=author or getpass.getuser(),
+            forget_partition=lambda each: _forget_partition(settings.home, each),
+        )
+    if as_json:
+        typer.echo(json.dumps({**done.receipt, "receipt": str(done.path)}))
+        return
+    rows, files, worker = done.receipt["rows"], done.receipt["files"], done.receipt["worker"]
+    typer.echo(f"{slug}: deleted {sum(rows.values()):,} rows, {_sum(files)}, and {_sum(worker)} of the worker's copies")
+    typer.echo(f"Receipt: {done.path}")
+
+
+def _forget_partition(home: Path, slug: str) -> bool:
+    if not (home / "dagster").is_dir():
+        return False
+    from dawa_assets.defs.partitions import forget_partition
+    from dawa_assets.defs.run import open_instance
+
+    with open_instance(home) as instance:
+        return forget_partition(instance, slug)
+
+
+def _print_plan(plan: "Plan") -> None:
+    typer.echo(f"{plan.slug}: {'is being deleted; left are' if plan.under_way else 'would be deleted with'}")
+    typer.echo(f"  rows    {', '.join(f'{count:,} {name}' for name, count in plan.rows.items()) or 'none'}")
+    for title, areas in (("files", plan.files), ("worker", plan.worker)):
+        named = ", ".join(f"{area} {each['files']:,}" for area, each in areas.items())
+        typer.echo(f"  {title:<7} {_sum(areas)}{f': {named}' if named else ''}")
+    if plan.shared_audio:
+        shared = "1 audio file" if plan.shared_audio == 1 else f"{plan.shared_audio} audio files"
+        typer.echo(f"  stays   what was made of {shared} that another artist has too")
+    typer.echo(f"Nothing was deleted. Next: dawa artist delete {plan.slug} --yes")
+
+
+def _sum(areas: dict[str, dict[str, int]]) -> str:
+    files, size = (sum(each[what] for each in areas.values()) for what in ("files", "bytes"))
+    return f"{files:,} {'file' if files == 1 else 'files'} ({size / 1e6:,.1f} MB)"

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from modal_app.protocol.audio import PrepareRequest, PublishRequest
+from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
@@ -20,6 +21,7 @@ AnyRequest = Annotated[
     | ProducerTrainRequest
     | EvaluateRequest
     | InstallRequest
-    | GenerateRequest,
+    | GenerateRequest
+    | ForgetRequest,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,237 @@
+"""Taking an artist's data out: rows, files, the worker's copies, and a receipt of what went.
+
+The order makes it safe to be killed anywhere and run again: the artist is marked, so that nothing begins or commits for
+him any more; who works for him still is waited for; the worker's copies go, then the files, and his rows last, all in
+one transaction. Until the end is on record nobody gets his slug, so nothing of a newcomer's is ever in the way.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dawa_assets.artists import deletions_store
+from dawa_assets.artists.deletions_store import Belongings, Deletion
+from dawa_assets.artists.receipt import receipt_of, receipt_path, write_receipt
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.errors import BusyError, LeavingArtistError, UnknownArtistError
+from dawa_assets.leases import DELETION, Lease, lease, steps_at_work
+from modal_app.errors import InputError
+from modal_app.protocol.forgetting import ForgetRequest, ForgetResult
+from resources.bucket.base import StoredObject
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+_PAUSE_SECONDS = 0.25
+_MOST_AUTHOR = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deletion would take: rows by table, files and the worker's copies by what they are."""
+
+    slug: str
+    under_way: bool
+    rows: dict[str, int]
+    files: dict[str, dict[str, int]]
+    worker: dict[str, dict[str, int]]
+    shared_audio: int
+    """Audio files that another artist has too: what was made of them stays for him."""
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A deletion that is done: its receipt, and where that lies."""
+
+    receipt: dict[str, Any]
+    path: Path
+
+
+def plan_deletion(ports: Ports, slug: str) -> Plan:
+    """Count what would go; changes nothing.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug, or he was deleted already.
+        JobError: the worker can't be asked.
+    """
+    artist, deletion = _who(ports, slug)
+    if artist is None:
+        return Plan(slug, True, {}, _count_files(ports, slug), {}, 0)
+    with ports.database.transaction() as connection:
+        rows = deletions_store.count_rows(connection, artist)
+        own = deletions_store.belongings(connection, artist.id)
+    worker = _forget(ports, artist, own, dry_run=True)
+    return Plan(slug, deletion is not None, rows, _count_files(ports, slug), worker, own.shared_audio)
+
+
+def delete_artist(
+    ports: Ports, slug: str, *, author: str, forget_partition: Callable[[str], bool] = lambda _: False
+) -> Deleted:
+    """Delete everything of an artist's, or go on with a deletion that was stopped.
+
+    Args:
+        ports: where it all is.
+        slug: whose.
+        author: who asks for it; on the receipt.
+        forget_partition: takes the artist out of what is scheduled; whether he was in it.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug, or he was deleted already.
+        BusyError: somebody works for him still and did not end in time; nothing new begins, run it again.
+        JobError: the worker can't remove its copies; run it again.
+    """
+    if not author.strip() or len(author) > _MOST_AUTHOR or not author.isprintable():
+        raise InputError(f"author: must be a name of at most {_MOST_AUTHOR} printable characters; give another")
+    artist, deletion = _who(ports, slug)
+    if artist is not None:
+        with ports.database.transaction() as connection:
+            deletion = deletions_store.begin(connection, artist, author.strip()) or deletion
+        if deletion is not None:
+            _remove(ports, artist, deletion)
+    if deletion is None:
+        raise UnknownArtistError(f"artist {slug!r}: was deleted by somebody else a moment ago")
+    return _finish(ports, deletion, forget_partition)
+
+
+def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
+    """The artist and his deletion, as far as there are either."""
+    with ports.database.transaction() as connection:
+        deletion = deletions_store.find_deletion(connection, slug)
+        is_under_way = deletion is not None and deletion.finished_at is None
+        try:
+            artist = get_artist(connection, slug)
+        except UnknownArtistError:
+            if deletion is None:
+                raise
+            if deletion.finished_at is not None:
+                raise UnknownArtistError(
+                    f"artist {slug!r}: was deleted on {deletion.finished_at:%Y-%m-%d} by {deletion.asked_by}; "
+                    f"the receipt is {receipt_path(ports.settings.home, deletion)}"
+                ) from None
+            return None, deletion
+    return artist, deletion if is_under_way else None
+
+
+def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
+    """Everything up to the rows."""
+    settings = ports.settings
+    try:
+        with lease(
+            ports.database,
+            artist.id,
+            DELETION,
+            seconds=settings.lease_seconds,
+            wait_seconds=settings.lease_wait_seconds,
+        ) as held:
+            _wait_for_others(ports, artist)
+            with ports.database.transaction() as connection:
+                own = deletions_store.belongings(connection, artist.id)
+            for call in own.calls:
+                ports.compute.cancel(call)
+            if deletion.found is None:
+                found = {
+                    "files": _count_files(ports, artist.slug),
+                    "worker": _forget(ports, artist, own, dry_run=True),
+                    "sha256": own.file_hashes,
+                    "shared_audio": own.shared_audio,
+                }
+                with ports.database.transaction() as connection:
+                    held.check(connection)
+                    deletions_store.keep_found(connection, deletion, found)
+            _forget(ports, artist, own, dry_run=False)
+            while batch := list(islice(_files(ports, artist.slug), _AT_ONCE)):
+                with ports.database.transaction() as connection:
+                    held.check(connection)
+                ports.bucket.delete([one.key for one in batch])
+                log.info("%s: %d files removed", artist.slug, len(batch))
+            shutil.rmtree(settings.home / "tmp" / "datasets" / artist.slug, ignore_errors=True)
+            _remove_rows(ports, artist, deletion, held)
+    except LeavingArtistError:
+        log.info("%s: another process has removed the rows", artist.slug)
+
+
+def _remove_rows(ports: Ports, artist: Artist, deletion: Deletion, held: Lease) -> None:
+    with ports.database.transaction() as connection:
+        held.check(connection)
+        deletions_store.remove_rows(connection, artist, deletion)
+
+
+def _wait_for_others(ports: Ports, artist: Artist) -> None:
+    """Until nobody works for the artist: what they write they lose, but files may come until they notice."""
+    deadline = time.monotonic() + ports.settings.lease_wait_seconds
+    told = False
+    while True:
+        with ports.database.transaction() as connection:
+            steps = steps_at_work(connection, artist.id)
+        if not steps:
+            return
+        if time.monotonic() >= deadline:
+            raise BusyError(
+                f"artist {artist.slug!r}: {', '.join(steps)} is still at work; nothing new begins for him, and nothing "
+                f"of it will be kept: run `dawa artist delete {artist.slug} --yes` again when it has ended"
+            )
+        if not told:
+            log.warning("%s: waiting for %s to end", artist.slug, ", ".join(steps))
+            told = True
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _finish(ports: Ports, deletion: Deletion, forget_partition: Callable[[str], bool]) -> Deleted:
+    """What is left when the rows are gone: files that came meanwhile, the partition, the receipt.
+
+    In one transaction, so that of two processes only one does it, and the slug is not free before it is done.
+    """
+    with ports.database.transaction() as connection:
+        mine = deletions_store.lock_unfinished(connection, deletion)
+        if mine is not None:
+            late = list(_files(ports, mine.slug))
+            ports.bucket.delete([one.key for one in late])
+            forget_partition(mine.slug)
+            deletions_store.finish(connection, mine, {"files": _by_area(late)})
+        done = deletions_store.get_deletion(connection, deletion)
+        receipt = receipt_of(done)
+        path = write_receipt(ports.settings.home, done, receipt)
+    return Deleted(receipt, path)
+
+
+def _forget(ports: Ports, artist: Artist, own: Belongings, *, dry_run: bool) -> dict[str, dict[str, int]]:
+    request = ForgetRequest(
+        producer_id=artist.slug,
+        model_names=own.model_names,
+        run_ids=own.run_ids,
+        audio_hashes=own.audio_hashes,
+        segment_hashes=own.segment_hashes,
+        dry_run=dry_run,
+    )
+    result: ForgetResult = ports.compute.run(request, lambda event: log.debug("%s", event.message))
+    return {what: {"files": each.files, "bytes": each.bytes} for what, each in sorted(result.removed.items())}
+
+
+def _files(ports: Ports, slug: str) -> Iterator[StoredObject]:
+    yield from ports.bucket.list(f"artists/{slug}")
+    yield from ports.bucket.list(f"inbox/{slug}")
+
+
+def _count_files(ports: Ports, slug: str) -> dict[str, dict[str, int]]:
+    return _by_area(_files(ports, slug))
+
+
+def _by_area(files: Iterator[StoredObject] | list[StoredObject]) -> dict[str, dict[str, int]]:
+    """Count and bytes by the folder that files lie in: `datasets`, `training` …, and `inbox`. No names of files."""
+    areas: dict[str, dict[str, int]] = {}
+    for one in files:
+        parts = one.key.split("/")
+        area = "inbox" if parts[0] == "inbox" else parts[2] if len(parts) > 3 and parts[2] in _AREAS else "others"
+        counts = areas.setdefault(area, {"files": 0, "bytes": 0})
+        counts["files"] += 1
+        counts["bytes"] += one.size
+    return dict(sorted(areas.items()))
+
+
+_AREAS = ("daw-data", "training", "datasets", "loras", "rejected")

@@ -1,0 +1,451 @@
+"""A deleted artist leaves a receipt and nothing else, killed anywhere; what another artist shares with him stays."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import pytest
+
+from dawa_assets.artists import deletions_store
+from dawa_assets.artists.delete import delete_artist, plan_deletion
+from dawa_assets.artists.store import Artist, ensure_artist
+from dawa_assets.datasets.build import build_dataset
+from dawa_assets.errors import BusyError, LeavingArtistError, LostLeaseError, UnknownArtistError
+from dawa_assets.intake.inbox import upload
+from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.leases import lease
+from dawa_assets.spending import record_spending
+from dawa_assets.training.evaluation import evaluate_lora
+from dawa_assets.training.runs import train_lora
+from dawa_assets.training.tags import tag_segments
+from modal_app.audio.view import publish
+from modal_app.config import DataRoot
+from modal_app.paid_calls import Usage
+from modal_app.protocol.audio import PublishRequest
+from modal_app.protocol.forgetting import ForgetRequest
+from resources.bucket.folder import FolderBucket
+from resources.bucket.supabase import SupabaseBucket
+from resources.ports import Ports
+from resources.settings import Settings
+from tests.bucket.storage_server import StorageServer
+from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
+from tests.housekeeping.typed import dawa
+from tests.intake.material import als, drop, keys, wav
+from tests.pipeline.catalogue import Catalogue, open_catalogue, tone, view, with_recorder
+from tests.sql.roles import side, tables_of
+
+SHARED, OWN = tone(2.0, 220), tone(2.0, 330)
+
+
+@pytest.fixture
+def recorded(ports: Ports) -> Ports:
+    return with_recorder(ports)[0]
+
+
+def _build(catalogue: Catalogue) -> None:
+    build_dataset(catalogue.ports, catalogue.slug)
+    tag_segments(catalogue.ports, catalogue.slug)
+    train_lora(catalogue.ports, catalogue.slug)
+    evaluate_lora(catalogue.ports, catalogue.slug)
+
+
+def _files(ports: Ports) -> dict[str, int]:
+    """What lies under the home folder, receipts aside."""
+    home = ports.settings.home
+    return {
+        path.relative_to(home).as_posix(): path.stat().st_size
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and not path.is_relative_to(home / "receipts")
+    }
+
+
+def _rows(ports: Ports) -> dict[str, list[str]]:
+    """All rows of all tables, deletions aside."""
+    with ports.database.transaction() as connection:
+        return {
+            table: sorted(
+                row["row"]
+                for row in connection.execute(f"select (to_jsonb(t) - 'expires_at')::text as row from {table} t")
+            )
+            for table in tables_of(ports.database)
+            if table != "artist_deletions"
+        }
+
+
+def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
+    """An artist with a row in every table and a file in every place; gives all that could tell of him."""
+    his = side(ports.database, name)
+    catalogue = Catalogue(ports, Artist(his.artist, his.slug, name))
+    audio = f"sound of {name} {uuid4()}".encode()
+    item = catalogue.add(f"Set of {name}", audio)
+    [row] = catalogue.sql("select audio_hash from training_items where id = %s", item)
+    [run] = catalogue.sql("select id from training_runs where artist_id = %s", his.artist)
+    segment = f"{uuid4().hex}{uuid4().hex}"
+    catalogue.sql("update audio_segments set audio_hash = %s, segment_hash = %s where audio_hash = %s",
+                  row["audio_hash"], segment, his.slug)  # fmt: skip
+    catalogue.sql("update segment_tags set segment_hash = %s where segment_hash = %s", segment, his.slug)
+    for key in (f"artists/{his.slug}/loras/{run['id']}/a.safetensors", f"artists/{his.slug}/by hand.txt",
+                f"inbox/{his.slug}/u/Ännä.wav"):  # fmt: skip
+        ports.bucket.put(key, b"1234")
+    data = ports.settings.data_root
+    manifest = json.dumps({"segments": [{"sha256": segment}]})
+    for path, text in {
+        f"cache/segments/{row['audio_hash']}/mono44/seg_0000.wav": "sound",
+        f"cache/segments/{row['audio_hash']}/mono44/manifest.json": manifest,
+        f"cache/latents/ace_step/0123/{segment[:2]}/{segment}+1.000dB.safetensors": "latents",
+        f"cache/tags/gemini/v1/{segment[:2]}/{segment}~bpm=120.json": "{}",
+        f"training_data/{his.slug}.job-1/audio/seg_0000.wav": "sound",
+        f"models/{his.slug}/adapter_model.safetensors": "weights",
+        f"loras/{his.slug}_m.safetensors": "no card",
+        f"runs/{run['id']}/checkpoint.bin": "weights",
+        f"runs/http-{his.slug}/card.json": json.dumps({"producer_id": his.slug}),
+        f"outputs/preview-{run['id']}-base.wav": "sound",
+        f"uploads/{his.slug}/job-1/beat.wav": "sound",
+    }.items():
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_text(text)
+    publish(PublishRequest(producer_id=his.slug, segments=[]), DataRoot(data), lambda _: None)
+    return catalogue.artist, [his.slug, str(his.artist), name, row["audio_hash"], segment, str(run["id"])]
+
+
+def _traces(ports: Ports, secrets: list[str]) -> list[str]:
+    told = [*_files(ports), *(row for rows in _rows(ports).values() for row in rows)]
+    return [f"{secret} in {each}" for each in told for secret in secrets if secret in each]
+
+
+def _receipt_without_names(receipt: dict[str, Any]) -> dict[str, Any]:
+    names = ("slug", "artist_id", "asked_at", "finished_at", "sha256")
+    return {key: value for key, value in receipt.items() if key not in names}
+
+
+def test_all_of_one_goes_and_what_another_shares_with_him_stays(recorded: Ports) -> None:
+    other = open_catalogue(recorded, "Other")
+    other.add("o/shared", SHARED)
+    _build(other)
+    files, rows = _files(recorded), _rows(recorded)
+
+    nova = open_catalogue(recorded, "Nova")
+    nova.add("n/shared", SHARED)
+    nova.add("n/own", OWN)
+    _build(nova)
+    drop(recorded, "nova", {"P/broken.als": b"no set", "P/new.als": als(99)})
+    take_in_live_sets(recorded, "nova")
+    drop(recorded, "nova", {"P/lone.wav": wav()})
+    with recorded.database.transaction() as connection:
+        record_spending(connection, service="tags", model="m", artist_id=nova.artist.id, used=Usage(1, 2, 3, 0.5))
+    plan = plan_deletion(recorded, "nova")
+    done = delete_artist(recorded, "nova", author="me")
+
+    spent = _rows(recorded)["spending"]
+    assert len(spent) == 1
+    assert str(nova.artist.id) not in spent[0]
+    assert {**_rows(recorded), "spending": []} == rows
+    assert {path: size for path, size in _files(recorded).items() if "/logs/" not in path} == files
+    assert (done.receipt["rows"], done.receipt["files"], done.receipt["worker"]) == (
+        {name: count for name, count in plan.rows.items() if name != "leases"} | {"leases": plan.rows["leases"] + 1},
+        plan.files,
+        plan.worker,
+    )
+    assert plan.shared_audio == done.receipt["shared_audio"] == 1
+    assert set(plan.files) == {"daw-data", "datasets", "inbox", "loras", "rejected", "training"}
+    assert set(plan.worker) == {"loras", "runs", "segments", "views"}
+    assert json.loads(done.path.read_text()) == done.receipt
+    told = json.dumps(done.receipt)
+    assert [word for word in ("n/own", "lone", "song", "Nova", "broken") if word in told] == []
+
+    before = view(recorded, "other")
+    _build(other)
+    assert view(recorded, "other") == before
+
+
+def _finished(ports: Ports, slug: str) -> dict[str, Any]:
+    """The receipt after the same command is given once more; there is one if it was killed at its very end."""
+    try:
+        return delete_artist(ports, slug, author="me").receipt
+    except UnknownArtistError:
+        [path] = (ports.settings.home / "receipts").glob(f"deleted-{slug}-*.json")
+        receipt: dict[str, Any] = json.loads(path.read_text())
+        return receipt
+
+
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride: int) -> None:
+    ports, changes, burnt, whole = with_short_leases(recorded), 0, 999, None
+    neighbour, _ = _furnish(ports, "Neighbour")
+    his = [row for rows in _rows(ports).values() for row in rows if str(neighbour.id) in row]
+    while changes <= burnt:
+        artist, secrets = _furnish(ports, f"Killed{changes:03}")
+        fuse = Fuse(changes or None)
+        try:
+            done = delete_artist(fused(ports, fuse), artist.slug, author="me")
+            receipt = done.receipt
+        except KilledError:
+            receipt = _finished(ports, artist.slug)
+        receipt = _receipt_without_names(receipt)
+        burnt, whole = (burnt, whole) if changes else (fuse.burnt, receipt)
+        assert _traces(ports, secrets) == [], f"killed after change {changes}"
+        assert receipt == whole, f"killed after change {changes}"
+        changes += stride if changes else 1
+    assert burnt >= 10
+    assert set(his) <= {row for rows in _rows(ports).values() for row in rows}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
+    ports = with_short_leases(recorded)
+    artist, secrets = _furnish(ports, "Nova")
+    real = ports.compute.run
+
+    def killed(request: Any, on_event: Any) -> Any:
+        if isinstance(request, ForgetRequest) and not request.dry_run:
+            if moment == "after":
+                real(request, on_event)
+            raise KilledError
+        return real(request, on_event)
+
+    ports.compute.run = killed  # type: ignore[assignment]
+    with pytest.raises(KilledError):
+        delete_artist(ports, artist.slug, author="me")
+    ports.compute.run = real  # type: ignore[method-assign]
+    done = delete_artist(ports, artist.slug, author="me")
+    assert _traces(ports, secrets) == []
+    assert done.receipt["worker"]["latents"] == {"files": 1, "bytes": 7}
+
+
+def test_a_process_that_is_killed_leaves_what_the_next_one_finishes(recorded: Ports) -> None:
+    artist, secrets = _furnish(recorded, "Nova")
+    code = """
+import os, signal, sys
+from pathlib import Path
+from dawa_assets.artists.delete import delete_artist
+from resources.bucket.folder import FolderBucket
+from resources.ports import Ports
+from resources.settings import Settings
+from tests.conftest import GivenDatabase
+from tests.pipeline.catalogue import RecordingCompute
+class Dying(FolderBucket):
+    def delete(self, keys):
+        super().delete(list(keys)[:2])
+        os.kill(os.getpid(), signal.SIGKILL)
+settings = Settings(home=Path(sys.argv[1]))
+delete_artist(Ports(settings=settings, database=GivenDatabase(sys.argv[2]), bucket=Dying(settings.home / "bucket"),
+    prompt_writer=None, compute=RecordingCompute(settings.data_root)), sys.argv[3], author="me")
+"""
+    home, url = str(recorded.settings.home), recorded.database.url()
+    child = subprocess.run([sys.executable, "-c", code, home, url, artist.slug], cwd=Path(__file__).parents[2],
+                           env=os.environ, check=False, timeout=120)  # fmt: skip
+    assert child.returncode == -signal.SIGKILL
+    assert len(keys(recorded.bucket, f"artists/{artist.slug}")) > 0
+    with pytest.raises(LeavingArtistError, match="is being deleted"):
+        build_dataset(recorded, artist.slug)
+    assert plan_deletion(recorded, artist.slug).under_way
+    delete_artist(recorded, artist.slug, author="somebody else")
+    assert _traces(recorded, secrets) == []
+
+
+class _SlowBucket(FolderBucket):
+    """Holds the zip's upload back until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+        if key.endswith(".zip"):
+            self.reached.set()
+            assert self.go.wait(60)
+        super().put(key, source, content_type=content_type)
+
+
+def test_a_build_that_is_under_way_loses_its_lease_and_nothing_of_it_stays(recorded: Ports) -> None:
+    artist, secrets = _furnish(recorded, "Nova")
+    slow = _SlowBucket(recorded.settings.home / "bucket")
+    errors: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            build_dataset(replace(recorded, bucket=slow), artist.slug)
+        except LostLeaseError as error:
+            errors.append(error)
+
+    building = threading.Thread(target=build)
+    building.start()
+    assert slow.reached.wait(60)
+    impatient = replace(recorded, settings=Settings(home=recorded.settings.home, lease_wait_seconds=0.1))
+    with pytest.raises(BusyError, match="dataset is still at work"):
+        delete_artist(impatient, artist.slug, author="me")
+    deleting = threading.Thread(target=delete_artist, args=(recorded, artist.slug), kwargs={"author": "me"})
+    deleting.start()
+    slow.go.set()
+    building.join(60)
+    deleting.join(60)
+    assert [str(error) for error in errors] == [
+        "dataset: the artist was deleted meanwhile, or is being; nothing was written"
+    ]
+    assert _traces(recorded, secrets) == []
+
+
+def test_a_lease_of_a_deleted_artist_is_lost_in_one_clear_line(recorded: Ports) -> None:
+    artist, _ = _furnish(recorded, "Nova")
+    with lease(recorded.database, artist.id, "view", seconds=600, wait_seconds=0) as held:
+        with recorded.database.transaction() as connection:
+            connection.execute("delete from artists where id = %s", [artist.id])
+        with recorded.database.transaction() as connection, pytest.raises(LostLeaseError, match="was deleted"):
+            held.check(connection)
+    with (
+        pytest.raises(LeavingArtistError, match="was deleted"),
+        lease(recorded.database, artist.id, "view", seconds=600, wait_seconds=0),
+    ):
+        pass
+
+
+def _hooked(ports: Ports, hook: Callable[[], None]) -> Ports:
+    """Ports whose bucket calls the hook once, after the first file."""
+
+    class Hooked(FolderBucket):
+        called = False
+
+        def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+            super().put(key, source, content_type=content_type)
+            if not self.called:
+                self.called = True
+                hook()
+
+    return replace(ports, bucket=Hooked(ports.settings.home / "bucket"))
+
+
+def test_an_upload_that_is_overtaken_by_a_deletion_is_taken_back(recorded: Ports, tmp_path: Path) -> None:
+    (tmp_path / "song.wav").write_bytes(wav())
+    with recorded.database.transaction() as connection:
+        nova = ensure_artist(connection, "Nova")
+
+    def begin() -> None:
+        with recorded.database.transaction() as connection:
+            deletions_store.begin(connection, nova, "me")
+
+    for who, hook in (("Nova", begin), (nova, lambda: delete_artist(recorded, "nova", author="me") and None)):
+        with pytest.raises(LeavingArtistError):
+            upload(_hooked(recorded, hook), who, [tmp_path / "song.wav"])
+        assert keys(recorded.bucket) == []
+    with pytest.raises(UnknownArtistError, match=r"was deleted on .* by me"):
+        delete_artist(recorded, "nova", author="me")
+
+
+def test_what_comes_while_the_rows_go_goes_too(recorded: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    artist, secrets = _furnish(recorded, "Nova")
+    remove_rows = deletions_store.remove_rows
+
+    def with_a_latecomer(*values: Any) -> bool:
+        drop(recorded, artist.slug, {"late.wav": b"12345"})
+        return remove_rows(*values)
+
+    monkeypatch.setattr(deletions_store, "remove_rows", with_a_latecomer)
+    done = delete_artist(recorded, artist.slug, author="me")
+    assert done.receipt["files_that_came_late"] == {"inbox": {"files": 2, "bytes": 5}}
+    assert _traces(recorded, secrets) == []
+
+
+def test_a_name_that_returns_is_a_new_artist_with_nothing_of_the_old(recorded: Ports) -> None:
+    artist, _ = _furnish(recorded, "Nova")
+    with recorded.database.transaction() as connection:
+        deletions_store.begin(connection, artist, "me")
+    with recorded.database.transaction() as connection, pytest.raises(LeavingArtistError):
+        ensure_artist(connection, "Nova")
+    with recorded.database.transaction() as connection:
+        assert ensure_artist(connection, "NOVA").slug == "nova-2"
+    first = delete_artist(recorded, "nova", author="me")
+    with recorded.database.transaction() as connection:
+        again = ensure_artist(connection, "Nova")
+        rows = deletions_store.count_rows(connection, again)
+    assert (again.slug, again.id != artist.id, rows) == ("nova", True, {"artists": 1})
+    assert (keys(recorded.bucket, "artists/nova"), build_dataset(recorded, "nova").state) == ([], "nothing ready")
+    second = delete_artist(recorded, "nova", author="me")
+    assert first.path != second.path
+    assert first.path.exists()
+
+
+def test_two_at_once_delete_once(recorded: Ports) -> None:
+    artist, secrets = _furnish(recorded, "Nova")
+    receipts: list[Any] = []
+
+    def delete() -> None:
+        try:
+            receipts.append(delete_artist(recorded, artist.slug, author="me").receipt)
+        except UnknownArtistError as error:
+            receipts.append(str(error))
+
+    threads = [threading.Thread(target=delete) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    whole = [receipt for receipt in receipts if isinstance(receipt, dict)]
+    assert len(receipts) == 3
+    assert whole
+    assert all(receipt == whole[0] for receipt in whole)
+    assert _traces(recorded, secrets) == []
+
+
+@pytest.fixture
+def hosted(recorded: Ports, tmp_path: Path) -> Iterator[Ports]:
+    with StorageServer(tmp_path) as server:
+        bucket = SupabaseBucket(server.url, server.secret_key, resume_folder=tmp_path / "uploads")
+        yield replace(recorded, bucket=bucket)
+
+
+def test_it_is_the_same_on_a_hosted_bucket(hosted: Ports) -> None:
+    neighbour, _ = _furnish(hosted, "Nova Two")
+    artist, secrets = _furnish(hosted, "Nova")
+    kept = keys(hosted.bucket, f"artists/{neighbour.slug}")
+    done = delete_artist(hosted, artist.slug, author="me")
+    assert done.receipt["files"]["inbox"] == {"files": 1, "bytes": 4}
+    assert [key for key in keys(hosted.bucket) if f"/{artist.slug}/" in key] == []
+    assert keys(hosted.bucket, f"artists/{neighbour.slug}") == kept
+    assert _traces(hosted, [secret for secret in secrets if secret not in ("nova", "Nova")]) == []
+
+
+def test_the_worker_in_its_own_process_forgets_as_asked(ports: Ports) -> None:
+    artist, secrets = _furnish(ports, "Nova")
+    delete_artist(ports, artist.slug, author="me")
+    assert _traces(ports, secrets) == []
+
+
+def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
+    recorded: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dawa_assets.defs.partitions import ensure_partitions
+    from dawa_assets.defs.run import open_instance
+
+    monkeypatch.setenv("DAWA_HOME", str(recorded.settings.home))
+    artist, secrets = _furnish(recorded, "Nova")
+    with open_instance(recorded.settings.home) as instance:
+        ensure_partitions(instance, ["nova", "other"])
+    before = _rows(recorded)
+    assert dawa(monkeypatch, recorded, "artist", "delete", "nova") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "nova: would be deleted with"
+    assert shown[1].startswith("  rows    2 als_summaries, 1 artist_profiles")
+    assert shown[2] == "  files   4 files (0.0 MB): inbox 1, loras 1, others 1, training 1"
+    assert shown[-1] == "Nothing was deleted. Next: dawa artist delete nova --yes"
+    assert _rows(recorded) == before
+
+    assert dawa(monkeypatch, recorded, "artist", "delete", "nova", "--yes", "--author", "Ada", "--json") == 0
+    receipt = json.loads(capsys.readouterr().out)
+    assert (receipt["asked_by"], receipt["rows"]["user_artists"], receipt["rows"]["artists"]) == ("Ada", 1, 1)
+    assert Path(receipt["receipt"]).is_file()
+    with open_instance(recorded.settings.home) as instance:
+        assert instance.get_dynamic_partitions("artist") == ["other"]
+    for words in (("nova",), ("nova", "--yes"), ("nobody", "--yes"), ("nova", "--yes", "--author", "\x07")):
+        assert dawa(monkeypatch, recorded, "artist", "delete", *words) == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+    assert artist.slug == "nova"
+    assert secrets
