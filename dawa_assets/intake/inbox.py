@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from dawa_assets.artists.store import Artist, ensure_artist, list_artists
+from dawa_assets.artists.store import Artist, ensure_artist, require_staying, slugs_among
 from dawa_assets.intake.gather import GatheredFile, gather
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.store import InboxFile, Known, known_waiting
@@ -96,6 +96,8 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
                 size += copied
         if not files:
             raise InputError(_nothing_usable(paths, skipped))
+        with ports.database.transaction() as connection:
+            require_staying(connection, artist)
         ports.bucket.put(complete_key(artist.slug, upload_id), b"")
     except BaseException:
         ports.bucket.delete([f"{folder}/{file}" for file in files])
@@ -106,14 +108,17 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
 def pending_uploads(ports: Ports) -> list[PendingUploads]:
     """The artists with complete uploads that hold something nobody has looked at yet, by slug.
 
-    One listing of the inbox and one query, whatever else there is. What waits for something else to arrive (the
-    ledger says so) is not pending.
+    One listing of the inbox, and two queries for what lies in it, whatever else there is. What waits for something
+    else to arrive (the ledger says so) is not pending.
     """
+    listed = list(drops(ports))
+    if not listed:
+        return []
     with ports.database.transaction() as connection:
-        slugs = {artist.slug for artist in list_artists(connection)}
+        slugs = slugs_among(connection, {drop.slug for drop in listed})
         known = known_waiting(connection)
     pending: dict[str, list[str]] = {}
-    for drop in drops(ports):
+    for drop in listed:
         if drop.slug not in slugs:
             log.warning("inbox/%s/: no artist has this slug; `dawa upload --artist NAME` makes one", drop.slug)
         elif drop.complete and any(not is_known(file, known) for file in drop.files):
