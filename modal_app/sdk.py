@@ -63,7 +63,7 @@ class ModalCalls(Calls):
             return CallState("gone")
         except of_modal.FunctionTimeoutError:
             return CallState("failed", "took longer than its function may; train fewer steps")
-        except of_modal.TimeoutError:
+        except (of_modal.TimeoutError, TimeoutError):  # the SDK raises the one or the other
             return CallState("running")
         except of_modal.RemoteError as error:
             is_cancelled = any(word in str(error).lower() for word in ("cancel", "terminated"))
@@ -159,6 +159,8 @@ def _told(not_found: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise
         raise UnreachableError(f"modal: no answer ({_line(error)}); try again later") from None
+    except (ValueError, AssertionError, AttributeError) as error:  # an answer that the SDK can't read
+        raise JobError(f"modal: an answer that is not understood ({_line(error)}); install the newest SDK") from None
 
 
 def _line(error: Exception) -> str:
