@@ -64,5 +64,5 @@ def recipe_for(kind: BackendKind) -> Recipe:
 
 
 def whole_recipe_for(kind: BackendKind) -> Recipe:
-    """What a generator is trained on where files are neither cut nor normalised. A longer file is more than one."""
+    """What a generator is trained on where files are neither cut nor normalised. A longer file is cut all the same."""
     return WHOLE48 if kind is BackendKind.ACE_STEP else WHOLE32

@@ -7,10 +7,11 @@ httpx-secure looks at the address of each connection again.
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -26,8 +27,13 @@ Endpoint = tuple[str, int]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-_COMPATIBLE = IPv6Network("::/96")
+_UNICAST = IPv6Network("2000::/3")
+_NOT_PUBLIC = (  # what Python takes for public, or took until lately
+    IPv4Network("192.0.0.0/24"),  # of protocols; a cloud's metadata among them
+    IPv4Network("192.88.99.0/24"),  # relays
+    IPv4Network("168.63.129.16/32"),  # a cloud's own services, reached from its machines only
+    IPv6Network("3fff::/20"),  # documentation
+)
 _CONNECT_SECONDS = 10.0
 _SLOW_AFTER_SECONDS = 30.0
 
@@ -52,7 +58,8 @@ class Fetcher:
     """Fetches files from the public internet.
 
     `resolve` gives the addresses of a host, by default those that the system knows; at an endpoint in `permitted` an
-    address need not be public. Both are there to be able to try this on one machine.
+    address need not be public; `trusted` vouches for certificates. They are there to try this on one machine, and no
+    setting reaches them.
     """
 
     def __init__(
@@ -61,10 +68,12 @@ class Fetcher:
         *,
         resolve: Callable[[str, int], list[Endpoint]] | None = None,
         permitted: Collection[Endpoint] = (),
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits or FetchLimits()
         self._resolve = resolve or _resolved_by_the_system
         self._permitted = frozenset(permitted)
+        self._trusted = trusted
 
     def fetch(self, url: str, target: Path, name: str) -> None:
         """Write what a URL gives to `target`; `name` is what messages call it. They never show the URL.
@@ -115,7 +124,7 @@ class Fetcher:
         parsed = httpx.URL(url)
         endpoints = await self._endpoints(parsed, name)
         timeout = httpx.Timeout(self._limits.silent_seconds, connect=_CONNECT_SECONDS)
-        async with httpx.AsyncClient(trust_env=False, timeout=timeout) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=timeout, verify=self._trusted or True) as client:
             httpx_ssrf_protection(
                 client,
                 check_globally_reachable=not self._permitted,
@@ -192,18 +201,16 @@ class Fetcher:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the public internet, also where it hides another one in itself."""
+    """Whether an address is one of the public internet; one that hides another in itself (mapped, NAT64, …) is not."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, IPv6Address):
-        hidden = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if any(found in network for network in (*_NAT64, _COMPATIBLE)):
-            hidden = IPv4Address(found.packed[-4:])
-        if hidden is not None or found.is_site_local:
-            return False  # no host of the public internet needs to be written so
-    return found.is_global and not found.is_multicast and not found.is_reserved and not found.is_unspecified
+    if isinstance(found, IPv6Address) and (found not in _UNICAST or found.sixtofour or found.teredo):
+        return False
+    if any(found.version == network.version and found in network for network in _NOT_PUBLIC):
+        return False
+    return found.is_global and not found.is_multicast
 
 
 def _resolved_by_the_system(host: str, port: int) -> list[Endpoint]:

@@ -50,11 +50,11 @@ def prepare_files(
         whole = _prepared(listed, recipe, root, failed, emit)
         for part in listed:
             found = whole.get(part.source.audio_hash)
-            if found is not None and len(found.segments) > 1:
+            if found is not None and found.duration_seconds > recipe.seconds:
                 del whole[part.source.audio_hash]
                 failed.append(
-                    f"{part.source.name}: is longer than the {recipe.seconds} s that {request.backend} can hear at once; "
-                    "leave skip_preprocess out"
+                    f"{part.source.name}: is longer than the {recipe.seconds} s that {request.backend} can hear "
+                    "at once; leave skip_preprocess out"
                 )
         return [Heard(part, whole[key], whole[key]) for part in listed if (key := part.source.audio_hash) in whole]
     shown = _prepared(listed, MONO44, root, failed, emit)
