@@ -18,11 +18,9 @@ def serve(
     """
     import logging
 
-    import uvicorn
-
     from dawa_assets.http.access import Access
     from dawa_assets.http.app import create_app
-    from dawa_assets.http.listening import listen, summary
+    from dawa_assets.http.listening import listen, run, summary
     from resources.ports import open_ports
     from resources.settings import Settings
 
@@ -33,7 +31,4 @@ def serve(
         logging.getLogger("dawa_assets.http").setLevel(logging.INFO)
         for line in summary(listener, access):
             typer.echo(line, err=True)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=20
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        run(app, listener)

@@ -60,7 +60,8 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
     token_only = access.by_token and not access.by_password
     app.include_router(worker_router(desk, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
-    app.add_api_route("/healthz", _health, methods=["GET", "HEAD"], response_model=HealthAnswer, tags=["server"])
+    app.get("/healthz", response_model=HealthAnswer, tags=["server"])(_health)
+    app.head("/healthz", include_in_schema=False)(_health)
     return app
 
 

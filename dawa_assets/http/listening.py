@@ -1,15 +1,21 @@
-"""Where the server listens, and what it says of that: never beyond this machine while it is open."""
+"""Where the server listens, what it says of that, and how it ends. Never beyond this machine while it is open."""
 
 import errno
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
 
 from dawa_assets.http.access import Access
 from modal_app.errors import InputError
 
 _WAITING = 256  # connections that are not taken yet
+_LAST_SECONDS = 30
 
 
 @contextmanager
@@ -35,6 +41,28 @@ def listen(host: str, port: int, access: Access) -> Iterator[socket.socket]:
             way_out = "take another --port" if error.errno == errno.EADDRINUSE else "take another --host or --port"
             raise InputError(f"{host}:{port}: can't be listened at ({error.strerror}); {way_out}") from None
         yield listener
+
+
+def run(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is under way is finished first, within limits."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=_LAST_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends well when it is told to end: not as if the signal had killed it."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as it is called
+        """The first signal ends it when all is answered, another Ctrl-C at once."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def summary(listener: socket.socket, access: Access) -> list[str]:

@@ -109,6 +109,7 @@ def read_audio(file: BinaryIO, name: str) -> Iterator["Audio"]:
     try:
         container = av.open(
             file,
+            mode="r",  # else a file that may be written to, as an upload's is, is taken for an output
             container_options={"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"},
             metadata_errors="ignore",
             io_open=_open_nothing_else,

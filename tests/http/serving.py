@@ -1,6 +1,7 @@
 """A real server on loopback, in this process or as the command, and what clients of it send."""
 
 import base64
+import io
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +24,10 @@ from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import Access
 from dawa_assets.http.app import create_app
 from dawa_assets.http.listening import listen
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
+from modal_app.protocol.training import GenerateRequest, GenerateResult
+from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from tests.intake.material import wav
 
@@ -97,6 +103,37 @@ def _answers(base: str) -> bool:
         return httpx.get(f"{base}/healthz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+class QuickCompute(LocalCompute):
+    """Answers jobs at once, as the worker would; counts them, and holds them up while `gate` is closed."""
+
+    def __init__(self, data_root: Path) -> None:
+        super().__init__(data_root)
+        self.ran: list[JobRequest[Any]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def run(self, request: JobRequest[Any], on_event: Any, record: Any = None) -> Any:
+        self.ran.append(request)
+        assert self.gate.wait(60)
+        if isinstance(request, GenerateRequest):
+            path = f"outputs/{request.job_id}.wav"
+            self.store(path, io.BytesIO(wav(seconds=request.duration_seconds)))
+            return GenerateResult(path=path, sample_rate=8000, samples=1, peak_dbfs=-1.0, lora=request.lora_id)
+        assert isinstance(request, ProducerTrainRequest)
+        return ProducerTrainResult(
+            job_id=request.job_id,
+            producer_id=request.producer_id,
+            model_name=request.model_name,
+            backend=request.backend,
+            lora_path=f"loras/{request.producer_id}_{request.model_name}.safetensors",
+            run_id="http-0",
+            files={},
+            segments=1,
+            steps=1,
+            final_loss=1.0,
+        )
 
 
 def until(holds: Any, seconds: float = 60) -> None:

@@ -1,0 +1,170 @@
+"""The dashboard's routes to the worker: each as its document has it, one job for one id, and users' own producers."""
+
+import base64
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from dawa_assets.artists.store import Artist
+from modal_app.protocol.producer import ProducerTrainRequest
+from modal_app.protocol.training import GenerateRequest
+from resources.ports import Ports
+from tests.http.serving import PASSWORD, QuickCompute, bearer, client, new_user, protected, server
+from tests.intake.material import new_artist, wav
+
+URLS = ["https://example.com/beat1.wav", "https://example.com/beat2.wav"]
+
+
+@pytest.fixture
+def nova(ports: Ports) -> Artist:
+    return new_artist(ports)
+
+
+@pytest.fixture
+def quick(ports: Ports) -> QuickCompute:
+    return QuickCompute(ports.settings.data_root)
+
+
+@pytest.fixture
+def impatient(ports: Ports, quick: QuickCompute) -> Ports:
+    """Quick ports whose server waits for a job for a moment only."""
+    return replace(ports, compute=quick, settings=ports.settings.model_copy(update={"web_wait_seconds": 0.2}))
+
+
+@pytest.fixture
+def http(ports: Ports, quick: QuickCompute) -> Iterator[httpx.Client]:
+    with server(replace(ports, compute=quick)) as base, client(base) as made:
+        yield made
+
+
+def test_post_api_producer_upload_and_train_stores_the_file_and_trains_on_it(
+    ports: Ports, http: httpx.Client, quick: QuickCompute
+) -> None:
+    form = {"data": {"producerId": "producer_123"}, "files": {"file": ("my beat.wav", wav(), "audio/wav")}}
+    answer = http.post("/api/producer/upload-and-train", **form)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told == {
+        "job_id": told["job_id"],
+        "producer_id": "producer_123",
+        "model_name": "nawfside_lora",
+        "backend": "ace_step",
+        "lora_path": "/data/loras/producer_123_nawfside_lora.safetensors",
+    }
+    [request] = quick.ran
+    assert isinstance(request, ProducerTrainRequest)
+    path = f"uploads/producer_123/{told['job_id']}/my beat.wav"
+    assert [file.path for file in request.files] == [path]
+    assert (ports.settings.data_root / path).read_bytes() == wav()
+    assert http.post("/api/producer/upload-and-train", **form).json() == told
+    assert len(quick.ran) == 1  # the same form is the same job
+
+
+def test_a_form_without_its_file_or_with_none_that_is_audio_is_refused(http: httpx.Client, quick: QuickCompute) -> None:
+    route = "/api/producer/upload-and-train"
+    data, audio = {"producerId": "nova"}, {"file": ("a.wav", wav())}
+    refused = [
+        http.post(route, data=data),
+        http.post(route, json=data),
+        http.post(route, content=b"no form", headers={"Content-Type": "multipart/form-data; boundary=x"}),
+        http.post(route, content=b"no form", headers={"Content-Type": "multipart/form-data"}),
+        http.post(route, files=audio),
+        http.post(route, data={"producerId": "../nova"}, files=audio),
+        http.post(route, data=data, files={"file": ("a.wav", b"a picture, say")}),
+        http.post(route, data=data, files={"file": ("../../a.wav", wav())}),
+        http.post(route, data=data, files={"file": ("a.exe", wav())}),
+        http.post(route, data=data, files=[("file", ("a.wav", wav())), ("file", ("b.wav", wav()))]),
+        http.post(route, data=data | {"jobId": "x y"}, files=audio),
+        http.post(route, data=data | {"x": "y" * 20_000}, files=audio),
+    ]
+    assert [answer.status_code for answer in refused if answer.status_code not in (400, 422)] == []
+    assert {tuple(answer.json()) for answer in refused} == {("error",)}
+    assert quick.ran == []
+
+
+def test_post_api_producer_train_trains_on_urls(http: httpx.Client, quick: QuickCompute) -> None:
+    answer = http.post("/api/producer/train", json={"producerId": "producer_123", "uploadUrls": URLS})
+    assert (answer.status_code, answer.json()["producer_id"]) == (200, "producer_123")
+    [request] = quick.ran
+    assert isinstance(request, ProducerTrainRequest)
+    assert [file.url for file in request.files] == URLS
+
+
+def test_post_api_artist_generate_gives_a_wav_in_both_forms(
+    http: httpx.Client, quick: QuickCompute, nova: Artist
+) -> None:
+    asked = {"artistId": str(nova.id), "loraId": "nova:nawfside_lora", "prompt": "808 trap beat, dark synth"}
+    answer = http.post("/api/artist/generate", json=asked | {"durationSeconds": 0.5}).json()
+    assert set(answer) == {"audio_base64", "audioUrl"}
+    assert base64.b64decode(answer["audio_base64"], validate=True) == wav(seconds=0.5)
+    assert answer["audioUrl"] == f"data:audio/wav;base64,{answer['audio_base64']}"
+    [request] = quick.ran
+    assert isinstance(request, GenerateRequest)
+    assert (request.lora_id, request.prompt, request.duration_seconds) == (asked["loraId"], asked["prompt"], 0.5)
+    foreign = http.post("/api/artist/generate", json=asked | {"loraId": "other:nawfside_lora"})
+    assert (foreign.status_code, list(foreign.json())) == (404, ["error"])
+
+
+def test_a_job_that_outlasts_the_wait_is_202_and_its_answer_is_had_by_its_id(
+    impatient: Ports, quick: QuickCompute, nova: Artist
+) -> None:
+    quick.gate.clear()
+    with server(impatient) as base, client(base) as http:
+        asked = {"artistId": str(nova.id), "prompt": "techno", "durationSeconds": 0.5, "jobId": "job-1"}
+        first = http.post("/api/artist/generate", json=asked)
+        assert (first.status_code, set(first.json())) == (202, {"job_id", "call_id", "status"})
+        assert first.headers["retry-after"]
+        with ThreadPoolExecutor(6) as pool:
+            more = list(pool.map(lambda _: http.post("/api/artist/generate", json=asked), range(6)))
+        assert {answer.json()["call_id"] for answer in more} == {first.json()["call_id"]}
+        assert http.post("/api/artist/generate", json=asked | {"prompt": "house"}).status_code == 409  # a replay
+        quick.gate.set()
+        last = http.post("/api/artist/generate", json=asked)
+        assert "audio_base64" in last.json() or last.status_code == 202
+        assert len(quick.ran) == 1
+
+
+def test_many_who_wait_for_jobs_hold_up_nobody_else(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
+    quick.gate.clear()
+    with server(replace(ports, compute=quick)) as base, client(base) as http:
+        asked = {"artistId": str(nova.id), "prompt": "techno", "durationSeconds": 0.5}
+        with ThreadPoolExecutor(24) as pool:
+            jobs = [
+                pool.submit(http.post, "/api/artist/generate", json=asked | {"jobId": f"job-{n}"}) for n in range(24)
+            ]
+            answer = http.post("/api/train/export", json={"artistId": str(nova.id)}, timeout=30)
+            assert answer.status_code == 400
+            assert not any(job.done() for job in jobs)
+            quick.gate.set()
+            assert {job.result().status_code for job in jobs} == {200}
+
+
+def test_the_worker_s_endpoints_are_served_beside_by_the_same_password(ports: Ports, quick: QuickCompute) -> None:
+    with server(protected(replace(ports, compute=quick))) as base, client(base) as http:
+        upload = {"producer_id": "producer_123", "job_id": "job_abc", "filename": "beat.wav"}
+        upload["content_base64"] = base64.b64encode(wav()).decode()
+        good = {"x-train-password": PASSWORD}
+        assert http.post("/store-upload", json=upload).status_code == 401
+        stored = http.post("/store-upload", json=upload, headers=good).json()
+        assert stored["path"] == "/data/uploads/producer_123/job_abc/beat.wav"
+        body = {"producer_id": "producer_123", "upload_paths": [stored["path"]], "job_id": "job_abc"}
+        assert http.post("/train", json=body, headers=good).json()["job_id"] == "job_abc"
+        asked = {"prompt": "808 trap beat", "lora_id": "producer_123:nawfside_lora", "duration_seconds": 0.5}
+        assert "audio_base64" in http.post("/generate", json=asked, headers=good).json()
+
+
+def test_a_user_s_producer_is_one_of_his_artists(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
+    user = new_user(ports, nova)
+    secured = protected(replace(ports, compute=quick), password=False, secret=True)
+    with server(secured) as base, client(base, **bearer(user)) as http:
+        audio = {"file": ("a.wav", wav())}
+        for producer, status in (("nova", 200), ("producer_123", 404), ("Nova", 404)):
+            sent = [
+                http.post("/api/producer/train", json={"producerId": producer, "uploadUrls": URLS}),
+                http.post("/api/producer/upload-and-train", data={"producerId": producer}, files=audio),
+            ]
+            assert [answer.status_code for answer in sent] == [status] * 2, producer
+    assert {getattr(request, "producer_id", None) for request in quick.ran} == {"nova"}
