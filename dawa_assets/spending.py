@@ -36,6 +36,19 @@ def spent_this_month(connection: Connection) -> float:
     return float(row["spent"])
 
 
+def spent_by_artist(connection: Connection, artist_id: UUID) -> float:
+    """US dollars spent on one artist since the first of this month (UTC): hosted models, and GPUs of trainings."""
+    row = connection.execute(
+        "select (select coalesce(sum(cost_usd), 0) from spending where artist_id = %(artist)s "
+        "  and day >= date_trunc('month', now() at time zone 'utc')::date) "
+        "+ (select coalesce(sum((metrics ->> 'cost_usd')::numeric), 0) from training_runs where artist_id = %(artist)s "
+        "  and finished_at >= date_trunc('month', now() at time zone 'utc') at time zone 'utc') as spent",
+        {"artist": artist_id},
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return float(row["spent"])
+
+
 def left_to_spend(connection: Connection, run_budget: float, monthly_budget: float | None) -> float:
     """What a run may spend: its own budget, or what is left of the month's where that is less."""
     if monthly_budget is None:

@@ -11,17 +11,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import dagster as dg
 
+from dawa_assets.pictures.smaller import at_most
+
 MAX_ROWS = 200
-_MAX_PICTURE_BYTES = 400_000
+_MAX_PICTURE_BYTES = 150_000
+_MAX_NUMBERS = 20  # in a row of them: the picture shows the rest
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MACHINES = re.compile(r"[0-9a-f]{64}$|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}$|(artists|training_data)/")
+_UNITS = {"usd": "USD", "bytes": "bytes", "seconds": "s", "db": "dB"}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
 
 
-def describe(report: Any) -> dict[str, dg.MetadataValue]:
-    """Every field of a report dataclass as metadata: its headline first, then figures, then words and tables.
+def describe(report: Any, *, without: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
+    """The fields of a report dataclass as metadata: its headline first, then tables, then words, then figures.
 
     A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it.
     """
@@ -30,18 +37,19 @@ def describe(report: Any) -> dict[str, dg.MetadataValue]:
     tables: dict[str, dg.MetadataValue] = {}
     for field in dataclasses.fields(report):
         value = getattr(report, field.name)
-        if field.name == "headline":
+        if field.name == "headline" or field.name in without:
             continue
+        name = label(field.name)
         if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):
-            figures[f"{field.name} (number)"] = dg.MetadataValue.int(len(value))
+            figures[f"{name} (number)"] = dg.MetadataValue.int(len(value))
             if value:
-                tables[field.name] = _sequence(list(value))
+                tables[name] = _sequence(list(value))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            figures[field.name] = _metadata(value)
+            figures[name] = _metadata(value)
         elif value is not None:
-            words[field.name] = _metadata(value)
+            words[name] = _metadata(value)
     headline = {"headline": dg.MetadataValue.text(report.headline)}
-    return {**headline, **figures, **words, **tables}
+    return {**headline, **tables, **words, **figures}
 
 
 def schema(relation: str, **columns: str) -> dict[str, Any]:
@@ -52,11 +60,38 @@ def schema(relation: str, **columns: str) -> dict[str, Any]:
     }
 
 
+def label(name: str) -> str:
+    """A field's name as people read it: words, and its unit behind a comma."""
+    words = name.split("_")
+    if len(words) > 1 and words[-1] in _UNITS:
+        return f"{' '.join(words[:-1])}, {_UNITS[words[-1]]}"
+    return "seconds" if name == "seconds" else " ".join(words)
+
+
 def picture(png: bytes, title: str) -> dg.MetadataValue:
-    """A PNG, shown in place; one that is too large for the event log is only named."""
-    if len(png) > _MAX_PICTURE_BYTES:
+    """A PNG, shown in place; one that can't be made small enough for the event log is only named."""
+    small = at_most(png, _MAX_PICTURE_BYTES)
+    if small is None:
         return dg.MetadataValue.text(f"{title}: {len(png):,} bytes, open the file")
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(small).decode()})")
+
+
+def files(keys: Sequence[str], serve_url: str | None) -> dg.MetadataValue:
+    """Files of the bucket by their keys, as links through `dawa serve` where that is reached at a known address.
+
+    Never a signed link: it would expire on the page, and open the file to whoever reads the event log.
+    """
+    lines = []
+    for key in keys[:MAX_ROWS]:
+        name = escaped(key.rpartition("/")[2])
+        at = None if serve_url is None else f"{serve_url.rstrip('/')}/files/{quote(key)}"
+        lines.append(f"- `{key}`" if at is None else f"- [{name}]({at}) `{key}`")
+    return dg.MetadataValue.md("\n".join(lines) or "none")
+
+
+def escaped(text: str) -> str:
+    """Text on one line that markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def moment(at: datetime) -> str:
@@ -69,7 +104,8 @@ def table(rows: Sequence[dict[str, Any]], *, of: int | None = None) -> dg.Metada
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
-    columns = [dg.TableColumn(name, _column_type(shown, name)) for name in rows[0]]
+    names = sorted(rows[0], key=lambda name: any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS]))
+    columns = [dg.TableColumn(name, _column_type(shown, name)) for name in names]
     if (left_out := max(len(rows), of or 0) - len(shown)) > 0:
         shown.append({columns[0].name: f"… and {left_out:,} more"})
         columns[0] = dg.TableColumn(columns[0].name, "string")
@@ -90,7 +126,7 @@ def _metadata(value: Any) -> dg.MetadataValue:
     if isinstance(value, dict):
         return table([{"name": str(name), "value": _cell(item)} for name, item in value.items()])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return table([dataclasses.asdict(value)])
+        return table([_labelled(value)])
     return dg.MetadataValue.text(str(_cell(value)))
 
 
@@ -99,17 +135,28 @@ def _sequence(values: list[Any]) -> dg.MetadataValue:
         return dg.MetadataValue.text("none")
     first = values[0]
     if dataclasses.is_dataclass(first):
-        return table([dataclasses.asdict(value) for value in values])
+        return table([_labelled(value) for value in values])
     if isinstance(first, tuple):
         return table([dict(zip(("name", "detail", "more"), value, strict=False)) for value in values])
     if isinstance(first, float):
-        return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in values))
+        shown = values if len(values) <= _MAX_NUMBERS else values[:: -(-len(values) // _MAX_NUMBERS)]
+        left_out = "" if shown is values else f" (every {len(values) // len(shown)}th of {len(values)})"
+        return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in shown) + left_out)
     return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
+
+
+def _labelled(row: Any) -> dict[str, Any]:
+    return {label(name): value for name, value in dataclasses.asdict(row).items()}
 
 
 def _short(value: str | int | float | bool | None) -> str | int | float | bool | None:
     """A whole hash would push every other column out of sight; the row in the database has it."""
     return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
+
+
+def _is_for_machines(value: Any) -> bool:
+    """Whether it is an id, a hash or a key: a column of such goes behind those that people read."""
+    return isinstance(value, UUID) or (isinstance(value, str) and _MACHINES.match(value) is not None)
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
@@ -118,7 +165,7 @@ def _cell(value: Any) -> str | int | float | bool | None:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return moment(value)
     if isinstance(value, UUID | Enum):
         return str(value)
     if isinstance(value, list | tuple):

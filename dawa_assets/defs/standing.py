@@ -1,6 +1,6 @@
 """Standing checks: what is failed, stale, unmatched, waiting or behind now, on each asset and on one page for all.
 
-A sensor looks every few minutes and reports only what changed since it last did (and everything once a day), without
+A sensor looks every other minute and reports only what changed since it last did (and everything once a day), without
 a run: as many events as there are assets, however many artists there are. What recovered is gone from the next
 report. The same checks can be executed by hand.
 """
@@ -17,16 +17,17 @@ import dagster as dg
 from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
-from dawa_assets.defs.metadata import moment, table
+from dawa_assets.defs.metadata import escaped, moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.signals import Kind, OpenWork, Signal, open_work
 from dawa_assets.spending import spent_this_month
 from modal_app.errors import DawaError
 
 CHAIN = INGEST + DATASET + TRAINING
-SECONDS_BETWEEN_LOOKS = 300
+SECONDS_BETWEEN_LOOKS = 120
 SECONDS_BETWEEN_REPORTS = 24 * 3600
 _MOST_LINKS = 50
+_LONGEST = 300  # characters of a reason
 
 # In the order in which a person would see to them.
 _KINDS: dict[Kind, str] = {
@@ -49,11 +50,11 @@ class Standing:
     @property
     def headline(self) -> str:
         """How much of what, on one line."""
-        parts = [f"{len(self.runs)} failed runs"] if self.runs else []
+        parts = [_counted(len(self.runs), "failed run")] if self.runs else []
         for kind, name in _KINDS.items():
             if artists := self.work.artists.get((self.asset, kind)):
                 things = self.work.things[self.asset, kind]
-                parts.append(f"{name}: {things:,} of {artists:,} artist{'s' if artists > 1 else ''}")
+                parts.append(f"{name}: {things:,} of {_counted(artists, 'artist')}")
         return "; ".join(parts) or "nothing stands open"
 
     @property
@@ -67,7 +68,7 @@ class Standing:
         return not self.runs and not self.work.of(self.asset)
 
     def metadata(self) -> dict[str, dg.MetadataValue]:
-        """Figures that the UI plots, then a table of artists for each kind."""
+        """A table of artists for each kind, then figures that the UI plots."""
         counts = {kind: self.work.artists.get((self.asset, kind), 0) for kind in _KINDS}
         figures: dict[str, dg.MetadataValue] = {
             f"artists: {kind}": dg.MetadataValue.int(count) for kind, count in counts.items()
@@ -78,7 +79,7 @@ class Standing:
         for kind, name in _KINDS.items():
             if signals := [signal for signal in self.work.of(self.asset) if signal.kind == kind]:
                 tables[name] = table([_row(signal) for signal in signals], of=counts[kind])
-        return figures | tables
+        return tables | figures
 
     def severity(self) -> dg.AssetCheckSeverity:
         """What failed is an error; what waits or is behind a warning."""
@@ -87,12 +88,12 @@ class Standing:
 
 def runs_table(runs: Sequence[FailedRun]) -> dg.MetadataValue:
     """Failed runs as a table with links to them."""
-    lines = ["| artist | asset | since (UTC) | attempts | why | run |", "|---|---|---|---|---|---|"]
+    lines = ["| run | artist | asset | since (UTC) | tries | why |", "|---|---|---|---|---|---|"]
     for each in sorted(runs, key=lambda run: run.since)[:_MOST_LINKS]:
-        why = " ".join(each.reason.split())[:300].replace("|", "\\|")
+        why = escaped(each.reason[:_LONGEST])
         lines.append(
-            f"| {each.slug} | {each.asset} | {moment(each.since)} | {each.attempts} | {why} "
-            f"| [{each.run_id[:8]}](/runs/{each.run_id}) |"
+            f"| [{each.run_id[:8]}](/runs/{each.run_id}) | {escaped(each.slug)} | {each.asset} | {moment(each.since)} "
+            f"| {each.attempts} | {why} |"
         )
     if len(runs) > _MOST_LINKS:
         lines.append(f"| … and {len(runs) - _MOST_LINKS} more | | | | | |")
@@ -154,10 +155,11 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
     except DawaError as error:
         return dg.SkipReason(f"could not look: {error}")
     reported = _cursor(context.cursor)
+    made = _last_made(context.instance)
     now = datetime.now(UTC).timestamp()
     events: list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation] = []
     for standing in found:
-        digest = _digest(standing.headline, standing.metadata())
+        digest = _digest(standing.headline, standing.metadata(), made.get(standing.asset))
         if _is_news(reported, standing.asset, digest, now):
             reported[standing.asset] = [digest, now]
             events.append(
@@ -181,24 +183,24 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
 
 
 def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.MetadataValue]:
-    """Everything that stands open on one page: the headline, figures to plot, what failed, then each kind."""
+    """Everything that stands open on one page: the headline, what failed, each kind, then figures to plot."""
     runs = [run for standing in found for run in standing.runs]
     work = found[0].work
     open_now = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
     page: dict[str, dg.MetadataValue] = {
-        "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open"),
-        "failed runs (number)": dg.MetadataValue.int(len(runs)),
+        "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open")
     }
-    for kind in _KINDS:
-        counted = sum(count for (_, of), count in work.things.items() if of == kind)
-        page[f"{kind} (number)"] = dg.MetadataValue.int(counted)
-    page["spent this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
     if runs:
         page["failed runs"] = runs_table(runs)
     for kind, name in _KINDS.items():
         if signals := [signal for signal in work.signals if signal.kind == kind]:
             artists = sum(count for (_, of), count in work.artists.items() if of == kind)
             page[name] = table([{"asset": signal.asset, **_row(signal)} for signal in signals], of=artists)
+    page["failed runs (number)"] = dg.MetadataValue.int(len(runs))
+    for kind in _KINDS:
+        counted = sum(count for (_, of), count in work.things.items() if of == kind)
+        page[f"{kind} (number)"] = dg.MetadataValue.int(counted)
+    page["spent on hosted models this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
     return page
 
 
@@ -207,14 +209,32 @@ def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
     return [Standing(asset, [run for run in runs if run.asset == asset], work) for asset in CHAIN]
 
 
+def _last_made(instance: dg.DagsterInstance) -> dict[str, int]:
+    """By asset, which event made it last, for any artist.
+
+    The UI takes a check that was evaluated before that for one that was not evaluated.
+    """
+    records = instance.get_asset_records([dg.AssetKey(asset) for asset in CHAIN])
+    last = {record.asset_entry.asset_key.to_user_string(): record.asset_entry for record in records}
+    return {
+        asset: entry.last_materialization_record.storage_id
+        for asset, entry in last.items()
+        if entry.last_materialization_record is not None
+    }
+
+
 def _row(signal: Signal) -> dict[str, Any]:
     return {
         "artist": signal.slug,
         "how many": signal.things,
         "the oldest": signal.name,
-        "why": " ".join(signal.reason.split())[:300],
+        "why": " ".join(signal.reason.split())[:_LONGEST],
         "since (UTC)": None if signal.since is None else moment(signal.since),
     }
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _cursor(text: str | None) -> dict[str, list[Any]]:

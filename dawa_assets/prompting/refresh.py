@@ -19,6 +19,7 @@ from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts, summary_id
 from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import rules_for
+from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.spending import left_to_spend, record_spending
 from modal_app.paid_calls import Usage
@@ -35,11 +36,12 @@ _TOLD_EVERY = 50
 
 @dataclass(frozen=True)
 class PromptExample:
-    """A prompt before and after this run; `before` is empty where there was none."""
+    """A prompt before and after this run, and why it was stale; `before` is empty where there was none."""
 
     item: str
     before: str
     after: str
+    because: str
 
 
 @dataclass(frozen=True)
@@ -306,7 +308,8 @@ class _Refresh:
     def _note(self, items: list[store.Item], given: list[store.Item], prompt: store.Prompt) -> None:
         self.tally.overtaken += len(items) - len(given)
         for item in given[: _EXAMPLES - len(self.tally.examples)]:
-            self.tally.examples.append(PromptExample(item.name, item.prompt_text or "", prompt.text))
+            because = why_stale(item, prompt.fingerprint, self.plan.wanted) or "current"
+            self.tally.examples.append(PromptExample(item.name, item.prompt_text or "", prompt.text, because))
 
     def _put_off(self, question: Question, reason: str) -> None:
         """Leave the items as they are: nothing is wrong with them, and the next run asks."""

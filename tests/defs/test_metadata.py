@@ -1,10 +1,17 @@
 """What a report becomes on the asset's page."""
 
+import re
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dawa_assets.defs.metadata import MAX_ROWS, describe, picture, table
+from dawa_assets.defs.before_after import before_and_after, marked
+from dawa_assets.defs.metadata import MAX_ROWS, describe, files, label, picture, table
+from dawa_assets.prompting.refresh import PromptExample
 
 
 @dataclass(frozen=True)
@@ -25,18 +32,37 @@ class Report:
     seconds: float = 1.23456
 
 
-def test_the_headline_comes_first_then_figures_then_tables() -> None:
-    assert list(describe(Report())) == [
+def test_what_is_read_comes_first_then_figures() -> None:
+    assert list(describe(Report(), without=["key"])) == [
         "headline",
+        "taken",
+        "rejected",
+        "files",
+        "losses",
         "taken (number)",
         "rejected (number)",
         "files (number)",
         "seconds",
-        "losses",
-        "taken",
-        "rejected",
-        "files",
     ]
+
+
+def test_what_is_shown_otherwise_is_left_out() -> None:
+    assert not {"losses", "taken", "taken (number)"} & set(describe(Report(), without=["losses", "taken"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cost_usd", "cost, USD"),
+        ("size_bytes", "size, bytes"),
+        ("spectrum_change_db", "spectrum change, dB"),
+        ("training_seconds", "training, s"),
+        ("seconds", "seconds"),
+        ("kept_step", "kept step"),
+    ],
+)
+def test_a_field_is_named_in_words_with_its_unit(name: str, said: str) -> None:
+    assert label(name) == said
 
 
 def test_lengths_of_lists_are_figures_that_the_ui_can_plot() -> None:
@@ -55,6 +81,44 @@ def test_rows_become_a_table_with_a_schema_and_short_hashes() -> None:
         ("sha256", "string"),
     ]
     assert dict(value.records[0].data) == {"name": "x", "size": 3, "sha256": "000000000000…"}
+
+
+def test_columns_for_machines_go_behind_those_that_people_read() -> None:
+    value = table([{"run": uuid4(), "item": "A", "sha": "0" * 64, "path": "artists/a/b.zip", "note": ""}])
+    assert isinstance(value, dg.TableMetadataValue)
+    assert [column.name for column in value.schema.columns] == ["item", "note", "run", "sha", "path"]
+
+
+def test_many_losses_are_thinned_and_that_is_said() -> None:
+    value = describe(Report(losses=[float(number) for number in range(1000)]))["losses"]
+    assert str(value.value).endswith("(every 50th of 1000)")
+    assert len(str(value.value)) < 150
+
+
+def test_files_are_links_only_where_something_serves_them_and_never_signed() -> None:
+    key = "artists/a b/loras/1/preview (1).wav"
+    assert files([key], None) == dg.MetadataValue.md(f"- `{key}`")
+    linked = str(files([key], "https://dawa.example.com/").value)
+    assert "(https://dawa.example.com/files/artists/a%20b/loras/1/preview%20%281%29.wav)" in linked
+    assert "?" not in linked
+
+
+def test_a_rewritten_prompt_shows_what_went_and_what_came() -> None:
+    value = before_and_after([PromptExample("A/B", "Warm house.\nBPM: 120", "Cold house.\nBPM: 120", "profile")])
+    assert str(value.value).splitlines() == [
+        "**A/B** (profile)",
+        r"- old: ~~Warm~~ house\. BPM: 120",
+        r"- new: **Cold** house\. BPM: 120",
+    ]
+    first = str(before_and_after([PromptExample("A/B", "", "Cold house.", "missing")]).value)
+    assert first.splitlines() == ["**A/B** (missing)", r"- new: Cold house\."]
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_no_text_breaks_out_of_its_line(before: str, after: str) -> None:
+    for told in marked(before, after):
+        assert len(told.splitlines()) <= 1
+        assert re.search(r"(?<!\\)(\\\\)*[<`\[|]", told) is None
 
 
 def test_a_long_table_says_how_much_it_left_out() -> None:

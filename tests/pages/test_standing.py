@@ -82,6 +82,13 @@ def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, po
     assert evaluation(watch.tick(), "training_items").passed
 
 
+def test_a_check_is_said_again_once_its_asset_was_made_for_anyone(watch: Watch) -> None:
+    watch.tick()
+    watch.instance.report_runless_asset_event(dg.AssetMaterialization("prompts", partition="anyone"))
+    assert set(watch.tick()) == {"prompts"}
+    assert watch.tick() == {}
+
+
 def test_a_lost_cursor_costs_one_report_too_many_and_loses_nothing(watch: Watch) -> None:
     first = watch.tick()
     for lost in (None, "no json", "[1]", json.dumps({"page": 7, "prompts": ["x"]})):
@@ -116,9 +123,9 @@ def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
         lines = str(shown.value).splitlines()
         assert len(lines) == 3
         cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
-        assert (cells[0], cells[1], cells[3]) == (artist.slug, "prompts", "2")
-        assert "none-such" in cells[4]
-        assert cells[5] == f"[{runs[-1].run_id[:8]}](/runs/{runs[-1].run_id})"
+        assert cells[0] == f"[{runs[-1].run_id[:8]}](/runs/{runs[-1].run_id})"
+        assert (cells[1], cells[2], cells[4]) == (artist.slug.replace("-", "\\-"), "prompts", "2")
+        assert r"none\-such" in cells[5]
     assert run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug).success
     recovered = watch.tick()
     assert evaluation(recovered, "prompts").passed
