@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
@@ -62,7 +63,10 @@ def require_password(password: SecretStr | None, *given: str | None) -> None:
     assert password  # noqa: S101 - `is_set` says so
     offered = next((text for text in given if text is not None), "")
     wanted = password.get_secret_value().encode()
-    if not hmac.compare_digest(offered.encode("utf-8", "surrogatepass"), wanted):
+    readings = [offered.encode("utf-8", "surrogatepass")]
+    with suppress(UnicodeEncodeError):
+        readings.append(offered.encode("latin-1"))  # a header's bytes come so, whatever they are
+    if not any(hmac.compare_digest(reading, wanted) for reading in readings):
         raise BadRequestError(
             HTTPStatus.UNAUTHORIZED, "the password is wrong or missing; send it in the header x-train-password"
         )
