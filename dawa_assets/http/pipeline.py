@@ -37,11 +37,13 @@ ServiceOf = Annotated[Service, Depends(service_of)]
 @router.post("/api/train", responses=errors(404, 502, 503))
 async def train(body: TrainRequest, caller: CallerOf, service: ServiceOf) -> TrainAnswer:
     """Write the prompt of one Live Set, or give the one that was written for the same before. No item is changed."""
-    from dawa_assets.prompting.ask import ask_for_prompt
+    from dawa_assets.prompting.ask import ask_for_prompt, known_prompt
 
     ports = service.ports
     artist = await service.quickly(caller.artist, ports.database, body.artist_id)
-    asked = await service.working(artist.id, "prompts", ask_for_prompt, ports, artist, body.parse_id)
+    asked = await service.quickly(known_prompt, ports, artist, body.parse_id)
+    if asked is None:
+        asked = await service.prompting(artist.id, ask_for_prompt, ports, artist, body.parse_id)
     return TrainAnswer(prompt=asked.text, model=asked.model_name, version=asked.system_prompt_version)
 
 
@@ -63,7 +65,7 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
     async with streamed_body(request, MOST_SAVED_BODY) as file:
         body, long_texts = await service.reading(read_json, file, SaveRequest)
         artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
-        item = await service.reading(_save, service.ports, artist, body, file, long_texts, caller.user)
+        item = await service.saving(_save, service.ports, artist, body, file, long_texts, caller.user)
     return SaveAnswer(training_item_id=item)
 
 
@@ -75,7 +77,7 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
     ports = service.ports
     artist = await service.quickly(caller.artist, ports.database, body.artist_id)
     build = functools.partial(build_dataset, ports, artist.slug, new_items_only=True)
-    report = await service.working(artist.id, "dataset", build)
+    report = await service.exporting(artist.id, build)
     if report.state == "nothing ready" or report.storage_path is None:
         why = f" ({report.failed[0][0]}: {report.failed[0][1]})" if report.failed else ""
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")

@@ -1,7 +1,7 @@
 """What every route needs: the ports, who may, the desk for jobs, and threads for work that would hold up the server.
 
-Work that blocks runs in threads of three kinds, so that many who wait for one kind hold up nobody else: looking
-something up, one artist's work under a lease, and reading files. Their numbers bound the connections to the database.
+Work that blocks runs in threads of several kinds, so that many who wait for one kind hold up nobody else. Each thread
+has one connection to the database at a time, those that read files none: fourteen in all, which fits a session pooler.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK_UPS, _WORK, _FILES = 6, 4, 12
+_LOOK_UPS, _PROMPTS, _DATASETS, _SAVES, _FILES = 4, 4, 2, 4, 12
 _Turn = tuple[UUID, str]
 
 
@@ -44,24 +44,39 @@ class Service:
     jobs: InThread = field(default_factory=lambda: InThread(8))
     turns: "Turns" = field(default_factory=lambda: Turns())
     look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_LOOK_UPS))
-    work: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_WORK))
+    prompts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROMPTS))
+    datasets: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DATASETS))
+    saves: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SAVES))
     files: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_FILES))
 
     async def quickly(self, look_up: Callable[..., T], *given: object) -> T:
-        """Look something up: one connection, a moment."""
-        return await anyio.to_thread.run_sync(functools.partial(look_up, *given), limiter=self.look_ups)
+        """Look something up: a moment."""
+        return await _in_thread(self.look_ups, look_up, *given)
 
-    async def working(self, artist_id: UUID, step: str, do: Callable[..., T], *given: object) -> T:
-        """Do one step of an artist under its lease, one after the other: none holds a thread to wait for another.
+    async def prompting(self, artist_id: UUID, ask: Callable[..., T], *given: object) -> T:
+        """Have a prompt written, one after the other for an artist, as its lease would have it anyway.
 
-        A client that leaves does not stop it, and the next of the same artist waits until it has ended.
+        So nobody holds a thread to wait for another. A client that leaves stops nothing.
         """
-        async with self.turns.of((artist_id, step)):
-            return await anyio.to_thread.run_sync(functools.partial(do, *given), limiter=self.work)
+        async with self.turns.of((artist_id, "prompts")):
+            return await _in_thread(self.prompts, ask, *given)
 
-    async def reading(self, do: Callable[..., T], *given: object) -> T:
-        """Read or write files, or decode what was sent."""
-        return await anyio.to_thread.run_sync(functools.partial(do, *given), limiter=self.files)
+    async def exporting(self, artist_id: UUID, build: Callable[..., T], *given: object) -> T:
+        """Build a dataset, one after the other for an artist."""
+        async with self.turns.of((artist_id, "dataset")):
+            return await _in_thread(self.datasets, build, *given)
+
+    async def saving(self, save: Callable[..., T], *given: object) -> T:
+        """Decode what was sent, and store it with its rows."""
+        return await _in_thread(self.saves, save, *given)
+
+    async def reading(self, read: Callable[..., T], *given: object) -> T:
+        """Read or write files, without the database."""
+        return await _in_thread(self.files, read, *given)
+
+
+async def _in_thread(limiter: CapacityLimiter, do: Callable[..., T], *given: object) -> T:
+    return await anyio.to_thread.run_sync(functools.partial(do, *given), limiter=limiter)
 
 
 class Turns:

@@ -48,6 +48,11 @@ class _Question:
     take: int
 
 
+def known_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked | None:
+    """The prompt of a set where it was written before, without waiting for anybody; raises as `ask_for_prompt`."""
+    return _known(ports, artist, _question(ports, artist, parse_id))
+
+
 def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked:
     """The prompt of the artist's set of this parse id, as the pipeline would write it now.
 

@@ -119,7 +119,7 @@ class QuickCompute(LocalCompute):
         assert self.gate.wait(60)
         if isinstance(request, GenerateRequest):
             path = f"outputs/{request.job_id}.wav"
-            self.store(path, io.BytesIO(wav(seconds=request.duration_seconds)))
+            self.store(path, io.BytesIO(wav(seconds=min(request.duration_seconds, 1))))
             return GenerateResult(path=path, sample_rate=8000, samples=1, peak_dbfs=-1.0, lora=request.lora_id)
         assert isinstance(request, ProducerTrainRequest)
         return ProducerTrainResult(

@@ -1,6 +1,8 @@
 """The dashboard's routes to the worker: each as its document has it, one job for one id, and users' own producers."""
 
 import base64
+import io
+import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -168,3 +170,27 @@ def test_a_user_s_producer_is_one_of_his_artists(ports: Ports, quick: QuickCompu
             ]
             assert [answer.status_code for answer in sent] == [status] * 2, producer
     assert {getattr(request, "producer_id", None) for request in quick.ran} == {"nova"}
+
+
+@pytest.mark.slow
+def test_upload_train_and_generate_by_the_worker_itself(ports: Ports, nova: Artist) -> None:
+    settings = ports.settings.model_copy(update={"train_steps": 2, "web_wait_seconds": 100.0})
+    with server(replace(ports, settings=settings)) as base, httpx.Client(base_url=base, timeout=200) as http:
+        audio = {"file": ("beat.wav", wav(seconds=20))}
+        trained = http.post("/api/producer/upload-and-train", data={"producerId": "nova"}, files=audio)
+        while trained.status_code == 202:
+            trained = http.post("/api/producer/upload-and-train", data={"producerId": "nova"}, files=audio)
+        assert trained.status_code == 200, trained.text
+        assert trained.json()["lora_path"] == "/data/loras/nova_nawfside_lora.safetensors"
+        asked = {"artistId": str(nova.id), "loraId": "nova:nawfside_lora", "prompt": "techno", "durationSeconds": 1}
+        asked |= {"jobId": "first"}
+        made = http.post("/api/artist/generate", json=asked)
+        while made.status_code == 202:
+            made = http.post("/api/artist/generate", json=asked)
+        assert made.status_code == 200, made.text
+        with wave.open(io.BytesIO(base64.b64decode(made.json()["audio_base64"]))) as sound:
+            assert sound.getnframes() == sound.getframerate()
+        unknown = http.post("/api/artist/generate", json=asked | {"loraId": "nova:other", "jobId": "second"})
+        while unknown.status_code == 202:
+            unknown = http.post("/api/artist/generate", json=asked | {"loraId": "nova:other", "jobId": "second"})
+        assert (unknown.status_code, list(unknown.json())) == (422, ["error"])
