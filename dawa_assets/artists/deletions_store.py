@@ -1,5 +1,6 @@
 """SQL of deletions: who is being deleted, what is his alone, and the transaction in which all his rows go."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -212,6 +213,16 @@ def finish(connection: Connection, deletion: Deletion, late: dict[str, Any]) -> 
     connection.execute(
         "update artist_deletions set late = %s, finished_at = now() where id = %s", [Jsonb(late), deletion.id]
     )
+
+
+def slugs_taken(connection: Connection, slugs: Collection[str]) -> set[str]:
+    """Those of these slugs that an artist has, or that are not free yet."""
+    rows = connection.execute(
+        "select slug from artists where slug = any(%(slugs)s) union "
+        "select slug from artist_deletions where slug = any(%(slugs)s) and finished_at is null",
+        {"slugs": list(slugs)},
+    )
+    return {row["slug"] for row in rows}
 
 
 def slugs_of_the_deleted(connection: Connection) -> set[str]:

@@ -10,6 +10,7 @@ FORMAT = "dawa-deletion/1"
 _STAYS = [
     "what was spent, by day and model, as nobody's",
     "the history of runs in Dagster",
+    "records of jobs that came in over HTTP, until their days are over",
     "what was made of audio that another artist has too",
     "backups of the database and of the bucket, until they run out",
 ]

@@ -16,6 +16,9 @@ def prune(
     grace_hours: Annotated[
         float, typer.Option(help="How old a file that no row knows must be before it is removed.")
     ] = 24,
+    deleted_artists: Annotated[
+        bool, typer.Option("--deleted-artists", help="Also remove what came late for artists who were deleted.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
@@ -28,18 +31,28 @@ def prune(
     import json
 
     from dawa_assets.housekeeping.prune import prune as run
+    from dawa_assets.housekeeping.strays import remove_strays
+    from modal_app.errors import InputError
     from resources.ports import open_ports
     from resources.settings import Settings
 
-    reports = run(open_ports(Settings.load()), keep=keep, slug=artist, grace_hours=grace_hours, dry_run=dry_run)
+    if artist is not None and deleted_artists:
+        raise InputError("--deleted-artists: is about artists who are gone; give it without --artist")
+    ports = open_ports(Settings.load())
+    reports = run(ports, keep=keep, slug=artist, grace_hours=grace_hours, dry_run=dry_run)
+    strays = remove_strays(ports, grace_hours=grace_hours, dry_run=dry_run) if deleted_artists else []
     if as_json:
         shown = [dataclasses.asdict(each) | {"freed_bytes": each.freed_bytes} for each in reports]
-        typer.echo(json.dumps({"dry_run": dry_run, "artists": shown}, ensure_ascii=False))
+        nobody = [dataclasses.asdict(each) for each in strays]
+        typer.echo(json.dumps({"dry_run": dry_run, "artists": shown, "strays": nobody}, ensure_ascii=False))
         return
     if not reports:
         typer.echo("There is no artist yet.")
     for report in reports:
         _print(report, "would remove" if dry_run else "removed")
+    for stray in strays:
+        verb = "would remove" if dry_run else "removed"
+        typer.echo(f"{verb}: {stray.folder}/ of a deleted artist ({stray.amount})")
 
 
 def _print(report: "PruneReport", verb: str) -> None:

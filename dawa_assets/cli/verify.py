@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dawa_assets.housekeeping.strays import Stray
     from dawa_assets.housekeeping.verify import Finding, VerifyReport
 
 _MOST_NAMED = 40
@@ -22,7 +23,8 @@ def verify(
     """Check that every file that the database names is there, whole, and in its artist's own folder.
 
     Exit code 1 when something is wrong (with --repair: still wrong). Files that no row knows are listed as foreign;
-    they are not wrong (the dashboard's own exports are among them) and are never touched.
+    they are not wrong (the dashboard's own exports are among them) and are never touched. Without --artist, so are
+    folders that are no artist's.
     """
     import dataclasses
     import json
@@ -30,6 +32,7 @@ def verify(
     from rich.console import Console
 
     from dawa_assets.cli.progress import shown_progress
+    from dawa_assets.housekeeping.strays import find_strays
     from dawa_assets.housekeeping.verify import verify as run
     from resources.ports import open_ports
     from resources.settings import Settings
@@ -38,15 +41,19 @@ def verify(
     reports = []
     with shown_progress(Console(stderr=True)):
         reports = list(run(ports, artist, deep=deep, mend=repair))
+        strays = find_strays(ports) if artist is None else []
     wrong = sum(report.still_wrong for report in reports)
     if as_json:
         shown = [dataclasses.asdict(each) | {"still_wrong": each.still_wrong} for each in reports]
-        typer.echo(json.dumps({"deep": deep, "repair": repair, "artists": shown}, ensure_ascii=False))
+        nobody = [dataclasses.asdict(each) for each in strays]
+        typer.echo(json.dumps({"deep": deep, "repair": repair, "artists": shown, "strays": nobody}, ensure_ascii=False))
     else:
         if not reports:
             typer.echo("There is no artist yet.")
         for report in reports:
             _print(report)
+        for stray in strays:
+            _print_stray(stray)
         if wrong and not repair:
             typer.echo("Next: dawa verify --repair")
     if wrong:
@@ -69,6 +76,13 @@ def _print(report: "VerifyReport") -> None:
         typer.echo(f"  foreign: {key} ({size:,} bytes)")
     if report.foreign_count > _MOST_NAMED:
         typer.echo(f"  foreign: … {report.foreign_count:,} in all, {report.foreign_bytes:,} bytes")
+
+
+def _print_stray(stray: "Stray") -> None:
+    whose = (
+        "of an artist who was deleted; `dawa prune --deleted-artists` removes it" if stray.was_deleted else "nobody's"
+    )
+    typer.echo(f"foreign: {stray.folder}/ ({stray.amount}): {whose}")
 
 
 def _line(finding: "Finding") -> str:

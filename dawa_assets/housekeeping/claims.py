@@ -66,6 +66,13 @@ _CLAIMS = """
     case jsonb_typeof(metrics -> 'files') when 'object' then metrics -> 'files' else '{}' end) as file
   where artist_id = %(artist)s and adapter_key is not null
   union all
+  -- only the candidate's evaluation is looked at again, and made again, by a build
+  select r.adapter_key || '/' || file.key, 'evaluation', r.id, r.model_name, file.value::bigint, null,
+    r.state = 'done' and r.candidate_at is not null, r.promoted
+  from lora_evaluations e join training_runs r on r.id = e.run_id, jsonb_each_text(
+    case jsonb_typeof(e.files) when 'object' then e.files else '{}' end) as file
+  where e.artist_id = %(artist)s and r.adapter_key is not null and e.adapter_sha256 = r.adapter_sha256
+  union all
   select final_key || file, case when file = '' then 'rejected upload' else 'reason' end, id, name,
     case when file = '' then size_bytes end, case when file = '' then sha256 end, state = 'rejected', false
   from uploads, (values (''), ('.reason.txt')) as kept (file)

@@ -65,6 +65,7 @@ _OUTLOOKS = {
     "pruned zip": Outcome("can be mended", "--repair or `dawa prune` removes it"),
     "manifest": Outcome("can be mended", "--repair writes it from its rows"),
     "adapter": Outcome("can be mended", "--repair copies it from the worker, if that has it still"),
+    "evaluation": Outcome("next build", "the next `dawa build` renders and judges it again"),
     "rejected upload": Outcome("needs you", _UPLOAD_AGAIN),
     "reason": Outcome("can be mended", "--repair writes it from its row"),
 }
@@ -269,6 +270,10 @@ def _live_set(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG00
     return _OUTLOOKS["Live Set"]
 
 
+def _evaluation(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+    return _OUTLOOKS["evaluation"]
+
+
 def _next_build() -> Outcome:
     return Outcome("next build", "the next `dawa build` makes it again")
 
@@ -283,6 +288,7 @@ _REPAIRS: dict[str, tuple[str, Callable[[Step, Claim, str], Outcome]]] = {
     "pruned zip": ("dataset", _pruned_zip),
     "manifest": ("dataset", _manifest),
     "adapter": ("training", _adapter),
+    "evaluation": ("evaluation", _evaluation),
     "rejected upload": ("intake", _rejected),
     "reason": ("intake", _reason),
 }

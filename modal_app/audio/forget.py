@@ -15,11 +15,12 @@ from modal_app.audio.cache import MANIFEST
 from modal_app.audio.scratch import discard, locked, sweep
 from modal_app.config import DataRoot
 from modal_app.errors import AdapterError
+from modal_app.producer.train_producer import run_id_of
 from modal_app.protocol.base import Event
 from modal_app.protocol.forgetting import ForgetRequest, ForgetResult, Forgotten
 from modal_app.training.adapter_file import read_card
 
-_CARD = "card.json"
+_CARD, _PLAN = "card.json", "plan.json"  # of a run, of a training over HTTP
 
 
 def forget(request: ForgetRequest, root: DataRoot, emit: Callable[[Event], None]) -> ForgetResult:
@@ -41,35 +42,51 @@ def forget(request: ForgetRequest, root: DataRoot, emit: Callable[[Event], None]
 
 
 def _places(request: ForgetRequest, root: DataRoot) -> Iterator[tuple[str, Path]]:
-    """What kind of thing lies where, in the order in which it may go."""
-    audio = set(request.audio_hashes) | set(_uploaded(root, request.producer_id))
+    """What kind of thing lies where, in the order in which it may go: what tells of other things goes after them."""
+    audio, runs = set(request.audio_hashes) | set(_uploaded(root, request.producer_id)), set(request.run_ids)
+    for run_id, heard in _jobs(root, request.producer_id):
+        runs.add(run_id)
+        audio |= heard
     segments = set(request.segment_hashes) | _segments_of(root, audio)
     for base in _folders(root.latents(), 2):
         yield from (("latents", path) for digest in sorted(segments) for path in _named(base / digest[:2], digest))
     for version in _folders(root.tags(), 2):
-        yield from (
-            ("tags", path)
-            for digest in sorted(set(request.segment_hashes))
-            for path in _named(version / digest[:2], f"{digest}~")
-        )
-    # A job for a producer over HTTP has a view of its own, `<producer>.<job>`; no id of a producer holds a dot.
-    views, models = root.training_data(request.producer_id).parent, root.peft_model(request.producer_id).parent
-    for what, folder in (("views", views), ("models", models)):
-        for path in [*_entries(folder), *_entries(folder / ".versions")]:
-            if path.name.partition(".")[0] == request.producer_id:
-                yield what, path
+        own = sorted(set(request.segment_hashes))
+        yield from (("tags", path) for digest in own for path in _named(version / digest[:2], f"{digest}~"))
     yield from (("loras", path) for path in _loras(request, root))
-    yield from (("runs", path) for path in _entries(root.run("x").parent) if _is_own_run(path, request))
+    yield from (("models", path) for path in _with_name(root.peft_model(request.producer_id)))
+    yield from (("runs", path) for path in _entries(root.run("x").parent) if _is_own_run(path, request, runs))
     for run_id in sorted(request.run_ids):
         yield from (("outputs", path) for path in _named(root.outputs(), f"preview-{run_id}"))
-    yield from (("uploads", path) for path in _entries(root.root / "uploads") if path.name == request.producer_id)
     folders = (root.segments(digest, "x").parent for digest in sorted(audio))
     yield from (("segments", folder) for folder in folders if folder.is_dir())
+    yield from (("jobs", path) for path in map(root.producer_job, sorted(runs)) if path.is_dir())
+    yield from (("views", path) for path in _with_name(root.training_data(request.producer_id)))
+    yield from (("uploads", path) for path in [root.uploads(request.producer_id)] if path.is_dir())
+
+
+def _with_name(place: Path) -> Iterator[Path]:
+    """A published folder and its versions, and those of jobs over HTTP: `<producer>.<job>`; no producer holds a dot."""
+    for path in [*_entries(place.parent), *_entries(place.parent / ".versions")]:
+        if path.name.partition(".")[0] == place.name:
+            yield path
+
+
+def _jobs(root: DataRoot, producer_id: str) -> Iterator[tuple[str, set[str]]]:
+    """Run and audio of the producer's trainings over HTTP: of those that have a plan, an upload or a view."""
+    for folder in _entries(root.producer_job("x").parent):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            training = json.loads((folder / _PLAN).read_bytes())["training"]
+            if training["producer_id"] == producer_id:
+                yield folder.name, {example["audio_hash"] for example in training["examples"]}
+    named = [path.name.partition(".")[2] for path in _with_name(root.training_data(producer_id))]
+    for job_id in [*named, *(path.name for path in _entries(root.uploads(producer_id)))]:
+        yield run_id_of(producer_id, job_id), set()
 
 
 def _uploaded(root: DataRoot, producer_id: str) -> Iterator[str]:
     """The hashes of the files that the producer uploaded to the worker itself."""
-    for path in sorted((root.root / "uploads" / producer_id).rglob("*")):
+    for path in sorted(root.uploads(producer_id).rglob("*")):
         if path.is_file() and not path.is_symlink():
             with path.open("rb") as file:
                 yield hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,8 +114,8 @@ def _loras(request: ForgetRequest, root: DataRoot) -> Iterator[Path]:
             yield path
 
 
-def _is_own_run(path: Path, request: ForgetRequest) -> bool:
-    if path.name in request.run_ids:
+def _is_own_run(path: Path, request: ForgetRequest, runs: set[str]) -> bool:
+    if path.name in runs:
         return True
     with suppress(OSError, ValueError, AttributeError):
         return bool(json.loads((path / _CARD).read_bytes()).get("producer_id") == request.producer_id)

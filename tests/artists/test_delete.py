@@ -1,5 +1,6 @@
 """A deleted artist leaves a receipt and nothing else, killed anywhere; what another artist shares with him stays."""
 
+import hashlib
 import json
 import os
 import signal
@@ -26,9 +27,12 @@ from dawa_assets.spending import record_spending
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.runs import train_lora
 from dawa_assets.training.tags import tag_segments
+from modal_app.audio import forget
+from modal_app.audio.scratch import discard
 from modal_app.audio.view import publish
 from modal_app.config import DataRoot
 from modal_app.paid_calls import Usage
+from modal_app.producer.train_producer import run_id_of
 from modal_app.protocol.audio import PublishRequest
 from modal_app.protocol.forgetting import ForgetRequest
 from resources.bucket.folder import FolderBucket
@@ -96,6 +100,7 @@ def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
                 f"inbox/{his.slug}/u/Ännä.wav"):  # fmt: skip
         ports.bucket.put(key, b"1234")
     data = ports.settings.data_root
+    uploaded, fetched = (hashlib.sha256(f"{what} of {name}".encode()).hexdigest() for what in ("upload", "fetched"))
     manifest = json.dumps({"segments": [{"sha256": segment}]})
     for path, text in {
         f"cache/segments/{row['audio_hash']}/mono44/seg_0000.wav": "sound",
@@ -108,12 +113,19 @@ def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
         f"runs/{run['id']}/checkpoint.bin": "weights",
         f"runs/http-{his.slug}/card.json": json.dumps({"producer_id": his.slug}),
         f"outputs/preview-{run['id']}-base.wav": "sound",
-        f"uploads/{his.slug}/job-1/beat.wav": "sound",
+        f"uploads/{his.slug}/job-1/beat.wav": f"upload of {name}",
+        f"cache/segments/{uploaded}/mono44/seg_0000.wav": "sound",
+        f"runs/{run_id_of(his.slug, 'job-1')}/checkpoint.bin": "weights",
+        f"producer_jobs/{run_id_of(his.slug, 'job-2')}/plan.json": json.dumps(
+            {"training": {"producer_id": his.slug, "examples": [{"audio_hash": fetched}]}}
+        ),
+        f"cache/segments/{fetched}/stereo48/seg_0000.wav": "sound",
     }.items():
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         (data / path).write_text(text)
     publish(PublishRequest(producer_id=his.slug, segments=[]), DataRoot(data), lambda _: None)
-    return catalogue.artist, [his.slug, str(his.artist), name, row["audio_hash"], segment, str(run["id"])]
+    hashes = [row["audio_hash"], segment, uploaded, fetched, run_id_of(his.slug, "job-1"), run_id_of(his.slug, "job-2")]
+    return catalogue.artist, [his.slug, str(his.artist), name, str(run["id"]), *hashes]
 
 
 def _traces(ports: Ports, secrets: list[str]) -> list[str]:
@@ -218,6 +230,33 @@ def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
     done = delete_artist(ports, artist.slug, author="me")
     assert _traces(ports, secrets) == []
     assert done.receipt["worker"]["latents"] == {"files": 1, "bytes": 7}
+
+
+def test_the_worker_killed_between_any_two_things_that_it_removes(
+    recorded: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports, after, whole = with_short_leases(recorded), 0, 999
+    removed: list[Path] = []
+
+    def dying(path: Path, scratch: Path) -> None:
+        discard(path, scratch)
+        removed.append(path)
+        if len(removed) == after:
+            raise KilledError
+
+    monkeypatch.setattr(forget, "discard", dying)
+    while after <= whole:
+        artist, secrets = _furnish(ports, f"Killed{after:03}")
+        removed.clear()
+        try:
+            delete_artist(ports, artist.slug, author="me")
+            assert after == 0
+            whole = len(removed)
+        except KilledError:
+            delete_artist(ports, artist.slug, author="me")
+        assert _traces(ports, secrets) == [], f"killed after {after}"
+        after += 1
+    assert whole >= 12
 
 
 def test_a_process_that_is_killed_leaves_what_the_next_one_finishes(recorded: Ports) -> None:
