@@ -210,6 +210,20 @@ def store_upload_web() -> Any:
 
 # --- the command line ---
 
+_BY_NAME: dict[str, Any] = {
+    "prepare": prepare,
+    "tag": tag,
+    "errand": errand,
+    "train_lora": train_lora,
+    "train_lora_musicgen": train_lora_musicgen,
+    "train_producer": train_producer,
+    "train_producer_musicgen": train_producer_musicgen,
+    "evaluate": evaluate,
+    "evaluate_musicgen": evaluate_musicgen,
+    "generate": generate,
+    "generate_musicgen": generate_musicgen,
+}
+
 
 @app.local_entrypoint()
 def main(
@@ -224,7 +238,7 @@ def main(
     out: str = "generated.wav",
 ) -> None:
     """Train on local audio files, or render audio from a text."""
-    calls = ModalCalls(APP, functions=app.registered_functions)
+    calls = ModalCalls(APP, functions=_BY_NAME)
     options = web_options({**settings, "DAWA_MODAL_ACCESS": "open"}, None)
     try:
         if task == "train":

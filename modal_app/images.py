@@ -17,18 +17,9 @@ PYTHON = "3.11"
 _CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 
 WORKER = (
-    "av",
-    "httpx",
-    "httpx-secure",
-    "google-genai",
-    "matplotlib",
-    "numpy",
-    "pydantic",
-    "scipy",
-    "soxr",
-    "soundfile",
+    *("av", "fastapi", "google-genai", "httpx", "httpx-secure", "matplotlib", "numpy", "pydantic", "scipy"),
+    *("soundfile", "soxr"),
 )
-WEB = ("fastapi", "python-multipart")
 GENERATORS = {
     BackendKind.ACE_STEP: ("accelerate", "diffusers", "peft", "safetensors", "torch", "transformers"),
     BackendKind.MUSICGEN: ("accelerate", "peft", "safetensors", "torch", "transformers"),
@@ -61,7 +52,7 @@ def pinned(names: tuple[str, ...]) -> list[str]:
 
 def worker_image() -> "modal.Image":
     """For audio, tags and the web endpoints."""
-    return _image((*WORKER, *WEB))
+    return _image(WORKER)
 
 
 def generator_image(backend: BackendKind) -> "modal.Image":

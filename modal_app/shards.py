@@ -56,7 +56,7 @@ def split_prepare(request: PrepareRequest) -> list[PrepareRequest]:
 
 def merge_prepare(request: PrepareRequest, results: Sequence[PrepareResult]) -> PrepareResult:
     """All parts' results, in the order that was asked for."""
-    order = {source.audio_hash: place for place, source in enumerate(request.sources)}
+    order = {key: place for place, key in enumerate(dict.fromkeys(source.audio_hash for source in request.sources))}
     return PrepareResult(
         prepared=sorted((audio for part in results for audio in part.prepared), key=lambda a: order[a.audio_hash]),
         failed=sorted((audio for part in results for audio in part.failed), key=lambda a: order[a.audio_hash]),

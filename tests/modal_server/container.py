@@ -23,10 +23,6 @@ def main(root: Path, call_id: str) -> None:
     signal.signal(signal.SIGTERM, _cancel)
     asked = machines.asked(call_id)
     on_gpu = asked["function"].partition("_")[0] in ("train", "evaluate", "generate")
-    if on_gpu:
-        import torch
-
-        torch.set_num_threads(1)
     local = machines.call(call_id) / f"data-{os.getpid()}"
     container = Container(
         local,

@@ -67,7 +67,7 @@ class Machines:
                 stdout=log,
                 stderr=log,
                 cwd=_REPOSITORY,
-                env={**os.environ, "PYTHONPATH": str(_REPOSITORY)},
+                env={**os.environ, "PYTHONPATH": str(_REPOSITORY), "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
             )
         (folder / "pid").write_text(str(process.pid))
