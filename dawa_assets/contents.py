@@ -15,8 +15,9 @@ _ROWS = {
           parse_id, export_path
         from als_summaries where artist_id = %(artist)s order by parse_timestamp desc limit %(limit)s""",
     "prompts": """
-        select coalesce(t.item_key, t.id::text) as item, t.prompt_text as prompt, p.origin,
-          t.model_name as writer, t.system_prompt_version as system_prompt
+        select coalesce(t.item_key, t.id::text) as item, t.prompt_text as prompt,
+          case when p.origin = 'model' then concat_ws(', ', t.model_name, t.system_prompt_version)
+            else 'a person' end as by
         from training_items t left join prompts p on p.id = t.prompt_id
         where t.artist_id = %(artist)s and t.prompt_text is not null and t.excluded_at is null
         order by t.generated_at desc nulls last limit %(limit)s""",
@@ -35,7 +36,7 @@ _ROWS = {
           round((metrics ->> 'final_loss')::numeric, 4)::float8 as final_loss,
           round((metrics ->> 'base_validation_loss')::numeric, 4)::float8 as validation_of_base,
           round((metrics ->> 'best_validation_loss')::numeric, 4)::float8 as validation_of_lora,
-          coalesce(error, '') as error, id as run
+          left(coalesce(error, ''), 120) as error, id as run
         from training_runs where artist_id = %(artist)s order by created_at desc limit %(limit)s""",
     "lora_evaluation": """
         select e.created_at as judged, e.verdict, r.promoted, e.decision,

@@ -5,7 +5,7 @@ however many artists there are, and at most `MOST_ARTISTS` rows a signal. Nothin
 as a run (a crash, a refused service) is in Dagster's history, not in these rows: `dawa_assets/defs/standing.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -50,6 +50,16 @@ class OpenWork:
     def of(self, asset: str) -> list[Signal]:
         """The signals of one asset."""
         return [signal for signal in self.signals if signal.asset == asset]
+
+    def without(self, asset: str, kind: Kind, slugs: Collection[str]) -> "OpenWork":
+        """All but what these artists have of one kind on one asset, for who tells that otherwise."""
+        left = [each for each in self.signals if (each.asset, each.kind) != (asset, kind) or each.slug not in slugs]
+        dropped = [signal for signal in self.signals if signal not in left]
+        if not dropped:
+            return self
+        artists = {**self.artists, (asset, kind): self.artists[asset, kind] - len(dropped)}
+        things = {**self.things, (asset, kind): self.things[asset, kind] - sum(signal.things for signal in dropped)}
+        return OpenWork(left, artists, things)
 
 
 def open_work(ports: Ports, now: datetime | None = None) -> OpenWork:

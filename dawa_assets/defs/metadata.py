@@ -7,7 +7,7 @@ inline images. Keys of files are shown, never links that expire.
 import base64
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -76,17 +76,27 @@ def picture(png: bytes, title: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(small).decode()})")
 
 
-def files(keys: Sequence[str], serve_url: str | None) -> dg.MetadataValue:
-    """Files of the bucket by their keys, as links through `dawa serve` where that is reached at a known address.
+def files(sizes: Mapping[str, int | None], serve_url: str | None) -> dg.MetadataValue:
+    """Files of the bucket by key and size in bytes, as links through `dawa serve` where that has a known address.
 
     Never a signed link: it would expire on the page, and open the file to whoever reads the event log.
     """
     lines = []
-    for key in keys[:MAX_ROWS]:
-        name = escaped(key.rpartition("/")[2])
-        at = None if serve_url is None else f"{serve_url.rstrip('/')}/files/{quote(key)}"
-        lines.append(f"- `{key}`" if at is None else f"- [{name}]({at}) `{key}`")
+    for folder, keys in _by_folder(list(sizes)[:MAX_ROWS]).items():
+        lines.append(f"- `{folder}/`")
+        for key in keys:
+            name = escaped(key.rpartition("/")[2])
+            link = name if serve_url is None else f"[{name}]({serve_url.rstrip('/')}/files/{quote(key)})"
+            size = sizes[key]
+            lines.append(f"    - {link}" if size is None else f"    - {link}, {size:,} bytes")
     return dg.MetadataValue.md("\n".join(lines) or "none")
+
+
+def _by_folder(keys: Sequence[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        folders.setdefault(key.rpartition("/")[0], []).append(key)
+    return folders
 
 
 def escaped(text: str) -> str:

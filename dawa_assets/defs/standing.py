@@ -27,7 +27,7 @@ CHAIN = INGEST + DATASET + TRAINING
 SECONDS_BETWEEN_LOOKS = 120
 SECONDS_BETWEEN_REPORTS = 24 * 3600
 _MOST_LINKS = 50
-_LONGEST = 300  # characters of a reason
+_LONGEST = 240  # characters of a reason
 
 # In the order in which a person would see to them.
 _KINDS: dict[Kind, str] = {
@@ -200,12 +200,16 @@ def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.Metadat
     for kind in _KINDS:
         counted = sum(count for (_, of), count in work.things.items() if of == kind)
         page[f"{kind} (number)"] = dg.MetadataValue.int(counted)
-    page["spent on hosted models this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
+    page["hosted models this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
     return page
 
 
 def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
-    work, runs = open_work(pipeline.ports()), failed_runs(instance)
+    runs = failed_runs(instance)
+    # a training's row says again what its run says
+    work = open_work(pipeline.ports()).without(
+        "lora_weights", "failed", {run.slug for run in runs if run.asset == "lora_weights"}
+    )
     return [Standing(asset, [run for run in runs if run.asset == asset], work) for asset in CHAIN]
 
 
@@ -224,12 +228,12 @@ def _last_made(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 def _row(signal: Signal) -> dict[str, Any]:
+    more = f" and {signal.things - 1:,} more" if signal.things > 1 else ""
     return {
         "artist": signal.slug,
-        "how many": signal.things,
-        "the oldest": signal.name,
-        "why": " ".join(signal.reason.split())[:_LONGEST],
+        "what": f"{signal.name}{more}",
         "since (UTC)": None if signal.since is None else moment(signal.since),
+        "why": " ".join(signal.reason.split())[:_LONGEST],
     }
 
 

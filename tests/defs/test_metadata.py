@@ -97,8 +97,14 @@ def test_many_losses_are_thinned_and_that_is_said() -> None:
 
 def test_files_are_links_only_where_something_serves_them_and_never_signed() -> None:
     key = "artists/a b/loras/1/preview (1).wav"
-    assert files([key], None) == dg.MetadataValue.md(f"- `{key}`")
-    linked = str(files([key], "https://dawa.example.com/").value)
+    named = str(files({key: 1234, "artists/a b/x": None}, None).value)
+    assert named.splitlines() == [
+        "- `artists/a b/loras/1/`",
+        r"    - preview \(1\)\.wav, 1,234 bytes",
+        "- `artists/a b/`",
+        "    - x",
+    ]
+    linked = str(files({key: 1234}, "https://dawa.example.com/").value)
     assert "(https://dawa.example.com/files/artists/a%20b/loras/1/preview%20%281%29.wav)" in linked
     assert "?" not in linked
 

@@ -152,6 +152,9 @@ def test_a_failed_training_stands_until_another_one_is_the_candidate(ports: Port
     found = look(ports)
     assert told(found) == {("lora_weights", "failed", artist.slug)}
     assert found.signals[0].reason == "out of memory"
+    told_otherwise = found.without("lora_weights", "failed", {artist.slug})
+    assert (told_otherwise.signals, told_otherwise.artists["lora_weights", "failed"]) == ([], 0)
+    assert found.without("lora_weights", "failed", {"somebody-else"}) is found
     execute(ports.database, run, artist.id, "two", name, "done", None)
     assert told(look(ports)) == set()
 

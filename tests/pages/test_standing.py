@@ -74,7 +74,7 @@ def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, po
     table = waits.metadata["waiting"]
     assert isinstance(table, dg.TableMetadataValue)
     row = dict(table.records[0].data)
-    assert (row["artist"], row["the oldest"], row["why"]) == (artist.slug, "One/One", "waits for its bounce")
+    assert (row["artist"], row["what"], row["why"]) == (artist.slug, "One/One", "waits for its bounce")
     assert watch.tick() == {}
     execute(ports.database, "update training_items set status = 'failed', error = 'torn' where id = %s", item)
     assert evaluation(watch.tick(), "training_items").severity == dg.AssetCheckSeverity.ERROR

@@ -4,9 +4,10 @@ from typing import Any
 
 import dagster as dg
 
+from dawa_assets.artists.store import get_artist
 from dawa_assets.defs.assets.ingest import training_items
-from dawa_assets.defs.assets.step import OWNERS, run_step
-from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
+from dawa_assets.defs.metadata import files, picture, schema, table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.resources import Pipeline
 from modal_app.errors import JobError
@@ -32,7 +33,14 @@ def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     """
     from dawa_assets.datasets.build import build_dataset
 
-    return run_step(context, pipeline.ports(), build_dataset)
+    return run_step(context, pipeline.ports(), build_dataset, _archive, without=["storage_path", "manifest_path"])
+
+
+def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+    if report.storage_path is None:
+        return {}
+    sizes = {report.storage_path: report.size_bytes, report.manifest_path: None}
+    return {"zip and manifest": files(sizes, ports.settings.serve_url)}
 
 
 @dg.asset(
@@ -49,7 +57,7 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 
     Only audio that is not in the cache is worked on. A file that can't be decoded fails its item alone.
     """
-    return run_step(context, pipeline.ports(), _segmented)
+    return run_step(context, pipeline.ports(), _segmented, _drawn)
 
 
 def _segmented(ports: Ports, slug: str) -> Any:
@@ -61,6 +69,12 @@ def _segmented(ports: Ports, slug: str) -> Any:
     if report.failed and verdict(ports, slug, "preprocessed_segments").problems:
         raise JobError("; ".join(reason for _, reason in report.failed[:_TOLD]))
     return report
+
+
+def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+    from dawa_assets.pictures.sound import draw_segments
+
+    return {title: picture(png, title) for title, png in draw_segments(ports, slug).items()}
 
 
 @dg.asset(
@@ -79,4 +93,16 @@ def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     """
     from dawa_assets.training.tags import tag_segments
 
-    return run_step(context, pipeline.ports(), tag_segments)
+    return run_step(context, pipeline.ports(), tag_segments, _words)
+
+
+def _words(ports: Ports, slug: str, report: Any) -> Shown:
+    from dawa_assets.pictures.words import common_words, draw_words
+
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+        words = common_words(connection, artist.id, report.model, report.tag_prompt_version)
+    if not words:
+        return {}
+    rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]
+    return {"commonest words": picture(draw_words(words), "commonest words"), "words": table(rows)}

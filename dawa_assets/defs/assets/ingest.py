@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from dawa_assets.defs.assets.step import OWNERS, run_step
-from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
+from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
@@ -33,17 +33,17 @@ def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     return run_step(context, pipeline.ports(), take_in_live_sets, _timelines)
 
 
-def _timelines(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
+def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
     from dawa_assets.intake.store import latest_timelines
 
-    pictures = {}
+    shown = {}
     with ports.database.transaction() as connection:
         keys = latest_timelines(connection, slug, _PICTURES)
     for name, key in keys:
         if ports.bucket.stat(key) is not None:
             with ports.bucket.open(key) as stream:
-                pictures[f"timeline of {name}"] = stream.read()
-    return pictures
+                shown[f"timeline of {name}"] = picture(stream.read(), f"timeline of {name}")
+    return shown
 
 
 @dg.asset(
@@ -63,7 +63,13 @@ def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Materia
     """
     from dawa_assets.prompting.refresh import refresh_prompts
 
-    return run_step(context, pipeline.ports(), refresh_prompts)
+    return run_step(context, pipeline.ports(), refresh_prompts, _rewritten, without=["examples"])
+
+
+def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+    from dawa_assets.defs.before_after import before_and_after
+
+    return {"before and after": before_and_after(report.examples)} if report.examples else {}
 
 
 @dg.asset(

@@ -5,8 +5,8 @@ from typing import Any
 import dagster as dg
 
 from dawa_assets.defs.assets.dataset import segment_tags
-from dawa_assets.defs.assets.step import OWNERS, run_step
-from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
+from dawa_assets.defs.metadata import files, picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
@@ -28,19 +28,26 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     """
     from dawa_assets.training.runs import train_lora
 
-    return run_step(context, pipeline.ports(), train_lora, _curve)
+    return run_step(context, pipeline.ports(), train_lora, _curve, without=["losses", "files"])
 
 
-def _curve(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
-    return _picture(ports, report.adapter_key, "loss.png", "loss curve")
+def _curve(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+    return {
+        **_picture(ports, report.adapter_key, "loss.png", "loss curve"),
+        **_files(ports, {file.key: file.size for file in report.files}),
+    }
 
 
-def _picture(ports: Ports, folder: str | None, name: str, title: str) -> dict[str, bytes]:
+def _picture(ports: Ports, folder: str | None, name: str, title: str) -> Shown:
     key = f"{folder}/{name}"
     if folder is None or ports.bucket.stat(key) is None:
         return {}
     with ports.bucket.open(key) as stream:
-        return {title: stream.read()}
+        return {title: picture(stream.read(), title)}
+
+
+def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
+    return {"files": files(sizes, ports.settings.serve_url)} if sizes else {}
 
 
 @dg.asset(
@@ -60,13 +67,16 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     """
     from dawa_assets.training.evaluation import evaluate_lora
 
-    return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms)
+    return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms, without=["files"])
 
 
-def _spectrograms(ports: Ports, slug: str, report: Any) -> dict[str, bytes]:  # noqa: ARG001 - one shape for all steps
+def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
     from dawa_assets.training.evaluation import PICTURE
 
-    return _picture(ports, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA")
+    return {
+        **_picture(ports, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"),
+        **_files(ports, dict.fromkeys(report.files)),
+    }
 
 
 @dg.asset(
@@ -84,4 +94,8 @@ def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     """
     from dawa_assets.training.preview import render_preview
 
-    return run_step(context, pipeline.ports(), render_preview)
+    return run_step(context, pipeline.ports(), render_preview, _sounds, without=["files"])
+
+
+def _sounds(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+    return _files(ports, {file.key: file.size for file in report.files})

@@ -5,55 +5,88 @@ No domain logic here, and no Dagster in the domain.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 
-from dawa_assets.artists.store import get_artist
-from dawa_assets.contents import contents
-from dawa_assets.defs.metadata import MAX_ROWS, describe, picture, table
+from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.contents import contents, row_count, rows_query
+from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
 from dawa_assets.errors import BusyError, UnknownArtistError
+from dawa_assets.spending import spent_by_artist, spent_this_month
 from dawa_assets.versions import content_version
 from modal_app.errors import DawaError
+from resources.database import Connection
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
 OWNERS = ["team:data-engineering"]
 
+Shown = dict[str, dg.MetadataValue]
+"""What is shown on a page, by its name there."""
+
 
 def run_step(
     context: dg.AssetExecutionContext,
     ports: Ports,
     work: Callable[[Ports, str], Any],
-    pictures: Callable[[Ports, str, Any], dict[str, bytes]] | None = None,
+    show: Callable[[Ports, str, Any], Shown] | None = None,
+    *,
+    without: Sequence[str] = (),
 ) -> dg.MaterializeResult[None]:
     """Run one domain function for the run's artist and report it as a materialisation.
 
-    The project's own errors end the run as failures with their one line and without a retry: a retry of the same
-    input gives the same answer. A lease that somebody else holds is the exception.
+    `show` gives what is to be looked at beside the report: pictures, links, texts. `without` names the report's fields
+    that are told by it already.
+
+    The project's own errors end the run as failures with their one line; what passes by waiting is tried again.
     """
     slug, asset = context.partition_key, context.asset_key.to_user_string()
     started = time.monotonic()
     try:
         report = work(ports, slug)
+        seconds = round(time.monotonic() - started, 2)
         with ports.database.transaction() as connection:
             artist = get_artist(connection, slug)
             version = content_version(connection, artist.id, asset)
             now = contents(connection, artist.id, asset, MAX_ROWS)
-        shown = pictures(ports, slug, report) if pictures else {}
+            figures = _figures(connection, artist, asset, report)
     except UnknownArtistError as error:
         raise dg.Failure(
             f"{error} (a partition whose artist is gone can be deleted on this asset's page)", allow_retries=False
         ) from None
     except DawaError as error:
         raise dg.Failure(str(error), allow_retries=isinstance(error, BusyError)) from error
-    seconds = round(time.monotonic() - started, 2)
-    metadata = {**describe(report), "seconds": dg.MetadataValue.float(seconds)}
+    shown = _shown(show, ports, slug, report) if show else {}
+    told = describe(report, without=[*without, "seconds"])
+    metadata = {"headline": told.pop("headline"), **shown}
     if now:
-        metadata["all there is now"] = table(now)
-    for title, png in shown.items():
-        metadata[title] = picture(png, title)
+        metadata["all there is now"] = table([{label(name): value for name, value in row.items()} for row in now])
+    metadata |= {**told, "took, s": dg.MetadataValue.float(seconds), **figures}
+    metadata["rows"] = dg.MetadataValue.md(f"```sql\n{rows_query(artist.id, asset)}\n```")
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
+
+
+def _shown(show: Callable[[Ports, str, Any], Shown], ports: Ports, slug: str, report: Any) -> Shown:
+    """What is to be looked at; that it can't be shown is said, and takes nothing from what was made."""
+    try:
+        return show(ports, slug, report)
+    except Exception as error:  # whatever it is, the work is done
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.warning("%s: the page's pictures could not be made: %s", slug, reason)
+        return {"not shown": dg.MetadataValue.text(f"the pictures could not be made: {reason}")}
+
+
+def _figures(connection: Connection, artist: Artist, asset: str, report: Any) -> Shown:
+    """What grows over time beside what this run did: the artist's rows, and what models and GPUs cost this month."""
+    figures: Shown = {"dagster/partition_row_count": dg.MetadataValue.int(row_count(connection, artist.id, asset))}
+    if hasattr(report, "cost_usd"):
+        spent = {
+            "artist's month, USD": spent_by_artist(connection, artist.id),
+            "everybody's month, USD": spent_this_month(connection),
+        }
+        figures |= {name: dg.MetadataValue.float(round(usd, 6)) for name, usd in spent.items()}
+    return figures
