@@ -30,6 +30,10 @@ class MissingLoraError(AdapterError, InputError):
     """A LoRA that is asked for by its name, and is not there in any usable file."""
 
 
+class WrongBaseError(AdapterError, InputError):
+    """An adapter that is put on another base than its own; the user can name that one."""
+
+
 class JobError(DawaError):
     """A job of the worker ended without a result."""
 

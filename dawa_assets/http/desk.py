@@ -116,7 +116,6 @@ class ComputeDesk(Desk):
 
     def open(self, path: str) -> BinaryIO:
         """A copy of a file below the data root, gone when it is closed."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
         with scratch_folder(self._scratch) as folder:
             self._compute.fetch(path, folder / "file")
             return (folder / "file").open("rb")
@@ -128,6 +127,7 @@ class ComputeDesk(Desk):
     @contextmanager
     def storing(self, path: str) -> Iterator[None]:
         """Keeps out other processes too, for files whose names share a few bits."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._folder / "storing" / hashlib.sha256(path.encode()).hexdigest()[:2]
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -153,6 +153,7 @@ class ComputeDesk(Desk):
         if not place.is_file():
             if self._queue.full():
                 raise self._busy()
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # requests may have signed URLs in them
             place.parent.mkdir(parents=True, exist_ok=True)
             with scratch_folder(self._scratch) as folder:
                 (folder / _REQUEST).write_text(record.model_dump_json(), "utf-8")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.config import BackendKind
-from modal_app.errors import AdapterError
+from modal_app.errors import AdapterError, WrongBaseError
 from modal_app.training.card import AdapterCard
 
 
 def require_base(card: AdapterCard, kind: BackendKind, base: BaseModel, path: Path) -> None:
     """Its card names this backend, this base, and these weights of it."""
     if card.backend is not kind or (card.base, card.base_revision) != (base.name, base.revision):
-        raise AdapterError(
+        raise WrongBaseError(
             f"{path}: was trained on {card.backend}/{card.base} ({card.base_revision}), "
             f"not on {kind}/{base.name} ({base.revision}); name its own base or train it again"
         )

@@ -141,6 +141,16 @@ def test_generate_with_the_lora(client: httpx.Client) -> None:
     assert client.get("/generate", params=asked).content == answer.content
 
 
+@pytest.mark.usefixtures("trained")
+def test_generate_with_a_lora_of_another_backend_says_so(client: httpx.Client) -> None:
+    body = {"prompt": "beat", "lora_id": "producer_123:nawfside_lora", "duration_seconds": 1}
+
+    answer = client.post("/generate", json=body | {"backend_override": "musicgen"})
+
+    assert answer.status_code == 422
+    assert "was trained on ace_step/tiny" in answer.json()["error"]
+
+
 def test_generate_by_the_base_model_alone(client: httpx.Client) -> None:
     body = {"prompt": "808 trap beat", "durationSeconds": 1, "loraId": None, "seed": 3}
 

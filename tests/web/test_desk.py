@@ -166,6 +166,12 @@ def test_no_more_than_so_many_jobs_wait(desk: ComputeDesk, compute: SlowCompute)
     assert desk.submit("train_producer/p/4", request("4")).status != "done"
 
 
+def test_records_are_for_nobody_else_to_read(desk: ComputeDesk, tmp_path: Path) -> None:
+    desk.submit(KEY, request())
+
+    assert (tmp_path / "jobs").stat().st_mode & 0o077 == 0
+
+
 def test_a_key_belongs_to_its_first_request(desk: ComputeDesk) -> None:
     desk.submit(KEY, request())
 
