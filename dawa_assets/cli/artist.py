@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dawa_assets.cli.prompt import Author
+from dawa_assets.cli.prompt import Author, login_name
 
 if TYPE_CHECKING:
     from dawa_assets.artists.delete import Plan
@@ -77,7 +77,6 @@ def delete(
     hashes is kept under the home folder.
     """
     import dataclasses
-    import getpass
     import json
 
     from rich.console import Console
@@ -100,7 +99,7 @@ def delete(
         done = delete_artist(
             ports,
             slug,
-            author=author or getpass.getuser(),
+            author=author or login_name(),
             forget_partition=lambda each: _forget_partition(settings.home, each),
         )
     if as_json:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dawa_assets.cli.prompt import Author, OfArtist
+from dawa_assets.cli.prompt import Author, OfArtist, login_name
 
 if TYPE_CHECKING:
     from dawa_assets.items.exclusions_store import ListedItem
@@ -65,7 +65,6 @@ def _set(
     items: list[str], *, excluded: bool, reason: str, author: str | None, artist: str | None, as_json: bool
 ) -> None:
     import dataclasses
-    import getpass
     import json
 
     from dawa_assets.items.exclude import heard_line, set_excluded
@@ -77,7 +76,7 @@ def _set(
         items,
         excluded=excluded,
         reason=reason,
-        author=author or getpass.getuser(),
+        author=author or login_name(),
         artist=artist,
     )
     if as_json:
@@ -99,7 +98,7 @@ def _set(
 
 def _line(item: "ListedItem") -> str:
     seconds = "no audio" if item.seconds is None else f"{item.seconds:.1f} s"
-    line = f"{str(item.id)[:8]}  {item.item}  {item.status}  {seconds}"
+    line = f"{item.id}  {item.item}  {item.status}  {seconds}"
     if item.excluded_at is None:
         return line
     by = f" by {item.author}" if item.author else ""

@@ -91,7 +91,7 @@ def edit(
     database = _database()
     if text is None:
         text = _in_editor(text_in_use(database, item, artist)) if file is None else _read_text(file)
-    done = edit_prompt(database, item, text, author=author or _login_name(), artist=artist)
+    done = edit_prompt(database, item, text, author=author or login_name(), artist=artist)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done), default=str, ensure_ascii=False, indent=2))
         return
@@ -126,7 +126,7 @@ def import_(
             live.update(f"{so_far.changed} changed, {so_far.unchanged} unchanged, {len(so_far.refused)} refused …")
 
         rows = read_texts(file)
-        done = import_prompts(_database(), rows, author=author or _login_name(), artist=artist, told=told)
+        done = import_prompts(_database(), rows, author=author or login_name(), artist=artist, told=told)
     if as_json:
         plain = dataclasses.asdict(done) | {"artists": sorted(done.artists)}
         typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
@@ -334,7 +334,12 @@ def _database() -> "Database":
     return open_database(Settings.load())
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Who is at the terminal.
+
+    Raises:
+        InputError: the machine does not say.
+    """
     import getpass
 
     from modal_app.errors import InputError

@@ -258,7 +258,7 @@ def test_the_commands_say_what_they_did(
     ]
     assert dawa(monkeypatch, nova.ports, "item", "list", "nova") == 0
     [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"{str(item)[:8]}  a/one  exported  no audio  excluded 20")
+    assert line.startswith(f"{item}  a/one  exported  no audio  excluded 20")
     assert line.endswith(" by Ada: not cleared")
     assert dawa(monkeypatch, nova.ports, "lora", "list", "nova") == 0
     assert "heard 1 excluded item: a/one" in capsys.readouterr().out
