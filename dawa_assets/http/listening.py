@@ -82,7 +82,7 @@ def summary(listener: socket.socket, access: Access) -> list[str]:
         "  /api/producer/*, /api/artist/generate             trainings and renderings",
         f"  /store-upload, /train, /generate                  the worker's endpoints ({worker})",
         "  /files/artists/…                                  files of the bucket",
-        f"  {url}/docs, /healthz                              always open",
+        f"  {f'{url}/docs, /healthz':<49} always open",
     ]
 
 
