@@ -1,6 +1,7 @@
 """Running the chain from outside the UI: the same jobs on the same instance, so that its history shows there."""
 
 import fcntl
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import dagster as dg
 
 from dawa_assets.definitions import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
+from dawa_assets.defs.launcher import HOST
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.resources import Pipeline
 
@@ -58,6 +60,7 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
         instance=instance,
         partition_key=slug,
         raise_on_error=False,
+        tags={HOST: os.uname().nodename},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     return BuildResult(

@@ -9,9 +9,11 @@ from dawa_assets.defs.assets.ingest import training_items
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema, table
 from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
 from modal_app.errors import JobError
 from resources.ports import Ports
+from resources.settings import Settings
 
 _TOLD = 5  # reasons that get into one line
 
@@ -83,6 +85,7 @@ def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one
     group_name="dataset",
     kinds={"python", "postgres"},
     owners=OWNERS,
+    pool=tagger_pool(Settings.load()),
     code_version="1",
     metadata=schema("segment_tags", segment_hash="string", model="string", text="string", figures="json"),
 )

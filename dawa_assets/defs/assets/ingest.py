@@ -7,8 +7,10 @@ import dagster as dg
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
+from resources.settings import Settings
 
 _PICTURES = 3
 
@@ -52,6 +54,7 @@ def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
     group_name="ingest",
     kinds={"python", "postgres"},
     owners=OWNERS,
+    pool=writer_pool(Settings.load()),
     code_version="1",
     metadata=schema("prompts", fingerprint="string", origin="string", text="string", model_name="string"),
 )

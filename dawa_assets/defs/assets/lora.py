@@ -8,6 +8,7 @@ from dawa_assets.defs.assets.dataset import segment_tags
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema
 from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.pools import GPU
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
 
@@ -18,6 +19,7 @@ from resources.ports import Ports
     group_name="lora",
     kinds={"pytorch", "huggingface"},
     owners=OWNERS,
+    pool=GPU,
     code_version="1",
     metadata=schema("training_runs", id="uuid", state="string", adapter_key="string", adapter_sha256="string"),
 )
@@ -56,6 +58,7 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
     group_name="lora",
     kinds={"pytorch", "audio"},
     owners=OWNERS,
+    pool=GPU,
     code_version="1",
     metadata=schema("lora_evaluations", run_id="uuid", verdict="string", reasons="text[]", figures="json"),
 )
@@ -85,6 +88,7 @@ def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG00
     group_name="lora",
     kinds={"pytorch", "audio"},
     owners=OWNERS,
+    pool=GPU,
     code_version="1",
 )
 def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:

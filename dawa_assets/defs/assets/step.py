@@ -13,7 +13,8 @@ import dagster as dg
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.contents import contents, row_count, rows_query
 from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
-from dawa_assets.errors import BusyError, UnknownArtistError
+from dawa_assets.defs.retries import failed
+from dawa_assets.errors import UnknownArtistError
 from dawa_assets.spending import spent_by_artist, spent_this_month
 from dawa_assets.versions import content_version
 from modal_app.errors import DawaError
@@ -58,7 +59,7 @@ def run_step(
             f"{error} (a partition whose artist is gone can be deleted on this asset's page)", allow_retries=False
         ) from None
     except DawaError as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, BusyError)) from error
+        raise failed(context, error) from error
     shown = _shown(show, ports, slug, report) if show else {}
     told = describe(report, without=[*without, "seconds"])
     metadata = {"headline": told.pop("headline"), **shown}

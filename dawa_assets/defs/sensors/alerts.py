@@ -15,7 +15,7 @@ import dagster as dg
 from dawa_assets.alerts import Message, send
 from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.attempts import ATTEMPT, PARTITION, WORK, pause_after
+from dawa_assets.defs.sensors.attempts import ATTEMPT, PARTITION, RETRIED_BY, WORK, is_retried, pause_after
 from modal_app.errors import DawaError
 
 TOLD = "dawa/told"
@@ -26,8 +26,6 @@ _GRACE_SECONDS = 600.0  # beyond the pause, until an attempt that nobody made co
 _RUNS_PER_TICK = 200
 _OPEN_PER_TICK = 50
 _LONGEST_PAUSE_SECONDS = 3_600.0
-_RETRIED = "dagster/will_retry"
-_RETRIED_BY = "dagster/auto_retry_run_id"
 
 
 @dataclass(frozen=True)
@@ -102,10 +100,10 @@ def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[lis
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, now: float) -> bool | None:
     """Whether nobody will try again; None while that can't be known yet."""
     tags = record.dagster_run.tags
-    if TOLD in tags or _RETRIED_BY in tags:
+    if TOLD in tags or RETRIED_BY in tags:
         return False
-    if tags.get(_RETRIED) == "true":  # and the retry is not there yet
-        return None if now < ended + _GRACE_SECONDS else True
+    if is_retried(record.dagster_run, ended, now):
+        return None
     if WORK not in tags:
         return True
     latest = instance.get_run_records(dg.RunsFilter(tags={WORK: tags[WORK]}), limit=1)[0]

@@ -21,6 +21,8 @@ LOOKED_AT_PER_TICK = 1_000
 WORK = "dawa/work"
 ATTEMPT = "dawa/attempt"
 PARTITION = "dagster/partition"
+WILL_RETRY = "dagster/will_retry"
+RETRIED_BY = "dagster/auto_retry_run_id"
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -31,6 +33,7 @@ UNFINISHED = [
 ]
 
 _FIRST_PAUSE_SECONDS = 60.0
+_RETRY_SECONDS = 600.0
 _A_DAY = 86_400.0
 _BATCH = 100  # pieces of work whose runs are read in one query
 
@@ -84,6 +87,11 @@ def pause_after(attempt: int) -> float:
     return float(_FIRST_PAUSE_SECONDS * 5 ** (attempt - 1))
 
 
+def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:
+    """Whether Dagster itself is about to try a failed run again, whose process died: it does so within minutes."""
+    return run.tags.get(WILL_RETRY) == "true" and RETRIED_BY not in run.tags and now < ended + _RETRY_SECONDS
+
+
 def result(asked: Asked, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
     """The tick's result: its requests, or why there are none; what stands failed is told in its log either way."""
     for line in asked.standing:
@@ -101,6 +109,8 @@ def _judge(asked: Asked, work: Work, job_name: str, tried: Sequence[dg.RunRecord
         status, ended = latest.dagster_run.status, latest.end_time or latest.update_timestamp.timestamp()
         if status == dg.DagsterRunStatus.CANCELED:
             asked.standing.append(f"{work.slug}: cancelled by hand (run {latest.dagster_run.run_id}); start it by hand")
+            return
+        if is_retried(latest.dagster_run, ended, now):
             return
         # One that went well and left something for a passing reason, a budget for instance, is tried again every day.
         is_used_up = len(tried) >= attempts
