@@ -232,8 +232,9 @@ def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
     assert done.receipt["worker"]["latents"] == {"files": 1, "bytes": 7}
 
 
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_worker_killed_between_any_two_things_that_it_removes(
-    recorded: Ports, monkeypatch: pytest.MonkeyPatch
+    recorded: Ports, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
     ports, after, whole = with_short_leases(recorded), 0, 999
     removed: list[Path] = []
@@ -255,7 +256,7 @@ def test_the_worker_killed_between_any_two_things_that_it_removes(
         except KilledError:
             delete_artist(ports, artist.slug, author="me")
         assert _traces(ports, secrets) == [], f"killed after {after}"
-        after += 1
+        after += stride if after else 1
     assert whole >= 12
 
 
