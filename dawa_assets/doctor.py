@@ -125,7 +125,13 @@ def _tagger(settings: Settings) -> ModelHealth:
 
 
 def _compute(settings: Settings) -> tuple[State, str]:
-    open_compute(settings).run(InspectRequest(), lambda _event: None)
+    compute = open_compute(settings)
+    if settings.compute == "modal":  # a call would cost
+        from modal_app.sdk import ModalCalls
+
+        ModalCalls(settings.modal_app, settings.modal_environment).look()
+        return "ok", f"the app {settings.modal_app} is deployed, ${settings.modal_gpu_usd_per_hour:.2f} a GPU hour"
+    compute.run(InspectRequest(), lambda _event: None)
     return "ok", "a worker starts and answers"
 
 

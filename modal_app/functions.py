@@ -45,6 +45,10 @@ def gpu_function(kind: str, backend: BackendKind) -> str:
     return name if backend == BackendKind.ACE_STEP else f"{name}_{backend}"
 
 
+FUNCTIONS = {*_SPREAD, ERRAND, *(gpu_function(kind, backend) for kind in _ON_A_GPU for backend in BackendKind)}
+"""All that jobs are asked of."""
+
+
 def key_of(request: JobRequest[Any]) -> str | None:
     """The key under which only one call may work at a time; None where two at once do no harm."""
     if isinstance(request, TrainRequest):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from modal_app.calls import Calls, CallState, UnreachableError, require_below
 from modal_app.errors import JobError
+from modal_app.functions import FUNCTIONS
 from modal_app.register import Register
 from modal_app.worker import one_line
 
@@ -101,6 +102,20 @@ class ModalCalls(Calls):
             self._volume().batch_upload(force=True) as batch,
         ):
             batch.put_file(source, f"/{require_below(path)}")
+
+    def look(self) -> None:
+        """Make sure that the app is deployed, without starting anything.
+
+        Raises:
+            JobError: it is not, or not with everything that is asked of it.
+        """
+        import modal
+
+        for function in sorted(FUNCTIONS):
+            with _told(f"the app {self._app} has no function {function}; {_DEPLOY}"):
+                modal.Function.from_name(self._app, function, environment_name=self._environment).hydrate()
+        with _told(f"the volume {VOLUME} is not there; {_DEPLOY}"):
+            self._volume().hydrate()
 
     def _volume(self) -> "modal.Volume":
         import modal

@@ -6,7 +6,7 @@ or takes back afterwards stays so.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dawa_assets.artists.store import Artist, get_artist
@@ -15,6 +15,7 @@ from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import evaluations_store, store
 from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
+from dawa_assets.training.calls import GpuMeter, cost_usd
 from dawa_assets.training.evaluations_store import Evaluation
 from dawa_assets.training.examples import fingerprint_of, train_request
 from dawa_assets.training.judgement import RULE, Finding, Standing, choose, judge
@@ -46,6 +47,7 @@ class EvaluationReport:
 
     Losses are means over the same segments, noise and times; `shared` ones are on songs that the promoted adapter it
     was compared with has not heard either. `rendered` are levels and shares of what base and adapter render.
+    GPU seconds and cost are those of another machine that was paid for it now; None and 0 where there was none.
     """
 
     headline: str
@@ -70,6 +72,8 @@ class EvaluationReport:
     prompt: str | None = None
     seed: int | None = None
     rendered: list[dict[str, Any]] = field(default_factory=list)
+    gpu_seconds: float | None = None
+    cost_usd: float = 0.0
     adapter_key: str | None = None
     files: list[str] = field(default_factory=list)
     seconds: float
@@ -86,7 +90,7 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
         BusyError: another process evaluates this artist's LoRA and did not end in time.
         JobError: it can't be evaluated, or the candidate is not that of the current dataset.
     """
-    started = time.monotonic()
+    started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
@@ -97,12 +101,13 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
         seconds=settings.lease_seconds,
         wait_seconds=settings.lease_wait_seconds,
     ) as held:
-        state, run, evaluation = _judged(ports, artist, held)
+        state, run, evaluation = _judged(ports, artist, held, meter)
         published = ensure_published(ports, artist, settings.model_name)
-    return _report(state, artist, run, evaluation, published, time.monotonic() - started)
+    report = _report(state, artist, run, evaluation, published, time.monotonic() - started)
+    return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
 
 
-def _judged(ports: Ports, artist: Artist, held: Lease) -> tuple[State, Run | None, Evaluation | None]:
+def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple[State, Run | None, Evaluation | None]:
     """The candidate, evaluated and decided about."""
     model_name = ports.settings.model_name
     finish_promotions(ports, artist)
@@ -128,7 +133,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease) -> tuple[State, Run | Non
     ):
         state: State = "unchanged"
     else:
-        state, known = "evaluated", _evaluate(ports, artist, held, run, rival)
+        state, known = "evaluated", _evaluate(ports, artist, held, run, rival, meter)
     if not is_decided:
         standing = Standing(
             is_promoted=run.promoted,
@@ -163,7 +168,7 @@ def _are_kept(ports: Ports, artist: Artist, run: Run, evaluation: Evaluation) ->
     )
 
 
-def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | None) -> Evaluation:
+def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | None, meter: GpuMeter) -> Evaluation:
     settings = ports.settings
     prepared = prepare_dataset(ports, artist, held)
     training = None if prepared is None else _training(ports, artist, prepared, run)
@@ -177,7 +182,7 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
         duration_seconds=settings.preview_seconds,
         seed=settings.seed,
     )
-    found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival])
+    found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
     finding = judge(found)
     kept = keep_files(ports, artist.slug, run, names_in(run, found.files))
     with ports.database.transaction() as connection:
@@ -231,17 +236,19 @@ def _prompt(tracks: list[TrainingTrack], run: Run) -> str:
     return next((track.prompt_text for track in tracks if track.song in held_out), tracks[0].prompt_text)
 
 
-def _measure(ports: Ports, artist: Artist, request: EvaluateRequest, runs: list[Run]) -> EvaluateResult:
+def _measure(
+    ports: Ports, artist: Artist, request: EvaluateRequest, runs: list[Run], meter: GpuMeter
+) -> EvaluateResult:
     """Ask the worker; where it has not got the runs' files, give them to it and ask again."""
     try:
-        return ports.compute.run(request, logged("evaluation"))
+        return ports.compute.run(request, logged("evaluation"), meter)
     except (JobCancelledError, RefusedJobError):
         raise
     except JobError as error:
         log.info("the worker can't evaluate run %s (%s); its files are restored from the bucket", runs[0].id, error)
     for run in runs:
         restore_files(ports, artist.slug, run)
-    return ports.compute.run(request, logged("evaluation"))
+    return ports.compute.run(request, logged("evaluation"), meter)
 
 
 def _report(

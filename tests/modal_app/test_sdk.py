@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dawa_assets.doctor import examine
 from modal_app.calls import UnreachableError
 from modal_app.calls_desk import CallsDesk
 from modal_app.errors import JobError
@@ -15,6 +16,9 @@ from modal_app.protocol.base import Event
 from modal_app.register import claimed
 from modal_app.sdk import ModalCalls, ModalRegister
 from resources.compute.modal import ModalCompute
+from resources.errors import SettingsError
+from resources.ports import open_compute
+from resources.settings import Settings
 from tests.modal_server.__main__ import TOKEN_SECRET
 from tests.modal_server.fixtures import modal_service, sdk_at
 from tests.modal_server.machine import EXPIRED, Machines
@@ -138,6 +142,32 @@ def test_without_a_token_nothing_is_read_or_written(service: Service, tmp_path: 
         ):
             with pytest.raises(JobError, match="modal setup"):
                 ask()
+
+
+def test_the_doctor_tells_whether_the_app_is_deployed_and_starts_nothing(service: Service, tmp_path: Path) -> None:
+    machines, environment = service
+    before = machines.calls()
+    found = []
+    for app in (APP, "other-app"):
+        settings = Settings(
+            home=tmp_path,
+            database="supabase",
+            bucket="supabase",
+            compute="modal",
+            modal_app=app,
+        )
+        with sdk_at(environment):
+            found.append(next(finding for finding in examine(settings) if finding.part == "compute"))
+
+    assert [finding.state for finding in found] == ["ok", "error"]
+    assert "nawfside-music is deployed" in found[0].detail
+    assert "modal deploy" in found[1].detail
+    assert machines.calls() == before
+
+
+def test_a_bucket_that_is_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="DAWA_BUCKET=supabase"):
+        open_compute(Settings(home=tmp_path, bucket="folder", compute="modal"))
 
 
 @pytest.mark.slow  # the SDK itself tries for a minute

@@ -109,7 +109,9 @@ def test_a_training_is_done_kept_and_paid_for_on_record(world: World) -> None:
     assert (row["state"], [row["call_id"]]) == ("done", world.trainings())
     assert row["metrics"]["gpu_seconds"] > 0
     assert row["metrics"]["cost_usd"] == pytest.approx(row["metrics"]["gpu_seconds"], rel=0.01)
-    assert answer["metadata"]["cost_usd"] == row["metrics"]["cost_usd"]
+    assert [value for name, value in answer["metadata"].items() if name.startswith("cost")] == [
+        row["metrics"]["cost_usd"]
+    ]
     kept = {stored.key.rpartition("/")[2] for stored in world.catalogue.ports.bucket.list(f"{row['adapter_key']}")}
     assert {"adapter_model.safetensors", "card.json", "loss.png"} <= kept
 
@@ -129,9 +131,9 @@ def test_a_killed_orchestrator_is_followed_by_one_that_takes_up_the_same_call(wo
     assert (world.row()["state"], world.row()["call_id"]) == ("done", call_id)
 
 
-def test_a_stopped_orchestrator_cancels_its_call_and_the_next_goes_on_from_the_checkpoint(world: World) -> None:
-    first = world.orchestrator(steps=2000)
-    wait_for(lambda: world.trainings() and list(world.machines.volume.glob("runs/*/checkpoint/*")))
+def test_a_stopped_orchestrator_cancels_its_call_and_leaves_the_run_to_the_next(world: World) -> None:
+    first = world.orchestrator(steps=20_000)
+    wait_for(lambda: world.trainings() and has_steps(world))
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=60)
     (call_id,) = world.trainings()
