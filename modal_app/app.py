@@ -28,16 +28,16 @@ from modal_app.functions import APP  # noqa: E402
 from modal_app.http.options import WebOptions  # noqa: E402
 from modal_app.images import generator_image, worker_image  # noqa: E402
 from modal_app.remote import Container, run_call, run_part  # noqa: E402
-from modal_app.sdk import REGISTER, ModalCalls, ModalRegister  # noqa: E402
+from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister  # noqa: E402
 from modal_app.shards import Mapper, run_spread  # noqa: E402
-from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_mount  # noqa: E402
+from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, VolumeStorage  # noqa: E402
 
 MINUTE, HOUR = 60, 3600
 
 settings = environment()
 app = modal.App(APP)
 secret = modal.Secret.from_name("nawfside-modal-secrets", required_keys=["HF_TOKEN"])
-mount = data_mount(secret, settings["DAWA_MODAL_BUCKET"], settings["DAWA_MODAL_BUCKET_ENDPOINT"])
+data = modal.Volume.from_name(VOLUME, create_if_missing=True)
 register = modal.Dict.from_name(REGISTER, create_if_missing=True)
 weights = modal.Volume.from_name(WEIGHTS_VOLUME, create_if_missing=True)
 
@@ -48,7 +48,7 @@ _small: dict[str, Any] = {
     "image": worker_image(),
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): mount.what},
+    "volumes": {str(DATA): data},
     "retries": _again,
     "cpu": 2.0,
     "memory": 4096,
@@ -56,7 +56,7 @@ _small: dict[str, Any] = {
 _gpu: dict[str, Any] = {
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): mount.what, str(WEIGHTS): weights},
+    "volumes": {str(DATA): data, str(WEIGHTS): weights},
     "retries": _again,
     "gpu": settings["DAWA_MODAL_GPU"],
     "memory": 32_768,
@@ -72,7 +72,7 @@ _BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
 
 
 def _here(*, has_gpu: bool = False) -> Container:
-    return container(DATA, mount.storage, ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
+    return container(DATA, VolumeStorage(data), ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
 
 
 def _call_id() -> str:

@@ -17,11 +17,9 @@ from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
 from modal_app.register import FolderRegister, Register
 from modal_app.remote import Container, Storage
-from modal_app.storage import BucketStorage
+from modal_app.storage import FolderStorage
 
 DEFAULTS: Mapping[str, str] = {
-    "DAWA_MODAL_BUCKET": "",  # an S3 or R2 bucket at /data, in place of the volume
-    "DAWA_MODAL_BUCKET_ENDPOINT": "",  # its address, where it is not Amazon's
     "DAWA_MODAL_ACCESS": "password",  # who may use the web endpoints: `password`, `proxy` (Modal's tokens), `open`
     "DAWA_MODAL_GPU": "H100",
     "DAWA_MODAL_MAX_GPUS": "4",
@@ -83,7 +81,7 @@ def container(root: Path, storage: Storage, register: Register, *, has_gpu: bool
     if inside:
         return Container(root, storage, register, has_gpu=has_gpu)
     here = Path(os.environ.get("DAWA_DATA") or ".dawa/data").resolve()
-    return Container(here, BucketStorage(), FolderRegister(here / "register"))
+    return Container(here, FolderStorage(), FolderRegister(here / "register"))
 
 
 def _number(settings: Mapping[str, str], name: str) -> float:

@@ -1,18 +1,17 @@
-"""What `/data` is in the app's containers: Modal's volume, or an S3 or R2 bucket in its place. Chosen here only.
+"""What `/data` is in the app's containers: Modal's volume. Whatever else it is to be is put in its place here.
 
-A bucket's keys (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`) are in the app's secret. Base weights are on a volume of
-their own either way: a volume in which a file is open can't be refreshed, and weights are read from open files.
+The worker needs renames, links and locks under its data root, within one container; across containers it needs only
+what `Storage` promises. Base weights are on a volume of their own: a volume in which a file is open can't be refreshed,
+and weights are read from open files.
 """
 
 import gc
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modal_app.errors import JobError
 from modal_app.remote import Storage
-from modal_app.sdk import VOLUME
 from modal_app.worker import one_line
 
 if TYPE_CHECKING:
@@ -25,14 +24,6 @@ WEIGHTS_VOLUME = "nawfside-music-weights"
 _OPEN_FILES = "open files"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Mount:
-    """What is mounted at `/data`, and how its content is shared."""
-
-    what: "modal.Volume | modal.CloudBucketMount"
-    storage: Storage
 
 
 class VolumeStorage(Storage):
@@ -63,22 +54,11 @@ class VolumeStorage(Storage):
             log.debug("committed; what others wrote is seen later, for files are open here")
 
 
-class BucketStorage(Storage):
-    """A bucket that is mounted: each file is there for all when it is closed."""
+class FolderStorage(Storage):
+    """A folder of one machine: everything is there for all at once."""
 
     def refresh(self) -> None:
         """Nothing is behind."""
 
     def commit(self) -> None:
         """Nothing is kept back."""
-
-
-def data_mount(secret: "modal.Secret", bucket: str, endpoint: str) -> Mount:
-    """The volume, or the bucket that is named."""
-    import modal
-
-    if not bucket:
-        volume = modal.Volume.from_name(VOLUME, create_if_missing=True)
-        return Mount(volume, VolumeStorage(volume))
-    mount = modal.CloudBucketMount(bucket, bucket_endpoint_url=endpoint or None, secret=secret, key_prefix="data/")
-    return Mount(mount, BucketStorage())

@@ -26,7 +26,6 @@ from modal_app.images import GENERATORS, WORKER, pinned
 from modal_app.jobs import JOBS
 from modal_app.protocol.audio import AudioSource, PrepareRequest
 from modal_app.protocol.training import GenerateRequest
-from modal_app.storage import data_mount
 from tests.modal_server.fixtures import modal_service, sdk_at
 from tests.modal_server.machine import Machines
 
@@ -114,12 +113,6 @@ def test_a_body_is_a_plain_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     request = GenerateRequest(job_id="a", prompt="x", lora_id="nobody:nothing", duration_seconds=1)
     assert deployed.generate.local(request.model_dump_json()) == "error.json"
-
-
-def test_a_bucket_takes_the_volumes_place_by_its_name() -> None:
-    assert isinstance(data_mount(deployed.secret, "", "").what, modal.Volume)
-    address = "https://account.r2.cloudflarestorage.com"
-    assert isinstance(data_mount(deployed.secret, "my-bucket", address).what, modal.CloudBucketMount)
 
 
 def test_endpoints_that_anybody_could_use_are_not_served_by_mistake() -> None:
