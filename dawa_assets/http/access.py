@@ -128,7 +128,9 @@ def _is_here(address: str) -> bool:
 
 async def caller_by(service: Service, bearer: HTTPAuthorizationCredentials | None, password: str | None) -> Caller:
     """Who asks, by a request's headers; raises as `Access.caller`."""
-    return await service.quickly(service.access.caller, password, bearer.credentials if bearer is not None else None)
+    return await service.identifying(
+        service.access.caller, password, bearer.credentials if bearer is not None else None
+    )
 
 
 async def _caller(

@@ -19,6 +19,7 @@ from typing import BinaryIO, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
+from modal_app.config import DataRoot
 from modal_app.errors import (
     ConflictError,
     ConflictingJobError,
@@ -32,6 +33,7 @@ from modal_app.http.desk import BusyDeskError, Call, Desk, ReplayedJobError, Unk
 from modal_app.producer.uploads import MOUNT
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.requests import AnyRequest
+from modal_app.protocol.training import GenerateResult
 from resources.compute.base import CallRecord, Compute
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ class _Failure(BaseModel):
 class ComputeDesk(Desk):
     """Runs jobs on `compute`, `at_once` at a time in this process, and keeps their records in `folder`.
 
-    No more than `most_waiting` jobs wait. What ended is kept for `kept_days`. Several processes may share a folder.
+    No more than `most_waiting` jobs wait. What ended is kept for `kept_days`, and what it
+    rendered. Several processes may share a folder.
     Where the jobs' data root lies on this machine, `data_root` says so: clients are told `/data` in its place.
     """
 
@@ -279,7 +282,15 @@ class ComputeDesk(Desk):
         with suppress(FileNotFoundError):
             for folder in list(self._records.iterdir()):
                 if any(_is_older(folder / name, oldest) for name in (_RESULT, _ERROR)):
+                    self._remove_audio(folder)
                     discard(folder, self._scratch)
+
+    def _remove_audio(self, folder: Path) -> None:
+        """Remove what a rendering left, where the data root is at hand: nobody can ask for it any more."""
+        with suppress(JobError, OSError):
+            rendered = _read(folder / _RESULT, GenerateResult)
+            if self._data_root:
+                (DataRoot(self._data_root).outputs() / Path(rendered.path).name).unlink()
 
 
 class _KeptCall(CallRecord):

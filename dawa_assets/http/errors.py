@@ -10,9 +10,10 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from dawa_assets.errors import BusyError, LostLeaseError, UnauthorizedError, UnknownArtistError, UnknownLiveSetError
-from modal_app.errors import DawaError, JobError, MissingLoraError, RefusedJobError, ServiceError
+from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
 from modal_app.http.answers import answer_errors, answer_to, error_answer, first_problem
 from modal_app.http.messages import ErrorAnswer
 from resources.errors import (
@@ -67,14 +68,15 @@ def add_error_handlers(app: FastAPI) -> None:
     answer_errors(app)
     app.add_exception_handler(DawaError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _left)
 
 
 def answer_of(error: DawaError) -> JSONResponse:
     """What one of the project's errors is answered with."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
     if status is None:
-        is_ours = not isinstance(error, JobError) or isinstance(error, RefusedJobError)
-        return answer_to(error) if is_ours else error_answer(HTTPStatus.BAD_GATEWAY, _line(error))
+        # What the worker could not do for no fault of the client's, nor of this server.
+        return error_answer(HTTPStatus.BAD_GATEWAY, _line(error)) if type(error) is JobError else answer_to(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s", error)
     return error_answer(status, _line(error), _HEADERS.get(status))
@@ -90,6 +92,10 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     if error.errors()[0]["type"] == "json_invalid":
         return error_answer(HTTPStatus.BAD_REQUEST, "the body is no JSON; send an object with the fields of this route")
     return error_answer(HTTPStatus.BAD_REQUEST, _storable(first_problem(error)))
+
+
+async def _left(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - nobody is there to be told
+    return error_answer(HTTPStatus.BAD_REQUEST, "the body broke off; send it again")
 
 
 def _line(error: DawaError) -> str:

@@ -18,6 +18,7 @@ from modal_app.http.answers import error_answer
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 256
+_HEALTH = "/healthz"  # answers whatever else waits
 _SILENT_SECONDS = 30.0
 _BODY_SECONDS = 900.0
 
@@ -66,7 +67,7 @@ class Gate:
                 HTTPStatus.FORBIDDEN,
                 "this server is open to this machine only, by its own names; set NAWFSIDE_APP_PASSWORD to use others",
             )
-        if self._inside > _AT_ONCE:
+        if self._inside > _AT_ONCE and scope["path"] != _HEALTH:
             return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment")
         declared = headers.get("content-length", "")
         most = self._most(scope["path"])

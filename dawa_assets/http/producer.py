@@ -5,7 +5,8 @@ A job that outlasts the wait is answered with 202 and asked for again by the sam
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
 
@@ -67,11 +68,11 @@ async def upload_and_train(
 ) -> Response:
     """Store one audio file, and train an adapter on it. The same form sent again is the same job."""
     caller = None
-    if bearer is not None or password is not None or service.access.is_open:
+    if bearer is not None or password is not None or not service.access.by_password:
         caller = await caller_by(service, bearer, password)
-    async with request.form(max_files=1, max_fields=16, max_part_size=10_000) as form:
+    async with _form(request, service, is_stranger=caller is None) as form:
         if caller is None:
-            caller = await caller_by(service, None, _text(form, PASSWORD_FIELD))
+            caller = await caller_by(service, None, _text(form, PASSWORD_FIELD) or "")
         fields, file = _fields(form)
         await _check_producer(service, caller, fields.producer_id)
         job_id = fields.job_id or await service.reading(_job_id, fields, file)
@@ -142,6 +143,15 @@ def _running(call: Call, job: Job) -> Response:
     answer = RunningAnswer(job_id=job.job_id, call_id=call.call_id, status=call.status)
     headers = {"Retry-After": str(_ASK_AGAIN_SECONDS)}
     return JSONResponse(answer.model_dump(), HTTPStatus.ACCEPTED, headers)
+
+
+@asynccontextmanager
+async def _form(request: Request, service: Service, *, is_stranger: bool) -> AsyncIterator[FormData]:
+    """The form, its file on disk. Of strangers, whose password is yet to come in it, only few are read at once."""
+    async with AsyncExitStack() as stack:
+        if is_stranger:
+            await stack.enter_async_context(service.strangers)
+        yield await stack.enter_async_context(request.form(max_files=1, max_fields=16, max_part_size=10_000))
 
 
 def _fields(form: FormData) -> tuple[UploadForm, UploadFile]:

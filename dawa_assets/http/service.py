@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_UPS, _PROMPTS, _DATASETS, _SAVES, _FILES = 4, 4, 2, 4, 12
+_IDENTITIES, _STRANGERS = 8, 4
 _Turn = tuple[UUID, str]
 
 
@@ -48,6 +49,14 @@ class Service:
     datasets: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DATASETS))
     saves: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SAVES))
     files: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_FILES))
+
+    identities: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_IDENTITIES))
+    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_STRANGERS))
+    """Of requests that are read before it is known who asks; not of threads."""
+
+    async def identifying(self, check: Callable[..., T], *given: object) -> T:
+        """Find out who asks; the project's keys may have to be fetched for it."""
+        return await _in_thread(self.identities, check, *given)
 
     async def quickly(self, look_up: Callable[..., T], *given: object) -> T:
         """Look something up: a moment."""

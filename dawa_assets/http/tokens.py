@@ -5,6 +5,7 @@ Which of the two a token may be checked with is decided by what is configured, n
 """
 
 import json
+import logging
 import threading
 import time
 from uuid import UUID
@@ -15,6 +16,8 @@ import jwt
 from dawa_assets.errors import UnauthorizedError
 from modal_app.addresses import service_address
 from resources.errors import NotNowError, SettingsError
+
+log = logging.getLogger(__name__)
 
 _AUDIENCE = "authenticated"
 _PUBLIC = ("ES256", "RS256")
@@ -101,26 +104,42 @@ class _PublicKeys:
         self._asked_at: float | None = None
 
     def get(self, key_id: str) -> jwt.PyJWK | None:
+        """The key of this id; None where the project has none.
+
+        Nobody but the one who asks the project waits for it, unless nothing is known yet.
+
+        Raises:
+            NotNowError: nothing is known yet, and the project does not answer.
+        """
         with self._lock:
-            if self._is_due(key_id):
-                self._asked_at = time.monotonic()
-                try:
-                    self._keys = self._read()
-                    self._read_at = self._asked_at
-                except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
-                    if self._read_at is None:
-                        raise NotNowError(
-                            f"{self._shown}: its public keys can't be had ({type(error).__name__}); try again later"
-                        ) from None
             if self._read_at is None:
-                raise NotNowError(f"{self._shown}: its public keys can't be had; try again later")
-            return self._keys.get(key_id)
+                self._refresh()
+            ask = self._is_due(key_id)
+            if ask:
+                self._asked_at = time.monotonic()
+        if ask:
+            self._refresh()
+        if self._read_at is None:
+            raise NotNowError(f"{self._shown}: its public keys can't be had now; try again later")
+        return self._keys.get(key_id)
 
     def _is_due(self, key_id: str) -> bool:
         now = time.monotonic()
         if self._asked_at is not None and now - self._asked_at < _ASKED_AGAIN_SECONDS:
             return False
         return self._read_at is None or key_id not in self._keys or now - self._read_at > _KEYS_SECONDS
+
+    def _refresh(self) -> None:
+        """Ask the project; where it does not answer, what was known still counts."""
+        if self._read_at is None and not self._is_due(""):
+            return  # it did not answer a moment ago
+        self._asked_at = time.monotonic()
+        try:
+            self._keys = self._read()
+        except (httpx.HTTPError, ValueError, TypeError, KeyError, jwt.PyJWTError) as error:
+            log.warning("%s: its public keys can't be had: %s", self._shown, type(error).__name__)
+        else:
+            self._read_at = time.monotonic()
 
     def _read(self) -> dict[str, jwt.PyJWK]:
         content = bytearray()

@@ -55,7 +55,9 @@ def test_too_large_a_body_is_413_whether_it_says_so_or_not(ports: Ports) -> None
                 assert raw.recv(12) == b"HTTP/1.1 413", path
 
 
-def test_clients_that_send_slowly_hold_up_nobody(ports: Ports, nova: Artist) -> None:
+def test_clients_that_send_slowly_hold_up_nobody_and_leave_without_a_trace(
+    ports: Ports, nova: Artist, caplog: pytest.LogCaptureFixture
+) -> None:
     body = json.dumps(pair(nova)).encode()
     head = "POST /api/train/save HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
@@ -70,6 +72,7 @@ def test_clients_that_send_slowly_hold_up_nobody(ports: Ports, nova: Artist) -> 
             assert raw.recv(15) == b"HTTP/1.1 200 OK"
         for raw in slow:
             raw.close()
+    assert [line.getMessage() for line in caplog.records if line.exc_info] == []
 
 
 def test_unknown_routes_and_methods_answer_in_the_same_form(ports: Ports) -> None:
