@@ -27,13 +27,7 @@ def home_ports(daemon_home: Path) -> Iterator[Ports]:
 
 @pytest.fixture
 def daemon(daemon_home: Path, home_ports: Ports) -> Iterator[Daemon]:
-    daemon = Daemon(
-        daemon_home,
-        DAWA_LEASE_WAIT_SECONDS="0",
-        DAWA_QUIET_SECONDS="0",
-        DAWA_TRAIN_STEPS="5000",
-        DAWA_PREVIEW_SECONDS="1",
-    )
+    daemon = Daemon(daemon_home, DAWA_LEASE_WAIT_SECONDS="0")
     home_ports.database.url()  # it starts here, and ends with the test: not with a daemon that is killed
     yield daemon
     daemon.kill()

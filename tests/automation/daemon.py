@@ -20,7 +20,7 @@ class Daemon:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
-        self._environment = environment
+        self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         (home / "dagster").mkdir(parents=True, exist_ok=True)
         config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
@@ -29,17 +29,20 @@ class Daemon:
         self.instance = dg.DagsterInstance.from_config(str(home / "dagster"))
 
     def start(self) -> None:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("DAWA_", "DAGSTER_"))}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-m", "tests.automation.quick_location", "-d", str(ROOT)],
-            env=ours
-            | {"DAWA_HOME": str(self.home), "DAGSTER_HOME": str(self.home / "dagster"), "OMP_NUM_THREADS": "1"}
-            | self._environment,
+            env=self.everything(),
             cwd=ROOT,
             stdout=(self.home / "daemon.log").open("ab"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+    def everything(self) -> dict[str, str]:
+        """The environment of the daemon, and of commands that speak to its instance."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("DAWA_", "DAGSTER_"))}
+        homes = {"DAWA_HOME": str(self.home), "DAGSTER_HOME": str(self.home / "dagster")}
+        return ours | homes | {"OMP_NUM_THREADS": "1"} | self.environment
 
     def kill(self) -> None:
         """SIGKILL to the daemon, its code server, and every run's process with its children."""

@@ -64,7 +64,7 @@ def test_three_of_fifty_get_their_runs_under_one_tag_though_the_daemon_is_killed
     assert {run.tags["dagster/partition"] for run in runs} == slugs
     assert Counter(run.tags["dagster/partition"] for run in runs if run.is_success) == dict.fromkeys(slugs, 1)
     assert all(run.tags["dawa/backfill"] == "schema version 3.0" for run in runs)
-    assert prompts_written(home_ports, "3.0") == before + 6
+    assert prompts_written(home_ports, "3.0") == before + 3  # both sets of an artist say the same
 
 
 @pytest.mark.slow

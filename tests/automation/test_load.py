@@ -1,0 +1,35 @@
+"""The code location loads without any of Dagster's warnings."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.automation.daemon import ROOT
+
+_LOAD = """
+import warnings
+import dagster as dg
+from dagster_shared.utils.warnings import BetaWarning, ConfigArgumentWarning, PreviewWarning, SupersessionWarning
+for category in (BetaWarning, ConfigArgumentWarning, PreviewWarning, SupersessionWarning):
+    warnings.simplefilter("error", category)
+warnings.filterwarnings("error", category=DeprecationWarning, module="dawa_assets|resources|modal_app")
+from dawa_assets.definitions import defs
+repository = defs.get_repository_def()
+repository.load_all_definitions()
+print(len(repository.get_all_jobs()))
+"""
+
+
+def test_warnings_of_dagster_would_stop_the_load_and_there_are_none(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD],
+        env={name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
+        | {"PYTHONPATH": str(ROOT), "DAWA_HOME": str(tmp_path / "home")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) >= 5
