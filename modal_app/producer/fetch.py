@@ -35,7 +35,6 @@ _NOT_PUBLIC = (  # what Python takes for public, or took until lately
     IPv6Network("3fff::/20"),  # documentation
 )
 _CONNECT_SECONDS = 10.0
-_SLOW_AFTER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class FetchLimits:
     most_bytes: int = 500_000_000
     seconds: float = 600.0
     silent_seconds: float = 30.0
-    bytes_a_second: float = 20_000.0  # on average, once it has gone on for half a minute
+    bytes_a_second: float = 20_000.0  # on average, once it has gone on for a while
+    slow_after_seconds: float = 30.0
     redirects: int = 5
     pauses: tuple[float, ...] = (0.5, 2.0)  # before a transfer that broke is begun again
 
@@ -193,7 +193,7 @@ class Fetcher:
                     raise too_large
                 file.write(chunk)
                 seconds = time.monotonic() - started
-                if seconds > _SLOW_AFTER_SECONDS and size < limits.bytes_a_second * seconds:
+                if seconds > limits.slow_after_seconds and size < limits.bytes_a_second * seconds:
                     raise InputError(f"{name}: comes at {size / seconds:.0f} bytes a second; upload the file instead")
         if not size:
             raise InputError(f"{name}: its server gives an empty file; check the URL")

@@ -3,6 +3,7 @@
 import io
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,8 +22,8 @@ RATE = 44_100
 
 def song(frequency: float = 110.0, seconds: float = 6.0) -> bytes:
     """A pulse on a tone, as the bytes of a WAV."""
-    time = np.arange(int(seconds * RATE)) / RATE
-    pulse = 0.6 * np.sin(2 * np.pi * frequency * time) * np.exp(-5 * (2 * time % 1))
+    moments = np.arange(int(seconds * RATE)) / RATE
+    pulse = 0.6 * np.sin(2 * np.pi * frequency * moments) * np.exp(-5 * (2 * moments % 1))
     file = io.BytesIO()
     soundfile.write(file, pulse.astype(np.float32), RATE, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -37,6 +38,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     declared: int | None = None  # length, where it is not the true one
     forever: bool = False
+    pause: float = 0.0  # seconds between two pieces of what goes on forever
 
 
 class Internet:
@@ -89,7 +91,8 @@ class Internet:
                 try:
                     self.wfile.write(answer.body)
                     while answer.forever:
-                        self.wfile.write(b"\0" * 65_536)
+                        self.wfile.write(b"\0" * (100 if answer.pause else 65_536))
+                        time.sleep(answer.pause)
                 except OSError:
                     pass  # nobody reads any more
 

@@ -159,6 +159,13 @@ def test_a_file_that_never_ends_is_given_up(internet: Internet, tmp_path: Path) 
     assert time.monotonic() - started < 30
 
 
+def test_a_file_that_comes_too_slowly_is_given_up(internet: Internet, tmp_path: Path) -> None:
+    internet.answers["/slow.wav"] = Answer(forever=True, pause=0.05)
+
+    with pytest.raises(InputError, match="bytes a second"):
+        internet.fetcher(slow_after_seconds=0.2).fetch("http://example.com/slow.wav", tmp_path / "file", "slow.wav")
+
+
 def test_a_transfer_that_broke_is_begun_again(internet: Internet, tmp_path: Path) -> None:
     internet.answers["/later.wav"] = Answer(b"busy", 503)
     fetcher = internet.fetcher(pauses=(0.0, 0.0))

@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modal_app.config import DataRoot, normalize_dataset
 from modal_app.errors import InputError
 from modal_app.producer.uploads import checked_filename, checked_upload_path, checked_url, find_upload
 
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -66,6 +67,7 @@ def test_what_can_not_be_used_is_named(metadata: list[object], reason: str) -> N
     assert "\n" not in str(caught.value)
 
 
+@RELAXED
 @given(st.dictionaries(st.sampled_from(["title", "prompt", "tags", "bpm", "key", "other"]), ANYTHING))
 def test_whatever_is_told_is_used_or_refused(told: dict[str, object]) -> None:
     try:
@@ -98,6 +100,7 @@ def test_a_name_that_is_not_plain_is_refused(name: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@RELAXED
 @given(st.text(max_size=300))
 def test_any_name_stays_in_its_folder(name: str) -> None:
     try:
@@ -124,6 +127,7 @@ def test_a_path_outside_of_the_producers_uploads_is_refused(path: str) -> None:
         checked_upload_path(path, "p")
 
 
+@RELAXED
 @given(st.lists(st.sampled_from(["..", ".", "", "uploads", "p", "other", "data", "a.wav", "\\"]), max_size=8))
 def test_any_path_leads_below_the_producers_uploads(parts: list[str]) -> None:
     try:
@@ -178,6 +182,7 @@ def test_a_url_that_may_not_be_fetched_is_refused(url: str) -> None:
         checked_url(url)
 
 
+@RELAXED
 @given(st.text(max_size=60) | st.builds("https://{}/{}".format, st.text(max_size=20), st.text(max_size=20)))
 def test_any_url_is_used_or_refused(url: str) -> None:
     try:

@@ -20,6 +20,7 @@ from modal_app.errors import ConflictError, JobCancelledError, JobError, Refused
 from modal_app.http.desk import BusyDeskError, Desk, FileTakenError, ReplayedJobError, UnknownJobError
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
+from modal_app.protocol.training import GenerateRequest, GenerateResult
 from resources.compute.local import LocalCompute
 from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of, wait_until
 
@@ -292,20 +293,32 @@ def test_a_job_of_a_process_that_was_killed_starts_again(tmp_path: Path, compute
     desk.close()
 
 
-def test_what_ended_long_ago_is_dropped(compute: SlowCompute, tmp_path: Path) -> None:
+def rendered(asked: JobRequest[Any]) -> GenerateResult:
+    assert isinstance(asked, GenerateRequest)
+    path = f"outputs/{asked.job_id}.wav"
+    return GenerateResult(path=path, sample_rate=48_000, samples=1, peak_dbfs=None, lora=None)
+
+
+def test_what_ended_long_ago_is_dropped(tmp_path: Path) -> None:
+    compute = SlowCompute(tmp_path / "data", rendered)
     compute.go.set()
-    desk = ComputeDesk(compute, tmp_path / "jobs", kept_days=1)
-    desk.submit(KEY, request())
-    desk.wait(KEY, 60)
+    (tmp_path / "data" / "outputs").mkdir(parents=True)
+    audio = tmp_path / "data" / "outputs" / "http-1.wav"
+    audio.write_bytes(b"audio")
+    desk = ComputeDesk(compute, tmp_path / "jobs", data_root=tmp_path / "data", kept_days=1)
+    desk.submit("generate/-/old", GenerateRequest(job_id="http-1", prompt="x", duration_seconds=1))
+    desk.wait("generate/-/old", 60)
     for record in (tmp_path / "jobs" / "records").iterdir():
         long_ago = time.time() - 2 * 86_400
         os.utime(record / "result.json", (long_ago, long_ago))
 
-    later = ComputeDesk(compute, tmp_path / "jobs", kept_days=1)
-    later.submit("train_producer/p/new", request("new"))
+    later = ComputeDesk(compute, tmp_path / "jobs", data_root=tmp_path / "data", kept_days=1)
+    later.submit("generate/-/new", GenerateRequest(job_id="http-2", prompt="x", duration_seconds=1))
 
-    with pytest.raises(UnknownJobError, match="job j: is not known"):
-        later.wait(KEY, 0)
+    with pytest.raises(UnknownJobError, match="job old: is not known"):
+        later.wait("generate/-/old", 0)
+    assert not audio.exists()
+    assert later.wait("generate/-/new", 60).status == "done"
     later.close()
     desk.close()
 

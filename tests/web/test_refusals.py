@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -179,6 +180,18 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(guarded: httpx.Client) 
     require_error(guarded.post("/generate", content=chunks(11), headers=headers), 413, "bytes")
 
 
+def test_a_body_that_stops_coming_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modal_app.http.body._SILENT_SECONDS", 0.3)
+    head = "POST /train HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(head.encode())
+        answer = connection.recv(65_536).decode()
+
+    assert answer.startswith("HTTP/1.1 408 ")
+    assert client.get("/train", params={"job_id": "x", "producer_id": "y"}).status_code == 404
+
+
 def test_long_texts_beside_the_file_are_too_large(guarded: httpx.Client) -> None:
     headers = JSON | {"x-train-password": PASSWORD}
     long = "x" * 100_000
@@ -230,6 +243,7 @@ def test_open_endpoints_are_for_this_machine_only() -> None:
         refuse_open_beyond_this_machine(host, SecretStr("secret"))
 
 
+IGNORED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -240,7 +254,7 @@ NAMES += ["model_name", "metadata_per_file", "skip_preprocess", "tag_before_trai
 NAMES += ["duration_seconds", "seed", "scale", "x-train-password"]  # no prompt, so that nothing is ever rendered
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=IGNORED)
 @given(
     path=st.sampled_from(["/store-upload", "/train", "/generate"]),
     body=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6) | VALUES,
@@ -252,7 +266,7 @@ def test_no_body_makes_the_server_fail(client: httpx.Client, path: str, body: ob
     assert list(answer.json()) == ["error"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=IGNORED)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_server_fail(client: httpx.Client, body: bytes) -> None:
     assert 400 <= client.post("/train", content=body, headers=JSON).status_code < 500
