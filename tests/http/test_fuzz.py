@@ -1,20 +1,33 @@
 """Whatever is sent to a route of the OpenAPI page, no answer is a failure of the server's."""
 
 import json
+import logging
+import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from hypothesis.strategies import SearchStrategy
+from schemathesis.generation import GenerationMode
 
 from dawa_assets.artists.store import Artist
 from resources.ports import Ports
 from tests.http.serving import PASSWORD, QuickCompute, protected, server
 from tests.intake.material import new_artist, rows
 from tests.prompting.material import give_set, summary
+
+log = logging.getLogger(__name__)
 
 WITH_PASSWORD = {"x-train-password": PASSWORD}
 
@@ -30,37 +43,59 @@ def _known(page: dict[str, Any], given: dict[str, str]) -> None:
             _known(part, given)
 
 
-def _fuzz(ports: Ports, folder: Path, seconds: int, *options: str) -> None:
+@contextmanager
+def _served(ports: Ports) -> Iterator[tuple[str, dict[str, Any], QuickCompute]]:
+    """A server with an artist and a set; its address, its page with their ids in it, and the jobs it got."""
     nova: Artist = new_artist(ports)
     give_set(ports.database, nova, summary(), "Song")
     [item] = rows(ports, "select parse_id from training_items")
     quick = QuickCompute(ports.settings.data_root)
+    asked = {"artistId": str(nova.id), "parseId": item["parse_id"]}
     with server(protected(replace(ports, compute=quick))) as base:
         page = httpx.get(f"{base}/openapi.json").json()
-        _known(page, {"artistId": str(nova.id), "parseId": item["parse_id"], "producerId": "nova"})
-        schema = folder / "openapi.json"
-        schema.write_text(json.dumps(page))
-        schemathesis = Path(sys.executable).with_name("schemathesis")
-        ran = subprocess.run(
-            [
-                *(schemathesis, "run", schema, "--url", base, "--header", f"x-train-password: {PASSWORD}"),
-                *("--checks", "not_a_server_error", "--max-time", str(seconds), "--warnings", "off"),
-                *("--suppress-health-check", "all", "--continue-on-failure", "--no-color", *options),
-            ],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
-        asked = {"artistId": str(nova.id), "parseId": item["parse_id"]}
+        _known(page, asked | {"producerId": "nova"})
+        yield base, page, quick
         assert httpx.post(f"{base}/api/train", json=asked, headers=WITH_PASSWORD).status_code == 200
 
 
-def test_for_some_seconds(ports: Ports, tmp_path: Path) -> None:
-    _fuzz(ports, tmp_path, 6, "--phases", "fuzzing", "--max-examples", "20")
+def test_a_few_requests_to_every_route(ports: Ports) -> None:
+    told: Counter[int] = Counter()
+    with _served(ports) as (base, page, _), requests.Session() as session:
+        for found in schemathesis.openapi.from_dict(page).get_all_operations():
+            for mode in GenerationMode:
+                _send_some(found.ok().as_strategy(generation_mode=mode), base, session, told)
+    assert {status for status in told if status >= 500} == set()
+    assert sum(told.values()) > 50
+    assert told[200]
+
+
+def _send_some(cases: SearchStrategy[Any], base: str, session: requests.Session, told: Counter[int]) -> None:
+    @settings(max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(cases)
+    def send(case: Any) -> None:
+        told[case.call(base_url=base, session=session, headers=WITH_PASSWORD).status_code] += 1
+
+    with suppress(Unsatisfiable):  # nothing in it that could be wrong
+        send()
 
 
 @pytest.mark.slow
 def test_for_two_minutes(ports: Ports, tmp_path: Path) -> None:
-    _fuzz(ports, tmp_path, 120)
+    with _served(ports) as (base, page, quick):
+        schema = tmp_path / "openapi.json"
+        schema.write_text(json.dumps(page))
+        ran = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("schemathesis"), "run", schema, "--url", base),
+                *("--header", f"x-train-password: {PASSWORD}", "--checks", "not_a_server_error", "--max-time", "120"),
+                *("--suppress-health-check", "all", "--continue-on-failure", "--no-color", "--warnings", "off"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    log.info("%s", ran.stdout[-1500:])
+    assert int(re.findall(r"(\d+) generated", ran.stdout)[0]) > 500
+    assert quick.ran
