@@ -52,9 +52,13 @@ def describe(report: Any, *, without: Sequence[str] = ()) -> dict[str, dg.Metada
     return {**headline, **tables, **words, **figures}
 
 
-def schema(relation: str, **columns: str) -> dict[str, Any]:
-    """What an asset writes to: the table and the columns that a reader would look for."""
+def schema(relation: str, *, made_by: str, **columns: str) -> dict[str, Any]:
+    """What an asset writes to, the table and the columns that a reader would look for, and the function that does it.
+
+    The function is named by module, not by its file's path: a path would be that of the machine that loads this.
+    """
     return {
+        "made by": made_by,
         "dagster/table_name": f"public.{relation}",
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
     }

@@ -32,9 +32,9 @@ _LONGEST = 240  # characters of a reason
 # In the order in which a person would see to them.
 _KINDS: dict[Kind, str] = {
     "failed": "failed",
-    "stale": "prompts that are not what they would be now",
+    "stale": "prompts out of date",
     "unmatched": "bounces that fit no set",
-    "waiting": "waiting",
+    "waiting": "items waiting",
     "behind": "behind what arrived",
 }
 
@@ -51,10 +51,11 @@ class Standing:
     def headline(self) -> str:
         """How much of what, on one line."""
         parts = [_counted(len(self.runs), "failed run")] if self.runs else []
-        for kind, name in _KINDS.items():
-            if artists := self.work.artists.get((self.asset, kind)):
-                things = self.work.things[self.asset, kind]
-                parts.append(f"{name}: {things:,} of {_counted(artists, 'artist')}")
+        parts += [
+            f"{self.work.things[self.asset, kind]:,} {kind} ({_counted(artists, 'artist')})"
+            for kind in _KINDS
+            if (artists := self.work.artists.get((self.asset, kind)))
+        ]
         return "; ".join(parts) or "nothing stands open"
 
     @property
@@ -68,10 +69,10 @@ class Standing:
         return not self.runs and not self.work.of(self.asset)
 
     def metadata(self) -> dict[str, dg.MetadataValue]:
-        """A table of artists for each kind, then figures that the UI plots."""
+        """A table of artists for each kind, then figures that the UI plots (it sorts a check's entries by name)."""
         counts = {kind: self.work.artists.get((self.asset, kind), 0) for kind in _KINDS}
         figures: dict[str, dg.MetadataValue] = {
-            f"artists: {kind}": dg.MetadataValue.int(count) for kind, count in counts.items()
+            f"total artists: {kind}": dg.MetadataValue.int(count) for kind, count in counts.items()
         }
         tables: dict[str, dg.MetadataValue] = {}
         if self.runs:

@@ -1,10 +1,13 @@
 """The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not."""
 
+import base64
 import json
+from io import BytesIO
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from PIL import Image
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
@@ -12,6 +15,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
+from dawa_assets.pictures import sound, words
 from dawa_assets.status import artist_statuses
 from dawa_assets.verdicts import judge, verdict
 from tests.defs.test_definitions import CHAIN
@@ -48,6 +52,15 @@ def versions(instance: dg.DagsterInstance, slug: str) -> dict[str, str | None]:
     return found
 
 
+def page(instance: dg.DagsterInstance, asset: str, slug: str) -> dict[str, dg.MetadataValue]:
+    """What the asset's page shows of the artist's latest materialisation."""
+    record = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[slug]), limit=1
+    ).records[0]
+    assert record.asset_materialization is not None
+    return dict(record.asset_materialization.metadata)
+
+
 def stored(pipeline: Pipeline) -> dict[str, tuple[int, float]]:
     return {each.key: (each.size, each.modified.timestamp()) for each in pipeline.ports().bucket.list()}
 
@@ -76,6 +89,102 @@ def test_every_check_of_the_run_passed(first: BuildResult, instance: dg.DagsterI
     looked = [each.metadata["checked"].value for each in evaluations if each.check_name.endswith("_hold_together")]
     assert len(looked) == len(CHAIN)
     assert min(looked) > 0
+
+
+PICTURES = {
+    "als_summaries": [
+        "timeline of Glass Harbour Project/Glass Harbour.als",
+        "timeline of Night Courier Project/Night Courier.als",
+        "timeline of Paper Lanterns Project/Paper Lanterns.als",
+    ],
+    "preprocessed_segments": ["spectrogram", "waveforms"],
+    "segment_tags": ["commonest words"],
+    "lora_weights": ["loss curve"],
+    "lora_evaluation": ["spectrograms, by the base and with the LoRA"],
+}
+
+
+@pytest.mark.parametrize("asset", PICTURES)
+def test_a_page_shows_its_pictures_small_enough_for_the_event_log(
+    first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str
+) -> None:
+    assert first.success
+    shown = page(instance, asset, artist.slug)
+    prefix = "data:image/png;base64,"
+    pictures = {name: str(value.value) for name, value in shown.items() if prefix in str(value.value)}
+    assert sorted(pictures) == PICTURES[asset]
+    for content in pictures.values():
+        png = base64.b64decode(content.partition(prefix)[2].rstrip(")"), validate=True)
+        assert len(png) <= 150_000
+        with Image.open(BytesIO(png)) as picture:
+            assert picture.width >= 500
+
+
+@pytest.mark.parametrize("asset", CHAIN)
+def test_a_page_begins_with_its_headline_and_ends_with_the_query_of_its_rows(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline: Pipeline, artist: Artist, asset: str
+) -> None:
+    assert first.success
+    shown = page(instance, asset, artist.slug)
+    assert next(iter(shown)) == "headline"
+    assert list(shown)[-1] == "rows"
+    query = str(shown["rows"].value).removeprefix("```sql\n").removesuffix("\n```")
+    with pipeline.ports().database.transaction() as connection:
+        rows = connection.execute(query.encode()).fetchall()
+    assert dg.MetadataValue.int(len(rows)) == shown["dagster/partition_row_count"]
+    assert rows
+    figures = {name for name, value in shown.items() if isinstance(value.value, int | float)}
+    assert {"took, s", "dagster/partition_row_count"} < figures
+    assert "_" not in "".join(name for name in shown if not name.startswith("dagster/"))
+    assert str(pipeline.ports().settings.home) not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("asset", "name", "says"),
+    [
+        ("prompts", "before and after", "(missing)"),
+        ("dataset_zip", "zip and manifest", r"\.zip, "),
+        ("segment_tags", "words", "bass"),
+        ("segment_tags", "everybody's month, USD", 0.0),
+        ("lora_weights", "artist's month, USD", 0.0),
+        ("lora_weights", "all there is now", "ace_step"),
+        ("lora_evaluation", "all there is now", "promoted: the first one that is not broken"),
+        ("lora_preview", "files", r"preview\-lora\.wav, "),
+    ],
+)
+def test_a_page_says_what_is_looked_for_there(
+    first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str, name: str, says: str | float
+) -> None:
+    assert first.success
+    value = page(instance, asset, artist.slug)[name]
+    if isinstance(says, float):
+        assert value.value == says
+    elif isinstance(value, dg.TableMetadataValue):
+        assert says in {cell for record in value.records for cell in record.data.values()}
+    else:
+        assert says in str(value.value)
+
+
+def test_a_picture_that_cannot_be_drawn_fails_nothing(
+    first: BuildResult,
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    artist: Artist,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert first.success
+
+    def broken(*_: object) -> dict[str, bytes]:
+        raise RuntimeError("no fonts\non this machine")
+
+    monkeypatch.setattr(sound, "draw_segments", broken)
+    monkeypatch.setattr(words, "draw_words", broken)
+    result = run_job(instance, pipeline, "dataset_job", artist.slug)
+    assert result.failures == []
+    for asset in ("preprocessed_segments", "segment_tags"):
+        shown = page(instance, asset, artist.slug)
+        assert shown["not shown"] == dg.MetadataValue.text("the pictures could not be made: no fonts on this machine")
+        assert "segments" in shown
 
 
 def test_a_second_run_changes_nothing(

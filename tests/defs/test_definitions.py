@@ -1,5 +1,6 @@
 """What the code location promises before anything runs."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def test_every_asset_says_what_it_is(graph: AssetGraph, name: str) -> None:
     assert node.kinds
     assert node.group_name != "default"
     assert node.partitions_def is not None
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_every_asset_names_its_table_columns_and_the_function_that_makes_it(graph: AssetGraph, name: str) -> None:
+    metadata = graph.get(dg.AssetKey(name)).metadata
+    assert str(metadata["dagster/table_name"]).startswith("public.")
+    assert len(metadata["dagster/column_schema"].columns) >= 2
+    module, _, function = str(metadata["made by"]).rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 @pytest.mark.parametrize("name", CHAIN)

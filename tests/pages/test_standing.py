@@ -70,8 +70,8 @@ def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, po
     assert set(found) == {"training_items", "needs_attention"}
     waits = evaluation(found, "training_items")
     assert (waits.passed, waits.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert waits.description == "waiting: 1 of 1 artist"
-    table = waits.metadata["waiting"]
+    assert waits.description == "1 waiting (1 artist)"
+    table = waits.metadata["items waiting"]
     assert isinstance(table, dg.TableMetadataValue)
     row = dict(table.records[0].data)
     assert (row["artist"], row["what"], row["why"]) == (artist.slug, "One/One", "waits for its bounce")

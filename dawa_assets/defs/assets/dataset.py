@@ -25,7 +25,14 @@ _TOLD = 5  # reasons that get into one line
     kinds={"python", "postgres"},
     owners=OWNERS,
     code_version="1",
-    metadata=schema("datasets", fingerprint="string", storage_path="string", item_count="int", sha256="string"),
+    metadata=schema(
+        "datasets",
+        made_by="dawa_assets.datasets.build.build_dataset",
+        fingerprint="string",
+        storage_path="string",
+        item_count="int",
+        sha256="string",
+    ),
 )
 def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """The artist's whole dataset as `dataset/track-0001.*` and `.txt` in one zip, with a manifest beside it.
@@ -52,7 +59,14 @@ def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - o
     kinds={"python", "audio"},
     owners=OWNERS,
     code_version="1",
-    metadata=schema("audio_segments", audio_hash="string", index="int", start_seconds="float", gain_db="float"),
+    metadata=schema(
+        "audio_segments",
+        made_by="dawa_assets.training.segments.prepare_segments",
+        audio_hash="string",
+        index="int",
+        start_seconds="float",
+        gain_db="float",
+    ),
 )
 def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """The dataset's audio as segments of 15 s, 44.1 kHz, mono, −1 dBFS, in the worker's write-once cache.
@@ -87,7 +101,14 @@ def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one
     owners=OWNERS,
     pool=tagger_pool(Settings.load()),
     code_version="1",
-    metadata=schema("segment_tags", segment_hash="string", model="string", text="string", figures="json"),
+    metadata=schema(
+        "segment_tags",
+        made_by="dawa_assets.training.tags.tag_segments",
+        segment_hash="string",
+        model="string",
+        text="string",
+        figures="json",
+    ),
 )
 def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """A text for every segment: tempo, key when sure, energy, density, brightness, bass, percussion, loudness.

@@ -22,7 +22,14 @@ _PICTURES = 3
     kinds={"python", "ableton", "postgres"},
     owners=OWNERS,
     code_version="1",
-    metadata=schema("als_summaries", parse_id="string", als_filename="string", project_name="string", summary="json"),
+    metadata=schema(
+        "als_summaries",
+        made_by="dawa_assets.intake.live_sets.take_in_live_sets",
+        parse_id="string",
+        als_filename="string",
+        project_name="string",
+        summary="json",
+    ),
 )
 def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Live Sets taken in from the inbox: tempo, tracks, plugins, samples, arrangement; with a picture of the timeline.
@@ -56,7 +63,14 @@ def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
     owners=OWNERS,
     pool=writer_pool(Settings.load()),
     code_version="1",
-    metadata=schema("prompts", fingerprint="string", origin="string", text="string", model_name="string"),
+    metadata=schema(
+        "prompts",
+        made_by="dawa_assets.prompting.refresh.refresh_prompts",
+        fingerprint="string",
+        origin="string",
+        text="string",
+        model_name="string",
+    ),
 )
 def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """One prompt per set: one or two dense sentences and the BPM, from the artist's profile and the set's summary.
@@ -82,7 +96,14 @@ def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
     kinds={"python", "postgres", "audio"},
     owners=OWNERS,
     code_version="1",
-    metadata=schema("training_items", id="uuid", status="string", audio_path="string", prompt_text="string"),
+    metadata=schema(
+        "training_items",
+        made_by="dawa_assets.items.update.update_training_items",
+        id="uuid",
+        status="string",
+        audio_path="string",
+        prompt_text="string",
+    ),
 )
 def training_items(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Pairs of audio and prompt: bounces are matched with their sets, `audio.*` and `prompt.txt` put in place.

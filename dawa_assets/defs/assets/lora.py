@@ -21,7 +21,14 @@ from resources.ports import Ports
     owners=OWNERS,
     pool=GPU,
     code_version="1",
-    metadata=schema("training_runs", id="uuid", state="string", adapter_key="string", adapter_sha256="string"),
+    metadata=schema(
+        "training_runs",
+        made_by="dawa_assets.training.runs.train_lora",
+        id="uuid",
+        state="string",
+        adapter_key="string",
+        adapter_sha256="string",
+    ),
 )
 def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """A candidate for the artist's LoRA, trained on segments and captions, in the generator's and in PEFT's format.
@@ -60,7 +67,14 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
     owners=OWNERS,
     pool=GPU,
     code_version="1",
-    metadata=schema("lora_evaluations", run_id="uuid", verdict="string", reasons="text[]", figures="json"),
+    metadata=schema(
+        "lora_evaluations",
+        made_by="dawa_assets.training.evaluation.evaluate_lora",
+        run_id="uuid",
+        verdict="string",
+        reasons="text[]",
+        figures="json",
+    ),
 )
 def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """What the candidate is worth: its loss on held-out songs beside the base's, and what both render with one seed.
@@ -90,6 +104,9 @@ def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG00
     owners=OWNERS,
     pool=GPU,
     code_version="1",
+    metadata=schema(
+        "training_runs", made_by="dawa_assets.training.preview.render_preview", id="uuid", adapter_key="string"
+    ),
 )
 def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """A few seconds rendered with one seed: by the base alone and with the published LoRA, asked for by its name.
