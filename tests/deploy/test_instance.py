@@ -47,6 +47,10 @@ def test_what_the_local_instance_says_holds_here_too(part: str) -> None:
     assert INSTANCE[part] == load("../dagster.yaml")[part]
 
 
+def test_pools_are_counted_as_on_one_machine() -> None:
+    assert INSTANCE["concurrency"]["pools"] == load("../dagster.yaml")["concurrency"]["pools"]
+
+
 def test_runs_are_watched_as_on_one_machine() -> None:
     assert INSTANCE["run_monitoring"].items() >= load("../dagster.yaml")["run_monitoring"].items()
     stops = INSTANCE["run_launcher"]["config"]["container_kwargs"]["stop_timeout"]

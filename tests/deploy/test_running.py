@@ -29,7 +29,7 @@ from tests.resources.hosted_servers import PostgresServer
 
 __all__ = ["debian_postgres"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 BIN = Path(sys.executable).parent
 AT_ONCE = 3
@@ -229,7 +229,7 @@ def test_runs_end_well_and_the_queue_keeps_its_limits(deployment: Deployment) ->
         assert answer["__typename"] in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
     launched = {_launch(deployment, job, slug) for slug in slugs for job in ("ingest_job", "prompts_job")}
     most = 0
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 600
     while True:
         runs = deployment.ask(RUNS)["runsOrError"]["results"]
         going = [run for run in runs if run["status"] in ("STARTING", "STARTED")]
