@@ -5,7 +5,7 @@ It goes the way of whoever asks for music: by the LoRA's name, through the publi
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dawa_assets.artists.store import Artist, get_artist
@@ -13,6 +13,7 @@ from dawa_assets.datasets.store import current_dataset
 from dawa_assets.leases import lease
 from dawa_assets.training import store
 from dawa_assets.training.adapters import run_folder, temporary_folder
+from dawa_assets.training.calls import GpuMeter, cost_usd
 from dawa_assets.training.progress import logged
 from dawa_assets.training.promotion import ensure_published
 from dawa_assets.training.store import Run
@@ -37,7 +38,10 @@ class PreviewFile:
 
 @dataclass(frozen=True)
 class PreviewReport:
-    """What was rendered. `differs` says whether the adapter changed anything at all."""
+    """What was rendered. `differs` says whether the adapter changed anything at all.
+
+    GPU seconds and cost are those of another machine that was paid for it now; None and 0 where there was none.
+    """
 
     headline: str
     state: Literal["rendered", "unchanged", "no LoRA"]
@@ -49,6 +53,8 @@ class PreviewReport:
     differs: bool | None
     files: list[PreviewFile]
     seconds: float
+    gpu_seconds: float | None = None
+    cost_usd: float = 0.0
 
 
 def render_preview(ports: Ports, slug: str) -> PreviewReport:
@@ -61,7 +67,7 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
         BusyError: another process renders this artist's previews and did not end in time.
         JobError: it can't be rendered, or the adapter was not attached.
     """
-    started = time.monotonic()
+    started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
@@ -75,9 +81,10 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
         prompt = _prompt(ports, artist, run)
         missing = [variant for variant in _VARIANTS if ports.bucket.stat(preview_key(slug, run, variant)) is None]
         if missing:
-            _render(ports, artist, run, prompt)
+            _render(ports, artist, run, prompt, meter)
         files = [_file(ports, slug, run, variant) for variant in _VARIANTS]
-    return _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
+    report = _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
+    return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
 
 
 def preview_key(slug: str, run: Run, variant: Variant) -> str:
@@ -94,7 +101,7 @@ def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
     return tracks[0].prompt_text if tracks else "instrumental"
 
 
-def _render(ports: Ports, artist: Artist, run: Run, prompt: str) -> None:
+def _render(ports: Ports, artist: Artist, run: Run, prompt: str, meter: GpuMeter) -> None:
     settings = ports.settings
     ensure_published(ports, artist, run.model_name)
     # both in one job: loading the libraries and the base costs more than rendering
@@ -110,6 +117,7 @@ def _render(ports: Ports, artist: Artist, run: Run, prompt: str) -> None:
             with_base=True,
         ),
         logged("preview"),
+        meter,
     )
     if result.run_id != str(run.id) or result.base_path is None:
         raise JobError(f"preview of run {run.id}: run {result.run_id} was published meanwhile; run it again")

@@ -255,6 +255,7 @@ def test_who_follows_a_call_that_others_cancel_is_told(compute: ModalCompute, ma
     assert "run it again" in str(outcome)
 
 
+@pytest.mark.slow
 def test_a_call_whose_container_is_taken_away_goes_on_in_another(
     compute: ModalCompute, machines: Machines, gate: Gate, tone: AudioSource
 ) -> None:
@@ -272,6 +273,7 @@ def test_a_call_whose_container_is_taken_away_goes_on_in_another(
     assert [part.audio_hash for part in asker.outcome()] == [tone.audio_hash]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_container_that_dies_for_good_is_told_in_one_line(
     compute: ModalCompute, machines: Machines, gate: Gate
 ) -> None:
@@ -287,6 +289,7 @@ def test_a_container_that_dies_for_good_is_told_in_one_line(
     assert "\n" not in str(outcome)
 
 
+@pytest.mark.slow
 def test_without_an_answer_it_waits_and_goes_on(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
     assert gate.asked.wait(60)
@@ -299,6 +302,7 @@ def test_without_an_answer_it_waits_and_goes_on(compute: ModalCompute, machines:
     assert len(machines.calls()) == 1
 
 
+@pytest.mark.slow
 def test_without_an_answer_for_too_long_the_call_is_left_on_record(machines: Machines, gate: Gate) -> None:
     impatient = ModalCompute(MachineCalls(machines), Pace(0.05, 0.1, patience=0.3))
     asker = Asker(impatient, PrepareRequest(sources=[gate.source]))
@@ -311,6 +315,7 @@ def test_without_an_answer_for_too_long_the_call_is_left_on_record(machines: Mac
     assert asker.record.call_id == machines.calls()[0]
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_lost_is_told(compute: ModalCompute, machines: Machines) -> None:
     compute.run(NOTHING, ignore)
     (call_id,) = machines.calls()
