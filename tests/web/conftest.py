@@ -30,7 +30,7 @@ from tests.producer.conftest import Internet, song
 
 PARAMETERS = TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
 PASSWORD = "open sesame"
-OPTIONS = WebOptions(parameters=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"), wait_seconds=120.0)
+OPTIONS = WebOptions(parameters=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"), wait_seconds=270.0)
 
 
 class NearCompute(LocalCompute):
@@ -99,7 +99,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 def client_of(desk: Desk, options: WebOptions = OPTIONS) -> Iterator[httpx.Client]:
     with (
         served(web_app("test", worker_router(desk, options))) as url,
-        httpx.Client(base_url=url, timeout=180, trust_env=False) as client,
+        httpx.Client(base_url=url, timeout=290, trust_env=False) as client,
     ):
         yield client
 
