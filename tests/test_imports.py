@@ -94,4 +94,5 @@ def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
     top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
-    assert not {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY}
+    allowed = {"modal"} if _name(path) == "modal_app/app.py" else set()  # it declares the app, and nobody imports it
+    assert not {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY} - allowed
