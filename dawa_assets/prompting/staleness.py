@@ -212,17 +212,19 @@ with first_due as (
   order by artist_id limit %(items)s
 ), page as (
   select case when count(*) = %(items)s then max(artist_id::text)::uuid end as ends_with from first_due
-), candidates as (
-  select artist_id from first_due
-  union
-  select a.id from artists a
+), differing as materialized (
+  select a.id as artist_id from artists a
   left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
   where a.id > %(after)s
     and (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name) is distinct from
       (coalesce(p.content_hash, ''), coalesce(p.schema_version, ''), %(version)s::text, %(model)s::text)
-    and exists (
-      select from training_items i
-      where i.artist_id = a.id and i.als_summary_id is not null and i.excluded_at is null)
+), candidates as (
+  select artist_id from first_due
+  union
+  select artist_id from differing d
+  where exists (
+    select from training_items i
+    where i.artist_id = d.artist_id and i.als_summary_id is not null and i.excluded_at is null)
   order by artist_id limit %(artists)s
 )
 select a.id, a.slug,

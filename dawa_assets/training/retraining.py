@@ -39,14 +39,16 @@ def changed_datasets(
     return ChangedPage(changed, rows[-1]["artist_id"] if len(rows) == limit else None)
 
 
+# First what was never trained on, which is little, then which of that is current: the other way round looks up each.
 _UNTRAINED = """
-with current as (
-  select distinct on (artist_id) artist_id, id, fingerprint from datasets
-  where state = 'done' and artist_id > %(after)s order by artist_id, finished_at desc
-), untrained as (
-  select * from current c
-  where not exists (select from training_runs r where r.dataset_id = c.id and r.model_name = %(model)s)
-  order by artist_id limit %(limit)s
+with untrained as (
+  select d.artist_id, d.id, d.fingerprint from datasets d
+  where d.state = 'done' and d.artist_id > %(after)s
+    and not exists (select from training_runs r where r.dataset_id = d.id and r.model_name = %(model)s)
+    and not exists (
+      select from datasets later
+      where later.artist_id = d.artist_id and later.state = 'done' and later.finished_at > d.finished_at)
+  order by d.artist_id limit %(limit)s
 )
 select u.artist_id, a.slug, u.fingerprint, (
     select coalesce(avg((not exists (
