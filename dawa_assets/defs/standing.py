@@ -17,7 +17,7 @@ import dagster as dg
 from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
-from dawa_assets.defs.metadata import escaped, moment, table
+from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.signals import Kind, OpenWork, Signal, open_work
 from dawa_assets.spending import spent_this_month
@@ -76,7 +76,7 @@ class Standing:
         }
         tables: dict[str, dg.MetadataValue] = {}
         if self.runs:
-            tables["failed runs"] = runs_table(self.runs)
+            tables |= runs_told(self.runs)
         for kind, name in _KINDS.items():
             if signals := [signal for signal in self.work.of(self.asset) if signal.kind == kind]:
                 tables[name] = table([_row(signal) for signal in signals], of=counts[kind])
@@ -87,18 +87,22 @@ class Standing:
         return dg.AssetCheckSeverity.ERROR if self.is_broken else dg.AssetCheckSeverity.WARN
 
 
-def runs_table(runs: Sequence[FailedRun]) -> dg.MetadataValue:
-    """Failed runs as a table with links to them."""
-    lines = ["| run | artist | asset | since (UTC) | tries | why |", "|---|---|---|---|---|---|"]
-    for each in sorted(runs, key=lambda run: run.since)[:_MOST_LINKS]:
-        why = escaped(each.reason[:_LONGEST])
-        lines.append(
-            f"| [{each.run_id[:8]}](/runs/{each.run_id}) | {escaped(each.slug)} | {each.asset} | {moment(each.since)} "
-            f"| {each.attempts} | {why} |"
-        )
-    if len(runs) > _MOST_LINKS:
-        lines.append(f"| … and {len(runs) - _MOST_LINKS} more | | | | | |")
-    return dg.MetadataValue.md("\n".join(lines))
+def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
+    """Failed runs as a table, the oldest trouble first, and links to them: a table's cells can't hold links."""
+    oldest_first = sorted(runs, key=lambda run: run.since)
+    rows = [
+        {
+            "run": run.run_id[:8],
+            "artist": run.slug,
+            "asset": run.asset,
+            "since (UTC)": moment(run.since),
+            "tries": run.attempts,
+            "why": " ".join(run.reason.split())[:_LONGEST],
+        }
+        for run in oldest_first
+    ]
+    links = [f"[{run.run_id[:8]}](/runs/{run.run_id})" for run in oldest_first[:_MOST_LINKS]]
+    return {"failed runs": table(rows), "failed runs, logs": dg.MetadataValue.md(", ".join(links))}
 
 
 needs_attention = dg.AssetSpec(
@@ -192,7 +196,7 @@ def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.Metadat
         "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open")
     }
     if runs:
-        page["failed runs"] = runs_table(runs)
+        page |= runs_told(runs)
     for kind, name in _KINDS.items():
         if signals := [signal for signal in work.signals if signal.kind == kind]:
             artists = sum(count for (_, of), count in work.artists.items() if of == kind)

@@ -119,13 +119,15 @@ def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
     assert (failed.passed, failed.severity) == (False, dg.AssetCheckSeverity.ERROR)
     page = found["needs_attention"].metadata
     assert page["failed runs (number)"] == dg.MetadataValue.int(1)
-    for shown in (failed.metadata["failed runs"], page["failed runs"]):
-        lines = str(shown.value).splitlines()
-        assert len(lines) == 3
-        cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
-        assert cells[0] == f"[{runs[-1].run_id[:8]}](/runs/{runs[-1].run_id})"
-        assert (cells[1], cells[2], cells[4]) == (artist.slug.replace("-", "\\-"), "prompts", "2")
-        assert r"none\-such" in cells[5]
+    for shown in (failed.metadata, page):
+        runs_now = shown["failed runs"]
+        assert isinstance(runs_now, dg.TableMetadataValue)
+        (row,) = [dict(record.data) for record in runs_now.records]
+        assert (row["artist"], row["asset"], row["tries"]) == (artist.slug, "prompts", 2)
+        assert "none-such" in str(row["why"])
+        short, whole = runs[-1].run_id[:8], runs[-1].run_id
+        assert row["run"] == short
+        assert shown["failed runs, logs"] == dg.MetadataValue.md(f"[{short}](/runs/{whole})")
     assert run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug).success
     recovered = watch.tick()
     assert evaluation(recovered, "prompts").passed
