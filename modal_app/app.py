@@ -14,8 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Modal puts the folder of a script on the path, and there `http` is one of ours.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+# Modal puts the folder of a script on the path, and in ours `http` is one of our own. In a container it lies elsewhere.
+_FOLDER = Path(__file__).resolve().parent
+if (_FOLDER / "__init__.py").is_file():
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _FOLDER]
 
 import modal  # noqa: E402 - after the path, as all that follows
 

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,23 @@ def test_it_loads_with_no_account_and_no_gpu_library_and_lists_its_options(tmp_p
     assert told.returncode == 0, told.stderr
     for option in ("--task", "--producer-id", "--paths", "--prompt", "--lora-id", "--duration"):
         assert option in told.stdout
+
+
+def test_it_loads_where_modal_puts_it_in_a_container(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(REPOSITORY / "modal_app", root / "modal_app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "modal_app" / "app.py", root / "app.py")
+    shutil.copy(REPOSITORY / "constraints.txt", root)
+    script = (
+        "import app, modal_app.jobs; assert modal_app.jobs.__file__.startswith(app.__file__.removesuffix('app.py'))"
+    )
+    subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path += {[*sys.path]!r}; {script}"],
+        cwd="/",
+        env=clean_environment(HOME=str(tmp_path), PYTHONPATH=str(root)),
+        timeout=200,
+        check=True,
+    )
 
 
 def test_every_kind_of_job_has_a_function() -> None:
