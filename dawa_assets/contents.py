@@ -8,10 +8,10 @@ from resources.database import Connection
 
 _ROWS = {
     "als_summaries": """
-        select coalesce(project_name || '/', '') || als_filename as live_set, summary -> 'overview' ->> 'tempo' as bpm,
+        select coalesce(project_name || '/', '') || als_filename as live_set, regexp_replace(summary -> 'overview' ->> 'tempo', '[.]0$', '') as bpm,
           summary -> 'overview' ->> 'time_signature' as signature,
           summary -> 'overview' ->> 'total_tracks' as tracks,
-          coalesce(summary ->> 'length_bars', '') as bars, coalesce(summary ->> 'live_version', '') as live,
+          regexp_replace(coalesce(summary ->> 'length_bars', ''), '[.]0$', '') as bars, coalesce(summary ->> 'live_version', '') as live,
           parse_id, export_path
         from als_summaries where artist_id = %(artist)s order by parse_timestamp desc limit %(limit)s""",
     "prompts": """

@@ -91,7 +91,7 @@ def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> Non
         axes.fill_between(np.linspace(0, seconds, _COLUMNS), low, high, color=_WAVE, linewidth=0)
         _mark(axes, prepared.segments, prepared.sample_rate)
         axes.set(xlim=(0, seconds), ylim=(-1, 1), yticks=[])
-        axes.set_title(_safe(f"{name}   {_clock(seconds)}, {len(prepared.segments)} segments"), fontsize=9, loc="left")
+        axes.set_title(_safe(f"{name}, {_clock(seconds)}, {len(prepared.segments)} segments"), fontsize=9, loc="left")
         axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
         axes.tick_params(labelsize=8)
     shown = f"{len(tracks)} of {request.of} tracks" if request.of > len(tracks) else "every track"
