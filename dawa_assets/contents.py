@@ -8,11 +8,12 @@ from resources.database import Connection
 
 _ROWS = {
     "als_summaries": """
-        select coalesce(project_name || '/', '') || als_filename as live_set, regexp_replace(summary -> 'overview' ->> 'tempo', '[.]0$', '') as bpm,
+        select coalesce(project_name || '/', '') || als_filename as live_set,
+          regexp_replace(summary -> 'overview' ->> 'tempo', '[.]0$', '') as bpm,
           summary -> 'overview' ->> 'time_signature' as signature,
           summary -> 'overview' ->> 'total_tracks' as tracks,
-          regexp_replace(coalesce(summary ->> 'length_bars', ''), '[.]0$', '') as bars, coalesce(summary ->> 'live_version', '') as live,
-          parse_id, export_path
+          regexp_replace(coalesce(summary ->> 'length_bars', ''), '[.]0$', '') as bars,
+          coalesce(summary ->> 'live_version', '') as live, parse_id, export_path
         from als_summaries where artist_id = %(artist)s order by parse_timestamp desc limit %(limit)s""",
     "prompts": """
         select coalesce(t.item_key, t.id::text) as item, t.prompt_text as prompt,
