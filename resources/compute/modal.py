@@ -28,7 +28,8 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_MOST_CALLS = 5  # that are followed for one job: the one on record, one that has taken it, one of our own …
+_MOST_CALLS = 16  # that are followed for one job: the one on record, one that has taken it, one of our own …
+_LONGEST_WAIT = 60.0  # seconds, for a call that has ended to let go of its job
 
 
 class ModalCompute(Compute):
@@ -51,9 +52,11 @@ class ModalCompute(Compute):
         """
         kind = kind_of(request)
         call_id = None if record is None else record.call_id
+        was_named = False  # by another call, as the one that does this job
         is_ours = call_id is None  # started by this very `run`, so that its end says something about this job
         if call_id is not None:
             log.info("%s: taking up the call %s that was started before", kind, call_id)
+        holders_gone = 0
         for _ in range(_MOST_CALLS):
             if call_id is None:
                 call_id, is_ours = self._start(request, record), True
@@ -61,7 +64,7 @@ class ModalCompute(Compute):
             answer = self._patiently(partial(read_answer, self._calls, call_id, request.result_type, kind))
             if isinstance(answer, Taken):
                 log.info("%s: the call %s does this already; following that one", kind, answer.call_id)
-                call_id, is_ours = answer.call_id, False
+                call_id, is_ours, was_named = answer.call_id, False, True
                 if record is not None:
                     record.keep(call_id)
             elif answer is not None:
@@ -71,7 +74,10 @@ class ModalCompute(Compute):
                 raise _without_an_answer(kind, call_id, state)
             else:
                 log.info("%s: the call %s left nothing (%s); starting another", kind, call_id, state.name)
-                call_id = None
+                if was_named:  # it has ended, and not let go of the job yet
+                    time.sleep(min(self._pace.longest_pause * 2**holders_gone, _LONGEST_WAIT))
+                    holders_gone += 1
+                call_id, was_named = None, False
         raise JobError(f"{kind}: {_MOST_CALLS} calls for it one after the other left nothing; run it again later")
 
     def cancel(self, call_id: str) -> None:

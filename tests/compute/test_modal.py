@@ -20,6 +20,7 @@ from modal_app.following import Pace
 from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest, PublishedSegment, PublishRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
+from modal_app.register import FolderRegister, claimed
 from resources.compute.base import CallRecord
 from resources.compute.modal import ModalCompute
 from tests.modal_server.gate import Gate, gate_with
@@ -324,6 +325,30 @@ def test_an_answer_that_is_lost_is_told(compute: ModalCompute, machines: Machine
 
     assert compute.run(NOTHING, ignore, record).segments == 0  # on record: another one is started
     assert len(machines.calls()) == 2
+
+
+def test_a_call_that_ended_without_letting_go_of_its_job_is_waited_for(
+    compute: ModalCompute, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.compute.modal.key_of", lambda _request: "train/x")
+    ended = machines.start("errand", "nothing", None)
+    machines.cancel(ended)
+    let_go = threading.Event()
+
+    def hold() -> None:
+        with claimed(FolderRegister(machines.register), "train/x", ended):
+            held.set()
+            let_go.wait(60)
+
+    held = threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    threading.Thread(target=lambda: (wait_for(lambda: len(machines.calls()) > 2), let_go.set())).start()
+
+    assert compute.run(NOTHING, ignore, Record()).segments == 0
+    holder.join()
+    assert len(machines.calls()) > 2
 
 
 def test_files_come_and_go_whole(compute: ModalCompute, tmp_path: Path) -> None:
