@@ -125,6 +125,7 @@ def highest_number(connection: Connection) -> int:
 class ArtistProfile:
     """An artist in a list: who, and whether there is a profile."""
 
+    id: UUID
     slug: str
     name: str
     has_profile: bool
@@ -135,7 +136,7 @@ def list_profiles(connection: Connection) -> list[ArtistProfile]:
     """Every artist with the version of his profile, by slug."""
     with connection.cursor(row_factory=class_row(ArtistProfile)) as cursor:
         return cursor.execute(
-            "select a.slug, a.name, p.artist_id is not null as has_profile, "
+            "select a.id, a.slug, a.name, p.artist_id is not null as has_profile, "
             "p.master_schema ->> 'schema_version' as schema_version "
             "from artists a left join artist_profiles p on p.artist_id = a.id order by a.slug"
         ).fetchall()

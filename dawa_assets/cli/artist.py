@@ -52,7 +52,13 @@ def list_(
         artists = list_profiles(connection)
     if as_json:
         rows = [
-            {"slug": each.slug, "name": each.name, "profile": each.has_profile, "schema_version": each.schema_version}
+            {
+                "id": str(each.id),
+                "slug": each.slug,
+                "name": each.name,
+                "profile": each.has_profile,
+                "schema_version": each.schema_version,
+            }
             for each in artists
         ]
         typer.echo(json.dumps(rows, ensure_ascii=False))

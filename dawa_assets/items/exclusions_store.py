@@ -21,6 +21,8 @@ class ListedItem:
 
     id: UUID
     item: str
+    parse_id: str
+    """Of its Live Set; the dashboard's routes ask for it."""
     status: str
     seconds: float | None
     """Length of its audio; None where it has none."""
@@ -42,7 +44,7 @@ def list_items(connection: Connection, artist_id: UUID) -> list[ListedItem]:
     with connection.cursor(row_factory=class_row(ListedItem)) as cursor:
         return cursor.execute(
             """
-            select t.id, coalesce(t.item_key, t.als_filename, t.id::text) as item, t.status,
+            select t.id, coalesce(t.item_key, t.als_filename, t.id::text) as item, t.parse_id, t.status,
               t.audio_duration_seconds as seconds, t.excluded_at, coalesce(e.reason, '') as reason,
               coalesce(e.author, '') as author
             from training_items t left join lateral (

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_a_profile_is_stored_once_and_listed(home: Path, tmp_path: Path) -> None
     assert [(each["name"], each["profile"], each["schema_version"]) for each in listed] == [
         ("Ünder Wœrld", True, "1.2")
     ]
+    assert UUID(listed[0]["id"])
     assert listed[0]["slug"] in dawa(home, "artist", "list").stdout
 
 
