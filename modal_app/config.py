@@ -53,6 +53,10 @@ class DataRoot:
         """The published view of a producer's segments and texts."""
         return self.root / "training_data" / producer_id
 
+    def pictures(self, producer_id: str) -> Path:
+        """What was drawn of a producer's segments."""
+        return self.root / "pictures" / producer_id
+
     def run(self, run_id: str) -> Path:
         """The folder of one training run."""
         return self.root / "runs" / run_id

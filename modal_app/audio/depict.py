@@ -39,7 +39,7 @@ def depict(request: DepictRequest, root: DataRoot, emit: Callable[[Event], None]
     Raises:
         JobError: a track or the segment is not in the cache.
     """
-    folder = root.root / "pictures" / request.producer_id
+    folder = root.pictures(request.producer_id)
     folder.mkdir(parents=True, exist_ok=True)
     waveforms, spectrogram = (folder / f"{request.name}-{kind}.png" for kind in ("waveforms", "spectrogram"))
     with scratch_folder(root.scratch()) as scratch:

@@ -58,6 +58,7 @@ def _places(request: ForgetRequest, root: DataRoot) -> Iterator[tuple[str, Path]
     yield from (("runs", path) for path in _entries(root.run("x").parent) if _is_own_run(path, request, runs))
     for run_id in sorted(request.run_ids):
         yield from (("outputs", path) for path in _named(root.outputs(), f"preview-{run_id}"))
+    yield from (("pictures", path) for path in [root.pictures(request.producer_id)] if path.is_dir())
     folders = (root.segments(digest, "x").parent for digest in sorted(audio))
     yield from (("segments", folder) for folder in folders if folder.is_dir())
     yield from (("jobs", path) for path in map(root.producer_job, sorted(runs)) if path.is_dir())

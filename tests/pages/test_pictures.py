@@ -14,11 +14,13 @@ from dawa_assets.pictures.smaller import at_most
 from dawa_assets.pictures.words import Word, draw_words
 from modal_app.audio.decode import Signal
 from modal_app.audio.depict import depict, envelope
+from modal_app.audio.forget import forget
 from modal_app.audio.recipe import MONO44
 from modal_app.audio.segments import write_segments
 from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.audio import PreparedAudio
+from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest, PicturedSegment, PicturedTrack
 
 RATE = MONO44.sample_rate
@@ -110,6 +112,14 @@ def test_what_is_not_in_the_cache_is_one_clear_line(root: DataRoot, index: int) 
     with pytest.raises(JobError, match="Song: its segments are not in the cache; prepare them again"):
         depict(request(gone), root, lambda _: None)
     assert list((root.root / "pictures/someone").iterdir()) == []
+
+
+def test_pictures_of_a_deleted_artist_are_forgotten_and_nobody_elses(root: DataRoot) -> None:
+    track = cached(root, noise(1))
+    for producer in ("someone", "someone-else"):
+        depict(request(track).model_copy(update={"producer_id": producer}), root, lambda _: None)
+    forget(ForgetRequest(producer_id="someone"), root, lambda _: None)
+    assert [path.name for path in (root.root / "pictures").iterdir()] == ["someone-else"]
 
 
 def test_a_large_picture_loses_colours_and_pixels_and_stays_one() -> None:
