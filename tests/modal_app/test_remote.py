@@ -118,6 +118,21 @@ def test_what_ends_the_container_goes_on_after_a_commit_and_the_next_attempt_con
     assert events(container) == ["first attempt", "second attempt"]
 
 
+def test_a_checkpoint_that_is_written_on_the_way_out_is_committed(container: Container) -> None:
+    def job(_request: AnyRequest, root: DataRoot, _emit: Emit) -> PublishResult:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            root.run("r").mkdir(parents=True)
+            (root.run("r") / "state").touch()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_call(ASKED, "train/r", CALL, container, job)
+
+    assert isinstance(container.storage, Ledger)
+    assert "runs/r/state" in container.storage.commits[-1]
+
+
 def test_an_attempt_after_the_result_does_nothing(container: Container) -> None:
     run_call(ASKED, None, CALL, container, saying("once"))
 

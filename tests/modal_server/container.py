@@ -20,9 +20,10 @@ class InputCancellation(BaseException):
 
 def main(root: Path, call_id: str) -> None:
     machines = Machines(root)
-    signal.signal(signal.SIGTERM, _cancel)
     asked = machines.asked(call_id)
     on_gpu = asked["function"].partition("_")[0] in ("train", "evaluate", "generate")
+    # as long as it takes to leave a checkpoint; a thread in a dead download is not waited for
+    _cancelled_after(20.0 if on_gpu else 1.0)
     local = machines.call(call_id) / f"data-{os.getpid()}"
     container = Container(
         local,
@@ -42,12 +43,17 @@ def main(root: Path, call_id: str) -> None:
     (machines.call(call_id) / ENDED).write_text(said)
 
 
-def _cancel(_signum: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    hard_end = threading.Timer(1.0, os._exit, (1,))  # a thread in a dead download stays
-    hard_end.daemon = True
-    hard_end.start()
-    raise InputCancellation
+def _cancelled_after(seconds: float) -> None:
+    """Raise on SIGTERM, and end the hard way if the way out takes longer."""
+
+    def cancel(_signum: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        hard_end = threading.Timer(seconds, os._exit, (1,))
+        hard_end.daemon = True
+        hard_end.start()
+        raise InputCancellation
+
+    signal.signal(signal.SIGTERM, cancel)
 
 
 if __name__ == "__main__":

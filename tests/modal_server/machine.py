@@ -98,7 +98,7 @@ class Machines:
         (self.call(call_id) / CANCELLED).touch()
         self.end(call_id)
 
-    def end(self, call_id: str, grace_seconds: float = 10.0) -> None:
+    def end(self, call_id: str, grace_seconds: float = 30.0) -> None:
         """Take a container away."""
         process = self.process(call_id)
         if process is None:

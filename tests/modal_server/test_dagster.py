@@ -98,7 +98,7 @@ def outcome(orchestrator: "subprocess.Popen[bytes]") -> dict[str, Any]:
 
 def has_steps(world: World) -> bool:
     """Whether the training has got to its steps."""
-    return any(world.machines.volume.glob("runs/*/events.jsonl"))
+    return any(log.stat().st_size for log in world.machines.volume.glob("runs/*/events.jsonl"))
 
 
 def test_a_training_is_done_kept_and_paid_for_on_record(world: World) -> None:
