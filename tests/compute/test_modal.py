@@ -246,6 +246,7 @@ def test_a_call_on_record_that_left_nothing_is_followed_by_another(
     assert record.call_id == machines.calls()[-1] != call_id
 
 
+@pytest.mark.slow
 def test_who_follows_a_call_that_others_cancel_is_told(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
     assert gate.asked.wait(60)
