@@ -13,7 +13,7 @@ from dawa_assets.spending import spent_this_month
 from dawa_assets.training.tagger import hosted_model
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import InspectRequest, ModelHealth
-from modal_app.tagging.offline import MODEL as OFFLINE_TAGGER
+from modal_app.tagging.names import OFFLINE
 from resources.migrations import pending_migrations
 from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer
 from resources.settings import Settings
@@ -62,7 +62,7 @@ def tagger_health(settings: Settings) -> ModelHealth:
         DawaError: the worker can't be asked.
     """
     if settings.tagger == "offline":  # there is nobody to ask
-        return ModelHealth(service="offline", model=OFFLINE_TAGGER, state="ok", detail="signal processing, for nothing")
+        return ModelHealth(service="offline", model=OFFLINE.model, state="ok", detail="signal processing, for nothing")
     request = InspectRequest(tagger=settings.tagger, model=hosted_model(settings))
     return open_compute(settings).run(request, lambda _event: None)
 

@@ -9,9 +9,9 @@ from modal_app.errors import DawaError, InputError
 from modal_app.paid_calls import TryLaterError
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import HostedModel, InspectRequest, ModelHealth
-from modal_app.tagging import offline
 from modal_app.tagging.gemini import connect
 from modal_app.tagging.gemini_trouble import trouble
+from modal_app.tagging.names import OFFLINE
 from modal_app.tagging.prices import price_of
 
 
@@ -23,7 +23,7 @@ def inspect(request: InspectRequest, root: DataRoot, emit: Callable[[Event], Non
     """
     if request.tagger == "offline":
         return ModelHealth(
-            service="offline", model=offline.MODEL, state="ok", detail="works on this machine and costs nothing"
+            service="offline", model=OFFLINE.model, state="ok", detail="works on this machine and costs nothing"
         )
     if request.model is None:
         raise InputError(f"the tagger {request.tagger!r} needs a model; name one in the request")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from modal_app.tagging import gemini_question, offline
+from modal_app.tagging import gemini_question
 
 TaggerKind = Literal["offline", "gemini"]
 
@@ -16,10 +16,14 @@ class TaggerName:
     tag_prompt_version: str
 
 
+OFFLINE = TaggerName("offline-dsp-v1", "dsp-1")
+"""Of the tagger in `offline.py`. Named here, so that knowing it loads no signal processing."""
+
+
 def tagger_name(kind: TaggerKind, hosted_model: str) -> TaggerName:
     """The name of a tagger; `hosted_model` is the model that a hosted one asks."""
     if kind == "offline":
-        return TaggerName(offline.MODEL, offline.TAG_PROMPT_VERSION)
+        return OFFLINE
     return TaggerName(hosted_model, gemini_question.TAG_PROMPT_VERSION)
 
 

@@ -1,7 +1,7 @@
 """The tagger `offline-dsp-v1`: words for a segment from signal processing alone, the same for the same bytes.
 
 Its words only claim what the measurements bear: a tempo is named when the onsets confirm it, a key when it is sure.
-Change a word or a threshold here and raise `TAG_PROMPT_VERSION`: old rows are keyed by it.
+Change a word or a threshold here and raise the version in `names.OFFLINE`: old rows are keyed by it.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,9 +12,6 @@ import numpy.typing as npt
 from modal_app.tagging.features import FRAME_RATE, Features, measure
 from modal_app.tagging.key import Key, find_key
 from modal_app.tagging.tempo import Tempo, estimate, verify
-
-MODEL = "offline-dsp-v1"
-TAG_PROMPT_VERSION = "dsp-1"
 
 _LEAST_ONSETS = 0.5
 _SWELL_DB = 5.0

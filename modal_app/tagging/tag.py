@@ -14,7 +14,7 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging import offline
 from modal_app.tagging.cached import DamagedError, find_segment, read_wav
-from modal_app.tagging.names import hint_of
+from modal_app.tagging.names import OFFLINE, hint_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,8 +70,8 @@ def _tag_one(part: SegmentToTag, entry: PreparedAudio | None, root: DataRoot, re
     tagging = offline.tag_silence() if segment.silent else offline.tag_segment(_samples(wav), segment.gain_db, part.bpm)
     return SegmentTags(
         sha256=part.sha256,
-        model=offline.MODEL,
-        tag_prompt_version=offline.TAG_PROMPT_VERSION,
+        model=OFFLINE.model,
+        tag_prompt_version=OFFLINE.tag_prompt_version,
         hint=hint_of(part.bpm),
         text=tagging.text,
         tags=tagging.tags,

@@ -14,8 +14,7 @@ from modal_app.errors import JobError
 from modal_app.protocol.audio import PrepareRequest
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.tagging import TagRequest
-from modal_app.tagging import offline
-from modal_app.tagging.names import hint_of
+from modal_app.tagging.names import OFFLINE, hint_of
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from tests.pipeline.catalogue import Catalogue, RecordingCompute, open_catalogue, tone, view
@@ -213,7 +212,7 @@ def test_the_worker_in_its_own_process_gives_the_same(ports: Ports) -> None:
     segments, tags = run_all(catalogue)
     assert (segments.segments, tags.tagged + tags.known) == (1, 1)
     assert view(ports, catalogue.slug) == expected_view(catalogue)
-    assert tags.model == offline.MODEL
+    assert tags.model == OFFLINE.model
 
 
 def test_only_files_of_the_artist_are_handed_to_the_worker(worker: RecordingCompute, catalogue: Catalogue) -> None:
