@@ -11,28 +11,22 @@ import os
 import sys
 import uuid
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-# Modal puts the folder of a script on the path, and in ours `http` is one of our own. In a container it lies elsewhere.
-_FOLDER = Path(__file__).resolve().parent
-if (_FOLDER / "__init__.py").is_file():
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _FOLDER]
+import modal
 
-import modal  # noqa: E402 - after the path, as all that follows
-
-from modal_app.calls_desk import CallsDesk  # noqa: E402
-from modal_app.command import run_generate, run_train, say_line  # noqa: E402
-from modal_app.config import BackendKind  # noqa: E402
-from modal_app.deployment import container, environment, web_options  # noqa: E402
-from modal_app.errors import DawaError, InputError  # noqa: E402
-from modal_app.functions import APP  # noqa: E402
-from modal_app.http.options import WebOptions  # noqa: E402
-from modal_app.images import generator_image, worker_image  # noqa: E402
-from modal_app.remote import Container, run_call, run_part  # noqa: E402
-from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister  # noqa: E402
-from modal_app.shards import Mapper, run_spread  # noqa: E402
-from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, VolumeStorage  # noqa: E402
+from modal_app.calls_desk import CallsDesk
+from modal_app.command import run_generate, run_train, say_line
+from modal_app.config import BackendKind
+from modal_app.deployment import container, environment, web_options
+from modal_app.errors import DawaError, InputError
+from modal_app.functions import APP
+from modal_app.images import generator_image, worker_image
+from modal_app.remote import Container, run_call, run_part
+from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister
+from modal_app.shards import Mapper, run_spread
+from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, VolumeStorage
+from modal_app.web.options import WebOptions
 
 MINUTE, HOUR = 60, 3600
 
@@ -184,8 +178,8 @@ def generate_musicgen(request: str, key: str | None = None) -> str:
 @modal.concurrent(max_inputs=32)
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def train_web() -> Any:
-    """`POST /` trains; see `modal_app/http/routes.py`."""
-    from modal_app.http.routes import train_router, web_app
+    """`POST /` trains; see `modal_app/web/routes.py`."""
+    from modal_app.web.routes import train_router, web_app
 
     return web_app("train", train_router(_desk(), _options()))
 
@@ -195,7 +189,7 @@ def train_web() -> Any:
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def generate_web() -> Any:
     """`POST /` renders."""
-    from modal_app.http.routes import generate_router, web_app
+    from modal_app.web.routes import generate_router, web_app
 
     return web_app("generate", generate_router(_desk(), _options()))
 
@@ -205,7 +199,7 @@ def generate_web() -> Any:
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def store_upload_web() -> Any:
     """`POST /` stores an audio file."""
-    from modal_app.http.routes import store_upload_router, web_app
+    from modal_app.web.routes import store_upload_router, web_app
 
     return web_app("store-upload", store_upload_router(_desk(), _options()))
 

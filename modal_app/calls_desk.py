@@ -13,9 +13,9 @@ from modal_app.answers import read_answer
 from modal_app.calls import Calls, Taken, require_below
 from modal_app.errors import JobError
 from modal_app.functions import REQUESTS, function_of, key_of, kind_of
-from modal_app.http.desk import Call, Desk, ReplayedJobError, UnknownJobError
 from modal_app.protocol.base import JobRequest, JobResult, Message
 from modal_app.register import Register
+from modal_app.web.desk import Call, Desk, ReplayedJobError, UnknownJobError
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 8 << 20

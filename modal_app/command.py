@@ -14,14 +14,14 @@ from modal_app.calls import Calls, CallState, Taken
 from modal_app.errors import InputError, JobCancelledError, JobError
 from modal_app.following import Pace, follow
 from modal_app.functions import function_of, key_of, kind_of
-from modal_app.http.answers import first_problem
-from modal_app.http.messages import GenerateBody, TrainBody
-from modal_app.http.options import WebOptions
-from modal_app.http.work import generate_job, train_job, trained_answer
 from modal_app.producer.uploads import checked_filename, public_path
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
+from modal_app.web.answers import first_problem
+from modal_app.web.messages import GenerateBody, TrainBody
+from modal_app.web.options import WebOptions
+from modal_app.web.work import generate_job, train_job, trained_answer
 
 Say = Callable[[str], None]
 

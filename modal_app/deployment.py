@@ -12,12 +12,12 @@ from pydantic import SecretStr
 
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
-from modal_app.http.options import WebOptions
 from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
 from modal_app.register import FolderRegister, Register
 from modal_app.remote import Container, Storage
 from modal_app.storage import FolderStorage
+from modal_app.web.options import WebOptions
 
 DEFAULTS: Mapping[str, str] = {
     "DAWA_MODAL_ACCESS": "password",  # who may use the web endpoints: `password`, `proxy` (Modal's tokens), `open`

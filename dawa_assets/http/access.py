@@ -18,7 +18,7 @@ from dawa_assets.artists.store import Artist, artist_called, artist_of
 from dawa_assets.errors import UnauthorizedError, UnknownArtistError
 from dawa_assets.http.service import Service, service_of
 from dawa_assets.http.tokens import TokenCheck
-from modal_app.http.options import is_set
+from modal_app.web.options import is_set
 from resources.database import Database
 from resources.settings import Settings
 

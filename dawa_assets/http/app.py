@@ -14,8 +14,8 @@ from dawa_assets.http.links import Links
 from dawa_assets.http.messages import HealthAnswer
 from dawa_assets.http.service import Service, waiting_no_longer_than
 from dawa_assets.http.worker import open_desk, web_options
-from modal_app.http.body import SMALL_BODY
-from modal_app.http.routes import worker_router
+from modal_app.web.body import SMALL_BODY
+from modal_app.web.routes import worker_router
 from resources.ports import Ports
 
 _MOST = {

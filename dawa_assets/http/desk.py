@@ -29,11 +29,11 @@ from modal_app.errors import (
     JobError,
     RefusedJobError,
 )
-from modal_app.http.desk import BusyDeskError, Call, Desk, ReplayedJobError, UnknownJobError
 from modal_app.producer.uploads import MOUNT
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.requests import AnyRequest
 from modal_app.protocol.training import GenerateResult
+from modal_app.web.desk import BusyDeskError, Call, Desk, ReplayedJobError, UnknownJobError
 from resources.compute.base import CallRecord, Compute
 
 log = logging.getLogger(__name__)

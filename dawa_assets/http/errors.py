@@ -1,6 +1,6 @@
 """How errors leave over HTTP: always `{"error": "message"}`, with a status that fits, and no traceback.
 
-The worker's endpoints answer theirs alike (`modal_app/http/answers.py`); here are those of databases, buckets, writers.
+The worker's endpoints answer theirs alike (`modal_app/web/answers.py`); here are those of databases, buckets, writers.
 """
 
 import logging
@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from dawa_assets.errors import BusyError, LostLeaseError, UnauthorizedError, UnknownArtistError, UnknownLiveSetError
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
-from modal_app.http.answers import answer_errors, answer_to, error_answer, first_problem
-from modal_app.http.messages import ErrorAnswer
+from modal_app.web.answers import answer_errors, answer_to, error_answer, first_problem
+from modal_app.web.messages import ErrorAnswer
 from resources.errors import (
     BucketError,
     DatabaseError,

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dawa_assets.http.errors import RefusedError
-from modal_app.http.answers import error_answer
+from modal_app.web.answers import error_answer
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from dawa_assets.http.messages import (
     TrainRequest,
 )
 from dawa_assets.http.service import Service, service_of
-from modal_app.http.answers import BadRequestError
-from modal_app.http.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
-from modal_app.http.options import MOST_UPLOADED
+from modal_app.web.answers import BadRequestError
+from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.web.options import MOST_UPLOADED
 from resources.ports import Ports
 
 MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY

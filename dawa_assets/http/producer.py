@@ -22,14 +22,14 @@ from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
 from dawa_assets.http.service import Service, service_of
 from modal_app.errors import InputError, JobError
-from modal_app.http.answers import first_problem
-from modal_app.http.body import SMALL_BODY
-from modal_app.http.desk import Call
-from modal_app.http.messages import PASSWORD_FIELD, GenerateBody, RunningAnswer, TrainBody, TrainedAnswer
-from modal_app.http.options import MOST_UPLOADED
-from modal_app.http.work import Job, finished, generate_job, store_upload, train_job, trained_answer
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
+from modal_app.web.answers import first_problem
+from modal_app.web.body import SMALL_BODY
+from modal_app.web.desk import Call
+from modal_app.web.messages import PASSWORD_FIELD, GenerateBody, RunningAnswer, TrainBody, TrainedAnswer
+from modal_app.web.options import MOST_UPLOADED
+from modal_app.web.work import Job, finished, generate_job, store_upload, train_job, trained_answer
 
 MOST_FORM = MOST_UPLOADED + SMALL_BODY
 """How many bytes the form of an upload may have."""

@@ -17,9 +17,9 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import Request
 
-from modal_app.http.desk import Desk
-from modal_app.http.options import WebOptions
-from modal_app.http.work import InThread
+from modal_app.web.desk import Desk
+from modal_app.web.options import WebOptions
+from modal_app.web.work import InThread
 from resources.ports import Ports
 
 if TYPE_CHECKING:

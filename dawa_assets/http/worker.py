@@ -4,7 +4,7 @@ from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.training.examples import train_parameters
 from dawa_assets.training.tagger import hosted_model
 from modal_app.config import BackendKind
-from modal_app.http.options import WebOptions
+from modal_app.web.options import WebOptions
 from resources.compute.base import Compute
 from resources.settings import Settings
 

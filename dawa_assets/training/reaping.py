@@ -7,10 +7,11 @@ period is it stopped here. A training in a child process ends with its parent an
 import logging
 from dataclasses import dataclass
 
-from dawa_assets.errors import BusyError
+from dawa_assets.errors import BusyError, LeavingArtistError
 from dawa_assets.leases import lease
 from dawa_assets.training import store
 from dawa_assets.training.store import StrandedRun
+from modal_app.errors import JobError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -34,20 +35,28 @@ def reap_trainings(ports: Ports, owned: set[str], grace_seconds: float) -> list[
     that somebody takes up meanwhile is left alone. Safe to run twice, also at once.
 
     Raises:
-        JobError: a call can't be cancelled; those before it are, and the next time begins with this one.
+        JobError: some calls can't be cancelled; all others are, and the next time tries these again.
     """
     with ports.database.transaction() as connection:
         stranded = store.stranded_runs(connection, grace_seconds)
-    reaped = []
+    reaped, failed = [], []
     for run in stranded:
-        if run.slug not in owned and _reap(ports, run):
-            log.warning("training %s of %s: %s", run.id, run.slug, _REASON)
-            reaped.append(ReapedTraining(run.slug, str(run.id), run.call_id))
+        try:
+            if run.slug not in owned and _reap(ports, run):
+                log.warning("training %s of %s: %s", run.id, run.slug, _REASON)
+                reaped.append(ReapedTraining(run.slug, str(run.id), run.call_id))
+        except JobError as error:  # one that can't be stopped must not keep the others running
+            failed.append(f"training {run.id} of {run.slug}: {error}")
+    if failed:
+        raise JobError("; ".join(failed))
     return reaped
 
 
 def _reap(ports: Ports, run: StrandedRun) -> bool:
-    """Cancel one call under the training's own lease; false where somebody else holds that, or was quicker."""
+    """Cancel one call under the training's own lease; false where somebody else holds that, or was quicker.
+
+    Also false where the artist is being deleted: that cancels his calls itself.
+    """
     try:
         with lease(
             ports.database, run.artist_id, "training", seconds=ports.settings.lease_seconds, wait_seconds=0
@@ -59,5 +68,5 @@ def _reap(ports: Ports, run: StrandedRun) -> bool:
             with ports.database.transaction() as connection:
                 held.check(connection)
                 return store.give_up_run(connection, run, _REASON)
-    except BusyError:
+    except (BusyError, LeavingArtistError):
         return False

@@ -15,7 +15,7 @@ import pytest
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.housekeeping.prune import prune
-from modal_app.http.body import SMALL_BODY
+from modal_app.web.body import SMALL_BODY
 from resources.ports import Ports, open_ports
 from resources.settings import Settings
 from tests.http.serving import PASSWORD, client, command, pair, server, until
@@ -199,6 +199,6 @@ def _is_whole_or_not_there(ports: Ports, audio: bytes) -> None:
 
 def test_base64_of_the_largest_size_is_what_the_limit_takes() -> None:
     from dawa_assets.http.pipeline import MOST_SAVED_BODY
-    from modal_app.http.options import MOST_UPLOADED
+    from modal_app.web.options import MOST_UPLOADED
 
     assert len(base64.b64encode(bytes(3000))) * (MOST_UPLOADED // 3000) <= MOST_SAVED_BODY - SMALL_BODY

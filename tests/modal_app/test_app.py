@@ -54,7 +54,7 @@ def test_it_loads_with_no_account_and_no_gpu_library_and_lists_its_options(tmp_p
         "sys.argv = ['modal', 'run', 'modal_app/app.py', '--help']\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
-        "import http.server, http.cookies\n"  # not `modal_app/http`, though Modal puts a script's folder on the path
+        "import http.server, http.cookies\n"  # not `modal_app/web`, though Modal puts a script's folder on the path
         "heavy = ('torch', 'diffusers', 'transformers', 'peft', 'dagster', 'psycopg', 'resources', 'dawa_assets')\n"
         "assert 'modal_app.images' in sys.modules and not [name for name in heavy if name in sys.modules]\n"
     )

@@ -10,8 +10,8 @@ import soundfile
 from modal_app.command import run_generate, run_train
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
-from modal_app.http.options import WebOptions
 from modal_app.protocol.training import TrainParameters
+from modal_app.web.options import WebOptions
 from tests.modal_server.machine import MachineCalls, Machines
 
 OPTIONS = WebOptions(

@@ -11,10 +11,10 @@ import pytest
 from modal_app.calls import Calls, CallState, Taken, call_folder
 from modal_app.calls_desk import CallsDesk, InterruptedJobError
 from modal_app.errors import JobError
-from modal_app.http.desk import ReplayedJobError, UnknownJobError
 from modal_app.protocol.audio import PublishRequest, PublishResult
 from modal_app.protocol.base import JobRequest
 from modal_app.register import FolderRegister
+from modal_app.web.desk import ReplayedJobError, UnknownJobError
 from modal_app.worker import JobFailure
 
 RESULT = PublishResult(view="training_data/a", segments=0, changed=True)

@@ -16,14 +16,14 @@ from pydantic import SecretStr
 
 from dawa_assets.http.desk import ComputeDesk
 from modal_app.config import BackendKind, DataRoot
-from modal_app.http.desk import Desk
-from modal_app.http.options import WebOptions
-from modal_app.http.routes import web_app, worker_router
 from modal_app.producer.fetch import Fetcher
 from modal_app.producer.train_producer import train_producer
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.training import TrainParameters
+from modal_app.web.desk import Desk
+from modal_app.web.options import WebOptions
+from modal_app.web.routes import web_app, worker_router
 from resources.compute.base import CallRecord
 from resources.compute.local import LocalCompute
 from tests.producer.conftest import Internet, song

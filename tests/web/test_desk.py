@@ -17,10 +17,10 @@ import pytest
 from dawa_assets.http.desk import ComputeDesk
 from modal_app.config import BackendKind
 from modal_app.errors import ConflictError, JobCancelledError, JobError, RefusedJobError
-from modal_app.http.desk import BusyDeskError, Desk, FileTakenError, ReplayedJobError, UnknownJobError
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest, GenerateResult
+from modal_app.web.desk import BusyDeskError, Desk, FileTakenError, ReplayedJobError, UnknownJobError
 from resources.compute.local import LocalCompute
 from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of, wait_until
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from modal_app.config import DataRoot
 from modal_app.errors import InputError
-from modal_app.http.answers import BadRequestError
-from modal_app.http.options import refuse_open_beyond_this_machine, require_password
+from modal_app.web.answers import BadRequestError
+from modal_app.web.options import refuse_open_beyond_this_machine, require_password
 from tests.producer.conftest import song
 from tests.web.conftest import PASSWORD, upload_body
 
@@ -181,7 +181,7 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(guarded: httpx.Client) 
 
 
 def test_a_body_that_stops_coming_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modal_app.http.body._SILENT_SECONDS", 0.3)
+    monkeypatch.setattr("modal_app.web.body._SILENT_SECONDS", 0.3)
     head = "POST /train HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     address = (client.base_url.host, client.base_url.port)
     with socket.create_connection(address, timeout=60) as connection:

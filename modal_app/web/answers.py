@@ -20,7 +20,7 @@ from modal_app.errors import (
     RefusedJobError,
     UnreadableAudioError,
 )
-from modal_app.http.desk import BusyDeskError, UnknownJobError
+from modal_app.web.desk import BusyDeskError, UnknownJobError
 
 log = logging.getLogger(__name__)
 

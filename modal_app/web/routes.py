@@ -19,10 +19,13 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 
 from modal_app.errors import JobError
-from modal_app.http.answers import BadRequestError, answer_errors
-from modal_app.http.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
-from modal_app.http.desk import Call, Desk
-from modal_app.http.messages import (
+from modal_app.protocol.base import Identifier
+from modal_app.protocol.producer import ProducerTrainResult
+from modal_app.protocol.training import GenerateResult
+from modal_app.web.answers import BadRequestError, answer_errors
+from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.web.desk import Call, Desk
+from modal_app.web.messages import (
     PASSWORD_FIELD,
     AudioAnswer,
     Body,
@@ -34,8 +37,8 @@ from modal_app.http.messages import (
     TrainBody,
     TrainedAnswer,
 )
-from modal_app.http.options import WebOptions, is_set, require_password
-from modal_app.http.work import (
+from modal_app.web.options import WebOptions, is_set, require_password
+from modal_app.web.work import (
     InThread,
     finished,
     generate_job,
@@ -45,9 +48,6 @@ from modal_app.http.work import (
     train_key,
     trained_answer,
 )
-from modal_app.protocol.base import Identifier
-from modal_app.protocol.producer import ProducerTrainResult
-from modal_app.protocol.training import GenerateResult
 
 B = TypeVar("B", bound=Body)
 
