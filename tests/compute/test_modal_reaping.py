@@ -143,6 +143,31 @@ def test_a_call_that_cannot_be_cancelled_stays_on_record(remote: Ports, machine:
     assert row_of(remote.database, run_id) == ("running", "fc-1", None)
 
 
+def test_one_call_that_cannot_be_cancelled_keeps_no_other_one_running(
+    remote: Ports, machine: Machine, make_artist: Callable[[str], Artist]
+) -> None:
+    runs = {f"fc-{name}": make_run(remote.database, make_artist(name), f"fc-{name}", 700) for name in "abcd"}
+    stuck = min(runs, key=lambda call_id: runs[call_id])
+    leaving = max(runs, key=lambda call_id: runs[call_id])
+    with remote.database.transaction() as connection:
+        connection.execute(
+            "insert into artist_deletions (artist_id, slug, asked_by) "
+            "select artist_id, 'x', 'me' from training_runs where id = %s",
+            [runs[leaving]],
+        )
+
+    def refuse(call_id: str) -> None:
+        if call_id == stuck:
+            raise JobError("modal: no answer; try again")
+
+    machine.during = refuse
+    with pytest.raises(JobError, match=str(runs[stuck])):
+        reap_trainings(remote, set(), 600)
+
+    assert set(machine.cancelled) == set(runs) - {stuck, leaving}
+    assert [row_of(remote.database, runs[call_id])[0] for call_id in (stuck, leaving)] == ["running", "running"]
+
+
 def test_a_call_is_kept_with_its_run_and_only_by_its_holder(remote: Ports, artist: Artist) -> None:
     database = remote.database
     run_id = make_run(database, artist, None, 1)
