@@ -13,6 +13,8 @@ from uuid import UUID
 from dawa_assets.prompting.store import PROMPT_ERROR, Item
 from resources.database import Connection, Database
 
+_PAGE = 25_000  # where all are wanted: each page compares every artist that comes after it
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -103,7 +105,7 @@ def stale_artists(database: Database, system_prompt_version: str, model_name: st
     Not among them: artists without any set, and items for which a prompt is known to be impossible.
     """
     found: list[StaleArtist] = []
-    while page := stale_page(database, system_prompt_version, model_name, found[-1].id if found else None):
+    while page := stale_page(database, system_prompt_version, model_name, found[-1].id if found else None, _PAGE):
         found += page
     return sorted(found, key=lambda artist: artist.slug)
 
