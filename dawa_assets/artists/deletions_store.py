@@ -62,14 +62,18 @@ _TABLES: dict[str, str] = {
     "artists": "id = %(artist)s",
 }
 
-_AUDIO = r"""
-  select artist_id, audio_hash from training_items
-  union select d.artist_id, i.audio_hash from dataset_items i join datasets d on d.id = i.dataset_id
-  union select artist_id, sha256 from uploads where kind = 'audio'
+_AUDIO = """
+  select audio_hash from training_items where artist_id = %(artist)s
+  union select i.audio_hash from dataset_items i join datasets d on d.id = i.dataset_id where d.artist_id = %(artist)s
+  union select sha256 from uploads where artist_id = %(artist)s and kind = 'audio'
 """
 _OWN_AUDIO = f"""
   select audio_hash from ({_AUDIO}) a where audio_hash ~ '^[0-9a-f]{{64}}$'
-  group by audio_hash having bool_and(artist_id = %(artist)s)
+    and not exists (select from training_items o where o.audio_hash = a.audio_hash and o.artist_id <> %(artist)s)
+    and not exists (select from dataset_items i join datasets d on d.id = i.dataset_id
+      where i.audio_hash = a.audio_hash and d.artist_id <> %(artist)s)
+    and not exists (
+      select from uploads o where o.sha256 = a.audio_hash and o.kind = 'audio' and o.artist_id <> %(artist)s)
 """
 _OWN_SEGMENTS = f"""
   select segment_hash from audio_segments
@@ -125,9 +129,7 @@ def belongings(connection: Connection, artist_id: UUID) -> Belongings:
     def column(query: str) -> list[str]:
         return [str(row["it"]) for row in connection.execute(query, values)]
 
-    [all_audio] = column(
-        f"select count(distinct audio_hash) as it from ({_AUDIO}) a where artist_id = %(artist)s and audio_hash <> ''"
-    )
+    [all_audio] = column(f"select count(*) as it from ({_AUDIO}) a where audio_hash <> ''")
     own = column(f"select audio_hash as it from ({_OWN_AUDIO}) o order by 1")
     return Belongings(
         audio_hashes=own,
@@ -233,6 +235,17 @@ def slugs_of_the_deleted(connection: Connection) -> set[str]:
         "and not exists (select from artist_deletions u where u.slug = d.slug and u.finished_at is null)"
     )
     return {row["slug"] for row in rows}
+
+
+def deleted_after(connection: Connection, moment: datetime | None, limit: int) -> list[tuple[str, datetime]]:
+    """Slug and end of the first deletions that ended after this moment, without slugs that somebody has again."""
+    rows = connection.execute(
+        "select slug, finished_at from artist_deletions d "
+        "where finished_at > coalesce(%s, '-infinity'::timestamptz) "
+        "and not exists (select from artists a where a.slug = d.slug) order by finished_at limit %s",
+        [moment, limit],
+    )
+    return [(row["slug"], row["finished_at"]) for row in rows]
 
 
 def _count(connection: Connection, artist: Artist, table: str, where: str) -> int:

@@ -116,8 +116,11 @@ def numbered_after(connection: Connection, number: int, limit: int) -> list[tupl
 
 
 def highest_number(connection: Connection) -> int:
-    """The highest number that an artist has; 0 without artists."""
-    row = connection.execute("select coalesce(max(number), 0) as number from artists").fetchone()
+    """The highest number that an artist has, or had before he was deleted; 0 where there never was one."""
+    row = connection.execute(
+        "select greatest((select max(number) from artists), case when is_called then last_value else 0 end) as number "
+        "from dawa_artist_numbers"
+    ).fetchone()
     return int(row["number"]) if row else 0
 
 

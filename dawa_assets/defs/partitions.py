@@ -1,6 +1,7 @@
 """Partitions: one per artist, keyed by slug. What changed inside an artist is the domain's business."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ artists = dg.DynamicPartitionsDefinition(name=NAME)
 AT_ONCE = 5_000
 """How many artists become partitions in one tick; a first tick in a large database leaves the rest to the next."""
 
+_OVERLAP = timedelta(minutes=10)  # deletions are on record in the order of their beginnings, not of their commits
 _CHUNK = 500  # of one statement: SQLite takes only so many values
 
 
@@ -35,6 +37,20 @@ def ensure_partitions(instance: dg.DagsterInstance, slugs: Sequence[str]) -> Non
     """Make sure that these artists are partitions; costs what is asked for, not what there is."""
     for start in range(0, len(slugs), _CHUNK):
         instance.add_dynamic_partitions(NAME, list(slugs[start : start + _CHUNK]))
+
+
+def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, known: datetime | None) -> datetime | None:
+    """Take artists out whose deletion ended since `known`, wherever it was asked for; when the last of them ended.
+
+    Whoever deletes an artist may not reach this instance, and a tick that saw him just before may have put him back.
+    """
+    from dawa_assets.artists.deletions_store import deleted_after
+
+    with database.transaction() as connection:
+        gone = deleted_after(connection, known and known - _OVERLAP, AT_ONCE)
+    for slug, _ in gone:
+        forget_partition(instance, slug)
+    return max([*([known] if known else []), *(ended for _, ended in gone)], default=None)
 
 
 def forget_partition(instance: dg.DagsterInstance, slug: str) -> bool:

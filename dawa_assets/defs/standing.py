@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from dawa_assets.artists.store import slugs_among
 from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
@@ -211,6 +212,9 @@ def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.Metadat
 
 def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
     runs = failed_runs(instance)
+    with pipeline.ports().database.transaction() as connection:
+        there = slugs_among(connection, {run.slug for run in runs})
+    runs = [run for run in runs if run.slug in there]  # who was deleted has open work no more, but a history
     # a training's row says again what its run says
     work = open_work(pipeline.ports()).without(
         "lora_weights", "failed", {run.slug for run in runs if run.asset == "lora_weights"}

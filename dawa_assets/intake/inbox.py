@@ -4,12 +4,13 @@ It holds pending work and nothing else, so nobody needs a cursor. What becomes o
 and in `dawa_assets/items`.
 """
 
+import hashlib
 import logging
 import secrets
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -47,10 +48,14 @@ class UploadReceipt:
 
 @dataclass(frozen=True)
 class PendingUploads:
-    """Uploads of one artist that nobody has looked at yet."""
+    """Uploads of one artist that nobody has looked at yet.
+
+    `state` names what is to be looked at: other programs drop new files under the upload ids of earlier ones.
+    """
 
     slug: str
     upload_ids: list[str]
+    state: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -117,15 +122,18 @@ def pending_uploads(ports: Ports) -> list[PendingUploads]:
     with ports.database.transaction() as connection:
         slugs = slugs_among(connection, {drop.slug for drop in listed})
         known = known_waiting(connection)
-    pending: dict[str, list[str]] = {}
+    pending: dict[str, dict[str, list[StoredObject]]] = {}
     for drop in listed:
         if drop.slug not in slugs:
             log.warning("inbox/%s/: no artist has this slug; `dawa upload --artist NAME` makes one", drop.slug)
-        elif drop.complete and any(not is_known(file, known) for file in drop.files):
-            ids = pending.setdefault(drop.slug, [])
-            if drop.upload_id not in ids:
-                ids.append(drop.upload_id)
-    return [PendingUploads(slug, ids) for slug, ids in pending.items()]
+        elif drop.complete and (unknown := [file.stored for file in drop.files if not is_known(file, known)]):
+            pending.setdefault(drop.slug, {}).setdefault(drop.upload_id, []).extend(unknown)
+    return [PendingUploads(slug, list(uploads), _state(uploads)) for slug, uploads in pending.items()]
+
+
+def _state(uploads: dict[str, list[StoredObject]]) -> str:
+    lines = (f"{one.modified.isoformat()} {one.size} {one.key}" for files in uploads.values() for one in files)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:

@@ -1,6 +1,7 @@
 """What the sensors and the schedule ask for, and how little they ask the database for it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.datasets.store import _FINGERPRINT
-from dawa_assets.defs.partitions import AT_ONCE, add_new_artists
+from dawa_assets.defs.partitions import AT_ONCE, add_new_artists, ensure_partitions
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors.inbox import inbox_sensor
 from dawa_assets.defs.sensors.reaping import _owned
@@ -73,6 +74,43 @@ def test_a_cursor_that_is_lost_or_of_another_database_loses_no_artist(
     assert partitions(instance) == {"first"}
 
 
+def test_who_was_deleted_elsewhere_is_no_partition_and_nobody_else_is_looked_at_again(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    make_artist("First")
+    gone, back = make_artist("Gone"), make_artist("Back")
+    cursor = tick(inbox_sensor, instance, ports).cursor
+    assert partitions(instance) == {"first", "gone", "back"}
+    with ports.database.transaction() as connection:
+        for artist in (gone, back):
+            connection.execute("delete from artists where id = %s", [artist.id])
+            connection.execute(
+                "insert into artist_deletions (artist_id, slug, asked_by, finished_at) values (%s, %s, 'me', now())",
+                [artist.id, artist.slug],
+            )
+    make_artist("Back")
+    instance.delete_dynamic_partition("artist", "first")
+    cursor = tick(inbox_sensor, instance, ports, cursor).cursor
+    assert partitions(instance) == {"back"}
+    ensure_partitions(instance, ["gone"])  # by a tick that saw him just before
+    tick(inbox_sensor, instance, ports, cursor)
+    assert partitions(instance) == {"back"}
+
+
+def test_other_files_of_the_same_upload_are_other_work(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    artist = make_artist("Nova")
+    quiet = replace(ports, settings=ports.settings.model_copy(update={"quiet_seconds": 0.0}))
+    for number in range(5):
+        ports.bucket.put(f"inbox/{artist.slug}/Set {number}.als", b"x")
+        (request,) = tick(inbox_sensor, instance, quiet).run_requests or []
+        assert request.tags["dawa/attempt"].startswith("1 of ")
+        leave_run(instance, request, dg.DagsterRunStatus.SUCCESS)
+        assert slugs(tick(inbox_sensor, instance, quiet)) == []
+        ports.bucket.delete([f"inbox/{artist.slug}/Set {number}.als"])
+
+
 def test_very_many_artists_are_taken_over_in_several_ticks(
     instance: dg.DagsterInstance, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +140,9 @@ def test_an_upload_of_a_new_artist_is_a_run_and_a_partition_in_one_tick(
     assert partitions(instance) == {artist.slug}
 
 
-@pytest.mark.parametrize("cursor", [None, "", "nonsense", "[1]", '{"artists": 1, "more": 2}'])
+@pytest.mark.parametrize(
+    "cursor", [None, "", "nonsense", "[1]", '{"artists": 1, "more": 2}', '{"deleted": "2026-01-01"}']
+)
 def test_whatever_the_cursor_says_the_inbox_is_seen(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist, cursor: str | None
 ) -> None:

@@ -16,6 +16,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import run_job
 from dawa_assets.defs.standing import CHAIN, needs_attention, standing_checks_sensor
 from resources.ports import Ports
+from tests.automation.ticks import leave
 from tests.prompting.material import execute, give_set, profile, summary
 
 Events = dict[str, dg.AssetCheckEvaluation | dg.AssetMaterialization]
@@ -132,6 +133,12 @@ def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
     recovered = watch.tick()
     assert evaluation(recovered, "prompts").passed
     assert recovered["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(0)
+
+
+def test_failed_runs_of_who_was_deleted_stand_open_no_more(watch: Watch, artist: Artist) -> None:
+    for slug in (artist.slug, "deleted-since"):
+        leave(watch.instance, "prompts_job", {"dagster/partition": slug}, dg.DagsterRunStatus.FAILURE)
+    assert watch.tick()["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(1)
 
 
 def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch: Watch) -> None:

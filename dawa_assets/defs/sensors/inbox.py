@@ -1,14 +1,14 @@
-"""`inbox_sensor`: complete uploads become one run for each artist, and new artists become partitions."""
+"""`inbox_sensor`: complete uploads become one run for each artist; partitions follow the artists that there are."""
 
-import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
 import dagster as dg
 
 from dawa_assets.defs.jobs import build_job, ingest_job
-from dawa_assets.defs.partitions import add_new_artists
+from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.attempts import Work, ask, result
 
@@ -19,13 +19,22 @@ class _Seen:
 
     artists: int = 0
     """The highest number of an artist that was made a partition."""
+    deleted: str = ""
+    """When the last deletion ended whose artist was taken out of the partitions (ISO 8601)."""
     after: str = ""
     """The artist whose uploads were looked at last, where there were too many for one tick."""
+
+    @property
+    def moment(self) -> datetime | None:
+        """`deleted` as a time."""
+        return datetime.fromisoformat(self.deleted) if self.deleted else None
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Seen":
         try:
-            return cls(**json.loads(cursor or "{}"))
+            seen = cls(**json.loads(cursor or "{}"))
+            is_whole = seen.moment is None or seen.moment.tzinfo is not None
+            return replace(seen, artists=int(seen.artists)) if is_whole else cls()
         except (ValueError, TypeError):
             return cls()
 
@@ -42,10 +51,11 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)
+    gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
     job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
     wanted = [
         Work(
-            f"{pending.slug}:{_short(pending.upload_ids)}",
+            f"{pending.slug}:{pending.state}",
             pending.slug,
             {"dawa/uploads": str(len(pending.upload_ids))},
         )
@@ -53,9 +63,5 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
     ]
     wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
     asked = ask(context.instance, job.name, wanted, time.time())
-    stopped_at = asked.stopped_at.slug if asked.stopped_at else ""
-    return result(asked, context, "nothing new in the inbox", json.dumps(asdict(_Seen(artists, stopped_at))))
-
-
-def _short(upload_ids: list[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(upload_ids)).encode()).hexdigest()[:16]
+    now_seen = _Seen(artists, gone.isoformat() if gone else "", asked.stopped_at.slug if asked.stopped_at else "")
+    return result(asked, context, "nothing new in the inbox", json.dumps(asdict(now_seen)))
