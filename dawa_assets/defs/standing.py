@@ -60,11 +60,6 @@ class Standing:
         return "; ".join(parts) or "nothing stands open"
 
     @property
-    def is_broken(self) -> bool:
-        """Whether anything failed; what waits or is behind is no failure."""
-        return bool(self.runs) or ("failed" in {signal.kind for signal in self.work.of(self.asset)})
-
-    @property
     def is_clear(self) -> bool:
         """Whether nothing stands open."""
         return not self.runs and not self.work.of(self.asset)
@@ -84,8 +79,11 @@ class Standing:
         return tables | figures
 
     def severity(self) -> dg.AssetCheckSeverity:
-        """What failed is an error; what waits or is behind a warning."""
-        return dg.AssetCheckSeverity.ERROR if self.is_broken else dg.AssetCheckSeverity.WARN
+        """A run that failed is an error; one file or item that did, and what waits or is behind, a warning.
+
+        As at each run (`checks.py`): an artist's broken upload must not show the whole asset as broken for days.
+        """
+        return dg.AssetCheckSeverity.ERROR if self.runs else dg.AssetCheckSeverity.WARN
 
 
 def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
