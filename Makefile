@@ -5,7 +5,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
-export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 
 .PHONY: help setup demo test test-slow test-live ui bench bench-train lint clean
 
@@ -38,8 +37,11 @@ bench-train: .venv/.ready ## the speed of a training with bases of the true size
 	$(BIN)/python -m benchmarks.train_throughput --backend ace_step
 	$(BIN)/python -m benchmarks.train_throughput --backend musicgen
 
+# A DAGSTER_HOME that was set up by somebody keeps its own dagster.yaml.
+ui: export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its history under $DAWA_HOME
-	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
+	@mkdir -p "$(DAGSTER_HOME)"
+	@[ "$(origin DAGSTER_HOME)" = environment -a -e "$(DAGSTER_HOME)/dagster.yaml" ] || cp dagster.yaml "$(DAGSTER_HOME)/"
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
 lint: .venv/.ready ## ruff, formatting, types

@@ -77,7 +77,7 @@ def instance(folder: Path):  # type: ignore[no-untyped-def]
     """Dagster's instance of the benchmark's home."""
     from dawa_assets.defs.run import open_instance
 
-    return open_instance(folder / "home")
+    return open_instance(ports(folder).settings)
 
 
 def stop(folder: Path) -> None:

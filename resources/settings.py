@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from modal_app.config import BackendKind
@@ -18,7 +18,7 @@ Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
 
 _UNPREFIXED = (
     *("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY"),
-    *("SUPABASE_JWT_SECRET", "NAWFSIDE_APP_PASSWORD"),
+    *("SUPABASE_JWT_SECRET", "NAWFSIDE_APP_PASSWORD", "DAGSTER_HOME"),
 )
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -45,6 +45,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=_default_home, description="everything that this machine keeps")
     data: Path | None = Field(None, description="the worker's data root; default: `data` under the home")
+    dagster_home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
+        None,
+        validation_alias="DAGSTER_HOME",
+        description="the Dagster instance that commands run on; default: `dagster` under the home",
+    )
 
     database: Literal["embedded", "supabase"] = Field("embedded", description="where the tables live")
     bucket: Literal["folder", "supabase"] = Field("folder", description="where the files live")
@@ -170,6 +175,11 @@ class Settings(BaseSettings):
     def data_root(self) -> Path:
         """The worker's data root (`/data` in a container): a cache that may be deleted."""
         return (self.data or self.home / "data").resolve()
+
+    @cached_property
+    def dagster_folder(self) -> Path:
+        """Where the Dagster instance keeps its configuration, and on one machine its history."""
+        return (self.dagster_home or self.home / "dagster").expanduser().resolve()
 
     @classmethod
     def load(cls, **overrides: str | float) -> Self:

@@ -5,6 +5,7 @@ Parts are imported by the fixture that hands them out, so that a broken part fai
 """
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from resources.prompt_writer.base import PromptWriter
 
 _numbers = itertools.count(1)
+
+# What a test runs is in no history but its own home's.
+os.environ.pop("DAGSTER_HOME", None)
 
 
 class GivenDatabase(Database):

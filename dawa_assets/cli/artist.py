@@ -9,6 +9,7 @@ from dawa_assets.cli.prompt import Author, login_name
 
 if TYPE_CHECKING:
     from dawa_assets.artists.delete import Plan
+    from resources.settings import Settings
 
 app = typer.Typer(help="Artists and their profiles.", no_args_is_help=True)
 
@@ -106,7 +107,7 @@ def delete(
             ports,
             slug,
             author=author or login_name(),
-            forget_partition=lambda each: _forget_partition(settings.home, each),
+            forget_partition=lambda each: _forget_partition(settings, each),
         )
     if as_json:
         typer.echo(json.dumps({**done.receipt, "receipt": str(done.path)}))
@@ -116,13 +117,13 @@ def delete(
     typer.echo(f"Receipt: {done.path}")
 
 
-def _forget_partition(home: Path, slug: str) -> bool:
-    if not (home / "dagster").is_dir():
+def _forget_partition(settings: "Settings", slug: str) -> bool:
+    if not settings.dagster_folder.is_dir():
         return False
     from dawa_assets.defs.partitions import forget_partition
     from dawa_assets.defs.run import open_instance
 
-    with open_instance(home) as instance:
+    with open_instance(settings) as instance:
         return forget_partition(instance, slug)
 
 

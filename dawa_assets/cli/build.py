@@ -41,7 +41,7 @@ def run_build(name: str, console: Console) -> tuple[str, list[str]]:
         settings = Settings.load()
         with open_ports(settings).database.transaction() as connection:
             artist = find_artist(connection, name) or get_artist(connection, name)
-        instance = open_instance(settings.home)
+        instance = open_instance(settings)
     with instance, shown_progress(console):
         result = run_job(instance, Pipeline(), "build_job", artist.slug)
     if not result.success:

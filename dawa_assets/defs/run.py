@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.launcher import RunLauncher
 
 from dawa_assets.definitions import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
-from dawa_assets.defs.launcher import HOST
+from dawa_assets.defs.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.resources import Pipeline
+from resources.errors import SettingsError
+from resources.settings import Settings
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -27,20 +30,31 @@ class BuildResult:
     failures: list[str]
 
 
-def open_instance(home: Path) -> dg.DagsterInstance:
-    """The Dagster instance of this home (`make ui` opens the same), made with the project's dagster.yaml.
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance that `make ui` opens too: that of DAGSTER_HOME, or else the one under the project's home.
 
+    One that is under the home, or that is new, gets the project's dagster.yaml; what somebody else set up stays so.
     One process at a time: Dagster makes its SQLite tables without asking whether another is making them too.
+
+    Raises:
+        SettingsError: the instance can't be opened.
     """
-    folder = home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    config = _CHECKOUT / "dagster.yaml"
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if config.is_file():
-            shutil.copyfile(config, folder / "dagster.yaml.part")
-            (folder / "dagster.yaml.part").replace(folder / "dagster.yaml")
-        return dg.DagsterInstance.from_config(str(folder))
+    folder, config = settings.dagster_folder, _CHECKOUT / "dagster.yaml"
+    target = folder / "dagster.yaml"
+    is_ours = folder == (settings.home / "dagster").resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if config.is_file() and (is_ours or not target.exists()):
+                shutil.copyfile(config, folder / "dagster.yaml.part")
+                (folder / "dagster.yaml.part").replace(target)
+            return dg.DagsterInstance.from_config(str(folder))
+    except (OSError, dg.DagsterError) as error:
+        raise SettingsError(
+            f"DAGSTER_HOME: the instance in {folder} can't be opened ({type(error).__name__}); "
+            "`dagster instance info` says why, another folder or none at all is taken as well"
+        ) from error
 
 
 def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slug: str) -> BuildResult:
@@ -48,7 +62,13 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
+        SettingsError: this instance's runs are containers, and it would take one that is none for dead.
     """
+    if instance.run_monitoring_enabled and not _leaves_alone(instance.run_launcher):
+        raise SettingsError(
+            "DAGSTER_HOME: this instance starts its runs elsewhere, and would end one in this process; "
+            "start it in the UI, or take DAGSTER_HOME away"
+        )
     from dawa_assets.artists.store import get_artist
 
     database = pipeline.ports().database
@@ -73,3 +93,8 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
         ],
         failures=[f"{step}: {reason}" for step, reason in failed_steps(result.all_events)],
     )
+
+
+def _leaves_alone(launcher: RunLauncher) -> bool:
+    """Whether a launcher knows of runs that it did not start itself, or looks after none."""
+    return isinstance(launcher, WatchedRunLauncher) or not launcher.supports_check_run_worker_health

@@ -466,7 +466,7 @@ def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
 
     monkeypatch.setenv("DAWA_HOME", str(recorded.settings.home))
     artist, secrets = _furnish(recorded, "Nova")
-    with open_instance(recorded.settings.home) as instance:
+    with open_instance(recorded.settings) as instance:
         ensure_partitions(instance, ["nova", "other"])
     before = _rows(recorded)
     assert dawa(monkeypatch, recorded, "artist", "delete", "nova") == 0
@@ -481,7 +481,7 @@ def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
     receipt = json.loads(capsys.readouterr().out)
     assert (receipt["asked_by"], receipt["rows"]["user_artists"], receipt["rows"]["artists"]) == ("Ada", 1, 1)
     assert Path(receipt["receipt"]).is_file()
-    with open_instance(recorded.settings.home) as instance:
+    with open_instance(recorded.settings) as instance:
         assert instance.get_dynamic_partitions("artist") == ["other"]
     for words in (("nova",), ("nova", "--yes"), ("nobody", "--yes"), ("nova", "--yes", "--author", "\x07")):
         assert dawa(monkeypatch, recorded, "artist", "delete", *words) == 2
