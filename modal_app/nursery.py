@@ -28,7 +28,8 @@ class Nursery:
     """Answers the process that started it over a socket; ends with it, or when nothing was asked for long.
 
     A message is JSON (`modules`, `folder`, `root`, `environment`) with four open files: the worker's stdin, stdout and
-    stderr, and a pipe that is told the worker's process id and, in the end, its exit code, each as a line.
+    stderr, and a pipe that is told the worker's process id and, in the end, its exit code, each as a line. An id of 0
+    says that no worker can be forked here.
     """
 
     def __init__(self, link: socket.socket) -> None:
@@ -41,19 +42,19 @@ class Nursery:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
-        """Fork workers until nobody is left to ask for them."""
-        idle = 0.0
-        while os.getppid() == self._parent and (self._told or idle < _IDLE_SECONDS):
-            readable, _, _ = select.select([self._link.fileno(), self._wake], [], [], _LOOK_SECONDS)
+        """Fork workers until nobody is left to ask for them, and stay until the last one has ended."""
+        idle, asked = 0.0, [self._link.fileno()]
+        while os.getppid() == self._parent and (self._told or (asked and idle < _IDLE_SECONDS)):
+            readable, _, _ = select.select([*asked, self._wake], [], [], _LOOK_SECONDS)
             idle = 0.0 if readable else idle + _LOOK_SECONDS
             if self._wake in readable:
                 os.read(self._wake, 4096)
             self._reap()
             if self._link.fileno() in readable and not self._take():
-                return
+                asked = []
 
     def _take(self) -> bool:
-        """Take one message; false when the other end is closed, or where forking is not safe."""
+        """Take one message; false when the other end is closed."""
         message, files, _, _ = socket.recv_fds(self._link, LARGEST_MESSAGE, 4)
         if not message:
             return False
@@ -61,10 +62,13 @@ class Nursery:
         for name in asked["modules"]:
             with suppress(ImportError):  # the job says so itself, in its own words
                 importlib.import_module(name)
-        if _is_a_gpu_open():
-            return False
-        gc.freeze()  # what is shared stays shared
         told = files.pop()
+        if _is_a_gpu_open():
+            _tell(told, 0)
+            for file in (*files, told):
+                os.close(file)
+            return True
+        gc.freeze()  # what is shared stays shared
         pid = os.fork()
         if pid == 0:
             os.close(told)

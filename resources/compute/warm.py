@@ -1,7 +1,8 @@
 """Workers that are forked from a process that has a generator's libraries imported (`modal_app/nursery.py`).
 
 One nursery serves this process; it is started with the first job that needs one, and ends with this process or after
-ten idle minutes. Where none can be had (another system than Linux, a GPU that was touched), a job starts cold.
+ten idle minutes. One that is let go, as its libraries saw another environment, stays for the workers that it has
+forked. Where none can be had (another system than Linux, a GPU that was touched), a job starts cold.
 """
 
 import json
@@ -12,7 +13,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
+from io import IOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +35,7 @@ class WarmProcess:
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
-        if self._code is None and select.select([self._told], [], [], 0)[0]:
+        if self._code is None and self._is_told(0):
             line = self._told.readline()
             self._told.close()
             # no line: the nursery was killed, and what it forked ends for want of a parent
@@ -45,7 +48,7 @@ class WarmProcess:
         Raises:
             TimeoutExpired: it runs on.
         """
-        if self._code is None and not select.select([self._told], [], [], timeout)[0]:
+        if self._code is None and not self._is_told(timeout):
             raise subprocess.TimeoutExpired("worker", timeout or 0)
         code = self.poll()
         return -signal.SIGKILL if code is None else code
@@ -54,6 +57,11 @@ class WarmProcess:
         """Ask it to stop."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
+
+    def _is_told(self, seconds: float | None) -> bool:
+        poll = select.poll()  # `select` takes no file beyond the 1024th, and a server may have more open
+        poll.register(self._told, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 class _Nursery:
@@ -75,8 +83,8 @@ class _Nursery:
                 start_new_session=True,
             )
 
-    def fork(self, message: dict[str, object], stderr: int) -> WarmProcess:
-        """A worker that does what the message says.
+    def fork(self, message: dict[str, object], stderr: int) -> WarmProcess | None:
+        """A worker that does what the message says; None where the nursery can't fork any.
 
         Raises:
             OSError: the nursery has ended.
@@ -89,19 +97,27 @@ class _Nursery:
             finally:
                 for file in (stdin, stdout, told):
                     os.close(file)
-            pid = ours[2].readline()
-            if not pid:
+            line = ours[2].readline()
+            if not line:
                 raise BrokenPipeError("the nursery has ended")
+            pid = int(line)
         except BaseException:
-            for each in ours:
-                each.close()
+            _close(ours)
             raise
-        return WarmProcess(int(pid), *ours)  # type: ignore[arg-type]
+        if not pid:
+            _close(ours)
+            return None
+        return WarmProcess(pid, *ours)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Let it go; workers that run go on until their own ends."""
         self._link.close()
         threading.Thread(target=self._process.wait, daemon=True).start()  # it is no zombie then
+
+
+def _close(files: Iterable[IOBase]) -> None:
+    for file in files:
+        file.close()
 
 
 _current: _Nursery | None = None

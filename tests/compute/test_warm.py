@@ -15,6 +15,7 @@ from modal_app.errors import InputError, JobCancelledError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
 from resources.compute.local import LocalCompute
+from resources.compute.warm import start_warm
 
 SHORT = GenerateRequest(job_id="short", prompt="x", duration_seconds=0.5)
 LONG = GenerateRequest(job_id="long", prompt="x", duration_seconds=600)
@@ -122,6 +123,37 @@ def test_libraries_that_would_see_another_environment_are_imported_again(
     wait_until_gone(before)
     [now] = [nursery for nursery in nurseries() if nursery.pid != before.pid]
     assert now.environ()["HF_HOME"] == str(tmp_path / "other")
+
+
+def test_a_job_goes_on_while_another_one_sees_another_environment(
+    compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    others: list[int] = []
+
+    def run_another(_event: Event) -> None:
+        if not others:
+            monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
+            others.append(compute.run(SHORT.model_copy(update={"job_id": "other"}), ignore).samples)
+
+    samples = compute.run(SHORT, run_another).samples
+
+    assert others == [samples]
+
+
+def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "libcuda.so.1").write_bytes(bytes(4096))
+    (tmp_path / "touches_the_gpu.py").write_text(
+        "import mmap\n"
+        f"with open({str(tmp_path / 'libcuda.so.1')!r}, 'rb') as file:\n"
+        "    driver = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with (tmp_path / "log").open("wb") as log:
+        for _ in range(2):
+            forked = start_warm(("touches_the_gpu",), tmp_path, tmp_path, environment, {}, log.fileno())
+            assert forked is None
+    [nursery] = [nursery for nursery in nurseries() if nursery.environ().get("PYTHONPATH") == environment["PYTHONPATH"]]
+    assert nursery.children() == []
 
 
 def test_all_end_when_their_owner_is_killed(tmp_path: Path) -> None:
