@@ -70,7 +70,7 @@ def _checked(address: SecretStr) -> str:
         _ = parts.port
     except ValueError:
         host = ""
-    if not host or not url.isprintable() or " " in url:
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError("DAWA_ALERT_WEBHOOK_URL: is no address; give the whole https:// address of the webhook")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
         raise SettingsError(
@@ -105,7 +105,7 @@ def _post(url: str, body: bytes) -> tuple[str | None, bool]:
     except urllib.error.HTTPError as error:
         error.close()
         return f"answered {error.code}", error.code in (408, 429) or error.code >= 500
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last for a host that can't be one
         reason = getattr(error, "reason", error)
         return f"did not answer ({type(reason).__name__})", True
 

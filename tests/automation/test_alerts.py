@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from dawa_assets.alerts import AlertError, Message, send
-from dawa_assets.defs.sensors import attempts
+from dawa_assets.defs.sensors import alerts, attempts
 from dawa_assets.defs.sensors.alerts import alert_on_failure
 from resources.errors import SettingsError
 from resources.ports import Ports
@@ -107,6 +107,46 @@ def test_a_recovery_is_told_once(instance: dg.DagsterInstance, told_to: Ports, w
     assert "recovered: dataset_job of nova" in webhook.told[1]
 
 
+def test_what_never_recovers_keeps_no_other_recovery_untold(
+    instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "_OPEN_PER_TICK", 2)
+    for slug in ("first", "second", "third"):
+        leave(instance, "dataset_job", {"dagster/partition": slug}, FAILED)
+    cursor = tick(alert_on_failure, instance, told_to).cursor
+    leave(instance, "dataset_job", {"dagster/partition": "first"}, SUCCEEDED)
+    for _ in range(4):
+        cursor = tick(alert_on_failure, instance, told_to, cursor).cursor
+    assert [text.count("recovered: dataset_job of first") for text in webhook.told] == [0, 1]
+    leave(instance, "dataset_job", {"dagster/partition": "third"}, SUCCEEDED)
+    for _ in range(4):
+        cursor = tick(alert_on_failure, instance, told_to, cursor).cursor
+    assert len(webhook.told) == 3
+
+
+@pytest.mark.parametrize(
+    ("failed", "later", "is_good"),
+    [
+        (None, None, True),
+        (["prompts"], None, True),
+        (["prompts"], ["prompts", "training_items"], True),
+        (["prompts", "training_items"], ["prompts"], False),
+        (["lora_weights"], ["als_summaries"], False),
+        (None, ["als_summaries"], False),
+    ],
+)
+def test_a_run_makes_good_what_it_made_too(failed: list[str] | None, later: list[str] | None, is_good: bool) -> None:
+    before, after = (
+        dg.DagsterRun("__ASSET_JOB", asset_selection=None if chosen is None else frozenset(map(dg.AssetKey, chosen)))
+        for chosen in (failed, later)
+    )
+    assert alerts._makes_good(after, before) is is_good
+    again = dg.DagsterRun(
+        "__ASSET_JOB", asset_selection=after.asset_selection, parent_run_id=before.run_id, root_run_id=before.run_id
+    )
+    assert alerts._makes_good(again, before)
+
+
 def test_what_will_be_tried_again_is_not_told_and_the_last_attempt_is(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
@@ -190,6 +230,7 @@ ADDRESSES = [
     f"https://host:port/{SECRET}",
     f"hooks.example.com/{SECRET}",
     f"https://hooks.example.com/ {SECRET}",
+    f"https://hooks.example.com/ä{SECRET}",
     f"http://127.0.0.1.example.com/{SECRET}",
 ]
 
@@ -199,6 +240,12 @@ def test_an_address_that_is_not_private_is_refused_and_not_repeated(address: str
     with pytest.raises(SettingsError) as caught:
         send(SecretStr(address), Message("t", []))
     assert "DAWA_ALERT_WEBHOOK_URL" in str(caught.value)
+    assert "canary" not in str(caught.value).lower()
+
+
+def test_a_host_that_can_be_none_is_told_and_not_repeated() -> None:
+    with pytest.raises(AlertError) as caught:
+        send(SecretStr(f"https://hooks..example.com/{SECRET}"), Message("t", []), pauses=())
     assert "canary" not in str(caught.value).lower()
 
 

@@ -25,23 +25,29 @@ _LOOKS_BACK_SECONDS = 86_400.0
 _GRACE_SECONDS = 600.0  # beyond the pause, until an attempt that nobody made counts as one that nobody makes
 _RUNS_PER_TICK = 200
 _OPEN_PER_TICK = 50
+_LATER_RUNS = 20  # of each, the latest
 _LONGEST_PAUSE_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Since when there may be something to tell, and how deliveries went (all in seconds)."""
+    """Since when there may be something to tell, and how deliveries went (all in seconds).
+
+    `behind` is the run that was looked at last for its recovery, where there were too many for one tick.
+    """
 
     since: float = 0.0
     undelivered: int = 0
     not_before: float = 0.0
+    behind: str = ""
 
     @classmethod
     def read(cls, cursor: str | None, now: float) -> "_Seen":
         try:
             seen = cls(**json.loads(cursor or "{}"))
             since = min(max(float(seen.since), now - _LOOKS_BACK_SECONDS), now)
-            return cls(since, int(seen.undelivered), min(float(seen.not_before), now + _LONGEST_PAUSE_SECONDS))
+            not_before = min(float(seen.not_before), now + _LONGEST_PAUSE_SECONDS)
+            return cls(since, int(seen.undelivered), not_before, str(seen.behind))
         except (ValueError, TypeError):
             return cls(since=now - _LOOKS_BACK_SECONDS)
 
@@ -61,9 +67,9 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
     if now < seen.not_before:
         return dg.SkipReason(f"the webhook did not answer; asked again in {seen.not_before - now:.0f} s")
     failed, since = _untold(context.instance, seen.since, now)
-    recovered = _recovered(context.instance)
+    recovered, behind = _recovered(context.instance, seen.behind)
     if not failed and not recovered:
-        return _result("nothing to tell", replace(seen, since=since))
+        return _result("nothing to tell", replace(seen, since=since, behind=behind))
     try:
         send(address, _message(context.instance, failed, recovered))
     except DawaError as error:
@@ -73,7 +79,7 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
         context.instance.add_run_tags(run.run_id, {TOLD: "failed"})
     for run in recovered:
         context.instance.add_run_tags(run.run_id, {TOLD: "recovered"})
-    return _result(f"told: {len(failed)} failed, {len(recovered)} recovered", _Seen(since))
+    return _result(f"told: {len(failed)} failed, {len(recovered)} recovered", _Seen(since, behind=behind))
 
 
 def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[list[dg.DagsterRun], float]:
@@ -115,11 +121,15 @@ def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, 
     return now >= ended + pause_after(int(attempt)) + _GRACE_SECONDS or None
 
 
-def _recovered(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Failed runs that were told of, after which the same job went well for the same artist."""
+def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.DagsterRun], str]:
+    """Failed runs that were told of, after which the same went well for the same artist; where the next tick goes on.
+
+    Those that never recover keep no other one from being looked at.
+    """
     recovered = []
     told = dg.RunsFilter(tags={TOLD: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
-    for record in instance.get_run_records(told, limit=_OPEN_PER_TICK):
+    records = instance.get_run_records(told, limit=_OPEN_PER_TICK, cursor=behind or None)
+    for record in records:
         run = record.dagster_run
         partition = {PARTITION: run.tags[PARTITION]} if PARTITION in run.tags else {}
         better = dg.RunsFilter(
@@ -128,9 +138,16 @@ def _recovered(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
             statuses=[dg.DagsterRunStatus.SUCCESS],
             created_after=record.create_timestamp,
         )
-        if instance.get_runs(better, limit=1):
+        if any(_makes_good(later, run) for later in instance.get_runs(better, limit=_LATER_RUNS)):
             recovered.append(run)
-    return recovered
+    return recovered, records[-1].dagster_run.run_id if len(records) == _OPEN_PER_TICK else ""
+
+
+def _makes_good(later: dg.DagsterRun, failed: dg.DagsterRun) -> bool:
+    """Whether a later run of the same job made what the failed one was to make: assets can be chosen by hand."""
+    if later.asset_selection is None or failed.run_id in (later.parent_run_id, later.root_run_id):
+        return True
+    return failed.asset_selection is not None and failed.asset_selection <= later.asset_selection
 
 
 def _message(
