@@ -6,6 +6,7 @@ A service is chosen by its own setting only: a key that lies around in the shell
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,14 @@ def _known_backend(name: str) -> str:
     known = [kind.value for kind in BackendKind]
     if name not in known:
         raise ValueError(f"no generator is called {name!r}; there are {', '.join(known)}")
+    return name
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"no time zone is called {name!r}; `UTC` and `Europe/Berlin` are two") from None
     return name
 
 
@@ -169,7 +178,7 @@ class Settings(BaseSettings):
         60.0, ge=0, description="how long a drop without `_complete` must have been quiet to count"
     )
     nightly_cron: str = Field("0 3 * * *", description="when datasets are rebuilt")
-    timezone: str = Field("UTC", description="the zone of that time")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field("UTC", description="the zone of that time")
 
     @cached_property
     def data_root(self) -> Path:

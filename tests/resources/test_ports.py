@@ -83,3 +83,10 @@ def test_settings_never_show_a_secret(key: str, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv(key, "a-very-secret-value")
     settings = Settings(_env_file=None, home=tmp_path)
     assert "a-very-secret-value" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("zone", ["Foo/Bar", "../UTC", "", "Europe"])
+def test_a_time_zone_that_is_none_is_one_line(zone: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DAWA_TIMEZONE: no time zone is called .*in \.env$"):
+        Settings.load(timezone=zone)
+    assert Settings.load(timezone="Europe/Berlin").timezone == "Europe/Berlin"
