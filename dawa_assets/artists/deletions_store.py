@@ -237,6 +237,11 @@ def slugs_of_the_deleted(connection: Connection) -> set[str]:
     return {row["slug"] for row in rows}
 
 
+def leaving_slugs(connection: Connection) -> set[str]:
+    """Slugs of those who are being deleted: nothing begins for them any more, so there is nothing to ask for."""
+    return {row["slug"] for row in connection.execute("select slug from artist_deletions where finished_at is null")}
+
+
 def deleted_after(connection: Connection, moment: datetime | None, limit: int) -> list[tuple[str, datetime]]:
     """Slug and end of the first deletions that ended after this moment, without slugs that somebody has again."""
     rows = connection.execute(

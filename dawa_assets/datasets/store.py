@@ -122,7 +122,8 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
     """Slugs of the artists whose wanted content is not that of their current dataset, in one query.
 
     Among them are those for whom somebody else saved a pair that nobody has looked at yet. An artist without any item
-    that could go into a dataset is not, there is nothing to build; unless the one he has holds what was excluded.
+    that could go into a dataset is not, there is nothing to build; unless the one he has holds what was excluded. Nor
+    is one who is being deleted.
     """
     rows = connection.execute(f"""
         with belonging as (
@@ -132,16 +133,18 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
         ), current as (
           select distinct on (artist_id) id, artist_id, fingerprint from datasets where state = 'done'
           order by artist_id, finished_at desc
+        ), due as (
+          select a.slug from wanted w join artists a on a.id = w.artist_id
+          left join current c on c.artist_id = w.artist_id
+          where c.fingerprint is distinct from w.fingerprint
+          union select a.slug from artists a
+          where exists (select from training_items where artist_id = a.id and {UNDESCRIBED})
+          union select a.slug from current c join artists a on a.id = c.artist_id
+          where not exists (select from wanted w where w.artist_id = c.artist_id)
+            and exists (select from dataset_items i join datasets d on d.id = i.dataset_id
+              where d.id = c.id and {EXCLUDED_TRACK})
         )
-        select a.slug from wanted w join artists a on a.id = w.artist_id
-        left join current c on c.artist_id = w.artist_id
-        where c.fingerprint is distinct from w.fingerprint
-        union select a.slug from artists a
-        where exists (select from training_items where artist_id = a.id and {UNDESCRIBED})
-        union select a.slug from current c join artists a on a.id = c.artist_id
-        where not exists (select from wanted w where w.artist_id = c.artist_id)
-          and exists (select from dataset_items i join datasets d on d.id = i.dataset_id
-            where d.id = c.id and {EXCLUDED_TRACK})
+        select slug from due where slug not in (select slug from artist_deletions where finished_at is null)
         order by slug
     """)
     return [row["slug"] for row in rows]

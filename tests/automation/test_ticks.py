@@ -14,6 +14,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dawa_assets.artists.deletions_store import begin
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.datasets.store import _FINGERPRINT
@@ -26,6 +27,7 @@ from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.intake.inbox import complete_key
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.database import Database
+from resources.errors import SettingsError
 from resources.ports import Ports
 from resources.settings import Settings
 from tests.automation.ticks import leave, leave_run, night, slugs, tick
@@ -95,6 +97,45 @@ def test_who_was_deleted_elsewhere_is_no_partition_and_nobody_else_is_looked_at_
     ensure_partitions(instance, ["gone"])  # by a tick that saw him just before
     tick(inbox_sensor, instance, ports, cursor)
     assert partitions(instance) == {"back"}
+
+
+def test_nothing_is_asked_for_who_is_being_deleted(
+    instance: dg.DagsterInstance, stored: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    artists = [make_artist("Stays"), make_artist("Leaves")]
+    for artist in artists:
+        give_set(ports.database, artist, summary(100, "A"), "A", audio=False)
+        ports.bucket.put(f"inbox/{artist.slug}/one/Set.als", b"x")
+        ports.bucket.put(complete_key(artist.slug, "one"), b"")
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into training_items (artist_id, parse_id, status, audio_path, audio_hash, audio_format, "
+            "prompt_text) select a.id, '-', 'ready', 'artists/' || a.slug || '/a', md5(a.slug), 'mp3', 'Warm.' "
+            "from artists a"
+        )
+        connection.execute(
+            "insert into datasets (artist_id, fingerprint, state, storage_path, manifest_path, item_count, "
+            "finished_at) "
+            "select id, 'earlier', 'done', 'artists/' || slug || '/z', 'artists/' || slug || '/j', 1, now() "
+            "from artists"
+        )
+        connection.execute(
+            "insert into dataset_items (dataset_id, position, parse_id, audio_path, audio_hash, audio_format, "
+            "prompt_text) select id, 1, '-', storage_path, md5(storage_path), 'mp3', 'Warm.' from datasets"
+        )
+    training = replace(ports, settings=ports.settings.model_copy(update={"retrain": True}))
+
+    def asked() -> list[list[str]]:
+        found = [
+            sorted(slugs(tick(sensor, instance, training)))
+            for sensor in (inbox_sensor, stale_prompts_sensor, retrain_sensor)
+        ]
+        return [*found, [request.partition_key or "" for request in night(stored, ports)]]
+
+    assert asked() == [["leaves", "stays"]] * 4
+    with ports.database.transaction() as connection:
+        begin(connection, artists[1], "me")
+    assert asked() == [["stays"]] * 4
 
 
 def test_other_files_of_the_same_upload_are_other_work(
@@ -328,3 +369,9 @@ def test_every_unfinished_run_owns_its_artist(instance: dg.DagsterInstance, monk
     leave(instance, "build_job", {"dagster/partition": "done"}, dg.DagsterRunStatus.SUCCESS)
     leave(instance, "build_job", {}, dg.DagsterRunStatus.STARTED)
     assert _owned(instance) == {f"a{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize("cron", ["", "x", "0 3 * *", "61 3 * * *", "0 3 * * * *"])
+def test_a_night_that_is_none_is_one_line(ports: Ports, cron: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DAWA_NIGHTLY_CRON: .*in \.env$"):
+        nightly_dataset_rebuild(ports.settings.model_copy(update={"nightly_cron": cron}))

@@ -47,11 +47,14 @@ class _Seen:
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
     """One run per artist with uploads that nobody has looked at yet."""
+    from dawa_assets.artists.deletions_store import leaving_slugs
     from dawa_assets.intake.inbox import pending_uploads
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)
     gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
+    with ports.database.transaction() as connection:
+        leaving = leaving_slugs(connection)
     job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
     wanted = [
         Work(
@@ -60,6 +63,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
             {"dawa/uploads": str(len(pending.upload_ids))},
         )
         for pending in pending_uploads(ports)
+        if pending.slug not in leaving
     ]
     wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
     asked = ask(context.instance, job.name, wanted, time.time())

@@ -22,6 +22,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
+    from dawa_assets.artists.deletions_store import leaving_slugs
     from dawa_assets.training.retraining import changed_datasets
 
     ports = pipeline.ports()
@@ -29,6 +30,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
     if not settings.retrain:
         return dg.SkipReason("off: trainings are started by hand; DAWA_RETRAIN=true switches this on")
     with ports.database.transaction() as connection:
+        leaving = leaving_slugs(connection)
         page = changed_datasets(
             connection, settings.model_name, settings.retrain_after_share, _id(context.cursor), LOOKED_AT_PER_TICK
         )
@@ -36,6 +38,8 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
 
     def wanted() -> Iterator[Work]:
         for dataset in page.changed:
+            if dataset.slug in leaving:
+                continue
             tags = {"dawa/retrain": f"{dataset.share:.0%} of the dataset is new"}
             yield Work(f"{dataset.slug}:training {dataset.fingerprint[:16]}", dataset.slug, tags)
 

@@ -29,11 +29,17 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
+    from dawa_assets.artists.deletions_store import leaving_slugs
+
     ports = pipeline.ports()
+    with ports.database.transaction() as connection:
+        leaving = leaving_slugs(connection)
     seen: dict[str, StaleArtist] = {}
 
     def wanted() -> Iterator[Work]:
         for artist in _stale(ports, _id(context.cursor)):
+            if artist.slug in leaving:
+                continue
             seen[artist.slug] = artist
             yield Work(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
 
