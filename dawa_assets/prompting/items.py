@@ -75,7 +75,7 @@ def find_item(connection: Connection, reference: str, artist: str | None = None,
     if not rows:
         where = "" if of is None else f" of {of.slug}"
         raise InputError(
-            f"item {shown}: no item{where} has this id, key or set name; `dawa status --artist SLUG --json` names items"
+            f"item {shown}: no item{where} has this id, key or set name; `dawa item list ARTIST` names them"
         )
     best = by_rank[min(by_rank)]
     if len(best) > 1:
