@@ -10,8 +10,9 @@ It loads with no account and no GPU library. What can be set when it is deployed
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import modal
 
@@ -22,18 +23,23 @@ from modal_app.deployment import container, environment, web_options
 from modal_app.errors import DawaError, InputError
 from modal_app.functions import APP
 from modal_app.images import generator_image, worker_image
+from modal_app.mounted.files import Block
 from modal_app.remote import Container, run_call, run_part
 from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister
 from modal_app.shards import Mapper, run_spread
-from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, VolumeStorage
+from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_of
+from modal_app.web.desk import Desk
 from modal_app.web.options import WebOptions
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 MINUTE, HOUR = 60, 3600
 
 settings = environment()
 app = modal.App(APP)
 secret = modal.Secret.from_name("nawfside-modal-secrets", required_keys=["HF_TOKEN"])
-data = modal.Volume.from_name(VOLUME, create_if_missing=True)
+data = data_of(settings, VOLUME)
 register = modal.Dict.from_name(REGISTER, create_if_missing=True)
 weights = modal.Volume.from_name(WEIGHTS_VOLUME, create_if_missing=True)
 
@@ -44,7 +50,7 @@ _small: dict[str, Any] = {
     "image": worker_image(),
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): data},
+    "volumes": {**data.mounts},
     "retries": _again,
     "cpu": 2.0,
     "memory": 4096,
@@ -52,7 +58,7 @@ _small: dict[str, Any] = {
 _gpu: dict[str, Any] = {
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): data, str(WEIGHTS): weights},
+    "volumes": {**data.mounts, str(WEIGHTS): weights},
     "retries": _again,
     "gpu": settings["DAWA_MODAL_GPU"],
     "memory": 32_768,
@@ -68,19 +74,21 @@ _BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
 
 
 def _here(*, has_gpu: bool = False) -> Container:
-    return container(DATA, VolumeStorage(data), ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
+    return container(DATA, data.storage, ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
 
 
 def _call_id() -> str:
     return modal.current_function_call_id() or uuid.uuid4().hex
 
 
-def _desk() -> CallsDesk:
-    return CallsDesk(ModalCalls(APP), ModalRegister(register))
+def _web_app(title: str, router: "Callable[[Desk, WebOptions], APIRouter]") -> Any:
+    from modal_app.web.routes import closed_app, web_app
 
-
-def _options() -> WebOptions:
-    return web_options(settings, os.environ.get("NAWFSIDE_APP_PASSWORD"))
+    try:
+        options = web_options(settings, os.environ.get("NAWFSIDE_APP_PASSWORD"))
+    except InputError as error:  # all else of the app is of use without the endpoints
+        return closed_app(title, str(error))
+    return web_app(title, router(CallsDesk(ModalCalls(APP), ModalRegister(register)), options))
 
 
 # --- work on CPUs: a call is taken apart and its parts go to many machines ---
@@ -171,6 +179,28 @@ def generate_musicgen(request: str, key: str | None = None) -> str:
     return run_call(request, key, _call_id(), _here(has_gpu=True))
 
 
+# --- files, where they are in a bucket: on a volume they are read and written without a call ---
+
+if data.files is not None:
+    _files = data.files
+    _file: dict[str, Any] = {**_small, "cpu": 1.0, "memory": 1024, "timeout": 10 * MINUTE, "max_containers": 10}
+
+    @app.function(**_file)
+    def read_block(path: str, key: str, start: int) -> Block | None:
+        """A block of a file."""
+        return _files.read_block(path, key, start)
+
+    @app.function(**_file)
+    def write_block(upload: str, number: int, content: bytes) -> None:
+        """Keep a block of a file that is coming."""
+        _files.write_block(upload, number, content)
+
+    @app.function(**_file)
+    def enter_file(path: str, upload: str, blocks: int) -> None:
+        """Make a file of its blocks."""
+        _files.enter_file(path, upload, blocks)
+
+
 # --- the endpoints of the artists' dashboard ---
 
 
@@ -179,9 +209,9 @@ def generate_musicgen(request: str, key: str | None = None) -> str:
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def train_web() -> Any:
     """`POST /` trains; see `modal_app/web/routes.py`."""
-    from modal_app.web.routes import train_router, web_app
+    from modal_app.web.routes import train_router
 
-    return web_app("train", train_router(_desk(), _options()))
+    return _web_app("train", train_router)
 
 
 @app.function(**_web)
@@ -189,9 +219,9 @@ def train_web() -> Any:
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def generate_web() -> Any:
     """`POST /` renders."""
-    from modal_app.web.routes import generate_router, web_app
+    from modal_app.web.routes import generate_router
 
-    return web_app("generate", generate_router(_desk(), _options()))
+    return _web_app("generate", generate_router)
 
 
 @app.function(**_web)
@@ -199,9 +229,9 @@ def generate_web() -> Any:
 @modal.asgi_app(requires_proxy_auth=_BEHIND_PROXY)
 def store_upload_web() -> Any:
     """`POST /` stores an audio file."""
-    from modal_app.web.routes import store_upload_router, web_app
+    from modal_app.web.routes import store_upload_router
 
-    return web_app("store-upload", store_upload_router(_desk(), _options()))
+    return _web_app("store-upload", store_upload_router)
 
 
 # --- the command line ---
@@ -219,6 +249,8 @@ _BY_NAME: dict[str, Any] = {
     "generate": generate,
     "generate_musicgen": generate_musicgen,
 }
+if data.files is not None:
+    _BY_NAME |= {"read_block": read_block, "write_block": write_block, "enter_file": enter_file}
 
 
 @app.local_entrypoint()

@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from modal_app.addresses import is_on_this_machine
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
 from modal_app.protocol.tagging import HostedModel
@@ -75,21 +74,3 @@ def require_password(password: SecretStr | None, *given: str | None) -> None:
 def is_set(password: SecretStr | None) -> bool:
     """Whether there is a password; one of nothing but spaces is none."""
     return password is not None and bool(password.get_secret_value().strip())
-
-
-def may_be_open(host: str) -> bool:
-    """Whether endpoints without a password may listen at this address: on this machine only."""
-    return is_on_this_machine(host)
-
-
-def refuse_open_beyond_this_machine(host: str, password: SecretStr | None) -> None:
-    """Refuse to serve others without a password.
-
-    Raises:
-        InputError: `host` is not this machine's loopback and no password is set.
-    """
-    if not is_set(password) and not may_be_open(host):
-        raise InputError(
-            f"{host}: others could reach the endpoints, and no password is set; set NAWFSIDE_APP_PASSWORD, "
-            "or listen at 127.0.0.1"
-        )

@@ -7,12 +7,13 @@ for again: by the same POST, or by GET with its `job_id`.
 import base64
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
 from urllib.parse import urlencode
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import APIKeyHeader
@@ -22,7 +23,7 @@ from modal_app.errors import JobError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.answers import BadRequestError, answer_errors
+from modal_app.web.answers import BadRequestError, answer_errors, error_answer
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.desk import Call, Desk
 from modal_app.web.messages import (
@@ -52,6 +53,7 @@ from modal_app.web.work import (
 B = TypeVar("B", bound=Body)
 
 _ASK_AGAIN_SECONDS = 2
+_STRANGERS = 4
 _AUDIO_CHUNK = 3 * (1 << 16)  # bytes; a multiple of three is whole base64
 _PASSWORD = APIKeyHeader(name=PASSWORD_FIELD, auto_error=False, description="where a password is set")
 _Password = Annotated[str | None, Security(_PASSWORD)]
@@ -90,15 +92,26 @@ def web_app(title: str, router: APIRouter) -> FastAPI:
     return app
 
 
+def closed_app(title: str, line: str) -> FastAPI:
+    """An app that answers whatever it is asked with 503 and this line: what it needs is not set."""
+    app = FastAPI(title=title, openapi_url=None)
+    app.mount("/", error_answer(HTTPStatus.SERVICE_UNAVAILABLE, line))
+    return app
+
+
 def store_upload_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
     """`POST {path}`: store an audio file among a producer's uploads."""
-    router, in_thread = APIRouter(), InThread(8)
+    router, in_thread, strangers = APIRouter(), InThread(8), CapacityLimiter(_STRANGERS)
     most = options.most_uploaded // 3 * 4 + SMALL_BODY
 
     @router.post(path, response_model=StoredUpload, responses=_ERRORS, openapi_extra=_takes(StoreUploadBody))
     async def store(request: Request, password: _Password) -> Response:
         """Store one audio file; its `path` is what a training names it by. The same file again is success."""
-        async with _read(request, StoreUploadBody, options, password, most, in_thread) as (body, texts, file):
+        async with AsyncExitStack() as stack:
+            if password is None and is_set(options.password):  # it may be in the body, which is large
+                await stack.enter_async_context(strangers)
+            reading = _read(request, StoreUploadBody, options, password, most, in_thread)
+            body, texts, file = await stack.enter_async_context(reading)
 
             def keep() -> StoredUpload:
                 with tempfile.TemporaryDirectory() as folder:

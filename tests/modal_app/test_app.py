@@ -110,7 +110,9 @@ def test_the_images_have_what_the_worker_imports_with_pinned_versions() -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.partition(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"modal", "modal_app"}
+    foreign = (
+        imported - set(sys.stdlib_module_names) - {"modal", "grpclib", "modal_app"}
+    )  # the second comes with the first
 
     assert {_DISTRIBUTIONS.get(name, name) for name in foreign} <= names
     assert all("==" in line for line in pinned(tuple(sorted(names))))
@@ -138,8 +140,20 @@ def test_endpoints_that_anybody_could_use_are_not_served_by_mistake() -> None:
         web_options(DEFAULTS, None)
     with pytest.raises(InputError, match="DAWA_MODAL_ACCESS"):
         web_options({**DEFAULTS, "DAWA_MODAL_ACCESS": "all"}, "x")
+    with pytest.raises(InputError, match="NAWFSIDE_APP_PASSWORD"):
+        web_options(DEFAULTS, "  ")
     assert web_options(DEFAULTS, "secret").password is not None
     assert web_options({**DEFAULTS, "DAWA_MODAL_ACCESS": "open"}, None).password is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_endpoints_whose_password_is_not_set_say_so(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.delenv("NAWFSIDE_APP_PASSWORD", raising=False)
+    for function in (deployed.train_web, deployed.generate_web, deployed.store_upload_web):
+        for path in ("/", "/openapi.json", "/docs"):
+            answer = TestClient(raw(function)).request(method, path)
+            assert answer.status_code == 503
+            assert "NAWFSIDE_APP_PASSWORD" in answer.json()["error"]
 
 
 @pytest.fixture(scope="module")
