@@ -19,6 +19,7 @@ from typing import BinaryIO, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
+from modal_app.calls import UnreachableError
 from modal_app.config import DataRoot
 from modal_app.errors import (
     ConflictError,
@@ -245,6 +246,9 @@ class ComputeDesk(Desk):
             try:
                 answer = self._compute.run(request, self._listen, _KeptCall(folder / _CALL))
             except (JobCancelledError, _ClosingError):
+                return
+            except UnreachableError as error:  # its call may go on, and is taken up by whoever asks again
+                log.warning("the job %s was interrupted: %s", call_id, error)
                 return
             except DawaError as error:
                 answer = _Failure(

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from dawa_assets.errors import BusyError, LostLeaseError, UnauthorizedError, UnknownArtistError, UnknownLiveSetError
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
@@ -68,7 +67,6 @@ def add_error_handlers(app: FastAPI) -> None:
     answer_errors(app)
     app.add_exception_handler(DawaError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ClientDisconnect, _left)
 
 
 def answer_of(error: DawaError) -> JSONResponse:
@@ -92,10 +90,6 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     if error.errors()[0]["type"] == "json_invalid":
         return error_answer(HTTPStatus.BAD_REQUEST, "the body is no JSON; send an object with the fields of this route")
     return error_answer(HTTPStatus.BAD_REQUEST, _storable(first_problem(error)))
-
-
-async def _left(_: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - nobody is there to be told
-    return error_answer(HTTPStatus.BAD_REQUEST, "the body broke off; send it again")
 
 
 def _line(error: DawaError) -> str:

@@ -55,6 +55,9 @@ class Gate:
             else:
                 answer = error_answer(refusal.status_code, str(refusal.detail), dict(refusal.headers or {}))
                 await answer(scope, receive, told)
+        except Exception:
+            told.status = HTTPStatus.INTERNAL_SERVER_ERROR  # it is answered outside of here
+            raise
         finally:
             self._inside -= 1
             path = scope.get("raw_path", b"").decode("latin-1")

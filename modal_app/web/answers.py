@@ -11,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from modal_app.calls import UnreachableError
 from modal_app.errors import (
     ConflictError,
     DawaError,
@@ -47,7 +49,7 @@ def answer_to(error: DawaError) -> JSONResponse:
         status = error.status
     elif isinstance(error, BusyDeskError):
         status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(error.retry_after)}
-    elif isinstance(error, JobCancelledError):
+    elif isinstance(error, JobCancelledError | UnreachableError):
         status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
     elif isinstance(error, UnknownJobError):
         status = HTTPStatus.NOT_FOUND
@@ -68,7 +70,7 @@ def first_problem(error: ValidationError | RequestValidationError) -> str:
     """The first thing that is wrong, without the value."""
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"] if part != "body") or "body"
-    return f"{field}: {problem['msg']}"
+    return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def answer_errors(app: FastAPI) -> None:
@@ -85,6 +87,10 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
         return error_answer(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _left(_request: Request, _error: ClientDisconnect) -> JSONResponse:  # nobody is there to be told
+        return error_answer(HTTPStatus.BAD_REQUEST, "the body broke off; send it again")
 
     @app.exception_handler(Exception)
     async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -83,6 +83,22 @@ def test_a_large_request_and_large_files_go_out_and_come_back(compute: ModalComp
 
 
 @pytest.mark.usefixtures("machines")
+def test_a_line_that_breaks_off_is_no_answer_and_says_nothing_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    import modal
+    from grpclib.exceptions import StreamTerminatedError
+
+    def break_off(*_given: object, **_named: object) -> None:
+        raise StreamTerminatedError("Connection lost")
+
+    monkeypatch.setattr(modal.FunctionCall, "from_id", break_off)
+    monkeypatch.setattr(modal.Function, "from_name", break_off)
+    with pytest.raises(UnreachableError, match="Connection lost"):
+        ModalCalls(APP).poll("fc-1", 0)
+    with pytest.raises(UnreachableError, match="Connection lost"):
+        ModalCalls(APP).spawn("errand", "{}", None)
+
+
+@pytest.mark.usefixtures("machines")
 def test_a_cancelled_call_is_told_as_such() -> None:
     calls = ModalCalls(APP)
     call_id = calls.spawn("errand", NOTHING.model_dump_json(), None)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from dawa_assets.http.desk import ComputeDesk
+from modal_app.calls import UnreachableError
 from modal_app.config import BackendKind
 from modal_app.errors import ConflictError, JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import JobRequest
@@ -219,13 +220,14 @@ def test_clients_are_not_told_where_the_data_root_lies(tmp_path: Path) -> None:
     desk.close()
 
 
-def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("why", [JobCancelledError("told to stop"), UnreachableError("no answer from its machine")])
+def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: Path, why: Exception) -> None:
     interrupted = threading.Event()
 
     def once(asked: JobRequest[Any]) -> ProducerTrainResult:
         if not interrupted.is_set():
             interrupted.set()
-            raise JobCancelledError("told to stop")
+            raise why
         return result(asked)
 
     compute = SlowCompute(tmp_path / "data", once)
