@@ -99,7 +99,8 @@ def _database(settings: Settings) -> tuple[State, str]:
             "select current_setting('server_version') as version, (select count(*) from artists) as artists"
         ).fetchone()
     assert row is not None  # noqa: S101 - a select without from has a row
-    return "ok", f"PostgreSQL {row['version'].split()[0]} answers, {row['artists']} artists"
+    artists = "1 artist" if row["artists"] == 1 else f"{row['artists']:,} artists"
+    return "ok", f"PostgreSQL {row['version'].split()[0]} answers, {artists}"
 
 
 def _bucket(settings: Settings) -> tuple[State, str]:
