@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,12 @@ from modal_app.config import DataRoot
 from modal_app.errors import DawaError
 from modal_app.jobs import run_job
 from modal_app.protocol.base import Event, JobResult
+from modal_app.protocol.forgetting import ForgetRequest
+from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import AnyRequest
+from modal_app.protocol.training import TrainRequest
 from modal_app.register import Register, claimed
+from modal_app.training.run_log import EVENTS
 from modal_app.worker import EventHandler, JobFailure, failure_of, one_line, write_answer
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,9 @@ class Storage(ABC):
     @abstractmethod
     def commit(self) -> None:
         """Show other machines what was written here."""
+
+    def bring(self, paths: Iterable[str]) -> None:  # noqa: B027 - where files are this machine's, nothing is to be done
+        """Make files of this machine of what lies at and below some paths of the data root."""
 
 
 class CallRoot(DataRoot):
@@ -89,7 +96,7 @@ def run_call(asked: str, key: str | None, call_id: str, container: Container, jo
             container.storage.commit()
             return TAKEN
         with _diary(folder, container, started) as emit:
-            answer = _answer(asked, CallRoot(container.root, call_id), emit, job)
+            answer = _answer(asked, CallRoot(container.root, call_id), container.storage, emit, job)
         name = ERROR if isinstance(answer, JobFailure) else RESULT
         write_answer(folder / name, answer)
         container.storage.commit()
@@ -112,13 +119,31 @@ def run_part(asked: str, part_id: str, container: Container) -> str:
         container.storage.commit()
 
 
+def _own_files(request: AnyRequest) -> list[str]:
+    """What a job writes on at its end, or must not find elsewhere by a link: logs of trainings, and uploads."""
+    place = DataRoot(Path())
+    found: list[Path] = []
+    if isinstance(request, TrainRequest):
+        found = [place.run(request.run_id) / EVENTS]
+    elif isinstance(request, ProducerTrainRequest):
+        from modal_app.producer.train_producer import run_id_of  # brings numpy, which the web endpoints do without
+
+        found = [place.run(run_id_of(request.producer_id, request.job_id)) / EVENTS, place.uploads(request.producer_id)]
+    elif isinstance(request, ForgetRequest):
+        found = [place.uploads(request.producer_id)]
+    return [path.as_posix() for path in found]
+
+
 def _to_the_log(event: Event) -> None:
     log.info("%s", event.message)
 
 
-def _answer(asked: str, root: DataRoot, emit: Callable[[Event], None], job: Job) -> JobResult | JobFailure:
+def _answer(
+    asked: str, root: DataRoot, storage: Storage, emit: Callable[[Event], None], job: Job
+) -> JobResult | JobFailure:
     try:
         request: AnyRequest = TypeAdapter(AnyRequest).validate_json(asked)
+        storage.bring(_own_files(request))
         return job(request, root, emit)
     except DawaError as error:
         log.debug("the job failed", exc_info=True)

@@ -147,9 +147,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    """The sizes of the files below a path; a link counts as nothing, what it leads to is counted where it lies."""
-    if path.is_symlink():
+    """The sizes of the files below a path; a link to a folder is nothing, what is in there is counted where it lies."""
+    if path.is_symlink() and not path.is_file():
         return
     for file in [path] if path.is_file() else path.rglob("*"):
-        if file.is_file() and not file.is_symlink():
+        if file.is_file():
             yield file.stat().st_size
