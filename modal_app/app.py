@@ -23,10 +23,11 @@ from modal_app.deployment import container, environment, web_options
 from modal_app.errors import DawaError, InputError
 from modal_app.functions import APP
 from modal_app.images import generator_image, worker_image
+from modal_app.mounted.files import Block
 from modal_app.remote import Container, run_call, run_part
 from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister
 from modal_app.shards import Mapper, run_spread
-from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, VolumeStorage
+from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_of
 from modal_app.web.desk import Desk
 from modal_app.web.options import WebOptions
 
@@ -38,7 +39,7 @@ MINUTE, HOUR = 60, 3600
 settings = environment()
 app = modal.App(APP)
 secret = modal.Secret.from_name("nawfside-modal-secrets", required_keys=["HF_TOKEN"])
-data = modal.Volume.from_name(VOLUME, create_if_missing=True)
+data = data_of(settings, VOLUME)
 register = modal.Dict.from_name(REGISTER, create_if_missing=True)
 weights = modal.Volume.from_name(WEIGHTS_VOLUME, create_if_missing=True)
 
@@ -49,7 +50,7 @@ _small: dict[str, Any] = {
     "image": worker_image(),
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): data},
+    "volumes": {**data.mounts},
     "retries": _again,
     "cpu": 2.0,
     "memory": 4096,
@@ -57,7 +58,7 @@ _small: dict[str, Any] = {
 _gpu: dict[str, Any] = {
     "secrets": [secret],
     "env": settings,
-    "volumes": {str(DATA): data, str(WEIGHTS): weights},
+    "volumes": {**data.mounts, str(WEIGHTS): weights},
     "retries": _again,
     "gpu": settings["DAWA_MODAL_GPU"],
     "memory": 32_768,
@@ -73,7 +74,7 @@ _BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
 
 
 def _here(*, has_gpu: bool = False) -> Container:
-    return container(DATA, VolumeStorage(data), ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
+    return container(DATA, data.storage, ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
 
 
 def _call_id() -> str:
@@ -178,6 +179,28 @@ def generate_musicgen(request: str, key: str | None = None) -> str:
     return run_call(request, key, _call_id(), _here(has_gpu=True))
 
 
+# --- files, where they are in a bucket: on a volume they are read and written without a call ---
+
+if data.files is not None:
+    _files = data.files
+    _file: dict[str, Any] = {**_small, "cpu": 1.0, "memory": 1024, "timeout": 10 * MINUTE, "max_containers": 10}
+
+    @app.function(**_file)
+    def read_block(path: str, key: str, start: int) -> Block | None:
+        """A block of a file."""
+        return _files.read_block(path, key, start)
+
+    @app.function(**_file)
+    def write_block(upload: str, number: int, content: bytes) -> None:
+        """Keep a block of a file that is coming."""
+        _files.write_block(upload, number, content)
+
+    @app.function(**_file)
+    def enter_file(path: str, upload: str, blocks: int) -> None:
+        """Make a file of its blocks."""
+        _files.enter_file(path, upload, blocks)
+
+
 # --- the endpoints of the artists' dashboard ---
 
 
@@ -226,6 +249,8 @@ _BY_NAME: dict[str, Any] = {
     "generate": generate,
     "generate_musicgen": generate_musicgen,
 }
+if data.files is not None:
+    _BY_NAME |= {"read_block": read_block, "write_block": write_block, "enter_file": enter_file}
 
 
 @app.local_entrypoint()

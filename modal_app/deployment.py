@@ -16,11 +16,13 @@ from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
 from modal_app.register import FolderRegister, Register
 from modal_app.remote import Container, Storage
-from modal_app.storage import FolderStorage
+from modal_app.storage import VOLUME_CHOICE, FolderStorage
 from modal_app.web.options import WebOptions
 
 DEFAULTS: Mapping[str, str] = {
     "DAWA_MODAL_ACCESS": "password",  # who may use the web endpoints: `password`, `proxy` (Modal's tokens), `open`
+    "DAWA_MODAL_STORAGE": VOLUME_CHOICE,  # what `/data` lies on: `volume` (Modal's), or `s3://bucket/folder`
+    "DAWA_MODAL_S3_ENDPOINT": "",  # of the bucket, where it is not Amazon's: https://….r2.cloudflarestorage.com
     "DAWA_MODAL_GPU": "H100",
     "DAWA_MODAL_MAX_GPUS": "4",
     "DAWA_MODAL_ACE_STEP_BASE": "ACE-Step/acestep-v15-base-diffusers",

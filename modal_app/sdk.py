@@ -5,13 +5,14 @@ Its errors become one line each, with the way out; a token that slips into one i
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modal_app.calls import Calls, CallState, UnreachableError, require_below
 from modal_app.errors import JobError
 from modal_app.functions import FUNCTIONS
+from modal_app.mounted.files import READ, AppFiles
 from modal_app.register import Register
 from modal_app.worker import one_line
 
@@ -26,7 +27,9 @@ _MOST_TOLD = 300
 
 
 class ModalCalls(Calls):
-    """The functions and the volume of one deployed app, in one environment of the account whose token is set.
+    """The functions and the files of one deployed app, in one environment of the account whose token is set.
+
+    Files are on the app's volume, or, where it was deployed with a bucket instead, behind functions of its own.
 
     `functions` are those of an app that is not deployed but runs for as long as its command.
     """
@@ -38,18 +41,13 @@ class ModalCalls(Calls):
         functions: "Mapping[str, modal.Function[..., str, str]] | None" = None,
     ) -> None:
         self._app, self._environment, self._functions = app, environment, functions
+        self._mounted: AppFiles | None = None
+        self._knows_storage = False
 
     def spawn(self, function: str, request: str, key: str | None) -> str:
         """Start a function; see `Calls.spawn`."""
-        import modal
-
         with _told(f"the app {self._app} has no function {function}; {_DEPLOY}"):
-            found = (
-                modal.Function.from_name(self._app, function, environment_name=self._environment)
-                if self._functions is None
-                else self._functions[function]
-            )
-            return str(found.spawn(request, key).object_id)
+            return str(self._function(function).spawn(request, key).object_id)
 
     def poll(self, call_id: str, seconds: float) -> CallState:
         """How a call stands; see `Calls.poll`."""
@@ -92,12 +90,18 @@ class ModalCalls(Calls):
 
     def read(self, path: str, target: BinaryIO) -> None:
         """Write a file's content to `target`; see `Calls.read`."""
+        if (files := self._files()) is not None:
+            files.read(path, target)
+            return
         with _told(f"the volume {VOLUME} is not there; {_DEPLOY}"):
             for block in self._volume().read_file(require_below(path)):
                 target.write(block)
 
     def write(self, path: str, source: Path) -> None:
-        """Put a file on the volume; see `Calls.write`."""
+        """Put a file below the data root; see `Calls.write`."""
+        if (files := self._files()) is not None:
+            files.write(path, source)
+            return
         with (
             _told(f"the volume {VOLUME} is not there; {_DEPLOY}"),
             self._volume().batch_upload(force=True) as batch,
@@ -110,13 +114,34 @@ class ModalCalls(Calls):
         Raises:
             JobError: it is not, or not with everything that is asked of it.
         """
-        import modal
-
         for function in sorted(FUNCTIONS):
             with _told(f"the app {self._app} has no function {function}; {_DEPLOY}"):
-                modal.Function.from_name(self._app, function, environment_name=self._environment).hydrate()
-        with _told(f"the volume {VOLUME} is not there; {_DEPLOY}"):
-            self._volume().hydrate()
+                self._function(function).hydrate()
+        if self._files() is None:
+            with _told(f"the volume {VOLUME} is not there; {_DEPLOY}"):
+                self._volume().hydrate()
+
+    def _function(self, name: str) -> Any:
+        import modal
+
+        if self._functions is not None:
+            return self._functions[name]
+        return modal.Function.from_name(self._app, name, environment_name=self._environment)
+
+    def _files(self) -> AppFiles | None:
+        """The app's own functions for files; None where they are on its volume. Which it is, is asked once."""
+        from modal.exception import NotFoundError
+
+        if not self._knows_storage:
+            with _told(f"the app {self._app} is not there; {_DEPLOY}"), suppress(NotFoundError, KeyError):
+                self._function(READ).hydrate()
+                self._mounted = AppFiles(self._ask)
+            self._knows_storage = True
+        return self._mounted
+
+    def _ask(self, function: str, *arguments: object) -> Any:
+        with _told(f"the app {self._app} has no function {function}; {_DEPLOY}"):
+            return self._function(function).remote(*arguments)
 
     def _volume(self) -> "modal.Volume":
         import modal
