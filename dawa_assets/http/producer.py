@@ -105,7 +105,7 @@ async def generate(body: GenerateRequest, request: Request, caller: CallerOf, se
             HTTPStatus.NOT_FOUND, f"loraId: is none of {artist.slug}; they are called {artist.slug}:NAME"
         )
     asked = GenerateBody(**body.model_dump(exclude={"artist_id"}))
-    job = generate_job(asked, service.web)
+    job = generate_job(asked, service.web, artist.slug)
     call = await _call(service, request, job)
     if not isinstance(call.result, GenerateResult):
         return _running(call, job)

@@ -95,14 +95,17 @@ def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
     )
 
 
-def generate_job(body: GenerateBody, options: WebOptions) -> Job:
+def generate_job(body: GenerateBody, options: WebOptions, producer_id: str | None = None) -> Job:
     """The job that a generate request asks for. Without a seed, each job id has its own.
+
+    Job ids are the producer's own: the LoRA's, or where none is asked for `producer_id`.
 
     Raises:
         InputError: the request can't be used; one line that names the field.
     """
     backend, base = options.backend_for(body.backend_override)
-    producer_id = body.lora_id.partition(":")[0] if body.lora_id else None
+    if body.lora_id:
+        producer_id = body.lora_id.partition(":")[0]
     job_id = body.job_id or uuid.uuid4().hex
     key = generate_key(producer_id, job_id)
     digest = hashlib.sha256(key.encode()).hexdigest()

@@ -172,6 +172,12 @@ def test_a_user_s_producer_is_one_of_his_artists(ports: Ports, quick: QuickCompu
     assert {getattr(request, "producer_id", None) for request in quick.ran} == {"nova"}
 
 
+def test_two_artists_use_the_same_job_id_without_a_lora_and_do_not_meet(ports: Ports, http: httpx.Client) -> None:
+    for name, prompt in (("Nova", "techno"), ("Other", "house")):
+        asked = {"artistId": str(new_artist(ports, name).id), "prompt": prompt, "jobId": "first"}
+        assert http.post("/api/artist/generate", json=asked).status_code == 200
+
+
 @pytest.mark.slow
 def test_upload_train_and_generate_by_the_worker_itself(ports: Ports, nova: Artist) -> None:
     settings = ports.settings.model_copy(update={"train_steps": 2, "web_wait_seconds": 100.0})
