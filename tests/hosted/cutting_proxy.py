@@ -16,6 +16,7 @@ class CuttingProxy:
     listener: socket.socket
     pieces: int = 0
     connections: int = 0
+    cuts: int = 0
     cut_at: set[int] = field(default_factory=set)
     """Numbers of pieces at which their connection breaks."""
     answer_lost: bool = False
@@ -47,6 +48,8 @@ class CuttingProxy:
                 if number not in self.cut_at:
                     server.sendall(piece)
                     continue
+                with self._lock:
+                    self.cuts += 1
                 if self.answer_lost:
                     deaf.set()
                     server.sendall(piece)
