@@ -74,7 +74,7 @@ class Index:
 
     def begin(self) -> None:
         """Begin a session: what was entered until now is not written again."""
-        self._session, self._number, self._own = uuid.uuid4().hex, 0, _Page()
+        self._session, self._number, self._own = uuid.uuid4().hex[:16], 0, _Page()
 
     def look(self) -> dict[str, Record]:
         """What there is now, by path; what is gone is left out.
@@ -100,7 +100,7 @@ class Index:
 
     def plan(self, paths: Iterable[str]) -> dict[str, str]:
         """A new key for each path's content: if it is never entered, its object is removed some day."""
-        keys = {path: f"files/{path}~{uuid.uuid4().hex[:16]}" for path in paths}
+        keys = {path: _key(path, uuid.uuid4().hex[:16]) for path in paths}
         if keys:
             now = time.time_ns()
             self._own.unused.update(dict.fromkeys(keys.values(), now))
@@ -137,7 +137,7 @@ class Index:
             self._mount.remove(f"{_FOLDER}/{_name(self._session, self._number - 1)}")
 
     def _remove_all_of(self, path: str) -> None:
-        for key in [key for key in self._merged.unused if key.rpartition("~")[0] == f"files/{path}"]:
+        for key in [key for key in self._merged.unused if key.rpartition("~")[0] == _key(path, "")[:-1]]:
             self._mount.remove(key)
             self._merged.unused.pop(key)
             self._own.unused.pop(key, None)
@@ -195,11 +195,23 @@ def _name(session: str, number: int) -> str:
     return f"{session}.{number:06d}.json"
 
 
+def _key(path: str, name: str) -> str:
+    """The key of an object that is this path's content at some time; `name` tells it from the others."""
+    return f"files/{path}~{name}"
+
+
 def _written(page: _Page) -> bytes:
-    rows = [[path, r.at, r.session, r.key, r.size, r.link] for path, r in page.records.items()]
+    rows = [
+        [path, r.at, r.session, None if r.key is None else r.key.rpartition("~")[2], r.size, r.link]
+        for path, r in page.records.items()
+    ]
     return json.dumps({"records": rows, "unused": page.unused}, separators=(",", ":")).encode()
 
 
 def _page_of(content: bytes) -> _Page:
     told: dict[str, Any] = json.loads(content)
-    return _Page({path: Record(*rest) for path, *rest in told["records"]}, dict(told["unused"]))
+    records = {
+        path: Record(at, session, None if name is None else _key(path, name), size, link)
+        for path, at, session, name, size, link in told["records"]
+    }
+    return _Page(records, dict(told["unused"]))

@@ -11,7 +11,8 @@ import stat
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from modal_app.remote import Storage
 
 _APART = "scratch"  # of work in progress, which no other container needs
 _TRIES = 50
+_AT_ONCE = 16  # objects that are written
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class MountStorage(Storage):
                 known = self._known.get(path)
                 if (known and known[0] == record) or (path in here and path not in same):
                     continue
-                if (stamp := self._show(path, record)) is not None:
+                if (stamp := self._show(path, record, is_new=path not in here)) is not None:
                     self._known[path] = (record, stamp)
                     folder = (self._root / path).parent
                     changed_at[folder] = max(record.at, changed_at.get(folder, 0))
@@ -74,6 +76,8 @@ class MountStorage(Storage):
     def commit(self) -> None:
         """Show other machines what was written here: all as it was at one moment, or nothing of it."""
         with self._lock:
+            if {path: stamp for path, (_, stamp) in self._known.items()} == self._stamps():
+                return
             held = self._root / _APART / f"held-{uuid.uuid4().hex}"
             try:
                 here = self._hold(held)
@@ -113,10 +117,10 @@ class MountStorage(Storage):
                 contents[path] = (Path(stamp.link), None)
             else:
                 changes[path] = Record(0, "", link=stamp.link)
-        for path, key in self._index.plan(contents).items():
-            source, size = contents[path]
-            self._mount.put(key, blocks_of(source, size))
-            changes[path] = Record(0, "", key, self._mount.path(key).stat().st_size if size is None else size)
+        keys = self._index.plan(contents)
+        with _at_once() as pool:
+            for path, size in pool.map(lambda path: (path, self._put(keys[path], *contents[path])), keys):
+                changes[path] = Record(0, "", keys[path], size)
         changes |= {path: Record(0, "") for path in self._known.keys() - here.keys()}
         if not changes:
             return
@@ -126,19 +130,26 @@ class MountStorage(Storage):
             else:
                 self._known[path] = (record, here[path])
 
+    def _put(self, key: str, source: Path, size: int | None) -> int:
+        self._mount.put(key, blocks_of(source, size))
+        return self._mount.path(key).stat().st_size if size is None else size
+
     def _is_known(self, path: str, stamp: _Stamp) -> bool:
         known = self._known.get(path)
         return known is not None and known[1] == stamp
 
-    def _show(self, path: str, record: Record) -> _Stamp | None:
+    def _show(self, path: str, record: Record, *, is_new: bool) -> _Stamp | None:
         """Make a path what a record says; None where something of this container's own is in the way."""
         target = self._root / path
         link = str(self._mount.path(record.key)) if record.key is not None else record.link or ""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self._beside() as temporary:
-                temporary.symlink_to(link)
-                temporary.replace(target)
+            if is_new:
+                target.symlink_to(link)
+            else:
+                with self._beside() as temporary:
+                    temporary.symlink_to(link)
+                    temporary.replace(target)
             return _stamp(str(target), target.lstat())
         except (IsADirectoryError, NotADirectoryError, FileExistsError):
             return None
@@ -188,6 +199,16 @@ class MountStorage(Storage):
             with suppress(OSError):  # gone, or another one, meanwhile
                 known = self._known.get(path)
                 yield path, _stamp(entry.path, entry.stat(follow_symlinks=False), None if known is None else known[1])
+
+
+@contextmanager
+def _at_once() -> Iterator[ThreadPoolExecutor]:
+    """Threads for what waits for the bucket; when it ends early, what has not begun is not begun."""
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Temporary:
