@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from dawa_assets.items.exclusions_store import EXCLUDED_TRACK
 from resources.database import Connection
 
 
 @dataclass(frozen=True)
 class ChangedDataset:
-    """A current dataset that no training was ever begun for; `share` of its items is new since the last one."""
+    """A current dataset that no training was ever begun for.
+
+    `share` of its items is new since the last one, which may have heard items that are excluded by now.
+    """
 
     artist_id: UUID
     slug: str
     fingerprint: str
     share: float
+    heard_excluded: bool
 
 
 @dataclass(frozen=True)
@@ -30,17 +35,17 @@ def changed_datasets(
     """The first artists after this id whose current dataset was never trained on, and those of them with enough change.
 
     An item is new if the dataset of the last training of this model name had none of the same audio and text. Without
-    such a dataset everything is.
+    such a dataset everything is. Where that training heard what is excluded by now, that is enough.
     """
     rows = connection.execute(
         _UNTRAINED, {"model": model_name, "after": after or UUID(int=0), "limit": limit}
     ).fetchall()
-    changed = [ChangedDataset(**row) for row in rows if row["share"] >= share]
+    changed = [ChangedDataset(**row) for row in rows if row["share"] >= share or row["heard_excluded"]]
     return ChangedPage(changed, rows[-1]["artist_id"] if len(rows) == limit else None)
 
 
 # First what was never trained on, which is little, then which of that is current: the other way round looks up each.
-_UNTRAINED = """
+_UNTRAINED = f"""
 with untrained as (
   select d.artist_id, d.id, d.fingerprint from datasets d
   where d.state = 'done' and d.artist_id > %(after)s
@@ -56,7 +61,10 @@ select u.artist_id, a.slug, u.fingerprint, (
       where before.dataset_id = last.dataset_id and before.audio_hash = now.audio_hash
         and before.prompt_text = now.prompt_text))::int), 0)::double precision
     from dataset_items now where now.dataset_id = u.id
-  ) as share
+  ) as share, exists (
+    select from dataset_items i join datasets d on d.id = i.dataset_id
+    where d.id = last.dataset_id and {EXCLUDED_TRACK}
+  ) as heard_excluded
 from untrained u join artists a on a.id = u.artist_id
 left join lateral (
   select r.dataset_id from training_runs r

@@ -282,6 +282,19 @@ def test_of_two_hundred_artists_five_get_a_run_and_all_others_cost_one_query(
     assert {request.run_key for request in asked} == {f"2026-11-21/{slug}" for slug in two_hundred}
 
 
+def test_a_night_is_bounded_and_later_ones_ask_for_others(
+    stored: dg.DagsterInstance, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [f"artist-{number}" for number in range(12)]
+    monkeypatch.setattr("dawa_assets.datasets.store.artists_whose_dataset_would_differ", lambda _: everybody)
+    monkeypatch.setattr("dawa_assets.defs.schedules.MOST_A_NIGHT", 5)
+    asked = [night(stored, ports, datetime(2026, 11, day, 3, tzinfo=UTC)) for day in range(1, 15)]
+    assert {len(requests) for requests in asked} == {5}
+    assert {request.partition_key for requests in asked for request in requests} == set(everybody)
+    again = night(stored, ports, datetime(2026, 11, 1, 3, tzinfo=UTC))
+    assert [request.run_key for request in again] == [request.run_key for request in asked[0]]
+
+
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kolkata"]
 
 
@@ -360,6 +373,22 @@ def test_a_dataset_that_changed_enough_is_trained_on_once_where_that_is_switched
     assert request.tags["dawa/retrain"] == "30% of the dataset is new"
     leave_run(instance, request, dg.DagsterRunStatus.FAILURE)
     assert slugs(tick(retrain_sensor, instance, ports, result.cursor)) == []
+
+
+def test_a_training_that_heard_what_is_excluded_by_now_is_followed_by_another(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    artist = make_artist("Little")
+    trained_on(ports, artist.slug, 0.1)
+    object.__setattr__(ports, "settings", ports.settings.model_copy(update={"retrain": True}))
+    assert slugs(tick(retrain_sensor, instance, ports)) == []
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into training_items (artist_id, parse_id, audio_hash, excluded_at) values (%s, 'p', '3', now())",
+            [artist.id],
+        )
+    (request,) = tick(retrain_sensor, instance, ports).run_requests or []
+    assert request.tags["dawa/retrain"] == "the last training heard excluded items"
 
 
 def test_every_unfinished_run_owns_its_artist(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:

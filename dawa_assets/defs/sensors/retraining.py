@@ -40,7 +40,9 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
         for dataset in page.changed:
             if dataset.slug in leaving:
                 continue
-            tags = {"dawa/retrain": f"{dataset.share:.0%} of the dataset is new"}
+            heard = "the last training heard excluded items"
+            why = heard if dataset.heard_excluded else f"{dataset.share:.0%} of the dataset is new"
+            tags = {"dawa/retrain": why}
             yield Work(f"{dataset.slug}:training {dataset.fingerprint[:16]}", dataset.slug, tags)
 
     asked = ask(context.instance, training_job.name, wanted(), time.time(), attempts=1)
