@@ -237,7 +237,7 @@ def test_what_is_written_meanwhile_in_some_order_is_not_entered_in_another(machi
         for number in itertools.count():
             for name in ("a", "b"):  # `b` is never newer than `a`
                 machine.write(f"run/{name}", str(number))
-            if end.wait(0.005):
+            if end.wait(0.02):
                 return
 
     writer = threading.Thread(target=write_on)
