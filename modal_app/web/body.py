@@ -28,7 +28,8 @@ SMALL_BODY = 1_000_000
 _LONG_TEXT = 65_536
 _SILENT_SECONDS = 30.0
 _CHUNK = 1 << 18
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
+"""A string, or one without an end: so no byte is looked at twice, whatever the body is."""
 _ESCAPE = re.compile(rb"\\(?:/|u00([0-9a-fA-F]{2}))")
 _LONGEST_ESCAPE = 6
 _IN_MEMORY = 1 << 16
@@ -134,12 +135,12 @@ def _without_long_texts(file: IO[bytes]) -> tuple[bytes, list[LongText]]:
     position = length = 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         for found in _STRING.finditer(view):
+            if length + found.start() - position > SMALL_BODY or not found[1]:
+                break
             if found.end() - found.start() < _LONG_TEXT:
                 continue
             text = LongText(secrets.token_hex(16), found.start() + 1, found.end() - 1)
             length += found.start() - position
-            if length > SMALL_BODY:
-                break
             kept += [view[position : found.start()], f'"{text.stand_in}"'.encode()]
             texts.append(text)
             position = found.end()

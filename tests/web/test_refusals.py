@@ -180,6 +180,21 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(guarded: httpx.Client) 
     require_error(guarded.post("/generate", content=chunks(11), headers=headers), 413, "bytes")
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"a":"' + b'\\"' * 1_000_000, 413),
+        (b'{"a":"' + b'\\"' * 300_000, 400),
+        (b'"' * 600_001, 400),
+        (b'{"a":"' + b"x" * 300_000 + b"\\", 400),
+        (b'["' + b'","' * 1_000_000, 413),
+    ],
+    ids=["escaped quotes", "fewer escaped quotes", "quotes", "an open escape", "short texts"],
+)
+def test_a_body_without_an_end_is_read_once(client: httpx.Client, body: bytes, status: int) -> None:
+    require_error(client.post("/store-upload", content=body, headers=JSON, timeout=60), status)
+
+
 def test_a_body_that_stops_coming_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modal_app.web.body._SILENT_SECONDS", 0.3)
     head = "POST /train HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
