@@ -67,8 +67,8 @@ def open_bucket(settings: Settings) -> Bucket:
     return SupabaseBucket(settings.supabase_url, key, resume_folder=settings.home / "uploads")
 
 
-def open_compute(settings: Settings) -> Compute:
-    """What runs the worker.
+def open_compute(settings: Settings, *, several_jobs: bool = True) -> Compute:
+    """What runs the worker. For one job alone nothing is made ready for others: a refusal comes at once.
 
     Raises:
         SettingsError: it runs elsewhere, and could not read the bucket's files there.
@@ -85,7 +85,7 @@ def open_compute(settings: Settings) -> Compute:
         return ModalCompute(ModalCalls(settings.modal_app, settings.modal_environment))
     from resources.compute.local import LocalCompute
 
-    return LocalCompute(settings.data_root, gemini_api_key=settings.gemini_api_key)
+    return LocalCompute(settings.data_root, gemini_api_key=settings.gemini_api_key, several_jobs=several_jobs)
 
 
 def open_prompt_writer(settings: Settings) -> PromptWriter:

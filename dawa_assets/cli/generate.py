@@ -41,7 +41,7 @@ def generate(
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise InputError(f"{out}: no file can be written there; name one in a folder that is there")
     settings = Settings.load()
-    compute = open_compute(settings)
+    compute = open_compute(settings, several_jobs=False)
     asked = {
         "prompt": prompt,
         "lora_id": None if base_only else lora,

@@ -47,11 +47,20 @@ class LocalCompute(Compute):
     """Runs jobs in child processes, with `data_root` as their data root.
 
     A child that is told to stop has `grace_seconds` before it is killed. `gemini_api_key` is handed to jobs that ask
-    Gemini, in their environment, and to no other.
+    Gemini, in their environment, and to no other. `several_jobs`: what a generator's jobs import is imported once for
+    all of them (`warm.py`), which makes the first one no quicker and its refusal slower.
     """
 
-    def __init__(self, data_root: Path, grace_seconds: float = 10.0, gemini_api_key: SecretStr | None = None) -> None:
+    def __init__(
+        self,
+        data_root: Path,
+        grace_seconds: float = 10.0,
+        gemini_api_key: SecretStr | None = None,
+        *,
+        several_jobs: bool = True,
+    ) -> None:
         self._root = data_root.resolve()
+        self._several_jobs = several_jobs
         self._grace_seconds = grace_seconds
         self._gemini_api_key = gemini_api_key
 
@@ -72,7 +81,8 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            with _worker(folder, self._root, self._grace_seconds, self._keys(request), _imports(request)) as process:
+            imports = _imports(request) if self._several_jobs else ()
+            with _worker(folder, self._root, self._grace_seconds, self._keys(request), imports) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)

@@ -100,7 +100,7 @@ def test_what_the_user_can_mend_is_told_apart(root: Path) -> None:
     request = GenerateRequest(job_id="a", prompt="x", lora_id="no-colon", duration_seconds=1)
 
     with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
-        LocalCompute(root).run(request, ignore)
+        LocalCompute(root, several_jobs=False).run(request, ignore)
 
 
 def test_an_error_nobody_thought_of_is_one_line_and_its_traceback_is_in_a_log(root: Path, tone: AudioSource) -> None:

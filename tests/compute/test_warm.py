@@ -112,6 +112,7 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_o
     assert compute.run(SHORT, ignore).samples > 0
 
 
+@pytest.mark.slow
 def test_libraries_that_would_see_another_environment_are_imported_again(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_libraries_that_would_see_another_environment_are_imported_again(
     assert now.environ()["HF_HOME"] == str(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_while_another_one_sees_another_environment(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_all_end_when_their_owner_is_killed(tmp_path: Path) -> None:
         wait_until_gone(process)
 
 
+@pytest.mark.slow
 def test_where_no_nursery_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

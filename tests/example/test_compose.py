@@ -61,6 +61,7 @@ def test_another_process_composes_the_same_bytes(example: Example, tmp_path: Pat
     assert theirs == ours
 
 
+@pytest.mark.slow
 def test_what_is_complete_is_left_alone_and_what_is_damaged_is_made_again(example: Example) -> None:
     root, damaged = example.profile.parent, _file(example, "Night Courier", "als")
     before = {path: path.stat().st_mtime_ns for path in example.files}

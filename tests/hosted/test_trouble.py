@@ -107,7 +107,7 @@ def test_a_signed_link_that_expires_before_the_worker_reads_it(
         assert wrong_in(ports, undisturbed.state, tmp_path / "aside") == []
 
 
-@pytest.mark.parametrize("hours", [-30, 30])
+@pytest.mark.parametrize("hours", [-30, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_clock_of_the_project_s_that_differs_from_this_machine_s(
     uploaded: Uploaded, undisturbed: Undisturbed, tmp_path: Path, hours: int
 ) -> None:
