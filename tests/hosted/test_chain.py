@@ -24,6 +24,7 @@ def stored(server: StorageServer) -> dict[str, tuple[str, str]]:
     return {one.name: (one.version, one.updated) for one in server.state.sorted("dawa-exports", "")}
 
 
+@pytest.mark.slow
 def test_files_in_storage_and_tables_here(
     storage: StorageServer, empty_database_url: str, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
