@@ -22,10 +22,10 @@ demo: .venv/.ready ## an example artist through the whole chain
 	@$(BIN)/dawa demo
 
 test: .venv/.ready ## all tests but the long campaigns
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m slow
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m slow
 
 test-live: .venv/.ready ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
 	@$(BIN)/python -m tests.live && DAWA_LIVE_TESTS=1 $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
