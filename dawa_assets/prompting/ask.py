@@ -14,7 +14,7 @@ from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.intake.store import find_summary
 from dawa_assets.leases import Lease, lease
 from dawa_assets.prompting import store
-from dawa_assets.prompting.plan import asked_of, summary_of, wanted_now
+from dawa_assets.prompting.plan import asked_of, new_prompt, summary_of, wanted_now
 from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import PromptRules, rules_for
 from dawa_assets.prompting.staleness import Wanted
@@ -25,7 +25,7 @@ from modal_app.errors import InputError
 from modal_app.paid_calls import Usage
 from resources.errors import NotNowError, PromptWriterError
 from resources.ports import Ports
-from resources.prompt_writer.base import PromptAnswer, PromptRequest
+from resources.prompt_writer.base import PromptRequest
 
 
 @dataclass(frozen=True)
@@ -121,30 +121,14 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
         held.check(connection)
         record_spending(connection, service="prompts", model=question.wanted.model_name, artist_id=artist.id, used=used)
         if answer is not None and answer.text is not None and usable:
-            prompt = store.save_prompt(connection, _new(artist, question, answer, answer.text))
+            asked, text = question, answer.text
+            new = new_prompt(artist.id, asked.summary_id, asked.fingerprint, asked.wanted, answer, text, asked.take)
+            prompt = store.save_prompt(connection, new)
             return Asked(prompt.text, *_by(question))
     reason = (answer.error if answer is not None else None) or "the writer gave no text that meets the rules"
     if answer is not None and answer.put_off:
         raise NotNowError(f"no prompt now: {reason}; ask again later")
     raise PromptWriterError(f"no prompt: {reason}; ask again, or write the text yourself")
-
-
-def _new(artist: Artist, question: _Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
-    wanted = question.wanted
-    return store.NewPrompt(
-        artist_id=artist.id,
-        als_summary_id=question.summary_id,
-        fingerprint=question.fingerprint,
-        text=text,
-        system_prompt_version=wanted.system_prompt_version,
-        schema_version=wanted.schema_version,
-        profile_hash=wanted.profile_hash,
-        model_name=wanted.model_name,
-        used=answer.used,
-        duration_ms=answer.duration_ms,
-        provenance=answer.provenance,
-        take=question.take,
-    )
 
 
 def _by(question: _Question) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
 from resources.ports import Ports
+from resources.prompt_writer.base import PromptAnswer
 
 T = TypeVar("T")
 
@@ -115,6 +116,26 @@ def asked_of(
         model_name=wanted.model_name,
         system_prompt_version=wanted.system_prompt_version,
         schema_version=wanted.schema_version,
+        take=take,
+    )
+
+
+def new_prompt(
+    artist_id: UUID, summary_id: UUID, fingerprint: str, wanted: Wanted, answer: PromptAnswer, text: str, take: int
+) -> store.NewPrompt:
+    """The row of a text that answers a question, with what the question was made from and what the answer took."""
+    return store.NewPrompt(
+        artist_id=artist_id,
+        als_summary_id=summary_id,
+        fingerprint=fingerprint,
+        text=text,
+        system_prompt_version=wanted.system_prompt_version,
+        schema_version=wanted.schema_version,
+        profile_hash=wanted.profile_hash,
+        model_name=wanted.model_name,
+        used=answer.used,
+        duration_ms=answer.duration_ms,
+        provenance=answer.provenance,
         take=take,
     )
 

@@ -16,7 +16,7 @@ from dawa_assets.items.saved_texts import take_over_saved_texts
 from dawa_assets.leases import Lease, lease
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
-from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts, summary_id
+from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
 from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
@@ -289,20 +289,9 @@ class _Refresh:
                 self._note(question.items, given, prompt)
 
     def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
-        wanted = self.plan.wanted
-        return store.NewPrompt(
-            artist_id=self.artist.id,
-            als_summary_id=summary_id(question.items[0]),
-            fingerprint=question.fingerprint,
-            text=text,
-            system_prompt_version=wanted.system_prompt_version,
-            schema_version=wanted.schema_version,
-            profile_hash=wanted.profile_hash,
-            model_name=wanted.model_name,
-            used=answer.used,
-            duration_ms=answer.duration_ms,
-            provenance=answer.provenance,
-            take=question.items[0].prompt_take,
+        item = question.items[0]
+        return new_prompt(
+            self.artist.id, summary_id(item), question.fingerprint, self.plan.wanted, answer, text, item.prompt_take
         )
 
     def _note(self, items: list[store.Item], given: list[store.Item], prompt: store.Prompt) -> None:
