@@ -6,10 +6,11 @@ A service is chosen by its own setting only: a key that lies around in the shell
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
 from resources.errors import SettingsError
@@ -43,6 +44,31 @@ def _known_zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise ValueError(f"no time zone is called {name!r}; `UTC` and `Europe/Berlin` are two") from None
     return name
+
+
+def _listed(given: object) -> object:
+    """The parts of a text with commas; None for an empty one."""
+    if not isinstance(given, str):
+        return given
+    return tuple(part.strip() for part in given.split(",") if part.strip()) or None
+
+
+def _known_origins(origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The origins as browsers write them: lower case, nothing after the port, no port that goes without saying."""
+    return origins and tuple(_origin(origin) for origin in origins)
+
+
+def _origin(given: str) -> str:
+    try:
+        split = urlsplit(given)
+        host, port = split.hostname or "", split.port
+    except ValueError:
+        host, port, split = "", None, urlsplit("")
+    usual = {"http": 80, "https": 443}
+    if split.scheme not in usual or not host or "*" in host or "@" in given or split.path.strip("/") or split.query:
+        raise ValueError("name each origin as a browser does, `https://dashboard.example.com`, with commas between")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{split.scheme}://{shown}" + (f":{port}" if port not in (None, usual[split.scheme]) else "")
 
 
 class Settings(BaseSettings):
@@ -107,6 +133,9 @@ class Settings(BaseSettings):
         100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
     )
 
+    web_origins: Annotated[
+        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_origins)
+    ] = Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
     serve_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s()]+$",

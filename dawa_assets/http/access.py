@@ -1,23 +1,21 @@
 """Who may: users with a token, for the artists that they are linked to, or whoever has the password, for all.
 
-With neither configured the server is open, for this machine only: then a page of some other site, open in a browser
-here, must not get through either.
+Who asks is found out by a request's headers before anything else of it is read (`gate.py`); here is by what rule.
 """
 
 import hmac
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from dawa_assets.artists.store import Artist, artist_called, artist_of
 from dawa_assets.errors import UnauthorizedError, UnknownArtistError
-from dawa_assets.http.service import Service, service_of
 from dawa_assets.http.tokens import TokenCheck
+from modal_app.errors import DawaError
+from modal_app.web.messages import PASSWORD_FIELD
 from modal_app.web.options import is_set
 from resources.database import Database
 from resources.settings import Settings
@@ -26,7 +24,7 @@ bearer_scheme = HTTPBearer(
     auto_error=False, scheme_name="user", description="A signed-in user's token of the Supabase project (its JWT)."
 )
 password_scheme = APIKeyHeader(
-    name="x-train-password", auto_error=False, scheme_name="password", description="NAWFSIDE_APP_PASSWORD"
+    name=PASSWORD_FIELD, auto_error=False, scheme_name="password", description="NAWFSIDE_APP_PASSWORD"
 )
 
 
@@ -106,39 +104,32 @@ class Access:
         raise UnauthorizedError(f"this server is protected; send {' or '.join(ways)}")
 
 
-def is_foreign(host: str | None, origin: str | None) -> bool:
-    """Whether a request to an open server names another machine, as a browser does for another site's page.
+@dataclass(frozen=True)
+class Identity:
+    """What a request's headers say of who asks: a caller, or why there is none."""
 
-    A page can make a browser send to this machine (by a name that leads here, or straight to it), but not choose what
-    the browser writes into these two headers.
-    """
-    return not _is_here(f"//{host}") or (origin is not None and not _is_here(origin))
+    caller: Caller | None = None
+    refusal: DawaError | None = None
 
-
-def _is_here(address: str) -> bool:
-    try:
-        name = urlsplit(address).hostname or ""
-    except ValueError:
-        return False
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+    def require(self) -> Caller:
+        """Return the caller; raises as `Access.caller`."""
+        if self.caller is None:
+            raise self.refusal or UnauthorizedError("it is not known who asks")
+        return self.caller
 
 
-async def caller_by(service: Service, bearer: HTTPAuthorizationCredentials | None, password: str | None) -> Caller:
-    """Who asks, by a request's headers; raises as `Access.caller`."""
-    return await service.identifying(
-        service.access.caller, password, bearer.credentials if bearer is not None else None
-    )
+def identity_of(request: Request) -> Identity:
+    """Return what the gate found out about who sends this request."""
+    identity: Identity = request.state.identity
+    return identity
 
 
 async def _caller(
-    service: Annotated[Service, Depends(service_of)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
-    password: Annotated[str | None, Depends(password_scheme)],
+    request: Request,
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
+    _password: Annotated[str | None, Depends(password_scheme)],
 ) -> Caller:
-    return await caller_by(service, bearer, password)
+    return identity_of(request).require()
 
 
 async def _everybody(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
@@ -147,6 +138,9 @@ async def _everybody(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         raise UnauthorizedError("this needs the password: it is not bound to one of your artists")
     return caller
 
+
+MAY_BE_NAMED = [Depends(bearer_scheme), Depends(password_scheme)]
+"""A route's dependencies: its page shows by what a caller is known, and the route looks at the identity itself."""
 
 CallerOf = Annotated[Caller, Depends(_caller)]
 """A route's parameter: who asks."""

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from dawa_assets.http import files, pipeline, producer
-from dawa_assets.http.access import EVERYBODY_ONLY, Access, is_foreign
+from dawa_assets.http.access import EVERYBODY_ONLY, Access
+from dawa_assets.http.cors import Cors
 from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.http.errors import add_error_handlers
 from dawa_assets.http.gate import Gate
@@ -23,6 +24,7 @@ _MOST = {
     "/api/producer/upload-and-train": producer.MOST_FORM,
     "/store-upload": pipeline.MOST_SAVED_BODY,
 }
+_PASSWORD_IN_BODY = frozenset({"/api/producer/upload-and-train", "/store-upload", "/train", "/generate"})
 _DESCRIPTION = """
 The dashboard's routes and the worker's endpoints. A user's token (`Authorization: Bearer …`) is good for the artists
 that he is linked to; the password (`x-train-password`) for all. Every error is `{"error": "one line"}`.
@@ -34,6 +36,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     settings = ports.settings
     desk = desk or open_desk(settings, ports.compute)
     web = web_options(settings)
+    origins = settings.web_origins or ()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,9 +54,12 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     add_error_handlers(app)
     app.add_middleware(
         Gate,
-        is_foreign=is_foreign if access.is_open else _nobody_is_foreign,
+        access=access,
+        origins=origins,
         most=lambda path: _MOST.get(path, SMALL_BODY),
+        by_body=_PASSWORD_IN_BODY,
     )
+    app.add_middleware(Cors, origins=origins)
     app.include_router(pipeline.router)
     app.include_router(producer.router)
     app.include_router(files.router)
@@ -68,7 +74,3 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
 async def _health() -> HealthAnswer:
     """That the server answers. Looks at nothing: `dawa doctor` does."""
     return HealthAnswer()
-
-
-def _nobody_is_foreign(_host: str | None, _origin: str | None) -> bool:
-    return False

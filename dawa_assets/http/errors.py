@@ -5,7 +5,7 @@ The worker's endpoints answer theirs alike (`modal_app/web/answers.py`); here ar
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -53,8 +53,19 @@ _HEADERS = {
 class RefusedError(HTTPException):
     """A request that is refused before anybody looks at what it wants."""
 
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(status, message, _HEADERS.get(status))
+    def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, message, headers or _HEADERS.get(status))
+
+    @classmethod
+    def too_large(cls, most: int) -> Self:
+        """Return the refusal of a body that has more than `most` bytes."""
+        return cls(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is too large; at most {most} bytes are taken")
+
+    @classmethod
+    def of(cls, error: DawaError) -> Self:
+        """Return the refusal that one of the project's errors is, with the status that it is answered with."""
+        answer = answer_of(error)
+        return cls(HTTPStatus(answer.status_code), _line(error))
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -14,10 +14,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials
 from starlette.types import Receive, Scope, Send
 
-from dawa_assets.http.access import EVERYBODY, bearer_scheme, caller_by, password_scheme
+from dawa_assets.http.access import EVERYBODY, MAY_BE_NAMED, identity_of
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.service import Service, service_of
 from resources.bucket.base import Bucket
@@ -58,6 +57,7 @@ _HEADERS = {
 @router.get(
     "/files/{key:path}",
     response_class=Response,
+    dependencies=MAY_BE_NAMED,
     responses=errors(404, 416, 503)
     | {
         200: {"description": "the file, where the bucket is a folder", "content": {"application/octet-stream": {}}},
@@ -69,8 +69,6 @@ async def file(
     key: str,
     request: Request,
     service: Annotated[Service, Depends(service_of)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
-    password: Annotated[str | None, Depends(password_scheme)],
     expires: Annotated[str | None, Query(max_length=20)] = None,
     signature: Annotated[str | None, Query(max_length=100, description="of a link that this server made")] = None,
 ) -> Response:
@@ -79,12 +77,13 @@ async def file(
     parts = key.split("/")
     if len(parts) < 3 or parts[0] != "artists":
         raise ObjectNotFoundError(f"{key[:200]}: no file that is given out; they lie below artists/")
-    if expires is not None and signature is not None:
+    by_link = expires is not None and signature is not None
+    if by_link:
         if not await service.quickly(service.links.is_good, key, expires, signature):
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's")
         caller = EVERYBODY
     else:
-        caller = await caller_by(service, bearer, password)
+        caller = identity_of(request).require()
     await service.quickly(caller.artist_called, service.ports.database, parts[1])
     bucket = service.ports.bucket
     url = await service.reading(bucket.sign, key, _LINK_SECONDS)
@@ -92,9 +91,12 @@ async def file(
         if PurePosixPath(key).suffix.lower() not in _SHOWN:
             url += f"{'&' if '?' in url else '?'}download={quote(parts[-1], safe='')}"
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
-    opened = await service.reading(_open, bucket, key)
-    return _answer(service, opened, key, request)
+        answer: Response = RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
+    else:
+        answer = _answer(service, await service.reading(_open, bucket, key), key, request)
+    if by_link:  # whoever has it may show it, on any page
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return answer
 
 
 router.head("/files/{key:path}", include_in_schema=False)(file)

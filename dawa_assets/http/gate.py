@@ -1,26 +1,39 @@
-"""What a request passes before any route sees it: an open server's own hosts only, bodies within limits, not too many.
+"""What a request passes before any route sees it, and by whose rules it is read.
 
-Each finished request is one line in the log: no query, no header, nothing that was sent.
+First whether it comes from where it may, then who asks, by the headers alone. Who is known and who is not have places
+of their own, so that nobody whom the server does not know holds up those whom it does. Nothing is read of a body whose
+sender had to say who they are and did not. Each finished request is one line in the log: no query, no header, nothing
+that was sent.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dawa_assets.http.access import Access, Identity
+from dawa_assets.http.attempts import FailedAttempts
+from dawa_assets.http.bodies import KNOWN, STRANGERS, Body
 from dawa_assets.http.errors import RefusedError
-from modal_app.web.answers import error_answer
+from dawa_assets.http.foreign import is_foreign
+from modal_app.errors import DawaError
+from modal_app.web.answers import UNEXPECTED, error_answer
+from modal_app.web.messages import PASSWORD_FIELD
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 256
 _HEALTH = "/healthz"  # answers whatever else waits
-_SILENT_SECONDS = 30.0
-_BODY_SECONDS = 900.0
+_KNOWN, _STRANGERS, _TOKENS = "known", "strangers", "tokens"
+_MOST_INSIDE = {_KNOWN: 256, _STRANGERS: 64, _TOKENS: 256}
+_MOST_OF_A_USER = 64
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+_ALWAYS = {"Cross-Origin-Resource-Policy": "same-site", "X-Content-Type-Options": "nosniff"}
 
 
 class Gate:
@@ -28,82 +41,143 @@ class Gate:
 
     Args:
         app: what is behind it.
-        is_foreign: whether a request's Host and Origin are refused.
+        access: who gets in.
+        origins: other sites whose pages may ask an open server.
         most: how many bytes the body of a request to a path may have.
+        by_body: the paths where the password may come in the body.
     """
 
     def __init__(
-        self, app: ASGIApp, is_foreign: Callable[[str | None, str | None], bool], most: Callable[[str], int]
+        self,
+        app: ASGIApp,
+        access: Access,
+        origins: Collection[str],
+        most: Callable[[str], int],
+        by_body: Collection[str],
     ) -> None:
         self._app = app
-        self._is_foreign = is_foreign
+        self._access = access
+        self._origins = origins
         self._most = most
-        self._inside = 0
+        self._by_body = by_body if access.by_password else ()
+        self._inside: Counter[Hashable] = Counter()
+        self._failed = FailedAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        started, told = time.monotonic(), _Status(send)
-        self._inside += 1
+        started, sending = time.monotonic(), _Sending(send)
+        path = scope.get("raw_path", b"").decode("latin-1")
         try:
-            refusal = self._refusal(scope, headers)
-            if refusal is None:
-                await self._app(scope, _Body(receive, self._most(scope["path"])), told)
-            else:
-                answer = error_answer(refusal.status_code, str(refusal.detail), dict(refusal.headers or {}))
-                await answer(scope, receive, told)
+            await self._pass(scope, Headers(scope=scope), receive, sending)
+        except RefusedError as refused:
+            answer = error_answer(refused.status_code, str(refused.detail), dict(refused.headers or {}))
+            await answer(scope, receive, sending)
         except Exception:
-            told.status = HTTPStatus.INTERNAL_SERVER_ERROR  # it is answered outside of here
-            raise
+            if sending.status is not None:
+                raise
+            log.exception("%s %s: failed", scope["method"], path[:300])
+            await error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)(scope, receive, sending)
         finally:
-            self._inside -= 1
-            path = scope.get("raw_path", b"").decode("latin-1")
             took = time.monotonic() - started
-            log.info("%s %s %s %.0f ms", scope["method"], path[:300], told.status or "left", took * 1000)
+            log.info("%s %s %s %.0f ms", scope["method"], path[:300], sending.status or "left", took * 1000)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> RefusedError | None:
-        if self._is_foreign(headers.get("host"), headers.get("origin")):
-            return RefusedError(
+    async def _pass(self, scope: Scope, headers: Headers, receive: Receive, sending: "_Sending") -> None:
+        if self._access.is_open and is_foreign(headers, scope["method"], self._origins):
+            raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                "this server is open to this machine only, by its own names; set NAWFSIDE_APP_PASSWORD to use others",
+                "this server is open to this machine only, by its own names and to its own pages; set "
+                "NAWFSIDE_APP_PASSWORD to use others, DAWA_WEB_ORIGINS for pages of other sites",
             )
-        if self._inside > _AT_ONCE and scope["path"] != _HEALTH:
-            return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment")
-        declared = headers.get("content-length", "")
         most = self._most(scope["path"])
-        return _too_large(most) if declared.isdecimal() and int(declared) > most else None
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > most:
+            raise RefusedError.too_large(most)
+        if scope["path"] == _HEALTH:
+            await self._app(scope, receive, sending)
+            return
+        given = self._given(headers)
+        by_body = scope["path"] in self._by_body and scope["method"] == "POST" and given == (None, None)
+        if by_body or given[0] is not None:
+            self._failed.require_patience(_address(scope))
+        identity = await self._identity(scope, *given)
+        scope.setdefault("state", {})["identity"] = identity
+        if identity.caller is not None:
+            with self._place(_KNOWN), self._place(identity.caller.user, _MOST_OF_A_USER):
+                await self._app(scope, Body(receive, most, KNOWN), sending)
+        elif by_body:
+            with self._stranger() as comes_in:
+                await self._app(scope, Body(receive, most, STRANGERS, whole=comes_in), sending)
+            if sending.status == HTTPStatus.UNAUTHORIZED:
+                self._failed.note(_address(scope))
+        else:
+            refusal = None if scope["method"] in _WITHOUT_BODY else identity.refusal
+            with self._place(_STRANGERS):
+                await self._app(scope, Body(receive, most, STRANGERS, refusal=refusal), sending)
 
+    def _given(self, headers: Headers) -> tuple[str | None, str | None]:
+        """The password and the token that the headers have, of what counts here."""
+        scheme, token = get_authorization_scheme_param(headers.get("authorization"))
+        is_token = self._access.by_token and scheme.lower() == "bearer"
+        return headers.get(PASSWORD_FIELD) if self._access.by_password else None, token if is_token else None
 
-class _Body:
-    """A request's body as it comes: not more than the limit, and not without end."""
-
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive = receive
-        self._most = most
-        self._size = 0
-        self._is_whole = False
-        self._deadline = time.monotonic() + _BODY_SECONDS
-
-    async def __call__(self) -> Message:
-        if self._is_whole:
-            return await self._receive()
-        wait = min(_SILENT_SECONDS, self._deadline - time.monotonic())
+    async def _identity(self, scope: Scope, password: str | None, token: str | None) -> Identity:
+        """Who asks. A token may have to be checked with keys that are fetched first."""
+        access = self._access
         try:
-            message = await asyncio.wait_for(self._receive(), max(wait, 0.0))
-        except TimeoutError:
-            raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming; send it again") from None
-        self._size += len(message.get("body", b""))
-        self._is_whole = not message.get("more_body", False)
-        if self._size > self._most:
-            raise _too_large(self._most)
-        return message
+            if token is None or password is not None:
+                return Identity(access.caller(password, None))
+            with self._place(_TOKENS):
+                return Identity(await scope["app"].state.service.identifying(access.caller, None, token))
+        except DawaError as error:
+            if password is not None:
+                self._failed.note(_address(scope))
+            return Identity(refusal=error)
+
+    @contextmanager
+    def _place(self, who: Hashable, most: int | None = None) -> Iterator[None]:
+        """A place among the requests of `who` (None: nobody in particular, no limit)."""
+        if who is None:
+            yield
+            return
+        self._enter(who, most)
+        try:
+            yield
+        finally:
+            self._leave(who)
+
+    @contextmanager
+    def _stranger(self) -> Iterator[Callable[[], None]]:
+        """A stranger's place. What it gives is called when the body is there: it is decided at once who they are."""
+        held = [_STRANGERS]
+        self._enter(_STRANGERS)
+
+        def comes_in() -> None:
+            if held == [_STRANGERS]:
+                self._enter(_KNOWN)
+                self._leave(_STRANGERS)
+                held[0] = _KNOWN
+
+        try:
+            yield comes_in
+        finally:
+            self._leave(held[0])
+
+    def _enter(self, who: Hashable, most: int | None = None) -> None:
+        if self._inside[who] >= (_MOST_INSIDE[str(who)] if most is None else most):
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment")
+        self._inside[who] += 1
+
+    def _leave(self, who: Hashable) -> None:
+        self._inside[who] -= 1
+        if not self._inside[who]:
+            del self._inside[who]
 
 
-class _Status:
-    """Hands on what is sent, and remembers the status."""
+class _Sending:
+    """Hands on what is sent, with the headers that every answer has, and remembers the status."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -112,8 +186,13 @@ class _Status:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in _ALWAYS.items():
+                headers.setdefault(name, value)
+            message = {**message, "headers": headers.raw}
         await self._send(message)
 
 
-def _too_large(most: int) -> RefusedError:
-    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is too large; at most {most} bytes are taken")
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dawa_assets.http.access import Access
+from dawa_assets.http.connections import with_deadlines
 from modal_app.errors import InputError
 
 _WAITING = 256  # connections that are not taken yet
@@ -45,15 +46,24 @@ def listen(host: str, port: int, access: Access) -> Iterator[socket.socket]:
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; what is under way is finished first, within limits."""
-    config = uvicorn.Config(
+    _Server(configuration(app)).run(sockets=[listener])
+
+
+def configuration(app: ASGIApp, last_seconds: int = _LAST_SECONDS) -> uvicorn.Config:
+    """Return how the app is served; what is under way at the end has `last_seconds` to be finished.
+
+    Headers of proxies are not the server's to read: `proxies.py` does.
+    """
+    return uvicorn.Config(
         app,
+        http=with_deadlines(),
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         ws="none",
-        timeout_graceful_shutdown=_LAST_SECONDS,
+        timeout_graceful_shutdown=last_seconds,
     )
-    _Server(config).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

@@ -12,12 +12,11 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from dawa_assets.errors import UnauthorizedError
-from dawa_assets.http.access import Caller, CallerOf, bearer_scheme, caller_by, password_scheme
+from dawa_assets.http.access import MAY_BE_NAMED, Caller, CallerOf, identity_of
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
 from dawa_assets.http.service import Service, service_of
@@ -57,22 +56,16 @@ _FORM = {
 @router.post(
     "/api/producer/upload-and-train",
     response_model=TrainedAnswer,
+    dependencies=MAY_BE_NAMED,
     responses=_RUNNING | errors(404, 409, 422, 502, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
-async def upload_and_train(
-    request: Request,
-    service: ServiceOf,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
-    password: Annotated[str | None, Depends(password_scheme)],
-) -> Response:
+async def upload_and_train(request: Request, service: ServiceOf) -> Response:
     """Store one audio file, and train an adapter on it. The same form sent again is the same job."""
-    caller = None
-    if bearer is not None or password is not None or not service.access.by_password:
-        caller = await caller_by(service, bearer, password)
+    caller = identity_of(request).caller
     async with _form(request, service, is_stranger=caller is None) as form:
         if caller is None:
-            caller = await caller_by(service, None, _text(form, PASSWORD_FIELD) or "")
+            caller = service.access.caller(_text(form, PASSWORD_FIELD) or "", None)
         fields, file = _fields(form)
         await _check_producer(service, caller, fields.producer_id)
         job_id = fields.job_id or await service.reading(_job_id, fields, file)

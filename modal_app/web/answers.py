@@ -26,7 +26,7 @@ from modal_app.web.desk import BusyDeskError, UnknownJobError
 
 log = logging.getLogger(__name__)
 
-_UNEXPECTED = "something went wrong here; it is in the server's log"
+UNEXPECTED = "something went wrong here; it is in the server's log"
 
 
 class BadRequestError(InputError):
@@ -94,4 +94,4 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, _UNEXPECTED)
+        return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)

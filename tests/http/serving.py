@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import Access
 from dawa_assets.http.app import create_app
-from dawa_assets.http.listening import listen
+from dawa_assets.http.listening import configuration, listen
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest, GenerateResult
@@ -41,9 +41,7 @@ def server(ports: Ports) -> Iterator[str]:
     """Its address; the app over these ports and their settings."""
     access = Access(ports.settings)
     with listen("127.0.0.1", 0, access) as listener:
-        running = uvicorn.Server(
-            uvicorn.Config(create_app(ports, access), log_config=None, access_log=False, timeout_graceful_shutdown=5)
-        )
+        running = uvicorn.Server(configuration(create_app(ports, access), last_seconds=5))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
