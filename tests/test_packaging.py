@@ -62,18 +62,20 @@ def test_every_package_of_the_tree_is_listed_and_nothing_else() -> None:
     assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
 
 
-def test_the_wheel_holds_the_code_the_sql_and_the_system_prompts(wheel: Path) -> None:
+def test_the_wheel_holds_the_code_the_sql_the_system_prompts_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
         str(path.relative_to(ROOT))
         for top in TOPS
-        for pattern in ("*.py", "*.sql", "system_prompts/*.md")
+        for pattern in ("*.py", "*.sql", "system_prompts/*.md", "train_mode/*.*")
         for path in (ROOT / top).rglob(pattern)
     }
     assert wanted - names == set()
     shipped = {name for name in names if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in shipped} == set(TOPS)
-    assert {name for name in shipped if not name.endswith((".py", ".sql", ".md"))} == set()
+    assert {name for name in shipped if not name.endswith((".py", ".sql", ".md"))} == {
+        str(path.relative_to(ROOT)) for path in (ROOT / "dawa_assets/http/train_mode").iterdir()
+    }
 
 
 def test_the_wheel_names_the_command_and_the_extras(wheel: Path) -> None:
