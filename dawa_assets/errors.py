@@ -15,6 +15,10 @@ class UnknownLiveSetError(InputError):
     """The artist has no Live Set of this parse id."""
 
 
+class UnknownItemError(InputError):
+    """The artist has no such item, run, upload or rendering."""
+
+
 class UnreadableLiveSetError(InputError):
     """A file that is no Live Set, or one that can't be read safely."""
 

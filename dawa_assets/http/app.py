@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from dawa_assets.http import files, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
+from dawa_assets.http.api import items, library
 from dawa_assets.http.cors import Cors
 from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.http.errors import add_error_handlers
@@ -61,6 +62,8 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     )
     app.add_middleware(Cors, origins=origins)
     app.include_router(pipeline.router)
+    app.include_router(library.router)
+    app.include_router(items.router)
     app.include_router(producer.router)
     app.include_router(files.router)
     # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.

@@ -11,7 +11,14 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from dawa_assets.errors import BusyError, LostLeaseError, UnauthorizedError, UnknownArtistError, UnknownLiveSetError
+from dawa_assets.errors import (
+    BusyError,
+    LostLeaseError,
+    UnauthorizedError,
+    UnknownArtistError,
+    UnknownItemError,
+    UnknownLiveSetError,
+)
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
 from modal_app.web.answers import answer_errors, answer_to, error_answer, first_problem
 from modal_app.web.messages import ErrorAnswer
@@ -32,6 +39,7 @@ _STATUS: tuple[tuple[type[DawaError], HTTPStatus], ...] = (
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
     (UnknownArtistError, HTTPStatus.NOT_FOUND),
     (UnknownLiveSetError, HTTPStatus.NOT_FOUND),
+    (UnknownItemError, HTTPStatus.NOT_FOUND),
     (MissingLoraError, HTTPStatus.NOT_FOUND),
     (ObjectNotFoundError, HTTPStatus.NOT_FOUND),
     (InvalidKeyError, HTTPStatus.NOT_FOUND),

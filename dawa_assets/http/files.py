@@ -85,18 +85,27 @@ async def file(
     else:
         caller = identity_of(request).require()
     await service.quickly(caller.artist_called, service.ports.database, parts[1])
+    answer = await sent_file(service, key, request)
+    if by_link:  # whoever has it may show it, on any page
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return answer
+
+
+async def sent_file(service: Service, key: str, request: Request) -> Response:
+    """A file that the caller may have: where to fetch it, or the bytes or the part of them that they asked for.
+
+    Raises:
+        ObjectNotFoundError: it is not there.
+    """
     bucket = service.ports.bucket
     url = await service.reading(bucket.sign, key, _LINK_SECONDS)
     if not url.startswith("file:"):
         if PurePosixPath(key).suffix.lower() not in _SHOWN:
-            url += f"{'&' if '?' in url else '?'}download={quote(parts[-1], safe='')}"
+            name = key.rpartition("/")[2]
+            url += f"{'&' if '?' in url else '?'}download={quote(name, safe='')}"
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        answer: Response = RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
-    else:
-        answer = _answer(service, await service.reading(_open, bucket, key), key, request)
-    if by_link:  # whoever has it may show it, on any page
-        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    return answer
+        return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
+    return _answer(service, await service.reading(_open, bucket, key), key, request)
 
 
 router.head("/files/{key:path}", include_in_schema=False)(file)

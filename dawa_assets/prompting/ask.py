@@ -53,8 +53,17 @@ def known_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked | None:
     return _known(ports, artist, _question(ports, artist, parse_id))
 
 
-def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked:
+def prompt_asked_for(ports: Ports, artist: Artist, parse_id: str, take: int) -> store.Prompt | None:
+    """The row of what was written for a set at this take; None where nothing was. Raises as `ask_for_prompt`."""
+    fingerprint = _question(ports, artist, parse_id, take).fingerprint
+    with ports.database.transaction() as connection:
+        return store.prompts_of(connection, artist.id, [fingerprint]).get(fingerprint)
+
+
+def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str, *, take: int | None = None) -> Asked:
     """The prompt of the artist's set of this parse id, as the pipeline would write it now.
+
+    Without a `take`, it is the one that the set's items are at.
 
     Raises:
         UnknownLiveSetError: the artist has no such set.
@@ -63,7 +72,7 @@ def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked:
         NotNowError: a budget is used up, or the writer is out of service.
         PromptWriterError: the writer can't be used at all, or gave nothing that meets the rules.
     """
-    question = _question(ports, artist, parse_id)
+    question = _question(ports, artist, parse_id, take)
     if (known := _known(ports, artist, question)) is not None:
         return known
     settings = ports.settings
@@ -75,14 +84,14 @@ def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked:
         return _write(ports, artist, question, held)
 
 
-def _question(ports: Ports, artist: Artist, parse_id: str) -> _Question:
+def _question(ports: Ports, artist: Artist, parse_id: str, take: int | None = None) -> _Question:
     instructions = system_prompt(ports.settings.system_prompt_version)
     with ports.database.transaction() as connection:
         found = find_summary(connection, artist.id, parse_id)
         if found is None:
             raise UnknownLiveSetError(f"parse {parse_id!r}: {artist.slug} has no such Live Set; upload it first")
         text = store.summary_texts(connection, artist.id, [found.id]).get(found.id)
-        take = store.take_of(connection, artist.id, found.id)
+        take = store.take_of(connection, artist.id, found.id) if take is None else take
         profile = observed_profile(connection, artist.id)
     if text is None:
         raise UnknownLiveSetError(f"parse {parse_id!r}: its Live Set is gone since a moment ago; upload it again")
@@ -112,6 +121,7 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
         context=question.context,
         check=rules.broken,
         mend=lambda text: mended(text, rules.tempo),
+        take=question.take,
     )
     answers = list(chain.from_iterable(ports.prompt_writer.write([request], budget)))
     answer = next((answer for answer in answers if answer.key == question.fingerprint), None)

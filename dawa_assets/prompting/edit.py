@@ -20,7 +20,7 @@ from dawa_assets.prompting.rules import LONGEST, MOST_WORDS, rules_for
 from dawa_assets.prompting.staleness import is_human
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.prompting.track import tempo_of
-from modal_app.errors import InputError
+from modal_app.errors import ConflictError, InputError
 from resources.database import Connection, Database
 from resources.ports import Ports
 
@@ -64,16 +64,26 @@ class GivenBack:
     before: str
 
 
-def edit_prompt(database: Database, reference: str, text: str, *, author: str, artist: str | None = None) -> Edit:
+def edit_prompt(
+    database: Database, reference: str, text: str, *, author: str, artist: str | None = None, seen: str | None = None
+) -> Edit:
     """Make this the item's text, a person's from now on; the same text again changes nothing.
+
+    With `seen`, only where the item has that text, or the new one already.
 
     Raises:
         UnknownArtistError: there is no such artist.
+        ConflictError: the item has another text by now than the one that was seen.
         InputError: no item, or several, are called so, or the text can't be a prompt; one line.
     """
     author = _author(author)
     with database.transaction() as connection:
-        return _edit(connection, find_item(connection, reference, artist), text, author, _Judge(connection))
+        edit = _edit(connection, find_item(connection, reference, artist), text, author, _Judge(connection))
+        if seen is not None and edit.changed and edit.before not in (seen, edit.after):
+            raise ConflictError(
+                f"item {edit.item}: has another text by now than the one that was edited; look at it, and edit that"
+            )
+        return edit
 
 
 def text_in_use(database: Database, reference: str, artist: str | None = None) -> str:

@@ -257,6 +257,7 @@ class _Refresh:
                 context=question.context,
                 check=rules.broken,
                 mend=lambda text, tempo=rules.tempo: mended(text, tempo),  # type: ignore[misc]
+                take=question.items[0].prompt_take,
             )
 
     def _store(self, session: Session, answers: list[PromptAnswer]) -> None:

@@ -26,6 +26,8 @@ class PromptRequest:
     """Takes a text, gives the rules that it breaks, as one line each; empty where it is fine."""
     mend: Mend = _as_it_is
     """Takes a text, gives it with everything put right that needs no new answer: markup, quotes, the BPM line."""
+    take: int = 0
+    """How often another text than before was asked for with the same messages: for a writer that draws no lots."""
 
 
 @dataclass(frozen=True)

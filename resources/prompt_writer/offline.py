@@ -1,7 +1,7 @@
 """The offline writer: composes a prompt from the words of its context, on this machine, for nothing.
 
-Deterministic (every choice is drawn from the context's hash) and true to its inputs: all it adds are connecting
-words, a word for the tempo and one for the density. It knows no rule itself: ingredients and texts are tried
+Deterministic (every choice is drawn from the context's hash and the take) and true to its inputs: all it adds are
+connecting words, a word for the tempo and one for the density. It knows no rule itself: ingredients and texts are tried
 against the check that comes with the request.
 """
 
@@ -46,7 +46,7 @@ def _write(request: PromptRequest) -> tuple[str | None, str | None]:
     material = _usable(Material.of(context), request, ending)
     broken: list[str] = []
     for attempt in range(_ATTEMPTS):
-        text = compose(material, Dice(request.context, attempt)) + ending
+        text = compose(material, Dice(request.context, request.take * _ATTEMPTS + attempt)) + ending
         broken = request.check(text)
         if not broken:
             return text, None

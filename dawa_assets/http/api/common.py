@@ -1,0 +1,60 @@
+"""What the routes below `/api/artists/{artistId}` share: whose artist it is, who writes, links to their files."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.errors import UnknownItemError
+from dawa_assets.http.access import Caller, CallerOf
+from dawa_assets.http.service import Service, service_of
+from dawa_assets.library.items_store import ShownItem, shown_items
+from resources.bucket.keys import check_key
+from resources.errors import InvalidKeyError
+from resources.ports import Ports
+
+LINK_SECONDS = 12 * 3600
+"""How long what a page shows can be loaded: a day's work, so that it need not ask again and again."""
+SOMEBODY = "somebody with access to the server"
+
+ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+async def _artist(artist_id: UUID, caller: CallerOf, service: ServiceOf) -> Artist:
+    return await service.quickly(caller.artist, service.ports.database, artist_id)
+
+
+ArtistOf = Annotated[Artist, Depends(_artist)]
+"""A route's parameter: the artist of its path, whom the caller may see (else 404)."""
+
+
+def author_of(caller: Caller, given: str | None) -> str:
+    """Who is recorded for what the caller does: a signed-in user's id, else the name that was given."""
+    if caller.user is not None:
+        return str(caller.user)
+    return (given or "").strip() or SOMEBODY
+
+
+def file_link(service: Service, artist: Artist, key: str | None) -> str | None:
+    """A link of this server to one of the artist's files, relative to it; None for a key that is none of them."""
+    if key is None or not key.startswith(f"artists/{artist.slug}/"):
+        return None
+    try:
+        check_key(key)
+    except InvalidKeyError:
+        return None
+    return service.links.make("", key, LINK_SECONDS)
+
+
+def item_of(ports: Ports, artist: Artist, item_id: UUID) -> ShownItem:
+    """The artist's item of this id.
+
+    Raises:
+        UnknownItemError: it is none of theirs.
+    """
+    with ports.database.transaction() as connection:
+        found = shown_items(connection, artist.id, [item_id])
+    if not found:
+        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+    return found[0]

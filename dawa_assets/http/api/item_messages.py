@@ -1,0 +1,253 @@
+"""What the routes of items are sent and answer: an item, its texts, its waveform, what became of an edit."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.http.api.common import file_link
+from dawa_assets.http.messages import Message, ParseId
+from dawa_assets.http.service import Service
+from dawa_assets.library.items_store import ShownItem
+from dawa_assets.library.store import Badge
+from dawa_assets.prompting.items import Text
+
+_TEXT = "Warm melodic house with glassy plucks over a patient, rolling bass.\nBPM: 122"
+PromptText = Annotated[str, Field(max_length=20_000, examples=[_TEXT])]
+Author = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        examples=["Mia"],
+        description="who does it; a signed-in user is known by their id",
+    ),
+]
+Reason = Annotated[str, Field(max_length=500, examples=["a demo only"])]
+By = Literal["model", "person"]
+
+
+class AudioAnswer(Message):
+    """An item's audio; the link is good for some hours, with ranges and without headers."""
+
+    url: str = Field(examples=["/files/artists/nova/training/77aa…/audio.wav?expires=1796000000&signature=…"])
+    waveform_url: str = Field(examples=["/api/artists/6f…/items/77aa…/waveform"])
+    format: str | None = Field(examples=["wav"])
+    seconds: float | None = Field(examples=[214.5], description="null: nobody has decoded it yet")
+    sha256: str | None
+
+
+class SegmentAnswer(Message):
+    """What a training hears at once, in seconds."""
+
+    start: float = Field(examples=[0.0])
+    end: float = Field(examples=[15.0])
+
+
+class ExcludedAnswer(Message):
+    """Since when an item is left out, why, and by whom."""
+
+    at: datetime
+    reason: str = Field(examples=["a demo only"])
+    author: str = Field(examples=["Mia"])
+
+
+class TextAnswer(Message):
+    """One text that an item has or had."""
+
+    id: UUID
+    in_use: bool
+    origin: By
+    text: str = Field(examples=[_TEXT])
+    author: str | None = Field(examples=["Mia"])
+    model: str | None = Field(examples=[None])
+    system_prompt_version: str | None = Field(examples=[None])
+    schema_version: str | None = Field(examples=["1.0"])
+    take: int
+    cost_usd: float = Field(examples=[0.0001])
+    created_at: datetime
+    given_back_at: datetime | None
+
+    @classmethod
+    def of(cls, text: Text) -> "TextAnswer":
+        """As it is shown."""
+        shown = {name: value for name, value in vars(text).items() if name in cls.model_fields}
+        return cls(**{**shown, "origin": "person" if text.origin == "human" else "model", "model": text.model_name})
+
+
+class ItemAnswer(Message):
+    """A training item: its text, its audio, how far it is and why."""
+
+    id: UUID
+    name: str = Field(examples=["Midnight Drive Project/Midnight Drive"])
+    parse_id: str = Field(examples=["3f2a9c0b7d41"])
+    live_set_id: UUID | None
+    als_filename: str | None = Field(examples=["Midnight Drive.als"])
+    project_name: str | None = Field(examples=["Midnight Drive Project"])
+    is_saved_pair: bool = Field(description="somebody saved it with its audio at once")
+    status: str = Field(examples=["ready"])
+    badge: Badge = Field(examples=["ready"])
+    reason: str | None = Field(examples=[None], description="why it is not ready, one line")
+    text: str | None = Field(examples=[_TEXT])
+    text_by: By | None
+    model: str | None = Field(examples=["offline-v1"])
+    system_prompt_version: str | None = Field(examples=["train-v1"])
+    text_at: datetime | None
+    is_regenerating: bool = Field(description="another text by the model was asked for, and is not there yet")
+    audio: AudioAnswer | None
+    segments: list[SegmentAnswer] = Field(description="empty before it was cut")
+    excluded: ExcludedAnswer | None
+    findings: list[str] = Field(examples=[[]], description="what is to be known of its audio, one line each")
+    superseded_by: str | None = Field(examples=[None], description="the item that is used in its place")
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, service: Service, artist: Artist, item: ShownItem) -> "ItemAnswer":
+        """As it is shown."""
+        return cls(**_shown(service, artist, item))
+
+
+class ItemsAnswer(Message):
+    """All of an artist's items, oldest first."""
+
+    items: list[ItemAnswer]
+
+
+class ItemWithTexts(ItemAnswer):
+    """An item with every text that it had, oldest first."""
+
+    texts: list[TextAnswer]
+
+    @classmethod
+    def with_texts(cls, service: Service, artist: Artist, item: ShownItem, texts: list[Text]) -> "ItemWithTexts":
+        """As it is shown."""
+        return cls(**_shown(service, artist, item), texts=[TextAnswer.of(text) for text in texts])
+
+
+class LoudnessAnswer(Message):
+    """How loud it is (EBU R 128); null where that can't be said."""
+
+    integrated_lufs: float | None = Field(examples=[-9.3])
+    range_lu: float | None = Field(examples=[6.1])
+    true_peak_dbtp: float | None = Field(examples=[-0.4])
+
+
+class WaveformAnswer(Message):
+    """A stretch of a waveform as so many points: extremes of all channels, −127…127, and their level, 0…127."""
+
+    sha256: str
+    seconds: float = Field(examples=[214.5])
+    sample_rate: int = Field(examples=[44100])
+    channels: int = Field(examples=[2])
+    start: float = Field(alias="from", examples=[0.0])
+    end: float = Field(alias="to", examples=[214.5])
+    points: int = Field(examples=[3])
+    low: list[int] = Field(examples=[[-87, -90, -3]])
+    high: list[int] = Field(examples=[[92, 90, 2]])
+    rms: list[int] = Field(examples=[[30, 31, 1]])
+    loudness: LoudnessAnswer
+
+
+class EditRequest(Message):
+    """Give an item a text of a person's."""
+
+    text: PromptText
+    author: Author = None
+    seen_text: str | None = Field(
+        None, max_length=20_000, description="the text that the edit began from; another one by now is 409"
+    )
+
+
+class EditAnswer(Message):
+    """What became of an edit; `warnings` are rules that the text breaks all the same."""
+
+    changed: bool
+    before: str
+    after: str = Field(examples=[_TEXT])
+    warnings: list[str] = Field(examples=[["length: has 2 words; describe the track"]])
+    item: ItemAnswer
+
+
+class RegenerateAnswer(Message):
+    """What the model wrote; `reason` says why there is nothing new yet."""
+
+    what: Literal["another take", "given back", "due"]
+    before: str
+    after: str = Field(examples=[_TEXT])
+    reason: str | None = Field(examples=[None])
+    item: ItemAnswer
+
+
+class CheckRequest(Message):
+    """Hold a text against the rules, for a set, an item, or (neither) for any tempo."""
+
+    text: PromptText
+    parse_id: ParseId | None = None
+    item_id: UUID | None = None
+
+
+class RuleAnswer(Message):
+    """One rule."""
+
+    name: str = Field(examples=["ends-with-bpm"])
+    kept: bool = Field(examples=[False])
+    reason: str | None = Field(examples=["does not end with 'BPM: 122'"])
+
+
+class CheckAnswer(Message):
+    """Every rule in order; `refusal` is why the text could not even be saved."""
+
+    rules: list[RuleAnswer]
+    refusal: str | None = Field(examples=[None])
+    bpm_line: str | None = Field(examples=["BPM: 122"], description="how the text must end; null: any tempo")
+
+
+class ExcludeRequest(Message):
+    """Leave an item out of what comes next."""
+
+    reason: Reason = ""
+    author: Author = None
+
+
+class IncludeRequest(Message):
+    """Take an item in again."""
+
+    author: Author = None
+
+
+class TrainedOnAnswer(Message):
+    """An adapter that was trained on items which are out now."""
+
+    run_id: UUID
+    model_name: str = Field(examples=["nawfside_lora"])
+    is_published: bool
+
+
+class ExclusionAnswer(Message):
+    """What became of it; `changed` is false where it was so already."""
+
+    changed: bool
+    item: ItemAnswer
+    trained_on: list[TrainedOnAnswer]
+
+
+def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, object]:
+    fields = {name: value for name, value in vars(item).items() if name in ItemAnswer.model_fields}
+    url = file_link(service, artist, item.audio_path)
+    audio = None
+    if url is not None:
+        audio = AudioAnswer(
+            url=url,
+            waveform_url=f"/api/artists/{artist.id}/items/{item.id}/waveform",
+            format=item.audio_format,
+            seconds=item.audio_seconds,
+            sha256=item.audio_hash,
+        )
+    return fields | {
+        "audio": audio,
+        "segments": [SegmentAnswer(start=start, end=end) for start, end in item.segments],
+        "excluded": None if item.excluded is None else ExcludedAnswer(**vars(item.excluded)),
+        "findings": [],
+    }

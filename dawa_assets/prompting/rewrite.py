@@ -1,0 +1,59 @@
+"""Another text by the model for one item, at once: asked for, written, and given to the item and to nobody else."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.leases import lease
+from dawa_assets.prompting import store
+from dawa_assets.prompting.ask import ask_for_prompt, prompt_asked_for
+from dawa_assets.prompting.edit import give_back_to_the_model
+from resources.errors import NotNowError, PromptWriterError
+from resources.ports import Ports
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What became of it. `what` is as in `GivenBack`; `reason` says why the text is still the one before."""
+
+    what: str
+    before: str
+    after: str
+    reason: str | None
+
+
+def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
+    """Give an item's text back to the model, and have it written now.
+
+    Where that can't be done now, the item keeps its text, and the next refresh writes the other one.
+
+    Raises:
+        InputError: there is no such item, or it has no Live Set that a prompt can be written for.
+        BusyError: another process is writing this artist's prompts and did not end in time.
+    """
+    given = give_back_to_the_model(ports, str(item_id), artist.slug)
+    with ports.database.transaction() as connection:
+        item = store.locked_item(connection, item_id)
+    if item is None:
+        return Rewritten(given.what, given.before, given.before, "the item is gone or excluded since a moment ago")
+    try:
+        ask_for_prompt(ports, artist, item.parse_id, take=item.prompt_take)
+    except (NotNowError, PromptWriterError) as error:
+        return Rewritten(given.what, given.before, given.before, str(error))
+    settings = ports.settings
+    with (
+        lease(
+            ports.database,
+            artist.id,
+            "prompts",
+            seconds=settings.lease_seconds,
+            wait_seconds=settings.lease_wait_seconds,
+        ) as held,
+        ports.database.transaction() as connection,
+    ):
+        held.check(connection)
+        prompt = prompt_asked_for(ports, artist, item.parse_id, item.prompt_take)
+        now = store.locked_item(connection, item_id)
+        if prompt is None or now is None or not store.give_prompt(connection, now, prompt):
+            return Rewritten(given.what, given.before, given.before, "somebody else changed the item meanwhile")
+    return Rewritten(given.what, given.before, prompt.text, None)
