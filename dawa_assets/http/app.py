@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from dawa_assets.http import files, pipeline, producer
+from dawa_assets.http import files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
 from dawa_assets.http.api import items, library
 from dawa_assets.http.cors import Cors
@@ -65,6 +65,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     app.include_router(library.router)
     app.include_router(items.router)
     app.include_router(producer.router)
+    app.include_router(jobs.router)
     app.include_router(files.router)
     # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
     token_only = access.by_token and not access.by_password

@@ -1,6 +1,6 @@
 """What the three endpoints are sent, as spec/modal-app.md has it: camelCase and snake_case, unknown fields ignored."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -95,11 +95,11 @@ class AudioAnswer(BaseModel):
 
 
 class RunningAnswer(BaseModel):
-    """A job that is not done yet; ask again."""
+    """A job that is not done yet; ask again. Its status comes first: to a browser, 202 is a success like 200."""
 
+    status: Literal["running"] = "running"
     job_id: str
     call_id: str
-    status: str
 
 
 class ErrorAnswer(BaseModel):

@@ -213,7 +213,7 @@ async def _read(
 
 
 def _running(request: Request, call: Call, asked: dict[str, str]) -> Response:
-    answer = RunningAnswer(job_id=asked["job_id"], call_id=call.call_id, status=call.status)
+    answer = RunningAnswer(job_id=asked["job_id"], call_id=call.call_id)
     headers = {
         "Location": f"{request.scope.get('root_path', '')}{request.url.path}?{urlencode(asked)}",
         "Retry-After": str(_ASK_AGAIN_SECONDS),
