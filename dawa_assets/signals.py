@@ -66,7 +66,12 @@ def open_work(ports: Ports, now: datetime | None = None) -> OpenWork:
     """Everything that stands open at `now` (default: this moment)."""
     now = now or datetime.now(UTC)
     settings = ports.settings
-    stale = stale_artists(ports.database, settings.system_prompt_version, ports.prompt_writer.model_name)
+    stale = stale_artists(
+        ports.database,
+        settings.system_prompt_version,
+        ports.prompt_writer.model_name,
+        any_model=ports.prompt_writer.takes_any_model,
+    )
     with ports.database.transaction() as connection:
         rows = connection.execute(
             _OPEN,

@@ -26,6 +26,16 @@ def record_spending(
     )
 
 
+def mismatch(asked: str, answered_by: str) -> str | None:
+    """Return what is to be said where another model answered than the one that was asked; None where none did."""
+    if answered_by == asked:
+        return None
+    return (
+        f"{asked} was asked and {answered_by} answered: its texts and their cost are recorded as {answered_by}'s; "
+        f"choose {answered_by}, or another model"
+    )
+
+
 def spent_this_month(connection: Connection) -> float:
     """US dollars spent since the first of this month (UTC), by all services and artists."""
     row = connection.execute(

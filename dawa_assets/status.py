@@ -57,13 +57,14 @@ def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]
         UnknownArtistError: there is no artist of this slug.
     """
     wanted = (ports.settings.system_prompt_version, ports.prompt_writer.model_name)
+    any_model = ports.prompt_writer.takes_any_model
     stale: list[ItemPrompt] | None = None
     with ports.database.transaction() as connection:
         if slug is not None:
             get_artist(connection, slug)
-            named = item_prompts(connection, slug, *wanted)
+            named = item_prompts(connection, slug, *wanted, any_model=any_model)
             stale = [each for each in named if each.state not in ("current", "human")]
-        counts = prompt_counts(connection, *wanted, slug)
+        counts = prompt_counts(connection, *wanted, slug, any_model=any_model)
         rows = connection.execute(_STATUS, {"slug": slug}).fetchall()
         return [_status(connection, row, counts.get(row["slug"], PromptCounts()), stale) for row in rows]
 

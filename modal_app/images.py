@@ -17,8 +17,8 @@ PYTHON = "3.11"
 _CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 
 WORKER = (
-    *("av", "fastapi", "google-genai", "httpx", "httpx-secure", "matplotlib", "numpy", "pydantic", "scipy"),
-    *("soundfile", "soxr"),
+    *("av", "fastapi", "genai-prices", "google-genai", "httpx", "httpx-secure", "matplotlib", "numpy", "pydantic"),
+    *("scipy", "soundfile", "soxr"),
 )
 GENERATORS = {
     BackendKind.ACE_STEP: ("accelerate", "diffusers", "peft", "safetensors", "torch", "transformers"),

@@ -104,6 +104,7 @@ def open_prompt_writer(settings: Settings) -> PromptWriter:
         SecretStr(_secret(settings.openai_api_key, "OPENAI_API_KEY", "DAWA_PROMPT_WRITER=openai")),
         model=settings.openai_model,
         base_url=settings.openai_base_url,
+        takes_any_model=settings.takes_any_openai_model,
         price=None if settings.openai_price is None else Price(*map(float, settings.openai_price.split("/"))),
         limits=Limits(
             at_once=settings.calls_at_once, calls=settings.calls_per_run, budget_usd=settings.prompt_budget_usd
@@ -120,7 +121,13 @@ def _writer_or_why_not(settings: Settings) -> PromptWriter:
         from resources.prompt_writer.models import profile_of
 
         price = profile_of(settings.openai_model).price or Price(0, 0)
-        return MissingWriter(settings.prompt_writer, settings.openai_model, price, error)
+        return MissingWriter(
+            settings.prompt_writer,
+            settings.openai_model,
+            price,
+            error,
+            takes_any_model=settings.takes_any_openai_model,
+        )
 
 
 def _secret(value: SecretStr | None, name: str, choice: str) -> str:

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     compute: Literal["local", "modal"] = Field("local", description="who prepares, tags, trains and generates")
     tagger: Literal["offline", "gemini"] = Field("offline", description="who tags segments")
 
-    openai_model: str = Field("gpt-4o-mini", min_length=1, description="the model that writes prompts")
+    openai_model: str = Field("gpt-6-luna", min_length=1, description="the model that writes prompts")
     openai_base_url: str | None = Field(None, description="a gateway to ask instead of OpenAI itself")
     openai_price: Price | None = Field(
         None, description="input/output US dollars per million tokens, for a model that this project knows no price of"
@@ -208,6 +208,16 @@ class Settings(BaseSettings):
     )
     nightly_cron: str = Field("0 3 * * *", description="when datasets are rebuilt")
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field("UTC", description="the zone of that time")
+
+    @property
+    def takes_any_openai_model(self) -> bool:
+        """Whether nobody chose the model that writes prompts: what an earlier default wrote is as good then."""
+        return self.prompt_writer == "openai" and "openai_model" not in self.model_fields_set
+
+    @property
+    def takes_any_gemini_model(self) -> bool:
+        """Whether nobody chose the model that tags segments: what an earlier default said is as good then."""
+        return self.tagger == "gemini" and "gemini_model" not in self.model_fields_set
 
     @cached_property
     def data_root(self) -> Path:

@@ -70,7 +70,7 @@ def test_a_model_that_ends_soon_is_told(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, days: int, state: str
 ) -> None:
     ends_on = datetime.now(UTC).date() + timedelta(days=days)
-    model_server.set(models={"gpt-4o-mini": ends_on.isoformat()})
+    model_server.set(models={"gpt-6-luna": ends_on.isoformat()})
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     found = _findings(prompt_writer="openai", openai_base_url=model_server.openai_url)["prompt writer"]
     assert (found.state, found.ends_on) == (state, ends_on)

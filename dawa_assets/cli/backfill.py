@@ -7,6 +7,7 @@ import typer
 if TYPE_CHECKING:
     from dawa_assets.prompting.backfill import Backfill, Estimate
     from dawa_assets.prompting.refresh import PromptsReport
+    from resources.settings import Settings
 
 app = typer.Typer(help="Bring what is stale of many artists up to date.", no_args_is_help=True)
 
@@ -22,6 +23,13 @@ def backfill() -> None:
 def prompts(
     artist: Annotated[
         list[str] | None, typer.Option(help="Only this artist (slug or name); may be given several times.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Rewrite what other models wrote, by this one; a new default alone rewrites nothing.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -40,7 +48,7 @@ def prompts(
     from resources.ports import open_ports
     from resources.settings import Settings
 
-    ports = open_ports(Settings.load())
+    ports = open_ports(Settings.load() if model is None else _choosing(model, for_good=not dry_run))
     console = Console(stderr=True)
     if dry_run:
         with shown_progress(console):
@@ -52,6 +60,26 @@ def prompts(
     _print_result(result, as_json=as_json)
     if not result.is_complete:
         raise typer.Exit(1)
+
+
+def _choosing(model: str, *, for_good: bool) -> "Settings":
+    """The settings with this model chosen.
+
+    Raises:
+        InputError: nobody is asked by a model's name, or what it writes would be stale at once.
+    """
+    from modal_app.errors import InputError
+    from resources.settings import Settings
+
+    before = Settings.load()
+    if before.prompt_writer != "openai":
+        raise InputError(f"--model {model}: prompts are written {before.prompt_writer}; set DAWA_PROMPT_WRITER=openai")
+    if for_good and not before.takes_any_openai_model and before.openai_model != model:
+        raise InputError(
+            f"--model {model}: DAWA_OPENAI_MODEL is {before.openai_model}, by which it would all be written again; "
+            "set that to it, or take it away"
+        )
+    return Settings.load(openai_model=model)
 
 
 def _tell(slug: str, outcome: "PromptsReport | str") -> None:

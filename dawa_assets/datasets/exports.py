@@ -61,7 +61,7 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
             raise InputError(f"{artist.slug}: has no dataset yet; `dawa build --artist {artist.slug}` makes one")
         tracks = store.exported_tracks(connection, dataset.id)
         tagger = tagger_of(ports.settings)
-        texts = store.segment_texts(connection, dataset.id, tagger.model, tagger.tag_prompt_version)
+        texts = store.segment_texts(connection, dataset.id, tagger)
     if dataset.pruned_at is not None or ports.bucket.stat(dataset.storage_path) is None:
         raise InputError(f"{dataset.storage_path}: is not there any more; `dawa build --artist {artist.slug}` mends it")
     target = out.absolute()

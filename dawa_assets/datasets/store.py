@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from dawa_assets.artists.store import Artist
 from dawa_assets.items.exclusions_store import EXCLUDED_TRACK, excluded_positions
 from dawa_assets.items.store import UNDESCRIBED
+from modal_app.tagging.names import TaggerName
 from resources.database import Connection
 
 NEW_ITEMS_PREFIX = "new-items:"
@@ -343,17 +344,18 @@ def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTr
         ).fetchall()
 
 
-def segment_texts(connection: Connection, dataset_id: UUID, model: str, version: str) -> dict[int, list[str]]:
+def segment_texts(connection: Connection, dataset_id: UUID, tagger: TaggerName) -> dict[int, list[str]]:
     """What one tagger said of each item's segments, by the item's position; one text a segment, whatever the hint."""
     rows = connection.execute(
         """
         select position, array_agg(text order by index) as texts from (
           select distinct on (i.position, s.index) i.position, s.index, t.text
           from dataset_items i join audio_segments s on s.audio_hash = i.audio_hash
-          join segment_tags t on t.segment_hash = s.segment_hash and t.model = %s and t.tag_prompt_version = %s
-          where i.dataset_id = %s order by i.position, s.index, t.hint desc) tagged
+          join segment_tags t on t.segment_hash = s.segment_hash and (t.model = %s or %s)
+            and t.tag_prompt_version = %s
+          where i.dataset_id = %s order by i.position, s.index, t.hint desc, t.created_at desc, t.model desc) tagged
         group by position
         """,
-        [model, version, dataset_id],
+        [tagger.model, tagger.any_model, tagger.tag_prompt_version, dataset_id],
     )
     return {row["position"]: row["texts"] for row in rows}

@@ -31,7 +31,7 @@ class TrainAnswer(Message):
     """A prompt, the model that wrote it, and the version of the system prompt."""
 
     prompt: str = Field(examples=["Warm melodic house with glassy plucks over a patient, rolling bass.\nBPM: 122"])
-    model: str = Field(examples=["gpt-4o-mini"])
+    model: str = Field(examples=["gpt-6-luna"])
     version: str = Field(examples=["train-v1"])
 
 

@@ -301,7 +301,8 @@ def insert_saved_pair(connection: Connection, artist_id: UUID, pair: SavedPair, 
             from (select) nothing
             left join als_summaries s on s.artist_id = %(artist)s and s.parse_id = %(parse)s
             left join lateral (
-              select p.system_prompt_version, p.model_name, p.created_at from prompts p
+              select p.system_prompt_version, coalesce(p.served_model, p.model_name) as model_name, p.created_at
+              from prompts p
               where p.als_summary_id = s.id and p.origin = 'model' and p.text = %(text)s
               order by p.created_at desc limit 1) m on true
             on conflict (id) do nothing""",

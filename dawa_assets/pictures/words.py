@@ -7,6 +7,7 @@ from uuid import UUID
 
 from dawa_assets.ableton.picture import drawable
 from dawa_assets.datasets.store import CURRENT_ITEMS
+from modal_app.tagging.names import TaggerName
 from resources.database import Connection
 
 MOST_WORDS = 24
@@ -17,9 +18,9 @@ _WORDS = f"""
     select distinct on (s.segment_hash, i.position) t.tags
     from ({CURRENT_ITEMS}) i
     join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
-    join segment_tags t on t.segment_hash = s.segment_hash and t.model = %(model)s
+    join segment_tags t on t.segment_hash = s.segment_hash and (t.model = %(model)s or %(any_model)s)
       and t.tag_prompt_version = %(version)s
-    order by s.segment_hash, i.position, t.hint desc
+    order by s.segment_hash, i.position, t.hint desc, t.created_at desc, t.model desc
   ), said as (
     select field.key as tag, word from heard
     cross join lateral jsonb_each(heard.tags) as field
@@ -41,11 +42,16 @@ class Word:
     of_segments: int
 
 
-def common_words(connection: Connection, artist_id: UUID, model: str, version: str) -> list[Word]:
+def common_words(connection: Connection, artist_id: UUID, tagger: TaggerName) -> list[Word]:
     """The commonest words that one tagger has for the segments of the artist's current dataset."""
-    rows = connection.execute(
-        _WORDS, {"artist": artist_id, "model": model, "version": version, "most": MOST_WORDS}
-    ).fetchall()
+    values = {
+        "artist": artist_id,
+        "model": tagger.model,
+        "any_model": tagger.any_model,
+        "version": tagger.tag_prompt_version,
+        "most": MOST_WORDS,
+    }
+    rows = connection.execute(_WORDS, values).fetchall()
     return [Word(row["tag"], row["word"], row["segments"], row["of_segments"]) for row in rows]
 
 

@@ -22,10 +22,9 @@ from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.spending import left_to_spend, record_spending
 from modal_app.errors import InputError
-from modal_app.paid_calls import Usage
 from resources.errors import NotNowError, PromptWriterError
 from resources.ports import Ports
-from resources.prompt_writer.base import PromptRequest
+from resources.prompt_writer.base import PromptRequest, used_by
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _question(ports: Ports, artist: Artist, parse_id: str, take: int | None = No
 def _known(ports: Ports, artist: Artist, question: _Question) -> Asked | None:
     with ports.database.transaction() as connection:
         prompt = store.prompts_of(connection, artist.id, [question.fingerprint]).get(question.fingerprint)
-    return None if prompt is None else Asked(prompt.text, *_by(question))
+    return None if prompt is None else _asked(prompt, question)
 
 
 def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> Asked:
@@ -125,22 +124,22 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
     )
     answers = list(chain.from_iterable(ports.prompt_writer.write([request], budget)))
     answer = next((answer for answer in answers if answer.key == question.fingerprint), None)
-    used = sum((answer.used for answer in answers), Usage())
     usable = answer is not None and answer.text is not None and not rules.broken(answer.text)
     with ports.database.transaction() as connection:
         held.check(connection)
-        record_spending(connection, service="prompts", model=question.wanted.model_name, artist_id=artist.id, used=used)
+        for model, used in used_by(answers, question.wanted.model_name).items():
+            record_spending(connection, service="prompts", model=model, artist_id=artist.id, used=used)
         if answer is not None and answer.text is not None and usable:
             asked, text = question, answer.text
             new = new_prompt(artist.id, asked.summary_id, asked.fingerprint, asked.wanted, answer, text, asked.take)
             prompt = store.save_prompt(connection, new)
-            return Asked(prompt.text, *_by(question))
+            return _asked(prompt, question)
     reason = (answer.error if answer is not None else None) or "the writer gave no text that meets the rules"
     if answer is not None and answer.put_off:
         raise NotNowError(f"no prompt now: {reason}; ask again later")
     raise PromptWriterError(f"no prompt: {reason}; ask again, or write the text yourself")
 
 
-def _by(question: _Question) -> tuple[str, str]:
-    """Model and system prompt's version, both parts of the fingerprint."""
-    return question.wanted.model_name, question.wanted.system_prompt_version
+def _asked(prompt: store.Prompt, question: _Question) -> Asked:
+    model = prompt.written_by or question.wanted.model_name
+    return Asked(prompt.text, model, question.wanted.system_prompt_version)

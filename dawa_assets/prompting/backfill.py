@@ -149,13 +149,14 @@ def backfill_prompts(
 
 def _to_look_at(ports: Ports, names: list[str] | None) -> tuple[list[str], dict[str, PromptCounts]]:
     """Slugs of those artists of whom something may be stale, and how the prompts of all that are asked for stand."""
-    version, model = ports.settings.system_prompt_version, ports.prompt_writer.model_name
+    version, writer = ports.settings.system_prompt_version, ports.prompt_writer
+    model, any_model = writer.model_name, writer.takes_any_model
     with ports.database.transaction() as connection:
-        counts = prompt_counts(connection, version, model)
+        counts = prompt_counts(connection, version, model, any_model=any_model)
         if names:
             chosen = [(find_artist(connection, name) or get_artist(connection, name)).slug for name in names]
             counts = {slug: counts.get(slug, PromptCounts()) for slug in sorted(set(chosen))}
-    due = {each.slug for each in stale_artists(ports.database, version, model)}
+    due = {each.slug for each in stale_artists(ports.database, version, model, any_model=any_model)}
     return sorted(slug for slug, count in counts.items() if count.stale or slug in due), counts
 
 

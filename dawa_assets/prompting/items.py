@@ -115,8 +115,9 @@ order by rank, a.slug, i.created_at, i.id limit %(most)s
 
 # A set that was uploaded anew has another summary: its earlier ones are known from the ledger of uploads.
 _HISTORY = """
-select p.id, p.id is not distinct from i.prompt_id as in_use, p.origin, p.text, p.author, p.model_name,
-  p.system_prompt_version, p.schema_version, p.take, p.input_tokens, p.output_tokens,
+select p.id, p.id is not distinct from i.prompt_id as in_use, p.origin, p.text, p.author,
+  coalesce(p.served_model, p.model_name) as model_name, p.system_prompt_version, p.schema_version, p.take,
+  p.input_tokens, p.output_tokens,
   p.cost_usd::double precision as cost_usd, p.created_at, p.given_back_at
 from prompts p join training_items i on i.id = %(item)s
 where p.artist_id = %(artist)s and (

@@ -96,6 +96,7 @@ def wanted_now(ports: Ports, profile: ObservedProfile) -> Wanted:
         profile_hash=profile.content_hash,
         system_prompt_version=ports.settings.system_prompt_version,
         model_name=ports.prompt_writer.model_name,
+        takes_any_model=ports.prompt_writer.takes_any_model,
     )
 
 
@@ -137,6 +138,7 @@ def new_prompt(
         duration_ms=answer.duration_ms,
         provenance=answer.provenance,
         take=take,
+        served_model=answer.served_model,
     )
 
 
@@ -152,7 +154,7 @@ def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> 
     context, fingerprint = asked_of(
         plan.artist, plan.profile, plan.wanted, plan.instructions, summary, ids, item.prompt_take
     )
-    reason = why_stale(item, fingerprint, plan.wanted)
+    reason = why_stale(item, _as_it_was_asked(plan, item, context, fingerprint), plan.wanted)
     if reason is None:
         plan.current.append(item)
         return
@@ -162,6 +164,21 @@ def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> 
         rules = rules_for(plan.profile.master_schema, summary, artist_name=plan.artist.name, context=context)
         plan.questions[fingerprint] = question = Question(fingerprint, context, rules)
     question.items.append(item)
+
+
+def _as_it_was_asked(plan: PromptPlan, item: store.Item, context: str, fingerprint: str) -> str:
+    """The question's fingerprint as the model that wrote the item's text was asked, where that one will do."""
+    wanted = plan.wanted
+    if item.model_name is None or item.model_name == wanted.model_name or not wanted.accepts(item.model_name):
+        return fingerprint
+    return prompt_fingerprint(
+        instructions=plan.instructions,
+        context=context,
+        model_name=item.model_name,
+        system_prompt_version=wanted.system_prompt_version,
+        schema_version=wanted.schema_version,
+        take=item.prompt_take,
+    )
 
 
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -6,7 +6,7 @@ flight. What a person wrote is left alone. One prompt that can't be written fail
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dawa_assets.artists.profile import ObservedProfile, validate_profile
@@ -21,11 +21,11 @@ from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.prompting.track import tempo_of
-from dawa_assets.spending import left_to_spend, record_spending
+from dawa_assets.spending import left_to_spend, mismatch, record_spending
 from modal_app.paid_calls import Usage
 from resources.database import Session
 from resources.ports import Ports
-from resources.prompt_writer.base import PromptAnswer, PromptRequest
+from resources.prompt_writer.base import PromptAnswer, PromptRequest, used_by
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class _Refresh:
                 profile_hash=wanted.profile_hash,
                 schema_version=wanted.schema_version,
                 version=wanted.system_prompt_version,
-                model_name=wanted.model_name,
+                model_name=wanted.complete_for,
             )
 
     def _keep_human(self) -> None:
@@ -279,15 +279,25 @@ class _Refresh:
         self.tally.used += used
         if not usable and not used.calls:
             return
-        model = self.plan.wanted.model_name
+        by_model = used_by(answers, self.plan.wanted.model_name)
+        self._note_mismatch(by_model)
         with session.transaction() as connection:
             self.held.check(connection)
-            record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=used)
+            for model, spent in by_model.items():
+                record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=spent)
             for question, answer, text in usable:
                 prompt = store.save_prompt(connection, self._new_prompt(question, answer, text))
                 given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
                 self.tally.written += len(given)
                 self._note(question.items, given, prompt)
+
+    def _note_mismatch(self, by_model: Iterable[str]) -> None:
+        """Say once a run, of each model that answers in the place of the one that was asked, that it does."""
+        for model in by_model:
+            note = mismatch(self.plan.wanted.model_name, model)
+            if note and note not in self.tally.notes:
+                log.warning("%s: %s", self.artist.slug, note)
+                self.tally.notes.append(note)
 
     def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
         item = question.items[0]

@@ -1,9 +1,12 @@
 """Which prompts are stale, and why: for one item in hand, for all artists, and item by item for people.
 
 A prompt is stale when it is missing or its fingerprint is no longer the one that its inputs give. A person's text is
-never stale, unless it was given back to the model. The query over all artists compares what each artist's prompts were
-last complete for with what is wanted now, and reads the small index of items that nothing was settled for. What people
-are told item by item is read from the rows alone; neither opens a summary.
+never stale, unless it was given back to the model. A change of model alone makes prompts stale only where somebody
+chose the model: under a default, what any hosted model wrote stays.
+
+The query over all artists compares what each artist's prompts were last complete for with what is wanted now, and reads
+the small index of items that nothing was settled for. What people are told item by item is read from the rows alone;
+neither opens a summary.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +15,9 @@ from uuid import UUID
 
 from dawa_assets.prompting.store import PROMPT_ERROR, Item
 from resources.database import Connection, Database
+from resources.prompt_writer.offline import OfflineWriter
 
+ANY_MODEL = "*"
 _PAGE = 25_000  # where all are wanted: each page compares every artist that comes after it
 
 
@@ -24,6 +29,19 @@ class Wanted:
     profile_hash: str
     system_prompt_version: str
     model_name: str
+    takes_any_model: bool = False
+    """Whether the model is a default that nobody chose."""
+
+    def accepts(self, model_name: str | None) -> bool:
+        """Say whether a text by this model is as good as one by the wanted."""
+        return model_name == self.model_name or (
+            self.takes_any_model and model_name is not None and model_name != OfflineWriter.model_name
+        )
+
+    @property
+    def complete_for(self) -> str:
+        """What is recorded as the model that an artist's prompts are complete for."""
+        return ANY_MODEL if self.takes_any_model else self.model_name
 
 
 @dataclass(frozen=True)
@@ -91,7 +109,7 @@ def why_stale(item: Item, fingerprint: str, wanted: Wanted) -> str | None:
         return "schema version"
     if item.system_prompt_version != wanted.system_prompt_version:
         return "system prompt"
-    if item.model_name != wanted.model_name:
+    if not wanted.accepts(item.model_name):
         return "model"
     if item.prompt_of_summary_id != item.als_summary_id or item.prompt_summary_id is None:
         return "summary"
@@ -99,24 +117,34 @@ def why_stale(item: Item, fingerprint: str, wanted: Wanted) -> str | None:
     return "profile" if item.profile_hash != wanted.profile_hash else "context"
 
 
-def stale_artists(database: Database, system_prompt_version: str, model_name: str) -> list[StaleArtist]:
+def stale_artists(
+    database: Database, system_prompt_version: str, model_name: str, *, any_model: bool = False
+) -> list[StaleArtist]:
     """Artists with items whose prompts may be stale, by slug, as things are now.
 
-    Not among them: artists without any set, and items for which a prompt is known to be impossible.
+    Not among them: artists without any set, and items for which a prompt is known to be impossible. With `any_model`,
+    what another hosted model wrote is as good (see `PromptWriter.takes_any_model`); so in all that follow.
     """
     found: list[StaleArtist] = []
-    while page := stale_page(database, system_prompt_version, model_name, found[-1].id if found else None, _PAGE):
+    while page := stale_page(
+        database, system_prompt_version, model_name, found[-1].id if found else None, _PAGE, any_model=any_model
+    ):
         found += page
     return sorted(found, key=lambda artist: artist.slug)
 
 
 def stale_page(
-    database: Database, system_prompt_version: str, model_name: str, after: UUID | None = None, limit: int = 1_000
+    database: Database,
+    system_prompt_version: str,
+    model_name: str,
+    after: UUID | None = None,
+    limit: int = 1_000,
+    *,
+    any_model: bool = False,
 ) -> list[StaleArtist]:
     """The first of those artists after this id, by id; empty where no more come."""
     values = {
-        "version": system_prompt_version,
-        "model": model_name,
+        **_wanted(system_prompt_version, model_name, any_model=any_model),
         "after": after or UUID(int=0),
         "artists": limit,
         "items": 10 * limit,
@@ -127,7 +155,12 @@ def stale_page(
 
 
 def prompt_counts(
-    connection: Connection, system_prompt_version: str, model_name: str, slug: str | None = None
+    connection: Connection,
+    system_prompt_version: str,
+    model_name: str,
+    slug: str | None = None,
+    *,
+    any_model: bool = False,
 ) -> dict[str, PromptCounts]:
     """How the prompts of every artist stand, or of one, by slug. Artists without any item that can have one are not in.
 
@@ -135,7 +168,7 @@ def prompt_counts(
     """
     rows = connection.execute(
         f"{_ITEMS} select slug, state, count(*) as items from prompts_now where state is not null group by 1, 2",
-        _values(system_prompt_version, model_name, slug),
+        _values(system_prompt_version, model_name, slug, any_model=any_model),
     )
     by_slug: dict[str, dict[str, int]] = {}
     for row in rows:
@@ -151,29 +184,44 @@ def prompt_counts(
     }
 
 
-def item_prompts(connection: Connection, slug: str, system_prompt_version: str, model_name: str) -> list[ItemPrompt]:
+def item_prompts(
+    connection: Connection, slug: str, system_prompt_version: str, model_name: str, *, any_model: bool = False
+) -> list[ItemPrompt]:
     """Where the prompt of each of an artist's items stands, oldest item first."""
     rows = connection.execute(
         f"{_ITEMS} select item_id, name, state, error from prompts_now where state is not null "
         "order by created_at, item_id",
-        _values(system_prompt_version, model_name, slug),
+        _values(system_prompt_version, model_name, slug, any_model=any_model),
     )
     return [ItemPrompt(row["item_id"], row["name"], row["state"], row["error"]) for row in rows]
 
 
-def _values(system_prompt_version: str, model_name: str, slug: str | None) -> dict[str, Any]:
-    return {"version": system_prompt_version, "model": model_name, "slug": slug, "ours": PROMPT_ERROR}
+def _values(system_prompt_version: str, model_name: str, slug: str | None, *, any_model: bool) -> dict[str, Any]:
+    return _wanted(system_prompt_version, model_name, any_model=any_model) | {"slug": slug, "ours": PROMPT_ERROR}
+
+
+def _wanted(system_prompt_version: str, model_name: str, *, any_model: bool) -> dict[str, Any]:
+    return {
+        "version": system_prompt_version,
+        "model": model_name,
+        "any_model": any_model,
+        "offline": OfflineWriter.model_name,
+    }
+
+
+# As `Wanted.accepts`. An artist's state names `*` where the prompts were by whatever model.
+_ACCEPTED = "({0} = %(model)s::text or (%(any_model)s and {0} <> %(offline)s::text))"
 
 
 # In the order in which `why_stale` gives its reasons. Where an artist's prompts are complete for what is wanted and
 # nothing of the item changed since, its context is known to be the same, whatever profile its row was written with.
-_ITEMS = """
+_ITEMS = f"""
 with wanted as (
   select a.id, a.slug, coalesce(p.content_hash, '') as profile_hash,
     coalesce(p.master_schema ->> 'schema_version', '') as schema_version,
-    (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name) is not distinct from
-      (coalesce(p.content_hash, ''), coalesce(p.master_schema ->> 'schema_version', ''), %(version)s::text,
-       %(model)s::text) as is_complete
+    (s.profile_hash, s.schema_version, s.system_prompt_version) is not distinct from
+      (coalesce(p.content_hash, ''), coalesce(p.master_schema ->> 'schema_version', ''), %(version)s::text)
+      and coalesce({_ACCEPTED.format("s.model_name")}, false) as is_complete
   from artists a left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
   where %(slug)s::text is null or a.slug = %(slug)s
 ), looked_at as (
@@ -196,7 +244,7 @@ with wanted as (
       when p.take <> i.prompt_take and not i.is_settled then 'another take'
       when p.schema_version is distinct from i.schema_version then 'schema version'
       when p.system_prompt_version is distinct from %(version)s::text then 'system prompt'
-      when p.model_name is distinct from %(model)s::text then 'model'
+      when not coalesce({_ACCEPTED.format("p.model_name")}, false) then 'model'
       when not i.is_settled then 'summary'
       when i.is_complete or p.profile_hash is not distinct from i.profile_hash then 'current'
       else 'profile'
@@ -206,7 +254,7 @@ with wanted as (
 
 # Of one page of artists by id. The due items are read off their small index, in its order: asked for without a limit,
 # the planner takes them for most of the table and reads all of it. Where they fill their page, it ends with them.
-_STALE = """
+_STALE = f"""
 with first_due as (
   select artist_id from training_items
   where als_summary_id is not null and excluded_at is null and prompt_summary_id is distinct from als_summary_id
@@ -218,8 +266,9 @@ with first_due as (
   select a.id as artist_id from artists a
   left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
   where a.id > %(after)s
-    and (s.profile_hash, s.schema_version, s.system_prompt_version, s.model_name) is distinct from
-      (coalesce(p.content_hash, ''), coalesce(p.schema_version, ''), %(version)s::text, %(model)s::text)
+    and ((s.profile_hash, s.schema_version, s.system_prompt_version) is distinct from
+      (coalesce(p.content_hash, ''), coalesce(p.schema_version, ''), %(version)s::text)
+      or not coalesce({_ACCEPTED.format("s.model_name")}, false))
 ), candidates as (
   select artist_id from first_due
   union
@@ -234,7 +283,7 @@ select a.id, a.slug,
     when s.schema_version <> coalesce(p.schema_version, '') then 'schema version'
     when s.profile_hash <> coalesce(p.content_hash, '') then 'profile'
     when s.system_prompt_version <> %(version)s then 'system prompt'
-    when s.model_name <> %(model)s then 'model'
+    when not {_ACCEPTED.format("s.model_name")} then 'model'
     when due.items is not null then 'missing'
     else 'unfinished'  -- a rewrite that was stopped
   end as reason,

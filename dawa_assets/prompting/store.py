@@ -55,7 +55,13 @@ class Prompt:
     text: str
     system_prompt_version: str | None
     model_name: str | None
+    served_model: str | None
     created_at: datetime
+
+    @property
+    def written_by(self) -> str | None:
+        """The model that wrote it, whichever was asked."""
+        return self.served_model or self.model_name
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,11 @@ class NewPrompt:
     duration_ms: int
     provenance: Mapping[str, str | int]
     take: int = 0
+    served_model: str | None = None
+    """Who wrote it, where that is another model than `model_name`, which was asked."""
 
 
-_PROMPT = "id, fingerprint, text, system_prompt_version, model_name, created_at"
+_PROMPT = "id, fingerprint, text, system_prompt_version, model_name, served_model, created_at"
 
 # An item leaves `needs_prompt`, and `failed` if it was the prompt that failed; what was exported with another text is
 # ready anew; what waits for audio goes on waiting. Errors of other steps stay.
@@ -160,8 +168,8 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
         row = cursor.execute(
             "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, system_prompt_version, "
             "schema_version, profile_hash, model_name, input_tokens, output_tokens, cost_usd, duration_ms, "
-            "provenance, take) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
-            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
+            "provenance, take, served_model) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
+            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
             f"do update set fingerprint = excluded.fingerprint returning {_PROMPT}",
             [
                 new.artist_id,
@@ -178,6 +186,7 @@ def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
                 new.duration_ms,
                 Jsonb(dict(new.provenance)),
                 new.take,
+                new.served_model,
             ],
         ).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
@@ -190,7 +199,7 @@ def give_prompt(connection: Connection, item: Item, prompt: Prompt) -> bool:
         "new": prompt.id,
         "text": prompt.text,
         "version": prompt.system_prompt_version,
-        "model": prompt.model_name,
+        "model": prompt.written_by,
         "written": prompt.created_at,
     }
     return _one(

@@ -113,7 +113,7 @@ def try_prompts(
     ]
     for answer in chain.from_iterable(writer.write(requests)):
         question = asked.pop(answer.key)
-        yield _trial(question, answer, instructions.name, writer.model_name)
+        yield _trial(question, answer, instructions.name, answer.served_model or writer.model_name)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[store.TagKey, str]
     tagger = tagger_of(ports.settings)
     hashes = [segment.sha256 for _, segment in prepared.segments()]
     with ports.database.transaction() as connection:
-        return store.known_tags(connection, tagger.model, tagger.tag_prompt_version, hashes)
+        return store.known_tags(connection, tagger, hashes)
 
 
 def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> PublishResult:

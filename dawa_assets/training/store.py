@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from dawa_assets.artists.store import Artist
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.tagging import SegmentTags
+from modal_app.tagging.names import TaggerName
 from resources.database import Connection
 
 TagKey = tuple[str, str]
@@ -133,12 +134,12 @@ def record_segments(connection: Connection, prepared: Iterable[PreparedAudio]) -
         )
 
 
-def known_tags(connection: Connection, model: str, version: str, hashes: list[str]) -> dict[TagKey, str]:
-    """The texts that one tagger gave these segments, by segment and hint."""
+def known_tags(connection: Connection, tagger: TaggerName, hashes: list[str]) -> dict[TagKey, str]:
+    """The texts that a tagger gave these segments, by segment and hint; the newest where several models' will do."""
     rows = connection.execute(
         "select segment_hash, hint, text from segment_tags "
-        "where model = %s and tag_prompt_version = %s and segment_hash = any(%s)",
-        [model, version, hashes],
+        "where (model = %s or %s) and tag_prompt_version = %s and segment_hash = any(%s) order by created_at, model",
+        [tagger.model, tagger.any_model, tagger.tag_prompt_version, hashes],
     )
     return {(row["segment_hash"], row["hint"]): row["text"] for row in rows}
 
@@ -147,8 +148,8 @@ def add_tags(connection: Connection, tagged: list[SegmentTags]) -> None:
     """Store what a tagger said; what is there already stays."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into segment_tags (segment_hash, model, tag_prompt_version, hint, text, tags, figures, cost_usd) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+            "insert into segment_tags (segment_hash, model, tag_prompt_version, hint, text, tags, figures, cost_usd, "
+            "served_model) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
             [
                 [
                     tags.sha256,
@@ -159,6 +160,7 @@ def add_tags(connection: Connection, tagged: list[SegmentTags]) -> None:
                     Jsonb(tags.tags),
                     Jsonb({name: _finite(value) for name, value in tags.figures.items()}),
                     tags.cost_usd,
+                    tags.served_model,
                 ]
                 for tags in tagged
             ],

@@ -17,7 +17,7 @@ _MOST_OF_A_FACT, _MOST_WORDS, _LONGEST_WORD = 6, 40, 60
 
 def tagger_of(settings: Settings) -> TaggerName:
     """By what the rows of the settings' tagger are keyed."""
-    return tagger_name(settings.tagger, settings.gemini_model)
+    return tagger_name(settings.tagger, settings.gemini_model, any_model=settings.takes_any_gemini_model)
 
 
 def hosted_model(

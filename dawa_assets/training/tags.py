@@ -1,5 +1,6 @@
 """The step `tags`: a text for every segment of the current dataset, kept in the database, published in the view."""
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 from dawa_assets.artists.profile import observed_profile
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.leases import Lease, lease
-from dawa_assets.spending import left_to_spend, record_spending
+from dawa_assets.spending import left_to_spend, mismatch, record_spending
 from dawa_assets.training import store
 from dawa_assets.training.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view, texts_of
 from dawa_assets.training.progress import logged
@@ -17,6 +18,8 @@ from modal_app.paid_calls import Usage
 from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import SegmentToTag, TagRequest, TagResult
 from resources.ports import Ports
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 128  # a killed step loses at most so many; about ten seconds of work
 _HOSTED_AT_ONCE = 1_024  # the worker keeps each answer itself, so a killed step loses calls in flight only
@@ -54,6 +57,7 @@ class TagsReport:
     view: str | None
     view_changed: bool
     texts: list[TaggedSegment]
+    notes: list[str]
     failed: list[tuple[str, str]]
     put_off: list[tuple[str, str]]
     seconds: float
@@ -101,6 +105,7 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
         view=None if view is None else view.view,
         view_changed=view is not None and view.changed,
         texts=texts,
+        notes=done.notes,
         failed=failed,
         put_off=done.put_off,
         seconds=round(time.monotonic() - started, 3),
@@ -114,6 +119,7 @@ class _Tagging:
     used: Usage = field(default_factory=Usage)
     failed: list[tuple[str, str]] = field(default_factory=list)
     put_off: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def _headline(segments: int, done: _Tagging) -> str:
@@ -137,6 +143,7 @@ def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: 
         request = _request(ports, artist, missing[start : start + at_once], asked)
         result = ports.compute.run(request, logged(f"tags {start}+"))
         _store(ports, artist, held, result)
+        _note_mismatch(ports, artist, done, result)
         asked += result.used
         done.tagged += len(result.tagged)
         done.used += result.used + result.recovered
@@ -177,13 +184,18 @@ def _store(ports: Ports, artist: Artist, held: Lease, result: TagResult) -> None
     with ports.database.transaction() as connection:
         held.check(connection)
         store.add_tags(connection, result.tagged)
-        record_spending(
-            connection,
-            service="tags",
-            model=tagger_of(ports.settings).model,
-            artist_id=artist.id,
-            used=result.used + result.recovered,
-        )
+        asked = tagger_of(ports.settings).model
+        for model, used in (result.used_by or {asked: result.used + result.recovered}).items():
+            record_spending(connection, service="tags", model=model, artist_id=artist.id, used=used)
+
+
+def _note_mismatch(ports: Ports, artist: Artist, done: _Tagging, result: TagResult) -> None:
+    """Say once a run, of each model that answers in the place of the one that was asked, that it does."""
+    for model in result.used_by:
+        note = mismatch(tagger_of(ports.settings).model, model)
+        if note and note not in done.notes:
+            log.warning("%s: %s", artist.slug, note)
+            done.notes.append(note)
 
 
 def _texts(prepared: PreparedDataset, texts: dict[store.TagKey, str]) -> list[TaggedSegment]:

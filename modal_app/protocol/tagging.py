@@ -31,6 +31,7 @@ class SegmentTags(Message):
     tags: dict[str, str | list[str]]
     figures: dict[str, float | None]
     cost_usd: float = 0.0
+    served_model: str | None = Field(None, description="who answered, where that is not the `model` that was asked")
 
 
 class FailedTags(Message):
@@ -63,6 +64,9 @@ class TagResult(JobResult):
     used: Usage = Field(Usage(), description="by all paid calls, also those whose answer could not be used")
     recovered: Usage = Field(
         Usage(), description="what an earlier job that left no result had paid for answers that are given now"
+    )
+    used_by: dict[str, Usage] = Field(
+        default_factory=dict, description="`used` and `recovered` together, by the model that answered"
     )
     stopped: str | None = Field(None, description="why the service can't be used any further, one line")
 

@@ -10,18 +10,20 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from modal_app.addresses import service_address
 from modal_app.errors import DawaError, InputError, ServiceError
+from modal_app.model_prices import who_answered
 from modal_app.paid_calls import Reply, Service, Usage
 from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import HostedModel, SegmentToTag
 from modal_app.tagging.gemini_answer import read_answer, tagging_of
+from modal_app.tagging.gemini_models import AUDIO_TOKENS_PER_SECOND, answering_model, price_of, thinking_of
 from modal_app.tagging.gemini_question import INSTRUCTION, SegmentAnswer, announce, style_facts
 from modal_app.tagging.gemini_trouble import Refusal, trouble
 from modal_app.tagging.offline import Tagging
-from modal_app.tagging.prices import AUDIO_TOKENS_PER_SECOND, Price, price_of
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -71,6 +73,8 @@ class Outcome:
     put_off: bool = False
     error: DawaError | None = None
     """The reason where the trouble is the segment's own."""
+    served_model: str | None = None
+    """The model that answered, where that is another one than was asked."""
 
 
 def questions(items: Sequence[Item]) -> list[Question]:
@@ -150,13 +154,25 @@ def connect(model: HostedModel) -> "Client":
 class GeminiTagger(Service[Question, Outcome]):
     """Asks one Gemini model about segments of one artist."""
 
-    def __init__(self, model: HostedModel, vocabulary: Sequence[str], load: LoadWav) -> None:
-        """`load` gives a segment's wav and raises a `DawaError` where it can't; it is called in other threads."""
+    def __init__(
+        self, model: HostedModel, vocabulary: Sequence[str], load: LoadWav, *, day: date | None = None
+    ) -> None:
+        """Reach nothing yet.
+
+        Args:
+            model: what to ask.
+            vocabulary: the artist's words for their style.
+            load: gives a segment's wav and raises a `DawaError` where it can't; it is called in other threads.
+            day: today (UTC), which decides who answers for a model that was replaced.
+        """
         self._model, self._load = model, load
-        self._price: Price = price_of(model)
+        self.used_by: dict[str, Usage] = {}
+        """What was used until now, by the model that answered."""
+        self._answered_by = answering_model(model.name, day or datetime.now(UTC).date())
+        self._price = price_of(model, self._answered_by)
         self._style = style_facts(vocabulary)
         self._client = connect(model)
-        self._config = _config(model.name)
+        self._config = _config(self._answered_by)
         self._answered = False
         self._refused = 0
 
@@ -171,13 +187,16 @@ class GeminiTagger(Service[Question, Outcome]):
         except Refusal as refusal:
             return self._refuse([item for item, _ in loaded], rest, unreadable, str(refusal))
         self._answered = True
+        self._follow(response.model_version)
         used = self._usage(response, loaded)
+        self.used_by[self._answered_by] = self.used_by.get(self._answered_by, Usage()) + used
         shares = share(used, len(loaded))
         items = [
             replace(item, asked=item.asked + 1, paid=item.paid + paid)
             for (item, _), paid in zip(loaded, shares, strict=True)
         ]
-        answers, unusable = _sorted_out(items, response)
+        served = None if self._answered_by == self._model.name else self._answered_by
+        answers, unusable = _sorted_out(items, response, served)
         again = [item for item in unusable if item.asked < _MOST_ASKED]
         answers += [
             Outcome(item, reason=f"no usable answer in {item.asked} calls: {item.complaint}")
@@ -235,6 +254,13 @@ class GeminiTagger(Service[Question, Outcome]):
             raise ServiceError(f"{self._model.name}: every segment is refused: {reason}")
         return Reply(Usage(), [*unreadable, Outcome(items[0], reason=reason)], _again(rest, 1))
 
+    def _follow(self, served: str | None) -> None:
+        """Go by the price and the rules of the model that really answers."""
+        if not served or (answered := who_answered(self._model.name, served)) == self._answered_by:
+            return
+        self._answered_by = answered
+        self._price, self._config = price_of(self._model, answered), _config(answered)
+
     def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[Item, bytes]]) -> Usage:
         """What the service says that the call took; where it says nothing, what it must have cost."""
         told = response.usage_metadata
@@ -242,12 +268,12 @@ class GeminiTagger(Service[Question, Outcome]):
             return Usage(1, 0, 0, self._estimate(loaded))
         tokens_in = max(0, told.prompt_token_count or 0)
         tokens_out = max(0, told.candidates_token_count or 0) + max(0, told.thoughts_token_count or 0)
-        return Usage(1, tokens_in, tokens_out, self._price.cost(tokens_in, tokens_out))
+        return Usage(1, tokens_in, tokens_out, self._price.of(tokens_in, tokens_out))
 
     def _estimate(self, loaded: list[tuple[Item, bytes]]) -> float:
         seconds = sum(item.segment.samples for item, _ in loaded) / 44_100
         tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + _TOKENS_BESIDE
-        return self._price.cost(tokens, _TOKENS_OUT * len(loaded))
+        return self._price.of(tokens, _TOKENS_OUT * len(loaded))
 
 
 def flac(wav: bytes) -> bytes:
@@ -278,7 +304,9 @@ def _again(items: Sequence[Item], at_most: int) -> Question | None:
     return Question(tuple(items), at_most) if items else None
 
 
-def _sorted_out(items: list[Item], response: "GenerateContentResponse") -> tuple[list[Outcome], list[Item]]:
+def _sorted_out(
+    items: list[Item], response: "GenerateContentResponse", served: str | None
+) -> tuple[list[Outcome], list[Item]]:
     """The usable answers, and the items that have none, each with its complaint."""
     entries, missing = read_answer(_text_of(response), [f"s{number}" for number in range(1, len(items) + 1)])
     answers: list[Outcome] = []
@@ -287,7 +315,7 @@ def _sorted_out(items: list[Item], response: "GenerateContentResponse") -> tuple
         entry = entries.get(f"s{number}")
         tagging = missing if entry is None else tagging_of(entry, item.part.bpm)
         if isinstance(tagging, Tagging):
-            answers.append(Outcome(item, tagging))
+            answers.append(Outcome(item, tagging, served_model=served))
         else:
             unusable.append(replace(item, complaint=tagging))
     return answers, unusable
@@ -306,16 +334,13 @@ def _text_of(response: "GenerateContentResponse") -> str | None:
 
 
 def _config(name: str) -> "GenerateContentConfig":
-    """What a call is made with. Tagging needs no thinking, which each family is told in its own way."""
+    """Return what a call is made with that this model answers."""
     from google.genai.types import GenerateContentConfig, ThinkingConfig, ThinkingLevel
 
-    name = name.removeprefix("models/")
-    if name.startswith("gemini-2.5-flash"):
-        thinking = ThinkingConfig(thinking_budget=0)
-    elif name.startswith("gemini-3") and "-flash" in name:
-        thinking = ThinkingConfig(thinking_level=ThinkingLevel.MINIMAL)
-    else:
-        thinking = None
+    thinking = {
+        "no budget": ThinkingConfig(thinking_budget=0),
+        "minimal": ThinkingConfig(thinking_level=ThinkingLevel.MINIMAL),
+    }.get(thinking_of(name))
     return GenerateContentConfig(
         system_instruction=INSTRUCTION,
         response_mime_type="application/json",

@@ -12,11 +12,11 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging.cached import DamagedError, find_segment, read_wav
 from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
+from modal_app.tagging.gemini_models import price_of
 from modal_app.tagging.gemini_question import TAG_PROMPT_VERSION
 from modal_app.tagging.kept import KeptAnswer, KeptAnswers
 from modal_app.tagging.names import hint_of
 from modal_app.tagging.offline import Tagging, tag_silence
-from modal_app.tagging.prices import price_of
 
 
 def tag_hosted(request: TagRequest, root: DataRoot, emit: Callable[[Event], None]) -> TagResult:
@@ -44,6 +44,8 @@ class _Job:
         self._tagged: list[SegmentTags] = []
         self._failed: list[FailedTags] = []
         self._damaged: set[str] = set()
+        self._used_by: dict[str, Usage] = {}
+        self._tagger: GeminiTagger | None = None
 
     def run(self) -> TagResult:
         """Answer from what is there, ask for the rest."""
@@ -51,7 +53,14 @@ class _Job:
         used, stopped = self._ask(items) if items else (Usage(), None)
         for audio_hash in self._damaged:
             forget(self._root, audio_hash, self._request.recipe)
-        return TagResult(tagged=self._tagged, failed=self._failed, used=used, recovered=recovered, stopped=stopped)
+        return TagResult(
+            tagged=self._tagged,
+            failed=self._failed,
+            used=used,
+            recovered=recovered,
+            used_by=self._used_by,
+            stopped=stopped,
+        )
 
     def _look_up(self) -> tuple[Usage, list[Item]]:
         hashes = {part.audio_hash for part in self._wanted.values()}
@@ -61,6 +70,7 @@ class _Job:
         for (sha256, hint), part in self._wanted.items():
             if (answer := self._kept.find(sha256, hint)) is not None:
                 recovered += answer.paid
+                self._count(answer.tags.served_model or answer.tags.model, answer.paid)
                 self._add(part, answer.tags)
                 continue
             try:
@@ -73,6 +83,9 @@ class _Job:
             else:
                 items.append(Item(part, segment))
         return recovered, items
+
+    def _count(self, model: str, used: Usage) -> None:
+        self._used_by[model] = self._used_by.get(model, Usage()) + used
 
     def _ask(self, items: list[Item]) -> tuple[Usage, str | None]:
         model = self._model
@@ -91,17 +104,21 @@ class _Job:
             for part in waiting.values():
                 self._fail(part, str(error), put_off=True)
             return calls.used, str(error)
+        finally:
+            for answered_by, used in (self._tagger.used_by if self._tagger else {}).items():
+                self._count(answered_by, used)
         return calls.used, None
 
     def _connect(self) -> GeminiTagger:
-        return GeminiTagger(
+        self._tagger = GeminiTagger(
             self._model, self._request.vocabulary, lambda part: read_wav(part, self._root, self._request.recipe)
         )
+        return self._tagger
 
     def _take(self, outcome: Outcome) -> None:
         part, paid = outcome.item.part, outcome.item.paid
         if outcome.tagging is not None:
-            tags = self._row(part, outcome.tagging, paid.cost_usd)
+            tags = self._row(part, outcome.tagging, paid.cost_usd, outcome.served_model)
             self._kept.keep(KeptAnswer(tags=tags, paid=paid))
             self._add(part, tags)
             return
@@ -109,7 +126,9 @@ class _Job:
             self._damaged.add(part.audio_hash)
         self._fail(part, outcome.reason, put_off=outcome.put_off)
 
-    def _row(self, part: SegmentToTag, tagging: Tagging, cost_usd: float) -> SegmentTags:
+    def _row(
+        self, part: SegmentToTag, tagging: Tagging, cost_usd: float, served_model: str | None = None
+    ) -> SegmentTags:
         return SegmentTags(
             sha256=part.sha256,
             model=self._model.name,
@@ -119,6 +138,7 @@ class _Job:
             tags=tagging.tags,
             figures=tagging.figures,
             cost_usd=cost_usd,
+            served_model=served_model,
         )
 
     def _add(self, part: SegmentToTag, tags: SegmentTags) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from modal_app.config import DataRoot
@@ -10,9 +11,11 @@ from modal_app.paid_calls import TryLaterError
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import HostedModel, InspectRequest, ModelHealth
 from modal_app.tagging.gemini import connect
+from modal_app.tagging.gemini_models import SUCCESSOR, answering_model, ends_on, price_of, replaced_by
 from modal_app.tagging.gemini_trouble import trouble
 from modal_app.tagging.names import OFFLINE
-from modal_app.tagging.prices import price_of
+
+_WARN_DAYS = 60
 
 
 def inspect(request: InspectRequest, root: DataRoot, emit: Callable[[Event], None]) -> ModelHealth:  # noqa: ARG001 - as every job
@@ -33,7 +36,24 @@ def inspect(request: InspectRequest, root: DataRoot, emit: Callable[[Event], Non
         state, detail = "error", f"not to be had now: {error}; try again later"
     except DawaError as error:
         state, detail = "error", str(error)
-    return ModelHealth(service="gemini", model=request.model.name, state=state, detail=detail)
+    health = ModelHealth(service="gemini", model=request.model.name, state=state, detail=detail)
+    return _with_its_end(health, datetime.now(UTC).date()) if state == "ok" else health
+
+
+def _with_its_end(health: ModelHealth, today: date) -> ModelHealth:
+    """The same, with what is announced of the model: its end, or another one that answers in its place."""
+    if (replaced := replaced_by(health.model)) is not None:
+        since, other = replaced
+        when = "are" if answering_model(health.model, today) == other else f"will, from {since} on, be"
+        said = f"{health.detail}; its requests {when} answered by {other}; set DAWA_GEMINI_MODEL to that"
+        return health.model_copy(update={"state": "warning", "detail": said, "ends_on": since})
+    if (last := ends_on(health.model)) is None:
+        return health
+    if (left := (last - today).days) >= _WARN_DAYS:
+        return health.model_copy(update={"detail": f"{health.detail}; it is there until {last}", "ends_on": last})
+    when = f"is shut down in {left} days, on {last}" if left > 0 else f"was to be shut down on {last}"
+    said = f"the model {when}; set DAWA_GEMINI_MODEL to {SUCCESSOR}"
+    return health.model_copy(update={"state": "warning", "detail": said, "ends_on": last})
 
 
 async def _look(model: HostedModel) -> tuple[Literal["ok", "warning", "error"], str]:
@@ -48,7 +68,7 @@ async def _look(model: HostedModel) -> tuple[Literal["ok", "warning", "error"], 
     if found.supported_actions is not None and "generateContent" not in found.supported_actions:
         return "error", "the model can't answer questions; set DAWA_GEMINI_MODEL to one that can"
     try:
-        price = price_of(model)
+        price = price_of(model, answering_model(model.name, datetime.now(UTC).date()))
     except InputError as error:
         return "warning", str(error)
     return "ok", f"the key and the model are good, at ${price.input_usd:g}/${price.output_usd:g} per million tokens"

@@ -14,17 +14,19 @@ class TaggerName:
 
     model: str
     tag_prompt_version: str
+    any_model: bool = False
+    """Whether what another model said by the same instruction is as good: nobody chose this one."""
 
 
 OFFLINE = TaggerName("offline-dsp-v1", "dsp-1")
 """Of the tagger in `offline.py`. Named here, so that knowing it loads no signal processing."""
 
 
-def tagger_name(kind: TaggerKind, hosted_model: str) -> TaggerName:
-    """The name of a tagger; `hosted_model` is the model that a hosted one asks."""
+def tagger_name(kind: TaggerKind, hosted_model: str, *, any_model: bool = False) -> TaggerName:
+    """The name of a tagger; `hosted_model` is the model that a hosted one asks, with `any_model` a mere default."""
     if kind == "offline":
         return OFFLINE
-    return TaggerName(hosted_model, gemini_question.TAG_PROMPT_VERSION)
+    return TaggerName(hosted_model, gemini_question.TAG_PROMPT_VERSION, any_model)
 
 
 def hint_of(bpm: float | None) -> str:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from modal_app.model_prices import Price as Price
 from modal_app.paid_calls import Usage
 from modal_app.protocol.tagging import ModelHealth
 
@@ -45,18 +46,17 @@ class PromptAnswer:
     provenance: Mapping[str, str | int] = field(default_factory=dict)
     """Of a text: what is known of where it came from, e.g. `response_id`, `served_model`, `calls`, `mended`."""
     put_off: bool = False
+    served_model: str | None = None
+    """The model that answered last, where that is another one than the writer asked for."""
 
 
-@dataclass(frozen=True)
-class Price:
-    """US dollars per million tokens."""
-
-    input_usd: float
-    output_usd: float
-
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """What so many tokens cost, in US dollars."""
-        return (input_tokens * self.input_usd + output_tokens * self.output_usd) / 1e6
+def used_by(answers: Iterable[PromptAnswer], asked: str) -> dict[str, Usage]:
+    """Return what answers took, by the model that gave them; `asked` where none says otherwise."""
+    used: dict[str, Usage] = {}
+    for answer in answers:
+        model = answer.served_model or asked
+        used[model] = used.get(model, Usage()) + answer.used
+    return used
 
 
 class PromptWriter(ABC):
@@ -64,6 +64,8 @@ class PromptWriter(ABC):
 
     model_name: str
     """What is recorded as the author of its texts, e.g. `offline-v1`. Part of a prompt's fingerprint."""
+    takes_any_model: bool = False
+    """Whether what another hosted model wrote is as good: nobody chose this one, it is the default of today."""
     price: Price = Price(0, 0)
 
     @abstractmethod

@@ -10,10 +10,13 @@ from resources.prompt_writer.base import Price, PromptAnswer, PromptRequest, Pro
 class MissingWriter(PromptWriter):
     """Says why it can't write when it is asked to."""
 
-    def __init__(self, service: str, model_name: str, price: Price, why: SettingsError) -> None:
+    def __init__(
+        self, service: str, model_name: str, price: Price, why: SettingsError, *, takes_any_model: bool = False
+    ) -> None:
         self._service = service
         self.model_name = model_name
         self.price = price
+        self.takes_any_model = takes_any_model
         self._why = str(why)
 
     def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:  # noqa: ARG002 - it spends nothing

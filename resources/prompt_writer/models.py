@@ -1,4 +1,4 @@
-"""What is known of OpenAI's models, as of November 2026: parameters that a family takes, prices, announced ends.
+"""What is known of OpenAI's models, as of November 2026: parameters that a family takes, announced ends.
 
 A model that is not here can be used all the same: its price has to be set, and nothing is sent but what all take.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from resources.prompt_writer.base import Price
+from modal_app.model_prices import Price, known_price
 
 Effort = Literal["none", "minimal", "low", "medium"]
 
@@ -42,27 +42,6 @@ _FAMILIES: tuple[tuple[str, Profile], ...] = (
 # Of those that can't be told how much to think, or are not to be.
 _PRO = re.compile(r"-(?:pro|chat-latest|codex)\b")
 
-# Dollars per million tokens in and out, of requests of less than 272,000 tokens.
-_PRICES: dict[str, tuple[float, float]] = {
-    "gpt-4o": (2.50, 10.00),
-    "gpt-4o-mini": (0.15, 0.60),
-    "gpt-4.1": (2.00, 8.00),
-    "gpt-4.1-mini": (0.40, 1.60),
-    "gpt-5": (1.25, 10.00),
-    "gpt-5-mini": (0.25, 2.00),
-    "gpt-5-nano": (0.05, 0.40),
-    "gpt-5.1": (1.25, 10.00),
-    "gpt-5.2": (1.75, 14.00),
-    "gpt-5.4": (2.50, 15.00),
-    "gpt-5.4-mini": (0.75, 4.50),
-    "gpt-5.5": (5.00, 30.00),
-    "gpt-5.6-sol": (4.00, 20.00),
-    "gpt-5.6-terra": (2.00, 12.00),
-    "gpt-5.6-luna": (0.20, 1.20),
-    "gpt-6-astra": (10.00, 50.00),
-    "gpt-6-sol": (2.00, 10.00),
-    "gpt-6-luna": (0.10, 0.50),
-}
 _ENDS: dict[str, date] = {
     **dict.fromkeys(("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini"), date(2027, 1, 14)),
     **dict.fromkeys(("gpt-5", "gpt-5-mini", "gpt-5-nano", "o3"), date(2026, 12, 11)),
@@ -79,12 +58,11 @@ def profile_of(model: str) -> Profile:
     family = next((family for name, family in _FAMILIES if plain.startswith(name)), Profile())
     if _PRO.search(plain):
         family = Profile()
-    price = _PRICES.get(plain)
     return Profile(
         temperature=family.temperature,
         effort=family.effort,
         most_output_tokens=family.most_output_tokens,
-        price=Price(*price) if price else None,
+        price=known_price("openai", model),
         ends_on=_ENDS.get(plain),
         successor=_SUCCESSOR if plain in _ENDS else None,
     )

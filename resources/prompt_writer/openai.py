@@ -44,6 +44,7 @@ class OpenAIWriter(PromptWriter):
         model: str,
         base_url: str | None = None,
         price: Price | None = None,
+        takes_any_model: bool = False,
         limits: Limits | None = None,
         timeout_seconds: float = 45.0,
     ) -> None:
@@ -54,6 +55,7 @@ class OpenAIWriter(PromptWriter):
             model: as OpenAI names it.
             base_url: a gateway instead of OpenAI itself, with its `/v1`; plain http to this machine only.
             price: goes before what is known of the model's.
+            takes_any_model: nobody chose this model; see `PromptWriter`.
             limits: for each call of `write`.
             timeout_seconds: for one call, from beginning to end.
 
@@ -69,6 +71,7 @@ class OpenAIWriter(PromptWriter):
             )
         self.model_name = model
         self.price = known
+        self.takes_any_model = takes_any_model
         self._key = _checked_key(api_key)
         self._address = _checked_address(base_url or _ADDRESS)
         self._words = Words(self._key.get_secret_value(), model, self._address.shown, is_gateway=base_url is not None)
@@ -163,6 +166,8 @@ class _Question:
     judged: int = 0
     """How many answers were judged; `used.calls` has also those that were none."""
     bad: tuple[str, Sequence[str]] | None = None
+    served_model: str | None = None
+    """Who gave the last answer, where that is another model than was asked."""
 
     def messages(self) -> list[dict[str, str]]:
         """What is said to the model, beside its instructions."""
@@ -184,6 +189,7 @@ class _Question:
             used=self.used,
             duration_ms=round(self.seconds * 1000),
             put_off=put_off,
+            served_model=self.served_model,
         )
 
 
@@ -251,6 +257,7 @@ class _Asking(Service[_Question, PromptAnswer]):
             )
         used = answered.usage or guessed
         question.used += used
+        question.served_model = None if answered.answered_by == self._words.model else answered.answered_by
         return self._judged(question, answered, used)
 
     def _judged(self, question: _Question, answered: Answered, used: Usage) -> Reply[_Question, PromptAnswer]:
@@ -271,6 +278,7 @@ class _Asking(Service[_Question, PromptAnswer]):
                     "calls": question.used.calls,
                     "mended": int(text != answered.text),
                 },
+                served_model=question.served_model,
             )
             return Reply(used, [answer])
         if question.judged < _ANSWERS_A_PROMPT:

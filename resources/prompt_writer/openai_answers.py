@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from modal_app.errors import DawaError, ServiceError
+from modal_app.model_prices import Price, price_of_answer, who_answered
 from modal_app.paid_calls import RefusedError, TryLaterError, Usage
-from resources.prompt_writer.base import Price
 
 _MOST_TOKENS = 10**9
 _KEY_LIKE = re.compile(r"\bsk-[\w*.…-]{4,}")
@@ -50,6 +50,9 @@ class Answered:
     trouble: str
     response_id: str
     served_model: str
+    """As the service says, which may be nothing."""
+    answered_by: str
+    """The model that is recorded: the one that was asked for, or the other one that the service names."""
     usage: Usage | None
     """None where the service named none."""
 
@@ -66,7 +69,9 @@ def read_answer(body: bytes, price: Price, words: Words) -> Answered | None:
         return None
     if not isinstance(answer, dict) or not isinstance(answer.get("output"), list):
         return None
-    usage = _usage(answer.get("usage"), price)
+    served_model = words.clean(answer.get("model"))
+    answered_by = who_answered(words.model, served_model)
+    usage = _usage(answer.get("usage"), price_of_answer("openai", words.model, answered_by, price))
     error = answer.get("error")
     if isinstance(error, dict) and isinstance(code := error.get("code"), str) and code in _PASSES:
         reason = f"OpenAI could not finish: {words.clean(error.get('message')) or code}"
@@ -76,7 +81,8 @@ def read_answer(body: bytes, price: Price, words: Words) -> Answered | None:
         text=text.replace(words.key, "(the key)"),
         trouble=_trouble(answer, text, refusal, words),
         response_id=words.clean(answer.get("id")),
-        served_model=words.clean(answer.get("model")),
+        served_model=served_model,
+        answered_by=answered_by,
         usage=usage,
     )
 

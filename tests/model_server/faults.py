@@ -56,6 +56,8 @@ class Faults:
     """The text of every good answer, where it is not to be made from the question."""
     models: Mapping[str, str | None] = field(default_factory=dict)
     """Further models, or other dates: name -> when it is shut down, as its API says it."""
+    answered_by: Mapping[str, str] = field(default_factory=dict)
+    """Models that another one answers for, as the answers name it."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Faults":

@@ -21,7 +21,7 @@ from tests.model_server.core import Api, Core, Refusal
 from tests.model_server.faults import Faults
 
 KEY = "AIzaSyLoopback0123456789-abcdefKEY"
-MODELS = ("gemini-3.5-flash-lite", "gemini-2.5-flash-lite", "gemini-9-flash")
+MODELS = ("gemini-3.5-flash-lite", "gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro", "gemini-9-flash")
 NO_AUDIO_MODEL = "gemini-embedding-9"
 BAD_ENTRIES = (
     *("missing_id", "twice", "other_id", "link", "markup", "control", "talk", "tempo", "long_winded", "no_genre"),
@@ -114,7 +114,11 @@ class GeminiApi(Api):
         }
         seconds = sum(segment["samples"] for segment in segments) / 44_100
         usage = {"promptTokenCount": round(32 * seconds) + 600, "candidatesTokenCount": len(text) // 4}
-        answer: dict[str, Any] = {"candidates": [candidate], "modelVersion": f"{model}-001", "responseId": "r"}
+        answer: dict[str, Any] = {
+            "candidates": [candidate],
+            "modelVersion": faults.answered_by.get(model, f"{model}-001"),
+            "responseId": "r",
+        }
         if kind == "blocked":
             answer |= {"candidates": [], "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
         return answer if kind == "no_usage" else {**answer, "usageMetadata": usage}

@@ -128,7 +128,7 @@ class OpenAIApi(Api):
             "incomplete_details": {"reason": reason} if reason else None,
             "instructions": None,
             "max_output_tokens": body.get("max_output_tokens"),
-            "model": f"{model}-2026-09-01",
+            "model": faults.answered_by.get(model, f"{model}-2026-09-01"),
             "output": output,
             "parallel_tool_calls": True,
             "previous_response_id": None,

@@ -269,3 +269,25 @@ def test_a_profile_of_anything_gives_words_or_none() -> None:
     ]
     for profile in (None, [], {"artist": 3}, {"artist": {"core_identities": {"primary_genre_space": [{}, "x" * 999]}}}):
         assert style_vocabulary(profile, "") == []
+
+
+def test_what_another_model_said_stays_where_nobody_chose_one(catalogue: Catalogue, model_server: ModelServer) -> None:
+    fill(catalogue, 2)
+    earlier = other_settings(catalogue, model_server, gemini_model="gemini-2.5-flash-lite")
+    assert tag_segments(earlier.ports, catalogue.slug).tagged == 2
+    calls = len(model_server.log())
+    assert tag_segments(catalogue.ports, catalogue.slug).tagged == 0, "the default of today asks nothing"
+    assert len(model_server.log()) == calls
+    assert len(view(catalogue.ports, catalogue.slug)) == 2
+
+    model_server.set(answered_by={"gemini-3.5-flash-lite": "gemini-3.8-flash"})
+    chosen = other_settings(catalogue, model_server, gemini_model="gemini-3.5-flash-lite")
+    report = tag_segments(chosen.ports, catalogue.slug)
+    assert report.tagged == 2, "a choice does"
+    assert [note.partition(":")[0] for note in report.notes] == [
+        "gemini-3.5-flash-lite was asked and gemini-3.8-flash answered"
+    ]
+    rows = catalogue.sql("select served_model from segment_tags where model = 'gemini-3.5-flash-lite'")
+    assert [row["served_model"] for row in rows] == ["gemini-3.8-flash"] * 2
+    spent = catalogue.sql("select model from spending where service = 'tags' order by model")
+    assert [row["model"] for row in spent] == ["gemini-2.5-flash-lite", "gemini-3.8-flash"]

@@ -21,9 +21,9 @@ from modal_app.tagging.gemini import (
     share,
 )
 from modal_app.tagging.gemini_answer import read_answer, tagging_of
+from modal_app.tagging.gemini_models import price_of
 from modal_app.tagging.gemini_question import LONGEST_WORD, MOST_WORDS, announce, style_facts, style_words
 from modal_app.tagging.offline import Tagging
-from modal_app.tagging.prices import price_of
 
 GOOD: dict[str, Any] = {
     "id": "s1",
@@ -187,10 +187,10 @@ def test_the_shares_of_a_call_add_up_to_it(parts: int, tokens_in: int, tokens_ou
 
 def test_a_segment_of_15_seconds_costs_about_what_is_promised() -> None:
     price = price_of(HostedModel(name="gemini-3.5-flash-lite"))
-    assert 0.0003 < price.cost(15 * 32 + 100, 100) < 0.0005
+    assert 0.0003 < price.of(15 * 32 + 100, 100) < 0.0005
     assert price_of(HostedModel(name="models/gemini-3.5-flash-lite-001")) == price
     assert price_of(HostedModel(name="gemini-2.5-flash-lite-preview-09-2025")).output_usd == 0.40
-    assert price_of(HostedModel(name="anything", input_usd=1, output_usd=2)).cost(1_000_000, 1_000_000) == 3
+    assert price_of(HostedModel(name="anything", input_usd=1, output_usd=2)).of(1_000_000, 1_000_000) == 3
 
 
 @pytest.mark.parametrize("name", ["gemini-3.5-flash-live", "gemini-4-flash", "gemini-3.5-flash-lite-tts"])

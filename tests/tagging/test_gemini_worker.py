@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from modal_app.model_prices import known_price
 from modal_app.protocol.tagging import SegmentToTag
 from tests.model_server.gemini_api import BAD_ANSWERS, BAD_ENTRIES
 from tests.tagging.gemini_worker import MODEL, N, Worker
@@ -141,3 +142,21 @@ def test_a_hostile_vocabulary_changes_neither_the_question_nor_the_answer(worker
     assert told[:2] == ["house", "x" * 60]
     assert len(told) == 40
     assert [segment["id"] for segment in second["segments"]] == [f"s{number}" for number in range(1, 9)]
+
+
+def test_tags_and_cost_are_those_of_the_model_that_answered(worker: Worker) -> None:
+    worker.server.set(answered_by={MODEL: "gemini-3.8-flash"})
+    result = worker.tag(worker.segments[:10])
+    assert {(tags.model, tags.served_model) for tags in result.tagged} == {(MODEL, "gemini-3.8-flash")}
+    assert result.used_by == {"gemini-3.8-flash": result.used}
+    price = known_price("google", "gemini-3.8-flash")
+    assert price is not None
+    assert result.used.cost_usd == pytest.approx(price.of(result.used.input_tokens, result.used.output_tokens))
+    again = worker.tag(worker.segments[:10])
+    assert (again.used.calls, again.used_by) == (0, {"gemini-3.8-flash": again.recovered})
+
+
+def test_a_version_of_the_model_is_the_model(worker: Worker) -> None:
+    result = worker.tag(worker.segments[:2])  # answered by gemini-3.5-flash-lite-001
+    assert {tags.served_model for tags in result.tagged} == {None}
+    assert list(result.used_by) == [MODEL]

@@ -120,12 +120,13 @@ def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), tag_segments, _words)
 
 
-def _words(ports: Ports, slug: str, report: Any) -> Shown:
+def _words(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all
     from dawa_assets.pictures.words import common_words, draw_words
+    from dawa_assets.training.tagger import tagger_of
 
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        words = common_words(connection, artist.id, report.model, report.tag_prompt_version)
+        words = common_words(connection, artist.id, tagger_of(ports.settings))
     if not words:
         return {}
     rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]

@@ -68,8 +68,8 @@ def _stale(ports: Ports, after: UUID | None) -> Iterator[StaleArtist]:
     """Artists with stale prompts by id, page by page, as many as are asked for."""
     from dawa_assets.prompting.staleness import stale_page
 
-    version, model = ports.settings.system_prompt_version, ports.prompt_writer.model_name
-    while page := stale_page(ports.database, version, model, after):
+    version, writer = ports.settings.system_prompt_version, ports.prompt_writer
+    while page := stale_page(ports.database, version, writer.model_name, after, any_model=writer.takes_any_model):
         yield from page
         after = page[-1].id
 
