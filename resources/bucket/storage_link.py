@@ -47,6 +47,11 @@ class RefusalError(Exception):
         return self.status == 404 and (self.code == "NoSuchKey" or self.message == "Object not found")
 
     @property
+    def name_too_long(self) -> bool:
+        """The server keeps objects on a disk, whose file system takes no such name."""
+        return "ENAMETOOLONG" in self.message
+
+    @property
     def no_bucket(self) -> bool:
         """There is no bucket of this name."""
         return self.status == 404 and (self.code == "NoSuchBucket" or self.message == "Bucket not found")
@@ -128,7 +133,7 @@ class StorageLink:
             except (RefusalError, httpx.HTTPError) as error:
                 if not tries.pause(error):
                     raise self.told(subject, error) from None
-            except (StorageException, ValueError, KeyError, TypeError) as error:
+            except (StorageException, ValueError, LookupError, TypeError) as error:
                 raise self.told(subject, _StrangeAnswerError(type(error).__name__)) from None
 
     def told(self, subject: str, error: Exception) -> BucketError:
@@ -154,6 +159,16 @@ class StorageLink:
             )
         if refusal.code in ("InvalidKey", "KeyTooLongError", "KeyTooLong"):
             return InvalidKeyError(f"object key {subject!r}: Storage takes no such key ({said})")
+        if refusal.name_too_long:
+            return InvalidKeyError(
+                f"object key {subject!r}: Storage at {self._host} keeps files on a disk, where no part of a key may "
+                "have more than 255 bytes; give it a shorter name"
+            )
+        if refusal.status == 415:
+            return BucketError(
+                f"{subject}: the bucket {self._bucket!r} does not take files of this type ({said}); allow every type "
+                "in its settings in the project's dashboard, under Storage"
+            )
         if refusal.status in (401, 403):
             return BucketError(
                 f"{subject}: Storage refuses the key ({said}); "
@@ -162,7 +177,7 @@ class StorageLink:
         if refusal.status == 413:
             return BucketError(
                 f"{subject}: is larger than the project allows ({said}); raise the limit in its dashboard's Storage "
-                "settings"
+                "settings, and the bucket's own where it has one"
             )
         if refusal.status == _PAUSED:
             return BucketError(f"{subject}: the Supabase project is paused; restore it in its dashboard")
@@ -204,7 +219,7 @@ def _seconds(text: str | None) -> float | None:
 
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, RefusalError):
-        return error.status in _PASSING
+        return error.status in _PASSING and not error.name_too_long
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False
     return isinstance(error, httpx.TransportError) and not _untrusted(error)

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any, BinaryIO
-from urllib.parse import quote
+from urllib.parse import unquote
 from uuid import uuid4
 
 from tests.bucket import storage_state as kept
@@ -48,16 +48,20 @@ class Calls(Wire):
             return self._tus(role, match.group(1))
         if match := re.fullmatch(r"/object/(?:authenticated/)?([^/]+)/(.+)", path):
             if self.command == "GET":
-                return self._download(*match.groups(), hidden=role != "service_role", cache=True)
+                return self._download(*match.groups(), hidden=not self.may_read(role, match.group(2)), cache=True)
             if self.command == "POST":
                 return self._upload(role, *match.groups())
         self.drain()
         return self.answer(404, {"message": f"Route {self.command}:{self.path} not found", "error": "Not Found"})
 
     def _create_bucket(self, role: str) -> Any:
-        self.may_write(role)
         asked = self.asked()
+        if role != "service_role":
+            raise kept.not_yours()
         self.server_.state.create_bucket(asked["id"], asked.get("public", False))
+        bucket = self.server_.state.bucket(asked["id"])
+        bucket.largest, types = asked.get("file_size_limit"), asked.get("allowed_mime_types")
+        bucket.types = None if types is None else tuple(types)
         return {"name": asked["name"]}
 
     def _read_bucket(self, role: str, name: str) -> Any:
@@ -83,25 +87,26 @@ class Calls(Wire):
         }
 
     def _visible(self, role: str, bucket: str, name: str) -> kept.Kept:
-        if role != "service_role":
+        if not self.may_read(role, name):
             raise kept.no_such_key()
         return self.server_.state.object(bucket, name)
 
     def _sign(self, role: str, bucket: str, name: str) -> Any:
         self._visible(role, bucket, name)
-        return {"signedURL": self._signed_url(bucket, name)}
+        # What the server signs here is the call's own path as `decodeURI` reads it, whatever object that names.
+        return {"signedURL": self._signed_url(_decode_uri(self.path).partition("/object/sign/")[2])}
 
-    def _signed_url(self, bucket: str, name: str) -> str:
+    def _signed_url(self, path: str) -> str:
         issued = int(self.server_.clock())
-        claims = {"url": f"{bucket}/{name}", "iat": issued, "exp": issued + int(self.asked()["expiresIn"])}
-        return f"/object/sign/{quote(f'{bucket}/{name}')}?token={self.server_.jwt(claims)}"
+        claims = {"url": path, "iat": issued, "exp": issued + int(self.asked()["expiresIn"])}
+        return f"/object/sign/{path}?token={self.server_.jwt(claims)}"
 
     def _sign_many(self, role: str, bucket: str) -> Any:
         answers = []
         for name in self.asked()["paths"]:
             try:
                 self._visible(role, bucket, name)
-                answers.append({"error": None, "path": name, "signedURL": self._signed_url(bucket, name)})
+                answers.append({"error": None, "path": name, "signedURL": self._signed_url(f"{bucket}/{name}")})
             except RefusedError:
                 reason = "Either the object does not exist or you do not have access to it"
                 answers.append({"error": reason, "path": name, "signedURL": None})
@@ -118,11 +123,11 @@ class Calls(Wire):
 
     def _list(self, role: str, bucket: str) -> Any:
         asked = self.asked()
-        if role != "service_role":
-            return []
         prefix = f"{asked['prefix'].rstrip('/')}/" if asked.get("prefix") else ""
         rows: dict[str, Any] = {}
         for found in self.server_.state.sorted(bucket, prefix + asked.get("search", "")):
+            if not self.may_read(role, found.name):
+                continue
             name, slash, _ = found.name.removeprefix(prefix).partition("/")
             if slash:
                 nothing = dict.fromkeys(("id", "updated_at", "created_at", "last_accessed_at", "metadata"))
@@ -141,7 +146,9 @@ class Calls(Wire):
 
     def _list_v2(self, role: str, bucket: str) -> Any:
         asked = self.asked()
-        found = self.server_.state.sorted(bucket, asked.get("prefix", "")) if role == "service_role" else []
+        found = [
+            one for one in self.server_.state.sorted(bucket, asked.get("prefix", "")) if self.may_read(role, one.name)
+        ]
         if cursor := asked.get("cursor"):
             after = base64.b64decode(cursor).decode().removeprefix("l:")
             found = [one for one in found if one.name > after]
@@ -166,6 +173,8 @@ class Calls(Wire):
     def _move(self, role: str) -> Any:
         asked = self.asked()
         self._visible(role, asked["bucketId"], asked["sourceKey"])
+        if role != "service_role":
+            raise kept.not_yours()
         self.server_.state.move(asked["bucketId"], asked["sourceKey"], asked["destinationKey"])
         return {"message": "Successfully moved"}
 
@@ -173,6 +182,7 @@ class Calls(Wire):
         asked = self.asked()
         bucket, target = asked["bucketId"], asked["destinationKey"]
         self._visible(role, bucket, asked["sourceKey"])
+        self.may_write(role, target)
         found = self.server_.state.copy(bucket, asked["sourceKey"], target, upsert=self.upsert())
         return {"Key": f"{bucket}/{target}", "Id": found.id, **self._row(bucket, found)}
 
@@ -205,9 +215,9 @@ class Calls(Wire):
 
     def _upload(self, role: str, bucket: str, name: str) -> None:
         state = self.server_.state
+        settings = state.bucket(bucket)
         state.check_key(name)
-        state.bucket(bucket)
-        self.may_write(role)
+        self.may_write(role, name)
         spool_path = state.new_file()
         try:
             with spool_path.open("w+b") as spool:
@@ -216,6 +226,7 @@ class Calls(Wire):
                 start, end, mimetype, cache = _file_part(spool, self.headers.get("content-type") or "")
                 if end - start > STANDARD_LIMIT:
                     raise kept.too_large()
+                settings.check(end - start, mimetype)
                 path, etag = kept.keep_range(state, spool, start, end)
         finally:
             spool_path.unlink(missing_ok=True)
@@ -251,7 +262,7 @@ class Calls(Wire):
         if upload_id is None and self.command == "POST":
             self.drain()
             upload = self._new_upload(role)
-            where = f"http://{self.headers['host']}{BASE}/upload/resumable/{upload.id}"
+            where = f"https://{self.headers['host']}{BASE}/upload/resumable/{upload.id}"
             return self.answer(201, b"", base | {"location": where, "content-type": "text/plain;charset=UTF-8"})
         if (found := state.uploads.get(upload_id or "")) is None:
             raise RefusedError("404", "not_found", "The file for this url was not found\n", "NoSuchUpload")
@@ -259,7 +270,7 @@ class Calls(Wire):
             length = {"upload-offset": str(found.offset), "upload-length": str(found.length)}
             more = {"upload-metadata": found.metadata, "cache-control": "no-store"}
             return self.answer(200, b"", base | length | more | {"content-type": "text/plain;charset=UTF-8"})
-        self.may_write(role)
+        self.may_write(role, found.name)
         with found.lock:
             if found.offset != int(self.headers["upload-offset"]):
                 raise RefusedError("409", "conflict", "Upload-Offset conflict\n", "OffsetConflict")
@@ -277,11 +288,12 @@ class Calls(Wire):
         bucket, name = metadata["bucketName"], metadata["objectName"]
         state.check_key(name)
         objects = state.bucket(bucket).objects
-        self.may_write(role)
+        self.may_write(role, name)
         if name in objects and not self.upsert():
             raise kept.already_there()
         if self.server_.largest_upload is not None and length > self.server_.largest_upload:
             raise RefusedError("413", "Payload too large", "Maximum size exceeded\n", "EntityTooLarge")
+        state.bucket(bucket).check(length, metadata.get("contentType", "application/octet-stream"))
         told = metadata.get("cacheControl", "")
         cache = f"max-age={told}" if told.isdigit() else "no-cache"
         encoded = {**metadata, "cacheControl": cache}.items()
@@ -292,6 +304,12 @@ class Calls(Wire):
         upload = Upload(bucket, name, length, text, mimetype, cache, path, version=str(uuid4()))
         state.uploads[upload.id] = upload
         return upload
+
+
+def _decode_uri(path: str) -> str:
+    """A path as JavaScript's `decodeURI` reads it: the signs that divide URLs stay as they are written."""
+    kept_signs = re.compile(r"(%(?:3B|2F|3F|3A|40|26|3D|2B|24|2C|23))", re.IGNORECASE)
+    return "".join(part if kept_signs.fullmatch(part) else unquote(part) for part in kept_signs.split(path))
 
 
 def _file_part(spool: BinaryIO, content_type: str) -> tuple[int, int, str, str]:

@@ -35,6 +35,7 @@ class StorageServer:
         self.state = State(self._folder)
         self.clock: Callable[[], float] = time.time
         self.largest_upload: int | None = None  # of resumable ones
+        self.artists_of: dict[str, set[str]] = {}  # user's id -> slugs
         self.calls: list[Call] = []
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -60,6 +61,11 @@ class StorageServer:
         self._http.server_close()
         self._thread.join()
         kept.clear(self._folder)
+
+    def sign_in(self, user: str, *slugs: str) -> str:
+        """The token of a signed-in user who is linked to these artists."""
+        self.artists_of[user] = set(slugs)
+        return self.jwt({"role": "authenticated", "aud": "authenticated", "sub": user, "exp": self.clock() + 3600})
 
     def fail(self, **what: Any) -> Fault:
         """Let calls go wrong; see `Fault`."""

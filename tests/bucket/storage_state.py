@@ -36,6 +36,20 @@ def no_such_bucket() -> RefusedError:
     return RefusedError("404", "Bucket not found", "Bucket not found", "NoSuchBucket")
 
 
+def name_too_long(name: str) -> RefusedError:
+    """As a server with the file backend: each part of a key is a folder's name there."""
+    said = f"ENAMETOOLONG: name too long, mkdir '/var/lib/storage/stub/stub/{name}'"
+    return RefusedError("500", "Error", said, "InternalError")
+
+
+def wrong_type(mimetype: str) -> RefusedError:
+    return RefusedError("415", "invalid_mime_type", f"mime type {mimetype} is not supported", "InvalidMimeType")
+
+
+def not_yours() -> RefusedError:
+    return RefusedError("403", "Unauthorized", "new row violates row-level security policy", "AccessDenied")
+
+
 def already_there(code: str = "KeyAlreadyExists") -> RefusedError:
     return RefusedError("409", "Duplicate", "The resource already exists", code)
 
@@ -107,6 +121,16 @@ class KeptBucket:
     public: bool
     created: str = field(default_factory=now)
     objects: dict[str, Kept] = field(default_factory=dict)
+    largest: int | None = None  # bytes of a file
+    types: tuple[str, ...] | None = None  # `audio/wav`, `audio/*`
+
+    def check(self, size: int, mimetype: str) -> None:
+        """Refuse what the bucket's settings keep out; its type first, as the server does."""
+        kind = mimetype.split(";")[0]
+        if self.types is not None and kind not in self.types and f"{kind.partition('/')[0]}/*" not in self.types:
+            raise wrong_type(mimetype)
+        if self.largest is not None and size > self.largest:
+            raise too_large()
 
     def told(self) -> dict[str, Any]:
         return {
@@ -115,8 +139,8 @@ class KeptBucket:
             "owner": "",
             "public": self.public,
             "type": "STANDARD",
-            "file_size_limit": None,
-            "allowed_mime_types": None,
+            "file_size_limit": self.largest,
+            "allowed_mime_types": None if self.types is None else list(self.types),
             "created_at": self.created,
             "updated_at": self.created,
         }
@@ -132,6 +156,7 @@ class State:
         self.folder = folder
         self.buckets: dict[str, KeptBucket] = {}
         self.uploads: dict[str, Upload] = {}
+        self.longest_segment: int | None = None  # bytes; 255 on a server that keeps files on a disk and not in S3
         self.lock = threading.RLock()
 
     def new_file(self) -> Path:
@@ -152,6 +177,9 @@ class State:
     def check_key(self, name: str) -> None:
         if not VALID_KEY.fullmatch(name):
             raise RefusedError("400", "InvalidKey", f"Invalid key: {name}", "InvalidKey")
+        longest = self.longest_segment
+        if longest is not None and any(len(segment.encode()) > longest for segment in name.split("/")):
+            raise name_too_long(name)
 
     def object(self, bucket: str, name: str) -> Kept:
         with self.lock:
@@ -214,7 +242,7 @@ class State:
         """Have the buckets and objects that another server has, as they are now."""
         with other.lock:
             for bucket in other.buckets.values():
-                self.buckets[bucket.id] = copied = KeptBucket(bucket.id, bucket.public, bucket.created)
+                self.buckets[bucket.id] = copied = replace(bucket, objects={})
                 for name, kept in bucket.objects.items():
                     copied.objects[name] = replace(kept, path=self.new_file())
                     copied.objects[name].path.hardlink_to(kept.path)

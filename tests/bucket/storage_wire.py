@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.bucket.storage_state import RefusedError
+from tests.bucket.storage_state import RefusedError, not_yours
 
 if TYPE_CHECKING:
     from tests.bucket.storage_server import StorageServer
@@ -91,11 +91,19 @@ class Wire(BaseHTTPRequestHandler, ABC):
                 plain = {"tus-resumable": "1.0.0", "content-type": "text/plain;charset=UTF-8"}
                 self.answer(refused.status, refused.message.encode(), plain)
             else:
-                self.answer(400, refused.body)
+                self.answer(500 if refused.status == 500 else 400, refused.body)
         except (CutError, OSError):
             self._cut()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815 - called so by the base class
+
+    def user(self) -> str | None:
+        """The signed-in user whose token came with the call; None for every other role."""
+        key = (self.headers.get("authorization") or "").removeprefix("Bearer ")
+        try:
+            return str(self.server_.payload(key)["sub"]) if key.count(".") == 2 else None
+        except (ValueError, KeyError):
+            return None
 
     def role(self) -> str:
         key = (self.headers.get("authorization") or "").removeprefix("Bearer ")
@@ -123,10 +131,25 @@ class Wire(BaseHTTPRequestHandler, ABC):
     def upsert(self) -> bool:
         return self.headers.get("x-upsert") == "true"
 
-    @staticmethod
-    def may_write(role: str) -> None:
-        if role != "service_role":
-            raise RefusedError("403", "Unauthorized", "new row violates row-level security policy", "AccessDenied")
+    def may_write(self, role: str, name: str) -> None:
+        """By the policies that `dawa migrate` makes: a user writes new files into the inboxes of their artists."""
+        if role == "service_role":
+            return
+        folder, _, rest = name.partition("/")
+        slug, _, rest = rest.partition("/")
+        if role != "authenticated" or folder != "inbox" or "/" not in rest or not self.owns(slug) or self.upsert():
+            raise not_yours()
+
+    def may_read(self, role: str, name: str) -> bool:
+        """By the same policies: a user reads what lies below the folders of their artists."""
+        folder, _, rest = name.partition("/")
+        slug, slash, _ = rest.partition("/")
+        return role == "service_role" or (
+            role == "authenticated" and folder == "artists" and bool(slash) and self.owns(slug)
+        )
+
+    def owns(self, slug: str) -> bool:
+        return slug in self.server_.artists_of.get(self.user() or "", ())
 
     def pieces(self) -> Iterator[bytes]:
         """The rest of the request's body, up to where the connection is cut."""

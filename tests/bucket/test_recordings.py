@@ -24,7 +24,7 @@ def _comparable(text: str) -> str:
     """An answer without what differs from run to run: ids, times, tokens, the host."""
     text = _UPLOAD.sub(lambda match: match[1] + base64.urlsafe_b64decode(match[2] + "==").decode(), text)
     text = _UUID.sub(lambda match: match[0] if match[0] == _FIXED else "<uuid>", text)
-    return _TOKEN.sub("token=<jwt>", _TIME.sub("<time>", re.sub(rf"http://[^/\"]+{BASE}", "<base>", text)))
+    return _TOKEN.sub("token=<jwt>", _TIME.sub("<time>", re.sub(rf"https?://[^/\"]+{BASE}", "<base>", text)))
 
 
 class _Replay:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -393,3 +393,102 @@ def test_many_threads_share_a_bucket(supabase: SupabaseBucket, tmp_path: Path) -
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(work, range(16)))
     assert len(list(supabase.list("t"))) == 80
+
+
+_ODD_NAMES = ["what?.wav", "a?b=c&d.als", "1+1,2;3:4@5$6!.txt", "100% ?.txt", "a#b?c.wav", "%3F.wav", "ü?.wav"]
+
+
+@pytest.mark.parametrize("name", _ODD_NAMES)
+def test_a_signed_link_opens_an_object_of_any_name(supabase: SupabaseBucket, name: str) -> None:
+    supabase.put(f"artists/a b/{name}", name.encode())
+    with urlopen(supabase.sign(f"artists/a b/{name}")) as answer:
+        assert answer.read() == name.encode()
+
+
+def test_the_server_signs_another_path_than_the_object_s_where_its_call_for_one_is_asked(
+    storage_server: StorageServer, supabase: SupabaseBucket
+) -> None:
+    """The trap itself, as the server has it: a link that its own call for one object gives to `a?b` opens nothing."""
+    supabase.put("a?b", b"1")
+    request = Request(
+        f"{storage_server.url}/storage/v1/object/sign/dawa-exports/a%3Fb",
+        data=b'{"expiresIn": 60}',
+        headers={"Authorization": f"Bearer {storage_server.secret_key}", "Content-Type": "application/json"},
+    )
+    with urlopen(request) as answer:
+        token = json.load(answer)["signedURL"].rpartition("token=")[2]
+    with pytest.raises(urllib.error.HTTPError):
+        urlopen(f"{storage_server.url}/storage/v1/object/sign/dawa-exports/a%3Fb?token={token}")
+
+
+def test_a_link_to_nothing_is_no_link(supabase: SupabaseBucket) -> None:
+    supabase.put("a", b"1")
+    with pytest.raises(ObjectNotFoundError, match="no such object"):
+        supabase.sign("b?c")
+
+
+@pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
+def test_what_the_bucket_s_own_settings_keep_out_is_said_in_one_line(
+    storage_server: StorageServer, supabase: SupabaseBucket, size: int
+) -> None:
+    supabase.put("a.txt", b"1")
+    settings = storage_server.state.bucket("dawa-exports")
+    settings.types = ("audio/*", "text/plain")
+    with pytest.raises(BucketError, match="does not take files of this type") as wrong_type:
+        supabase.put("b.zip", b"1" * size)
+    assert "application/zip" in _one_line(wrong_type.value)
+    supabase.put("b.wav", b"1" * size)
+    settings.types, settings.largest = None, size - 1
+    with pytest.raises(BucketError, match="larger than the project allows") as too_large:
+        supabase.put("c.zip", b"1" * size)
+    assert "the bucket's own" in _one_line(too_large.value)
+    assert supabase.stat("c.zip") is None
+
+
+@pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
+def test_a_part_of_a_key_that_the_server_s_disk_does_not_take_is_an_invalid_key_at_once(
+    storage_server: StorageServer, supabase: SupabaseBucket, size: int
+) -> None:
+    storage_server.state.longest_segment = 255
+    supabase.put(f"a/{'n' * 255}", b"1" * size)
+    storage_server.calls.clear()
+    with pytest.raises(InvalidKeyError, match="255 bytes"):
+        supabase.put(f"a/{'ü' * 60}", b"1" * size)  # six bytes each as it is stored
+    assert len(storage_server.called("POST")) == 1, "nothing is tried again that can't work"
+
+
+def test_users_of_the_double_may_do_what_the_policies_let_them(
+    storage_server: StorageServer, supabase: SupabaseBucket
+) -> None:
+    """The double's row level security: what a signed-in user's own client meets."""
+    supabase.put("artists/nova/training/1/audio.wav", b"1")
+    supabase.put("artists/other/training/1/audio.wav", b"2")
+    token = storage_server.sign_in("5f1d6a1c-0000-4000-8000-000000000001", "nova")
+
+    def status(method: str, path: str, **headers: str) -> int:
+        base = f"{storage_server.url}/storage/v1/object"
+        sent = {"Authorization": f"Bearer {token}", "Content-Type": "audio/wav", **headers}
+        request = Request(f"{base}/{path}", b"x" if method == "POST" else None, sent, method=method)
+        try:
+            with urlopen(request) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return int(json.load(refused)["statusCode"])
+
+    assert status("POST", "dawa-exports/inbox/nova/u1/a.wav") == 200
+    assert status("POST", "dawa-exports/inbox/nova/u1/a.wav") == 409
+    assert status("POST", "dawa-exports/inbox/nova/u1/b.wav", **{"x-upsert": "true"}) == 403
+    assert status("POST", "dawa-exports/inbox/other/u1/a.wav") == 403
+    assert status("POST", "dawa-exports/artists/nova/a.wav") == 403
+    assert status("GET", "authenticated/dawa-exports/artists/nova/training/1/audio.wav") == 200
+    assert status("GET", "authenticated/dawa-exports/artists/other/training/1/audio.wav") == 404
+    assert status("GET", "authenticated/dawa-exports/inbox/nova/u1/a.wav") == 404
+
+
+def test_an_upload_goes_on_whatever_address_the_server_calls_itself_by(
+    storage_server: StorageServer, supabase: SupabaseBucket
+) -> None:
+    data = os.urandom(13 * 2**20)
+    supabase.put("large.bin", data)  # the server names https, which it does not speak here
+    assert _read(supabase, "large.bin") == data
+    assert {call.path.partition("/resumable")[1] for call in storage_server.called("PATCH")} == {"/resumable"}
