@@ -4,6 +4,7 @@ A service is chosen by its own setting only: a key that lies around in the shell
 """
 
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -71,6 +72,13 @@ def _origin(given: str) -> str:
     return f"{split.scheme}://{shown}" + (f":{port}" if port not in (None, usual[split.scheme]) else "")
 
 
+def _known_networks(networks: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    try:
+        return networks and tuple(str(ip_network(network)) for network in networks)
+    except ValueError:
+        raise ValueError("name addresses or networks, `10.0.0.5,172.16.0.0/12`, with commas between") from None
+
+
 class Settings(BaseSettings):
     """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
 
@@ -136,10 +144,13 @@ class Settings(BaseSettings):
     web_origins: Annotated[
         tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_origins)
     ] = Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
+    web_proxies: Annotated[
+        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_networks)
+    ] = Field(None, description="addresses of proxies before `dawa serve` whose X-Forwarded headers are believed")
     serve_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s()]+$",
-        description="where a browser reaches `dawa serve`, for links to files on the assets' pages",
+        description="where a browser reaches `dawa serve`, for links to datasets, and to files on the assets' pages",
     )
 
     modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")

@@ -74,7 +74,8 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     bytes (unless it was pruned). An item whose audio is missing, altered or lies elsewhere is marked `failed` and
     reported, and the others go on. With nothing ready, nothing happens and the report says so; an artist's last
     dataset stays the current one. With `new_items_only`, the zip holds just the items that were never exported, and
-    the current dataset stays as it is. Of several items with identical audio one is in it, a person's text before a
+    the current dataset stays as it is; with none, and nothing changed since the last such zip, it is that one again, so
+    that whoever lost the answer gets it. Of several items with identical audio one is in it, a person's text before a
     model's; the report names the others.
 
     Raises:
@@ -106,7 +107,8 @@ class _Build:
         while True:
             wanted, dataset, was_current = self._claim()
             if dataset is None:
-                return self._report("nothing ready", None, wanted, 0)
+                again = self._exported_last() if self.new_items_only and not self.failed else None
+                return self._report("nothing ready" if again is None else "unchanged", again, wanted, 0)
             if dataset.state != "building" and self._is_intact(dataset, was_current):
                 return self._keep(dataset, wanted, was_current)
             try:
@@ -134,6 +136,14 @@ class _Build:
             current = store.current_dataset(connection, self.artist.id)
             claimed = store.claim_dataset(connection, self.artist, wanted.fingerprint, len(wanted.items), stem)
             return wanted, claimed, current is not None and current.id == claimed.id
+
+    def _exported_last(self) -> Dataset | None:
+        """The last export, where it is what the artist's items still are."""
+        with self.ports.database.transaction() as connection:
+            last = store.last_export(connection, self.artist.id)
+            if last is None or not store.is_as_exported(connection, last):
+                return None
+        return last if self._is_intact(last, was_current=False) else None
 
     def _free_stem(self) -> str:
         """A name that no file has: the dashboard puts its own zips into the same folder."""

@@ -218,6 +218,34 @@ def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
         ).fetchone()
 
 
+def last_export(connection: Connection, artist_id: UUID) -> Dataset | None:
+    """The export of new items that was finished last."""
+    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        return cursor.execute(
+            f"select {_DATASET} from datasets where artist_id = %s and state = 'export' "
+            "order by finished_at desc limit 1",
+            [artist_id],
+        ).fetchone()
+
+
+def is_as_exported(connection: Connection, export: Dataset) -> bool:
+    """Whether nothing happened since an export: its items are as it holds them, and no others were exported."""
+    changed = connection.execute(
+        """
+        select from dataset_items i left join training_items t on t.id = i.training_item_id
+        where i.dataset_id = %(export)s and (t.id is null or t.status <> 'exported' or t.excluded_at is not null
+          or t.audio_hash is distinct from i.audio_hash or t.prompt_text is distinct from i.prompt_text)
+        union all
+        select from training_items t join datasets d on d.artist_id = t.artist_id
+        where d.id = %(export)s and t.status = 'exported' and t.updated_at > d.finished_at
+          and not exists (select from dataset_items i where i.dataset_id = d.id and i.training_item_id = t.id)
+        limit 1
+        """,
+        {"export": export.id},
+    )
+    return changed.rowcount == 0
+
+
 def claim_dataset(connection: Connection, artist: Artist, fingerprint: str, item_count: int, stem: str) -> Dataset:
     """The row of this content: the one that is there (done, or left in building by a killed run), else a new one.
 

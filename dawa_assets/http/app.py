@@ -14,6 +14,7 @@ from dawa_assets.http.errors import add_error_handlers
 from dawa_assets.http.gate import Gate
 from dawa_assets.http.links import Links
 from dawa_assets.http.messages import HealthAnswer
+from dawa_assets.http.proxies import TrustedProxies
 from dawa_assets.http.service import Service, waiting_no_longer_than
 from dawa_assets.http.worker import open_desk, web_options
 from modal_app.web.body import SMALL_BODY
@@ -61,6 +62,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
         by_body=_PASSWORD_IN_BODY,
     )
     app.add_middleware(Cors, origins=origins)
+    app.add_middleware(TrustedProxies, networks=settings.web_proxies or ())
     app.include_router(pipeline.router)
     app.include_router(library.router)
     app.include_router(items.router)

@@ -66,6 +66,13 @@ class ExportAnswer(Message):
     item_count: int
 
 
+class DatasetAnswer(ExportAnswer):
+    """An artist's current dataset, and whether it is the whole one that the pipeline built (or a last export)."""
+
+    sha256: str
+    is_whole: bool
+
+
 class GenerateRequest(Message):
     """Render music with an artist's LoRA, or by the base model alone."""
 

@@ -4,15 +4,17 @@ import functools
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.links import base_of
 from dawa_assets.http.messages import (
+    DatasetAnswer,
     ExportAnswer,
     ExportRequest,
     SaveAnswer,
@@ -25,6 +27,9 @@ from modal_app.web.answers import BadRequestError
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.options import MOST_UPLOADED
 from resources.ports import Ports
+
+if TYPE_CHECKING:
+    from dawa_assets.datasets.store import Dataset
 
 MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY
 """How many bytes the body of a save may have."""
@@ -71,7 +76,10 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
 
 @router.post("/api/train/export", responses=errors(404, 503))
 async def export(body: ExportRequest, request: Request, caller: CallerOf, service: ServiceOf) -> ExportAnswer:
-    """Put every ready item into one zip, and move them to `exported`. Nothing ready is an error (400)."""
+    """Put every ready item into one zip, and move them to `exported`. Nothing ready is an error (400).
+
+    Asked for again before anything changed, it is the same zip again.
+    """
     from dawa_assets.datasets.build import build_dataset
 
     ports = service.ports
@@ -81,10 +89,41 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
     if report.state == "nothing ready" or report.storage_path is None:
         why = f" ({report.failed[0][0]}: {report.failed[0][1]})" if report.failed else ""
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")
-    url = await service.reading(ports.bucket.sign, report.storage_path, _LINK_SECONDS)
-    if url.startswith("file:"):  # a folder's, which nobody else could follow
-        url = await service.reading(service.links.make, str(request.base_url), report.storage_path, _LINK_SECONDS)
+    url = await _link(service, request, report.storage_path)
     return ExportAnswer(dataset_url=url, item_count=report.item_count)
+
+
+@router.get("/api/train/dataset", responses=errors(404, 503))
+async def dataset(
+    artist_id: Annotated[UUID, Query(alias="artistId")], request: Request, caller: CallerOf, service: ServiceOf
+) -> DatasetAnswer:
+    """The artist's current dataset: the whole one that was built last, else the last export."""
+    artist = await service.quickly(caller.artist, service.ports.database, artist_id)
+    found, is_whole = await service.quickly(_current, service.ports, artist)
+    if found is None or await service.reading(service.ports.bucket.stat, found.storage_path) is None:
+        raise RefusedError(
+            HTTPStatus.NOT_FOUND, f"{artist.slug}: there is no dataset yet; export one, or let the pipeline build it"
+        )
+    url = await _link(service, request, found.storage_path)
+    return DatasetAnswer(dataset_url=url, item_count=found.item_count, sha256=found.sha256 or "", is_whole=is_whole)
+
+
+def _current(ports: Ports, artist: Artist) -> tuple["Dataset | None", bool]:
+    from dawa_assets.datasets.store import current_dataset, last_export
+
+    with ports.database.transaction() as connection:
+        current = current_dataset(connection, artist.id)
+        return current or last_export(connection, artist.id), current is not None
+
+
+async def _link(service: Service, request: Request, key: str) -> str:
+    """Where a file can be fetched for a day: by a link of the bucket's, or where nobody else could follow it, ours."""
+    url = await service.reading(service.ports.bucket.sign, key, _LINK_SECONDS)
+    if not url.startswith("file:"):
+        return url
+    return await service.reading(
+        service.links.make, base_of(request, service.ports.settings.serve_url), key, _LINK_SECONDS
+    )
 
 
 def _save(

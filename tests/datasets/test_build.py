@@ -325,7 +325,8 @@ def test_an_export_of_new_items_leaves_the_current_dataset_alone(catalogue: Cata
     export = build_dataset(catalogue.ports, catalogue.slug, new_items_only=True)
     assert [track.item for track in export.tracks] == ["new"]
     assert catalogue.statuses() == {"old": "exported", "new": "exported"}
-    assert build_dataset(catalogue.ports, catalogue.slug, new_items_only=True).state == "nothing ready"
+    again = build_dataset(catalogue.ports, catalogue.slug, new_items_only=True)
+    assert (again.state, again.storage_path) == ("unchanged", export.storage_path)
     current = catalogue.sql(
         "select storage_path from datasets where artist_id = %s and state = 'done'", catalogue.artist.id
     )
