@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: help setup demo test test-slow test-live ui bench bench-train lint clean
+.PHONY: help setup demo train-mode test test-slow test-live ui bench bench-train lint clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -29,6 +29,9 @@ test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
 
 test-live: .venv/.ready ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
 	@$(BIN)/python -m tests.live && DAWA_LIVE_TESTS=1 $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
+
+train-mode: .venv/.ready ## the page that artists and producers work on, in the browser
+	@$(BIN)/dawa serve --open
 
 bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
 	$(BIN)/python -m benchmarks $(NAMES)

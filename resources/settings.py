@@ -21,7 +21,7 @@ Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
 
 _UNPREFIXED = (
     *("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY"),
-    *("SUPABASE_JWT_SECRET", "NAWFSIDE_APP_PASSWORD", "DAGSTER_HOME"),
+    *("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_JWT_SECRET", "NAWFSIDE_APP_PASSWORD", "DAGSTER_HOME"),
 )
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -129,6 +129,12 @@ class Settings(BaseSettings):
         None, validation_alias="SUPABASE_SECRET_KEY", description="the project's secret key"
     )
 
+    supabase_publishable_key: str | None = Field(
+        None,
+        validation_alias="SUPABASE_PUBLISHABLE_KEY",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="the project's public key, by which the page of Train Mode lets users sign in",
+    )
     supabase_jwt_secret: SecretStr | None = Field(
         None,
         validation_alias="SUPABASE_JWT_SECRET",

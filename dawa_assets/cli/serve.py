@@ -10,6 +10,7 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one and says which.")] = 8000,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page of Train Mode in a browser.")] = False,
 ) -> None:
     """Serve HTTP until it is told to stop (Ctrl-C, SIGTERM); requests under way are finished first.
 
@@ -20,7 +21,7 @@ def serve(
 
     from dawa_assets.http.access import Access
     from dawa_assets.http.app import create_app
-    from dawa_assets.http.listening import listen, run, summary
+    from dawa_assets.http.listening import address_of, listen, run, summary
     from resources.ports import open_ports
     from resources.settings import Settings
 
@@ -31,4 +32,6 @@ def serve(
         logging.getLogger("dawa_assets.http").setLevel(logging.INFO)
         for line in summary(listener, access):
             typer.echo(line, err=True)
+        if open_page and typer.launch(address_of(listener)) != 0:
+            typer.echo(f"no browser could be opened; open {address_of(listener)} in one", err=True)
         run(app, listener)

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from dawa_assets.http import files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
-from dawa_assets.http.api import items, library
+from dawa_assets.http.api import items, library, page, uploads
 from dawa_assets.http.cors import Cors
 from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.http.errors import add_error_handlers
@@ -58,7 +58,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
         Gate,
         access=access,
         origins=origins,
-        most=lambda path: _MOST.get(path, SMALL_BODY),
+        most=lambda path: uploads.most_of_a_part(path) or _MOST.get(path, SMALL_BODY),
         by_body=_PASSWORD_IN_BODY,
     )
     app.add_middleware(Cors, origins=origins)
@@ -66,6 +66,8 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     app.include_router(pipeline.router)
     app.include_router(library.router)
     app.include_router(items.router)
+    app.include_router(uploads.router)
+    app.include_router(page.router)
     app.include_router(producer.router)
     app.include_router(jobs.router)
     app.include_router(files.router)

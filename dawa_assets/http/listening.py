@@ -75,6 +75,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def address_of(listener: socket.socket) -> str:
+    """The address of the page, for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - everywhere is here too
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
 def summary(listener: socket.socket, access: Access) -> list[str]:
     """What is served, where, and who may: lines for a person."""
     host, port = listener.getsockname()[:2]

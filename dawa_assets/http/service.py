@@ -17,6 +17,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import Request
 
+from dawa_assets.http.activities import Activities
 from modal_app.web.desk import Desk
 from modal_app.web.options import WebOptions
 from modal_app.web.work import InThread
@@ -43,6 +44,7 @@ class Service:
     desk: Desk
     web: WebOptions
     jobs: InThread = field(default_factory=lambda: InThread(8))
+    activities: Activities = field(default_factory=Activities)
     turns: "Turns" = field(default_factory=lambda: Turns())
     look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_LOOK_UPS))
     prompts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROMPTS))

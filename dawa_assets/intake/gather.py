@@ -59,6 +59,44 @@ def gather(paths: Sequence[Path]) -> Gathered:
     return Gathered(search.files, search.skipped())
 
 
+def skipped_names(names: Sequence[str]) -> dict[str, str]:
+    """Of files that are known by their names alone, as a browser tells a dropped folder: those left out, and why.
+
+    Args:
+        names: `/`-separated, folders and all. A name without a folder is of a file that was named itself.
+    """
+    parts = {name: name.split("/") for name in names}
+    projects = {"/".join(each[:-1]) for each in parts.values() if kind_of(each[-1]) is Kind.LIVE_SET}
+    projects |= {"/".join(each[:place]) for each in parts.values() for place in _marks(each)}
+    stems: dict[str, set[str]] = defaultdict(set)
+    for each in parts.values():
+        if kind_of(each[-1]) is Kind.LIVE_SET:
+            stems["/".join(each[:-1])].add(loose_stem(each[-1]))
+    found = {name: _why_skipped(each, projects, stems) for name, each in parts.items()}
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
+def _marks(parts: list[str]) -> list[int]:
+    return [place for place, part in enumerate(parts[:-1]) if part == _PROJECT_MARK and place]
+
+
+def _why_skipped(parts: list[str], projects: set[str], stems: dict[str, set[str]]) -> str | None:
+    *folders, name = parts
+    if any(part.startswith(".") for part in parts):
+        return _HIDDEN
+    above = ["/".join(folders[:place]) for place in range(1, len(folders) + 1)]
+    for folder, inside in zip(above, folders[1:], strict=False):
+        if folder in projects and inside.lower() in _FOLDERS_OF_ABLETON:
+            return _FOLDERS_OF_ABLETON[inside.lower()]
+    if (kind := kind_of(name)) is Kind.OTHER:
+        return _NO_MUSIC
+    outer = [folder for folder in above if folder in projects]
+    if kind is Kind.AUDIO and outer and above[-1] not in projects:
+        known = {stem for folder in outer for stem in stems[folder]}
+        return None if loose_stem(name) in known else _SAMPLES
+    return None
+
+
 class _Search:
     def __init__(self) -> None:
         self.files: list[GatheredFile] = []

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,21 @@ class StoredObject:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True)
+class UploadLink:
+    """Leave to write one object, for whoever has it: a resumable upload by the protocol of tus.io.
+
+    The first request goes to `url`, and each one has `headers`; `metadata` is that request's `Upload-Metadata`. Parts
+    have `chunk_bytes` bytes, but for the last one.
+    """
+
+    url: str
+    headers: dict[str, str]
+    metadata: str
+    chunk_bytes: int
+    kind: Literal["tus"] = "tus"
 
 
 class Bucket(ABC):
@@ -66,3 +81,10 @@ class Bucket(ABC):
 
         Raises `ObjectNotFoundError`.
         """
+
+    def upload_link(self, key: str) -> UploadLink | None:  # noqa: ARG002 - of a store that gives no leave
+        """Leave to write an object straight to the store, for a while; None where the store gives none.
+
+        An object that is there already is not replaced.
+        """
+        return None

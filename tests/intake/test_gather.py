@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dawa_assets.intake.gather import Gathered, gather
+from dawa_assets.intake.gather import Gathered, gather, skipped_names
 from dawa_assets.intake.kinds import Kind, kind_of, loose_stem
 from modal_app.errors import InputError
 
@@ -160,3 +160,30 @@ def test_stems_are_compared_without_case_blanks_and_dashes(one: str, other: str)
 @given(name=st.text(st.characters(exclude_characters="/\0."), min_size=1, max_size=20), blanks=st.sampled_from(" _-"))
 def test_a_loose_stem_does_not_change_with_case_or_blanks(name: str, blanks: str) -> None:
     assert loose_stem(f"{name}.als") == loose_stem(f"{blanks}{name.casefold()}{blanks}.mp3")
+
+
+def test_names_alone_are_chosen_as_the_files_themselves_are(tmp_path: Path) -> None:
+    names = [
+        "Set Project/Set.als",
+        "Set Project/Set.wav",
+        "Set Project/other.wav",
+        "Set Project/notes.txt",
+        "Set Project/.hidden.wav",
+        "Set Project/Backup/Set [2026].als",
+        "Set Project/Samples/Recorded/kick.wav",
+        "Set Project/Ableton Project Info/x.cfg",
+        "Set Project/Bounces/set.mp3",
+        "Set Project/Bounces/kick.mp3",
+        "Set Project/Deep/Samples/set.wav",
+        "Plain/Samples/a.wav",
+        "Plain/b.wav",
+        "Marked/Ableton Project Info/x.cfg",
+        "Marked/Samples/c.wav",
+        "Marked/d.wav",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    gathered = gather([tmp_path / folder for folder in ("Set Project", "Plain", "Marked")])
+    assert set(names) - set(skipped_names(names)) == {file.name for file in gathered.files}
+    assert skipped_names(["a.wav", "b.als", "c.exe"]) == {"c.exe": "neither a Live Set nor audio"}

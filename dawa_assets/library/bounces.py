@@ -1,0 +1,132 @@
+"""Audio that waits for its set: what there is of it and why, and giving it to an item by hand."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
+from dawa_assets.intake import store as ledger
+from dawa_assets.intake.inbox import drops, is_known
+from dawa_assets.intake.kinds import Kind
+from dawa_assets.intake.settle import Step
+from dawa_assets.items import store as items
+from dawa_assets.items.audio import AudioReport, Bounces
+from dawa_assets.leases import lease
+from modal_app.errors import ConflictError, UnreadableAudioError
+from resources.ports import Ports
+
+_MOST_REJECTED = 200
+_MOST_NAMED = 500
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A bounce that waits with its reason."""
+
+    id: UUID
+    name: str
+    folder: str
+    size_bytes: int
+    reason: str
+    arrived_at: datetime
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that was put aside."""
+
+    name: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An upload in the inbox with files that nobody has looked at yet."""
+
+    upload_id: str
+    is_complete: bool
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What came of an artist's and is not, or not yet, in its place."""
+
+    waiting: list[Waiting]
+    inbox: list[Unread]
+    rejected: list[Rejected]
+
+
+def arrivals(ports: Ports, artist: Artist) -> Arrivals:
+    """What waits, what nobody has looked at, and what was rejected, the latest first."""
+    inbox = list(drops(ports, artist.slug))
+    with ports.database.transaction() as connection:
+        known = ledger.known_waiting(connection, artist.id)
+        with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+            waiting = cursor.execute(
+                "select id, name, folder, size_bytes, coalesce(reason, 'is being worked on') as reason, "
+                "created_at as arrived_at from uploads where artist_id = %s and state = 'waiting' and kind = 'audio' "
+                "order by created_at desc, name",
+                [artist.id],
+            ).fetchall()
+        with connection.cursor(row_factory=class_row(Rejected)) as cursor:
+            rejected = cursor.execute(
+                "select name, coalesce(reason, 'no reason recorded') as reason, updated_at as at from uploads "
+                "where artist_id = %s and state = 'rejected' order by updated_at desc, name limit %s",
+                [artist.id, _MOST_REJECTED],
+            ).fetchall()
+    unread = []
+    for drop in inbox:
+        names = [f"{file.folder}/{file.name}".lstrip("/") for file in drop.files if not is_known(file, known)]
+        if names:
+            unread.append(Unread(drop.upload_id, drop.complete, names[:_MOST_NAMED]))
+    return Arrivals(waiting, unread, rejected)
+
+
+def item_of_set(ports: Ports, artist: Artist, parse_id: str) -> UUID:
+    """The item that bounces of this Live Set go to.
+
+    Raises:
+        UnknownLiveSetError: the artist has no such set, or no item was made of it yet.
+    """
+    with ports.database.transaction() as connection:
+        summary = ledger.find_summary(connection, artist.id, parse_id)
+        item = None if summary is None else items.item_of_summary(connection, summary.id)
+    if item is None:
+        raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set, or no item of it yet")
+    return item
+
+
+def pair_by_hand(ports: Ports, artist: Artist, bounce: UUID, item_id: UUID) -> None:
+    """Bring a waiting bounce to an item, whatever it is called.
+
+    Raises:
+        UnknownItemError: no such bounce waits, or the artist has no such item.
+        ConflictError: the item is a saved pair with audio of its own, or the bounce was changed meanwhile.
+        UnreadableAudioError: the bounce can't be decoded; it is put aside.
+        BusyError: another process is updating this artist's items.
+    """
+    settings = ports.settings
+    with lease(
+        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
+    ) as held:
+        with ports.database.transaction() as connection:
+            waiting = ledger.ledger(connection, artist.id, Kind.AUDIO, waiting_only=True)
+            item = next((each for each in items.items_of(connection, artist.id) if each.id == item_id), None)
+        row = next((each for each in waiting if each.id == bounce), None)
+        if row is None:
+            raise UnknownItemError(f"bounce {bounce}: none of this id waits (any more)")
+        if item is None:
+            raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+        if item.is_saved_pair:
+            raise ConflictError(f"item {item.name}: was saved with audio of its own; no bounce takes its place")
+        report = AudioReport()
+        Bounces(Step(ports, artist, held), report).place(row, item_id)
+    if report.rejected:
+        raise UnreadableAudioError(f"{row.name}: {report.rejected[0][1]}")
+    if not (report.paired or report.replaced or report.unchanged):
+        raise ConflictError(f"{row.name}: is no longer in the inbox as it was; look at what waits now")
