@@ -52,10 +52,10 @@ def _served(ports: Ports) -> Iterator[tuple[str, dict[str, Any], QuickCompute]]:
     quick = QuickCompute(ports.settings.data_root)
     asked = {"artistId": str(nova.id), "parseId": item["parse_id"]}
     with server(protected(replace(ports, compute=quick))) as base:
-        page = httpx.get(f"{base}/openapi.json").json()
+        page = httpx.get(f"{base}/openapi.json", timeout=60).json()
         _known(page, asked | {"producerId": "nova"})
         yield base, page, quick
-        assert httpx.post(f"{base}/api/train", json=asked, headers=WITH_PASSWORD).status_code == 200
+        assert httpx.post(f"{base}/api/train", json=asked, headers=WITH_PASSWORD, timeout=60).status_code == 200
 
 
 def test_a_few_requests_to_every_route(ports: Ports) -> None:
