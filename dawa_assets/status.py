@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.artists.store import get_artist
+from dawa_assets.artists.store import resolve_artist
+from dawa_assets.datasets.choice import incomplete_items, superseded_items
 from dawa_assets.items.exclude import heard_line
 from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
 from resources.database import Connection
 from resources.ports import Ports
+
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class ArtistStatus:
     ready: int
     by_status: dict[str, int]
     excluded: int
+    superseded: int
+    """Of `ready`, those that are in no dataset because another item has the same audio and the text that counts."""
     uploads_waiting: int
     uploads_rejected: int
     datasets: int
@@ -51,17 +56,17 @@ class ArtistStatus:
 
 
 def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]:
-    """The status of every artist, or of one.
+    """The status of every artist, or of one (slug, id or name).
 
     Raises:
-        UnknownArtistError: there is no artist of this slug.
+        UnknownArtistError: there is no such artist.
     """
     wanted = (ports.settings.system_prompt_version, ports.prompt_writer.model_name)
     any_model = ports.prompt_writer.takes_any_model
     stale: list[ItemPrompt] | None = None
     with ports.database.transaction() as connection:
         if slug is not None:
-            get_artist(connection, slug)
+            slug = resolve_artist(connection, slug).slug
             named = item_prompts(connection, slug, *wanted, any_model=any_model)
             stale = [each for each in named if each.state not in ("current", "human")]
         counts = prompt_counts(connection, *wanted, slug, any_model=any_model)
@@ -127,11 +132,15 @@ def _status(
         Notice(found["what"], found["name"], found["reason"] or "no reason recorded")
         for found in connection.execute(_NOTICES, {"artist": row["id"]})
     ]
+    superseded = superseded_items(connection, row["id"])
+    notices += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MOST_NAMED]]
+    notices += [Notice("item", name, reason) for name, reason in incomplete_items(connection, row["id"])[:_MOST_NAMED]]
     notices += _heard(connection, row["id"], row["slug"])
     return ArtistStatus(
         items=sum(by_status.values()),
         ready=by_status.get("ready", 0) + by_status.get("exported", 0),
         by_status=by_status,
+        superseded=len(superseded),
         notices=notices,
         prompts=prompts,
         stale_prompts=stale,

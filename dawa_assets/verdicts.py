@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.datasets.store import CURRENT_ITEMS
 from resources.database import Connection
@@ -62,7 +63,7 @@ def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
             problems += [
                 f"{row['als_filename']}: {name} is not in the bucket"
                 for name in ("summary.json", "timeline_visualizer.png")
-                if ports.bucket.stat(f"{row['export_path']}/{name}") is None
+                if own_object(ports.bucket, artist.slug, f"{row['export_path']}/{name}") is None
             ]
     rejected = _rows(
         connection,
@@ -106,7 +107,7 @@ def _items(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
             problems += [
                 f"{row['name']}: is {row['status']} but its {column} leads nowhere"
                 for column in ("audio_path", "prompt_path")
-                if row[column] is None or ports.bucket.stat(row[column]) is None
+                if own_object(ports.bucket, artist.slug, row[column]) is None
             ]
         elif row["status"] == "failed":
             warnings.append(f"{row['name']}: failed: {row['error']}")
@@ -137,10 +138,10 @@ def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     if row["items"] != row["item_count"]:
         problems.append(f"{row['storage_path']}: {row['items']} items are recorded, {row['item_count']} were meant")
     if row["pruned_at"] is None:
-        stored = ports.bucket.stat(row["storage_path"])
+        stored = own_object(ports.bucket, artist.slug, row["storage_path"])
         if stored is None or stored.size != row["size_bytes"]:
             problems.append(f"{row['storage_path']}: not in the bucket with its {row['size_bytes']} bytes")
-        if ports.bucket.stat(row["manifest_path"]) is None:
+        if own_object(ports.bucket, artist.slug, row["manifest_path"]) is None:
             problems.append(f"{row['manifest_path']}: not in the bucket")
     return Verdict(row["item_count"], problems)
 
@@ -193,7 +194,8 @@ def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     problems: list[str] = []
     warnings: list[str] = []
     for row in rows:
-        objects = [stored.key for stored in ports.bucket.list(row["adapter_key"])]
+        folder = row["adapter_key"]
+        objects = [stored.key for stored in ports.bucket.list(folder)] if is_own(artist.slug, folder) else []
         if not any(key.endswith(".safetensors") for key in objects):
             problems.append(f"run {row['id']}: no adapter below {row['adapter_key']}")
         first, final = row["metrics"].get("first_loss"), row["metrics"].get("final_loss")
@@ -223,7 +225,8 @@ def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Verdict
         f"run {row['id']}: {name} is not in the bucket"
         for row in rows
         for name, size in (row["files"] or {}).items()
-        if (stored := ports.bucket.stat(f"{row['adapter_key']}/{name}")) is None or stored.size != size
+        if (stored := own_object(ports.bucket, artist.slug, f"{row['adapter_key']}/{name}")) is None
+        or stored.size != size
     ]
     broken = [row for row in rows if row["verdict"] == "broken"]
     return Verdict(len(rows), problems, [f"run {row['id']}: broken: {'; '.join(row['reasons'])}" for row in broken])
@@ -232,7 +235,8 @@ def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Verdict
 def _preview(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     rows = _rows(connection, "select adapter_key from training_runs where artist_id = %(artist)s and promoted", artist)
     keys = [f"{row['adapter_key']}/preview-{variant}.wav" for row in rows for variant in ("base", "lora")]
-    sizes = {key: 0 if (stored := ports.bucket.stat(key)) is None else stored.size for key in keys}
+    found = {key: own_object(ports.bucket, artist.slug, key) for key in keys}
+    sizes = {key: 0 if stored is None else stored.size for key, stored in found.items()}
     problems = [f"{key}: is not there, or holds no sound" for key, size in sizes.items() if size <= _WAV_HEADER_BYTES]
     return Verdict(len(keys), problems)
 

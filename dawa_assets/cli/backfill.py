@@ -22,7 +22,7 @@ def backfill() -> None:
 @app.command("prompts")
 def prompts(
     artist: Annotated[
-        list[str] | None, typer.Option(help="Only this artist (slug or name); may be given several times.")
+        list[str] | None, typer.Option(help="Only this artist (slug, id or name); may be given several times.")
     ] = None,
     model: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from modal_app.errors import JobError
 
 
 def build(
-    artist: Annotated[str, typer.Option(help="The artist: slug or name (`dawa status` lists them).")],
+    artist: Annotated[str, typer.Option(help="The artist: slug, id or name (`dawa status` lists them).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Bring everything of one artist up to date: from what lies in the inbox to the LoRA and its preview.
@@ -31,7 +31,7 @@ def run_build(name: str, console: Console) -> tuple[str, list[str]]:
         JobError: a step failed; the message says which and why.
     """
     with console.status("loading …"):
-        from dawa_assets.artists.store import find_artist, get_artist
+        from dawa_assets.artists.store import resolve_artist
         from dawa_assets.cli.progress import shown_progress
         from dawa_assets.defs.resources import Pipeline
         from dawa_assets.defs.run import open_instance, run_job
@@ -40,7 +40,7 @@ def run_build(name: str, console: Console) -> tuple[str, list[str]]:
 
         settings = Settings.load()
         with open_ports(settings).database.transaction() as connection:
-            artist = find_artist(connection, name) or get_artist(connection, name)
+            artist = resolve_artist(connection, name)
         instance = open_instance(settings)
     with instance, shown_progress(console):
         result = run_job(instance, Pipeline(), "build_job", artist.slug)

@@ -16,7 +16,7 @@ class FormatChoice(StrEnum):
 
 def export(
     form: Annotated[FormatChoice, typer.Option("--format", help="The trainer that is to read it.")],
-    artist: Annotated[str, typer.Option(help="The artist: slug or name (`dawa status` lists them).")],
+    artist: Annotated[str, typer.Option(help="The artist: slug, id or name (`dawa status` lists them).")],
     out: Annotated[Path, typer.Option(help="A new folder; it is there whole or not at all.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

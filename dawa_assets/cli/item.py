@@ -19,7 +19,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 @app.command("list")
 def list_(
-    artist: Annotated[str, typer.Argument(help="The artist: slug or name (`dawa status` lists them).")],
+    artist: Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")],
     as_json: _Json = False,
 ) -> None:
     """List an artist's training items, oldest first, and since when and why some are left out."""
@@ -100,6 +100,6 @@ def _line(item: "ListedItem") -> str:
     seconds = "no audio" if item.seconds is None else f"{item.seconds:.1f} s"
     line = f"{item.id}  {item.item}  {item.status}  {seconds}"
     if item.excluded_at is None:
-        return line
+        return f"{line}  {item.superseded}" if item.superseded else line
     by = f" by {item.author}" if item.author else ""
     return f"{line}  excluded {item.excluded_at:%Y-%m-%d}{by}{f': {item.reason}' if item.reason else ''}"

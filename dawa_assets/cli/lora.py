@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="An artist's LoRAs: which there are, which one is published.", no_args_is_help=True)
 
-_Artist = Annotated[str, typer.Argument(help="The artist: slug or name (`dawa status` lists them).")]
+_Artist = Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")]
 _Run = Annotated[str, typer.Argument(help="The run's id, or its beginning.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 _Force = Annotated[bool, typer.Option("--force", help="Publish it although it is broken, or heard excluded items.")]

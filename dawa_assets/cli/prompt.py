@@ -19,7 +19,9 @@ app = typer.Typer(help="Try, edit, import and give back prompts.", no_args_is_he
 _MOST_TOLD = 50
 
 Item = Annotated[str, typer.Argument(help="The item: its id, its key (project/set) or its Live Set's name.")]
-OfArtist = Annotated[str | None, typer.Option("--artist", help="The item's artist (slug or name), where it is needed.")]
+OfArtist = Annotated[
+    str | None, typer.Option("--artist", help="The item's artist (slug, id or name), where it is needed.")
+]
 Author = Annotated[str | None, typer.Option(help="Who wrote the text; default: your login name.")]
 Profile = Annotated[Path | None, typer.Option(help="The artist's master_schema, a JSON file; default: `{}`.")]
 System = Annotated[

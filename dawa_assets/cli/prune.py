@@ -12,7 +12,7 @@ _MOST_NAMED = 40
 
 def prune(
     keep: Annotated[int, typer.Option(help="How many of each artist's newest zips stay; the current one always does.")],
-    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug, id or name).")] = None,
     grace_hours: Annotated[
         float, typer.Option(help="How old a file that no row knows must be before it is removed.")
     ] = 24,

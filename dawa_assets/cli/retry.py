@@ -9,7 +9,7 @@ def retry_rejected(
     names: Annotated[
         list[str] | None, typer.Argument(help="Only these files, as `dawa status` names them.", show_default=False)
     ] = None,
-    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug, id or name).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Put rejected uploads back into the inbox, beside the files that they were uploaded with.

@@ -14,7 +14,7 @@ _MOST_NAMED = 40
 
 
 def status(
-    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug, id or name).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show every artist: items as in "3/10 ready", what waits and why, prompts, datasets, segments, tags, LoRA.
@@ -54,8 +54,9 @@ def _print(console: "Console", shown: "ArtistStatus") -> None:
     grid.add_column(style="dim")
     grid.add_column()
     counts = ", ".join(f"{count} {name}" for name, count in sorted(shown.by_status.items()))
-    excluded = f", {shown.excluded} excluded" if shown.excluded else ""
-    grid.add_row("items", f"{shown.ready}/{shown.items} ready" + (f" ({counts}{excluded})" if counts else excluded))
+    others = f", {shown.superseded} superseded" if shown.superseded else ""
+    others += f", {shown.excluded} excluded" if shown.excluded else ""
+    grid.add_row("items", f"{shown.ready}/{shown.items} ready" + (f" ({counts}{others})" if counts else others))
     grid.add_row("Live Sets", str(shown.live_sets))
     grid.add_row("prompts", _prompts(shown.prompts))
     grid.add_row("dataset", _dataset(shown))

@@ -13,7 +13,7 @@ _MARKS = {"mended": "mended", "can be mended": "", "next build": "", "needs you"
 
 
 def verify(
-    artist: Annotated[str | None, typer.Option(help="Only this artist (slug).")] = None,
+    artist: Annotated[str | None, typer.Option(help="Only this artist (slug, id or name).")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare its hash, too.")] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend what can be mended without guessing; tell what is left to do.")

@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.datasets import store
+from dawa_assets.datasets.choice import Superseded, incomplete_items
 from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.store import Dataset, Wanted, WantedItem
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
@@ -24,13 +26,14 @@ from dawa_assets.errors import BadTrackError
 from dawa_assets.items.update import describe_saved_items
 from dawa_assets.leases import Lease, lease
 from resources.database import Connection
-from resources.errors import InvalidKeyError, ObjectNotFoundError
+from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 _SECONDS_BETWEEN_LINES = 5.0
+_MOST_TOLD = 20  # superseded items that are named in the log; the report has all
 
 State = Literal["built", "unchanged", "current again", "restored", "nothing ready"]
 
@@ -61,8 +64,7 @@ class DatasetReport:
     exported: int
     by_status: dict[str, int]
     tracks: list[DatasetTrack]
-    doubled: list[tuple[str, str]]
-    """Items left out because another one, named second, has the same audio."""
+    superseded: list[Superseded]
     failed: list[tuple[str, str]]
     seconds: float
 
@@ -75,8 +77,8 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     reported, and the others go on. With nothing ready, nothing happens and the report says so; an artist's last
     dataset stays the current one. With `new_items_only`, the zip holds just the items that were never exported, and
     the current dataset stays as it is; with none, and nothing changed since the last such zip, it is that one again, so
-    that whoever lost the answer gets it. Of several items with identical audio one is in it, a person's text before a
-    model's; the report names the others.
+    that whoever lost the answer gets it. Of several items with identical audio one is in it, with the latest text by a
+    person, else the latest by a model; the report names the others.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -125,7 +127,8 @@ class _Build:
             abandoned = store.abandoned_datasets(connection, self.artist, wanted.fingerprint)
             self.held.check(connection)
         for dataset in abandoned:
-            self.ports.bucket.delete([dataset.storage_path, dataset.manifest_path])
+            paths = [dataset.storage_path, dataset.manifest_path]
+            self.ports.bucket.delete([path for path in paths if is_own(self.artist.slug, path)])
         stem = self._free_stem()
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
@@ -161,8 +164,8 @@ class _Build:
         return bool(unusable)
 
     def _why_unusable(self, item: WantedItem) -> str | None:
-        if not item.audio_path.startswith(f"artists/{self.artist.slug}/"):
-            return "its audio does not lie below its artist's folder; upload the file again"
+        if not is_own(self.artist.slug, item.audio_path):
+            return "its audio is no file below its artist's folder; upload the file again"
         if item.audio_format not in AUDIO_FORMATS:
             return f"{item.audio_format!r} is no audio format that a dataset may hold; upload mp3, wav or flac"
         return None
@@ -170,18 +173,19 @@ class _Build:
     def _is_intact(self, dataset: Dataset, was_current: bool) -> bool:
         if dataset.pruned_at is not None:
             return was_current  # removed on purpose; needed again only where it becomes the current one
-        stored = self.ports.bucket.stat(dataset.storage_path)
+        bucket, slug = self.ports.bucket, self.artist.slug
+        stored = own_object(bucket, slug, dataset.storage_path)
         return (
             stored is not None
             and stored.size == dataset.size_bytes
-            and self.ports.bucket.stat(dataset.manifest_path) is not None
+            and own_object(bucket, slug, dataset.manifest_path) is not None
         )
 
     def _keep(self, dataset: Dataset, wanted: Wanted, was_current: bool) -> DatasetReport:
         again = dataset.state == "done" and not was_current
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
-            if again:
+            if again or self.new_items_only:  # of exports too, the one that was asked for last is the last one
                 store.make_current(connection, dataset)
             exported = store.mark_exported(connection, wanted.items)
         return self._report("current again" if again else "unchanged", dataset, wanted, exported)
@@ -214,10 +218,7 @@ class _Build:
         return self._report("built" if dataset.state == "building" else "restored", made, wanted, exported)
 
     def _size(self, position: int, item: WantedItem) -> int:
-        try:
-            stored = self.ports.bucket.stat(item.audio_path)
-        except InvalidKeyError:
-            stored = None
+        stored = own_object(self.ports.bucket, self.artist.slug, item.audio_path)
         if stored is None:
             raise BadTrackError(position)
         return stored.size
@@ -263,10 +264,14 @@ class _Build:
     def _report(self, state: State, dataset: Dataset | None, wanted: Wanted, exported: int) -> DatasetReport:
         with self.ports.database.transaction() as connection:
             counts = store.counts_by_status(connection, self.artist)
+            incomplete = incomplete_items(connection, self.artist.id)
             shown = dataset or store.current_dataset(connection, self.artist.id)
         ready = counts.get("ready", 0) + counts.get("exported", 0)
+        left_out = f", {len(wanted.superseded)} of them superseded" if wanted.superseded else ""
+        for each in wanted.superseded[:_MOST_TOLD]:
+            log.info("left out: %s %s", each.item, each.reason)
         return DatasetReport(
-            headline=f"dataset: {state}, {ready}/{sum(counts.values())} items ready",
+            headline=f"dataset: {state}, {ready}/{sum(counts.values())} items ready{left_out}",
             state=state,
             dataset_id=None if shown is None else str(shown.id),
             fingerprint=None if shown is None else shown.fingerprint,
@@ -281,8 +286,8 @@ class _Build:
                 DatasetTrack(entry_names(position, item.audio_format)[0], item.name, item.audio_hash, item.prompt_text)
                 for position, item in enumerate(wanted.items, start=1)
             ],
-            doubled=wanted.doubled,
-            failed=self.failed,
+            superseded=wanted.superseded,
+            failed=self.failed + incomplete,
             seconds=round(time.monotonic() - self.started, 3),
         )
 
@@ -302,7 +307,7 @@ def _why_unreadable(ports: Ports, item: WantedItem) -> str | None:
         with ports.bucket.open(item.audio_path) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-    except (ObjectNotFoundError, InvalidKeyError):
+    except ObjectNotFoundError:
         return "its audio is not in the bucket; upload the file again"
     if digest.hexdigest() != item.audio_hash:
         return "its audio in the bucket is not the one on record; upload the file again"

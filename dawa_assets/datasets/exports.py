@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.artists.paths import own_object
+from dawa_assets.artists.store import Artist, resolve_artist
 from dawa_assets.datasets import store
 from dawa_assets.datasets.exports_formats import Described, ace_step_manifest, audiocraft_info, audiocraft_line
 from dawa_assets.datasets.store import Dataset, ExportedTrack
@@ -46,7 +47,7 @@ class ExportReport:
 
 
 def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportReport:
-    """Write an artist's (name or slug) current dataset into the folder `out`, which is there whole or not at all.
+    """Write an artist's (slug, id or name) current dataset into the folder `out`, which is there whole or not at all.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -55,14 +56,14 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
         BadTrackError: a track in the zip is not the one on record.
     """
     with ports.database.transaction() as connection:
-        artist = find_artist(connection, name) or get_artist(connection, name)
+        artist = resolve_artist(connection, name)
         dataset = store.current_dataset(connection, artist.id)
         if dataset is None:
             raise InputError(f"{artist.slug}: has no dataset yet; `dawa build --artist {artist.slug}` makes one")
         tracks = store.exported_tracks(connection, dataset.id)
         tagger = tagger_of(ports.settings)
         texts = store.segment_texts(connection, dataset.id, tagger)
-    if dataset.pruned_at is not None or ports.bucket.stat(dataset.storage_path) is None:
+    if dataset.pruned_at is not None or own_object(ports.bucket, artist.slug, dataset.storage_path) is None:
         raise InputError(f"{dataset.storage_path}: is not there any more; `dawa build --artist {artist.slug}` mends it")
     target = out.absolute()
     with _new_folder(target) as folder:

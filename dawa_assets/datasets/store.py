@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.artists.store import Artist
+from dawa_assets.datasets.choice import PLACE_OF_ITS_AUDIO, WHOLE_SET, Superseded, superseded_items
 from dawa_assets.items.exclusions_store import EXCLUDED_TRACK, excluded_positions
 from dawa_assets.items.store import UNDESCRIBED
 from modal_app.tagging.names import TaggerName
@@ -35,20 +36,6 @@ CURRENT_ITEMS = """
     select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done'
     order by d.finished_at desc limit 1)
 """
-
-
-_BELONGS = r"""excluded_at is null and audio_path is not null and audio_hash is not null
-    and audio_format is not null and coalesce(prompt_text, '') ~ '\S'"""
-
-_WHOLE_SET = f"status in ('ready', 'exported') and {_BELONGS}"
-
-# Identical audio is in a dataset once, whoever saved it how often: with a person's text before a model's, then as the
-# pipeline's own item, then as the oldest one.
-_FIRST_OF_ITS_AUDIO = """row_number() over (
-    partition by artist_id, audio_hash
-    order by (prompt_id is null or exists (
-      select from prompts p where p.id = prompt_id and p.origin = 'human' and p.given_back_at is null)) desc,
-    item_key is null, created_at, id)"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +66,7 @@ class Wanted:
 
     items: list[WantedItem]
     fingerprint: str | None
-    doubled: list[tuple[str, str]]
-    """Items left out because another one, named second, has the same audio."""
+    superseded: list[Superseded]
 
 
 @dataclass(frozen=True)
@@ -128,7 +114,7 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
     """
     rows = connection.execute(f"""
         with belonging as (
-          select *, {_FIRST_OF_ITS_AUDIO} as place from training_items where {_WHOLE_SET}
+          select *, {PLACE_OF_ITS_AUDIO} as place from training_items where {WHOLE_SET}
         ), wanted as (
           select artist_id, {_FINGERPRINT} as fingerprint from belonging where place = 1 group by artist_id
         ), current as (
@@ -156,7 +142,7 @@ def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> W
     rows = connection.execute(
         f"""
         with belonging as (
-          select *, {_FIRST_OF_ITS_AUDIO} as place from training_items where artist_id = %(artist)s and {_WHOLE_SET}
+          select *, {PLACE_OF_ITS_AUDIO} as place from training_items where artist_id = %(artist)s and {WHOLE_SET}
         ), chosen as (
           select * from belonging where place = 1 and (not %(new_items_only)s or status = 'ready')
         )
@@ -166,36 +152,20 @@ def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> W
         """,
         {"artist": artist.id, "new_items_only": new_items_only},
     ).fetchall()
+    superseded = superseded_items(connection, artist.id)
     if not rows:
         emptied = not new_items_only and _must_be_emptied(connection, artist)
-        return Wanted([], EMPTY_FINGERPRINT if emptied else None, [])
+        return Wanted([], EMPTY_FINGERPRINT if emptied else None, superseded)
     prefix = NEW_ITEMS_PREFIX if new_items_only else ""
     fingerprint = prefix + str(rows[0]["fingerprint"])
     items = [WantedItem(**{k: v for k, v in row.items() if k != "fingerprint"}) for row in rows]
-    return Wanted(items, fingerprint, _doubled(connection, artist))
+    return Wanted(items, fingerprint, superseded)
 
 
 def _must_be_emptied(connection: Connection, artist: Artist) -> bool:
     """Whether the current dataset is empty, or holds something that was excluded since."""
     current = current_dataset(connection, artist.id)
     return current is not None and (current.item_count == 0 or bool(excluded_positions(connection, current.id)))
-
-
-def _doubled(connection: Connection, artist: Artist) -> list[tuple[str, str]]:
-    rows = connection.execute(
-        f"""
-        with belonging as (
-          select coalesce(item_key, als_filename, id::text) as name, audio_hash, created_at, id,
-            {_FIRST_OF_ITS_AUDIO} as place
-          from training_items where artist_id = %s and {_WHOLE_SET}
-        )
-        select again.name, first.name as first from belonging again
-        join belonging first on first.audio_hash = again.audio_hash and first.place = 1
-        where again.place > 1 order by again.created_at, again.id
-        """,
-        [artist.id],
-    )
-    return [(row["name"], row["first"]) for row in rows]
 
 
 def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:

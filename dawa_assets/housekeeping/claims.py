@@ -97,7 +97,7 @@ def claims(database: Database, artist: Artist) -> Iterator[Claim]:
     while True:
         with database.transaction() as connection, connection.cursor(row_factory=class_row(Claim)) as cursor:
             page = cursor.execute(
-                f"select * from ({_CLAIMS}) c where starts_with(key, %(folder)s) "
+                f"select * from ({_CLAIMS}) c where public.dawa_is_under(key, %(slug)s) "
                 'and (key collate "C", what collate "C", row_id::text collate "C") '
                 "> (%(key)s::text, %(what)s::text, %(row)s::text) "
                 'order by key collate "C", what collate "C", row_id::text collate "C" limit %(page)s',
@@ -147,10 +147,10 @@ def paths_outside(connection: Connection, artist: Artist) -> list[tuple[str, UUI
     """Column, row and path of every path that does not lie below the artist's folder."""
     rows = connection.execute(
         f"select * from ({_PATHS}) p where path is not null and not public.dawa_is_under(path, %(slug)s) order by 1, 2",
-        _values(artist) | {"slug": artist.slug},
+        _values(artist),
     )
     return [(row["col"], row["id"], row["path"]) for row in rows]
 
 
 def _values(artist: Artist) -> dict[str, Any]:
-    return {"artist": artist.id, "folder": f"artists/{artist.slug}/"}
+    return {"artist": artist.id, "slug": artist.slug}

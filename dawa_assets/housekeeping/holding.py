@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dawa_assets.artists.store import Artist, get_artist, list_artists
+from dawa_assets.artists.store import Artist, list_artists, resolve_artist
 from dawa_assets.intake.settle import Step
 from dawa_assets.leases import lease
 from resources.ports import Ports
@@ -12,13 +12,13 @@ _PATIENCE_SECONDS = 10.0
 
 
 def chosen_artists(ports: Ports, slug: str | None) -> list[Artist]:
-    """The artist of this slug, or every one.
+    """The artist of this slug, id or name, or every one.
 
     Raises:
-        UnknownArtistError: there is no artist of this slug.
+        UnknownArtistError: there is no such artist.
     """
     with ports.database.transaction() as connection:
-        return list_artists(connection) if slug is None else [get_artist(connection, slug)]
+        return list_artists(connection) if slug is None else [resolve_artist(connection, slug)]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import BusyError
 from dawa_assets.housekeeping import store
@@ -145,7 +146,8 @@ class _Prune:
 
     def _remove_zip(self, zip_: store.Zip, stored: dict[str, StoredObject], reason: str) -> None:
         found = stored.get(zip_.storage_path)
-        if not zip_.storage_path.startswith(f"artists/{self.artist.slug}/datasets/"):
+        slug, path = self.artist.slug, zip_.storage_path
+        if not is_own(slug, path) or not path.startswith(f"artists/{slug}/datasets/"):
             return
         if not self.dry_run:
             self.ports.bucket.delete([zip_.storage_path])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.store import Dataset, WantedItem, fail_item
@@ -128,10 +129,12 @@ def _put_same_bytes(step: Step, claim: Claim) -> str | None:
         files = sources.files_of_audio(connection, step.artist.id, claim.sha256)
         zips = sources.zips_with_audio(connection, step.artist.id, claim.sha256)
     for key in files:
-        if key != claim.key and object_hash(bucket, key) == claim.sha256:
+        if key != claim.key and is_own(step.artist.slug, key) and object_hash(bucket, key) == claim.sha256:
             bucket.copy(key, claim.key)
             return key
     for key, position, audio_format in zips:
+        if not is_own(step.artist.slug, key):
+            continue
         try:
             with local_copy(bucket, key, "dataset.zip") as local, zipfile.ZipFile(local.path) as archive:
                 found = Path(archive.extract(entry_names(position, audio_format)[0], local.path.parent))
@@ -159,7 +162,7 @@ def _timeline(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG00
 
     with step.ports.database.transaction() as connection:
         kept, identity = sources.kept_set_of(connection, step.artist.id, claim.row_id)
-    if not kept.startswith(f"artists/{step.artist.slug}/"):
+    if not is_own(step.artist.slug, kept):
         return Outcome("needs you", "its Live Set does not lie in the artist's own folder; upload it again")
     try:
         with local_copy(step.ports.bucket, kept, claim.name) as local:
@@ -208,6 +211,8 @@ def _manifest(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG00
 
 def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list[int] | None:
     """The sizes of the audio in a dataset's zip, in bytes; None where that is gone, or not the one on record."""
+    if not is_own(step.artist.slug, dataset.storage_path):
+        return None
     try:
         with local_copy(step.ports.bucket, dataset.storage_path, "dataset.zip") as local:
             if local.sha256 != dataset.sha256:
@@ -226,7 +231,7 @@ def _size_of_audio(step: Step, item: WantedItem) -> int | None:
     with step.ports.database.transaction() as connection:
         files = sources.files_of_audio(connection, step.artist.id, item.audio_hash)
     for key in files:
-        stored = step.ports.bucket.stat(key)
+        stored = own_object(step.ports.bucket, step.artist.slug, key)
         if stored is not None and object_hash(step.ports.bucket, key) == item.audio_hash:
             return stored.size
     return None
@@ -248,7 +253,8 @@ def _adapter(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001
 def _rejected(step: Step, claim: Claim, problem: str) -> Outcome:
     with step.ports.database.transaction() as connection:
         inbox_key = sources.inbox_key_of(connection, claim.row_id)
-    if problem == "missing" and object_hash(step.ports.bucket, inbox_key) == claim.sha256:
+    is_theirs = inbox_key.startswith(f"inbox/{step.artist.slug}/")
+    if problem == "missing" and is_theirs and object_hash(step.ports.bucket, inbox_key) == claim.sha256:
         return Outcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
     if problem == "missing":
         with step.ports.database.transaction() as connection:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.housekeeping import store
 from dawa_assets.housekeeping.holding import chosen_artists, holding
@@ -94,7 +95,8 @@ def _send_back(step: Step, rejected: list[RejectedUpload]) -> RetryReport:
 def _put_into_inbox(step: Step, upload: RejectedUpload) -> str | None:
     """Bring the kept copy to its place in the inbox; why not, where it can't be done."""
     bucket, slug = step.ports.bucket, step.artist.slug
-    if not (upload.inbox_key.startswith(f"inbox/{slug}/") and upload.final_key.startswith(f"artists/{slug}/rejected/")):
+    is_in_inbox = upload.inbox_key.startswith(f"inbox/{slug}/")
+    if not (is_in_inbox and is_own(slug, upload.final_key) and f"/{slug}/rejected/" in upload.final_key):
         return "its paths do not lie in the artist's own folders; upload the file again"
     there = object_hash(bucket, upload.inbox_key)
     if there == upload.sha256:

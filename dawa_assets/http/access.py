@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from dawa_assets.artists.store import Artist, artist_called, artist_of
+from dawa_assets.artists.store import Artist, find_artist
 from dawa_assets.errors import UnauthorizedError, UnknownArtistError
 from dawa_assets.http.tokens import TokenCheck
 from modal_app.errors import DawaError
@@ -41,7 +41,7 @@ class Caller:
             UnknownArtistError: there is none, or the caller may not know of him.
         """
         with database.transaction() as connection:
-            found = artist_of(connection, artist_id, self.user)
+            found = find_artist(connection, str(artist_id), self.user, by=("id",))
         if found is None:
             raise UnknownArtistError(f"artist {artist_id}: there is none of this id that you may see")
         return found
@@ -51,7 +51,7 @@ class Caller:
         found = None
         if slug.isascii() and slug.isprintable() and len(slug) <= 200:
             with database.transaction() as connection:
-                found = artist_called(connection, slug, self.user)
+                found = find_artist(connection, slug, self.user, by=("slug",))
         if found is None:
             raise UnknownArtistError(f"artist {slug[:80]!r}: there is none of this name that you may see")
         return found

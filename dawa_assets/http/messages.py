@@ -51,6 +51,9 @@ class SaveAnswer(Message):
 
     success: bool = True
     training_item_id: UUID
+    supersedes: list[UUID] | None = Field(
+        None, description="items of the same audio whose text this one takes the place of; only where there are any"
+    )
 
 
 class ExportRequest(Message):
@@ -59,11 +62,22 @@ class ExportRequest(Message):
     artist_id: UUID
 
 
+class SupersededItem(Message):
+    """A ready item that is in no dataset, because another one has the same audio and the text that counts."""
+
+    training_item_id: UUID
+    superseded_by: UUID
+    reason: str
+
+
 class ExportAnswer(Message):
     """Where the zip can be fetched for a day, by whoever has the link, and how many pairs are in it."""
 
     dataset_url: str
     item_count: int
+    superseded: list[SupersededItem] | None = Field(
+        None, description="items that are counted as ready and are in no dataset; only where there are any"
+    )
 
 
 class DatasetAnswer(ExportAnswer):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from dawa_assets.artists.paths import own_object
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.errors import RefusedError, errors
@@ -19,6 +20,7 @@ from dawa_assets.http.messages import (
     ExportRequest,
     SaveAnswer,
     SaveRequest,
+    SupersededItem,
     TrainAnswer,
     TrainRequest,
 )
@@ -54,6 +56,7 @@ async def train(body: TrainRequest, caller: CallerOf, service: ServiceOf) -> Tra
 
 @router.post(
     "/api/train/save",
+    response_model_exclude_none=True,
     responses=errors(404, 415, 503),
     openapi_extra={
         "requestBody": {
@@ -71,10 +74,11 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
         body, long_texts = await service.reading(read_json, file, SaveRequest)
         artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
         item = await service.saving(_save, service.ports, artist, body, file, long_texts, caller.user)
-    return SaveAnswer(training_item_id=item)
+        others = await service.quickly(_superseded_by, service.ports, artist, item)
+    return SaveAnswer(training_item_id=item, supersedes=others or None)
 
 
-@router.post("/api/train/export", responses=errors(404, 503))
+@router.post("/api/train/export", response_model_exclude_none=True, responses=errors(404, 503))
 async def export(body: ExportRequest, request: Request, caller: CallerOf, service: ServiceOf) -> ExportAnswer:
     """Put every ready item into one zip, and move them to `exported`. Nothing ready is an error (400).
 
@@ -87,10 +91,27 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
     build = functools.partial(build_dataset, ports, artist.slug, new_items_only=True)
     report = await service.exporting(artist.id, build)
     if report.state == "nothing ready" or report.storage_path is None:
-        why = f" ({report.failed[0][0]}: {report.failed[0][1]})" if report.failed else ""
+        left_out = report.failed + [(each.item, each.reason) for each in report.superseded if each.status == "ready"]
+        why = f" ({left_out[0][0]}: {left_out[0][1]})" if left_out else ""
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")
     url = await _link(service, request, report.storage_path)
-    return ExportAnswer(dataset_url=url, item_count=report.item_count)
+    superseded = [
+        SupersededItem(training_item_id=each.id, superseded_by=each.by_id, reason=f"{each.item} {each.reason}")
+        for each in report.superseded
+    ]
+    return ExportAnswer(dataset_url=url, item_count=report.item_count, superseded=superseded or None)
+
+
+def _superseded_by(ports: Ports, artist: Artist, item: UUID) -> list[UUID]:
+    """The items whose audio this one has too, with the text that counts."""
+    from dawa_assets.datasets.choice import superseded_items
+    from dawa_assets.items.store import get_item
+
+    with ports.database.transaction() as connection:
+        saved = get_item(connection, item)
+        if saved is None or saved.audio_hash is None:
+            return []
+        return [each.id for each in superseded_items(connection, artist.id, saved.audio_hash) if each.by_id == item]
 
 
 @router.get("/api/train/dataset", responses=errors(404, 503))
@@ -100,7 +121,8 @@ async def dataset(
     """The artist's current dataset: the whole one that was built last, else the last export."""
     artist = await service.quickly(caller.artist, service.ports.database, artist_id)
     found, is_whole = await service.quickly(_current, service.ports, artist)
-    if found is None or await service.reading(service.ports.bucket.stat, found.storage_path) is None:
+    is_there = functools.partial(own_object, service.ports.bucket, artist.slug)
+    if found is None or await service.reading(is_there, found.storage_path) is None:
         raise RefusedError(
             HTTPStatus.NOT_FOUND, f"{artist.slug}: there is no dataset yet; export one, or let the pipeline build it"
         )

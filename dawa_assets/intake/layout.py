@@ -34,10 +34,11 @@ def rejected_key(slug: str, upload_id: str, folder: str, name: str) -> str:
 def fitted(name: str) -> str:
     """The name as one segment of a key that a row may hold; one that had to be changed ends in a hash of itself.
 
-    Too long a name is cut. Backslashes and characters without a shape become `_`: the database lets no row name them
-    in a path.
+    Too long a name is cut. Slashes, backslashes and characters without a shape become `_`, and so does a name that
+    would lead elsewhere (`..`): the database lets no row name them in a path.
     """
     fit = "".join("_" if _is_refused(letter) else letter for letter in name)
+    fit = "_" if fit in ("", ".", "..") else fit
     if fit == name and len(encode_segment(name)) <= _MAX_SEGMENT:
         return name
     fit = fit[: _MAX_SEGMENT - _HASH]
@@ -47,4 +48,4 @@ def fitted(name: str) -> str:
 
 
 def _is_refused(letter: str) -> bool:
-    return letter == "\\" or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")
+    return letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import PARSER_VERSION, summarise
+from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.intake import store
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _MAX_BYTES = 512 << 20  # the largest real set has 37 MB as plain XML; nothing near this is worth fetching
 _CHUNK = 1 << 20
+_PICTURE = "timeline_visualizer.png"
 _NEITHER = "neither a Live Set nor audio; upload .als, .mp3, .wav, .flac …"
 
 
@@ -151,7 +153,7 @@ def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport)
         remove_taken(bucket, file)
         return
     summary = _as_it_will_be(step, file, identity, known)
-    current = known is not None and known.parser_version == PARSER_VERSION and known.source_key is not None
+    current = known is not None and known == summary
     content = None
     if not (current and object_hash(bucket, summary.source_key or "") == local.sha256):
         content = _read_and_keep(step, file, local, summary, report)
@@ -175,16 +177,17 @@ def _as_it_will_be(step: Step, file: InboxFile, identity: str, known: Summary | 
     """The row of these bytes: under the names by which they came first."""
     als_filename = known.als_filename if known else file.name
     project = (known.project_name if known else _project_folder(file)) or stem_of(als_filename)
-    folder = (known.export_path if known else None) or export_folder(
-        step.artist.slug, project, stem_of(als_filename), identity
-    )
+    slug = step.artist.slug
+    kept = known.export_path if known is not None and _is_own_folder(slug, known.export_path) else None
+    folder = kept or export_folder(slug, project, stem_of(als_filename), identity)
+    source = known.source_key if known is not None and is_own(slug, known.source_key) else None
     return Summary(
         id=known.id if known else uuid4(),
         parse_id=identity,
         als_filename=als_filename,
         project_name=project,
         export_path=folder,
-        source_key=(known.source_key if known else None) or kept_set(folder, stem_of(als_filename)),
+        source_key=source or kept_set(folder, stem_of(als_filename)),
         parser_version=PARSER_VERSION,
     )
 
@@ -193,7 +196,7 @@ def _read_and_keep(
     step: Step, file: InboxFile, local: LocalCopy, summary: Summary, report: LiveSetsReport
 ) -> dict[str, object] | None:
     """The content of the summary, with its files in place; None where the set was rejected or waits."""
-    picture = local.path.with_name("timeline_visualizer.png")
+    picture = local.path.with_name(_PICTURE)
     try:
         content = _read(local.path, summary, step.artist.name, picture)
     except UnreadableLiveSetError as error:
@@ -237,7 +240,7 @@ def _read(path: Path, summary: Summary, artist_name: str, picture: Path) -> dict
 def _put_outputs(ports: Ports, summary: Summary, content: dict[str, object], picture: Path) -> None:
     text = json.dumps(content, ensure_ascii=False, indent=2)
     ports.bucket.put(f"{summary.export_path}/summary.json", text.encode())
-    ports.bucket.put(f"{summary.export_path}/timeline_visualizer.png", picture)
+    ports.bucket.put(f"{summary.export_path}/{_PICTURE}", picture)
 
 
 def _item_of(file: InboxFile, summary: Summary, row: UUID) -> NewItem:
@@ -268,13 +271,15 @@ def _parse_again(step: Step, report: LiveSetsReport) -> None:
 
 def _parse_one_again(step: Step, summary: Summary) -> None:
     source = summary.source_key or ""
-    if not source.startswith(f"artists/{step.artist.slug}/"):
-        raise UnreadableLiveSetError(f"{source}: does not lie in the artist's own folder; it is not read")
-    new = replace(summary, export_path=summary.export_path or source.rpartition("/")[0], parser_version=PARSER_VERSION)
+    if not is_own(step.artist.slug, source):
+        raise UnreadableLiveSetError(f"{shown_path(source)}: is no file of the artist's own folder; it is not read")
+    is_kept = _is_own_folder(step.artist.slug, summary.export_path)
+    folder = summary.export_path if is_kept else source.rpartition("/")[0]
+    new = replace(summary, export_path=folder, parser_version=PARSER_VERSION)
     with local_copy(step.ports.bucket, source, summary.als_filename) as local:
         if parse_id(step.artist.id, local.path) != summary.parse_id:
             raise UnreadableLiveSetError(f"{source}: is not the file that was taken in; upload the set again")
-        picture = local.path.with_name("timeline_visualizer.png")
+        picture = local.path.with_name(_PICTURE)
         try:
             content = _read(local.path, new, step.artist.name, picture)
         except UnreadableLiveSetError:
@@ -286,6 +291,11 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
         store.save_summary(connection, step.artist.id, new, content)
+
+
+def _is_own_folder(slug: str, path: str | None) -> bool:
+    """Whether the outputs of a set can lie in a folder that its row names."""
+    return is_own(slug, path) and is_own(slug, f"{path}/{_PICTURE}")
 
 
 def _project_folder(file: InboxFile) -> str:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
@@ -49,11 +49,13 @@ class LocalCopy:
 def local_copy(bucket: Bucket, key: str, name: str) -> Iterator[LocalCopy]:
     """Fetch an object under the name that it has with the user, so that messages call it so.
 
+    A name from a row may be anything; only its last part counts, and only as a name.
+
     Raises:
         ObjectNotFoundError: it is gone.
     """
     with TemporaryDirectory(prefix="dawa-") as folder:
-        path = Path(folder) / (name if len(name.encode()) <= _MAX_LOCAL_NAME else f"file{Path(name).suffix}")
+        path = Path(folder) / _local_name(name)
         bucket.fetch(key, path)
         with path.open("rb") as stream:
             sha256 = _hash(stream)
@@ -110,6 +112,14 @@ def reject(step: Step, file: InboxFile, sha256: str, reason: str) -> bool:
 def plain_reason(error: Exception, name: str) -> str:
     """The error's line without the file's name at its beginning, which stands beside it in every list."""
     return str(error).removeprefix(f"{name}: ")
+
+
+def _local_name(name: str) -> str:
+    last = PurePosixPath(name).name
+    suffix = PurePosixPath(last).suffix
+    if len(last.encode()) <= _MAX_LOCAL_NAME and last not in ("", ".."):
+        return last
+    return f"file{suffix}" if len(suffix.encode()) <= _MAX_LOCAL_NAME else "file"
 
 
 def _hash(stream: BinaryIO) -> str:

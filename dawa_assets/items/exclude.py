@@ -5,10 +5,11 @@ again, it brings the earlier dataset back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from dawa_assets.artists.store import find_artist, get_artist
+from dawa_assets.artists.store import resolve_artist
+from dawa_assets.datasets.choice import superseded_items
 from dawa_assets.items import exclusions_store
 from dawa_assets.items.exclusions_store import ListedItem
 from dawa_assets.prompting.items import find_item
@@ -58,7 +59,7 @@ def set_excluded(
         excluded: whether they are to be out.
         author: who wants it.
         reason: why, one line; kept with the exclusion.
-        artist: slug or name; only his items are looked at.
+        artist: slug, id or name; only his items are looked at.
 
     Returns:
         What became of each item, and those of their artists' adapters that heard items which are out.
@@ -87,14 +88,20 @@ def set_excluded(
 
 
 def list_items(database: Database, artist: str) -> list[ListedItem]:
-    """Every item of an artist (slug or name), oldest first.
+    """Every item of an artist (slug, id or name), oldest first.
 
     Raises:
         UnknownArtistError: there is no such artist.
     """
     with database.transaction() as connection:
-        of = find_artist(connection, artist) or get_artist(connection, artist)
-        return exclusions_store.list_items(connection, of.id)
+        of = resolve_artist(connection, artist)
+        superseded = {each.id: each for each in superseded_items(connection, of.id)}
+        return [
+            each
+            if (one := superseded.get(each.id)) is None
+            else replace(each, superseded_by=one.by_id, superseded=one.reason)
+            for each in exclusions_store.list_items(connection, of.id)
+        ]
 
 
 def heard_line(items: Sequence[str]) -> str:

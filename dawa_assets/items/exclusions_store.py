@@ -29,6 +29,10 @@ class ListedItem:
     excluded_at: datetime | None
     reason: str
     author: str
+    superseded_by: UUID | None = None
+    """The item with the same audio whose text counts, where that is another one."""
+    superseded: str = ""
+    """The same in words."""
 
 
 EXCLUDED_TRACK = """(

@@ -39,7 +39,7 @@ class NewPair:
 
 
 def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
-    """Save a pair as a ready item, and give its id; the text is a person's from now on.
+    """Save a pair as a ready item, and give its id; the text is a person's from now on, and the latest for this audio.
 
     A parse id that the artist has no summary of is kept as it is.
 
@@ -62,6 +62,8 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     item_id, is_saved = _its_id(ports, artist, new, text, sha256)
     if is_saved:
+        with ports.database.transaction() as connection:
+            store.say_again(connection, item_id)
         return item_id
     folder = training_folder(artist.slug, item_id)
     content = text.encode()
@@ -81,7 +83,8 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         raise BucketError(f"{pair.audio.path}: what the bucket holds is not what was written; save it again")
     ports.bucket.put(pair.prompt_path, content)
     with ports.database.transaction() as connection:
-        store.insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text))
+        if not store.insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
+            store.say_again(connection, item_id)
     return item_id
 
 
@@ -91,7 +94,10 @@ def is_saved_pairs_id(item_id: UUID) -> bool:
 
 
 def _its_id(ports: Ports, artist: Artist, new: NewPair, text: str, sha256: str) -> tuple[UUID, bool]:
-    """The id of this very pair, and whether it is saved already; another one where that has become something else."""
+    """The id of this very pair, and whether it is saved already; another one where that has become something else.
+
+    One that failed since, for its files' sake, is to be saved again under its id.
+    """
     for take in itertools.count():
         item_id = _pair_id(artist, new, text, sha256, take)
         with ports.database.transaction() as connection:
@@ -99,7 +105,7 @@ def _its_id(ports: Ports, artist: Artist, new: NewPair, text: str, sha256: str) 
         if item is None:
             return item_id, False
         if item.audio_hash == sha256 and item.prompt_text == text and not item.excluded:
-            return item_id, True
+            return item_id, item.status != "failed"
     raise AssertionError  # pragma: no cover - counting does not end
 
 

@@ -6,13 +6,14 @@ the file, and may leave the row's text out.
 
 import logging
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.intake.settle import Step
 from dawa_assets.items import store
 from dawa_assets.items.store import Item
 from dawa_assets.leases import Lease
 from dawa_assets.prompting.fingerprint import human_fingerprint
-from resources.errors import InvalidKeyError, ObjectNotFoundError
+from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -56,12 +57,12 @@ def saved_file_is(step: Step, item: Item, path: str, content: bytes) -> bool:
 
 def _read(ports: Ports, artist: Artist, path: str) -> bytes | None:
     """The bytes of a file of the artist, up to a little more than a text has; None where there is none."""
-    if not path.startswith(f"artists/{artist.slug}/"):
+    if not is_own(artist.slug, path):
         return None
     try:
         with ports.bucket.open(path) as stream:
             return stream.read(_MAX_BYTES + 1)
-    except (ObjectNotFoundError, InvalidKeyError):
+    except ObjectNotFoundError:
         return None
 
 

@@ -258,9 +258,11 @@ def take_over_text(connection: Connection, item: Item, text: str) -> bool:
     if told is None:
         return False
     connection.execute("update training_items set prompt_text = %s, updated_at = now() where id = %s", [text, item.id])
-    # A new text clears what was told of the one before; this one is the one that it was told of.
+    # A new text clears what was told of the one before, and is of now; this one came when the item did, and is the one
+    # that it was told of.
     connection.execute(
-        "update training_items set system_prompt_version = %s, model_name = %s, generated_at = %s where id = %s",
+        "update training_items set prompt_text_at = created_at, system_prompt_version = %s, model_name = %s, "
+        "generated_at = %s where id = %s",
         [told["system_prompt_version"], told["model_name"], told["generated_at"], item.id],
     )
     return True
@@ -307,6 +309,25 @@ def insert_saved_pair(connection: Connection, artist_id: UUID, pair: SavedPair, 
               order by p.created_at desc limit 1) m on true
             on conflict (id) do nothing""",
             _saved(artist_id, pair) | {"prompt": prompt["id"]},
+        ).rowcount
+        == 1
+    )
+
+
+def say_again(connection: Connection, item_id: UUID) -> bool:
+    """Let a saved pair's text be its person's latest word again, where another item's took its place or it failed.
+
+    It is ready anew then. False where nothing had to be changed.
+    """
+    return (
+        connection.execute(
+            """
+            update training_items t set prompt_text_at = clock_timestamp(), status = 'ready', error = null,
+              updated_at = now()
+            where t.id = %s and t.excluded_at is null and (t.status = 'failed' or exists (
+              select from training_items o where o.artist_id = t.artist_id and o.audio_hash = t.audio_hash
+                and o.id <> t.id and o.excluded_at is null and o.prompt_text_at > t.prompt_text_at))""",
+            [item_id],
         ).rowcount
         == 1
     )

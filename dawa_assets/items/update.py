@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import close, drops
@@ -188,8 +189,8 @@ def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsRepo
     """Whether an item's audio can be used; where it can't, the item fails with the reason."""
     path = item.audio_path or ""
     try:
-        if not path.startswith(f"artists/{step.artist.slug}/"):
-            raise UnreadableAudioError(f"{path} is not in the artist's own folder; upload the bounce")
+        if not is_own(step.artist.slug, path):
+            raise UnreadableAudioError(f"{shown_path(path)} is no file of the artist's own folder; upload the bounce")
         if path not in present and step.ports.bucket.stat(path) is None:
             raise ObjectNotFoundError(f"{path} is gone from the bucket; upload the bounce again")
         if item.audio_hash is None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dawa_assets.artists.store import find_artist, get_artist
+from dawa_assets.artists.store import resolve_artist
 from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts
 from dawa_assets.prompting.refresh import PromptsReport, refresh_prompts
 from dawa_assets.prompting.staleness import PromptCounts, prompt_counts, stale_artists, why_stale
@@ -154,7 +154,7 @@ def _to_look_at(ports: Ports, names: list[str] | None) -> tuple[list[str], dict[
     with ports.database.transaction() as connection:
         counts = prompt_counts(connection, version, model, any_model=any_model)
         if names:
-            chosen = [(find_artist(connection, name) or get_artist(connection, name)).slug for name in names]
+            chosen = [resolve_artist(connection, name).slug for name in names]
             counts = {slug: counts.get(slug, PromptCounts()) for slug in sorted(set(chosen))}
     due = {each.slug for each in stale_artists(ports.database, version, model, any_model=any_model)}
     return sorted(slug for slug, count in counts.items() if count.stale or slug in due), counts

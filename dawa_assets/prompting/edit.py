@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from dawa_assets.artists.profile import observed_profile
-from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.artists.store import Artist, resolve_artist
 from dawa_assets.leases import lease
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
@@ -127,7 +127,7 @@ def import_prompts(
     lines: dict[UUID, int] = {}
     with database.transaction() as connection:
         if artist is not None:
-            artist = (find_artist(connection, artist) or get_artist(connection, artist)).slug
+            artist = resolve_artist(connection, artist).slug
     for batch in batches(rows, _ROWS_AT_ONCE):
         with database.transaction() as connection:
             judge = _Judge(connection)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.artists.store import Artist, resolve_artist
 from modal_app.errors import InputError
 from resources.database import Connection
 
@@ -47,7 +47,7 @@ class Text:
 def find_item(connection: Connection, reference: str, artist: str | None = None, *, excluded: bool = False) -> Found:
     """The one item of this id, else of this item key, else of this Live Set's name (with or without `.als`).
 
-    With `artist`, a slug or name, only his items are looked at. With `excluded`, one that is excluded is as good as
+    With `artist`, a slug, id or name, only his items are looked at. With `excluded`, one that is excluded is as good as
     any other.
 
     Raises:
@@ -58,7 +58,7 @@ def find_item(connection: Connection, reference: str, artist: str | None = None,
     name = unicodedata.normalize("NFC", reference.strip())
     if not name or not _is_storable(name) or (artist is not None and not _is_storable(artist)):
         raise InputError(f"item {shown}: is no name that an item can have; `dawa status --artist SLUG` names items")
-    of = None if artist is None else find_artist(connection, artist) or get_artist(connection, artist)
+    of = None if artist is None else resolve_artist(connection, artist)
     rows = connection.execute(
         _FIND,
         {

@@ -253,7 +253,7 @@ def give_human_text(connection: Connection, item: Item, prompt_id: UUID, text: s
     return _one(
         connection,
         "update training_items set prompt_id = %(new)s, prompt_text = %(text)s, system_prompt_version = null, "
-        f"model_name = null, generated_at = now(), {_MOVED} where {_AS_SEEN}",
+        f"model_name = null, generated_at = now(), prompt_text_at = clock_timestamp(), {_MOVED} where {_AS_SEEN}",
         _seen(item) | {"new": prompt_id, "text": text},
     )
 

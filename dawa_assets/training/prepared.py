@@ -7,6 +7,7 @@ again by whichever step comes first.
 import logging
 from dataclasses import dataclass
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.store import Dataset, current_dataset, fail_item
 from dawa_assets.items.exclusions_store import excluded_positions
@@ -27,7 +28,7 @@ from modal_app.protocol.audio import (
     Segment,
 )
 from modal_app.tagging.names import hint_of
-from resources.errors import InvalidKeyError, ObjectNotFoundError
+from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -154,11 +155,11 @@ def _sources(tracks: list[TrainingTrack], urls: dict[str, str | None]) -> list[A
 
 def _url(ports: Ports, artist: Artist, track: TrainingTrack) -> str | None:
     """Where the worker can read a track's audio; None where it may not or can't be read."""
-    if not track.audio_path.startswith(f"artists/{artist.slug}/"):
+    if not is_own(artist.slug, track.audio_path):
         return None
     try:
         return ports.bucket.sign(track.audio_path, _SIGNED_SECONDS)
-    except (ObjectNotFoundError, InvalidKeyError):
+    except ObjectNotFoundError:
         return None
 
 

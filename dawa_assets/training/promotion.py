@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist, find_artist, get_artist
+from dawa_assets.artists.store import Artist, get_artist, resolve_artist
 from dawa_assets.items.exclude import heard_line
 from dawa_assets.items.exclusions_store import excluded_but_heard
 from dawa_assets.leases import Lease, lease
@@ -151,13 +151,13 @@ def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, ru
 
 
 def list_loras(ports: Ports, name: str) -> list[Lora]:
-    """The artist's runs (name or slug), the latest first.
+    """The artist's runs (slug, id or name), the latest first.
 
     Raises:
         UnknownArtistError: there is no such artist.
     """
     with ports.database.transaction() as connection:
-        artist = find_artist(connection, name) or get_artist(connection, name)
+        artist = resolve_artist(connection, name)
         under_way = {each.run_id for each in evaluations_store.promotions_under_way(connection, artist)}
         heard = excluded_but_heard(connection, artist.id)
         return [
@@ -175,7 +175,7 @@ def list_loras(ports: Ports, name: str) -> list[Lora]:
 def log_of(ports: Ports, name: str, model_name: str) -> list[Promotion]:
     """Every promotion of one LoRA, the first one first; raises as `list_loras`."""
     with ports.database.transaction() as connection:
-        artist = find_artist(connection, name) or get_artist(connection, name)
+        artist = resolve_artist(connection, name)
         return evaluations_store.promotions(connection, artist, model_name)
 
 
@@ -211,7 +211,7 @@ def rollback_lora(ports: Ports, name: str, model_name: str, *, force: bool) -> L
         InputError: there is none before, or it is broken or heard excluded items and is not forced.
     """
     with ports.database.transaction() as connection:
-        artist = find_artist(connection, name) or get_artist(connection, name)
+        artist = resolve_artist(connection, name)
     finish_promotions(ports, artist)
     in_effect = history_of(log_of(ports, name, model_name)).in_effect
     if len(in_effect) < 2:

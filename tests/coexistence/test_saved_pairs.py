@@ -166,15 +166,18 @@ def test_a_set_that_is_theirs_alone_gets_an_item_of_ours_when_it_is_uploaded(por
     assert {track.item for track in dataset.tracks} == {str(saved), "Song/song"}
 
 
-def test_identical_audio_is_in_a_dataset_once_with_the_text_of_a_person(ports: Ports, nova: Artist) -> None:
+def test_identical_audio_is_in_a_dataset_once_with_the_latest_text_of_a_person(ports: Ports, nova: Artist) -> None:
     drop(ports, "nova", {"Song/song.als": als(124), "Song/song.wav": wav(200)})
     _, alone = _chain(ports)
     assert [track.item for track in alone.tracks] == ["Song/song"]
     saved = save(ports, nova, audio=wav(200))
     again = save(ports, nova, audio=wav(200), text="A later text.\nBPM: 124")
     _, dataset = _chain(ports)
-    assert [(track.item, track.prompt) for track in dataset.tracks] == [(str(saved), TEXT)]
-    assert dataset.doubled == [("Song/song", str(saved)), (str(again), str(saved))]
+    assert [(track.item, track.prompt) for track in dataset.tracks] == [(str(again), "A later text.\nBPM: 124")]
+    assert [(each.item, each.by) for each in dataset.superseded] == [
+        ("Song/song", str(again)),
+        (str(saved), str(again)),
+    ]
     assert [name for name in _tracks(ports, dataset) if name.endswith((".mp3", ".wav"))] == ["dataset/track-0001.mp3"]
     with ports.database.transaction() as connection:
         assert artists_whose_dataset_would_differ(connection) == []

@@ -197,3 +197,42 @@ def test_post_api_train_export_holds_what_is_new_and_its_link_is_good_for_whoeve
             assert archive.namelist() == ["dataset/track-0001.wav", "dataset/track-0001.txt"]
             assert archive.read("dataset/track-0001.wav") == wav(200 + n)
     assert {row["status"] for row in rows(ports, "select status from training_items")} == {"exported"}
+
+
+def test_a_better_text_for_the_same_audio_is_exported_and_the_item_whose_place_it_takes_is_named(
+    http: httpx.Client, nova: Artist
+) -> None:
+    first = http.post("/api/train/save", json=pair(nova)).json()
+    http.post("/api/train/export", json={"artistId": str(nova.id)})
+    better = http.post("/api/train/save", json=pair(nova, promptText="Far better words.\nBPM: 122")).json()
+    assert better["supersedes"] == [first["trainingItemId"]]
+    exported = http.post("/api/train/export", json={"artistId": str(nova.id)}).json()
+    with zipfile.ZipFile(io.BytesIO(httpx.get(exported["datasetUrl"]).content)) as archive:
+        assert archive.read("dataset/track-0001.txt") == b"Far better words.\nBPM: 122"
+    [superseded] = exported["superseded"]
+    assert superseded["trainingItemId"] == first["trainingItemId"]
+    assert superseded["supersededBy"] == better["trainingItemId"]
+
+
+def test_an_export_names_the_items_that_are_ready_and_superseded(http: httpx.Client, nova: Artist) -> None:
+    first = http.post("/api/train/save", json=pair(nova)).json()
+    better = http.post("/api/train/save", json=pair(nova, promptText="Far better words.\nBPM: 122")).json()
+    for _ in range(2):  # the second one has nothing new to export, and one that is ready still
+        exported = http.post("/api/train/export", json={"artistId": str(nova.id)}).json()
+        assert exported["itemCount"] == 1
+        [superseded] = exported["superseded"]
+        assert superseded["trainingItemId"] == first["trainingItemId"]
+        assert better["trainingItemId"] in superseded["reason"]
+
+
+def test_a_word_that_is_said_again_is_the_last_export_again(http: httpx.Client, nova: Artist) -> None:
+    fingerprints = []
+    for text in (TEXT, "Far better words.\nBPM: 122", TEXT):
+        http.post("/api/train/save", json=pair(nova, promptText=text))
+        for _ in range(2):
+            answer = http.post("/api/train/export", json={"artistId": str(nova.id)})
+            assert answer.status_code == 200, answer.text
+            current = http.get("/api/train/dataset", params={"artistId": str(nova.id)}).json()
+            fingerprints.append(current["sha256"])
+    assert fingerprints[0] == fingerprints[1] == fingerprints[4] == fingerprints[5] != fingerprints[2]
+    assert fingerprints[2] == fingerprints[3]

@@ -13,6 +13,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
 from dawa_assets.prompting.refresh import refresh_prompts
+from dawa_assets.status import artist_statuses
 from dawa_assets.training.segments import prepare_segments
 from dawa_assets.training.tags import tag_segments
 from resources.bucket.base import Bucket
@@ -165,3 +166,71 @@ def test_the_pipeline_runs_on_what_it_adopted(
 
 def test_a_second_migrate_does_nothing(adopted: str) -> None:
     assert migrate(adopted) == []
+
+
+_LOOSE = (  # as the source's own first definitions had them
+    ("status text not null default 'needs_audio'", "status text default 'needs_audio'"),
+    ("role text not null default 'owner'", "role text"),
+    ("parse_timestamp timestamptz not null default now()", "parse_timestamp timestamptz"),
+)
+_EMPTY_ROWS = f"""
+insert into public.training_items (id, artist_id, parse_id, audio_path, prompt_text, status, created_at)
+select ('20000000-0000-4000-8000-00000000000' || n)::uuid, '{ARTIST}1', 'empty', audio, text, null, null
+from (values
+  (1, 'artists/nawf-side/training/1/audio.mp3', 'Words. BPM: 120'),
+  (2, 'artists/nawf-side/training/2/audio.mp3', ' '),
+  (3, null, 'Words. BPM: 120')
+) as v (n, audio, text);
+insert into public.als_summaries (als_filename, parse_id, summary, artist_id, parse_timestamp, created_at)
+values ('empty.als', 'empty', '{{}}', '{ARTIST}1', null, null);
+insert into public.user_artists (user_id, artist_id) values (gen_random_uuid(), '{ARTIST}1');
+"""
+
+
+@pytest.fixture
+def loose(empty_database_url: str) -> str:
+    """The source's database where columns that say what a row is may be empty, and are, after `migrate`."""
+    for part in sorted((Path(__file__).parents[2] / "sql" / "embedded").glob("*.sql")):
+        _execute(empty_database_url, part.read_text(encoding="utf-8"))
+    source = SOURCE
+    for strict, as_it_was in _LOOSE:
+        assert strict in source
+        source = source.replace(strict, as_it_was)
+    _execute(empty_database_url, source)
+    _execute(empty_database_url, _EMPTY_ROWS)
+    migrate(empty_database_url)
+    return empty_database_url
+
+
+def test_empty_statuses_roles_and_times_are_filled_and_never_empty_again(loose: str) -> None:
+    filled = _execute(loose, "select status from training_items where parse_id = 'empty' order by id")
+    assert [row["status"] for row in filled] == ["ready", "needs_prompt", "needs_audio"]
+    for statement in (
+        f"insert into training_items (artist_id, parse_id, status) values ('{ARTIST}1', 'later', null)",
+        "update training_items set status = null where parse_id = 'later'",
+        f"insert into user_artists (user_id, artist_id, role) values (gen_random_uuid(), '{ARTIST}1', null)",
+        "insert into als_summaries (als_filename, parse_id, summary, artist_id, parse_timestamp) "
+        f"values ('later.als', 'later', '{{}}', '{ARTIST}1', null)",
+    ):
+        with psycopg.connect(loose) as connection:
+            connection.execute("set local role service_role")
+            assert connection.execute(statement.encode()).rowcount == 1, statement
+    assert _execute(loose, "select status from training_items where parse_id = 'later'") == [{"status": "needs_audio"}]
+    for table, column in (
+        ("training_items", "status"), ("user_artists", "role"), ("als_summaries", "parse_timestamp")
+    ):  # fmt: skip
+        assert _execute(loose, f"select 1 from {table} where {column} is null") == []
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            _execute(loose, f"set local session_replication_role = replica; update {table} set {column} = null")
+    assert _execute(loose, "select 1 from training_items where created_at is null") == []
+
+
+def test_what_had_no_status_is_told_and_becomes_part_of_the_dataset(
+    loose: str, settings: Settings, bucket: Bucket, prompt_writer: PromptWriter, compute: Compute
+) -> None:
+    ports = Ports(settings, GivenDatabase(loose), bucket, prompt_writer, compute)
+    bucket.put("artists/nawf-side/training/1/audio.mp3", tone(2, 220))
+    [status] = artist_statuses(ports, "nawf-side")
+    assert status.by_status["ready"] >= 1
+    dataset = build_dataset(ports, "nawf-side")
+    assert [track.item for track in dataset.tracks] == ["20000000-0000-4000-8000-000000000001"]

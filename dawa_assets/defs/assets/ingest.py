@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from dawa_assets.artists.paths import own_object
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
@@ -49,7 +50,7 @@ def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
     with ports.database.transaction() as connection:
         keys = latest_timelines(connection, slug, _PICTURES)
     for name, key in keys:
-        if ports.bucket.stat(key) is not None:
+        if own_object(ports.bucket, slug, key) is not None:
             with ports.bucket.open(key) as stream:
                 shown[f"timeline of {name}"] = picture(stream.read(), f"timeline of {name}")
     return shown

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from dawa_assets.artists.paths import own_object
 from dawa_assets.defs.assets.dataset import segment_tags
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema
@@ -40,16 +41,16 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), train_lora, _curve, without=["losses", "files"])
 
 
-def _curve(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+def _curve(ports: Ports, slug: str, report: Any) -> Shown:
     return {
-        **_picture(ports, report.adapter_key, "loss.png", "loss curve"),
+        **_picture(ports, slug, report.adapter_key, "loss.png", "loss curve"),
         **_files(ports, {file.key: file.size for file in report.files}),
     }
 
 
-def _picture(ports: Ports, folder: str | None, name: str, title: str) -> Shown:
+def _picture(ports: Ports, slug: str, folder: str | None, name: str, title: str) -> Shown:
     key = f"{folder}/{name}"
-    if folder is None or ports.bucket.stat(key) is None:
+    if own_object(ports.bucket, slug, key) is None:
         return {}
     with ports.bucket.open(key) as stream:
         return {title: picture(stream.read(), title)}
@@ -87,11 +88,11 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms, without=["files"])
 
 
-def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:
     from dawa_assets.training.evaluation import PICTURE
 
     return {
-        **_picture(ports, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"),
+        **_picture(ports, slug, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"),
         **_files(ports, dict.fromkeys(report.files)),
     }
 

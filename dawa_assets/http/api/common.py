@@ -5,13 +5,12 @@ from uuid import UUID
 
 from fastapi import Depends
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import Caller, CallerOf
 from dawa_assets.http.service import Service, service_of
 from dawa_assets.library.items_store import ShownItem, shown_items
-from resources.bucket.keys import check_key
-from resources.errors import InvalidKeyError
 from resources.ports import Ports
 
 LINK_SECONDS = 12 * 3600
@@ -38,11 +37,7 @@ def author_of(caller: Caller, given: str | None) -> str:
 
 def file_link(service: Service, artist: Artist, key: str | None) -> str | None:
     """A link of this server to one of the artist's files, relative to it; None for a key that is none of them."""
-    if key is None or not key.startswith(f"artists/{artist.slug}/"):
-        return None
-    try:
-        check_key(key)
-    except InvalidKeyError:
+    if key is None or not is_own(artist.slug, key):
         return None
     return service.links.make("", key, LINK_SECONDS)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
@@ -194,7 +195,7 @@ def _audio_of(ports: Ports, artist: Artist, item_id: UUID) -> tuple[str, str | N
     """The key of an item's audio, and its hash as far as it is known."""
     shown: ShownItem = item_of(ports, artist, item_id)
     path = shown.audio_path
-    if path is None or not path.startswith(f"artists/{artist.slug}/"):
+    if path is None or not is_own(artist.slug, path):
         raise UnknownItemError(f"item {shown.name}: has no audio; upload its bounce")
     return path, shown.audio_hash
 
