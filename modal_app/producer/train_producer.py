@@ -5,6 +5,7 @@ job goes on by that plan. Its view is `training_data/<producer>.<job>`, its run 
 artist of the same name is never touched.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ from modal_app.training.caption_rule import RULE
 from modal_app.training.train import train
 
 _PLAN, _FILES = "plan.json", "files"
+_MOST_NAMES = 10  # that are tried for one adapter
+_LONGEST_NAME = 64  # of an `Identifier`
 _MOST_TOLD = 3  # failures in the message where every file failed
 
 
@@ -47,29 +50,31 @@ def train_producer(
 ) -> ProducerTrainResult:
     """Train and publish one adapter. A file that can't be used fails alone.
 
+    Where nobody asked for the adapter's name and it is the pipeline's, it gets another one, and the result says so.
+
     Raises:
-        ConflictError: the adapter's name is the pipeline's, or the job's id was another request's.
+        ConflictError: the name that was asked for is the pipeline's, or the job's id was another request's.
         InputError: no file can be used, or nothing is to be heard in them; see also `train`.
         ServiceError: the tagger can't be used.
         JobError: see `train`.
     """
     sweep(root.scratch())
     run_id = run_id_of(request.producer_id, request.job_id)
-    require_free_name(root, run_id, request.producer_id, request.model_name)
+    _free_name(root, run_id, request)  # before anything is fetched
     folder = root.producer_job(run_id)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         try:
             plan = _find_plan(folder, request, root)
             if plan is None:
-                plan = _make_plan(folder, request, root, fetcher or Fetcher(), emit)
+                name = _free_name(root, run_id, request)
+                plan = _make_plan(folder, request, name, root, fetcher or Fetcher(), emit)
             trained = train(plan.training, root, emit)
         except DawaError:
             discard(folder / _FILES, root.scratch())  # nobody takes up what failed, other than what was killed
             raise
-        installed = install(
-            InstallRequest(run_id=run_id, producer_id=request.producer_id, model_name=request.model_name), root, emit
-        )
+        name = plan.training.model_name
+        installed = install(InstallRequest(run_id=run_id, producer_id=request.producer_id, model_name=name), root, emit)
         discard(folder / _FILES, root.scratch())
     return _result(request, plan, trained, installed.lora_path)
 
@@ -98,8 +103,31 @@ def _find_plan(folder: Path, request: ProducerTrainRequest, root: DataRoot) -> P
     return plan if is_done or is_cached else None
 
 
+def _free_name(root: DataRoot, run_id: str, request: ProducerTrainRequest) -> str:
+    """The model name of the request, or where nobody asked for it and it is taken, one made of it.
+
+    Raises:
+        ConflictError: it is taken, and so are the others.
+    """
+    names = [request.model_name]
+    if request.may_rename:
+        suffixes = ["_upload", *(f"_upload_{number}" for number in range(2, _MOST_NAMES))]
+        names += [request.model_name[: _LONGEST_NAME - len(suffix)] + suffix for suffix in suffixes]
+    for name in names[:-1]:
+        with contextlib.suppress(ConflictError):
+            require_free_name(root, run_id, request.producer_id, name)
+            return name
+    require_free_name(root, run_id, request.producer_id, names[-1])
+    return names[-1]
+
+
 def _make_plan(
-    folder: Path, request: ProducerTrainRequest, root: DataRoot, fetcher: Fetcher, emit: Callable[[Event], None]
+    folder: Path,
+    request: ProducerTrainRequest,
+    name: str,
+    root: DataRoot,
+    fetcher: Fetcher,
+    emit: Callable[[Event], None],
 ) -> Plan:
     failed: list[str] = []
     listed = _list_files(folder / _FILES, request, root, fetcher, failed, emit)
@@ -110,7 +138,7 @@ def _make_plan(
     for line in failed:
         emit(Event(kind="log", level="warning", message=f"left out: {line}"))
     tags = tag_files(heard, request, root, emit)
-    plan = Plan(asked=_asked(request), training=_training(request, heard, tags), failed=failed)
+    plan = Plan(asked=_asked(request), training=_training(request, name, heard, tags), failed=failed)
     publish_job(f"{request.producer_id}.{request.job_id}", heard, tags, root, emit)
     with scratch_folder(root.scratch()) as scratch:
         (scratch / _PLAN).write_text(plan.model_dump_json(), "utf-8")
@@ -118,7 +146,7 @@ def _make_plan(
     return plan
 
 
-def _training(request: ProducerTrainRequest, heard: list[Heard], tags: dict[str, str]) -> TrainRequest:
+def _training(request: ProducerTrainRequest, name: str, heard: list[Heard], tags: dict[str, str]) -> TrainRequest:
     examples = make_examples(heard, tags)
     if not examples:
         raise InputError("there is nothing to be heard in these files; check what they hold")
@@ -126,7 +154,7 @@ def _training(request: ProducerTrainRequest, heard: list[Heard], tags: dict[str,
     return TrainRequest(
         run_id=run_id_of(request.producer_id, request.job_id),
         producer_id=request.producer_id,
-        model_name=request.model_name,
+        model_name=name,
         backend=request.backend,
         base=request.base,
         recipe=heard[0].audio.recipe,
@@ -185,10 +213,11 @@ def _name_of(file: ProducerFile) -> str:
 
 
 def _result(request: ProducerTrainRequest, plan: Plan, trained: TrainResult, lora_path: str) -> ProducerTrainResult:
+    name = plan.training.model_name
     return ProducerTrainResult(
         job_id=request.job_id,
         producer_id=request.producer_id,
-        model_name=request.model_name,
+        model_name=name,
         backend=request.backend,
         lora_path=lora_path,
         run_id=plan.training.run_id,
@@ -197,11 +226,13 @@ def _result(request: ProducerTrainRequest, plan: Plan, trained: TrainResult, lor
         steps=trained.steps,
         final_loss=trained.final_loss,
         failed=plan.failed,
+        renamed_from=None if name == request.model_name else request.model_name,
     )
 
 
 def _asked(request: ProducerTrainRequest) -> str:
-    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    """What was asked for; who chose the adapter's name makes no other request of it."""
+    return hashlib.sha256(request.model_dump_json(exclude={"may_rename"}).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

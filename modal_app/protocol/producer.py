@@ -40,6 +40,7 @@ class ProducerTrainResult(JobResult):
     steps: int
     final_loss: float
     failed: list[str] = Field(default_factory=list, description="files that were left out, one line each")
+    renamed_from: str | None = Field(None, description="the model name that was left as it is, being the pipeline's")
 
 
 class ProducerTrainRequest(JobRequest[ProducerTrainResult]):
@@ -50,6 +51,7 @@ class ProducerTrainRequest(JobRequest[ProducerTrainResult]):
     job_id: Identifier
     producer_id: Identifier
     model_name: Identifier
+    may_rename: bool = Field(False, description="nobody asked for this name: take another one where it is taken")
     backend: BackendKind
     base: str
     parameters: TrainParameters

@@ -86,6 +86,7 @@ class TrainedAnswer(BaseModel):
     backend: str
     lora_path: str
     failed: list[str] | None = Field(None, description="files that were left out, where there are any")
+    note: str | None = Field(None, description="what the client should know of the name, where it is another one")
 
 
 class AudioAnswer(BaseModel):

@@ -57,6 +57,7 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
         job_id=job_id,
         producer_id=body.producer_id,
         model_name=body.model_name or options.model_name,
+        may_rename=body.model_name is None,
         backend=backend,
         base=base,
         parameters=options.parameters,
@@ -85,6 +86,12 @@ def train_key(producer_id: str, job_id: str) -> str:
 
 def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
     """A finished training as clients are told of it."""
+    note = None
+    if result.renamed_from is not None:
+        note = (
+            f"{result.producer_id}:{result.renamed_from} was published by the pipeline and stays as it is; "
+            f"this one is {result.producer_id}:{result.model_name}"
+        )
     return TrainedAnswer(
         job_id=result.job_id,
         producer_id=result.producer_id,
@@ -92,6 +99,7 @@ def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
         backend=result.backend,
         lora_path=public_path(result.lora_path),
         failed=result.failed or None,
+        note=note,
     )
 
 

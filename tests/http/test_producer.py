@@ -6,6 +6,7 @@ import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -106,8 +107,59 @@ def test_post_api_artist_generate_gives_a_wav_in_both_forms(
     [request] = quick.ran
     assert isinstance(request, GenerateRequest)
     assert (request.lora_id, request.prompt, request.duration_seconds) == (asked["loraId"], asked["prompt"], 0.5)
-    foreign = http.post("/api/artist/generate", json=asked | {"loraId": "other:nawfside_lora"})
-    assert (foreign.status_code, list(foreign.json())) == (404, ["error"])
+    for name in ("my_producer", "nova", "my_producer:", "a/b:c", ":", "nova:a:b"):
+        answer = http.post("/api/artist/generate", json=asked | {"loraId": name})
+        assert (answer.status_code, list(answer.json())) == (400, ["error"]), name
+        assert answer.json()["error"].startswith("loraId: a LoRA is named by producer:model")
+
+
+def test_what_was_trained_for_any_producer_can_be_rendered_with_by_who_may_see_all_and_by_no_user(
+    ports: Ports, quick: QuickCompute, nova: Artist
+) -> None:
+    lora = "my_producer:nawfside_lora"
+    asked = {"artistId": str(nova.id), "loraId": lora, "prompt": "808 trap beat", "durationSeconds": 0.5}
+    form = {"data": {"producerId": "my_producer"}, "files": {"file": ("beat.wav", wav())}}
+    guarded = protected(replace(ports, compute=quick), secret=True)
+    with server(guarded) as base, client(base) as http:
+        password = {"x-train-password": PASSWORD}
+        assert http.post("/api/producer/upload-and-train", headers=password, **form).status_code == 200  # type: ignore[arg-type]
+        assert "audio_base64" in http.post("/api/artist/generate", json=asked, headers=password).json()
+        users = bearer(new_user(ports, nova))
+        refused = http.post("/api/artist/generate", json=asked, headers=users)
+        assert (refused.status_code, refused.json()["error"]) == (
+            404,
+            "loraId: is none of nova; they are called nova:NAME",
+        )
+        own = http.post("/api/artist/generate", json=asked | {"loraId": "nova:nawfside_lora"}, headers=users)
+        assert own.status_code == 200
+        assert http.post("/api/producer/upload-and-train", headers=users, **form).status_code == 404  # type: ignore[arg-type]
+    with server(replace(ports, compute=quick)) as base, client(base) as http:  # open, on this machine
+        assert http.post("/api/artist/generate", json=asked | {"prompt": "house"}).status_code == 200
+    assert {run.lora_id for run in quick.ran if isinstance(run, GenerateRequest)} == {lora, "nova:nawfside_lora"}
+
+
+def test_a_form_with_nothing_but_a_file_lets_the_name_be_chosen_and_the_answer_says_it(
+    ports: Ports, quick: QuickCompute
+) -> None:
+    ask = quick.run
+
+    def run(request: Any, on_event: Any, record: Any = None) -> Any:
+        result = ask(request, on_event, record)
+        if not request.may_rename:
+            return result
+        return result.model_copy(update={"model_name": "nawfside_lora_upload", "renamed_from": request.model_name})
+
+    quick.run = run  # type: ignore[method-assign]
+    with server(replace(ports, compute=quick)) as base, client(base) as http:
+        for more, name in (({}, "nawfside_lora_upload"), ({"modelName": "mine"}, "mine")):
+            form = {"data": {"producerId": "nova", **more}, "files": {"file": ("beat.wav", wav())}}
+            answer = http.post("/api/producer/upload-and-train", **form).json()  # type: ignore[arg-type]
+            assert answer["model_name"] == name
+            said = (
+                "nova:nawfside_lora was published by the pipeline and stays as it is; "
+                "this one is nova:nawfside_lora_upload"
+            )
+            assert answer.get("note") == (None if more else said)
 
 
 def test_a_job_that_outlasts_the_wait_is_202_and_its_answer_is_had_by_its_id(

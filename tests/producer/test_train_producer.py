@@ -1,6 +1,7 @@
 """The job from a producer's files to a published adapter, on a tiny base, in this process."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -185,6 +186,44 @@ def test_a_name_that_the_pipeline_published_is_refused_before_anything_is_done(
     assert other.lora_path == "loras/producer_123_other.safetensors"
     assert resolve_lora(root, "producer_123:other").card.run_id == other.run_id
     assert read_card(root.peft_model("producer_123") / "adapter_model.safetensors").run_id == "a-run"
+
+
+def test_a_name_that_nobody_asked_for_makes_way_for_the_pipeline_s_and_that_is_said(
+    copied: tuple[DataRoot, ProducerTrainResult],
+) -> None:
+    root, result = copied
+    published_by_the_pipeline(root, result)
+    put(root, "beat.wav", song(130.0), "second")
+    asked = request(upload("beat.wav", "second"), job_id="second", may_rename=True)
+
+    made = train_producer(asked, root, ignore)
+
+    assert (made.model_name, made.renamed_from) == ("nawfside_lora_upload", "nawfside_lora")
+    assert made.lora_path == "loras/producer_123_nawfside_lora_upload.safetensors"
+    assert resolve_lora(root, "producer_123:nawfside_lora_upload").card.run_id == made.run_id
+    assert resolve_lora(root, "producer_123:nawfside_lora").card.run_id == "a-run"
+    assert read_card(root.peft_model("producer_123") / "adapter_model.safetensors").run_id == "a-run"
+    assert train_producer(asked, root, ignore) == made  # the same job, however often it is asked for
+    published_by_the_pipeline(root, made, "b-run")
+    with pytest.raises(ConflictError, match="choose another model_name"):  # and never over what was published since
+        train_producer(asked, root, ignore)
+
+
+@pytest.mark.parametrize("length", [1, 57, 58, 64])
+def test_a_name_of_any_length_has_others_beside_it(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    taken: list[str] = []
+
+    def refuse(_root: DataRoot, _run: str, _producer: str, name: str) -> None:
+        taken.append(name)
+        raise ConflictError("taken")
+
+    monkeypatch.setattr("modal_app.producer.train_producer.require_free_name", refuse)
+    with pytest.raises(ConflictError):
+        train_producer(request(model_name="n" * length, may_rename=True), root, ignore)
+    assert len(taken) == len(set(taken)) == 10
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) for name in taken)
 
 
 def test_a_name_that_the_pipeline_publishes_meanwhile_is_not_taken(
