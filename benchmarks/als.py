@@ -13,6 +13,8 @@ _TRACKS = 112
 _CLIPS = 50
 _DEVICES = 8
 _PARAMETERS = 50
+_NOTES = 32
+_LANES = 4
 _SET = "set.als"
 
 
@@ -34,6 +36,8 @@ def ours(folder: Path) -> None:
     assert summary.arrangement_clips == _TRACKS * _CLIPS
     assert summary.plugin_usage == {"Some Synth": _TRACKS}
     assert summary.length_bars == _CLIPS
+    notes = [track.notes for track in summary.track_breakdown.values()]
+    assert all(each is not None and each.count == _CLIPS * _NOTES for each in notes)
 
 
 def peer(folder: Path) -> None:
@@ -93,13 +97,17 @@ def _clip(clip: int, numbers: random.Random) -> Iterator[str]:
     yield f'\t\t\t\t\t\t\t\t<CurrentStart Value="{clip * 4}" />'
     yield f'\t\t\t\t\t\t\t\t<CurrentEnd Value="{clip * 4 + 4}" />'
     yield f'\t\t\t\t\t\t\t\t<Name Value="part {clip}" />'
+    yield '\t\t\t\t\t\t\t\t<Loop><LoopStart Value="0" /><LoopEnd Value="4" /><LoopOn Value="true" /></Loop>'
     yield "\t\t\t\t\t\t\t\t<Notes><KeyTracks>"
-    for note in range(32):
-        time, velocity = numbers.random() * 4, numbers.randrange(127)
-        yield (
-            f'\t\t\t\t\t\t\t\t\t<MidiNoteEvent Time="{time}" Duration="0.25" Velocity="{velocity}" '
-            f'OffVelocity="64" NoteId="{note}" />'
-        )
+    for lane in range(_LANES):
+        yield f'\t\t\t\t\t\t\t\t\t<KeyTrack Id="{lane}"><Notes>'
+        for note in range(_NOTES // _LANES):
+            time, velocity = numbers.random() * 4, numbers.randrange(127)
+            yield (
+                f'\t\t\t\t\t\t\t\t\t\t<MidiNoteEvent Time="{time}" Duration="0.25" Velocity="{velocity}" '
+                f'OffVelocity="64" NoteId="{note}" />'
+            )
+        yield f'\t\t\t\t\t\t\t\t\t</Notes><MidiKey Value="{36 + lane}" /></KeyTrack>'
     yield "\t\t\t\t\t\t\t\t</KeyTracks></Notes>"
     yield "\t\t\t\t\t\t\t</MidiClip>"
 

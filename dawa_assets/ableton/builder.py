@@ -1,31 +1,23 @@
-"""Collects what the walk passes into a `LiveSet`.
+"""Collects what the walk passes into a `LiveSet`: the document, tracks, main track, locators, scenes and scale.
 
-One method per place of `grammar.py`. Every number that is kept goes through `_number`, every text through
-`_text`, so that neither NaN nor a name of a megabyte gets further than this file; what is kept is counted.
+One method for each place of `grammar.py`; those of clips and devices are in the classes below this one.
 """
 
-from collections.abc import Mapping
+from typing import Literal
 
-from dawa_assets.ableton.drafts import ClipDraft, DeviceDraft, FileDraft, TrackDraft, finished_devices, finished_tracks
-from dawa_assets.ableton.live_set import (
-    ArrangementClip,
-    LiveSet,
-    Locator,
-    Plugin,
-    Scale,
-    SessionClip,
-    TempoPoint,
-    TrackType,
-)
+from dawa_assets.ableton.chains import Flow, finished_devices, follow
+from dawa_assets.ableton.collector import Attributes
+from dawa_assets.ableton.device_collector import DeviceCollector
+from dawa_assets.ableton.drafts import SILENCE, TrackDraft
+from dawa_assets.ableton.finishing import finished_tracks
+from dawa_assets.ableton.live_set import LiveSet, Locator, Scale, TempoPoint, TrackType
 from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, SAVE_AGAIN, RefusedError
 from dawa_assets.ableton.values import (
     BEFORE_TIME,
     MAX_BEATS,
-    MAX_PATH,
     MAX_TEMPO,
     MIN_TEMPO,
     colour,
-    is_in_song,
     loose_number,
     number,
     text,
@@ -33,9 +25,6 @@ from dawa_assets.ableton.values import (
 )
 
 MAX_TRACKS = 5_000
-# Memory for what is kept, estimated; the largest real set keeps about 2 MB.
-MAX_KEPT_BYTES = 32 * 1024 * 1024
-MAX_FOLDERS = 64
 
 _TRACK_TYPES: dict[str, TrackType] = {
     "MidiTrack": "MIDI",
@@ -43,31 +32,21 @@ _TRACK_TYPES: dict[str, TrackType] = {
     "GroupTrack": "Group",
     "ReturnTrack": "Return",
 }
-_PLUGIN_FORMATS = {"VstPluginInfo": "VST2", "Vst3PluginInfo": "VST3", "AuPluginInfo": "AU"}
+_MONITORING: dict[str, Literal["in", "auto", "off"]] = {"0": "in", "1": "auto", "2": "off"}
 _ROOT_NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _ROOTS = {str(note): name for note, name in enumerate(_ROOT_NOTES)}
 # From 12.1 scales are numbered; only these two numbers have been verified.
 _NUMBERED_SCALES = {"0": "Major", "1": "Minor"}
 
-Attributes = Mapping[str, str]
 
-
-class Builder:
+class Builder(DeviceCollector):
     """The state of one reading."""
 
     def __init__(self) -> None:
-        self._kept = 0
+        super().__init__()
         self._creator = ""
         self._has_live_set = False
         self._tracks: list[TrackDraft] = []
-        self._track = TrackDraft()
-        self._open_devices: list[DeviceDraft] = []
-        self._plugin_format = ""
-        self._clip = ClipDraft()
-        self._slot = -1
-        self._file = FileDraft()
-        self._automated = False
-        self._pointee = ""
         self._main: TrackDraft | None = None
         self._tempo: str | None = None
         self._tempo_target = ""
@@ -131,127 +110,50 @@ class Builder:
         """Whether the track is frozen."""
         self._track.frozen = attributes.get("Value") == "true"
 
-    # -- clips --------------------------------------------------------------------------------------------
+    # -- mixer and routing --------------------------------------------------------------------------------
 
-    def clip(self, _tag: str, attributes: Attributes) -> None:
-        """A clip of either view begins."""
-        self._clip = ClipDraft(start=attributes.get("Time", "0"))
+    def speaker(self, _tag: str, _attributes: Attributes) -> None:
+        """The track's switch begins."""
+        self._switch = self._track.speaker
 
-    def clip_start(self, _tag: str, attributes: Attributes) -> None:
-        """Where it begins on the timeline, in beats."""
-        self._clip.start = attributes.get("Value", "")
+    def volume(self, _tag: str, _attributes: Attributes) -> None:
+        """The track's fader begins."""
+        self._level = self._track.volume
 
-    def clip_end(self, _tag: str, attributes: Attributes) -> None:
-        """Where it ends on the timeline, in beats."""
-        self._clip.end = attributes.get("Value", "")
+    def soloed(self, _tag: str, attributes: Attributes) -> None:
+        """Whether the track was saved soloed."""
+        self._track.soloed = attributes.get("Value") == "true"
 
-    def clip_name(self, _tag: str, attributes: Attributes) -> None:
-        """Its name, often empty."""
-        self._clip.name = text(attributes.get("Value", ""))
+    def send(self, _tag: str, attributes: Attributes) -> None:
+        """How much of the track goes to a return."""
+        self._track.sends = self._track.sends or loose_number(attributes.get("Value")) > SILENCE
 
-    def clip_colour(self, _tag: str, attributes: Attributes) -> None:
-        """Its own colour."""
-        self._clip.colour = colour(attributes.get("Value", ""))
+    def send_event(self, tag: str, attributes: Attributes) -> None:
+        """A point of a send's automation, where Live 8 also keeps its value."""
+        self.send(tag, attributes)
+        self.event(tag, attributes)
 
-    def end_arrangement_clip(self) -> None:
-        """An arrangement clip is complete."""
-        clip = self._clip
-        start = number(clip.start, "the start of a clip", -MAX_BEATS, MAX_BEATS)
-        end = number(clip.end, "the end of a clip", -MAX_BEATS, MAX_BEATS)
-        self._keep(clip.name)
-        self._track.arrangement_clips.append(ArrangementClip(start, max(start, end), clip.name, clip.colour))
+    def output(self, _tag: str, attributes: Attributes) -> None:
+        """Where its sound goes."""
+        self._track.output = text(attributes.get("Value", ""))
 
-    def slot(self, _tag: str, _attributes: Attributes) -> None:
-        """The next slot of the track's column in the session view."""
-        self._slot += 1
+    def audio_input(self, _tag: str, attributes: Attributes) -> None:
+        """Where it gets sound from."""
+        self._track.audio_input = text(attributes.get("Value", ""))
 
-    def end_session_clip(self) -> None:
-        """A session clip is complete."""
-        self._keep(self._clip.name)
-        self._track.session_clips.append(SessionClip(self._slot, self._clip.name, self._clip.colour))
+    def midi_output(self, _tag: str, attributes: Attributes) -> None:
+        """Where its notes go beside its own devices."""
+        self._track.midi_output = text(attributes.get("Value", ""))
 
-    # -- devices and plugins ------------------------------------------------------------------------------
+    def midi_input(self, _tag: str, attributes: Attributes) -> None:
+        """Where it gets notes from."""
+        self._track.midi_input = text(attributes.get("Value", ""))
 
-    def device(self, tag: str, _attributes: Attributes) -> None:
-        """A device begins, perhaps inside of a rack's."""
-        self._keep()
-        device = DeviceDraft(kind=text(tag), level=len(self._open_devices))
-        self._open_devices.append(device)
-        self._track.devices.append(device)
-
-    def end_device(self) -> None:
-        """Back to the rack around it."""
-        self._open_devices.pop()
-
-    def plugin(self, tag: str, _attributes: Attributes) -> None:
-        """What plugin the device holds begins."""
-        self._plugin_format = _PLUGIN_FORMATS[tag]
-
-    def plugin_name(self, _tag: str, attributes: Attributes) -> None:
-        """The plugin's name; one without a name can't be counted by it."""
-        name = text(attributes.get("Value", ""))
-        if name.strip():
-            self._keep(name)
-            self._open_devices[-1].plugin = Plugin(name, self._plugin_format)
-
-    # -- files --------------------------------------------------------------------------------------------
-
-    def file(self, _tag: str, _attributes: Attributes) -> None:
-        """A reference to a file begins."""
-        self._file = FileDraft()
-
-    def file_name(self, _tag: str, attributes: Attributes) -> None:
-        """Its name, until Live 10."""
-        self._file.name = text(attributes.get("Value", ""))
-
-    def file_path(self, _tag: str, attributes: Attributes) -> None:
-        """Its absolute path, from Live 11."""
-        self._file.path = text(attributes.get("Value", ""), longest=MAX_PATH)
-
-    def relative_path(self, _tag: str, attributes: Attributes) -> None:
-        """Its relative path: from Live 11 in a value, before in elements."""
-        self._file.relative_path = text(attributes.get("Value", ""), longest=MAX_PATH)
-
-    def folder(self, _tag: str, attributes: Attributes) -> None:
-        """One folder of the relative path; an empty one is a step up."""
-        if len(self._file.folders) < MAX_FOLDERS:
-            self._file.folders.append(text(attributes.get("Dir", "")) or "..")
-
-    def end_sample(self) -> None:
-        """The file of a sample is complete."""
-        sample = self._file.as_sample()
-        if sample.name and sample.name not in self._track.samples:
-            self._keep(sample.name, sample.path)
-            self._track.samples[sample.name] = sample
-
-    def end_max_patch(self) -> None:
-        """The file of a Max for Live device is complete."""
-        patch = self._file.as_sample().name
-        if patch:
-            self._keep(patch)
-            self._open_devices[-1].max_patch = patch
-
-    # -- automation ---------------------------------------------------------------------------------------
-
-    def envelope(self, _tag: str, _attributes: Attributes) -> None:
-        """The automation of one parameter begins."""
-        self._automated = False
-        self._pointee = ""
-
-    def event(self, _tag: str, attributes: Attributes) -> None:
-        """A point of it."""
-        if not self._automated:
-            self._automated = is_in_song(attributes)
-
-    def end_envelope(self) -> None:
-        """The parameter counts if any point lies in the song."""
-        self._track.automated_parameters += self._automated
+    def monitoring(self, _tag: str, attributes: Attributes) -> None:
+        """Whether what comes in is passed on."""
+        self._track.monitoring = _MONITORING.get(attributes.get("Value", ""), "auto")
 
     # -- tempo and time signature -------------------------------------------------------------------------
-
-    def pointee(self, _tag: str, attributes: Attributes) -> None:
-        """Which parameter an envelope of the main track moves."""
-        self._pointee = text(attributes.get("Value", ""))
 
     def main_event(self, _tag: str, attributes: Attributes) -> None:
         """A point of an envelope of the main track; whether it is the tempo's shows at the end."""
@@ -335,6 +237,7 @@ class Builder:
         if self._main is None:
             raise RefusedError("not a Live Set: it has no main track", GIVE_A_LIVE_SET)
         tempo = number(self._tempo, "its tempo", MIN_TEMPO, MAX_TEMPO)
+        follow(self._main.chain, Flow(None), self._main.switched, self._main.moved)
         return LiveSet(
             name=name,
             live_version=self._creator.removeprefix("Ableton Live ").strip(),
@@ -343,7 +246,7 @@ class Builder:
             time_signature=time_signature(self._time_signature),
             tracks=finished_tracks(self._tracks),
             main_devices=finished_devices(self._main.devices),
-            main_samples=tuple(self._main.samples.values()),
+            main_samples=tuple(self._main.samples),
             locators=tuple(self._locators),
             scenes=tuple(self._scenes),
             scale=self._scale(),
@@ -366,11 +269,6 @@ class Builder:
         name = _NUMBERED_SCALES.get(self._scale_name, self._scale_name)
         known = self._in_key and root is not None and name and not name.isdigit() and (root, name) != ("C", "Major")
         return Scale(root, name) if known and root is not None else None
-
-    def _keep(self, *texts: str) -> None:
-        self._kept += 120 + 2 * sum(map(len, texts))
-        if self._kept > MAX_KEPT_BYTES:
-            raise RefusedError("more clips, devices and names than any set has", SAVE_AGAIN)
 
 
 def _point(attributes: Attributes) -> TempoPoint:

@@ -1,23 +1,85 @@
-"""Tracks, clips, devices and files while they are being read, and how they become part of a `LiveSet`."""
+"""Tracks, clips, devices and files while they are being read: what an element says before its end is known."""
+
+from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from string import ascii_uppercase
+from typing import Literal
 
-from dawa_assets.ableton.live_set import ArrangementClip, Device, Plugin, Sample, SessionClip, Track, TrackType
+from dawa_assets.ableton.live_set import ArrangementClip, Played, Plugin, Sample, SessionClip, TrackType
+from dawa_assets.ableton.notes import Tally
 
 _SEPARATORS = re.compile(r"[/\\]+")
+# The lowest that Live's faders and gains go: -70 dB, which it shows as -inf.
+SILENCE = 0.000317
+
+
+@dataclass(slots=True)
+class SwitchDraft:
+    """An on/off parameter: its value, the id that automation knows it by, and, until Live 9, its own automation."""
+
+    manual: bool = True
+    target: str = ""
+    automated: bool = False
+    ever_on: bool = False
+
+    def is_on(self, switched: dict[str, bool]) -> bool:
+        """Whether it is on at any time, by its automation where it has one, else by its value.
+
+        `switched` has for the id of every switch with an envelope whether the envelope ever turns it on.
+        """
+        if self.automated:
+            return self.ever_on
+        return switched.get(self.target, self.manual)
+
+
+@dataclass(slots=True)
+class LevelDraft:
+    """A fader: its value, and whether automation moves it."""
+
+    value: float = 1.0
+    target: str = ""
+    automated: bool = False
+
+    def is_up(self, moved: set[str]) -> bool:
+        """Whether it lets anything through."""
+        return self.value > SILENCE or self.automated or self.target in moved
+
+
+@dataclass(slots=True)
+class ChainDraft:
+    """A chain of a rack. `receives` is the pitch that a drum rack's chain listens to: None if unsaid, -1 for any."""
+
+    name: str = ""
+    user_name: str = ""
+    speaker: SwitchDraft = field(default_factory=SwitchDraft)
+    soloed: bool = False
+    receives: int | None = None
+    sends: int = 60
+    keys: tuple[int, int] = (0, 127)
+    zone: tuple[int, int] = (0, 127)
+    is_return: bool = False
+    devices: list[DeviceDraft] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class DeviceDraft:
-    """A device whose plugin or patch is still to come."""
+    """A device whose plugin, patch and chains are still to come; `pitch` is what a Pitch device adds, in semitones."""
 
     kind: str
     level: int
     plugin: Plugin | None = None
     max_patch: str | None = None
+    on: SwitchDraft = field(default_factory=SwitchDraft)
+    name: str = ""
+    preset: str = ""
+    pitch: int = 0
+    selector: int = 0
+    selector_target: str = ""
+    chains: list[ChainDraft] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    active: bool = True
+    played: Played | None = None
 
 
 @dataclass(slots=True)
@@ -31,10 +93,24 @@ class TrackDraft:
     group_id: str = ""
     colour: int | None = None
     frozen: bool = False
+    speaker: SwitchDraft = field(default_factory=SwitchDraft)
+    volume: LevelDraft = field(default_factory=LevelDraft)
+    soloed: bool = False
+    sends: bool = False
+    output: str = ""
+    audio_input: str = ""
+    midi_output: str = ""
+    midi_input: str = ""
+    monitoring: Literal["in", "auto", "off"] = "auto"
+    switched: dict[str, bool] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
     arrangement_clips: list[ArrangementClip] = field(default_factory=list)
     session_clips: list[SessionClip] = field(default_factory=list)
+    arrangement_notes: Tally = field(default_factory=Tally)
+    session_notes: Tally = field(default_factory=Tally)
+    chain: ChainDraft = field(default_factory=ChainDraft)
     devices: list[DeviceDraft] = field(default_factory=list)
-    samples: dict[str, Sample] = field(default_factory=dict)
+    samples: dict[Sample, None] = field(default_factory=dict)
     automated_parameters: int = 0
 
 
@@ -46,6 +122,26 @@ class ClipDraft:
     end: str = ""
     name: str = ""
     colour: int | None = None
+    disabled: bool = False
+    gain: float = 1.0
+    sample: str = ""
+    loop_start: str = ""
+    loop_end: str = ""
+    loops: bool = False
+    offset: str = "0"
+    scale_root: str = ""
+    scale_name: str = ""
+    notes: Tally | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is played: not if it is deactivated or without gain."""
+        return not self.disabled and self.gain > SILENCE
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has room for notes and none."""
+        return self.notes is not None and not self.notes
 
 
 @dataclass(slots=True)
@@ -67,54 +163,6 @@ class FileDraft:
         else:
             path = self.path or name
         return Sample(name, path.replace("\\", "/"))
-
-
-def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
-    """The tracks in order, each with its name, the group around it and its level."""
-    groups: dict[str, int] = {}
-    tracks: list[Track] = []
-    returns = 0
-    for index, draft in enumerate(drafts):
-        # Live writes a group before what it holds; looking only backwards leaves no way to build a ring.
-        group = groups.get(draft.group_id)
-        level = 0 if group is None else tracks[group].level + 1
-        returns += draft.type == "Return"
-        number = ascii_uppercase[(returns - 1) % 26] if draft.type == "Return" else str(index + 1)
-        tracks.append(_finished_track(draft, index, number, group, level))
-        if draft.type == "Group":
-            groups[draft.id] = index
-    return tuple(tracks)
-
-
-def finished_devices(drafts: Iterable[DeviceDraft]) -> tuple[Device, ...]:
-    """The devices in the order of the chain, racks before what is in them."""
-    return tuple(Device(draft.kind, draft.level, draft.plugin, draft.max_patch) for draft in drafts)
-
-
-def _finished_track(draft: TrackDraft, index: int, number: str, group: int | None, level: int) -> Track:
-    return Track(
-        id=draft.id,
-        index=index,
-        type=draft.type,
-        name=_shown_name(draft, number),
-        group=group,
-        level=level,
-        colour=draft.colour,
-        frozen=draft.frozen,
-        arrangement_clips=tuple(draft.arrangement_clips),
-        session_clips=tuple(draft.session_clips),
-        devices=finished_devices(draft.devices),
-        samples=tuple(draft.samples.values()),
-        automated_parameters=draft.automated_parameters,
-    )
-
-
-def _shown_name(draft: TrackDraft, number: str) -> str:
-    """Live 8 keeps no name that was not typed; Live shows such a track by its number (a return by its letter)."""
-    for name in (draft.effective_name, draft.user_name):
-        if name.strip():
-            return name
-    return f"{number}-{draft.type}"
 
 
 def _last_part(path: str) -> str:

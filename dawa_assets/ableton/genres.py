@@ -53,12 +53,13 @@ def genre_indicators(live_set: LiveSet) -> list[str]:
 
 
 def _names(live_set: LiveSet) -> Iterator[tuple[str, str]]:
-    for track in live_set.tracks:
+    sounding = live_set.sounding_tracks or live_set.tracks
+    for track in sounding:
         yield "track", track.name
     for locator in live_set.locators:
         yield "locator", locator.name
     for scene in live_set.scenes:
         yield "scene", scene
-    samples = {sample.name for track in live_set.tracks for sample in track.samples}
+    samples = {sample.name for track in sounding for sample in track.samples}
     for name in sorted(samples):
         yield "sample", name

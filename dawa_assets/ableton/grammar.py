@@ -5,18 +5,18 @@ places come first, `START` is the document.
 """
 
 from dawa_assets.ableton.builder import Builder
-from dawa_assets.ableton.walk import Enter, Place
+from dawa_assets.ableton.walk import Enter, Leave, Place
 
 
 def _value(method: Enter) -> Place:
     """An element whose attribute is all that matters."""
-    return Place(enter=method)
+    return Place(enter=method, is_value=True)
 
 
-def _below(path: str, place: Place) -> dict[str, Place]:
+def _below(path: str, place: Place) -> dict[str, Place | None]:
     """`place` at the end of a path of elements that mean nothing themselves."""
     *above, last = path.split("/")
-    found = {last: place}
+    found: dict[str, Place | None] = {last: place}
     for tag in reversed(above):
         found = {tag: Place(found)}
     return found
@@ -30,44 +30,124 @@ _FILE = {
     "RelativePath": Place({"RelativePathElement": _value(Builder.folder)}, enter=Builder.relative_path),
 }
 _SAMPLE_REF = Place({"FileRef": Place(_FILE, enter=Builder.file, leave=Builder.end_sample)})
+_DEVICE_SAMPLE_REF = Place({"FileRef": Place(_FILE, enter=Builder.file, leave=Builder.end_device_sample)})
 _MAX_PATCH_REF = Place({"FileRef": Place(_FILE, enter=Builder.file, leave=Builder.end_max_patch)})
+_PRESET_REF = Place({"FileRef": Place(_FILE, enter=Builder.file, leave=Builder.end_preset)})
 
-# Automation: in Live 8 and 9 with each parameter, from Live 10 gathered on the track.
+# Automation: in Live 8 and 9 with each parameter, from Live 10 gathered on the track under the parameter's id.
+# Most of a set are these parts of parameters; none holds anything that matters.
+_PARTS_OF_PARAMETERS: dict[str, Place | None] = dict.fromkeys(
+    ("LomId", "Manual", "MidiControllerRange", "MidiCCOnOffThresholds", "AutomationTarget", "ModulationTarget")
+)
 _EVENTS = Place(otherwise=_value(Builder.event))
 _AUTOMATED = Place({"Events": _EVENTS}, enter=Builder.envelope, leave=Builder.end_envelope)
-_PARAMETERS = Place({"ArrangerAutomation": _AUTOMATED})
+_PARAMETERS = Place({**_PARTS_OF_PARAMETERS, "ArrangerAutomation": _AUTOMATED})
 _PARAMETERS.otherwise = _PARAMETERS
-_ENVELOPE = Place(_below("Automation/Events", _EVENTS), enter=Builder.envelope, leave=Builder.end_envelope)
+_ENVELOPE = Place(
+    {
+        **_below("EnvelopeTarget/PointeeId", _value(Builder.pointee)),
+        **_below(
+            "Automation/Events", Place({"BoolEvent": _value(Builder.switch_event)}, otherwise=_value(Builder.event))
+        ),
+    },
+    enter=Builder.envelope,
+    leave=Builder.end_envelope,
+)
+_SWITCH = {
+    "Manual": _value(Builder.switch_value),
+    "AutomationTarget": _value(Builder.switch_target),
+    "ArrangerAutomation": Place(
+        _below("Events", Place(otherwise=_value(Builder.own_switch_event))),
+        enter=Builder.envelope,
+        leave=Builder.end_own_switch_envelope,
+    ),
+}
 
-# Devices: racks hold chains that hold devices again, at any depth and under many names.
+# Devices: racks hold chains that hold devices again, at any depth.
 _DEVICES = Place()
-_INSIDE_A_DEVICE = {"Devices": _DEVICES, "SampleRef": _SAMPLE_REF, "ArrangerAutomation": _AUTOMATED}
+_INSIDE_A_DEVICE = {
+    **_PARTS_OF_PARAMETERS,
+    "Devices": _DEVICES,
+    "SampleRef": _DEVICE_SAMPLE_REF,
+    "ArrangerAutomation": _AUTOMATED,
+}
 _DEVICE_PART = Place(_INSIDE_A_DEVICE)
 _DEVICE_PART.otherwise = _DEVICE_PART
 _VST = Place({"PlugName": _value(Builder.plugin_name)}, enter=Builder.plugin)
 _VST3_OR_AU = Place({"Name": _value(Builder.plugin_name)}, enter=Builder.plugin)
 _PLUGIN = Place({"VstPluginInfo": _VST, "Vst3PluginInfo": _VST3_OR_AU, "AuPluginInfo": _VST3_OR_AU})
-# MxPatchRef or MxDPatchRef.
+# MxPatchRef or MxDPatchRef; FilePresetRef or AbletonDefaultPresetRef, of which the second names the device alone.
 _MAX_DEVICE = Place(_below("Value", Place(otherwise=_MAX_PATCH_REF)))
-_DEVICES.otherwise = Place(
-    {**_INSIDE_A_DEVICE, "PluginDesc": _PLUGIN, "PatchSlot": _MAX_DEVICE},
-    otherwise=_DEVICE_PART,
-    enter=Builder.device,
-    leave=Builder.end_device,
+_PRESET = Place(_below("Value", Place({"FilePresetRef": _PRESET_REF, "AuUserPresetRef": _PRESET_REF})))
+_CHAIN = {
+    "Name": Place({"EffectiveName": _value(Builder.chain_name), "UserName": _value(Builder.chain_user_name)}),
+    "DeviceChain": _DEVICE_PART,
+    "IsSoloed": _value(Builder.chain_soloed),
+    "MixerDevice": Place({"Speaker": Place(_SWITCH, enter=Builder.chain_speaker)}, otherwise=_PARAMETERS),
+    "BranchInfo": Place({"ReceivingNote": _value(Builder.chain_receives), "SendingNote": _value(Builder.chain_sends)}),
+    "BranchSelectorRange": Place(dict.fromkeys(("Min", "Max"), _value(Builder.chain_zone))),
+    "ZoneSettings": Place(
+        _below("KeyRange", Place(dict.fromkeys(("Min", "Max"), _value(Builder.chain_key)))), otherwise=_DEVICE_PART
+    ),
+}
+_CHAINS = Place(otherwise=Place(_CHAIN, otherwise=_DEVICE_PART, enter=Builder.chain, leave=Builder.end_chain))
+_RETURN_CHAINS = Place(
+    otherwise=Place(_CHAIN, otherwise=_DEVICE_PART, enter=Builder.return_chain, leave=Builder.end_chain)
 )
+_SELECTOR = {"Manual": _value(Builder.selector), "AutomationTarget": _value(Builder.selector_target)}
+_DEVICE = {
+    **_INSIDE_A_DEVICE,
+    "On": Place(_SWITCH, enter=Builder.device_on),
+    "UserName": _value(Builder.device_name),
+    "LastPresetRef": _PRESET,
+    "PluginDesc": _PLUGIN,
+    "PatchSlot": _MAX_DEVICE,
+    "Branches": _CHAINS,
+    "ReturnBranches": _RETURN_CHAINS,
+    "ChainSelector": Place(_SELECTOR, otherwise=_DEVICE_PART),
+}
+_DEVICES.otherwise = Place(_DEVICE, otherwise=_DEVICE_PART, enter=Builder.device, leave=Builder.end_device)
+_PITCH = Place({"Manual": _value(Builder.device_pitch), "ArrangerAutomation": _AUTOMATED}, otherwise=_DEVICE_PART)
+_PITCH_DEVICE = Place(
+    {**_DEVICE, "Pitch": _PITCH}, otherwise=_DEVICE_PART, enter=Builder.device, leave=Builder.end_device
+)
+_DEVICES.inside = {"MidiPitcher": _PITCH_DEVICE}
 
 # Clips. Take lanes hold clips that are not heard, but their files belong to the set; frozen tracks' sequences
 # and grooves are left out altogether.
 _CLIP = {
     "CurrentStart": _value(Builder.clip_start),
     "CurrentEnd": _value(Builder.clip_end),
+    "Loop": Place(
+        {
+            "LoopStart": _value(Builder.loop_start),
+            "LoopEnd": _value(Builder.loop_end),
+            "StartRelative": _value(Builder.loop_offset),
+            "LoopOn": _value(Builder.loop_on),
+        }
+    ),
     "Name": _value(Builder.clip_name),
     "Color": _value(Builder.clip_colour),
     "ColorIndex": _value(Builder.clip_colour),
+    "Disabled": _value(Builder.clip_disabled),
+    "SampleVolume": _value(Builder.clip_gain),
     "SampleRef": _SAMPLE_REF,
 }
-_ARRANGEMENT_CLIP = Place(_CLIP, enter=Builder.clip, leave=Builder.end_arrangement_clip)
-_SESSION_CLIP = Place(_CLIP, enter=Builder.clip, leave=Builder.end_session_clip)
+_NOTE_LANE = Place(
+    {**_below("Notes/MidiNoteEvent", Place(is_value=True, is_collected=True)), "MidiKey": _value(Builder.note_pitch)},
+    enter=Builder.note_lane,
+    leave=Builder.end_note_lane,
+)
+
+
+def _clip(begin_notes: Enter, end: Leave) -> Place:
+    """A clip of one view; in which view decides how often its notes are played."""
+    notes = Place(_below("KeyTracks/KeyTrack", _NOTE_LANE), enter=begin_notes)
+    return Place({**_CLIP, "Notes": notes}, enter=Builder.clip, leave=end)
+
+
+_ARRANGEMENT_CLIP = _clip(Builder.arrangement_notes, Builder.end_arrangement_clip)
+_SESSION_CLIP = _clip(Builder.session_notes, Builder.end_session_clip)
 _ARRANGEMENT = Place(
     _below("ArrangerAutomation/Events", Place({"MidiClip": _ARRANGEMENT_CLIP, "AudioClip": _ARRANGEMENT_CLIP}))
 )
@@ -75,11 +155,54 @@ _SLOT = Place(
     _below("ClipSlot/Value", Place({"MidiClip": _SESSION_CLIP, "AudioClip": _SESSION_CLIP})), enter=Builder.slot
 )
 _SEQUENCER = Place(
-    {"ClipTimeable": _ARRANGEMENT, "Sample": _ARRANGEMENT, "ClipSlotList": Place({"ClipSlot": _SLOT})},
+    {
+        "ClipTimeable": _ARRANGEMENT,
+        "Sample": _ARRANGEMENT,
+        "ClipSlotList": Place({"ClipSlot": _SLOT}),
+        "MonitoringEnum": _value(Builder.monitoring),
+    },
     otherwise=_PARAMETERS,
 )
 _TAKE_LANES = Place({"SampleRef": _SAMPLE_REF})
 _TAKE_LANES.otherwise = _TAKE_LANES
+
+_VOLUME = Place(
+    {
+        "Manual": _value(Builder.level_value),
+        "AutomationTarget": _value(Builder.level_target),
+        "ArrangerAutomation": Place(
+            _below("Events", Place(otherwise=_value(Builder.own_level_event))),
+            enter=Builder.envelope,
+            leave=Builder.end_own_level_envelope,
+        ),
+    },
+    enter=Builder.volume,
+)
+_SEND = Place(
+    {
+        "Manual": _value(Builder.send),
+        "ArrangerAutomation": Place(
+            _below("Events", Place(otherwise=_value(Builder.send_event))),
+            enter=Builder.envelope,
+            leave=Builder.end_envelope,
+        ),
+    }
+)
+_MIXER = Place(
+    {
+        "Speaker": Place(_SWITCH, enter=Builder.speaker),
+        "SoloSink": _value(Builder.soloed),
+        "Volume": _VOLUME,
+        "Sends": Place(otherwise=Place({"Send": _SEND}, otherwise=_PARAMETERS)),
+    },
+    otherwise=_PARAMETERS,
+)
+
+
+def _routing(method: Enter) -> Place:
+    """Where something comes from or goes to."""
+    return Place({"Target": _value(method)})
+
 
 _TRACK = Place(
     {
@@ -92,7 +215,11 @@ _TRACK = Place(
         "TakeLanes": _TAKE_LANES,
         "DeviceChain": Place(
             {
-                "Mixer": _PARAMETERS,
+                "Mixer": _MIXER,
+                "AudioOutputRouting": _routing(Builder.output),
+                "AudioInputRouting": _routing(Builder.audio_input),
+                "MidiOutputRouting": _routing(Builder.midi_output),
+                "MidiInputRouting": _routing(Builder.midi_input),
                 "MainSequencer": _SEQUENCER,
                 "DeviceChain": Place({"Devices": _DEVICES}),
             }

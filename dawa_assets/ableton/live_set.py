@@ -1,32 +1,80 @@
 """What the reader finds in a Live Set, whatever version of Live wrote it.
 
-Plain frozen values in beats and file order. What the pipeline stores of them is `summary.py`'s, how they look
-is `timeline.py`'s.
+Plain frozen values in beats and file order. What of it sounds is decided in `audible.py` and `chains.py` and kept
+here as flags; what the pipeline stores is `summary.py`'s, how it looks is `timeline.py`'s.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 TrackType = Literal["MIDI", "Audio", "Group", "Return"]
+Location = Literal["project", "user library", "pack", "elsewhere", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A root such as `F#` and the name of a scale such as `Minor`."""
+
+    root: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ArrangementClip:
-    """A clip on the timeline: `start` and `end` in quarter beats, `colour` 0..69 or None for its track's."""
+    """A clip on the timeline: `start` and `end` in quarter beats, `colour` 0..69 or None for its track's.
+
+    `active` is False where it is not played: deactivated, or without any gain. `empty` is MIDI without a note.
+    """
 
     start: float
     end: float
     name: str
     colour: int | None
+    active: bool = True
+    empty: bool = False
+    sample: str = ""
+
+    @property
+    def heard(self) -> bool:
+        """Whether it makes sound where its track does."""
+        return self.active and not self.empty
+
+    @property
+    def length(self) -> float:
+        """In quarter beats."""
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClip:
-    """A clip in the session view: `slot` is the scene's index, from 0."""
+    """A clip in the session view: `slot` is the scene's index, from 0; `length` in quarter beats; `active` as above."""
 
     slot: int
     name: str
     colour: int | None
+    active: bool = True
+    empty: bool = False
+    length: float = 0.0
+    sample: str = ""
+
+    @property
+    def heard(self) -> bool:
+        """Whether it makes sound where its track does."""
+        return self.active and not self.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How often a pitch is played, repetitions of loops included, and for how many quarter beats in all."""
+
+    notes: int
+    beats: float
+
+
+Notes = Mapping[int, Played]
+"""By MIDI pitch, 0..127; C-2 in Live's words is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +86,64 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A sound file that a clip or a device plays.
+
+    `path` is relative to the set's project or library where the set says so, else absolute, always with `/`.
+    `location` is empty where the set doesn't say.
+    """
+
+    name: str
+    path: str
+    location: Location = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One device, those inside of racks too.
 
     `kind` is Live's own word for it (`Eq8`, `DrumGroupDevice`, `PluginDevice`), `level` how many racks it is
-    in, `max_patch` the file name of a Max for Live device.
+    in, `max_patch` the file name of a Max for Live device. `name` is what its user called it, `preset` the name of the
+    preset that it was loaded from. `active` is False where it is switched off, or stands in a chain or rack that is, or
+    in one that none of the track's notes reach. `played` are the notes that reach it, None where they are not known.
     """
 
     kind: str
     level: int
     plugin: Plugin | None
     max_patch: str | None
+    name: str = ""
+    preset: str = ""
+    active: bool = True
+    samples: tuple[Sample, ...] = ()
+    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A sound file that a clip or a device plays.
+class Pad:
+    """A chain of a drum rack: its name, the pitch that it listens to (None: to all), and how it is played.
 
-    `path` is relative to the set's project or library where the set says so, else absolute, always with `/`.
+    `samples` are the files behind it. An inner rack's pads come after the pad that holds them.
     """
 
     name: str
-    path: str
+    note: int | None
+    played: Played
+    samples: tuple[str, ...]
+    level: int
+    holds_pads: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
     """One track, as Live lists it.
 
-    `name` is what Live shows, so never empty, but not always unique. `group` is the index of the group track
-    that holds it, `level` how many groups are around it. `samples` holds each file name once.
+    `name` is what Live shows, so never empty, but not always unique; `is_named` tells whether somebody gave it. `group`
+    is the index of the group track that holds it, `level` how many groups are around it. `samples` has each file once.
+    `audible` is False where nothing of it can be heard: muted by itself or a group, not among the soloed, faded out, or
+    routed nowhere. `is_fed` says that another track plays its notes through this one. `notes` are those of its active
+    clips in the view that counts, `pads` those of its drum racks; `notes_unsure` says that a device changes the notes
+    in a way that can't be followed.
     """
 
     id: str
@@ -83,6 +159,12 @@ class Track:
     devices: tuple[Device, ...]
     samples: tuple[Sample, ...]
     automated_parameters: int
+    audible: bool = True
+    is_fed: bool = False
+    is_named: bool = True
+    notes: Notes = field(default_factory=dict)
+    notes_unsure: bool = False
+    pads: tuple[Pad, ...] = ()
 
     @property
     def clips(self) -> int:
@@ -90,9 +172,20 @@ class Track:
         return len(self.arrangement_clips) + len(self.session_clips)
 
     @property
+    def active_clips(self) -> int:
+        """Clips of both views that sound when the track does."""
+        arrangement = sum(clip.heard for clip in self.arrangement_clips)
+        return arrangement + sum(clip.heard for clip in self.session_clips)
+
+    @property
     def plugins(self) -> tuple[Plugin, ...]:
         """Every instance, in the order of the chain."""
         return tuple(device.plugin for device in self.devices if device.plugin is not None)
+
+    @property
+    def active_devices(self) -> tuple[Device, ...]:
+        """The devices that do something, in the order of the chain."""
+        return tuple(device for device in self.devices if device.active)
 
     @property
     def max_patches(self) -> tuple[str, ...]:
@@ -117,14 +210,6 @@ class Locator:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """The scale that the set was switched to: a root such as `F#` and a name such as `Minor`."""
-
-    root: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class TimeSignature:
     """Beats in a bar and the note that is one beat."""
 
@@ -141,10 +226,29 @@ class TimeSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class MetreChange:
+    """Where another time signature begins to hold: `time` in quarter beats."""
+
+    time: float
+    signature: TimeSignature
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A row of the session view, with the tempo and the time signature that launching it sets."""
+
+    name: str
+    tempo: float | None = None
+    time_signature: TimeSignature | None = None
+
+
+@dataclass(frozen=True)
 class LiveSet:
     """A whole set.
 
-    `name` is the file's stem, `tempo` the manual one in BPM, whatever automation does to it during the song.
+    `name` is the file's stem, `tempo` and `time_signature` are the manual ones, whatever automation does to them
+    during the song. `scale` is the set's own where one was chosen and `in_key` whether it is held to; `clip_scales` are
+    the clips' own with the quarter beats that each holds. `warnings` are lines about what had to be passed over.
     """
 
     name: str
@@ -158,11 +262,43 @@ class LiveSet:
     locators: tuple[Locator, ...]
     scenes: tuple[str, ...]
     scale: Scale | None
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def has_arrangement(self) -> bool:
+        """Whether the song is what the arrangement says: anything sounds there, or the session has no clip."""
+        audible = [track for track in self.tracks if track.audible]
+        if any(clip.heard for track in audible for clip in track.arrangement_clips):
+            return True
+        return not any(clip.heard for track in audible for clip in track.session_clips)
+
+    def sounds(self, track: Track) -> bool:
+        """Whether a track is heard in the view that counts."""
+        clips: Sequence[ArrangementClip | SessionClip] = track.session_clips
+        if self.has_arrangement:
+            clips = track.arrangement_clips
+        return track.audible and (track.is_fed or any(clip.heard for clip in clips))
 
     @property
-    def length_beats(self) -> float:
-        """Where the last clip of the arrangement ends, in quarter beats; 0 without one."""
+    def sounding_tracks(self) -> tuple[Track, ...]:
+        """The tracks that are heard, in order."""
+        return tuple(track for track in self.tracks if self.sounds(track))
+
+    def sounding_clips(self) -> Iterator[ArrangementClip]:
+        """The arrangement's clips that are heard; where none is, those that would be played if they weren't empty."""
+        clips = [clip for track in self.tracks if track.audible for clip in track.arrangement_clips if clip.active]
+        heard = [clip for clip in clips if not clip.empty]
+        yield from heard or clips
+
+    @cached_property
+    def arrangement_beats(self) -> float:
+        """Where the last clip of the arrangement ends, heard or not, in quarter beats; 0 without one."""
         return max((clip.end for track in self.tracks for clip in track.arrangement_clips), default=0.0)
+
+    @cached_property
+    def length_beats(self) -> float:
+        """Where the last clip of the arrangement that is heard ends, in quarter beats; 0 without one."""
+        return max((clip.end for clip in self.sounding_clips()), default=0.0)
 
     @property
     def length_bars(self) -> float:
@@ -173,6 +309,11 @@ class LiveSet:
     def main_plugins(self) -> tuple[Plugin, ...]:
         """Plugins of the main track, which is not among `tracks`."""
         return tuple(device.plugin for device in self.main_devices if device.plugin is not None)
+
+    @property
+    def main_max_patches(self) -> tuple[str, ...]:
+        """File names of the main track's Max for Live devices."""
+        return tuple(device.max_patch for device in self.main_devices if device.max_patch is not None)
 
     def tracks_of(self, kind: TrackType) -> tuple[Track, ...]:
         """The tracks of one type, in order."""

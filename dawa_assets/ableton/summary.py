@@ -12,9 +12,10 @@ from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 from dawa_assets.ableton.genres import genre_indicators
 from dawa_assets.ableton.live_set import LiveSet, Track
 from dawa_assets.ableton.naming import unique_names
+from dawa_assets.ableton.usage import pads_in_use, plugins_in_use, samples_in_use
 
 # Raised whenever the same bytes would give another summary; older ones are then made anew.
-PARSER_VERSION = "als-1"
+PARSER_VERSION = "als-2"
 
 
 class Overview(BaseModel):
@@ -32,17 +33,40 @@ class Overview(BaseModel):
 class SampleUse(BaseModel):
     """Where a sample lies (of several with this file name, the first) and which tracks use it.
 
-    `tracks` is empty when only the main track does.
+    `paths` has every place where a file of this name lies. `tracks` is empty when only the main track does.
     """
 
     path: str
+    paths: list[str]
     tracks: list[str]
+
+
+class NotesSummary(BaseModel):
+    """The notes of a track's active clips: MIDI pitches, 60 is C3, and how many notes each pitch class from C has."""
+
+    count: int
+    lowest: int
+    highest: int
+    pitch_classes: list[int]
+
+
+class PadSummary(BaseModel):
+    """A pad of a drum rack that is played: `note` is None where it listens to all, `plays` with loops repeated."""
+
+    name: str
+    note: int | None
+    plays: int
+    samples: list[str]
 
 
 class TrackDetails(BaseModel):
     """A MIDI or audio track.
 
-    `clips` counts both views, `devices` those inside of racks too, `plugins` has a name for each instance.
+    `clips` counts both views, `devices` those inside of racks too, `plugins` has a name for each instance. These say
+    what the set holds; what follows says what of it is heard. `sounding` is True where the track is not muted (by
+    itself, a group, another's solo, its fader or its routing) and has a clip that sounds in the view that counts.
+    `samples_in_use` has the quarter beats that each sample is played, the most played first; `pads` the pads that are
+    hit, the most hit first. Where `notes_unsure`, a device changes the notes in a way that can't be followed.
     """
 
     type: Literal["MIDI", "Audio"]
@@ -52,6 +76,15 @@ class TrackDetails(BaseModel):
     plugins: list[str]
     sample_files: list[str]
     has_automation: bool
+
+    muted: bool
+    sounding: bool
+    active_clips: int
+    plugins_in_use: list[str]
+    samples_in_use: dict[str, float]
+    notes: NotesSummary | None
+    pads: list[PadSummary]
+    notes_unsure: bool
 
 
 class HierarchyChild(BaseModel):
@@ -130,6 +163,9 @@ class AlsSummary(BaseModel):
     scale: ScaleSummary | None
     main_plugins: list[str]
     max_devices_by_track: dict[str, list[str]]
+    layers: int
+    active_clips: int
+    plugins_in_use: dict[str, int]
     parser_version: str
 
 
@@ -149,15 +185,7 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
         plugins_by_track={name: _plugins(track) for name, track in tracks if track.plugins},
         sample_index=_sample_index(live_set, names),
         track_breakdown={
-            name: TrackDetails(
-                type=track.type,
-                clips=track.clips,
-                group=None if track.group is None else names[track.group],
-                devices=len(track.devices),
-                plugins=_plugins(track),
-                sample_files=[sample.name for sample in track.samples],
-                has_automation=track.automated_parameters > 0,
-            )
+            name: _details(live_set, track, track.type, None if track.group is None else names[track.group])
             for name, track in tracks
             if track.type == "MIDI" or track.type == "Audio"
         },
@@ -176,6 +204,9 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
         scale=ScaleSummary(root=live_set.scale.root, name=live_set.scale.name) if live_set.scale else None,
         main_plugins=[plugin.name for plugin in live_set.main_plugins],
         max_devices_by_track={name: list(track.max_patches) for name, track in tracks if track.max_patches},
+        layers=len(live_set.sounding_tracks),
+        active_clips=sum(track.active_clips for track in live_set.tracks if track.audible),
+        plugins_in_use=plugins_in_use(live_set),
         parser_version=PARSER_VERSION,
     )
 
@@ -189,6 +220,38 @@ def _overview(live_set: LiveSet) -> Overview:
         group_tracks=len(live_set.tracks_of("Group")),
         return_tracks=len(live_set.tracks_of("Return")),
         total_tracks=len(live_set.tracks),
+    )
+
+
+def _details(live_set: LiveSet, track: Track, kind: Literal["MIDI", "Audio"], group: str | None) -> TrackDetails:
+    notes = track.notes
+    sounding = live_set.sounds(track)
+    classes = [0] * 12
+    for pitch, played in notes.items():
+        classes[pitch % 12] += played.notes
+    return TrackDetails(
+        type=kind,
+        clips=track.clips,
+        group=group,
+        devices=len(track.devices),
+        plugins=_plugins(track),
+        sample_files=list(dict.fromkeys(sample.name for sample in track.samples)),
+        has_automation=track.automated_parameters > 0,
+        muted=not track.audible,
+        sounding=sounding,
+        active_clips=track.active_clips,
+        plugins_in_use=[
+            device.plugin.name for device in track.active_devices if device.plugin is not None and sounding
+        ],
+        samples_in_use=samples_in_use(track, in_arrangement=live_set.has_arrangement) if sounding else {},
+        notes=NotesSummary(count=sum(classes), lowest=min(notes), highest=max(notes), pitch_classes=classes)
+        if notes
+        else None,
+        pads=[
+            PadSummary(name=pad.name, note=pad.note, plays=pad.played.notes, samples=list(pad.samples))
+            for pad in (pads_in_use(track) if sounding else ())
+        ],
+        notes_unsure=track.notes_unsure,
     )
 
 
@@ -206,11 +269,14 @@ def _plugin_usage(live_set: LiveSet) -> dict[str, int]:
 
 def _sample_index(live_set: LiveSet, names: list[str]) -> dict[str, SampleUse]:
     index: dict[str, SampleUse] = {}
-    for name, track in zip(names, live_set.tracks, strict=True):
-        for sample in track.samples:
-            index.setdefault(sample.name, SampleUse(path=sample.path, tracks=[])).tracks.append(name)
-    for sample in live_set.main_samples:
-        index.setdefault(sample.name, SampleUse(path=sample.path, tracks=[]))
+    users = [*zip(names, (track.samples for track in live_set.tracks), strict=True), (None, live_set.main_samples)]
+    for name, samples in users:
+        for sample in samples:
+            use = index.setdefault(sample.name, SampleUse(path=sample.path, paths=[], tracks=[]))
+            if sample.path not in use.paths:
+                use.paths.append(sample.path)
+            if name is not None and use.tracks[-1:] != [name]:
+                use.tracks.append(name)
     return dict(sorted(index.items()))
 
 

@@ -6,9 +6,9 @@ the cost of one dictionary look-up. Knows expat and nothing of Live: what matter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from xml.parsers import expat
 
 from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, SAVE_AGAIN, RefusedError
@@ -18,6 +18,7 @@ MAX_DEPTH = 512
 MAX_ELEMENTS = 3_000_000
 MAX_DIFFERENT_NAMES = 50_000
 MAX_TAG_BYTES = 1024 * 1024
+_TOO_DEEP = f"elements nested deeper than {MAX_DEPTH}, as in no set"
 
 Enter = Callable[[Any, str, dict[str, str]], None]
 Leave = Callable[[Any], None]
@@ -27,17 +28,30 @@ Leave = Callable[[Any], None]
 class Place:
     """An element that matters.
 
-    `inside` are its children by tag, `otherwise` is where every other child leads (None: nowhere). `enter` is
-    called with the builder, the tag and the attributes, `leave` with the builder.
+    `inside` are its children by tag, `otherwise` is where every other child leads; None is nowhere. `enter` is
+    called with the builder, the tag and the attributes, `leave` with the builder. Of one that `is_value`, the
+    attributes are all that matters. One that `is_collected` comes so often that a call for each would cost too much:
+    its attributes are put into the builder's `collected`, which is told to empty it after every chunk.
     """
 
-    inside: dict[str, Place] = field(default_factory=dict)
+    inside: Mapping[str, Place | None] = field(default_factory=dict)
     otherwise: Place | None = None
     enter: Enter | None = None
     leave: Leave | None = None
+    is_value: bool = False
+    is_collected: bool = False
 
 
-def walk(chunks: Iterable[bytes], start_at: Place, builder: object) -> None:
+class Collecting(Protocol):
+    """What a walk needs of its builder: a list that it fills, and a method that empties the list."""
+
+    collected: list[dict[str, str]]
+
+    def count_collected(self) -> None:
+        """Count what has been collected and empty the list."""
+
+
+def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
     """Parse a document from its chunks and call the places that it passes.
 
     Raises:
@@ -46,22 +60,40 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: object) -> None:
     """
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = _refuse_doctype
-    nowhere = Place()
     path: list[Place] = [start_at]
     elements = 0
+    collected = builder.collected
+    # How deep it is inside of an element that leads nowhere. Most elements are, so nothing is looked up for them.
+    passed_over = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal elements
+        nonlocal elements, passed_over
         elements += 1
+        if passed_over:
+            passed_over += 1
+            return
         here = path[-1]
-        place = here.inside.get(name) or here.otherwise or nowhere
-        path.append(place)
-        if len(path) > MAX_DEPTH:
-            raise RefusedError(f"elements nested deeper than {MAX_DEPTH}, as in no set", GIVE_A_LIVE_SET)
+        place = here.inside.get(name, here.otherwise)
+        if place is None:
+            passed_over = 1
+            return
+        if place.is_value:
+            passed_over = 1
+            if place.is_collected:
+                collected.append(attributes)
+                return
+        else:
+            path.append(place)
+            if len(path) > MAX_DEPTH:
+                raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
         if place.enter is not None:
             place.enter(builder, name, attributes)
 
     def end(_name: str) -> None:
+        nonlocal passed_over
+        if passed_over:
+            passed_over -= 1
+            return
         leave = path.pop().leave
         if leave is not None:
             leave(builder)
@@ -71,7 +103,11 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: object) -> None:
     fed = 0
     for chunk in chunks:
         _parse(parser, chunk, last=False)
+        if collected:
+            builder.count_collected()
         fed += len(chunk)
+        if len(path) + passed_over > MAX_DEPTH:
+            raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
         if elements > MAX_ELEMENTS:
             raise RefusedError(f"more than {MAX_ELEMENTS:,} XML elements, more than any set has", SAVE_AGAIN)
         if len(parser.intern) > MAX_DIFFERENT_NAMES:

@@ -1,125 +1,37 @@
-"""What plays in a set, read from the names of its tracks, samples and plugins. Nothing is concluded from anything else.
+"""What plays in a set, read from the names of what is heard. Nothing is concluded from anything else.
 
-An instrument counts once for each track that names it. Tracks without clips don't sound, so they count only where
-no track has any (a template, or a summary that knows no clips).
+Names are the track's own, those of its pads that are hit, of its samples that are played, and of its instruments.
+An instrument counts once for each track that names it; what is played more comes first among equals.
 """
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dawa_assets.prompting.lexicon import lexicon, named
 
 ROLES = ("rhythm", "bass", "harmony", "melody", "voice", "texture")
 
-# role → instrument → the words that name it. Longer names come first where one holds another.
-_LEXICON: dict[str, dict[str, str]] = {
-    "rhythm": {
-        "kick": r"kicks?|bass drums?|bd",
-        "snare": r"snares?|sd",
-        "claps": r"claps?",
-        "hi-hats": r"hi ?hats?|hats?|hh|chh|ohh",
-        "cymbals": r"cymbals?|crash|ride cymbal|rides?",
-        "toms": r"toms?",
-        "shaker": r"shakers?",
-        "tambourine": r"tambourines?|tambo|tamb",
-        "rim": r"rims?|rimshots?|rim shots?",
-        "congas": r"congas?",
-        "bongos": r"bongos?",
-        "timbales": r"timbales?",
-        "cowbell": r"cowbells?",
-        "percussion": r"perc|percs|percussions?",
-        "breakbeat": r"break ?beats?|breaks",
-        "drums": r"drum ?kits?|drums?|kits?",
-    },
-    "bass": {
-        "808": r"808s?",
-        "sub bass": r"sub ?bass|sub",
-        "bass": r"bass ?line|bass|basses|rbass",
-    },
-    "harmony": {
-        "electric piano": r"electric pianos?|e pianos?|epianos?|rhodes|wurlitzers?|wurli|wurly",
-        "piano": r"grand pianos?|pianos?|pno",
-        "clavinet": r"clavinets?|clavs?",
-        "organ": r"organs?|hammond",
-        "keys": r"keys|keyboards?",
-        "pads": r"pads?",
-        "strings": r"strings?",
-        "chords": r"chords?",
-        "stabs": r"stabs?",
-        "choir": r"choirs?",
-        "synth": r"synths?|synthesi[sz]ers?|saws?|supersaws?|serum|massive|sylenth|diva|vital|pigments|omnisphere|"
-        r"wavetable|juno|jupiter|prophet|moog|minimoog|dx ?7",
-    },
-    "melody": {
-        "lead lines": r"leads?",
-        "plucks": r"plucks?",
-        "arpeggio": r"arps?|arpeggios?|arpeggiators?",
-        "acoustic guitar": r"acoustic guitars?|acoustic gtrs?",
-        "guitar": r"12 strings?|twelve strings?|guitars?|gtrs?",
-        "violin": r"violins?",
-        "cello": r"cellos?|celli",
-        "viola": r"violas?",
-        "trumpet": r"trumpets?",
-        "trombone": r"trombones?",
-        "saxophone": r"sax|saxes|saxophones?",
-        "horns": r"horns?",
-        "brass": r"brass",
-        "flute": r"flutes?",
-        "clarinet": r"clarinets?",
-        "harp": r"harps?",
-        "marimba": r"marimbas?",
-        "vibraphone": r"vibraphones?",
-        "xylophone": r"xylophones?",
-        "kalimba": r"kalimbas?",
-        "bells": r"bells?|glockenspiel|celesta",
-        "harmonica": r"harmonicas?",
-        "accordion": r"accordions?",
-        "sitar": r"sitars?",
-        "erhu": r"erhus?",
-        "koto": r"kotos?",
-        "banjo": r"banjos?",
-        "ukulele": r"ukuleles?",
-        "mandolin": r"mandolins?",
-    },
-    "voice": {
-        "vocal chops": r"vocal chops?|vox chops?",
-        "vocals": r"vocals?|vox|vocoders?|vocal synth|voices?|acapp?ellas?",
-    },
-    "texture": {
-        "vinyl crackle": r"vinyl crackles?|crackles?",
-        "noise": r"pink noise|white noise|noise",
-        "risers": r"risers?|uplifters?",
-        "impacts": r"impacts?",
-        "sweeps": r"sweeps?",
-        "drone": r"drones?",
-        "atmosphere": r"atmos|atmospheres?|ambien[ct]e?s?",
-        "field recordings": r"field recordings?|foley",
-    },
-}
-_OF_A_KIT = {"kick", "snare", "claps", "hi-hats", "cymbals"}
-_ORDER = [(role, name) for role, names in _LEXICON.items() for name in names]
-# One search for everything: longer words first, so that `bass drum` is a kick and no bass.
-_CHOICES = sorted(
-    ((words, index) for index, (role, name) in enumerate(_ORDER) for words in _LEXICON[role][name].split("|")),
-    key=lambda choice: -len(choice[0]),
-)
-_PATTERN = re.compile(
-    r"(?<![a-z0-9])(?:"
-    + "|".join(f"(?P<i{index}_{place}>{words})" for place, (words, index) in enumerate(_CHOICES))
-    + r")(?![a-z0-9])"
-)
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_LETTER_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
-_BREAKS = re.compile(r"[\W_]+")
+_OF_A_KIT = 2  # so many drums that are named make the word "drums" say nothing
+_SURE_DRUMS = 2  # so many of the most-played drums are told whatever else there is
 
 
 @dataclass(frozen=True)
 class NamedTrack:
-    """A track's names: its own, its samples' and its plugins'."""
+    """A track that is heard, by the names that it gives.
+
+    `sounds` are its pads and samples with their share of what it plays: a sound's names in order, of which the first
+    that says anything counts. `others` are names that count as well, `sources` instruments that are known for certain
+    (a synthesiser). `instead` are names to look at where neither the track's own nor any other says anything.
+    """
 
     name: str
-    others: tuple[str, ...]
-    clips: int
+    others: tuple[str, ...] = ()
+    clips: int = 0
+    sounds: tuple[tuple[tuple[str, ...], float], ...] = ()
+    sources: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
+    hits: Mapping[str, int] = field(default_factory=dict)
 
 
 def instruments(tracks: Iterable[NamedTrack], most_per_role: int) -> dict[str, list[str]]:
@@ -127,31 +39,57 @@ def instruments(tracks: Iterable[NamedTrack], most_per_role: int) -> dict[str, l
     tracks = list(tracks)
     if any(track.clips for track in tracks):
         tracks = [track for track in tracks if track.clips]
-    weights: dict[int, int] = {}
+    weights: dict[str, float] = {}
     for track in tracks:
-        for index in {index for name in (track.name, *track.others) for index in _named(name)}:
-            weights[index] = weights.get(index, 0) + 1
+        for name, share in heard_on(track).items():
+            weights[name] = weights.get(name, 0.0) + 1 + share / 2
+    order = {name: place for place, name in enumerate(lexicon().role_of)}
+    ranked = sorted(weights, key=lambda name: (-weights[name], order[name]))
+    sure = most_played_drums(tracks)[:_SURE_DRUMS]
     found: dict[str, list[str]] = {}
-    for index in sorted(weights, key=lambda index: (-weights[index], index)):
-        role, name = _ORDER[index]
-        if len(found.setdefault(role, [])) < most_per_role:
-            found[role].append(name)
-    return {role: _without_repetition(found[role]) for role in ROLES if role in found}
-
-
-@lru_cache(maxsize=8192)  # a sample pack's names come back in set after set
-def _named(name: str) -> frozenset[int]:
-    spaced = _LETTER_DIGIT.sub(" ", _CAMEL.sub(" ", name))
-    plain = " ".join(word for word in _BREAKS.split(spaced.lower()) if word.isascii())
-    found = (match.lastgroup for match in _PATTERN.finditer(plain))
-    return frozenset(int(group.split("_")[0][1:]) for group in found if group)
-
-
-def _without_repetition(names: list[str]) -> list[str]:
-    """Without the general word beside the particular ones: `drums` beside kick and snare, `bass` beside 808."""
-    general = {
-        word
-        for word, particular in {"drums": _OF_A_KIT, "percussion": _OF_A_KIT, "bass": {"808", "sub bass"}}.items()
-        if len(particular & set(names)) >= (1 if word == "bass" else 2)
+    for name in ranked:
+        found.setdefault(lexicon().role_of[name], []).append(name)
+    return {
+        role: _told(found[role], sure if role == "rhythm" else [], most_per_role) for role in ROLES if role in found
     }
-    return [name for name in names if name not in general]
+
+
+def heard_on(track: NamedTrack) -> dict[str, float]:
+    """What one track's names say plays on it, each with its share of what the track plays (0..1)."""
+    shares: dict[str, float] = {}
+    for names, share in track.sounds:
+        for instrument in next((found for name in names if (found := named(name))), ()):
+            shares[instrument] = min(shares.get(instrument, 0.0) + share, 1.0)
+    particular = set(shares)
+    by_name = {instrument for name in (track.name, *track.others) for instrument in named(name)}
+    for instrument in (*by_name, *track.sources):
+        if not lexicon().general.get(instrument, frozenset()) & (particular | by_name):
+            shares.setdefault(instrument, 0.0)
+    if not shares:
+        said = next((found for name in track.instead if (found := named(name))), frozenset())
+        shares = dict.fromkeys(said, 0.0)
+    return shares
+
+
+def most_played_drums(tracks: Iterable[NamedTrack]) -> list[str]:
+    """The drums whose pads are hit, the most hit first."""
+    hits: Counter[str] = Counter()
+    for track in tracks:
+        for name, count in track.hits.items():
+            for instrument in named(name):
+                if lexicon().role_of[instrument] == "rhythm":
+                    hits[instrument] += count
+    return [name for name, _ in sorted(hits.items(), key=lambda hit: (-hit[1], hit[0]))]
+
+
+def _told(names: list[str], sure: list[str], most: int) -> list[str]:
+    """At most so many, without the general word beside the particular ones: `drums` beside kick and snare."""
+    general = lexicon().general
+    told = []
+    for name in names:
+        needed = 1 if name not in {"drums", "percussion"} else _OF_A_KIT
+        if name in sure or len(general.get(name, frozenset()) & set(names)) < needed:
+            told.append(name)
+    first = [name for name in sure if name in told][:most]
+    others = [name for name in told if name not in first][: most - len(first)]
+    return [name for name in told if name in first or name in others]

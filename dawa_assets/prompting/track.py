@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dawa_assets.ableton.plugins import known_plugin
 from dawa_assets.prompting.instruments import NamedTrack, instruments
+from dawa_assets.prompting.lexicon import named
 from dawa_assets.prompting.reading import count, mapping, number, objects, text, texts
 
 _MOST_TRACKS_HEARD = 400
+_MOST_SAMPLES = 2_000  # of a track; a multi-sampled piano has some hundred
 _UNNAMED = re.compile(r"\d+[- ](?:MIDI|Audio|Group)(?: \(\d+\))?", re.IGNORECASE)
 _SECTION = re.compile(
     r"\b(intro|verse|pre-?chorus|chorus|hook|refrain|bridge|build(?:-?up)?|drop|break(?:down)?|interlude|solo|middle|"
@@ -38,16 +41,26 @@ class KnownTracks:
 
 
 def known_tracks(summary: Any) -> KnownTracks:
-    """What a summary tells of its tracks; of thousands, only the busiest are listened to."""
+    """What a summary tells of its tracks; of thousands, only the busiest are listened to.
+
+    Where the summary says which tracks sound, the others are left out altogether, unless no track has any clip.
+    """
     whole = mapping(summary)
     breakdown = mapping(whole, "track_breakdown")
+    knows_sound = any("sounding" in mapping(details) for details in breakdown.values())
+    if knows_sound and any(count(mapping(details).get("clips")) for details in breakdown.values()):
+        breakdown = {name: details for name, details in breakdown.items() if mapping(details).get("sounding") is True}
+    elif knows_sound:  # a template: what isn't muted would be heard
+        breakdown = {name: details for name, details in breakdown.items() if mapping(details).get("muted") is False}
     position = {name: place for place, name in enumerate(_hierarchy_names(whole))}
-    clips = {name: count(mapping(details).get("clips")) for name, details in breakdown.items()}
+    clips = {name: _clips(details) for name, details in breakdown.items()}
     busiest = sorted(breakdown, key=lambda name: (-clips[name], position.get(name, len(position)), name))
     names = sorted(busiest[:_MOST_TRACKS_HEARD], key=lambda name: (position.get(name, len(position)), name))
     heard = [_named(whole, name, clips[name]) for name in names]
+    if knows_sound:
+        return KnownTracks(heard, sum(mapping(details).get("sounding") is True for details in breakdown.values()))
     if not breakdown:
-        heard = [NamedTrack(text(name, 120), (), 0) for name in list(position)[:_MOST_TRACKS_HEARD]]
+        heard = [NamedTrack(text(name, 120)) for name in list(position)[:_MOST_TRACKS_HEARD]]
     knows_clips = any("clips" in mapping(details) for details in breakdown.values())
     sounding = sum(1 for number in clips.values() if number) if knows_clips else len(breakdown or position)
     return KnownTracks(heard, sounding)
@@ -74,11 +87,63 @@ def track_facts(summary: Any, known: KnownTracks, most: int, longest: int) -> di
     return {name: fact for name, fact in facts.items() if fact}
 
 
+def _clips(details: Any) -> int:
+    """How busy a track is; one that sounds without a clip of its own is played by another."""
+    known = mapping(details)
+    clips = count(known.get("active_clips", known.get("clips")))
+    return max(clips, 1) if known.get("sounding") is True else clips
+
+
 def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
     details = mapping(summary, "track_breakdown", name)
-    plugins = details.get("plugins") or mapping(summary, "plugins_by_track").get(name)
-    others = texts(details.get("sample_files"), 40, 120) + texts(plugins, 20, 80)
-    return NamedTrack(text(name, 120), tuple(others), clips)
+    if details.get("sounding") is True:
+        return _heard(details, name, clips)
+    samples = texts(details.get("sample_files"), _MOST_SAMPLES, 120)
+    plugins = texts(details.get("plugins") or mapping(summary, "plugins_by_track").get(name), 20, 80)
+    return NamedTrack(text(name, 120), tuple(samples), clips, sources=_sounds_of(plugins))
+
+
+def _heard(details: dict[str, Any], name: str, clips: int) -> NamedTrack:
+    """A track of a summary that says what of it is heard."""
+    pads = list(itertools.islice(objects(details.get("pads")), _MOST_SAMPLES))
+    behind_pads = {sample for pad in pads for sample in texts(pad.get("samples"), 40, 120)}
+    beats = {text(each, 120): number(share) or 0.0 for each, share in mapping(details, "samples_in_use").items()}
+    played = {each: share for each, share in beats.items() if each and each not in behind_pads}
+    plays = [count(pad.get("plays")) for pad in pads]
+    sounds = [
+        ((text(pad.get("name"), 120), *texts(pad.get("samples"), 8, 120)), share)
+        for pad, share in zip(pads, _shares([float(each) for each in plays]), strict=True)
+    ]
+    sounds += [((each,), share) for each, share in zip(played, _shares(list(played.values())), strict=True)]
+    return NamedTrack(
+        text(name, 120),
+        (),
+        clips,
+        sounds=tuple(sounds),
+        sources=_sounds_of(texts(details.get("plugins_in_use"), 20, 80)),
+        hits=_hits(zip((names for names, _ in sounds), plays, strict=False)),
+    )
+
+
+def _hits(pads: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, int]:
+    """How often pads are hit, by the name that says what each is."""
+    hits: dict[str, int] = {}
+    for names, plays in pads:
+        name = next((name for name in names if named(name)), "")
+        if name and plays:
+            hits[name] = hits.get(name, 0) + plays
+    return hits
+
+
+def _shares(amounts: list[float]) -> list[float]:
+    total = sum(amounts)
+    return [amount / total if total > 0 else 0.0 for amount in amounts]
+
+
+def _sounds_of(plugins: Iterable[str]) -> tuple[str, ...]:
+    """The sounds of instruments; effects and what is not known say nothing."""
+    known = (known_plugin(name) for name in plugins)
+    return tuple(dict.fromkeys(plugin.sound for plugin in known if plugin is not None and plugin.sound))
 
 
 def _hierarchy_names(summary: dict[str, Any]) -> list[str]:
@@ -89,18 +154,21 @@ def _hierarchy_names(summary: dict[str, Any]) -> list[str]:
 
 def _telling(tracks: list[NamedTrack]) -> list[NamedTrack]:
     """Tracks worth describing: the busiest first, those without a name of their own or of a sample left out."""
-    named = [track for track in tracks if track.others or (track.name and not _UNNAMED.fullmatch(track.name))]
-    return sorted(named, key=lambda track: -track.clips)
+    telling = [
+        track for track in tracks if track.others or track.sounds or (track.name and not _UNNAMED.fullmatch(track.name))
+    ]
+    return sorted(telling, key=lambda track: -track.clips)
 
 
 def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: int) -> dict[str, Any]:
     details = mapping(summary, "track_breakdown", track.name)
+    samples = mapping(details, "samples_in_use") if "samples_in_use" in details else details.get("sample_files")
     described = {
         "name": track.name[:longest],
         "clips": track.clips,
         "group": text(details.get("group"), longest),
-        "plugins": texts(details.get("plugins"), min(most, 4), longest),
-        "samples": texts(details.get("sample_files"), min(most, 4), longest),
+        "plugins": texts(details.get("plugins_in_use", details.get("plugins")), min(most, 4), longest),
+        "samples": texts(list(samples) if isinstance(samples, dict) else samples, min(most, 4), longest),
         "automated": details.get("has_automation") is True,
     }
     return {name: value for name, value in described.items() if value}
@@ -121,6 +189,8 @@ def _density(sounding: int) -> str:
 def _sections(summary: dict[str, Any], most: int) -> list[str]:
     """The form, from locators in their order in time, else from scenes; only names that are parts of a song."""
     locators = sorted(objects(summary.get("locators")), key=lambda each: number(each.get("time")) or 0.0)
+    if "layers" in summary and (end := number(summary.get("length_beats"))):
+        locators = [each for each in locators if (number(each.get("time")) or 0.0) <= end]
     names: Iterable[str] = (text(each.get("name"), 80) for each in locators)
     parts = [match.group(1).lower() for name in names if (match := _SECTION.search(name))]
     if not parts:
@@ -143,10 +213,21 @@ def _tempo_range(summary: dict[str, Any]) -> str:
 
 def _groups(summary: dict[str, Any], most: int, longest: int) -> list[str]:
     tops = [each for each in objects(summary.get("track_hierarchy")) if each.get("type") == "Group"]
+    breakdown = mapping(summary, "track_breakdown")
+    if "layers" in summary:
+        tops = [
+            each
+            for each in tops
+            if any(
+                mapping(breakdown.get(child["name"])).get("sounding") is True
+                for child in objects(each.get("children"))
+                if isinstance(child.get("name"), str)
+            )
+        ]
     names = texts([each.get("name") for each in tops[:200]], 200, longest)
     return [name for name in names if not _UNNAMED.fullmatch(name)][:most]
 
 
 def _plugins(summary: dict[str, Any], most: int, longest: int) -> list[str]:
-    usage = mapping(summary, "plugin_usage")
+    usage = mapping(summary, "plugins_in_use" if "plugins_in_use" in summary else "plugin_usage")
     return texts(sorted(usage, key=lambda name: (-count(usage[name]), name))[:200], most, longest)

@@ -22,6 +22,11 @@ class TrackSpec:
     devices: str = ""
     parameter_points: Sequence[float] = (BEFORE_TIME,)
     extra: str = ""
+    mixer: str = ""
+    routing: str = ""
+    envelopes: str = ""
+    events: str = ""
+    slot_clips: Sequence[str] = ()
 
 
 @dataclass
@@ -127,19 +132,21 @@ def _track(track: TrackSpec, version: int) -> str:
         + ("" if words is None else f'<{clip} Time="0">{value("CurrentEnd", 999)}{value("Name", words)}</{clip}>')
         + "</Value></ClipSlot></ClipSlot>"
         for words in track.slots
-    )
+    ) + "".join(f"<ClipSlot><ClipSlot><Value>{each}</Value></ClipSlot></ClipSlot>" for each in track.slot_clips)
     points = "".join(f'<FloatEvent Time="{time}" Value="1" />' for time in track.parameter_points)
     with_parameter = f"<Volume><ArrangerAutomation><Events>{points}</Events></ArrangerAutomation></Volume>"
     with_track = (
         "<AutomationEnvelopes><Envelopes><AutomationEnvelope><EnvelopeTarget><PointeeId Value='7' /></EnvelopeTarget>"
-        f"<Automation><Events>{points}</Events></Automation></AutomationEnvelope></Envelopes></AutomationEnvelopes>"
+        f"<Automation><Events>{points}</Events></Automation></AutomationEnvelope>{track.envelopes}</Envelopes>"
+        "</AutomationEnvelopes>"
     )
     return (
         f'<{track.tag} Id="{track.id}"><Name>{name}</Name>{colour}{value("TrackGroupId", track.group)}'
         f"{with_track if version >= 10 else ''}"
-        f"<DeviceChain><Mixer>{with_parameter if version < 10 else ''}</Mixer>"
+        f"<DeviceChain>{track.routing}<Mixer>{with_parameter if version < 10 else ''}{track.mixer}</Mixer>"
         f"<MainSequencer><ClipSlotList>{slots}</ClipSlotList>"
-        f"<{around}><ArrangerAutomation><Events>{clips}</Events></ArrangerAutomation></{around}></MainSequencer>"
+        f"<{around}><ArrangerAutomation><Events>{clips}{track.events}</Events></ArrangerAutomation></{around}>"
+        f"</MainSequencer>"
         f"<FreezeSequencer><{around}><ArrangerAutomation><Events>{clips}</Events></ArrangerAutomation></{around}>"
         f"</FreezeSequencer><DeviceChain><Devices>{track.devices}</Devices></DeviceChain></DeviceChain>"
         f"{track.extra}</{track.tag}>"
@@ -186,3 +193,59 @@ def _scenes(spec: SetSpec) -> str:
         )
         return f"<Scenes>{scenes}</Scenes>"
     return "<SceneNames>" + "".join(f"<Scene Value={quoteattr(name)} />" for name in spec.scenes) + "</SceneNames>"
+
+
+def switch(tag: str, on: bool, version: int = 12, target: str = "90", points: Sequence[tuple[float, bool]] = ()) -> str:
+    """An on/off parameter; `points` are its automation where it is kept with it, until Live 9."""
+    value_of = {True: "true", False: "false"}
+    events = [(BEFORE_TIME, on), *points] if version == 8 or points else []
+    listed = "".join(f'<BoolEvent Time="{time}" Value="{value_of[each]}" />' for time, each in events)
+    manual = value("Manual", value_of[on]) if version > 8 else ""
+    return (
+        f"<{tag}><ArrangerAutomation><Events>{listed}</Events></ArrangerAutomation>"
+        f'{manual}<AutomationTarget Id="{target}" /></{tag}>'
+    )
+
+
+def midi_clip(
+    notes: Sequence[tuple[int, float]] = (),
+    start: float = 0,
+    end: float = 4,
+    loop: tuple[float, float] | None = None,
+    disabled: bool = False,
+    name: str = "",
+    extra: str = "",
+) -> str:
+    """An arrangement or session clip with notes (pitch, beat) of a quarter beat, in the lanes that Live makes."""
+    lanes = "".join(
+        f'<KeyTrack Id="{pitch}"><Notes>'
+        + "".join(
+            f'<MidiNoteEvent Time="{beat}" Duration="0.25" Velocity="100" IsEnabled="true" />'
+            for each, beat in notes
+            if each == pitch
+        )
+        + f"</Notes>{value('MidiKey', pitch)}</KeyTrack>"
+        for pitch in sorted({pitch for pitch, _ in notes})
+    )
+    loop_start, loop_end = loop or (0, end - start)
+    return (
+        f'<MidiClip Time="{start}">{value("CurrentStart", start)}{value("CurrentEnd", end)}'
+        f"<Loop>{value('LoopStart', loop_start)}{value('LoopEnd', loop_end)}{value('StartRelative', 0)}"
+        f"{value('LoopOn', str(loop is not None).lower())}</Loop>"
+        f"{value('Name', name)}{value('Disabled', str(disabled).lower())}{extra}"
+        f"<Notes><KeyTracks>{lanes}</KeyTracks></Notes></MidiClip>"
+    )
+
+
+def pad(name: str, note: int | None, inside: str, extra: str = "", sends: int = 60) -> str:
+    """A chain of a drum rack that listens to `note`; None stands for all notes."""
+    receives = 0 if note is None else 128 - note
+    return (
+        f'<DrumBranch Id="0"><Name>{value("EffectiveName", name)}{value("UserName", name)}</Name>'
+        f"<DeviceChain><MidiToAudioDeviceChain><Devices>{inside}</Devices></MidiToAudioDeviceChain></DeviceChain>"
+        f"{extra}<BranchInfo>{value('ReceivingNote', receives)}{value('SendingNote', sends)}</BranchInfo></DrumBranch>"
+    )
+
+
+def drum_rack(*pads: str, extra: str = "") -> str:
+    return f'<DrumGroupDevice Id="0">{extra}<Branches>{"".join(pads)}</Branches></DrumGroupDevice>'

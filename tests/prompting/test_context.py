@@ -173,7 +173,7 @@ def test_whatever_was_stored_gives_a_context(odd_profile: object, odd_summary: d
         ("GrandPiano-A#-1-ff.aif", ["piano"]),
         ("1-E-Piano Moody", ["electric piano"]),
         ("UFBCK_KIT6_100_electric_piano_chords_licks_Bmin", ["drums", "electric piano", "chords"]),
-        ("vocal_lead_loop", ["lead lines", "vocals"]),
+        ("vocal_lead_loop", ["vocals"]),
         ("1-12 String Chorus Guitar", ["guitar"]),
         ("Snapshot", []),
         ("Chathouse", []),

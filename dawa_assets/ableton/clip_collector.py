@@ -1,0 +1,157 @@
+"""Collects clips of both views, and what is played in them. One method for each place of `grammar.py`."""
+
+import math
+
+from dawa_assets.ableton.collector import Attributes, Collector
+from dawa_assets.ableton.drafts import ClipDraft
+from dawa_assets.ableton.live_set import ArrangementClip, SessionClip
+from dawa_assets.ableton.notes import Tally, Window
+from dawa_assets.ableton.values import MAX_BEATS, colour, loose_number, number, text
+
+
+class ClipCollector(Collector):
+    """The clip at hand and its notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clip = ClipDraft()
+        self._slot = -1
+        self._window = Window()
+        self._pitch: int | None = None
+        self._lane = (0.0, 0.0)
+        self.collected: list[dict[str, str]] = []
+
+    def clip(self, _tag: str, attributes: Attributes) -> None:
+        """A clip of either view begins."""
+        self._clip = ClipDraft(start=attributes.get("Time", "0"))
+
+    def clip_start(self, _tag: str, attributes: Attributes) -> None:
+        """Where it begins on the timeline, in beats."""
+        self._clip.start = attributes.get("Value", "")
+
+    def clip_end(self, _tag: str, attributes: Attributes) -> None:
+        """Where it ends on the timeline, in beats."""
+        self._clip.end = attributes.get("Value", "")
+
+    def clip_name(self, _tag: str, attributes: Attributes) -> None:
+        """Its name, often empty."""
+        self._clip.name = text(attributes.get("Value", ""))
+
+    def clip_colour(self, _tag: str, attributes: Attributes) -> None:
+        """Its own colour."""
+        self._clip.colour = colour(attributes.get("Value", ""))
+
+    def clip_disabled(self, _tag: str, attributes: Attributes) -> None:
+        """Whether it is deactivated."""
+        self._clip.disabled = attributes.get("Value") == "true"
+
+    def clip_gain(self, _tag: str, attributes: Attributes) -> None:
+        """The gain of an audio clip, as a factor."""
+        gain = loose_number(attributes.get("Value"))
+        self._clip.gain = gain if gain >= 0 else 1.0
+
+    def loop_start(self, _tag: str, attributes: Attributes) -> None:
+        """Where its loop begins, or what is played of it; in beats of its content."""
+        self._clip.loop_start = attributes.get("Value", "")
+
+    def loop_end(self, _tag: str, attributes: Attributes) -> None:
+        """Where that ends."""
+        self._clip.loop_end = attributes.get("Value", "")
+
+    def loop_offset(self, _tag: str, attributes: Attributes) -> None:
+        """How far behind the loop's start it is played from first."""
+        self._clip.offset = attributes.get("Value", "")
+
+    def loop_on(self, _tag: str, attributes: Attributes) -> None:
+        """Whether it is repeated."""
+        self._clip.loops = attributes.get("Value") == "true"
+
+    def end_arrangement_clip(self) -> None:
+        """An arrangement clip is complete."""
+        clip, track = self._clip, self._track
+        start = number(clip.start, "the start of a clip", -MAX_BEATS, MAX_BEATS)
+        end = number(clip.end, "the end of a clip", -MAX_BEATS, MAX_BEATS)
+        self._keep(clip.name)
+        track.arrangement_clips.append(
+            ArrangementClip(start, max(start, end), clip.name, clip.colour, clip.active, clip.empty, clip.sample)
+        )
+        if clip.active and clip.notes is not None:
+            track.arrangement_notes.add_all(clip.notes)
+
+    def slot(self, _tag: str, _attributes: Attributes) -> None:
+        """The next slot of the track's column in the session view."""
+        self._slot += 1
+
+    def end_session_clip(self) -> None:
+        """A session clip is complete; once through, it is as long as its loop."""
+        clip, track = self._clip, self._track
+        self._keep(clip.name)
+        length = loose_number(clip.loop_end) - loose_number(clip.loop_start)
+        length = length if 0 < length <= MAX_BEATS else 0.0
+        track.session_clips.append(
+            SessionClip(self._slot, clip.name, clip.colour, clip.active, clip.empty, length, clip.sample)
+        )
+        if clip.active and clip.notes is not None:
+            track.session_notes.add_all(clip.notes)
+
+    # -- notes: Live writes a lane for each pitch, and the pitch after its notes ---------------------------
+
+    def arrangement_notes(self, _tag: str, _attributes: Attributes) -> None:
+        """The notes of an arrangement clip begin; they are repeated for as long as the clip is."""
+        clip = self._clip
+        self._begin_notes(loose_number(clip.end) - loose_number(clip.start))
+
+    def session_notes(self, _tag: str, _attributes: Attributes) -> None:
+        """The notes of a session clip begin; nobody knows how often it is played, so they count once."""
+        self._begin_notes(loose_number(self._clip.loop_end) - loose_number(self._clip.loop_start))
+
+    def note_lane(self, _tag: str, _attributes: Attributes) -> None:
+        """The notes of one pitch begin."""
+        self._lane = (0.0, 0.0)
+        self._pitch = None
+
+    def note_pitch(self, _tag: str, attributes: Attributes) -> None:
+        """Which pitch it was."""
+        pitch = loose_number(attributes.get("Value"))
+        self._pitch = int(pitch) if 0 <= pitch < 128 else None
+
+    def end_note_lane(self) -> None:
+        """All notes of the pitch have been passed."""
+        self.count_collected()
+        if self._pitch is not None and self._clip.notes is not None:
+            self._clip.notes.add(self._pitch, self._lane[0], self._lane[1])
+
+    def count_collected(self) -> None:
+        """Count the notes passed since, each as often as the clip's loop comes to it; none that is switched off."""
+        notes, beats = self._lane
+        window = self._window
+        loops, start, end, simple = window.loops, window.start, window.end, window.whole_repetitions
+        for attributes in self.collected:
+            try:
+                time, duration = float(attributes["Time"]), float(attributes["Duration"])
+            except (KeyError, ValueError):
+                continue
+            if not 0 < duration < MAX_BEATS or attributes.get("IsEnabled") == "false":
+                continue
+            if loops and not simple:
+                times = window.plays(time)
+            elif start <= time < end:
+                times = simple or 1
+            else:
+                continue
+            notes += times
+            beats += times * duration
+        self._lane = notes, beats
+        self.collected.clear()
+
+    def _begin_notes(self, duration: float) -> None:
+        clip = self._clip
+        clip.notes = Tally()
+        start, end = loose_number(clip.loop_start), loose_number(clip.loop_end)
+        if not end > start:
+            self._window = Window()
+            return
+        offset = loose_number(clip.offset)
+        first = start + (offset if math.isfinite(offset) else 0.0)
+        known = 0 < duration <= MAX_BEATS
+        self._window = Window(start, end, first, duration if known else end - start, loops=clip.loops)

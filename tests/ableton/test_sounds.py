@@ -1,0 +1,50 @@
+"""Sets whose facts are right in the file and were once wrong in what was said of them: each stands for a kind."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dawa_assets.ableton.reader import read_live_set
+from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.prompting.context import build_context
+from tests.shared_data import shared
+
+
+def _summary(name: str) -> AlsSummary:
+    path = shared("als-sounds", f"{name}.als")
+    return summarise(read_live_set(path), als_filename=path.name, project_folder="", artist_name="")
+
+
+def _track(summary: AlsSummary) -> dict[str, Any]:
+    context = json.loads(build_context({}, summary.model_dump(mode="json")))
+    return dict(context.get("track", {}))
+
+
+def _instruments(summary: AlsSummary) -> list[str]:
+    return [each for names in _track(summary).get("instruments", {}).values() for each in names]
+
+
+@pytest.mark.parametrize("name", ["muted-track", "all-clips-of-a-track-deactivated"])
+def test_what_is_muted_or_deactivated_is_not_said_to_play(name: str) -> None:
+    summary = _summary(name)
+    assert _instruments(summary) == ["piano"]
+    assert (summary.layers, summary.length_bars, _track(summary)["bars"]) == (1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"),
+    [
+        ("drum-rack-only-the-hat-is-played", ["hi-hats"]),
+        ("808-clap-is-no-bass", ["claps"]),
+        ("effect-plugins-named-like-instruments", ["pads", "vocals"]),
+    ],
+)
+def test_only_what_plays_is_named(name: str, heard: list[str]) -> None:
+    assert _instruments(_summary(name)) == heard
+
+
+def test_two_files_of_one_name_are_both_known() -> None:
+    use = _summary("same-file-name-in-two-folders").sample_index["Kick.wav"]
+    assert use.paths == ["../../Packs/A/Kick.wav", "../../Packs/B/Kick.wav"]
+    assert use.path == use.paths[0]
