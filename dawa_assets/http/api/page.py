@@ -117,6 +117,8 @@ def policy(settings: Settings) -> str:
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",  # no text becomes markup, whatever a script does
+        "trusted-types": "'none'",
     }
     return "; ".join(f"{name} {value}" for name, value in sources.items())
 

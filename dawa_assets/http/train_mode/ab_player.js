@@ -19,12 +19,16 @@ export class SwitchPlayer extends EventTarget {
   async load(parts, signal) {
     this.stop();
     const decoder = new OfflineAudioContext(1, 1, 48000);
-    const buffers = await Promise.all(parts.map(async (part) => {
-      const answer = await fetch(part.url, { signal });
-      if (!answer.ok) throw new Error(`${part.who} can’t be loaded (${answer.status}); its link may have run out`);
-      return decoder.decodeAudioData(await answer.arrayBuffer());
-    }));
-    this.#voices = new Map(parts.map((part, n) => [part.who, { buffer: buffers[n], level: 10 ** ((part.gainDb ?? 0) / 20) }]));
+    const buffers = await Promise.all(
+      parts.map(async (part) => {
+        const answer = await fetch(part.url, { signal });
+        if (!answer.ok) throw new Error(`${part.who} can’t be loaded (${answer.status}); its link may have run out`);
+        return decoder.decodeAudioData(await answer.arrayBuffer());
+      }),
+    );
+    this.#voices = new Map(
+      parts.map((part, n) => [part.who, { buffer: buffers[n], level: 10 ** ((part.gainDb ?? 0) / 20) }]),
+    );
     this.seconds = Math.min(...buffers.map((buffer) => buffer.duration));
     this.#offset = 0;
     this.heard = parts[0]?.who ?? null;
@@ -85,7 +89,11 @@ export class SwitchPlayer extends EventTarget {
     const when = this.#context.currentTime + AHEAD;
     for (const [name, voice] of this.#voices) {
       voice.gain = new GainNode(this.#context, { gain: name === this.heard ? voice.level : 0 });
-      voice.source = new AudioBufferSourceNode(this.#context, { buffer: voice.buffer, loop: true, loopEnd: this.seconds });
+      voice.source = new AudioBufferSourceNode(this.#context, {
+        buffer: voice.buffer,
+        loop: true,
+        loopEnd: this.seconds,
+      });
       voice.source.connect(voice.gain).connect(this.#context.destination);
       voice.source.start(when, this.#offset);
     }

@@ -121,10 +121,14 @@ export function putBytes(path, blob, { signal, onProgress = () => {} } = {}, isS
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(new DOMException("left", "AbortError"));
-    }, { once: true });
+    signal?.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(new DOMException("left", "AbortError"));
+      },
+      { once: true },
+    );
   });
 }
 

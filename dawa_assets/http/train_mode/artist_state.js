@@ -19,12 +19,16 @@ export function useArtist(artist) {
   forgetArtist();
   artistNow.value = artist;
   following = new AbortController();
-  follow(artist, (state) => {
-    const isNews = version !== null && version !== state.version;
-    version = state.version;
-    progress.value = state;
-    if (isNews && library.value) refreshLibrary().catch(() => {});
-  }, following.signal);
+  follow(
+    artist,
+    (state) => {
+      const isNews = version !== null && version !== state.version;
+      version = state.version;
+      progress.value = state;
+      if (isNews && library.value) refreshLibrary().catch(() => {});
+    },
+    following.signal,
+  );
 }
 
 /** Work on nobody. */

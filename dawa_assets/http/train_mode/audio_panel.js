@@ -5,10 +5,11 @@
  */
 
 import { get } from "./api.js";
+import { drawLoudness, dropZone } from "./audio_parts.js";
 import { say } from "./dialogs.js";
 import { button, fill, h, icon, named } from "./dom.js";
 import { pickFiles } from "./drop.js";
-import { clock, figure, size } from "./format.js";
+import { clock, size } from "./format.js";
 import { decodeLocally } from "./local_audio.js";
 import { Player } from "./player.js";
 import { session } from "./session.js";
@@ -30,16 +31,43 @@ export class AudioPanel extends EventTarget {
     this.player = new Player();
     this.place = h("div.audio-place");
     this.clock = h("output.clock", { "aria-label": "Position" });
-    this.playButton = button("Play", { icon: "play", kind: "round primary", hide: true, key: "Space", on: { click: () => this.player.toggle() } });
-    this.loopButton = button("Loop the section", { icon: "loop", hide: true, key: "l", "aria-pressed": "false", on: { click: () => this.toggleLoop() } });
+    this.playButton = button("Play", {
+      icon: "play",
+      kind: "round primary",
+      hide: true,
+      key: "Space",
+      on: { click: () => this.player.toggle() },
+    });
+    this.loopButton = button("Loop the section", {
+      icon: "loop",
+      hide: true,
+      key: "l",
+      "aria-pressed": "false",
+      on: { click: () => this.toggleLoop() },
+    });
     this.loudness = h("dl.loudness");
-    this.transport = h("div.transport", { hidden: true }, this.playButton, this.clock, this.loopButton,
+    this.transport = h(
+      "div.transport",
+      { hidden: true },
+      this.playButton,
+      this.clock,
+      this.loopButton,
       button("Closer", { icon: "add", hide: true, key: "+", on: { click: () => this.wave?.zoom(0.5) } }),
       button("Farther", { icon: "minus", hide: true, key: "-", on: { click: () => this.wave?.zoom(2) } }),
-      h("span.grow"), this.loudness);
+      h("span.grow"),
+      this.loudness,
+    );
     this.findings = h("ul.findings", { hidden: true });
     this.status = h("div.sending");
-    this.element = h("section.audio-panel", { "aria-label": "Audio" }, this.place, this.transport, this.findings, this.status);
+    this.element = h(
+      "section.audio-panel",
+      { "aria-label": "Audio" },
+      this.place,
+      this.transport,
+      this.findings,
+      this.status,
+      this.player.audio,
+    );
     this.player.addEventListener("state", () => this.#drawTransport());
     this.signal.addEventListener("abort", () => {
       this.wave?.close();
@@ -64,7 +92,11 @@ export class AudioPanel extends EventTarget {
     if (!this.entry) return;
     if (!isAudio(file.name)) {
       this.#letGo();
-      this.upload = Object.assign(new EventTarget(), { state: "refused", refused: [{ path: file.name, reason: `is no audio that can be read; bounce it as ${session().audioSuffixes.slice(0, 6).join(", ")}` }], name: file.name });
+      this.upload = Object.assign(new EventTarget(), {
+        state: "refused",
+        refused: [{ path: file.name, reason: `is no audio that can be read; bounce it as wav, flac or mp3` }],
+        name: file.name,
+      });
       this.draw();
       return this.#changed();
     }
@@ -103,7 +135,8 @@ export class AudioPanel extends EventTarget {
     this.#drawFindings();
     this.#drawStatus();
     if (name === "saved") return this.#showItem();
-    if (name === "refused" || (name === "none" || !this.#local) && name !== "saved") return fill(this.place, this.#dropZone());
+    if (name === "refused" || ((name === "none" || !this.#local) && name !== "saved"))
+      return fill(this.place, dropZone({ entry: this.entry, upload: this.upload, pick: () => this.pick() }));
     return this.#showLocal();
   }
 
@@ -117,7 +150,8 @@ export class AudioPanel extends EventTarget {
     const bars = this.detail?.grid?.bars ?? [];
     const offset = this.detail?.grid?.offsetSeconds ?? 0;
     const now = this.player.position;
-    const next = direction > 0 ? bars.find((bar) => bar + offset > now + 0.02) : bars.findLast((bar) => bar + offset < now - 0.3);
+    const next =
+      direction > 0 ? bars.find((bar) => bar + offset > now + 0.02) : bars.findLast((bar) => bar + offset < now - 0.3);
     this.seekBy(next === undefined ? direction * STEP : next + offset - now);
   }
 
@@ -125,7 +159,8 @@ export class AudioPanel extends EventTarget {
   jump(direction) {
     const starts = (this.detail?.sections ?? []).map((section) => section.startSeconds);
     const now = this.player.position;
-    const next = direction > 0 ? starts.find((start) => start > now + 0.02) : starts.findLast((start) => start < now - 0.5);
+    const next =
+      direction > 0 ? starts.find((start) => start > now + 0.02) : starts.findLast((start) => start < now - 0.5);
     if (next !== undefined) this.seekBy(next - now);
   }
 
@@ -133,8 +168,19 @@ export class AudioPanel extends EventTarget {
   toggleLoop(loop) {
     const now = this.player.position;
     const section = (this.detail?.sections ?? []).find((each) => now >= each.startSeconds && now < each.endSeconds);
-    const wanted = loop !== undefined ? loop : this.player.loop ? null : section ? { start: section.startSeconds, end: section.endSeconds, name: section.name } : null;
-    const isOff = wanted && this.player.loop && Math.abs(wanted.start - this.player.loop.start) < 0.001 && Math.abs(wanted.end - this.player.loop.end) < 0.001;
+    const wanted =
+      loop !== undefined
+        ? loop
+        : this.player.loop
+          ? null
+          : section
+            ? { start: section.startSeconds, end: section.endSeconds, name: section.name }
+            : null;
+    const isOff =
+      wanted &&
+      this.player.loop &&
+      Math.abs(wanted.start - this.player.loop.start) < 0.001 &&
+      Math.abs(wanted.end - this.player.loop.end) < 0.001;
     this.player.setLoop(isOff ? null : wanted);
     this.wave?.setLoop(this.player.loop);
     say(this.player.loop ? `Loop ${wanted.name ?? `${clock(wanted.start)} to ${clock(wanted.end)}`}` : "Loop off");
@@ -147,7 +193,7 @@ export class AudioPanel extends EventTarget {
     const shape = async (from, to, points) => {
       const data = await get(audio.waveformUrl, { signal: this.signal, query: query(from, to, points) });
       first ??= data;
-      this.#drawLoudness(data.loudness, data);
+      drawLoudness(this.loudness, data.loudness, data);
       return data;
     };
     this.player.load(audio.listenUrl ?? audio.url, audio.seconds ?? undefined);
@@ -159,15 +205,33 @@ export class AudioPanel extends EventTarget {
     const { file, url } = this.#local;
     const decoded = await decodeLocally(file);
     if (this.signal.aborted || this.#local?.file !== file) return;
-    this.#drawLoudness(null);
-    if (!decoded) return fill(this.place, h("div.drop-zone.plain", {}, icon("wave"), h("p", {}, named(file.name)), h("p.hint", {}, "Its waveform shows once it is saved.")));
+    drawLoudness(this.loudness, null);
+    if (!decoded)
+      return fill(
+        this.place,
+        h(
+          "div.drop-zone.plain",
+          {},
+          icon("wave"),
+          h("p", {}, named(file.name)),
+          h("p.hint", {}, "Its waveform shows once it is saved."),
+        ),
+      );
     this.player.load(url, decoded.seconds);
     this.#showWave(decoded.seconds, decoded.shape);
   }
 
   #showWave(seconds, shape) {
     const { grid = null, sections = [], locators = [] } = this.detail ?? {};
-    const wave = new Waveform({ seconds, shape, grid, sections, locators, segments: this.#local && this.upload ? [] : (this.item?.segments ?? []), position: () => this.player.position });
+    const wave = new Waveform({
+      seconds,
+      shape,
+      grid,
+      sections,
+      locators,
+      segments: this.#local && this.upload ? [] : (this.item?.segments ?? []),
+      position: () => this.player.position,
+    });
     this.wave = wave;
     wave.addEventListener("seek", (event) => {
       this.player.seek(event.detail);
@@ -186,45 +250,58 @@ export class AudioPanel extends EventTarget {
     this.#drawTransport();
   }
 
-  #dropZone() {
-    const { upload } = this;
-    const [refused] = upload?.refused ?? [];
-    if (!this.entry) return h("div.drop-zone.plain", {}, icon("wave"), h("p", {}, "This pair has no audio."));
-    const suffixes = session().audioSuffixes.map((suffix) => suffix.slice(1));
-    return h("div.drop-zone", { class: refused ? "refused" : null, on: { click: (event) => event.target.closest("button") || this.pick() } },
-      icon(refused ? "alert" : "upload"),
-      refused ? h("p.problem", { role: "alert" }, h("strong", {}, named(refused.path)), " ", h("span", { dir: "auto" }, refused.reason)) : null,
-      h("p.lead", {}, refused ? "Drop another bounce" : "Drop the bounce of this set anywhere"),
-      h("p.hint", {}, suffixes.slice(0, 8).join(", ")),
-      button("Choose a file", { kind: "primary", key: "u", on: { click: () => this.pick() } }));
-  }
-
   #drawStatus() {
     const { upload } = this;
     const name = this.state;
     if (name === "none" || name === "refused") return fill(this.status);
-    const replace = this.entry ? button("Another bounce", { icon: "upload", kind: "quiet", on: { click: () => this.pick() } }) : null;
+    const replace = this.entry
+      ? button("Another bounce", { icon: "upload", kind: "quiet", on: { click: () => this.pick() } })
+      : null;
     if (name === "saved") {
       const { audio } = this.item;
       const facts = [audio.format, clock(audio.seconds)].filter(Boolean).join(" · ");
-      return fill(this.status, h("span.hint", {}, facts), h("a.button.quiet", { href: audio.url, download: "" }, icon("download"), h("span.label", {}, "Original")), replace);
+      return fill(
+        this.status,
+        h("span.hint", {}, facts),
+        h("a.button.quiet", { href: audio.url, download: "" }, icon("download"), h("span.label", {}, "Original")),
+        replace,
+      );
     }
     const share = upload.size ? upload.received / upload.size : 0;
     const words = {
       arrived: "arrived – not saved yet",
-      sending: upload.isWaiting ? "the line is down – it goes on by itself" : `${size(upload.received)} of ${size(upload.size)}`,
-      failed: upload.state === "cut" ? `stopped at ${Math.floor(share * 100)} % – choose the same file to go on` : upload.error,
+      sending: upload.isWaiting
+        ? "the line is down – it goes on by itself"
+        : `${size(upload.received)} of ${size(upload.size)}`,
+      failed:
+        upload.state === "cut"
+          ? `stopped at ${Math.floor(share * 100)} % – choose the same file to go on`
+          : upload.error,
     }[name];
     const cancel = button("Cancel the upload", { icon: "close", kind: "quiet", on: { click: () => this.#cancel() } });
-    const again = name !== "failed" ? null : upload.state === "cut" ? button("Choose the file", { icon: "upload", kind: "primary", on: { click: () => this.pick() } })
-      : button("Try again", { kind: "primary", on: { click: () => upload.again() } });
-    return fill(this.status, h("strong", {}, named(upload.name)), name === "arrived" ? icon("check") : h("progress", { max: 1, value: share, "aria-label": "Upload" }),
-      h("span.hint", { role: "status", dir: "auto" }, words), again, name === "arrived" ? button("Remove", { icon: "close", kind: "quiet", on: { click: () => this.#cancel() } }) : cancel);
+    const again =
+      name !== "failed"
+        ? null
+        : upload.state === "cut"
+          ? button("Choose the file", { icon: "upload", kind: "primary", on: { click: () => this.pick() } })
+          : button("Try again", { kind: "primary", on: { click: () => upload.again() } });
+    return fill(
+      this.status,
+      h("strong", {}, named(upload.name)),
+      name === "arrived" ? icon("check") : h("progress", { max: 1, value: share, "aria-label": "Upload" }),
+      h("span.hint", { role: "status", dir: "auto" }, words),
+      again,
+      name === "arrived"
+        ? button("Remove", { icon: "close", kind: "quiet", on: { click: () => this.#cancel() } })
+        : cancel,
+    );
   }
 
   #followUpload(upload) {
     this.upload = upload;
-    this.#local ??= upload.files?.[0]?.file ? { file: upload.files[0].file, url: URL.createObjectURL(upload.files[0].file) } : null;
+    this.#local ??= upload.files?.[0]?.file
+      ? { file: upload.files[0].file, url: URL.createObjectURL(upload.files[0].file) }
+      : null;
     let last = this.state;
     upload.addEventListener("change", () => {
       if (this.upload !== upload || this.signal.aborted) return;
@@ -295,19 +372,21 @@ export class AudioPanel extends EventTarget {
     if (player.isPlaying) requestAnimationFrame(() => !this.signal.aborted && this.#tick());
   }
 
-  #drawLoudness(loudness, data) {
-    if (!loudness) return fill(this.loudness);
-    const line = (name, value, unit, mark = null) => h("div", { class: mark }, h("dt", {}, name), h("dd", {}, value === null ? "–" : `${figure(value, 1)} ${unit}`));
-    const { integratedLufs, rangeLu, truePeakDbtp } = loudness;
-    return fill(this.loudness, line("Loudness", integratedLufs, "LUFS"), line("Range", rangeLu, "LU"),
-      line("True peak", truePeakDbtp, "dBTP", truePeakDbtp !== null && truePeakDbtp > 0 ? "over" : null),
-      h("div.wide-only", {}, h("dt", {}, "Format"), h("dd", {}, `${figure(data.sampleRate / 1000, 1)} kHz ${data.channels === 1 ? "mono" : data.channels === 2 ? "stereo" : `${data.channels} ch`}`)));
-  }
-
   #drawFindings() {
-    const lines = this.state === "saved" ? [...(this.item.findings ?? []), ...(this.item.supersededBy ? [`The same audio is used by “${this.item.supersededBy}”, in place of this one.`] : [])] : [];
+    const lines =
+      this.state === "saved"
+        ? [
+            ...(this.item.findings ?? []),
+            ...(this.item.supersededBy
+              ? [`The same audio is used by “${this.item.supersededBy}”, in place of this one.`]
+              : []),
+          ]
+        : [];
     this.findings.hidden = !lines.length;
-    fill(this.findings, lines.map((line) => h("li", {}, icon("alert"), h("span", { dir: "auto" }, line))));
+    fill(
+      this.findings,
+      lines.map((line) => h("li", {}, icon("alert"), h("span", { dir: "auto" }, line))),
+    );
   }
 
   #changed() {

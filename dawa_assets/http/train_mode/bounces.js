@@ -42,21 +42,62 @@ function draw(place, artist, { waiting, inbox, rejected }, load) {
     waiting.length ? `${count(waiting.length, "bounce")} without a set` : null,
     pending.length ? `${count(pending.length, "upload")} not taken in yet` : null,
     rejected.length ? `${count(rejected.length, "file")} refused` : null,
-  ].filter(Boolean).join(" · ");
-  fill(place, h("details.waiting", { open: isOpen }, h("summary", {}, icon("alert"), h("span", {}, words)),
-    waiting.length ? h("p.hint", {}, "Drag one onto its set, or choose the set. Nothing is guessed where several would fit.") : null,
-    waiting.length ? h("ul", { "aria-label": "Bounces without a set" }, waiting.map((bounce) => line(artist, bounce, load))) : null,
-    pending.length ? h("p.row", {}, `Not taken in yet: ${pending.flatMap((upload) => upload.files).slice(0, 5).join(", ")}`,
-      button("Take in now", { on: { click: () => takeIn(artist) } })) : null,
-    rejected.length ? h("ul.rejected", { "aria-label": "Refused files" }, rejected.map((file) =>
-      h("li", {}, h("strong", {}, named(file.name)), h("span", { dir: "auto" }, file.reason)))) : null));
+  ]
+    .filter(Boolean)
+    .join(" · ");
+  fill(
+    place,
+    h(
+      "details.waiting",
+      { open: isOpen },
+      h("summary", {}, icon("alert"), h("span", {}, words)),
+      waiting.length
+        ? h("p.hint", {}, "Drag one onto its set, or choose the set. Nothing is guessed where several would fit.")
+        : null,
+      waiting.length
+        ? h(
+            "ul",
+            { "aria-label": "Bounces without a set" },
+            waiting.map((bounce) => line(artist, bounce, load)),
+          )
+        : null,
+      pending.length
+        ? h(
+            "p.row",
+            {},
+            `Not taken in yet: ${pending
+              .flatMap((upload) => upload.files)
+              .slice(0, 5)
+              .join(", ")}`,
+            button("Take in now", { on: { click: () => takeIn(artist) } }),
+          )
+        : null,
+      rejected.length
+        ? h(
+            "ul.rejected",
+            { "aria-label": "Refused files" },
+            rejected.map((file) =>
+              h("li", {}, h("strong", {}, named(file.name)), h("span", { dir: "auto" }, file.reason)),
+            ),
+          )
+        : null,
+    ),
+  );
 }
 
 function line(artist, bounce, load) {
-  const element = h("li", { draggable: "true" }, icon("wave"),
-    h("span.words", {}, h("strong", {}, named(bounce.name)),
-      h("span", { dir: "auto" }, [bounce.folder, size(bounce.sizeBytes), bounce.reason].filter(Boolean).join(" · "))),
-    button("Choose its set", { on: { click: () => chooseSet(artist, bounce).then(load) } }));
+  const element = h(
+    "li",
+    { draggable: "true" },
+    icon("wave"),
+    h(
+      "span.words",
+      {},
+      h("strong", {}, named(bounce.name)),
+      h("span", { dir: "auto" }, [bounce.folder, size(bounce.sizeBytes), bounce.reason].filter(Boolean).join(" · ")),
+    ),
+    button("Choose its set", { on: { click: () => chooseSet(artist, bounce).then(load) } }),
+  );
   element.addEventListener("dragstart", (event) => {
     event.dataTransfer.setData(BOUNCE, bounce.id);
     event.dataTransfer.setData("text/plain", bounce.name);
@@ -68,16 +109,32 @@ function line(artist, bounce, load) {
 async function chooseSet(artist, bounce) {
   const entries = (library.value ?? (await refreshLibrary())).entries.filter((entry) => entry.liveSetId);
   const isLikely = (entry) => entry.badge === "needs_audio";
-  const list = h("div.choices", { role: "radiogroup", "aria-label": "Live Set" },
-    [...entries].sort((a, b) => isLikely(b) - isLikely(a) || a.name.localeCompare(b.name)).map((entry) =>
-      h("label", { data: { text: entry.name.toLocaleLowerCase() } }, h("input", { type: "radio", name: "set", value: entry.parseId }), h("span", {}, named(entry.name)), badgeOf(entry.badge))));
+  const list = h(
+    "div.choices",
+    { role: "radiogroup", "aria-label": "Live Set" },
+    [...entries]
+      .sort((a, b) => isLikely(b) - isLikely(a) || a.name.localeCompare(b.name))
+      .map((entry) =>
+        h(
+          "label",
+          { data: { text: entry.name.toLocaleLowerCase() } },
+          h("input", { type: "radio", name: "set", value: entry.parseId }),
+          h("span", {}, named(entry.name)),
+          badgeOf(entry.badge),
+        ),
+      ),
+  );
   const search = h("input", { type: "search", placeholder: "Search sets", "aria-label": "Search sets" });
   search.addEventListener("input", () => {
-    for (const label of list.children) label.hidden = !label.dataset.text.includes(search.value.trim().toLocaleLowerCase());
+    for (const label of list.children)
+      label.hidden = !label.dataset.text.includes(search.value.trim().toLocaleLowerCase());
   });
   const picked = () => list.querySelector("input:checked")?.value;
   const answer = await dialog(`Whose bounce is ${bounce.name}?`, [search, list], {
-    actions: [{ label: "Cancel", value: "" }, { label: "Pair them", value: "yes", kind: "primary", check: () => Boolean(picked()) }],
+    actions: [
+      { label: "Cancel", value: "" },
+      { label: "Pair them", value: "yes", kind: "primary", check: () => Boolean(picked()) },
+    ],
     wide: true,
   });
   const entry = entries.find((each) => each.parseId === picked());

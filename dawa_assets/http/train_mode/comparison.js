@@ -17,17 +17,38 @@ export class Comparison {
   constructor(artist, signal, answered) {
     Object.assign(this, { artist, signal, answered, rendering: null, isBlind: false, round: null });
     this.player = new SwitchPlayer();
-    this.blind = h("button.toggle", { type: "button", "aria-pressed": "false", "aria-keyshortcuts": "b", on: { click: () => this.toggleBlind() } }, icon("exclude"), "Blind", h("kbd", { "aria-hidden": "true" }, "b"));
+    this.blind = h(
+      "button.toggle",
+      { type: "button", "aria-pressed": "false", "aria-keyshortcuts": "b", on: { click: () => this.toggleBlind() } },
+      icon("exclude"),
+      "Blind",
+      h("kbd", { "aria-hidden": "true" }, "b"),
+    );
     this.pairs = h("select", { "aria-label": "Which two" });
     this.pairs.addEventListener("change", () => this.#newRound());
     this.choose = h("select.renderings", { "aria-label": "Rendering" });
-    this.choose.addEventListener("change", () => this.#use(this.renderings.find((each) => each.id === this.choose.value)));
+    this.choose.addEventListener("change", () =>
+      this.#use(this.renderings.find((each) => each.id === this.choose.value)),
+    );
     this.stage = h("div.stage");
     this.question = h("div");
     this.form = this.#renderForm();
-    this.element = h("section.comparison", { "aria-labelledby": "listen-title" },
-      h("header.row", {}, h("h2", { id: "listen-title" }, "Listen"), h("span.grow"), this.choose, this.pairs, this.blind),
-      this.stage, this.question, this.form);
+    this.element = h(
+      "section.comparison",
+      { "aria-labelledby": "listen-title" },
+      h(
+        "header.row",
+        {},
+        h("h2", { id: "listen-title" }, "Listen"),
+        h("span.grow"),
+        this.choose,
+        this.pairs,
+        this.blind,
+      ),
+      this.stage,
+      this.question,
+      this.form,
+    );
     signal.addEventListener("abort", () => {
       this.#lanes.abort();
       this.player.close();
@@ -53,10 +74,27 @@ export class Comparison {
   /** The run's figures or place changed; what is heard goes on. */
   update(run, loras) {
     Object.assign(this, { run, loras });
-    const parts = [["base", "Base"], ["published", "Published"], ["candidate", "This training"]]
-      .filter(([who]) => (who === "base") || (who === "published" ? loras.runs.some((each) => each.isPublished) : !run.isPublished && run.state === "done"));
+    const parts = [
+      ["base", "Base"],
+      ["published", "Published"],
+      ["candidate", "This training"],
+    ].filter(
+      ([who]) =>
+        who === "base" ||
+        (who === "published" ? loras.runs.some((each) => each.isPublished) : !run.isPublished && run.state === "done"),
+    );
     this.parts = parts.map(([who]) => who);
-    fill(this.who, parts.map(([who, name]) => h("label.option", {}, h("input", { type: "checkbox", name: "who", value: who, checked: true }), h("span", {}, name))));
+    fill(
+      this.who,
+      parts.map(([who, name]) =>
+        h(
+          "label.option",
+          {},
+          h("input", { type: "checkbox", name: "who", value: who, checked: true }),
+          h("span", {}, name),
+        ),
+      ),
+    );
   }
 
   keys() {
@@ -90,13 +128,29 @@ export class Comparison {
 
   #drawChoice() {
     this.choose.hidden = this.renderings.length < 2;
-    fill(this.choose, this.renderings.map((each) => h("option", { value: each.id, selected: each.id === this.rendering?.id },
-      `${each.prompt.split("\n")[0].slice(0, 60)} · seed ${each.seed}`)));
+    fill(
+      this.choose,
+      this.renderings.map((each) =>
+        h(
+          "option",
+          { value: each.id, selected: each.id === this.rendering?.id },
+          `${each.prompt.split("\n")[0].slice(0, 60)} · seed ${each.seed}`,
+        ),
+      ),
+    );
   }
 
   #nothingYet() {
-    fill(this.stage, h("div.drop-zone.plain", {}, icon("hear"), h("p.lead", {}, "Nothing is rendered for this training yet"),
-      h("p.hint", {}, "Choose a prompt below: all of them render it with the same seed.")));
+    fill(
+      this.stage,
+      h(
+        "div.drop-zone.plain",
+        {},
+        icon("hear"),
+        h("p.lead", {}, "Nothing is rendered for this training yet"),
+        h("p.hint", {}, "Choose a prompt below: all of them render it with the same seed."),
+      ),
+    );
   }
 
   /** Wait for a rendering, then load it. */
@@ -116,9 +170,11 @@ export class Comparison {
         this.rendering = rendering;
       }
       const done = rendering.parts.filter((part) => part.state === "done");
-      for (const part of rendering.parts.filter((each) => each.state === "failed")) note(`${NAMES[part.who]}: ${part.error}`, { kind: "error" });
+      for (const part of rendering.parts.filter((each) => each.state === "failed"))
+        note(`${NAMES[part.who]}: ${part.error}`, { kind: "error" });
       for (const each of rendering.missing ?? []) note(`${NAMES[each.who]}: ${each.reason}`);
-      if (!done.length) return fill(this.stage, h("p.problem", { role: "alert" }, rendering.error ?? "Nothing could be rendered."));
+      if (!done.length)
+        return fill(this.stage, h("p.problem", { role: "alert" }, rendering.error ?? "Nothing could be rendered."));
       fill(this.stage, h("p.hint", { role: "status" }, "Loading …"));
       await this.player.load(done, this.signal);
       if (this.rendering !== rendering) return;
@@ -135,7 +191,16 @@ export class Comparison {
     const pairs = there.flatMap((one, n) => there.slice(n + 1).map((other) => [one, other])).reverse();
     const chosen = this.pairs.value;
     this.pairs.hidden = pairs.length < 2;
-    fill(this.pairs, pairs.map((pair) => h("option", { value: pair.join(" "), selected: pair.join(" ") === chosen }, pair.map((who) => NAMES[who]).join(" or "))));
+    fill(
+      this.pairs,
+      pairs.map((pair) =>
+        h(
+          "option",
+          { value: pair.join(" "), selected: pair.join(" ") === chosen },
+          pair.map((who) => NAMES[who]).join(" or "),
+        ),
+      ),
+    );
     const pair = this.pairs.value ? this.pairs.value.split(" ") : null;
     this.round = pair ? new Round(pair, this.isBlind) : null;
     this.#drawRound();
@@ -149,8 +214,11 @@ export class Comparison {
     this.#lanes = new AbortController();
     if (!this.order.includes(player.heard) || isHidden) player.hear(this.order[0]);
     const names = round?.names ?? NAMES;
-    fill(this.stage, h("p.prompt-line", { dir: "auto" }, `“${this.rendering.prompt.split("\n")[0]}” · seed ${this.rendering.seed}`),
-      makeLanes(player, { order: this.order, names, isBlind: isHidden, signal: this.#lanes.signal }));
+    fill(
+      this.stage,
+      h("p.prompt-line", { dir: "auto" }, `“${this.rendering.prompt.split("\n")[0]}” · seed ${this.rendering.seed}`),
+      makeLanes(player, { order: this.order, names, isBlind: isHidden, signal: this.#lanes.signal }),
+    );
     if (!round) return fill(this.question);
     const again = () => {
       this.#drawRound();
@@ -158,8 +226,20 @@ export class Comparison {
     };
     const runId = this.run.id;
     return round.isAnswered
-      ? fill(this.question, h("div.row.answered", {}, icon("check"), h("p", { role: "status" }, "Your answer is kept."), button("Another round", { kind: "primary", on: { click: () => this.#newRound() } })))
-      : fill(this.question, questionForm({ artist: this.artist, runId, renderingId: this.rendering.id, round, answered: again }));
+      ? fill(
+          this.question,
+          h(
+            "div.row.answered",
+            {},
+            icon("check"),
+            h("p", { role: "status" }, "Your answer is kept."),
+            button("Another round", { kind: "primary", on: { click: () => this.#newRound() } }),
+          ),
+        )
+      : fill(
+          this.question,
+          questionForm({ artist: this.artist, runId, renderingId: this.rendering.id, round, answered: again }),
+        );
   }
 
   // --- rendering ---
@@ -169,24 +249,64 @@ export class Comparison {
     const text = h("textarea", { name: "prompt", rows: 3, dir: "auto", maxlength: 4000, "aria-label": "Prompt" });
     this.prompts.addEventListener("change", () => this.prompts.value && (text.value = this.prompts.value));
     const seed = h("input", { name: "seed", type: "number", min: 0, max: 2147483647, value: 7, required: true });
-    const seconds = h("input", { name: "seconds", type: "number", min: 1, max: LONGEST, step: "any", value: 8, required: true });
+    const seconds = h("input", {
+      name: "seconds",
+      type: "number",
+      min: 1,
+      max: LONGEST,
+      step: "any",
+      value: 8,
+      required: true,
+    });
     const scale = h("input", { name: "scale", type: "number", min: 0, max: 3, step: "0.05", value: 1, required: true });
-    const dice = button("Another seed", { icon: "loop", hide: true, on: { click: () => (seed.value = String(crypto.getRandomValues(new Uint32Array(1))[0] >>> 1)) } });
+    const dice = button("Another seed", {
+      icon: "loop",
+      hide: true,
+      on: { click: () => (seed.value = String(crypto.getRandomValues(new Uint32Array(1))[0] >>> 1)) },
+    });
     this.who = h("div.row");
     this.promptField = text;
     const problem = h("p.problem", { role: "alert" });
-    const form = h("form.render-form", { novalidate: true },
-      h("h3", {}, "Render a prompt"), this.prompts, text,
-      h("div.row", {}, h("label.field.small", {}, h("span", {}, "Seed"), h("span.row", {}, seed, dice)), h("label.field.small", {}, h("span", {}, "Seconds"), seconds),
-        h("label.field.small", {}, h("span", {}, "Strength"), scale), h("fieldset", {}, h("legend", {}, "With"), this.who)),
-      problem, button("Render", { kind: "primary", icon: "hear", type: "submit" }));
+    const form = h(
+      "form.render-form",
+      { novalidate: true },
+      h("h3", {}, "Render a prompt"),
+      this.prompts,
+      text,
+      h(
+        "div.row",
+        {},
+        h("label.field.small", {}, h("span", {}, "Seed"), h("span.row", {}, seed, dice)),
+        h("label.field.small", {}, h("span", {}, "Seconds"), seconds),
+        h("label.field.small", {}, h("span", {}, "Strength"), scale),
+        h("fieldset", {}, h("legend", {}, "With"), this.who),
+      ),
+      problem,
+      button("Render", { kind: "primary", icon: "hear", type: "submit" }),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const wrong = [seed, seconds, scale].find((field) => !field.checkValidity());
       const who = [...form.querySelectorAll("[name=who]:checked")].map((box) => box.value);
-      problem.textContent = !text.value.trim() ? "Write a prompt, or choose one." : wrong ? `${wrong.closest("label").firstChild.textContent}: ${wrong.validationMessage}` : who.length ? "" : "Choose at least one.";
+      problem.textContent = !text.value.trim()
+        ? "Write a prompt, or choose one."
+        : wrong
+          ? `${wrong.closest("label").firstChild.textContent}: ${wrong.validationMessage}`
+          : who.length
+            ? ""
+            : "Choose at least one.";
       if (problem.textContent) return (wrong ?? text).focus();
-      this.#render({ prompt: text.value.trim(), seed: Number(seed.value), seconds: Number(seconds.value), scale: Number(scale.value), who }, problem, form);
+      this.#render(
+        {
+          prompt: text.value.trim(),
+          seed: Number(seed.value),
+          seconds: Number(seconds.value),
+          scale: Number(scale.value),
+          who,
+        },
+        problem,
+        form,
+      );
     });
     return form;
   }
@@ -213,7 +333,11 @@ export class Comparison {
     try {
       const { items } = await get(at(this.artist)("items"), { signal: this.signal });
       const texts = items.filter((item) => item.text && !item.excluded);
-      fill(this.prompts, h("option", { value: "" }, "A prompt of the artist’s pairs …"), texts.map((item) => h("option", { value: item.text }, item.name)));
+      fill(
+        this.prompts,
+        h("option", { value: "" }, "A prompt of the artist’s pairs …"),
+        texts.map((item) => h("option", { value: item.text }, item.name)),
+      );
       this.prompts.hidden = !texts.length;
       if (!this.promptField.value && texts.length) this.promptField.value = texts[0].text;
     } catch {

@@ -57,7 +57,10 @@ export function dialog(title, content, { actions = [], wide = false } = {}) {
 export async function confirm(title, lines, action, { kind = "primary" } = {}) {
   const content = [lines].flat().map((line) => (line instanceof Node ? line : h("p", {}, line)));
   const answer = await dialog(title, content, {
-    actions: [{ label: "Cancel", value: "" }, { label: action, value: "yes", kind }],
+    actions: [
+      { label: "Cancel", value: "" },
+      { label: action, value: "yes", kind },
+    ],
   });
   return answer === "yes";
 }
@@ -65,7 +68,14 @@ export async function confirm(title, lines, action, { kind = "primary" } = {}) {
 /** Ask for a line of text, a reason for instance; null where it was dismissed. */
 export async function ask(title, label, action, { lines = [], value = "", longest = 300, kind = "primary" } = {}) {
   const id = `ask-${++numbers}`;
-  const input = h("input", { id, type: "text", maxlength: longest, value, autocomplete: "off", "aria-describedby": `${id}-p` });
+  const input = h("input", {
+    id,
+    type: "text",
+    maxlength: longest,
+    value,
+    autocomplete: "off",
+    "aria-describedby": `${id}-p`,
+  });
   const problem = h("p.problem", { id: `${id}-p`, role: "alert" });
   const check = () => {
     if (input.value.trim()) return true;
@@ -79,7 +89,10 @@ export async function ask(title, label, action, { lines = [], value = "", longes
     problem,
   ];
   const answer = await dialog(title, content, {
-    actions: [{ label: "Cancel", value: "" }, { label: action, value: "yes", kind, check }],
+    actions: [
+      { label: "Cancel", value: "" },
+      { label: action, value: "yes", kind, check },
+    ],
   });
   return answer === "yes" ? input.value.trim() : null;
 }
@@ -87,7 +100,12 @@ export async function ask(title, label, action, { lines = [], value = "", longes
 /** Show a line for some seconds, spoken by screen readers; `undo` offers to take it back. Errors stay until closed. */
 export function note(text, { kind = "info", undo = null, action = "Undo" } = {}) {
   const place = document.getElementById(kind === "error" ? "errors" : "notes");
-  const line = h("div.note", { class: kind }, icon(kind === "error" ? "alert" : "check"), h("span", { dir: "auto" }, text));
+  const line = h(
+    "div.note",
+    { class: kind },
+    icon(kind === "error" ? "alert" : "check"),
+    h("span", { dir: "auto" }, text),
+  );
   const gone = () => line.remove();
   if (undo) line.append(button(action, { kind: "quiet", on: { click: () => (gone(), undo()) } }));
   line.append(button("Dismiss", { icon: "close", hide: true, on: { click: gone } }));
@@ -107,19 +125,37 @@ export function say(text) {
 /** Return a panel that says why something can't be shown, with a way to try again. */
 export function trouble(error, again) {
   const retry = again ? button("Try again", { kind: "primary", on: { click: again } }) : null;
-  return h("div.empty.trouble", { role: "alert" }, icon(error.isOffline ? "offline" : "alert"),
+  return h(
+    "div.empty.trouble",
+    { role: "alert" },
+    icon(error.isOffline ? "offline" : "alert"),
     h("h2", {}, error.isOffline ? "The server can't be reached" : "This could not be loaded"),
-    h("p", { dir: "auto" }, error.message), retry);
+    h("p", { dir: "auto" }, error.message),
+    retry,
+  );
 }
 
 /** Return a panel for what there is nothing of yet: what it is, and what to do. */
 export function empty(name, title, lines, ...actions) {
-  return h("div.empty", {}, icon(name), h("h2", {}, title),
-    [lines].flat().map((line) => h("p", {}, line)), h("div.row", {}, actions));
+  return h(
+    "div.empty",
+    {},
+    icon(name),
+    h("h2", {}, title),
+    [lines].flat().map((line) => h("p", {}, line)),
+    h("div.row", {}, actions),
+  );
 }
 
 /** Fill a place while something loads: soft shapes where it will stand, and a word for screen readers. */
 export function loading(place, shapes = 6, what = "Loading") {
-  fill(place, h("p.for-readers", { role: "status" }, `${what} …`),
-    h("div.shapes", { "aria-hidden": "true" }, Array.from({ length: shapes }, () => h("div.shape"))));
+  fill(
+    place,
+    h("p.for-readers", { role: "status" }, `${what} …`),
+    h(
+      "div.shapes",
+      { "aria-hidden": "true" },
+      Array.from({ length: shapes }, () => h("div.shape")),
+    ),
+  );
 }

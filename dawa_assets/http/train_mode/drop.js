@@ -29,23 +29,31 @@ export function onDrop({ signal, words, mark = () => null, drop, bounce = null }
     if (text !== null) veil.firstChild.textContent = text;
   };
   const options = { signal };
-  addEventListener("dragover", (event) => {
-    if (!takes(event)) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = "copy";
-    show(mark(event), words(event));
-  }, options);
+  addEventListener(
+    "dragover",
+    (event) => {
+      if (!takes(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+      show(mark(event), words(event));
+    },
+    options,
+  );
   addEventListener("dragleave", (event) => event.relatedTarget === null && show(null, null), options);
   addEventListener("dragend", () => show(null, null), options);
-  addEventListener("drop", async (event) => {
-    if (!takes(event)) return;
-    event.preventDefault();
-    show(null, null);
-    const id = event.dataTransfer.getData(BOUNCE);
-    if (id && bounce) return bounce(id, event);
-    const files = await filesOf(event.dataTransfer);
-    if (files.length) drop(files, event);
-  }, options);
+  addEventListener(
+    "drop",
+    async (event) => {
+      if (!takes(event)) return;
+      event.preventDefault();
+      show(null, null);
+      const id = event.dataTransfer.getData(BOUNCE);
+      if (id && bounce) return bounce(id, event);
+      const files = await filesOf(event.dataTransfer);
+      if (files.length) drop(files, event);
+    },
+    options,
+  );
 }
 
 /** Return what was dropped, folders with all that is in them, as `[{path, file}]`. */
@@ -74,9 +82,19 @@ async function filesOf(transfer) {
 /** Let somebody choose files, or a folder; `[{path, file}]`, empty where they left. */
 export function pickFiles({ folder = false, multiple = false, accept = "" } = {}) {
   return new Promise((resolve) => {
-    const input = h("input", { type: "file", multiple: multiple || folder, accept: folder ? null : accept, hidden: true, webkitdirectory: folder });
+    const input = h("input", {
+      type: "file",
+      multiple: multiple || folder,
+      accept: folder ? null : accept,
+      hidden: true,
+      webkitdirectory: folder,
+    });
     input.addEventListener("change", () => {
-      resolve([...input.files].filter((file) => !isHidden(file.name)).map((file) => ({ path: file.webkitRelativePath || file.name, file })));
+      resolve(
+        [...input.files]
+          .filter((file) => !isHidden(file.name))
+          .map((file) => ({ path: file.webkitRelativePath || file.name, file })),
+      );
       input.remove();
     });
     input.addEventListener("cancel", () => (resolve([]), input.remove()));

@@ -8,7 +8,15 @@ const MOST_TRACKS = 60;
 
 /** Return the panel for a set's detail, as `GET …/live-sets/{parseId}` answers. */
 export function factsPanel(artist, { entry, facts, style, context, sections }) {
-  const picture = entry.timelineUrl ? h("img.timeline", { src: entry.timelineUrl, alt: timelineWords(facts, sections), loading: "lazy", width: 1650, height: 654 }) : null;
+  const picture = entry.timelineUrl
+    ? h("img.timeline", {
+        src: entry.timelineUrl,
+        alt: timelineWords(facts, sections),
+        loading: "lazy",
+        width: 1650,
+        height: 654,
+      })
+    : null;
   picture?.addEventListener("error", () => picture.closest("figure").remove());
   const top = [
     ["Tempo", facts.tempo ? `${figure(facts.tempo)} BPM` : null],
@@ -19,16 +27,38 @@ export function factsPanel(artist, { entry, facts, style, context, sections }) {
     ["Genres in the set", facts.genreIndicators?.join(", ") || null],
     ["Live", facts.liveVersion],
   ].filter(([, value]) => value);
-  return h("section.facts-panel", { "aria-labelledby": "facts-title" },
+  return h(
+    "section.facts-panel",
+    { "aria-labelledby": "facts-title" },
     h("header", {}, h("h2", { id: "facts-title" }, "What it comes from")),
-    picture ? h("figure", {}, h("a", { href: entry.timelineUrl, target: "_blank", rel: "noopener", title: "The timeline at its full size" }, picture)) : null,
+    picture
+      ? h(
+          "figure",
+          {},
+          h(
+            "a",
+            { href: entry.timelineUrl, target: "_blank", rel: "noopener", title: "The timeline at its full size" },
+            picture,
+          ),
+        )
+      : null,
     h("h3", {}, "The set"),
-    h("dl.facts", {}, top.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, named(value))))),
+    h(
+      "dl.facts",
+      {},
+      top.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, named(value)))),
+    ),
     tracks(facts),
     plugins(facts),
     h("h3", {}, "The artist’s style", h("a.edit", { href: to(artist.slug, "profile") }, "Edit the profile")),
     styleList(style),
-    h("details", {}, h("summary", {}, icon("forward"), h("span", {}, "What the model is sent")), h("pre", { dir: "auto", tabindex: 0 }, JSON.stringify(context, null, 2))));
+    h(
+      "details",
+      {},
+      h("summary", {}, icon("forward"), h("span", {}, "What the model is sent")),
+      h("pre", { dir: "auto", tabindex: 0 }, JSON.stringify(context, null, 2)),
+    ),
+  );
 }
 
 function timelineWords(facts, sections) {
@@ -38,32 +68,85 @@ function timelineWords(facts, sections) {
 function tracks(facts) {
   const list = facts.tracks ?? [];
   if (!list.length) return null;
-  const rows = list.slice(0, MOST_TRACKS).map((track) => h("tr", {},
-    h("th", { scope: "row" }, named(track.name)), h("td", {}, track.type), h("td", {}, track.group ? named(track.group) : ""),
-    h("td.number", {}, track.clips), h("td", {}, named((track.plugins ?? []).join(", ")))));
-  return h("details", {}, h("summary", {}, icon("forward"), h("span", {}, `${list.length} tracks`)),
-    h("div.scroller", { tabindex: 0, role: "region", "aria-label": "Tracks" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Track", "Type", "Group", "Clips", "Plugins"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows))),
-    list.length > MOST_TRACKS ? h("p.hint", {}, `and ${list.length - MOST_TRACKS} more`) : null);
+  const rows = list
+    .slice(0, MOST_TRACKS)
+    .map((track) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, named(track.name)),
+        h("td", {}, track.type),
+        h("td", {}, track.group ? named(track.group) : ""),
+        h("td.number", {}, track.clips),
+        h("td", {}, named((track.plugins ?? []).join(", "))),
+      ),
+    );
+  return h(
+    "details",
+    {},
+    h("summary", {}, icon("forward"), h("span", {}, `${list.length} tracks`)),
+    h(
+      "div.scroller",
+      { tabindex: 0, role: "region", "aria-label": "Tracks" },
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["Track", "Type", "Group", "Clips", "Plugins"].map((name) => h("th", { scope: "col" }, name)),
+          ),
+        ),
+        h("tbody", {}, rows),
+      ),
+    ),
+    list.length > MOST_TRACKS ? h("p.hint", {}, `and ${list.length - MOST_TRACKS} more`) : null,
+  );
 }
 
 function plugins(facts) {
   const names = Object.entries(facts.plugins ?? {});
   if (!names.length) return null;
-  return h("details", {}, h("summary", {}, icon("forward"), h("span", {}, `${names.length} plugins`)),
-    h("ul.chips", {}, names.map(([name, number]) => h("li", {}, named(name), number > 1 ? h("span.number", {}, `×${number}`) : null))));
+  return h(
+    "details",
+    {},
+    h("summary", {}, icon("forward"), h("span", {}, `${names.length} plugins`)),
+    h(
+      "ul.chips",
+      {},
+      names.map(([name, number]) => h("li", {}, named(name), number > 1 ? h("span.number", {}, `×${number}`) : null)),
+    ),
+  );
 }
 
 function styleList(style) {
   const parts = Object.entries(style ?? {});
   if (!parts.length) return h("p.hint", {}, "No profile yet: prompts are written from the set alone.");
-  return h("dl.facts.style", {}, parts.map(([name, value]) => h("div", {}, h("dt", {}, inWords(name)), h("dd", {}, shown(value)))));
+  return h(
+    "dl.facts.style",
+    {},
+    parts.map(([name, value]) => h("div", {}, h("dt", {}, inWords(name)), h("dd", {}, shown(value)))),
+  );
 }
 
 function shown(value) {
-  if (Array.isArray(value)) return value.every((each) => typeof each !== "object") ? h("ul.chips", {}, value.map((each) => h("li", {}, named(String(each))))) : value.map(shown);
-  if (value && typeof value === "object") return h("dl.facts", {}, Object.entries(value).map(([name, each]) => h("div", {}, h("dt", {}, inWords(name)), h("dd", {}, shown(each)))));
+  if (Array.isArray(value))
+    return value.every((each) => typeof each !== "object")
+      ? h(
+          "ul.chips",
+          {},
+          value.map((each) => h("li", {}, named(String(each)))),
+        )
+      : value.map(shown);
+  if (value && typeof value === "object")
+    return h(
+      "dl.facts",
+      {},
+      Object.entries(value).map(([name, each]) => h("div", {}, h("dt", {}, inWords(name)), h("dd", {}, shown(each)))),
+    );
   return named(String(value));
 }
 
@@ -75,5 +158,8 @@ export function inWords(name) {
 
 /** Fill a place with what is said where a pair belongs to no known set. */
 export function noFacts(place) {
-  fill(place, h("p.hint", {}, "This pair was saved without a Live Set that is known here: there are no facts to write from."));
+  fill(
+    place,
+    h("p.hint", {}, "This pair was saved without a Live Set that is known here: there are no facts to write from."),
+  );
 }

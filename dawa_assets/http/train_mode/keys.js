@@ -3,7 +3,8 @@
 import { dialog } from "./dialogs.js";
 import { h } from "./dom.js";
 
-const TYPING = "input:not([type=checkbox]):not([type=radio]):not([type=range]):not([type=button]), textarea, select, [contenteditable]";
+const TYPING =
+  "input:not([type=checkbox]):not([type=radio]):not([type=range]):not([type=button]), textarea, select, [contenteditable]";
 const groups = new Map();
 
 /**
@@ -38,7 +39,8 @@ export function listenToKeys() {
     if (inDialog) return;
     const pressed = keyOf(event);
     const typing = event.target instanceof Element && event.target.matches(TYPING);
-    const onControl = event.target instanceof Element && event.target.matches("button, a, summary, input, [role=slider]");
+    const onControl =
+      event.target instanceof Element && event.target.matches("button, a, summary, input, [role=slider]");
     for (const list of [...groups.values()].reverse()) {
       for (const entry of list) {
         if (entry.key !== pressed || (typing && !entry.typing)) continue;
@@ -55,8 +57,20 @@ export function listenToKeys() {
 /** Show what keys do now. */
 export function showKeys() {
   const tables = [...groups].reverse().map(([title, list]) => {
-    const rows = list.filter((each) => !each.hidden).map((each) => h("tr", {},
-      h("th", { scope: "row" }, shown(each.key).map((part) => h("kbd", {}, part))), h("td", {}, each.does)));
+    const rows = list
+      .filter((each) => !each.hidden)
+      .map((each) =>
+        h(
+          "tr",
+          {},
+          h(
+            "th",
+            { scope: "row" },
+            shown(each.key).map((part) => h("kbd", {}, part)),
+          ),
+          h("td", {}, each.does),
+        ),
+      );
     return rows.length ? h("section", {}, h("h3", {}, title), h("table.keys", {}, h("tbody", {}, rows))) : null;
   });
   return dialog("Keys", [h("div.columns", {}, tables)], { wide: true });
@@ -65,6 +79,13 @@ export function showKeys() {
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
 function shown(key) {
-  const names = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Ctrl: isMac ? "⌘" : "Ctrl", Escape: "Esc" };
+  const names = {
+    ArrowLeft: "←",
+    ArrowRight: "→",
+    ArrowUp: "↑",
+    ArrowDown: "↓",
+    Ctrl: isMac ? "⌘" : "Ctrl",
+    Escape: "Esc",
+  };
   return key.split(" ").map((part) => names[part] ?? (part.length === 1 ? part.toUpperCase() : part));
 }

@@ -8,12 +8,35 @@ const POINTS = 500;
 /** Return lanes for a loaded player; `names` has what to call each, `isBlind` hides everything that tells them apart. */
 export function makeLanes(player, { order, names, isBlind, signal }) {
   const lanes = order.map((who, n) => lane(player, who, names[who], n + 1, isBlind));
-  const play = button("Play", { icon: "play", kind: "round primary", hide: true, key: "Space", on: { click: () => player.toggle() } });
+  const play = button("Play", {
+    icon: "play",
+    kind: "round primary",
+    hide: true,
+    key: "Space",
+    on: { click: () => player.toggle() },
+  });
   const time = h("output.clock", { "aria-label": "Position" });
-  const seek = h("input.seek", { type: "range", min: 0, max: 1000, value: 0, "aria-label": "Position in the rendering" });
+  const seek = h("input.seek", {
+    type: "range",
+    min: 0,
+    max: 1000,
+    value: 0,
+    "aria-label": "Position in the rendering",
+  });
   seek.addEventListener("input", () => player.seek((Number(seek.value) / 1000) * player.seconds));
-  const element = h("div.lanes", { class: isBlind ? "blind" : null },
-    h("div.transport", {}, play, time, seek, h("p.hint", {}, order.map((_, n) => n + 1).join(", "), " switch at the same place")), lanes.map((each) => each.element));
+  const element = h(
+    "div.lanes",
+    { class: isBlind ? "blind" : null },
+    h(
+      "div.transport",
+      {},
+      play,
+      time,
+      seek,
+      h("p.hint", {}, order.map((_, n) => n + 1).join(", "), " switch at the same place"),
+    ),
+    lanes.map((each) => each.element),
+  );
   let frame = 0;
   const follow = () => {
     cancelAnimationFrame(frame);
@@ -44,12 +67,24 @@ export function makeLanes(player, { order, names, isBlind, signal }) {
 
 function lane(player, who, name, number, isBlind) {
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const element = h("button.lane", { type: "button", "aria-pressed": "false", "aria-keyshortcuts": String(number), data: isBlind ? {} : { who },
-    on: { click: () => {
-      player.hear(who);
-      if (!player.isPlaying) player.play();
-    } } },
-  h("kbd", { "aria-hidden": "true" }, number), h("span.who", {}, name), h("span.shape", {}, canvas, h("span.playhead", { "aria-hidden": "true" })));
+  const element = h(
+    "button.lane",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      "aria-keyshortcuts": String(number),
+      data: isBlind ? {} : { who },
+      on: {
+        click: () => {
+          player.hear(who);
+          if (!player.isPlaying) player.play();
+        },
+      },
+    },
+    h("kbd", { "aria-hidden": "true" }, number),
+    h("span.who", {}, name),
+    h("span.shape", {}, canvas, h("span.playhead", { "aria-hidden": "true" })),
+  );
   const shape = isBlind ? null : player.shape(who, POINTS);
   const draw = () => {
     const { clientWidth: width, clientHeight: height } = canvas.parentElement;
@@ -71,7 +106,26 @@ function lane(player, who, name, number, isBlind) {
 
 /** Fill a place with a rendering's state while it is made. */
 export function drawRendering(place, rendering, names) {
-  fill(place, h("div.rendering", { role: "status" }, rendering.parts.map((part) => h("div.row", {}, h("strong", {}, names[part.who] ?? part.who),
-    part.state === "failed" ? h("span.problem", { dir: "auto" }, part.error) : h("progress", { "aria-label": `Rendering ${names[part.who] ?? part.who}`, max: 1, value: part.state === "done" ? 1 : undefined }),
-    h("span.hint", {}, part.state)))));
+  fill(
+    place,
+    h(
+      "div.rendering",
+      { role: "status" },
+      rendering.parts.map((part) =>
+        h(
+          "div.row",
+          {},
+          h("strong", {}, names[part.who] ?? part.who),
+          part.state === "failed"
+            ? h("span.problem", { dir: "auto" }, part.error)
+            : h("progress", {
+                "aria-label": `Rendering ${names[part.who] ?? part.who}`,
+                max: 1,
+                value: part.state === "done" ? 1 : undefined,
+              }),
+          h("span.hint", {}, part.state),
+        ),
+      ),
+    ),
+  );
 }

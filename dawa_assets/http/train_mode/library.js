@@ -26,7 +26,12 @@ const kept = new Map(); // what somebody searched, filtered and chose, by artist
 
 /** Show an artist's library. */
 export async function showLibrary(main, artist, _rest, signal) {
-  const state = kept.get(artist.id) ?? { search: "", badge: "", sort: localStorage.getItem("dawa.sort") ?? "new", chosen: new Set() };
+  const state = kept.get(artist.id) ?? {
+    search: "",
+    badge: "",
+    sort: localStorage.getItem("dawa.sort") ?? "new",
+    chosen: new Set(),
+  };
   kept.set(artist.id, state);
   if (!library.value) {
     loading(main, 9, "Loading the library");
@@ -34,7 +39,10 @@ export async function showLibrary(main, artist, _rest, signal) {
       await refreshLibrary();
     } catch (error) {
       if (isLeft(error) || signal.aborted) return;
-      return fill(main, trouble(error, () => showLibrary(main, artist, _rest, signal)));
+      return fill(
+        main,
+        trouble(error, () => showLibrary(main, artist, _rest, signal)),
+      );
     }
     if (signal.aborted) return;
   } else {
@@ -50,7 +58,10 @@ class LibraryView {
 
   constructor(main, artist, state, signal) {
     Object.assign(this, { artist, state, signal });
-    this.list = h("ul.sets", { class: localStorage.getItem("dawa.layout") === "list" ? "as-list" : null, "aria-label": "Live Sets" });
+    this.list = h("ul.sets", {
+      class: localStorage.getItem("dawa.layout") === "list" ? "as-list" : null,
+      "aria-label": "Live Sets",
+    });
     this.none = h("div", { hidden: true });
     this.filters = h("div.filters", { role: "group", "aria-label": "Filter by badge" });
     this.bar = h("div.choice-bar", { hidden: true, role: "region", "aria-label": "What is chosen" });
@@ -65,7 +76,8 @@ class LibraryView {
     keys("Library", this.#keys(), signal);
     onDrop({
       signal,
-      words: (event) => (this.#setAt(event) ? "Drop it as the bounce of this set" : "Drop bounces, sets or a whole folder"),
+      words: (event) =>
+        this.#setAt(event) ? "Drop it as the bounce of this set" : "Drop bounces, sets or a whole folder",
       mark: (event) => this.#setAt(event)?.element ?? null,
       drop: (files, event) => this.#dropped(files, this.#setAt(event)),
       bounce: (id, event) => {
@@ -78,10 +90,20 @@ class LibraryView {
 
   #header() {
     const { state } = this;
-    this.search = h("input", { type: "search", value: state.search, placeholder: "Search name, key, tempo …", "aria-label": "Search Live Sets" });
+    this.search = h("input", {
+      type: "search",
+      value: state.search,
+      placeholder: "Search name, key, tempo …",
+      "aria-label": "Search Live Sets",
+    });
     this.search.addEventListener("input", () => ((state.search = this.search.value), this.#filter()));
-    const sort = h("select", { "aria-label": "Sort" }, Object.entries(SORTS).map(([name, [words]]) =>
-      h("option", { value: name, selected: name === state.sort }, words)));
+    const sort = h(
+      "select",
+      { "aria-label": "Sort" },
+      Object.entries(SORTS).map(([name, [words]]) =>
+        h("option", { value: name, selected: name === state.sort }, words),
+      ),
+    );
     sort.addEventListener("change", () => {
       state.sort = sort.value;
       localStorage.setItem("dawa.sort", sort.value);
@@ -90,8 +112,12 @@ class LibraryView {
     const add = button("Add music", { icon: "upload", kind: "primary", key: "a", on: { click: () => this.#pick() } });
     const folder = button("Add a folder", { icon: "add", on: { click: () => this.#pick(true) } });
     this.heading = h("h1", {}, "Live Sets");
-    return h("header.view", {}, this.heading,
-      h("div.row.tools", {}, h("div.search", {}, icon("search"), this.search), sort, this.#layoutSwitch(), folder, add));
+    return h(
+      "header.view",
+      {},
+      this.heading,
+      h("div.row.tools", {}, h("div.search", {}, icon("search"), this.search), sort, this.#layoutSwitch(), folder, add),
+    );
   }
 
   #layoutSwitch() {
@@ -99,11 +125,15 @@ class LibraryView {
     const choose = (name) => (event) => {
       this.list.classList.toggle("as-list", name === "list");
       localStorage.setItem("dawa.layout", name);
-      for (const each of event.currentTarget.parentElement.children) each.setAttribute("aria-pressed", String(each === event.currentTarget));
+      for (const each of event.currentTarget.parentElement.children)
+        each.setAttribute("aria-pressed", String(each === event.currentTarget));
     };
-    return h("div.segmented.layout", { role: "group", "aria-label": "Layout" },
+    return h(
+      "div.segmented.layout",
+      { role: "group", "aria-label": "Layout" },
       h("button", { type: "button", "aria-pressed": String(!isList), on: { click: choose("grid") } }, "Pictures"),
-      h("button", { type: "button", "aria-pressed": String(isList), on: { click: choose("list") } }, "List"));
+      h("button", { type: "button", "aria-pressed": String(isList), on: { click: choose("list") } }, "List"),
+    );
   }
 
   #draw(loaded) {
@@ -112,7 +142,11 @@ class LibraryView {
       seen.add(entry.key);
       const card = this.#cards.get(entry.key);
       if (card) updateCard(card, this.artist, entry);
-      else this.#cards.set(entry.key, makeCard(this.artist, entry, (...given) => this.#choose(...given)));
+      else
+        this.#cards.set(
+          entry.key,
+          makeCard(this.artist, entry, (...given) => this.#choose(...given)),
+        );
     }
     for (const [key, card] of this.#cards) {
       if (seen.has(key)) continue;
@@ -128,12 +162,31 @@ class LibraryView {
   #drawFilters(loaded) {
     const counts = Object.fromEntries(ORDER.map((badge) => [badge, 0]));
     for (const entry of loaded.entries) counts[entry.badge]++;
-    const chip = (badge, words, number) => h("button.chip", {
-      type: "button", data: badge ? { badge } : {}, "aria-pressed": String(this.state.badge === badge), disabled: !number && badge !== "" && this.state.badge !== badge,
-      on: { click: () => ((this.state.badge = this.state.badge === badge ? "" : badge), this.#drawFilters(loaded), this.#filter()) },
-    }, words, h("span.number", {}, number));
+    const chip = (badge, words, number) =>
+      h(
+        "button.chip",
+        {
+          type: "button",
+          data: badge ? { badge } : {},
+          "aria-pressed": String(this.state.badge === badge),
+          disabled: !number && badge !== "" && this.state.badge !== badge,
+          on: {
+            click: () => (
+              (this.state.badge = this.state.badge === badge ? "" : badge),
+              this.#drawFilters(loaded),
+              this.#filter()
+            ),
+          },
+        },
+        words,
+        h("span.number", {}, number),
+      );
     const hadFocus = [...this.filters.children].indexOf(document.activeElement);
-    fill(this.filters, chip("", "All", loaded.entries.length), ORDER.map((badge) => chip(badge, BADGES[badge], counts[badge])));
+    fill(
+      this.filters,
+      chip("", "All", loaded.entries.length),
+      ORDER.map((badge) => chip(badge, BADGES[badge], counts[badge])),
+    );
     if (hadFocus >= 0) this.filters.children[hadFocus].focus();
   }
 
@@ -141,7 +194,8 @@ class LibraryView {
     const compare = (SORTS[this.state.sort] ?? SORTS.new)[1];
     const cards = [...this.#cards.values()].sort((a, b) => compare(a.entry, b.entry));
     const isInOrder = cards.every((card, n) => this.list.children[n] === card.element);
-    if (!isInOrder || cards.length !== this.list.children.length) this.list.replaceChildren(...cards.map((card) => card.element));
+    if (!isInOrder || cards.length !== this.list.children.length)
+      this.list.replaceChildren(...cards.map((card) => card.element));
     this.#filter();
   }
 
@@ -149,7 +203,9 @@ class LibraryView {
     const wanted = this.state.search.trim().toLocaleLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
     for (const card of this.#cards.values()) {
-      const isShown = (!this.state.badge || card.entry.badge === this.state.badge) && wanted.every((word) => card.text.includes(word));
+      const isShown =
+        (!this.state.badge || card.entry.badge === this.state.badge) &&
+        wanted.every((word) => card.text.includes(word));
       card.element.hidden = !isShown;
       left += isShown;
     }
@@ -162,11 +218,30 @@ class LibraryView {
   #drawNone() {
     if (!this.#cards.size) {
       const add = button("Add music", { icon: "upload", kind: "primary", on: { click: () => this.#pick() } });
-      return fill(this.none, empty("library", "No Live Set yet",
-        ["Drop Ableton Live Sets and their bounces here, or a whole folder of projects. Files of one project find each other by name and folder."], add));
+      return fill(
+        this.none,
+        empty(
+          "library",
+          "No Live Set yet",
+          [
+            "Drop Ableton Live Sets and their bounces here, or a whole folder of projects. Files of one project find each other by name and folder.",
+          ],
+          add,
+        ),
+      );
     }
     const all = button("Show all", { on: { click: () => this.#clear() } });
-    return fill(this.none, empty("search", "Nothing fits", [`No set ${this.state.badge ? `is “${BADGES[this.state.badge]}”` : ""}${this.state.search ? ` has “${this.state.search}”` : ""}.`], all));
+    return fill(
+      this.none,
+      empty(
+        "search",
+        "Nothing fits",
+        [
+          `No set ${this.state.badge ? `is “${BADGES[this.state.badge]}”` : ""}${this.state.search ? ` has “${this.state.search}”` : ""}.`,
+        ],
+        all,
+      ),
+    );
   }
 
   #clear() {
@@ -178,9 +253,14 @@ class LibraryView {
   #choose(entry, isChosen, event) {
     const shown = [...this.list.children].filter((element) => !element.hidden);
     const card = this.#cards.get(entry.key);
-    const range = event?.shiftKey && this.#last && !this.#last.element.hidden
-      ? shown.slice(...[shown.indexOf(this.#last.element), shown.indexOf(card.element)].sort((a, b) => a - b).map((n, i) => n + i))
-      : [card.element];
+    const range =
+      event?.shiftKey && this.#last && !this.#last.element.hidden
+        ? shown.slice(
+            ...[shown.indexOf(this.#last.element), shown.indexOf(card.element)]
+              .sort((a, b) => a - b)
+              .map((n, i) => n + i),
+          )
+        : [card.element];
     for (const each of this.#cards.values()) {
       if (!range.includes(each.element) || each.parts.tick.disabled) continue;
       each.parts.tick.checked = isChosen;
@@ -195,10 +275,18 @@ class LibraryView {
     const { chosen } = this.state;
     this.bar.hidden = !chosen.size;
     this.list.classList.toggle("choosing", chosen.size > 0);
-    fill(this.bar, h("strong", { role: "status" }, `${count(chosen.size, "set")} chosen`),
+    fill(
+      this.bar,
+      h("strong", { role: "status" }, `${count(chosen.size, "set")} chosen`),
       button("None", { on: { click: () => this.#chooseNone() } }),
       button("All shown", { on: { click: () => this.#chooseShown() } }),
-      button("Work through them", { icon: "queue", kind: "primary", key: "q", on: { click: () => this.#startQueue() } }));
+      button("Work through them", {
+        icon: "queue",
+        kind: "primary",
+        key: "q",
+        on: { click: () => this.#startQueue() },
+      }),
+    );
   }
 
   #chooseNone() {
@@ -217,8 +305,10 @@ class LibraryView {
   }
 
   #startQueue() {
-    const sets = [...this.list.children].map((element) => this.#cards.get(element.id.slice(4)).entry)
-      .filter((entry) => this.state.chosen.has(entry.key)).map((entry) => entry.parseId);
+    const sets = [...this.list.children]
+      .map((element) => this.#cards.get(element.id.slice(4)).entry)
+      .filter((entry) => this.state.chosen.has(entry.key))
+      .map((entry) => entry.parseId);
     if (!sets.length) return note("Choose sets first: tick their boxes, or press x on one.");
     startQueue(this.artist, sets);
     this.#chooseNone();
@@ -230,10 +320,17 @@ class LibraryView {
     const next = sets.find((each) => !done.includes(each)) ?? sets.at(-1);
     this.queueLine.hidden = !sets.length;
     if (!sets.length) return;
-    fill(this.queueLine, icon("queue"), h("span", {}, `Queue: ${done.length} of ${sets.length} done`),
+    fill(
+      this.queueLine,
+      icon("queue"),
+      h("span", {}, `Queue: ${done.length} of ${sets.length} done`),
       h("span.bar", { "aria-hidden": "true", style: { "--share": done.length / sets.length } }),
-      button(done.length < sets.length ? "Go on" : "Look again", { kind: "quiet", on: { click: () => go(this.artist.slug, "set", next) } }),
-      button("End the queue", { icon: "close", hide: true, on: { click: () => endQueue(this.artist) } }));
+      button(done.length < sets.length ? "Go on" : "Look again", {
+        kind: "quiet",
+        on: { click: () => go(this.artist.slug, "set", next) },
+      }),
+      button("End the queue", { icon: "close", hide: true, on: { click: () => endQueue(this.artist) } }),
+    );
   }
 
   async #pick(isFolder = false) {
@@ -257,7 +354,9 @@ class LibraryView {
 
   #keys() {
     const move = (step) => () => {
-      const links = [...this.list.children].filter((element) => !element.hidden).map((element) => element.querySelector("a.name"));
+      const links = [...this.list.children]
+        .filter((element) => !element.hidden)
+        .map((element) => element.querySelector("a.name"));
       const here = links.indexOf(document.activeElement);
       const next = links[Math.min(Math.max(here < 0 ? 0 : here + step, 0), links.length - 1)];
       next?.focus();

@@ -32,12 +32,43 @@ export class Round {
  */
 export function questionForm({ artist, runId, renderingId, round, answered }) {
   const problem = h("p.problem", { role: "alert" });
-  const option = (name, value, words, key) => h("label.option", {}, h("input", { type: "radio", name, value }), h("span", {}, words), key ? h("kbd", { "aria-hidden": "true" }, key) : null);
-  const form = h("form.question", { novalidate: true },
-    h("fieldset", {}, h("legend", {}, "Which is closer to the artist?"), h("div.row", {},
-      round.order.map((who) => option("choice", who, round.names[who])), option("choice", "none", "No difference"))),
-    h("fieldset", {}, h("legend", {}, "How close is it?"), h("div.row.scale", {}, h("span.hint", {}, "not at all"), [1, 2, 3, 4, 5].map((score) => option("score", String(score), String(score))), h("span.hint", {}, "could be theirs"))),
-    problem, button("Keep my answer", { kind: "primary", type: "submit" }));
+  const option = (name, value, words, key) =>
+    h(
+      "label.option",
+      {},
+      h("input", { type: "radio", name, value }),
+      h("span", {}, words),
+      key ? h("kbd", { "aria-hidden": "true" }, key) : null,
+    );
+  const form = h(
+    "form.question",
+    { novalidate: true },
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "Which is closer to the artist?"),
+      h(
+        "div.row",
+        {},
+        round.order.map((who) => option("choice", who, round.names[who])),
+        option("choice", "none", "No difference"),
+      ),
+    ),
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "How close is it?"),
+      h(
+        "div.row.scale",
+        {},
+        h("span.hint", {}, "not at all"),
+        [1, 2, 3, 4, 5].map((score) => option("score", String(score), String(score))),
+        h("span.hint", {}, "could be theirs"),
+      ),
+    ),
+    problem,
+    button("Keep my answer", { kind: "primary", type: "submit" }),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (round.isAnswered || round.isSending) return;
@@ -49,8 +80,14 @@ export function questionForm({ artist, runId, renderingId, round, answered }) {
     round.isSending = true;
     try {
       const body = {
-        id: round.id, runId, pair: round.pair, choice: given.get("choice") === "none" ? null : given.get("choice"),
-        score: given.get("score") ? Number(given.get("score")) : null, isBlind: round.isBlind, renderingId, author: author(),
+        id: round.id,
+        runId,
+        pair: round.pair,
+        choice: given.get("choice") === "none" ? null : given.get("choice"),
+        score: given.get("score") ? Number(given.get("score")) : null,
+        isBlind: round.isBlind,
+        renderingId,
+        author: author(),
       };
       await post(at(artist)("listens"), body);
       round.isAnswered = true;
@@ -72,13 +109,34 @@ export function questionForm({ artist, runId, renderingId, round, answered }) {
 export async function drawTally(place, artist, runId, signal) {
   const { tally } = await get(at(artist)("listens"), { signal });
   const of = tally.filter((each) => each.runId === runId);
-  fill(place, h("h3", {}, "What listeners said"),
-    of.length ? h("ul.tally", {}, of.map(tallyLine)) : h("p.hint", {}, "Nobody has listened yet."));
+  fill(
+    place,
+    h("h3", {}, "What listeners said"),
+    of.length ? h("ul.tally", {}, of.map(tallyLine)) : h("p.hint", {}, "Nobody has listened yet."),
+  );
 }
 
 function tallyLine({ pair, isBlind, choices, meanScore, count: number }) {
-  const parts = [...pair.map((who) => [who, NAMES[who], choices[who] ?? 0]), ["none", "No difference", choices.none ?? 0]];
-  return h("li", {}, h("p", {}, h("strong", {}, pair.map((who) => NAMES[who]).join(" or ")), ` · ${isBlind ? "blind" : "open"} · ${count(number, "answer")}`,
-    meanScore === null || meanScore === undefined ? null : ` · ${figure(meanScore, 1)} of 5`),
-  h("div.stack.labelled", {}, parts.filter(([, , n]) => n).map(([who, name, n]) => h("span", { data: { who }, style: { "flex-grow": n } }, `${name} ${n}`))));
+  const parts = [
+    ...pair.map((who) => [who, NAMES[who], choices[who] ?? 0]),
+    ["none", "No difference", choices.none ?? 0],
+  ];
+  return h(
+    "li",
+    {},
+    h(
+      "p",
+      {},
+      h("strong", {}, pair.map((who) => NAMES[who]).join(" or ")),
+      ` · ${isBlind ? "blind" : "open"} · ${count(number, "answer")}`,
+      meanScore === null || meanScore === undefined ? null : ` · ${figure(meanScore, 1)} of 5`,
+    ),
+    h(
+      "div.stack.labelled",
+      {},
+      parts
+        .filter(([, , n]) => n)
+        .map(([who, name, n]) => h("span", { data: { who }, style: { "flex-grow": n } }, `${name} ${n}`)),
+    ),
+  );
 }

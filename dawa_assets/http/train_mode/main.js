@@ -58,7 +58,8 @@ async function show(parts) {
     }
     if (isNewPlace && !signal.aborted) {
       scrollTo(0, 0);
-      if (document.activeElement === document.body || !document.contains(document.activeElement)) main.focus({ preventScroll: true });
+      if (document.activeElement === document.body || !document.contains(document.activeElement))
+        main.focus({ preventScroll: true });
     }
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;
@@ -78,7 +79,10 @@ function nobody(slug) {
   forgetArtist();
   drawShell(null, null, leave);
   const error = new Error(`There is no artist “${slug}” that you may see.`);
-  fill(main, trouble(error, () => go()));
+  fill(
+    main,
+    trouble(error, () => go()),
+  );
   main.querySelector("h2").textContent = "Not here";
   main.querySelector("button .label").textContent = "All artists";
 }
@@ -103,7 +107,10 @@ tellOf({
     current.abort();
     current = new AbortController();
     forget();
-    signInFirst(current.signal, "Your sign-in has run out, or was wrong. Sign in to go on; drafts and the queue are kept.");
+    signInFirst(
+      current.signal,
+      "Your sign-in has run out, or was wrong. Sign in to go on; drafts and the queue are kept.",
+    );
   },
   reached: () => setConnection(true),
   lost: () => setConnection(false),
@@ -116,7 +123,10 @@ async function start() {
     await loadSession();
   } catch {
     const error = Object.assign(new Error("Is `dawa serve` running?"), { isOffline: true });
-    return fill(main, trouble(error, () => location.reload()));
+    return fill(
+      main,
+      trouble(error, () => location.reload()),
+    );
   }
   startUploads();
   startRouter(show);

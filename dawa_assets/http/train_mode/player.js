@@ -40,7 +40,9 @@ export class Player extends EventTarget {
   }
 
   get error() {
-    return this.audio.error ? "This browser can’t play the file; its shape and its facts are right all the same." : null;
+    return this.audio.error
+      ? "This browser can’t play the file; its shape and its facts are right all the same."
+      : null;
   }
 
   async toggle() {
@@ -49,7 +51,8 @@ export class Player extends EventTarget {
   }
 
   async play() {
-    if (this.loop && (this.position < this.loop.start || this.position >= this.loop.end - 0.01)) this.seek(this.loop.start);
+    if (this.loop && (this.position < this.loop.start || this.position >= this.loop.end - 0.01))
+      this.seek(this.loop.start);
     else if (this.audio.ended) this.seek(0);
     await this.audio.play().catch(() => {}); // its error event says why
     this.#keepInLoop();

@@ -17,12 +17,18 @@ const SUBJECT = "profile";
 export async function showProfile(main, artist, _rest, signal) {
   loading(main, 5, "Loading the profile");
   try {
-    const [answer, schema] = await Promise.all([get(at(artist)("profile"), { signal }), get("/api/profile-schema", { signal })]);
+    const [answer, schema] = await Promise.all([
+      get(at(artist)("profile"), { signal }),
+      get("/api/profile-schema", { signal }),
+    ]);
     if (!signal.aborted) new ProfileView(main, artist, answer, schema, signal);
   } catch (error) {
     if (isLeft(error) || signal.aborted) return;
     if (error.status === 401) throw error;
-    fill(main, trouble(error, () => showProfile(main, artist, _rest, signal)));
+    fill(
+      main,
+      trouble(error, () => showProfile(main, artist, _rest, signal)),
+    );
   }
 }
 
@@ -32,7 +38,16 @@ class ProfileView {
   #saving = false;
 
   constructor(main, artist, answer, schema, signal) {
-    Object.assign(this, { artist, signal, schema, saved: answer.profile ?? {}, hash: answer.contentHash, problems: answer.problems ?? [], asJson: false, preview: null });
+    Object.assign(this, {
+      artist,
+      signal,
+      schema,
+      saved: answer.profile ?? {},
+      hash: answer.contentHash,
+      problems: answer.problems ?? [],
+      asJson: false,
+      preview: null,
+    });
     this.draft = structuredClone(this.saved);
     const kept = draftOf(artist, SUBJECT);
     const keptProfile = kept && parsed(kept.text);
@@ -40,23 +55,69 @@ class ProfileView {
     if (keptProfile && kept.text !== JSON.stringify(this.saved)) {
       this.draft = keptProfile;
       this.draftLine.hidden = false;
-      fill(this.draftLine, icon("history"), h("span", {}, `Your draft of ${ago(kept.at)}, not saved yet.`), button("Back to what is saved", { kind: "quiet", on: { click: () => this.#reset() } }));
+      fill(
+        this.draftLine,
+        icon("history"),
+        h("span", {}, `Your draft of ${ago(kept.at)}, not saved yet.`),
+        button("Back to what is saved", { kind: "quiet", on: { click: () => this.#reset() } }),
+      );
     }
     this.place = h("div.profile-place");
     this.costs = h("div", { role: "status" });
     this.bar = h("div.save-bar.profile-bar", {}, this.costs);
-    this.switch = h("div.segmented", { role: "group", "aria-label": "View" },
-      [["Form", false], ["JSON", true]].map(([words, asJson]) => h("button", { type: "button", "aria-pressed": String(asJson === this.asJson), on: { click: (event) => this.#show(asJson, event.currentTarget) } }, words)));
-    fill(main, h("header.view", {}, h("div", {}, h("h1", {}, "Profile"), h("p.lead", {}, "What prompts are written from, beside the sets themselves.")), this.switch),
-      this.draftLine, this.place, this.bar);
+    this.switch = h(
+      "div.segmented",
+      { role: "group", "aria-label": "View" },
+      [
+        ["Form", false],
+        ["JSON", true],
+      ].map(([words, asJson]) =>
+        h(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(asJson === this.asJson),
+            on: { click: (event) => this.#show(asJson, event.currentTarget) },
+          },
+          words,
+        ),
+      ),
+    );
+    fill(
+      main,
+      h(
+        "header.view",
+        {},
+        h(
+          "div",
+          {},
+          h("h1", {}, "Profile"),
+          h("p.lead", {}, "What prompts are written from, beside the sets themselves."),
+        ),
+        this.switch,
+      ),
+      this.draftLine,
+      this.place,
+      this.bar,
+    );
     this.#draw();
     this.#changed();
-    keys("Profile", [
-      { key: "Ctrl s", does: "Save the profile", run: () => this.save(), typing: true },
-      { key: "p", does: "What saving would rewrite", run: () => this.showPreview() },
-    ], signal);
+    keys(
+      "Profile",
+      [
+        { key: "Ctrl s", does: "Save the profile", run: () => this.save(), typing: true },
+        { key: "p", does: "What saving would rewrite", run: () => this.showPreview() },
+      ],
+      signal,
+    );
     addEventListener("beforeunload", (event) => this.isDirty && event.preventDefault(), { signal });
-    guard(async () => !this.isDirty || this.#saving || confirm("Leave without saving?", "Your changes are kept as a draft in this browser.", "Leave, keep the draft"), signal);
+    guard(
+      async () =>
+        !this.isDirty ||
+        this.#saving ||
+        confirm("Leave without saving?", "Your changes are kept as a draft in this browser.", "Leave, keep the draft"),
+      signal,
+    );
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
   }
 
@@ -89,12 +150,20 @@ class ProfileView {
     }
     this.form = null;
     this.problemLine = h("div.problem", { id: "json-problem", role: "alert" });
-    this.text = h("textarea.json", { rows: 30, spellcheck: "false", "aria-label": "Profile as JSON", "aria-describedby": "json-problem" });
+    this.text = h("textarea.json", {
+      rows: 30,
+      spellcheck: "false",
+      "aria-label": "Profile as JSON",
+      "aria-describedby": "json-problem",
+    });
     this.text.value = JSON.stringify(this.draft, null, 2);
     this.text.addEventListener("input", () => {
       try {
         const given = JSON.parse(this.text.value);
-        this.jsonProblem = given && typeof given === "object" && !Array.isArray(given) ? null : "The profile must be a JSON object, at least {}.";
+        this.jsonProblem =
+          given && typeof given === "object" && !Array.isArray(given)
+            ? null
+            : "The profile must be a JSON object, at least {}.";
         if (!this.jsonProblem) this.draft = given;
       } catch (error) {
         this.jsonProblem = error.message;
@@ -137,32 +206,70 @@ class ProfileView {
   #drawProblems() {
     this.form?.showProblems(this.problems);
     if (this.problemLine && this.asJson) {
-      fill(this.problemLine, this.jsonProblem ? h("p", {}, this.jsonProblem) : this.problems.map((problem) => h("p", { dir: "auto" }, `${problem.field}: ${problem.message}`)));
+      fill(
+        this.problemLine,
+        this.jsonProblem
+          ? h("p", {}, this.jsonProblem)
+          : this.problems.map((problem) => h("p", { dir: "auto" }, `${problem.field}: ${problem.message}`)),
+      );
       this.text.setAttribute("aria-invalid", String(Boolean(this.jsonProblem || this.problems.length)));
     }
   }
 
   #drawBar() {
     const wrong = this.jsonProblem ? 1 : this.problems.length;
-    const words = wrong ? `${count(wrong, "field needs", "fields need")} mending.`
-      : !this.isDirty ? "Everything is saved."
-      : this.preview ? previewWords(this.preview) : "Looking at what this would rewrite …";
+    const words = wrong
+      ? `${count(wrong, "field needs", "fields need")} mending.`
+      : !this.isDirty
+        ? "Everything is saved."
+        : this.preview
+          ? previewWords(this.preview)
+          : "Looking at what this would rewrite …";
     fill(this.costs, h("p", {}, words));
     const hadFocus = this.bar.contains(document.activeElement);
     for (const old of [...this.bar.children].slice(1)) old.remove();
     this.bar.append(
-      wrong && this.form ? button("Show the first", { kind: "quiet", on: { click: () => this.form.focusProblem() } })
-        : button("Details", { kind: "quiet", disabled: !this.preview?.items.length, on: { click: () => this.showPreview() } }),
-      button(this.#saving ? "Saving …" : "Save the profile", { kind: "primary large", icon: "check", disabled: this.#saving || wrong > 0 || !this.isDirty, key: "Ctrl s", on: { click: () => this.save() } }));
+      wrong && this.form
+        ? button("Show the first", { kind: "quiet", on: { click: () => this.form.focusProblem() } })
+        : button("Details", {
+            kind: "quiet",
+            disabled: !this.preview?.items.length,
+            on: { click: () => this.showPreview() },
+          }),
+      button(this.#saving ? "Saving …" : "Save the profile", {
+        kind: "primary large",
+        icon: "check",
+        disabled: this.#saving || wrong > 0 || !this.isDirty,
+        key: "Ctrl s",
+        on: { click: () => this.save() },
+      }),
+    );
     if (hadFocus) this.bar.querySelector("button:not([disabled])")?.focus();
   }
 
   async showPreview() {
     if (!this.preview) return;
     const { items } = this.preview;
-    await dialog("What saving would rewrite", [h("p", {}, previewWords(this.preview)),
-      h("ul.waits", {}, items.map((item) => h("li", {}, h("strong", {}, named(item.name)), h("span.reason", { dir: "auto" }, item.reason), item.isFree ? h("span.badge", { data: { badge: "ready" } }, "Free") : null)))],
-    { actions: [{ label: "Close", value: "" }], wide: true });
+    await dialog(
+      "What saving would rewrite",
+      [
+        h("p", {}, previewWords(this.preview)),
+        h(
+          "ul.waits",
+          {},
+          items.map((item) =>
+            h(
+              "li",
+              {},
+              h("strong", {}, named(item.name)),
+              h("span.reason", { dir: "auto" }, item.reason),
+              item.isFree ? h("span.badge", { data: { badge: "ready" } }, "Free") : null,
+            ),
+          ),
+        ),
+      ],
+      { actions: [{ label: "Close", value: "" }], wide: true },
+    );
   }
 
   async save() {
@@ -178,7 +285,11 @@ class ProfileView {
       this.preview ??= await post(at(this.artist)("profile/preview"), body, { signal: this.signal });
       const { toWrite, costUsd } = this.preview;
       if (toWrite && costUsd > 0 && !(await confirm("Save the profile?", previewWords(this.preview), "Save"))) return;
-      const answer = await put(at(this.artist)("profile"), { ...body, seenContentHash: this.hash }, { signal: this.signal });
+      const answer = await put(
+        at(this.artist)("profile"),
+        { ...body, seenContentHash: this.hash },
+        { signal: this.signal },
+      );
       this.hash = answer.contentHash;
       this.saved = structuredClone(this.draft);
       dropDraft(this.artist, SUBJECT);
@@ -197,7 +308,11 @@ class ProfileView {
   }
 
   async #askToRewrite(toWrite) {
-    const now = await confirm("The profile is saved", `${count(toWrite, "prompt")} can be written anew now, or by the pipeline’s next turn.`, "Write them now");
+    const now = await confirm(
+      "The profile is saved",
+      `${count(toWrite, "prompt")} can be written anew now, or by the pipeline’s next turn.`,
+      "Write them now",
+    );
     if (!now) return note("The profile is saved; the prompts follow with the pipeline’s next turn.");
     await post(at(this.artist)("refresh-prompts"));
     note("The prompts are being written.");

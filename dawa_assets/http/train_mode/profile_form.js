@@ -16,7 +16,10 @@ export class ProfileForm {
   constructor(schema, data, changed) {
     Object.assign(this, { schema, data, changed });
     this.element = h("form.profile-form", { novalidate: true, on: { submit: (event) => event.preventDefault() } });
-    fill(this.element, Object.entries(this.#resolved(schema).properties).map(([name, part]) => this.#part(name, part, [name], true)));
+    fill(
+      this.element,
+      Object.entries(this.#resolved(schema).properties).map(([name, part]) => this.#part(name, part, [name], true)),
+    );
   }
 
   /** Show problems at their fields; those of no field that stands are shown at the nearest one above. */
@@ -38,7 +41,8 @@ export class ProfileForm {
   }
 
   focusProblem() {
-    for (let parent = this.first?.closest("details"); parent; parent = parent.parentElement?.closest("details")) parent.open = true;
+    for (let parent = this.first?.closest("details"); parent; parent = parent.parentElement?.closest("details"))
+      parent.open = true;
     this.first?.focus();
   }
 
@@ -54,7 +58,8 @@ export class ProfileForm {
     const item = part.items ? this.#resolved(part.items) : null;
     if (part.properties) return this.#group(label, part, path, isTop);
     if (part.type === "array" && item?.properties) return this.#list(label, item, path, isTop);
-    if (part.type === "object" && part.additionalProperties?.$ref) return this.#named(label, this.#resolved(part.additionalProperties), path);
+    if (part.type === "object" && part.additionalProperties?.$ref)
+      return this.#named(label, this.#resolved(part.additionalProperties), path);
     if (part.type === "array") return this.#lines(label, item, path);
     if (part.enum) return this.#choice(label, part, path);
     if (part.type === "number" || part.type === "integer") return this.#number(label, part, path);
@@ -64,7 +69,14 @@ export class ProfileForm {
   #group(label, part, path, isTop) {
     const fields = Object.entries(part.properties).map(([name, each]) => this.#part(name, each, [...path, name]));
     const text = part.description && isTop ? h("p.hint", {}, part.description) : null;
-    if (isTop) return h("details.part", { open: path[0] === "artist" || path[0] === "creative_policy" }, h("summary", {}, icon("forward"), h("h2", {}, label)), text, h("div.fields", {}, fields));
+    if (isTop)
+      return h(
+        "details.part",
+        { open: path[0] === "artist" || path[0] === "creative_policy" },
+        h("summary", {}, icon("forward"), h("h2", {}, label)),
+        text,
+        h("div.fields", {}, fields),
+      );
     return h("fieldset.part", {}, h("legend", {}, label), h("div.fields", {}, fields));
   }
 
@@ -76,21 +88,44 @@ export class ProfileForm {
       const list = this.#at(path) ?? [];
       number.textContent = list.length;
       this.#forget(path);
-      fill(place, (Array.isArray(list) ? list : []).map((entry, n) => {
-        const title = entry?.title || entry?.work_id || `${label} ${n + 1}`;
-        return h("details.entry", { open: n === open }, h("summary", {}, icon("forward"), h("bdi", { dir: "auto" }, title)),
-          h("div.fields", {}, Object.entries(item.properties).map(([name, each]) => this.#part(name, each, [...path, n, name]))),
-          button(`Remove ${title}`, { icon: "close", kind: "quiet danger", on: { click: () => {
-            list.splice(n, 1);
-            this.changed();
-            draw();
-          } } }));
-      }), button("Add one", { icon: "add", on: { click: () => {
-        const grown = [...(this.#at(path) ?? []), {}];
-        this.#set(path, grown);
-        draw(grown.length - 1);
-        place.querySelector("details[open] input")?.focus();
-      } } }));
+      fill(
+        place,
+        (Array.isArray(list) ? list : []).map((entry, n) => {
+          const title = entry?.title || entry?.work_id || `${label} ${n + 1}`;
+          return h(
+            "details.entry",
+            { open: n === open },
+            h("summary", {}, icon("forward"), h("bdi", { dir: "auto" }, title)),
+            h(
+              "div.fields",
+              {},
+              Object.entries(item.properties).map(([name, each]) => this.#part(name, each, [...path, n, name])),
+            ),
+            button(`Remove ${title}`, {
+              icon: "close",
+              kind: "quiet danger",
+              on: {
+                click: () => {
+                  list.splice(n, 1);
+                  this.changed();
+                  draw();
+                },
+              },
+            }),
+          );
+        }),
+        button("Add one", {
+          icon: "add",
+          on: {
+            click: () => {
+              const grown = [...(this.#at(path) ?? []), {}];
+              this.#set(path, grown);
+              draw(grown.length - 1);
+              place.querySelector("details[open] input")?.focus();
+            },
+          },
+        }),
+      );
     };
     draw();
     return h("details.part", {}, h("summary", {}, icon("forward"), h("h2", {}, label), number), place);
@@ -102,20 +137,45 @@ export class ProfileForm {
     const draw = (open = null) => {
       const entries = Object.keys(this.#at(path) ?? {});
       this.#forget(path);
-      fill(place, entries.map((name) => h("details.entry", { open: name === open }, h("summary", {}, icon("forward"), h("bdi", { dir: "auto" }, inWords(name))),
-        h("div.fields", {}, Object.entries(item.properties).map(([field, each]) => this.#part(field, each, [...path, name, field]))),
-        button(`Remove ${name}`, { icon: "close", kind: "quiet danger", on: { click: () => {
-          const { [name]: _gone, ...rest } = this.#at(path);
-          this.#set(path, rest);
-          draw();
-        } } }))), this.#adder(path, draw));
+      fill(
+        place,
+        entries.map((name) =>
+          h(
+            "details.entry",
+            { open: name === open },
+            h("summary", {}, icon("forward"), h("bdi", { dir: "auto" }, inWords(name))),
+            h(
+              "div.fields",
+              {},
+              Object.entries(item.properties).map(([field, each]) => this.#part(field, each, [...path, name, field])),
+            ),
+            button(`Remove ${name}`, {
+              icon: "close",
+              kind: "quiet danger",
+              on: {
+                click: () => {
+                  const { [name]: _gone, ...rest } = this.#at(path);
+                  this.#set(path, rest);
+                  draw();
+                },
+              },
+            }),
+          ),
+        ),
+        this.#adder(path, draw),
+      );
     };
     draw();
     return h("fieldset.part", {}, h("legend", {}, label), place);
   }
 
   #adder(path, draw) {
-    const input = h("input", { type: "text", maxlength: 100, placeholder: "Name of a new one", "aria-label": "Name of a new one" });
+    const input = h("input", {
+      type: "text",
+      maxlength: 100,
+      placeholder: "Name of a new one",
+      "aria-label": "Name of a new one",
+    });
     const add = () => {
       const name = input.value.trim();
       if (!name || name in (this.#at(path) ?? {})) return input.focus();
@@ -130,11 +190,22 @@ export class ProfileForm {
   #lines(label, item, path) {
     const isNumber = item?.type === "number";
     const given = this.#at(path);
-    const input = h("textarea", { rows: Math.min(Math.max(Array.isArray(given) ? given.length : 1, 2), 8), dir: "auto" });
+    const input = h("textarea", {
+      rows: Math.min(Math.max(Array.isArray(given) ? given.length : 1, 2), 8),
+      dir: "auto",
+    });
     input.value = Array.isArray(given) ? given.join("\n") : "";
     input.addEventListener("input", () => {
-      const lines = input.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      this.#set(path, lines.length || given !== undefined ? lines.map((line) => (isNumber && Number.isFinite(Number(line)) ? Number(line) : line)) : undefined);
+      const lines = input.value
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean);
+      this.#set(
+        path,
+        lines.length || given !== undefined
+          ? lines.map((line) => (isNumber && Number.isFinite(Number(line)) ? Number(line) : line))
+          : undefined,
+      );
     });
     return this.#field(label, input, path, "one a line");
   }
@@ -142,7 +213,8 @@ export class ProfileForm {
   #text(label, path, isLong) {
     const input = isLong ? h("textarea", { rows: 3, dir: "auto" }) : h("input", { type: "text", dir: "auto" });
     const given = this.#at(path);
-    input.value = typeof given === "string" ? given : given === undefined || given === null ? "" : JSON.stringify(given);
+    input.value =
+      typeof given === "string" ? given : given === undefined || given === null ? "" : JSON.stringify(given);
     input.addEventListener("input", () => this.#set(path, input.value || (given === undefined ? undefined : "")));
     return this.#field(label, input, path);
   }
@@ -162,7 +234,12 @@ export class ProfileForm {
   #choice(label, part, path) {
     const given = this.#at(path);
     const known = given === undefined || part.enum.includes(given) ? part.enum : [...part.enum, given];
-    const input = h("select", {}, given === undefined ? h("option", { value: "" }, "–") : null, known.map((value) => h("option", { value: String(value), selected: value === given }, inWords(String(value)))));
+    const input = h(
+      "select",
+      {},
+      given === undefined ? h("option", { value: "" }, "–") : null,
+      known.map((value) => h("option", { value: String(value), selected: value === given }, inWords(String(value)))),
+    );
     input.addEventListener("change", () => this.#set(path, input.value || undefined));
     return this.#field(label, input, path);
   }
@@ -173,7 +250,14 @@ export class ProfileForm {
     const problem = h("span.problem", { id: `${id}-problem`, role: "alert" });
     input.setAttribute("aria-describedby", `${id}-problem${hint ? ` ${id}-hint` : ""}`);
     this.#fields.set(key(path), { input, problem });
-    return h("div.field", {}, h("label", { for: id }, label), hint ? h("span.hint", { id: `${id}-hint` }, hint) : null, input, problem);
+    return h(
+      "div.field",
+      {},
+      h("label", { for: id }, label),
+      hint ? h("span.hint", { id: `${id}-hint` }, hint) : null,
+      input,
+      problem,
+    );
   }
 
   #at(path) {
@@ -183,7 +267,8 @@ export class ProfileForm {
   #set(path, value) {
     let place = this.data;
     for (const [n, step] of path.slice(0, -1).entries()) {
-      if (place[step] === null || typeof place[step] !== "object") place[step] = typeof path[n + 1] === "number" ? [] : {};
+      if (place[step] === null || typeof place[step] !== "object")
+        place[step] = typeof path[n + 1] === "number" ? [] : {};
       place = place[step];
     }
     if (value === undefined) delete place[path.at(-1)];

@@ -7,17 +7,32 @@ import { author } from "./session.js";
 /** Ask for a reason and publish a run; resolves to whether it was done. */
 export async function promote(artist, run, { runs }) {
   const published = runs.find((each) => each.isPublished);
-  const lines = [published ? "It takes the published one’s place for everybody who renders with the artist’s LoRA; that can be rolled back." : "It is published for everybody who renders with the artist’s LoRA."];
+  const lines = [
+    published
+      ? "It takes the published one’s place for everybody who renders with the artist’s LoRA; that can be rolled back."
+      : "It is published for everybody who renders with the artist’s LoRA.",
+  ];
   const reason = await ask("Promote this training?", "Why (what did you hear?)", "Promote", { lines });
   if (reason === null) return false;
-  return insist((force) => post(at(artist)(`loras/${run.id}/promote`), { reason, author: author(), force }), "It is published.", "Publish it all the same");
+  return insist(
+    (force) => post(at(artist)(`loras/${run.id}/promote`), { reason, author: author(), force }),
+    "It is published.",
+    "Publish it all the same",
+  );
 }
 
 /** Ask for a reason and publish the run before again; resolves to whether it was done. */
 export async function rollBack(artist, { modelName }) {
-  const reason = await ask("Take the published one back?", "Why", "Roll back", { kind: "danger", lines: ["The one that was published before it takes its place. It is not promoted again by itself."] });
+  const reason = await ask("Take the published one back?", "Why", "Roll back", {
+    kind: "danger",
+    lines: ["The one that was published before it takes its place. It is not promoted again by itself."],
+  });
   if (reason === null) return false;
-  return insist((force) => post(at(artist)("loras/rollback"), { reason, author: author(), modelName, force }), "The one before is published again.", "Publish it all the same");
+  return insist(
+    (force) => post(at(artist)("loras/rollback"), { reason, author: author(), modelName, force }),
+    "The one before is published again.",
+    "Publish it all the same",
+  );
 }
 
 async function insist(work, done, action) {
@@ -25,13 +40,13 @@ async function insist(work, done, action) {
     await work(false);
   } catch (error) {
     const canForce = error.status === 400 && /--force/.test(error.message);
-    if (!canForce) return note(error.message, { kind: "error" }), false;
+    if (!canForce) return (note(error.message, { kind: "error" }), false);
     const reason = error.message.replace(/;?\s*--force .*$/, "");
     if (!(await confirm("Something speaks against it", reason, action, { kind: "danger" }))) return false;
     try {
       await work(true);
     } catch (second) {
-      return note(second.message, { kind: "error" }), false;
+      return (note(second.message, { kind: "error" }), false);
     }
   }
   note(done);

@@ -33,7 +33,10 @@ export function markDone(artist, parseId, isDone = true) {
 /** Take a set out of the queue. */
 export function dropFrom(artist, parseId) {
   const queue = queueOf(artist);
-  store(artist, { sets: queue.sets.filter((each) => each !== parseId), done: queue.done.filter((each) => each !== parseId) });
+  store(artist, {
+    sets: queue.sets.filter((each) => each !== parseId),
+    done: queue.done.filter((each) => each !== parseId),
+  });
 }
 
 /** End the queue. */

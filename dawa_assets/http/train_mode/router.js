@@ -6,7 +6,10 @@ let handler = () => {};
 
 /** Return the address of a view: `to("nova", "set", parseId)`. */
 export function to(...parts) {
-  return `#/${parts.filter((part) => part !== null && part !== undefined).map(encodeURIComponent).join("/")}`;
+  return `#/${parts
+    .filter((part) => part !== null && part !== undefined)
+    .map(encodeURIComponent)
+    .join("/")}`;
 }
 
 /** Go to a view; `replace` leaves no step back. */
@@ -16,13 +19,17 @@ export function go(...parts) {
 
 /** Return the parts of the address that stands. */
 export function place() {
-  return location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map((part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return part;
-    }
-  });
+  return location.hash
+    .replace(/^#\/?/, "")
+    .split("/")
+    .filter(Boolean)
+    .map((part) => {
+      try {
+        return decodeURIComponent(part);
+      } catch {
+        return part;
+      }
+    });
 }
 
 /** Have leaving asked about: `ask()` resolves to whether it may go on. Returns what takes the guard away. */

@@ -117,7 +117,9 @@ async function ask(grant, body) {
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok && said.access_token) return said;
-  const error = new Error(said.msg ?? said.error_description ?? said.message ?? `The sign-in service answered ${answer.status}.`);
+  const error = new Error(
+    said.msg ?? said.error_description ?? said.message ?? `The sign-in service answered ${answer.status}.`,
+  );
   error.status = answer.status;
   throw error;
 }

@@ -18,7 +18,9 @@ export function factsLine(entry) {
     entry.timeSignature,
     entry.lengthBars ? `${figure(entry.lengthBars, 0)} bars` : null,
     entry.audioSeconds ? clock(entry.audioSeconds) : null,
-  ].filter(Boolean).join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** Return the project's name where it says more than the set's own; "" else. */
@@ -39,16 +41,32 @@ export function addressOf(artist, entry) {
  * @param {function(Object, boolean, MouseEvent)} choose called when it is ticked or not
  */
 export function makeCard(artist, entry, choose) {
-  const tick = h("input", { type: "checkbox", tabindex: -1, on: { click: (event) => choose(card.entry, tick.checked, event) } });
+  const tick = h("input", {
+    type: "checkbox",
+    tabindex: -1,
+    on: { click: (event) => choose(card.entry, tick.checked, event) },
+  });
   const picture = h("img.timeline", { alt: "", loading: "lazy", decoding: "async", width: 660, height: 262 });
   picture.addEventListener("error", () => (picture.hidden = true));
   const link = h("a.name", {});
-  const parts = { tick, picture, link, project: h("span.project"), facts: h("span.facts"), when: h("time"), badge: h("span"), reason: h("span.reason") };
-  const element = h("li.set", {},
+  const parts = {
+    tick,
+    picture,
+    link,
+    project: h("span.project"),
+    facts: h("span.facts"),
+    when: h("time"),
+    badge: h("span"),
+    reason: h("span.reason"),
+  };
+  const element = h(
+    "li.set",
+    {},
     h("div.shot", {}, picture, h("span.no-shot", { "aria-hidden": "true" }, icon("wave"))),
     h("label.tick", {}, tick, h("span.for-readers")),
     h("div.words", {}, h("h2", {}, link), parts.project, parts.facts, parts.reason),
-    h("div.end", {}, parts.badge, parts.when));
+    h("div.end", {}, parts.badge, parts.when),
+  );
   const card = { element, parts, entry: null };
   updateCard(card, artist, entry);
   return card;
@@ -58,7 +76,8 @@ export function makeCard(artist, entry, choose) {
 export function updateCard(card, artist, entry) {
   const before = card.entry;
   card.entry = entry;
-  if (before && JSON.stringify({ ...before, timelineUrl: "" }) === JSON.stringify({ ...entry, timelineUrl: "" })) return;
+  if (before && JSON.stringify({ ...before, timelineUrl: "" }) === JSON.stringify({ ...entry, timelineUrl: "" }))
+    return;
   const { parts, element } = card;
   element.id = `set-${entry.key}`;
   element.dataset.badge = entry.badge;
@@ -79,5 +98,7 @@ export function updateCard(card, artist, entry) {
   }
   parts.picture.hidden = !entry.timelineUrl;
   card.text = [entry.name, entry.projectName, entry.alsFilename, entry.musicalKey, entry.tempo, entry.reason]
-    .filter(Boolean).join(" ").toLocaleLowerCase();
+    .filter(Boolean)
+    .join(" ")
+    .toLocaleLowerCase();
 }

@@ -40,17 +40,31 @@ export function drawShell(artist, view, leave, { bare = false } = {}) {
 }
 
 function header(artist) {
-  const brand = h("a.brand", { href: to() }, h("img", { src: "/train-mode/icon.svg", alt: "", width: 28, height: 28 }),
-    h("span", {}, "Train Mode"));
+  const brand = h(
+    "a.brand",
+    { href: to() },
+    h("img", { src: "/train-mode/icon.svg", alt: "", width: 28, height: 28 }),
+    h("span", {}, "Train Mode"),
+  );
   if (!artist) return h("header", {}, brand);
-  const change = h("a.artist-now", { href: to(), title: "Choose another artist" }, icon("artist"),
-    h("span", {}, named(artist.name)), h("span.for-readers", {}, "– choose another artist"));
+  const change = h(
+    "a.artist-now",
+    { href: to(), title: "Choose another artist" },
+    icon("artist"),
+    h("span", {}, named(artist.name)),
+    h("span.for-readers", {}, "– choose another artist"),
+  );
   return h("header", {}, brand, change);
 }
 
 function navigation(artist) {
-  return h("nav", { "aria-label": "Views" }, NAVIGATION.map(([view, words, name]) =>
-    h("a", { href: to(artist.slug, view), data: { view } }, icon(name), h("span", {}, words))));
+  return h(
+    "nav",
+    { "aria-label": "Views" },
+    NAVIGATION.map(([view, words, name]) =>
+      h("a", { href: to(artist.slug, view), data: { view } }, icon(name), h("span", {}, words)),
+    ),
+  );
 }
 
 function foot(artist, leave) {
@@ -58,14 +72,25 @@ function foot(artist, leave) {
   if (artist) progress.watch((now) => now && drawRunning(state, now), life.signal);
   const here = whoIsHere();
   const theme = button("Light or dark", { icon: "sun", hide: true, on: { click: nextTheme } });
-  return h("aside.foot", { "aria-label": "State" },
-    h("p.connection", { id: "connection", role: "status", hidden: true }, icon("offline"), h("span", {}, "Server can’t be reached")),
+  return h(
+    "aside.foot",
+    { "aria-label": "State" },
+    h(
+      "p.connection",
+      { id: "connection", role: "status", hidden: true },
+      icon("offline"),
+      h("span", {}, "Server can’t be reached"),
+    ),
     state,
-    h("div.row", {},
+    h(
+      "div.row",
+      {},
       theme,
       button("Keys", { icon: "keyboard", hide: true, key: "?", on: { click: showKeys } }),
       authorIsKnown() ? null : button("Your name", { icon: "artist", hide: true, on: { click: askName } }),
-      here ? button(`Sign out (${here})`, { icon: "sign_out", hide: true, on: { click: leave } }) : null));
+      here ? button(`Sign out (${here})`, { icon: "sign_out", hide: true, on: { click: leave } }) : null,
+    ),
+  );
 }
 
 function drawRunning(state, now) {
@@ -74,11 +99,22 @@ function drawRunning(state, now) {
   if (!first) return;
   const share = first.total ? first.done / first.total : null;
   state.setAttribute("aria-label", `Running: ${STEPS[first.step]?.running ?? first.step}`);
-  fill(state,
+  fill(
+    state,
     h("span.pulse", { "aria-hidden": "true" }),
-    h("span.what", {}, STEPS[first.step]?.running ?? first.step, now.running.length > 1 ? ` +${now.running.length - 1}` : ""),
-    h("span.left", {}, first.secondsLeft ? `${wait(first.secondsLeft)} left` : share === null ? "" : `${Math.round(share * 100)} %`),
-    share === null ? null : h("span.bar", { style: { "--share": share } }));
+    h(
+      "span.what",
+      {},
+      STEPS[first.step]?.running ?? first.step,
+      now.running.length > 1 ? ` +${now.running.length - 1}` : "",
+    ),
+    h(
+      "span.left",
+      {},
+      first.secondsLeft ? `${wait(first.secondsLeft)} left` : share === null ? "" : `${Math.round(share * 100)} %`,
+    ),
+    share === null ? null : h("span.bar", { style: { "--share": share } }),
+  );
 }
 
 /** Say whether the server answers. */
@@ -89,9 +125,14 @@ export function setConnection(isThere) {
 }
 
 function everywhere(artist) {
-  const views = artist ? NAVIGATION.map(([view, words], n) => ({
-    key: `Alt ${n + 1}`, does: words, run: () => go(artist.slug, view), typing: true,
-  })) : [];
+  const views = artist
+    ? NAVIGATION.map(([view, words], n) => ({
+        key: `Alt ${n + 1}`,
+        does: words,
+        run: () => go(artist.slug, view),
+        typing: true,
+      }))
+    : [];
   return [
     ...views,
     { key: "Alt 0", does: "All artists", run: () => go(), typing: true },
@@ -115,8 +156,9 @@ export function applyTheme() {
 }
 
 function nextTheme() {
-  const isDark = getComputedStyle(document.documentElement).colorScheme.trim() === "dark"
-    || (!localStorage.getItem(THEME) && matchMedia("(prefers-color-scheme: dark)").matches);
+  const isDark =
+    getComputedStyle(document.documentElement).colorScheme.trim() === "dark" ||
+    (!localStorage.getItem(THEME) && matchMedia("(prefers-color-scheme: dark)").matches);
   localStorage.setItem(THEME, isDark ? "light" : "dark");
   applyTheme();
 }

@@ -11,21 +11,48 @@ export function showSignIn(main, { signal, reason, done }) {
     takesPassword ? { name: "Shared password", form: () => passwordForm(done, signal) } : null,
   ].filter(Boolean);
   const place = h("div");
-  const tabs = ways.length > 1 ? h("div.segmented", { role: "group", "aria-label": "Way in" }, ways.map((way, n) =>
-    h("button", { type: "button", "aria-pressed": n === 0 ? "true" : "false", on: { click: (event) => choose(way, event.currentTarget) } }, way.name))) : null;
+  const tabs =
+    ways.length > 1
+      ? h(
+          "div.segmented",
+          { role: "group", "aria-label": "Way in" },
+          ways.map((way, n) =>
+            h(
+              "button",
+              {
+                type: "button",
+                "aria-pressed": n === 0 ? "true" : "false",
+                on: { click: (event) => choose(way, event.currentTarget) },
+              },
+              way.name,
+            ),
+          ),
+        )
+      : null;
   const choose = (way, pressed) => {
     for (const each of tabs?.children ?? []) each.setAttribute("aria-pressed", String(each === pressed));
     fill(place, way.form());
     place.querySelector("input").focus();
   };
-  const nothing = h("p", {}, "This server takes users’ tokens, but names no project to sign in at: set SUPABASE_URL and " +
-    "SUPABASE_PUBLISHABLE_KEY where it runs.");
-  fill(main, h("section.sign-in", {},
-    h("img", { src: "/train-mode/icon.svg", alt: "", width: 56, height: 56 }),
-    h("h1", {}, "Train Mode"),
-    h("p.lead", {}, "Pairs of audio and words, and a LoRA chosen by ear."),
-    reason ? h("p.reason", { role: "alert" }, reason) : null,
-    tabs, ways.length ? place : nothing));
+  const nothing = h(
+    "p",
+    {},
+    "This server takes users’ tokens, but names no project to sign in at: set SUPABASE_URL and " +
+      "SUPABASE_PUBLISHABLE_KEY where it runs.",
+  );
+  fill(
+    main,
+    h(
+      "section.sign-in",
+      {},
+      h("img", { src: "/train-mode/icon.svg", alt: "", width: 56, height: 56 }),
+      h("h1", {}, "Train Mode"),
+      h("p.lead", {}, "Pairs of audio and words, and a LoRA chosen by ear."),
+      reason ? h("p.reason", { role: "alert" }, reason) : null,
+      tabs,
+      ways.length ? place : nothing,
+    ),
+  );
   if (ways.length) choose(ways[0], tabs?.children[0]);
 }
 
@@ -66,7 +93,13 @@ function input(name, label, given) {
 function form(inputs, submit) {
   const problem = h("p.problem", { id: "sign-in-problem", role: "alert" });
   const send = button("Sign in", { kind: "primary wide", type: "submit" });
-  const element = h("form", { novalidate: true }, inputs.map((each) => each.label), problem, send);
+  const element = h(
+    "form",
+    { novalidate: true },
+    inputs.map((each) => each.label),
+    problem,
+    send,
+  );
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     const missing = inputs.find((each) => !each.field.value);

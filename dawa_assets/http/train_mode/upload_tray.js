@@ -29,7 +29,11 @@ export async function sendToInbox(artist, files) {
   if (left) note(`${count(left, "file")} left out: neither a Live Set nor audio.`);
   const batches = [];
   for (let start = 0; start < wanted.length; start += mostFiles) batches.push(wanted.slice(start, start + mostFiles));
-  for (const batch of batches) await follow(new Upload(artist, "inbox", batch), batch.length === 1 ? batch[0].file.name : count(batch.length, "file"));
+  for (const batch of batches)
+    await follow(
+      new Upload(artist, "inbox", batch),
+      batch.length === 1 ? batch[0].file.name : count(batch.length, "file"),
+    );
 }
 
 /** Begin to send a bounce for a set; what is under way for that set is replaced. Returns the upload. */
@@ -133,10 +137,15 @@ function drawSoon() {
 }
 
 function draw() {
-  const shown = [...uploads].filter((upload) => upload.state !== "cancelled" && !(upload.purpose === "pair" && upload.state === "complete"));
+  const shown = [...uploads].filter(
+    (upload) => upload.state !== "cancelled" && !(upload.purpose === "pair" && upload.state === "complete"),
+  );
   tray.hidden = !shown.length;
   if (!shown.length) return fill(tray);
-  fill(tray, h("section", { "aria-label": "Uploads" }, h("h2", {}, icon("upload"), "On its way"), h("ul", {}, shown.map(line))));
+  fill(
+    tray,
+    h("section", { "aria-label": "Uploads" }, h("h2", {}, icon("upload"), "On its way"), h("ul", {}, shown.map(line))),
+  );
 }
 
 function line(upload) {
@@ -144,16 +153,30 @@ function line(upload) {
   const gone = () => (uploads.delete(upload), draw());
   const words = {
     starting: "starting …",
-    sending: upload.isWaiting ? "The line is down – goes on by itself" : `${size(upload.received)} of ${size(upload.size)}`,
+    sending: upload.isWaiting
+      ? "The line is down – goes on by itself"
+      : `${size(upload.received)} of ${size(upload.size)}`,
     failed: upload.error,
     refused: upload.refused[0]?.reason ?? "refused",
     complete: "arrived",
   }[upload.state];
-  return h("li", { data: { state: upload.state } },
-    h("div.row", {}, h("strong", {}, named(upload.name)),
-      upload.isActive ? button(`Cancel ${upload.name}`, { icon: "close", hide: true, on: { click: () => upload.cancel() } })
-        : button("Dismiss", { icon: "close", hide: true, on: { click: gone } })),
+  return h(
+    "li",
+    { data: { state: upload.state } },
+    h(
+      "div.row",
+      {},
+      h("strong", {}, named(upload.name)),
+      upload.isActive
+        ? button(`Cancel ${upload.name}`, { icon: "close", hide: true, on: { click: () => upload.cancel() } })
+        : button("Dismiss", { icon: "close", hide: true, on: { click: gone } }),
+    ),
     upload.isActive ? h("progress", { max: 1, value: share, "aria-label": `Upload of ${upload.name}` }) : null,
-    h("div.row", {}, h("span.words", { dir: "auto" }, words),
-      upload.state === "failed" ? button("Try again", { kind: "quiet", on: { click: () => upload.again() } }) : null));
+    h(
+      "div.row",
+      {},
+      h("span.words", { dir: "auto" }, words),
+      upload.state === "failed" ? button("Try again", { kind: "quiet", on: { click: () => upload.again() } }) : null,
+    ),
+  );
 }

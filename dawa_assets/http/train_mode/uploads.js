@@ -21,7 +21,16 @@ export class Upload extends EventTarget {
   constructor(artist, purpose, given) {
     super();
     Object.assign(this, { artist, purpose, id: null, state: "starting", error: null, isWaiting: false });
-    this.files = given.map(({ path, file }) => ({ path, file, size: file.size, received: 0, state: "open", reason: null, number: null, link: null }));
+    this.files = given.map(({ path, file }) => ({
+      path,
+      file,
+      size: file.size,
+      received: 0,
+      state: "open",
+      reason: null,
+      number: null,
+      link: null,
+    }));
   }
 
   /** Bytes of all files that are taken, and how many arrived. */
@@ -97,22 +106,43 @@ export class Upload extends EventTarget {
   async #open() {
     const { signal } = this.#stop;
     const left = await this.#patiently(() => get(at(this.artist)("uploads"), { signal }));
-    const answer = left.uploads.find((upload) => this.#isSame(upload)) ?? (await this.#patiently(() =>
-      post(at(this.artist)("uploads"), { purpose: this.purpose, files: this.files.map(({ path, size }) => ({ path, size })) }, { signal })));
+    const answer =
+      left.uploads.find((upload) => this.#isSame(upload)) ??
+      (await this.#patiently(() =>
+        post(
+          at(this.artist)("uploads"),
+          { purpose: this.purpose, files: this.files.map(({ path, size }) => ({ path, size })) },
+          { signal },
+        ),
+      ));
     this.id = answer.id;
     this.#take(answer);
   }
 
   #isSame(upload) {
-    const names = (files) => files.map((file) => `${file.size} ${file.path}`).sort().join("\n");
+    const names = (files) =>
+      files
+        .map((file) => `${file.size} ${file.path}`)
+        .sort()
+        .join("\n");
     return upload.purpose === this.purpose && upload.state === "open" && names(upload.files) === names(this.files);
   }
 
   /** Take over what the server knows of the files. */
   #take(answer) {
     for (const known of answer.files) {
-      const file = this.files.find((each) => each.number === known.file || (each.number === null && each.path === known.path && each.size === known.size));
-      if (file) Object.assign(file, { number: known.file, received: known.received, state: known.state, reason: known.reason, link: known.link ?? file.link });
+      const file = this.files.find(
+        (each) =>
+          each.number === known.file || (each.number === null && each.path === known.path && each.size === known.size),
+      );
+      if (file)
+        Object.assign(file, {
+          number: known.file,
+          received: known.received,
+          state: known.state,
+          reason: known.reason,
+          link: known.link ?? file.link,
+        });
     }
     this.#changed();
   }
@@ -137,7 +167,8 @@ export class Upload extends EventTarget {
       const options = { signal: this.#stop.signal, onProgress };
       const answer = await putBytes(`${this.#url}/files/${file.number}?offset=${start}`, blob, options);
       this.#take({ files: [answer] });
-      if (file.state === "open" && file.received <= start) throw new ApiError(409, "the server took no part of the file");
+      if (file.state === "open" && file.received <= start)
+        throw new ApiError(409, "the server took no part of the file");
     }
   }
 
@@ -164,7 +195,13 @@ async function sendByTus(upload, file, signal, changed) {
   const { url, headers, metadata, chunkBytes } = file.link;
   const common = { ...headers, "Tus-Resumable": TUS };
   const ask = async (method, target, more = {}, body) => {
-    const answer = await fetch(target, { method, headers: { ...common, ...more }, body, signal, referrerPolicy: "no-referrer" }).catch((error) => {
+    const answer = await fetch(target, {
+      method,
+      headers: { ...common, ...more },
+      body,
+      signal,
+      referrerPolicy: "no-referrer",
+    }).catch((error) => {
       if (isLeft(error)) throw error;
       throw new ApiError(0, "the connection was cut");
     });

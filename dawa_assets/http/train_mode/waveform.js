@@ -29,11 +29,28 @@ export class Waveform extends EventTarget {
     this.view = { from: 0, to: seconds };
     this.picture = h("canvas", { "aria-hidden": "true" });
     this.line = h("canvas", { "aria-hidden": "true" });
-    this.slider = h("div.waveform", {
-      role: "slider", tabindex: 0, "aria-label": "Position in the audio", "aria-valuemin": 0,
-      "aria-valuemax": Math.round(seconds), "aria-valuenow": 0, "aria-valuetext": "0:00",
-    }, this.picture, this.line);
-    this.scroll = h("input.scroll", { type: "range", min: 0, max: 1000, value: 0, hidden: true, "aria-label": "Part of the audio that is shown" });
+    this.slider = h(
+      "div.waveform",
+      {
+        role: "slider",
+        tabindex: 0,
+        "aria-label": "Position in the audio",
+        "aria-valuemin": 0,
+        "aria-valuemax": Math.round(seconds),
+        "aria-valuenow": 0,
+        "aria-valuetext": "0:00",
+      },
+      this.picture,
+      this.line,
+    );
+    this.scroll = h("input.scroll", {
+      type: "range",
+      min: 0,
+      max: 1000,
+      value: 0,
+      hidden: true,
+      "aria-label": "Part of the audio that is shown",
+    });
     this.element = h("div.waveform-box", {}, this.slider, this.scroll);
     this.#listen();
     this.observer = new ResizeObserver(() => this.#resized());
@@ -169,7 +186,9 @@ export class Waveform extends EventTarget {
   #snapped(seconds) {
     if (!this.grid?.bars.length) return seconds;
     const wide = ((this.view.to - this.view.from) / this.slider.clientWidth) * 12;
-    const near = this.grid.bars.map((bar) => bar + this.grid.offsetSeconds).reduce((best, bar) => (Math.abs(bar - seconds) < Math.abs(best - seconds) ? bar : best), Infinity);
+    const near = this.grid.bars
+      .map((bar) => bar + this.grid.offsetSeconds)
+      .reduce((best, bar) => (Math.abs(bar - seconds) < Math.abs(best - seconds) ? bar : best), Infinity);
     return Math.abs(near - seconds) <= wide ? near : seconds;
   }
 
@@ -206,16 +225,20 @@ export class Waveform extends EventTarget {
     };
     this.slider.addEventListener("pointerup", end);
     this.slider.addEventListener("pointercancel", () => (start = null));
-    this.slider.addEventListener("wheel", (event) => {
-      if (event.ctrlKey || event.metaKey) {
-        event.preventDefault();
-        this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.#secondsAt(event));
-      } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY) && this.view.to - this.view.from < this.seconds) {
-        event.preventDefault();
-        const span = this.view.to - this.view.from;
-        this.show(this.view.from + (event.deltaX / this.slider.clientWidth) * span, span);
-      }
-    }, { passive: false });
+    this.slider.addEventListener(
+      "wheel",
+      (event) => {
+        if (event.ctrlKey || event.metaKey) {
+          event.preventDefault();
+          this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.#secondsAt(event));
+        } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY) && this.view.to - this.view.from < this.seconds) {
+          event.preventDefault();
+          const span = this.view.to - this.view.from;
+          this.show(this.view.from + (event.deltaX / this.slider.clientWidth) * span, span);
+        }
+      },
+      { passive: false },
+    );
     this.scroll.addEventListener("input", () => {
       const span = this.view.to - this.view.from;
       this.isHeld = true; // somebody looks elsewhere: the playhead does not pull them back

@@ -51,7 +51,8 @@ function drawLoop({ context, scale, colour, height, x }, loop) {
 function drawLoopEdges({ context, scale, colour, height, x }, loop) {
   if (!loop) return;
   context.fillStyle = colour("loop-edge");
-  for (const edge of [loop.start, loop.end]) context.fillRect(Math.round(x(edge)) - scale / 2, 0, Math.max(1, scale), height);
+  for (const edge of [loop.start, loop.end])
+    context.fillRect(Math.round(x(edge)) - scale / 2, 0, Math.max(1, scale), height);
   context.fillRect(x(loop.start), 0, x(loop.end) - x(loop.start), 3 * scale);
 }
 
@@ -118,8 +119,10 @@ function drawShape({ context, scale, colour, width, height, from, to }, data) {
   const at = (n) => ((data.from + ((data.to - data.from) * n) / points - from) / (to - from)) * width;
   const trace = (upper, lower) => {
     context.beginPath();
-    for (let n = 0; n < points; n++) context.lineTo(at(n + 0.5), middle - Math.max((upper[n] / 127) * half, scale * 0.5));
-    for (let n = points - 1; n >= 0; n--) context.lineTo(at(n + 0.5), middle - Math.min((lower[n] / 127) * half, -scale * 0.5));
+    for (let n = 0; n < points; n++)
+      context.lineTo(at(n + 0.5), middle - Math.max((upper[n] / 127) * half, scale * 0.5));
+    for (let n = points - 1; n >= 0; n--)
+      context.lineTo(at(n + 0.5), middle - Math.min((lower[n] / 127) * half, -scale * 0.5));
     context.closePath();
     context.fill();
   };
@@ -131,7 +134,10 @@ function drawShape({ context, scale, colour, width, height, from, to }, data) {
   trace(data.high, data.low);
   if (data.rms) {
     context.fillStyle = colour("wave-rms");
-    trace(data.rms, data.rms.map((value) => -value));
+    trace(
+      data.rms,
+      data.rms.map((value) => -value),
+    );
   }
   context.restore();
 }
@@ -140,6 +146,11 @@ function drawSegments({ context, scale, colour, height, x }, segments) {
   const top = height - (FOOT - 2) * scale;
   segments.forEach((segment, n) => {
     context.fillStyle = colour(n % 2 ? "segment-odd" : "segment");
-    context.fillRect(x(segment.start) + scale * 0.5, top, Math.max(x(segment.end) - x(segment.start) - scale, scale), 4 * scale);
+    context.fillRect(
+      x(segment.start) + scale * 0.5,
+      top,
+      Math.max(x(segment.end) - x(segment.start) - scale, scale),
+      4 * scale,
+    );
   });
 }

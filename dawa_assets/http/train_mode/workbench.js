@@ -3,18 +3,17 @@
 import { library, onNews, refreshLibrary } from "./artist_state.js";
 import { at, get, isLeft, post, put } from "./api.js";
 import { AudioPanel } from "./audio_panel.js";
+import { benchKeys, drawHeader, drawOthers } from "./bench_frame.js";
 import { pairBounce } from "./bounces.js";
-import { ask, confirm, dialog, loading, note, say, trouble } from "./dialogs.js";
-import { button, fill, h, icon, named } from "./dom.js";
+import { ask, confirm, dialog, loading, note, trouble } from "./dialogs.js";
+import { button, fill, h, icon } from "./dom.js";
 import { onDrop } from "./drop.js";
 import { Editor } from "./editor.js";
 import { factsPanel, noFacts } from "./facts.js";
-import { ago, moment } from "./format.js";
 import { keys } from "./keys.js";
-import { beside, dropFrom, markDone, nextInQueue, onQueue, queueOf } from "./queue.js";
+import { markDone, nextInQueue, onQueue, queueOf } from "./queue.js";
 import { go, guard, to } from "./router.js";
 import { author } from "./session.js";
-import { badgeOf, factsLine, projectOf } from "./set_card.js";
 import { sendToInbox } from "./upload_tray.js";
 
 /** Show a set by its parse id; a second part of the address names one of several pairs of it. */
@@ -36,7 +35,10 @@ async function open(main, artist, place, signal) {
   } catch (error) {
     if (isLeft(error) || signal.aborted) return;
     if (error.status === 401) throw error;
-    fill(main, trouble(error, () => open(main, artist, place, signal)));
+    fill(
+      main,
+      trouble(error, () => open(main, artist, place, signal)),
+    );
   }
 }
 
@@ -74,8 +76,13 @@ class Workbench {
     const { artist, signal, entry, detail, item } = this;
     this.audio = new AudioPanel({ artist, entry, detail, item, signal, reload: () => this.reload() });
     this.editor = new Editor({
-      artist, item, signal, parseId: this.parseId, subject: this.place.itemId ?? this.parseId,
-      onRestore: (text) => this.restore(text), onRegenerate: () => this.regenerate(),
+      artist,
+      item,
+      signal,
+      parseId: this.parseId,
+      subject: this.place.itemId ?? this.parseId,
+      onRestore: (text) => this.restore(text),
+      onRegenerate: () => this.regenerate(),
     });
     this.header = h("header.view.bench");
     this.others = h("nav.others", { "aria-label": "Pairs of this set" });
@@ -83,19 +90,24 @@ class Workbench {
     const facts = h("div");
     if (detail) fill(facts, factsPanel(artist, detail));
     else noFacts(facts);
-    fill(this.main, this.header, this.others, this.audio.element,
-      h("div.bench-columns", {}, facts, h("div.write-column", {}, this.editor.element, this.saveBar)));
+    fill(
+      this.main,
+      this.header,
+      this.others,
+      this.audio.element,
+      h("div.bench-columns", {}, facts, h("div.write-column", {}, this.editor.element, this.saveBar)),
+    );
     this.editor.drawHistory(item?.texts ?? []);
     this.editor.addEventListener("change", () => this.#drawSave());
     this.audio.addEventListener("change", () => this.#drawSave());
-    onQueue(() => this.#drawHeader(), signal);
+    onQueue(() => drawHeader(this), signal);
     onNews(() => this.reload(), signal);
-    this.#drawHeader();
-    this.#drawOthers();
+    drawHeader(this);
+    drawOthers(this);
     this.#drawSave();
     this.#guard();
     this.#listenToFiles();
-    keys("This set", this.#keys(), signal);
+    keys("This set", benchKeys(this), signal);
     document.title = `${this.title} · ${artist.name}`;
   }
 
@@ -116,8 +128,8 @@ class Workbench {
     this.editor.take(this.item);
     this.editor.drawHistory(texts);
     this.audio.take(this.item, this.detail);
-    this.#drawHeader();
-    this.#drawOthers();
+    drawHeader(this);
+    drawOthers(this);
     this.#drawSave();
   }
 
@@ -154,7 +166,7 @@ class Workbench {
 
   async #save() {
     const text = this.editor.text.trim();
-    if (this.#reasonNotTo()) return note(this.#reasonNotTo(), { kind: "error" }), false;
+    if (this.#reasonNotTo()) return (note(this.#reasonNotTo(), { kind: "error" }), false);
     try {
       if (this.audio.state === "arrived") await this.#savePair(text);
       else if (this.item && this.editor.isDirty) await this.#saveText(text);
@@ -170,14 +182,21 @@ class Workbench {
   async #savePair(text) {
     const { artist, entry, audio } = this;
     const body = {
-      parseId: entry.parseId, alsFilename: entry.alsFilename, projectName: entry.projectName, promptText: text,
-      uploadId: audio.upload.id, file: audio.upload.files[0].number,
+      parseId: entry.parseId,
+      alsFilename: entry.alsFilename,
+      projectName: entry.projectName,
+      promptText: text,
+      uploadId: audio.upload.id,
+      file: audio.upload.files[0].number,
     };
     const { trainingItemId } = await post(this.at("pairs"), body, { signal: this.signal });
     audio.saved();
     this.editor.saved({ ...this.item, text });
     const undo = async () => {
-      await post(this.at(`items/${trainingItemId}/exclude`), { reason: "taken back right after it was saved", author: author() });
+      await post(this.at(`items/${trainingItemId}/exclude`), {
+        reason: "taken back right after it was saved",
+        author: author(),
+      });
       markDone(artist, entry.parseId, false);
       note(`${entry.name} is taken back: its pair is excluded.`);
       refreshLibrary();
@@ -197,9 +216,10 @@ class Workbench {
       return this.#settleConflict(text, error);
     }
     this.editor.saved({ ...answer.item, text: answer.after });
-    const undo = () => put(this.at(`items/${id}/text`), { text: before, author: author(), seenText: answer.after })
-      .then(() => (note("The text before is back."), refreshLibrary(), this.signal.aborted || this.reload()))
-      .catch((error) => note(error.message, { kind: "error" }));
+    const undo = () =>
+      put(this.at(`items/${id}/text`), { text: before, author: author(), seenText: answer.after })
+        .then(() => (note("The text before is back."), refreshLibrary(), this.signal.aborted || this.reload()))
+        .catch((error) => note(error.message, { kind: "error" }));
     if (answer.changed) note("The text is saved.", before ? { undo } : {});
     this.reload();
     return answer;
@@ -208,8 +228,18 @@ class Workbench {
   /** Somebody else saved another text meanwhile: nobody's is lost without a word. */
   async #settleConflict(text) {
     const now = await get(this.at(`items/${this.item.id}`), { signal: this.signal });
-    const lines = [h("p", {}, "Somebody saved another text since you began:"), h("blockquote", { dir: "auto" }, now.text), h("p", {}, "Yours:"), h("blockquote", { dir: "auto" }, text)];
-    const choice = await dialog("Two texts", lines, { actions: [{ label: "Take theirs", value: "theirs" }, { label: "Save mine", value: "mine", kind: "primary" }] });
+    const lines = [
+      h("p", {}, "Somebody saved another text since you began:"),
+      h("blockquote", { dir: "auto" }, now.text),
+      h("p", {}, "Yours:"),
+      h("blockquote", { dir: "auto" }, text),
+    ];
+    const choice = await dialog("Two texts", lines, {
+      actions: [
+        { label: "Take theirs", value: "theirs" },
+        { label: "Save mine", value: "mine", kind: "primary" },
+      ],
+    });
     if (choice === "mine") return this.#saveText(text, now.text ?? "");
     if (choice === "theirs") this.editor.write(now.text ?? "");
     this.#show(now);
@@ -230,7 +260,9 @@ class Workbench {
     const { artist, parseId } = this;
     const { sets } = queueOf(artist);
     if (sets.includes(parseId)) return nextInQueue(artist, parseId);
-    const open = (library.value?.entries ?? []).filter((entry) => entry.liveSetId && ["failed", "needs_audio", "needs_prompt"].includes(entry.badge));
+    const open = (library.value?.entries ?? []).filter(
+      (entry) => entry.liveSetId && ["failed", "needs_audio", "needs_prompt"].includes(entry.badge),
+    );
     return open.find((entry) => entry.parseId !== parseId)?.parseId ?? null;
   }
 
@@ -239,9 +271,19 @@ class Workbench {
     const isNew = this.#isNew;
     const label = this.#saving ? "Saving …" : isNew ? "Save & Next" : "Next";
     const hadFocus = this.saveBar.contains(document.activeElement);
-    fill(this.saveBar, h("p.hint", { id: "save-hint", role: "status" }, reason ?? (isNew ? "" : "Everything is saved.")),
-      button(label, { kind: "primary large", icon: isNew ? "check" : "forward", key: "Ctrl Enter", disabled: Boolean(this.#saving) || Boolean(isNew && reason) || (!isNew && !this.item),
-        "aria-describedby": "save-hint", data: { does: "save" }, on: { click: () => this.saveAndNext() } }));
+    fill(
+      this.saveBar,
+      h("p.hint", { id: "save-hint", role: "status" }, reason ?? (isNew ? "" : "Everything is saved.")),
+      button(label, {
+        kind: "primary large",
+        icon: isNew ? "check" : "forward",
+        key: "Ctrl Enter",
+        disabled: Boolean(this.#saving) || Boolean(isNew && reason) || (!isNew && !this.item),
+        "aria-describedby": "save-hint",
+        data: { does: "save" },
+        on: { click: () => this.saveAndNext() },
+      }),
+    );
     if (hadFocus) this.saveBar.querySelector("button")?.focus();
   }
 
@@ -261,7 +303,15 @@ class Workbench {
   }
 
   async restore(text) {
-    if (this.editor.isDirty && !(await confirm("Restore this text?", "What you wrote is not saved; undo in the field brings it back.", "Restore"))) return;
+    if (
+      this.editor.isDirty &&
+      !(await confirm(
+        "Restore this text?",
+        "What you wrote is not saved; undo in the field brings it back.",
+        "Restore",
+      ))
+    )
+      return;
     this.editor.write(text);
     if (this.item && this.editor.isDirty) {
       await this.#saveText(text).catch((error) => isLeft(error) || note(error.message, { kind: "error" }));
@@ -275,7 +325,9 @@ class Workbench {
     if (reason === null) return;
     try {
       const answer = await post(this.at(`items/${this.item.id}/exclude`), { reason, author: author() });
-      const heard = answer.trainedOn?.length ? ` The next build trains a LoRA without it (${answer.trainedOn.map((run) => run.modelName).join(", ")} heard it).` : "";
+      const heard = answer.trainedOn?.length
+        ? ` The next build trains a LoRA without it (${answer.trainedOn.map((run) => run.modelName).join(", ")} heard it).`
+        : "";
       note(`Excluded.${heard}`, { undo: () => this.include() });
       await Promise.all([this.reload(), refreshLibrary()]);
     } catch (error) {
@@ -295,45 +347,19 @@ class Workbench {
 
   // --- the frame ---
 
-  #drawHeader() {
-    const { artist, entry, item, parseId } = this;
-    const { sets, done } = queueOf(artist);
-    const place = sets.indexOf(parseId);
-    const badge = item?.badge ?? entry?.badge;
-    const reason = item?.excluded ? `Excluded${item.excluded.author ? ` by ${item.excluded.author}` : ""}: ${item.excluded.reason}` : (item?.reason ?? entry?.reason);
-    const step = (direction, words, name, key) => {
-      const other = beside(artist, parseId, direction);
-      return button(words, { icon: name, hide: true, key, disabled: !other, on: { click: () => go(artist.slug, "set", other) } });
-    };
-    fill(this.header,
-      h("div.row.crumbs", {}, h("a", { href: to(artist.slug, "library") }, icon("back"), "Library"),
-        place < 0 ? null : h("div.queue-place", {}, step(-1, "Set before", "back", "["),
-          h("span", { role: "status" }, `${place + 1} of ${sets.length} in the queue · ${done.length} done`), step(1, "Next set", "forward", "]"),
-          button("Take it out of the queue", { icon: "close", hide: true, on: { click: () => dropFrom(artist, parseId) } }))),
-      h("div.row.title", {}, h("h1", {}, named(this.title)), badge ? badgeOf(badge) : null, h("span.grow"),
-        item?.excluded ? button("Include it again", { icon: "undo", on: { click: () => this.include() } })
-          : item ? button("Exclude", { icon: "exclude", kind: "quiet", on: { click: () => this.exclude() } }) : null),
-      h("p.lead", { dir: "auto" }, [entry ? projectOf(entry) : null, entry ? factsLine(entry) : null].filter(Boolean).join(" · "),
-        entry ? h("time", { datetime: entry.takenInAt, title: moment(entry.takenInAt) }, ` · taken in ${ago(entry.takenInAt)}`) : null),
-      reason ? h("p.reason", { data: { badge }, dir: "auto" }, icon(badge === "excluded" ? "exclude" : "alert"), reason) : null);
-  }
-
-  #drawOthers() {
-    const items = this.detail?.items ?? [];
-    this.others.hidden = items.length < 2;
-    if (items.length < 2) return;
-    fill(this.others, h("span.hint", {}, `${items.length} pairs of this set:`), items.map((each, n) =>
-      h("a", { href: to(this.artist.slug, "set", this.parseId, each.id), "aria-current": each.id === this.item?.id ? "page" : null },
-        each.isSavedPair ? `Saved pair ${n + 1}` : "The pipeline’s own", badgeOf(each.badge))));
-  }
-
   #guard() {
-    addEventListener("beforeunload", (event) => {
-      if (this.editor.isDirty || this.audio.state === "sending") event.preventDefault();
-    }, { signal: this.signal });
+    addEventListener(
+      "beforeunload",
+      (event) => {
+        if (this.editor.isDirty || this.audio.state === "sending") event.preventDefault();
+      },
+      { signal: this.signal },
+    );
     guard(async () => {
       if (!this.editor.isDirty || this.#saving) return true;
-      const lines = ["Your text is not saved. It is kept as a draft in this browser, and is in its field when you come back."];
+      const lines = [
+        "Your text is not saved. It is kept as a draft in this browser, and is in its field when you come back.",
+      ];
       return confirm("Leave without saving?", lines, "Leave, keep the draft");
     }, this.signal);
   }
@@ -348,39 +374,5 @@ class Workbench {
       },
       bounce: (id) => this.entry && pairBounce(this.artist, id, this.entry).then(() => this.reload()),
     });
-  }
-
-  #keys() {
-    const { audio, editor } = this;
-    const leaveField = () => {
-      document.activeElement?.blur?.();
-      say("Keys work again");
-    };
-    return [
-      { key: "Space", does: "Play, pause", run: () => audio.player.toggle() },
-      { key: "ArrowLeft", does: "A bar back", run: () => audio.step(-1) },
-      { key: "ArrowRight", does: "A bar on", run: () => audio.step(1) },
-      { key: "Shift ArrowLeft", does: "Section before", run: () => audio.jump(-1) },
-      { key: "Shift ArrowRight", does: "Next section", run: () => audio.jump(1) },
-      { key: "Home", does: "To the start", run: () => audio.player.seek(0) },
-      { key: "l", does: "Loop the section, or not", run: () => audio.toggleLoop() },
-      { key: "+", does: "Closer", run: () => audio.wave?.zoom(0.5) },
-      { key: "=", does: "Closer", run: () => audio.wave?.zoom(0.5), hidden: true },
-      { key: "-", does: "Farther", run: () => audio.wave?.zoom(2) },
-      { key: "u", does: "Choose a bounce", run: () => audio.pick() },
-      { key: "g", does: "Generate, or another take", run: () => editor.generate() },
-      { key: "e", does: "Write", run: () => editor.field.focus() },
-      { key: "Escape", does: "Leave the field", run: leaveField, typing: true },
-      { key: "Ctrl Enter", does: "Save and next", run: () => this.saveAndNext(), typing: true },
-      { key: "Ctrl s", does: "Save", run: () => this.save(), typing: true },
-      { key: "[", does: "Set before in the queue", run: () => this.#beside(-1) },
-      { key: "]", does: "Next set in the queue", run: () => this.#beside(1) },
-      { key: "h", does: "History", run: () => ((editor.history.open = !editor.history.open), editor.history.querySelector("summary").focus()) },
-    ];
-  }
-
-  #beside(step) {
-    const other = beside(this.artist, this.parseId, step);
-    if (other) go(this.artist.slug, "set", other);
   }
 }

@@ -1,0 +1,56 @@
+/** Parts of a set's audio panel: the place to drop its bounce, and what is known of its loudness. */
+
+import { button, fill, h, icon, named } from "./dom.js";
+import { figure } from "./format.js";
+import { session } from "./session.js";
+
+const COMMON = [".wav", ".mp3", ".flac", ".aiff", ".m4a", ".ogg"]; // of those that are taken, what people have
+
+/** Return the place to drop a set's bounce; with why the last one was refused. */
+export function dropZone({ entry, upload, pick }) {
+  const [refused] = upload?.refused ?? [];
+  if (!entry) return h("div.drop-zone.plain", {}, icon("wave"), h("p", {}, "This pair has no audio."));
+  const taken = session().audioSuffixes;
+  const suffixes = COMMON.filter((suffix) => taken.includes(suffix)).map((suffix) => suffix.slice(1));
+  return h(
+    "div.drop-zone",
+    { class: refused ? "refused" : null, on: { click: (event) => event.target.closest("button") || pick() } },
+    icon(refused ? "alert" : "upload"),
+    refused
+      ? h(
+          "p.problem",
+          { role: "alert" },
+          h("strong", {}, named(refused.path)),
+          " ",
+          h("span", { dir: "auto" }, refused.reason),
+        )
+      : null,
+    h("p.lead", {}, refused ? "Drop another bounce" : "Drop the bounce of this set anywhere"),
+    h("p.hint", {}, `${suffixes.join(", ")} …`),
+    button("Choose a file", { kind: "primary", key: "u", on: { click: () => pick() } }),
+  );
+}
+
+/** Fill a place with a file's loudness and peak; with nothing where they are not known. */
+export function drawLoudness(place, loudness, data) {
+  if (!loudness) return fill(place);
+  const line = (name, value, unit, mark = null) =>
+    h("div", { class: mark }, h("dt", {}, name), h("dd", {}, value === null ? "–" : `${figure(value, 1)} ${unit}`));
+  const { integratedLufs, rangeLu, truePeakDbtp } = loudness;
+  return fill(
+    place,
+    line("Loudness", integratedLufs, "LUFS"),
+    line("Range", rangeLu, "LU"),
+    line("True peak", truePeakDbtp, "dBTP", truePeakDbtp !== null && truePeakDbtp > 0 ? "over" : null),
+    h(
+      "div.wide-only",
+      {},
+      h("dt", {}, "Format"),
+      h(
+        "dd",
+        {},
+        `${figure(data.sampleRate / 1000, 1)} kHz ${data.channels === 1 ? "mono" : data.channels === 2 ? "stereo" : `${data.channels} ch`}`,
+      ),
+    ),
+  );
+}
