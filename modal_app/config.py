@@ -131,8 +131,11 @@ def _dataset_file(file: str, told: Mapping[str, object], where: str) -> DatasetF
 
 def title_of(file: str) -> str:
     """What a file is called where nobody says it: its name without folders and suffix."""
-    split = urlsplit(file) if "://" in file else None
-    name = PurePosixPath(unquote(split.path) if split else file).stem
+    try:
+        path = unquote(urlsplit(file).path) if "://" in file else file
+    except ValueError:  # a URL that can't be read; whoever fetches it says so
+        path = ""
+    name = PurePosixPath(path).stem
     plain = "".join(letter if letter.isprintable() else " " for letter in name)
     return " ".join(plain.split())[:_LONGEST_TITLE] or "untitled"
 

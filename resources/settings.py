@@ -3,6 +3,7 @@
 A service is chosen by its own setting only: a key that lies around in the shell never switches one on.
 """
 
+import re
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,9 +15,23 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
+from modal_app.problems import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 
-Price = Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")]
+
+def _known_price(given: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?/\d+(\.\d+)?", given):
+        raise ValueError("write input/output US dollars per million tokens, like 0.15/0.60")
+    return given
+
+
+def _known_address(given: str) -> str:
+    if not re.fullmatch(r"https?://[^\s()]+", given):
+        raise ValueError("write an address like https://music.example.com")
+    return given
+
+
+Price = Annotated[str, AfterValidator(_known_price)]
 """Input and output price in US dollars per million tokens: `0.15/0.60`."""
 
 _UNPREFIXED = (
@@ -153,9 +168,8 @@ class Settings(BaseSettings):
     web_proxies: Annotated[
         tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_networks)
     ] = Field(None, description="addresses of proxies before `dawa serve` whose X-Forwarded headers are believed")
-    serve_url: str | None = Field(
+    serve_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
         None,
-        pattern=r"^https?://[^\s()]+$",
         description="where a browser reaches `dawa serve`, for links to datasets, and to files on the assets' pages",
     )
 
@@ -183,7 +197,7 @@ class Settings(BaseSettings):
     )
     model_name: str = Field(
         "nawfside_lora",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        pattern=IDENTIFIER,
         description="the name of an artist's LoRA",
     )
     train_steps: int = Field(60, ge=1, le=100_000, description="optimiser steps of a training")
@@ -259,5 +273,4 @@ class Settings(BaseSettings):
             problem = error.errors(include_input=False, include_url=False)[0]
             name = "_".join(str(part) for part in problem["loc"]).upper()
             name = name if name in _UNPREFIXED else f"DAWA_{name}"
-            reason = problem["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{name}: {reason}; mend it in the environment or in .env") from None
+            raise SettingsError(f"{name}: {reason_of(problem)}; mend it in the environment or in .env") from None

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from dawa_assets.http import files, jobs, pipeline, producer
+from dawa_assets.http import docs_page, files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
 from dawa_assets.http.api import items, library, page, uploads
 from dawa_assets.http.cors import Cors
@@ -52,7 +52,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
         yield
         desk.close()
 
-    app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.add_middleware(
         Gate,
@@ -71,6 +71,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     app.include_router(producer.router)
     app.include_router(jobs.router)
     app.include_router(files.router)
+    app.include_router(docs_page.router)
     # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
     token_only = access.by_token and not access.by_password
     app.include_router(worker_router(desk, web), dependencies=[EVERYBODY_ONLY] if token_only else [])

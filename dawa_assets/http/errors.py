@@ -21,6 +21,7 @@ from dawa_assets.errors import (
 )
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
 from modal_app.web.answers import answer_errors, answer_to, error_answer, first_problem
+from modal_app.web.body import NOT_JSON, is_json
 from modal_app.web.messages import ErrorAnswer
 from resources.errors import (
     BucketError,
@@ -77,8 +78,8 @@ class RefusedError(HTTPException):
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route's page says of its errors; 400, 401 and 413 belong to every one."""
-    return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 413, *statuses})}
+    """What a route's page says of its errors; 400, 401, 413 and 415 belong to every one."""
+    return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 413, 415, *statuses})}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -93,10 +94,10 @@ def answer_of(error: DawaError) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
     if status is None:
         # What the worker could not do for no fault of the client's, nor of this server.
-        return error_answer(HTTPStatus.BAD_GATEWAY, _line(error)) if type(error) is JobError else answer_to(error)
+        return error_answer(HTTPStatus.BAD_GATEWAY, str(error)) if type(error) is JobError else answer_to(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s", error)
-    return error_answer(status, _line(error), _HEADERS.get(status))
+        log.warning("%s", _line(error))
+    return error_answer(status, str(error), _HEADERS.get(status))
 
 
 async def _told(_: Request, error: Exception) -> JSONResponse:
@@ -104,17 +105,14 @@ async def _told(_: Request, error: Exception) -> JSONResponse:
     return answer_of(error)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for these
     if error.errors()[0]["type"] == "json_invalid":
         return error_answer(HTTPStatus.BAD_REQUEST, "the body is no JSON; send an object with the fields of this route")
-    return error_answer(HTTPStatus.BAD_REQUEST, _storable(first_problem(error)))
+    if error.errors()[0]["loc"][:1] == ("body",) and not is_json(request):
+        return error_answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NOT_JSON)
+    return error_answer(HTTPStatus.BAD_REQUEST, first_problem(error))
 
 
 def _line(error: DawaError) -> str:
-    return _storable(" ".join(str(error).split()))
-
-
-def _storable(text: str) -> str:
-    """The text without halves of characters, which no answer can hold."""
-    return text.encode("utf-8", "replace").decode()
+    return " ".join(str(error).split())

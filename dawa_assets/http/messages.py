@@ -6,11 +6,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modal_app.problems import ONE_LINE
 from modal_app.protocol.base import Identifier
 from modal_app.web.messages import Prompt
 
-_NAME = Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")
-ParseId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["3f2a9c0b7d41"])]
+_NAME = Field(min_length=1, max_length=255, pattern=ONE_LINE)
+ParseId = Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE, examples=["3f2a9c0b7d41"])]
 Name = Annotated[str, _NAME]
 
 

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http.access import MAY_BE_NAMED, CallerOf, identity_of
 from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.forms import read_form
 from dawa_assets.http.jobs import RUNNING, answer_to_job, check_producer
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
 from dawa_assets.http.service import Service, service_of
@@ -104,7 +105,7 @@ async def _form(request: Request, service: Service, *, is_stranger: bool) -> Asy
     async with AsyncExitStack() as stack:
         if is_stranger:
             await stack.enter_async_context(service.strangers)
-        yield await stack.enter_async_context(request.form(max_files=1, max_fields=16, max_part_size=10_000))
+        yield await stack.enter_async_context(read_form(request))
 
 
 def _fields(form: FormData) -> tuple[UploadForm, UploadFile]:

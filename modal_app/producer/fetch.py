@@ -121,7 +121,7 @@ class Fetcher:
         import httpx
         from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 
-        parsed = httpx.URL(url)
+        parsed = httpx.URL(url)  # `checked_url` has read it so already
         endpoints = await self._endpoints(parsed, name)
         timeout = httpx.Timeout(self._limits.silent_seconds, connect=_CONNECT_SECONDS)
         async with httpx.AsyncClient(trust_env=False, timeout=timeout, verify=self._trusted or True) as client:

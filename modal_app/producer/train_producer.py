@@ -176,7 +176,7 @@ def _list_files(
     """The files that are there, each content once. Fetched ones lie in `folder` until the job is done."""
     listed: dict[str, Listed] = {}
     for number, file in enumerate(request.files):
-        name = _name_of(file)
+        name = _name_of(file, number + 1)
         try:
             if file.url is not None:
                 path = folder / f"{number:04d}"
@@ -205,11 +205,14 @@ def _fetch(url: str, path: Path, name: str, root: DataRoot, fetcher: Fetcher) ->
         (scratch / "file").replace(path)
 
 
-def _name_of(file: ProducerFile) -> str:
-    """What messages call a file: its own name, never its URL, which may be signed."""
-    last = (unquote(urlsplit(file.url).path) if file.url is not None else file.path or "").rpartition("/")[2]
+def _name_of(file: ProducerFile, number: int) -> str:
+    """What messages call a file: its own name, never its URL, which may be signed; without one, its number."""
+    try:
+        last = (unquote(urlsplit(file.url).path) if file.url is not None else file.path or "").rpartition("/")[2]
+    except ValueError:
+        last = ""
     plain = "".join(letter if letter.isprintable() else "?" for letter in last)
-    return plain[:100] or file.title or "a file"
+    return plain[:100] or file.title or f"file {number}"
 
 
 def _result(request: ProducerTrainRequest, plan: Plan, trained: TrainResult, lora_path: str) -> ProducerTrainResult:

@@ -3,7 +3,9 @@
 Checked twice: as text when a request comes in, and where the file is read, because links can lead elsewhere.
 """
 
+import re
 import unicodedata
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ AUDIO_SUFFIXES = frozenset(
 _LONGEST_NAME = 200  # bytes; file systems take 255
 _LONGEST_PATH = 1_000
 _LONGEST_URL = 4_000
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _PORTS = {"http": 80, "https": 443}
 _NO_LETTERS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joiners, surrogates, line ends
 
@@ -94,9 +98,34 @@ def checked_url(url: str) -> str:
         raise InputError("an upload URL is neither http nor https; write it like https://example.com/beat.wav")
     if split.username is not None or split.password is not None:
         raise InputError(f"the upload URL at {host} has a user name in it; sign it by its query instead")
+    if not _is_host(host) or not _reads_the_same(url, host):
+        raise InputError("an upload URL names a host that is none; write it like https://example.com/beat.wav")
     if port not in (None, _PORTS[split.scheme]):
         raise InputError(f"the upload URL at {host} names port {port}; only the usual ports (443, 80) are fetched")
     return url
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address, or a name; not an address in a form that some read as another (`0177.0.0.1`)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        last = host.removesuffix(".").rpartition(".")[2]
+        return _NAME.fullmatch(host) is not None and not last[:1].isdigit()
+    return "%" not in host
+
+
+def _reads_the_same(url: str, host: str) -> bool:
+    """Whether who fetches it takes the same for its host."""
+    import httpx
+
+    try:
+        read = httpx.URL(url)
+        return (
+            bool(read.host) and read.raw_host.decode("ascii") == host
+        )  # `host` is what names of other scripts fail at
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def _is_plain(name: str) -> bool:

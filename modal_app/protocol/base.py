@@ -8,7 +8,9 @@ from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+from modal_app.problems import IDENTIFIER
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RecipeName = Literal["mono44", "stereo48", "whole32", "whole48"]
 """How audio is cut; see `modal_app/audio/recipe.py`."""

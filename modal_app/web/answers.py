@@ -22,6 +22,7 @@ from modal_app.errors import (
     RefusedJobError,
     UnreadableAudioError,
 )
+from modal_app.problems import reason_of
 from modal_app.web.desk import BusyDeskError, UnknownJobError
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ class BadRequestError(InputError):
 
 
 def error_answer(status: int, line: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """`{"error": line}`."""
-    return JSONResponse({"error": line}, status, headers)
+    """`{"error": line}`: one line whatever names are in it, without halves of characters, which no answer can hold."""
+    told = " ".join(line.split()).encode("utf-8", "replace").decode()
+    return JSONResponse({"error": told}, status, headers)
 
 
 def answer_to(error: DawaError) -> JSONResponse:
@@ -70,7 +72,7 @@ def first_problem(error: ValidationError | RequestValidationError) -> str:
     """The first thing that is wrong, without the value."""
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"] if part != "body") or "body"
-    return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{field}: {reason_of(problem)}"
 
 
 def answer_errors(app: FastAPI) -> None:

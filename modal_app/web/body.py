@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TypeVar
@@ -25,6 +25,7 @@ M = TypeVar("M", bound=BaseModel)
 
 SMALL_BODY = 1_000_000
 """What a body may have beside its long text, in bytes."""
+NOT_JSON = "the body must be JSON; send it with Content-Type: application/json"
 _LONG_TEXT = 65_536
 _SILENT_SECONDS = 30.0
 _CHUNK = 1 << 18
@@ -33,6 +34,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:/|u00([0-9a-fA-F]{2}))")
 _LONGEST_ESCAPE = 6
 _IN_MEMORY = 1 << 16
+_LONGEST_HEAD = 300
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ async def streamed_body(request: Request, most: int) -> AsyncIterator[IO[bytes]]
     Raises:
         BadRequestError: it is too large, not JSON by its header, or its sender fell silent.
     """
-    _require_json(request)
+    if not is_json(request):
+        raise BadRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NOT_JSON)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
@@ -89,11 +92,19 @@ def read_json(file: IO[bytes], model: type[M]) -> tuple[M, list[LongText]]:
 def decoded(file: IO[bytes], text: str, texts: list[LongText], target: Path, most: int) -> int:
     """Write what a base64 text of the body stands for to `target`, and give its size in bytes.
 
+    A data URL (`data:audio/mpeg;base64,…`, what a browser's `readAsDataURL` gives) stands for its content.
+
     Raises:
         BadRequestError: it is no strict base64, empty, or more than `most` bytes.
     """
     long = next((part for part in texts if part.stand_in == text), None)
-    pieces = _pieces(file, long) if long else iter([text.encode("utf-8", "replace")])
+    if long:
+        file.seek(long.start)
+        skipped = _length_of_head(file.read(min(_LONGEST_HEAD, long.end - long.start)))
+        pieces = _pieces(file, replace(long, start=long.start + skipped))
+    else:
+        content = text.encode("utf-8", "replace")
+        pieces = iter([content[_length_of_head(content[:_LONGEST_HEAD]) :]])
     size, carry, ended = 0, b"", False
     with target.open("wb") as out:
         for piece in pieces:
@@ -116,12 +127,10 @@ def decoded(file: IO[bytes], text: str, texts: list[LongText], target: Path, mos
     return size
 
 
-def _require_json(request: Request) -> None:
+def is_json(request: Request) -> bool:
+    """Return whether a body is called JSON by its header."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise BadRequestError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be JSON; send it with Content-Type: application/json"
-        )
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _without_long_texts(file: IO[bytes]) -> tuple[bytes, list[LongText]]:
@@ -163,6 +172,16 @@ def _pieces(file: IO[bytes], text: LongText) -> Iterator[bytes]:
         cut = chunk.rfind(b"\\", max(0, len(chunk) - _LONGEST_ESCAPE + 1)) if left else -1
         carry = chunk[cut:] if cut >= 0 else b""
         yield _ESCAPE.sub(_unescaped, chunk[:cut] if cut >= 0 else chunk)
+
+
+def _length_of_head(begin: bytes) -> int:
+    """How many bytes stand before a data URL's content; 0 for a text that is none."""
+    if begin[:5].lower() != b"data:":
+        return 0
+    comma = begin.find(b",")
+    if comma < 0 or not _ESCAPE.sub(_unescaped, begin[:comma]).lower().endswith(b";base64"):
+        raise BadRequestError(HTTPStatus.BAD_REQUEST, "content_base64: is a data URL without base64; send it with")
+    return comma + 1
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modal_app.problems import LORA_ID
 from modal_app.protocol.base import Identifier
 
 PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
 _MOST_FILES = 500
-_LORA_ID = r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}:[A-Za-z0-9][A-Za-z0-9_-]{0,63})?$"
 
 
 def _spoken(prompt: str) -> str:
@@ -61,7 +61,7 @@ class GenerateBody(Body):
     """Render audio from a text, with a trained adapter or by the base model alone."""
 
     prompt: Prompt
-    lora_id: str | None = Field(None, pattern=_LORA_ID, description="`producer:model`")
+    lora_id: str | None = Field(None, pattern=LORA_ID, description="`producer:model`")
     duration_seconds: float = Field(60.0, ge=0.1, le=600, allow_inf_nan=False)
     backend_override: str | None = Field(None, max_length=100)
     job_id: Identifier | None = None

@@ -85,8 +85,8 @@ def worker_router(desk: Desk, options: WebOptions) -> APIRouter:
 
 
 def web_app(title: str, router: APIRouter) -> FastAPI:
-    """An app of one router, as a Modal web function serves it."""
-    app = FastAPI(title=title)
+    """An app of one router, as a Modal web function serves it; without pages that load scripts from elsewhere."""
+    app = FastAPI(title=title, docs_url=None, redoc_url=None)
     answer_errors(app)
     app.include_router(router)
     return app

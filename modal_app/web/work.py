@@ -21,6 +21,8 @@ from modal_app.web.options import WebOptions
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a job
 
+_LONGEST_KEPT = 5_000  # characters of a URL or path that can't be used; shorter ones would be others
+
 R = TypeVar("R")
 
 
@@ -45,10 +47,7 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
     if len(set(named)) != len(named):
         raise InputError("the same file is named twice; name each once")
     known = normalize_dataset(named, body.metadata_per_file)
-    if body.upload_urls is not None:
-        places = [{"url": checked_url(url)} for url in named]
-    else:
-        places = [{"path": checked_upload_path(path, body.producer_id)} for path in named]
+    places = _places(body, named)
     if body.skip_preprocess and body.tag_before_train:
         raise InputError("tag_before_train: tags are of prepared segments; leave skip_preprocess out, or this")
     backend, base = options.backend_for(body.backend_override)
@@ -77,6 +76,28 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
         tag_model=options.tag_model if body.tag_before_train else None,
     )
     return Job(job_id, train_key(body.producer_id, job_id), request)
+
+
+def _places(body: TrainBody, named: list[str]) -> list[dict[str, str]]:
+    """Where the files lie. Of one that can't be used the job says so, and goes on with the others.
+
+    Raises:
+        InputError: none can be used.
+    """
+    places: list[dict[str, str]] = []
+    refused: list[InputError] = []
+    for given in named:
+        try:
+            if body.upload_urls is not None:
+                places.append({"url": checked_url(given)})
+            else:
+                places.append({"path": checked_upload_path(given, body.producer_id)})
+        except InputError as error:
+            refused.append(error)
+            places.append({"url" if body.upload_urls is not None else "path": given[:_LONGEST_KEPT]})
+    if len(refused) == len(named):
+        raise refused[0]
+    return places
 
 
 def train_key(producer_id: str, job_id: str) -> str:

@@ -174,12 +174,39 @@ def test_a_producers_folder_that_is_a_link_out_is_not_followed(
         *("", "beat.wav", "file:///etc/passwd", "ftp://example.com/a.wav", "javascript:alert(1)", "https://"),
         *("https://user@example.com/a.wav", "https://:x@example.com/a.wav", "https://example.com:8443/a.wav"),
         *("http://example.com:443/a.wav", "https://example.com:99999/a.wav", "https://[::1/a.wav"),
+        *("http://[", "http://[::1", "http://0177.0.0.1/", "http://0x7f.1/", "http://2130706433/", "http://1.2.3/"),
+        *(
+            "http://999.1.1.1/",
+            "http://a..b/",
+            "http://xn--a/",
+            "http://%/",
+            "http://-a.com/",
+            f"http://{'a' * 64}.com/",
+        ),
+        *("http://[fe80::1%25lo]/a.wav", "http://example.com\\@other.com/a.wav", "http://exa%6Dple.com/"),
         *("https://exämple.com/a.wav", "https://example.com/a b.wav", "https://example.com/\n", "h" * 5000),
     ],
 )
 def test_a_url_that_may_not_be_fetched_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="URL"):
         checked_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://example.com", "http://EXAMPLE.com/a.wav", "https://example.com./a.wav", "https://example.com:443/a"),
+        *("https://xn--bcher-kva.example/a.wav", "http://1.1.1.1/a.wav", "http://[2606:4700::1111]/a.wav"),
+        *("https://a_b.example/a.wav?token=x.y&z=%20", "https://3.example/a.wav"),
+    ],
+)
+def test_a_url_of_a_host_that_is_one_is_used(url: str) -> None:
+    assert checked_url(url) == url
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://[/a.wav", "x://[::1/b.wav"])
+def test_a_url_that_can_not_be_read_has_a_title_all_the_same(url: str) -> None:
+    assert normalize_dataset([url])[0].title == "untitled"
 
 
 @RELAXED

@@ -73,6 +73,10 @@ def test_files_become_a_published_adapter_in_places_of_their_own(root: DataRoot,
         ProducerFile(url=url.format("page")),
         ProducerFile(url=url.format("missing")),
         ProducerFile(url=url.format("beat2").replace("example", "www.example")),
+        ProducerFile(url="http://["),
+        ProducerFile(url="http://0177.0.0.1/octal.wav?sig=s3cret"),
+        ProducerFile(url="http://xn--a/punycode.wav"),
+        ProducerFile(path="/data/uploads/other/j/x.wav"),
         tagger="offline",
     )
     before = set(root.root.parent.iterdir())
@@ -81,7 +85,8 @@ def test_files_become_a_published_adapter_in_places_of_their_own(root: DataRoot,
 
     assert result.lora_path == "loras/producer_123_nawfside_lora.safetensors"
     assert result.run_id.startswith("http-")
-    assert [line.partition(":")[0] for line in result.failed] == ["missing.wav", "beat2.wav", "page.wav"]
+    failed = ["missing.wav", "beat2.wav", "file 6", "octal.wav", "punycode.wav", "upload path", "page.wav"]
+    assert [line.partition(":")[0].partition(" '")[0] for line in result.failed] == failed
     assert "s3cret" not in result.model_dump_json()
     resolved = resolve_lora(root, "producer_123:nawfside_lora")
     assert resolved.card.run_id == result.run_id
