@@ -15,11 +15,10 @@ from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.audio.segments import write_segments
 from modal_app.config import DataRoot
 from modal_app.errors import DawaError, InputError, UnreadableAudioError
-from modal_app.protocol.audio import AudioSource, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult, Segment
+from modal_app.protocol.audio import AudioSource, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult
 from modal_app.protocol.base import Event
 
 _WORKERS = min(4, os.cpu_count() or 1)  # the decoder and the resampler let go of the interpreter's lock
-_OFFSET = 0.02  # of full scale; converters leave a hundredth of that
 
 
 def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], None]) -> PrepareResult:
@@ -81,16 +80,8 @@ def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: Recipe, folder:
             source_samples=audio.samples,
             duration_seconds=audio.samples / audio.sample_rate,
             segments=segments,
-            warnings=audio.warnings() + _offset_warnings(segments),
+            warnings=audio.warnings(),
         )
-
-
-def _offset_warnings(segments: list[Segment]) -> list[str]:
-    """An offset or a rumble near it raises the peak, and so lowers the music that is normalised by it."""
-    offset = max((segment.dc_offset for segment in segments), key=abs)
-    if abs(offset) < _OFFSET:
-        return []
-    return [f"a constant offset of {offset:.2g} takes up the level; remove it (DC filter) before exporting"]
 
 
 def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from modal_app.audio.decode import Signal
+from modal_app.audio.pcm import Signal
 from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES, Recipe
 from modal_app.audio.true_peak import true_peak
 from modal_app.protocol.audio import Segment

@@ -186,7 +186,7 @@ def _require_audio(source: BinaryIO, name: str) -> None:
 
     source.seek(0)
     with read_audio(source, name) as audio:
-        next(iter(audio.frames()), None)
+        next(audio.blocks(), None)
 
 
 class InThread:

@@ -106,7 +106,8 @@ def test_antiphase_channels_are_warned_of_and_in_phase_ones_are_not(tmp_path: Pa
         soundfile.write(path, np.hstack([signal, right]), 44_100)
         with open_audio(path) as audio:
             list(audio.blocks())
-            assert ("its channels are in antiphase and cancel in mono" in audio.warnings()) is warned, name
+            said = any(line.startswith("its channels are in antiphase") for line in audio.warnings())
+            assert said is warned, name
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "ogg", "mp3"])

@@ -18,6 +18,8 @@ STATED_SAMPLES = {
     "vibe_ace_vbr_noxing.mp3": 1_412_352,
     "vibe_ace_aac.m4a": 32 * 44_100,
 }
+OFFSET = "a constant offset of 0.36 takes up the level; remove it (DC filter) before exporting"
+WARNINGS = {"humpback_mono.ogg": (OFFSET,)}  # the hydrophone's
 RECORDINGS = [
     *STATED_SAMPLES,
     "brahms_hungarian_5.ogg",
@@ -47,7 +49,7 @@ def test_a_recording_is_cut_to_the_sample(tmp_path: Path, name: str) -> None:
     path = shared("audio", name)
     samples = true_samples(path)
     info = probe(path)
-    assert (info.samples, info.sample_rate, info.warnings) == (samples, 44_100, ())
+    assert (info.samples, info.sample_rate, info.warnings) == (samples, 44_100, WARNINGS.get(name, ()))
     folders = [tmp_path / "once", tmp_path / "twice"]
     for folder in folders:
         folder.mkdir()

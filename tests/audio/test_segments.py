@@ -188,7 +188,7 @@ def test_a_stereo_segment_keeps_its_sides_and_is_normalised_by_the_louder_one(mu
     assert np.allclose(written[:, 1], -0.25 * written[:, 0], atol=1)
 
 
-@pytest.mark.parametrize(("channels", "sides"), [(1, "equal"), (2, "own"), (6, "equal")])
+@pytest.mark.parametrize(("channels", "sides"), [(1, "equal"), (2, "own"), (5, "equal")])
 def test_a_file_s_sides_are_its_own_only_where_it_is_stereo(
     music: Music, tmp_path: Path, channels: int, sides: str
 ) -> None:
@@ -200,3 +200,14 @@ def test_a_file_s_sides_are_its_own_only_where_it_is_stereo(
     assert np.array_equal(blocks[:, 0], blocks[:, 1]) == (sides == "equal")
     if sides == "own":
         assert np.allclose(blocks, signal, atol=1e-6)
+
+
+def test_surround_is_folded_down_by_bs_775(music: Music, tmp_path: Path) -> None:
+    signal = np.stack([music(48_000, level=0.1 * (number + 1))[:, 0] for number in range(6)], axis=1)
+    soundfile.write(tmp_path / "in.wav", signal, 48_000, subtype="FLOAT")
+    with open_audio(tmp_path / "in.wav") as audio:
+        blocks = np.concatenate(list(audio.blocks(2)))
+    left, right, centre, _, back_left, back_right = signal.T
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(blocks[:, 0], left + half * (centre + back_left), atol=1e-6)
+    np.testing.assert_allclose(blocks[:, 1], right + half * (centre + back_right), atol=1e-6)

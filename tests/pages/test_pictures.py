@@ -12,9 +12,9 @@ from PIL import Image
 
 from dawa_assets.pictures.smaller import at_most
 from dawa_assets.pictures.words import Word, draw_words
-from modal_app.audio.decode import Signal
 from modal_app.audio.depict import depict, envelope
 from modal_app.audio.forget import forget
+from modal_app.audio.pcm import Signal
 from modal_app.audio.recipe import MONO44
 from modal_app.audio.segments import write_segments
 from modal_app.config import DataRoot

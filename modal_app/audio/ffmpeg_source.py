@@ -1,0 +1,280 @@
+"""Sound that FFmpeg decodes, on the file's own timeline, and what its container promised held against it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modal_app.audio.caf import PacketTable
+from modal_app.audio.flac_frames import StreamInfo, stream_info
+from modal_app.audio.identify import Container
+from modal_app.audio.layouts import UndecodableError, Unpacked, seconds, truncated
+from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
+from modal_app.audio.ogg import Link
+from modal_app.audio.packets import check_decoder, decoded, open_container, told
+from modal_app.audio.timeline import Decoded, Timeline, by_bytes, by_length, by_number, by_page
+from modal_app.audio.trimming import Trimmed, first_samples
+from modal_app.audio.window import Window
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+
+Signal = npt.NDArray[np.float32]
+
+_BLOCK = 65_536
+_FILLING = 4_096  # encoders fill their last frame up; AAC's is the longest, 2048 samples with one of lookahead
+_PACKET = 1_024
+_HEAD = 2_048
+_INTEGER_SCALE = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """How many samples a header states, how far from that is nothing, and what filling is cut off for it."""
+
+    samples: int | None = None
+    tolerance: int = 0
+    delay: int = 0
+    filling: int | None = None
+    """Samples behind the stated ones that are filling and cut off; None where FFmpeg knows better."""
+    slack: int = 0
+    """Samples behind the stated ones that are kept: some headers count in milliseconds."""
+    by_hand: bool = False
+    """Whether FFmpeg is to leave all filling where it is."""
+
+
+class FFmpegSource:
+    """One stream of a container that FFmpeg demuxes. `findings` are complete once a pass has ended."""
+
+    def __init__(
+        self,
+        file: Window,
+        container: Container,
+        header: Unpacked | PacketTable | None = None,
+        link: Link | None = None,
+        stream: int | None = None,
+        verify: bool = False,
+    ) -> None:
+        """Open it.
+
+        Args:
+            file: the container alone.
+            container: which.
+            header: what was read of it before.
+            link: of an Ogg file, its pages.
+            stream: the index of the stream, the first of sound if left out.
+            verify: whether a FLAC file's samples are held against its checksum: that costs a tenth of decoding.
+
+        Raises:
+            UndecodableError: it holds nothing that can be decoded.
+        """
+        self._file, self._container, self._link, self._verify = file, container, link, verify
+        self._av = open_container(file, container)
+        try:
+            with told():
+                streams = self._av.streams.audio
+                if not streams:
+                    raise UndecodableError("it holds no audio stream")
+                self._stream = streams[0] if stream is None else self._av.streams[stream]
+                check_decoder(self._stream)
+                self.sample_rate: int = self._stream.rate or 0
+                self.channels: int = self._stream.channels or 0
+                self.codec: str = self._stream.codec_context.name
+            self._info = stream_info(file) if container is Container.FLAC else None
+            if container is Container.MP3:
+                self._read_mp3()
+            else:
+                self._promise = self._promised(header)
+        except BaseException:
+            self._av.close()
+            raise
+        if self._promise.by_hand:
+            self._leave_filling()
+        self._timeline = Timeline(self.sample_rate)
+
+    def close(self) -> None:
+        """Let go of FFmpeg's memory."""
+        with suppress(Exception):  # nothing is lost that was read
+            self._av.close()
+
+    @property
+    def lost(self) -> list[tuple[int, int]]:
+        """Where something was lost and how much, in samples."""
+        return self._timeline.lost
+
+    @property
+    def positions(self) -> tuple[str, ...] | None:
+        """The loudspeakers of the channels, where they are known."""
+        with told():
+            names = tuple(channel.name for channel in self._stream.layout.channels)
+        return names if "NONE" not in names else None
+
+    def arrays(self) -> Iterator[Signal]:
+        """The sound as float32 of shape (channels, n), n ≤ 65,536 or one frame."""
+        from av import AudioFifo
+
+        wanted = self._verify and self._info is not None and self._info.md5
+        checksum = hashlib.md5(usedforsecurity=False) if wanted else None
+        fifo, kind = AudioFifo(), None
+        with told():
+            for frame in self._frames():
+                # mp3 may go from mono to stereo on the way; the queue itself does not look
+                if kind != (kind := (frame.format.name, frame.layout.nb_channels)):
+                    yield from self._drain(fifo, checksum)
+                    fifo = AudioFifo()
+                frame.pts = None  # the queue would compare times; the counts are what is true here
+                fifo.write(frame)
+                if fifo.samples >= _BLOCK:
+                    yield from self._drain(fifo, checksum)
+            yield from self._drain(fifo, checksum)
+        if checksum is not None and self._info is not None:
+            self._matches = checksum.digest() == self._info.md5
+
+    _matches = True
+
+    def findings(self) -> Iterator[str]:
+        """What differs from what the container says."""
+        promise, given = self._promise, self.given
+        stated = None if promise.samples is None else promise.samples - self._timeline.shift
+        short = stated is not None and stated - given > promise.tolerance
+        if short and stated is not None:
+            yield truncated(given, stated, self.sample_rate)
+        elif self._is_cut():
+            yield f"truncated: only {given / self.sample_rate:.1f} s are there"
+        elif stated is not None and given - stated > promise.tolerance:
+            yield f"more audio than its header says: {seconds(given - stated, self.sample_rate)} were read too"
+        if not self._matches and not self._timeline.lost and not short:
+            yield "its samples are not those that its checksum (MD5) was made of: it is damaged or was changed"
+
+    @property
+    def given(self) -> int:
+        """How many samples came out, silence in place of lost ones included."""
+        return self._timeline.position if self._promise.filling is None else self._cut.given
+
+    def _frames(self) -> "Iterator[AudioFrame]":
+        timeline, promise = self._timeline, self._promise
+        packets = decoded(self._av, self._stream, self._info)
+        if self._link is not None:
+            return by_page(packets, timeline, self._link)
+        if self._container is Container.FLAC:
+            info = self._info
+            return by_number(packets, timeline, info.samples if info else None, 0)
+        if self._container in (Container.MP3, Container.AAC):
+            frames = by_bytes(packets, timeline, self._frame_count, lambda at: self._file.at(at, 16))
+        else:
+            frames = by_length(self._without_filling(packets), timeline)
+        if promise.filling is None:
+            return frames
+        self._cut = Trimmed(frames, timeline, promise.delay, promise.samples, promise.filling, promise.slack)
+        return iter(self._cut)
+
+    _frame_count: int | None = None
+
+    def _without_filling(self, packets: Iterator[Decoded]) -> Iterator[Decoded]:
+        """Cut an MP4's last frame to the duration that the file states for it; an encoder fills it up."""
+        if self._container is not Container.MP4:
+            yield from packets
+            return
+        last: Decoded | None = None
+        for packet in packets:
+            if not packet.frames and not packet.failed:
+                continue
+            if last is not None:
+                yield last
+            last = packet
+        if last is not None:
+            if last.frames:
+                last.frames[-1:] = _of_its_length(last.frames[-1])
+            yield last
+
+    def _leave_filling(self) -> None:
+        """Have FFmpeg leave filling where it is: it cuts by what the header says, even in the middle of the music."""
+        from av.codec.context import Flags2
+
+        with told():
+            self._stream.codec_context.flags2 |= Flags2.skip_manual
+
+    def _read_mp3(self) -> None:
+        """What the first frame says: the rate of all, and how many there are."""
+        file = self._file
+        first = find_mp3(file, tag_size(file.at(0, 10)))
+        head = b"" if first is None else file.at(first, _HEAD)
+        header, gapless = frame_header(head), gapless_of(head)
+        if header is None:
+            self._promise = Promise()
+            return
+        self.sample_rate = header.rate
+        if gapless is None:
+            self._promise = Promise()
+            return
+        self._frame_count = gapless.frames
+        music = None if gapless.frames is None else gapless.frames * header.samples - gapless.delay - gapless.padding
+        self._promise = Promise(music, 0, gapless.delay, gapless.padding, by_hand=True)
+
+    def _promised(self, header: Unpacked | PacketTable | None) -> Promise:
+        if self._link is not None:
+            return Promise(self._link.samples)
+        if self._info is not None:
+            return Promise(self._info.samples)
+        if isinstance(header, PacketTable):
+            return Promise(header.valid_frames, 0, header.priming, header.remainder, by_hand=True)
+        if isinstance(header, Unpacked) and header.stated_frames is not None:
+            return Promise(header.stated_frames, 0, 0, header.block_samples)
+        if self._container is Container.MP4:
+            with told():
+                stream = self._stream
+                if not stream.duration or not stream.time_base:
+                    return Promise()
+                edited = round(stream.duration * stream.time_base * self.sample_rate)
+            slack = self.sample_rate // 500
+            return Promise(edited, max(slack, _PACKET), 0, _FILLING, slack)
+        return Promise()
+
+    def _is_cut(self) -> bool:
+        return self._link is not None and not self._link.ends
+
+    def _drain(self, fifo: Any, checksum: Any) -> Iterator[Signal]:
+        """What is queued, as one block: numpy is slow on frames of 1,152."""
+        if fifo.samples:
+            frame = fifo.read(fifo.samples)
+            array = frame.to_ndarray()
+            if checksum is not None and self._info is not None:
+                _add_to(checksum, array, self._info)
+            yield _channels_of(frame, array)
+
+
+def _of_its_length(frame: "AudioFrame") -> "list[AudioFrame]":
+    if not frame.duration or not frame.time_base:
+        return [frame]
+    stated = round(frame.duration * frame.time_base * frame.sample_rate)
+    return first_samples([frame], min(stated, frame.samples) or frame.samples)
+
+
+def _add_to(checksum: Any, array: npt.NDArray[Any], info: StreamInfo) -> None:
+    """Add samples to a FLAC's MD5, which is of interleaved little-endian ones of as few bytes as will hold them."""
+    width = -(-info.bits // 8)
+    if array.dtype.itemsize * 8 != info.bits:
+        array = array >> (array.dtype.itemsize * 8 - info.bits)
+    if width == array.dtype.itemsize:
+        checksum.update(np.ascontiguousarray(array))
+    else:
+        parts = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize)
+        checksum.update(np.ascontiguousarray(parts[:, :width]))
+
+
+def _channels_of(frame: "AudioFrame", array: npt.NDArray[Any]) -> Signal:
+    """A frame as float32 of shape (channels, n), ±1 is full scale."""
+    if not frame.format.is_planar:
+        array = array.reshape(-1, len(frame.layout.channels)).T
+    kind = array.dtype.str[1:]
+    if kind[0] == "f":
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32, copy=False)
+    signal = array.astype(np.float32)
+    if kind == "u1":
+        signal -= 128
+    return np.multiply(signal, np.float32(_INTEGER_SCALE[kind]), out=signal)

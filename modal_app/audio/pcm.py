@@ -1,0 +1,130 @@
+"""Linear PCM: how its samples lie in a file, read as float32 by that. Headers are read in `riff`, `aiff` and `caf`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from modal_app.audio.window import Window
+
+Signal = npt.NDArray[np.float32]
+
+_FRAMES = 65_536
+_LOOKED_AT = 64  # places at which it is looked where in its container a sample lies
+_FRAMES_A_PLACE = 256
+
+
+class Encoding(StrEnum):
+    """What a sample's bits are."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class PcmLayout:
+    """Where the samples lie, and what each is. `size` is what is there, cut down to whole frames."""
+
+    start: int
+    size: int
+    sample_rate: int
+    channels: int
+    encoding: Encoding
+    width: int
+    """Bytes of one sample."""
+    valid_bits: int
+    """Of them, those that are said to count; they are the upper ones."""
+    big_endian: bool
+    positions: tuple[str, ...] | None = None
+    """The loudspeakers of the channels, as FFmpeg calls them; None where nothing is known."""
+    stated_frames: int | None = None
+    """What the header promises; None where it promises nothing."""
+    findings: tuple[str, ...] = field(default=())
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.width * self.channels
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return self.size // self.frame_bytes
+
+    @property
+    def codec(self) -> str:
+        """As FFmpeg would name it."""
+        letter = {Encoding.SIGNED: "s", Encoding.UNSIGNED: "u", Encoding.FLOAT: "f"}[self.encoding]
+        end = "" if self.width == 1 else "be" if self.big_endian else "le"
+        return f"pcm_{letter}{8 * self.width}{end}"
+
+
+def is_readable(encoding: Encoding, width: int) -> bool:
+    """Whether there are samples of such a kind and width that `read_pcm` reads."""
+    if encoding is Encoding.FLOAT:
+        return width in (4, 8)
+    return width == 1 if encoding is Encoding.UNSIGNED else width in (1, 2, 3, 4, 8)
+
+
+def read_pcm(file: Window, layout: PcmLayout) -> Iterator[Signal]:
+    """The samples as float32 of shape (channels, n), n ≤ 65,536; ±1 is full scale."""
+    shift = 8 * layout.width - layout.valid_bits if is_right_aligned(file, layout) else 0
+    done = 0
+    while done < layout.frames:
+        count = min(_FRAMES, layout.frames - done)
+        data = file.at(layout.start + done * layout.frame_bytes, count * layout.frame_bytes)
+        whole = len(data) // layout.frame_bytes
+        if whole == 0:
+            return
+        yield _as_float(_samples(data[: whole * layout.frame_bytes], layout), layout, shift)
+        done += whole
+
+
+def is_right_aligned(file: Window, layout: PcmLayout) -> bool:
+    """Whether the samples fill the lower bits of a wider container, against the formats' rule.
+
+    The upper bits are then nothing but the sign, and the lower ones are used.
+    """
+    spare = 8 * layout.width - layout.valid_bits
+    if spare <= 0 or layout.encoding is not Encoding.SIGNED or layout.frames == 0:
+        return False
+    lower = False
+    for place in range(_LOOKED_AT):
+        frame = layout.frames * place // _LOOKED_AT
+        count = min(_FRAMES_A_PLACE, layout.frames - frame)
+        data = file.at(layout.start + frame * layout.frame_bytes, count * layout.frame_bytes)
+        whole = data[: len(data) // layout.frame_bytes * layout.frame_bytes]
+        samples = _samples(whole, layout).astype(np.int64)
+        stored = samples >> 8 if layout.width == 3 else samples  # 24 bits come in the upper part of 32
+        lower = lower or bool((stored & ((1 << spare) - 1)).any())
+        edge = stored >> (layout.valid_bits - 1)
+        if ((edge != 0) & (edge != -1)).any():
+            return False
+    return lower
+
+
+def _samples(data: bytes, layout: PcmLayout) -> npt.NDArray[np.generic]:
+    """Native numbers, one after the other; 24 bits as the upper part of 32."""
+    order = ">" if layout.big_endian else "<"
+    if layout.width == 3:
+        three = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        four = np.zeros((len(three), 4), np.uint8)
+        four[:, 1:] = three[:, ::-1] if layout.big_endian else three
+        return four.view("<i4").reshape(-1)
+    kind = {Encoding.SIGNED: "i", Encoding.UNSIGNED: "u", Encoding.FLOAT: "f"}[layout.encoding]
+    return np.frombuffer(data, f"{order}{kind}{layout.width}")
+
+
+def _as_float(samples: npt.NDArray[np.generic], layout: PcmLayout, shift: int) -> Signal:
+    channels = samples.reshape(-1, layout.channels).T
+    if layout.encoding is Encoding.FLOAT:
+        with np.errstate(over="ignore"):
+            return channels.astype(np.float32)
+    signal = channels.astype(np.float32)
+    if layout.encoding is Encoding.UNSIGNED:
+        signal -= 128
+    bits = 32 if layout.width == 3 else 8 * layout.width
+    return np.multiply(signal, np.float32(2.0 ** (shift + 1 - bits)), out=signal)
