@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modal_app.audio.decode import open_audio
@@ -131,6 +131,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path, music: Music) -> Non
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 7))
 def test_how_the_signal_is_split_into_blocks_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, samples: int, pieces: int
