@@ -4,39 +4,48 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+ALL := train,hosted,dev
+# What is installed: as it was set up before, else all. `make demo EXTRAS=hosted` leaves torch out (no training here).
+EXTRAS ?= $(or $(shell cat .venv/.extras 2>/dev/null),$(ALL))
 PORT ?= 3000
+# Two processes keep two cores busy but for their waits, which a third fills.
+PYTEST = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=1
+ONLY ?= tests
 
-.PHONY: help setup demo train-mode test test-slow test-live ui bench bench-train lint clean
+.PHONY: FORCE help setup demo train-mode test test-slow test-live ui bench bench-train lint clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-setup: .venv/.ready ## set up .venv (every other target does it by itself)
+setup: .venv/.ready ## set up .venv (every other target does it by itself; EXTRAS=hosted leaves torch out)
 
-.venv/.ready: pyproject.toml constraints.txt
-	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,hosted,dev]'
+.venv/.ready: pyproject.toml constraints.txt set-up.sh $(if $(filter-out $(EXTRAS),$(shell cat .venv/.extras 2>/dev/null)),FORCE)
+	@PYTHON="$(PYTHON)" ./set-up.sh "$(EXTRAS)"
+
+# What tests, lint and benchmarks need: all of it.
+.venv/.all: .venv/.ready
+	@[ "$$(cat .venv/.extras)" = "$(ALL)" ] || PYTHON="$(PYTHON)" ./set-up.sh "$(ALL)"
 	@touch $@
 
 demo: .venv/.ready ## an example artist through the whole chain
 	@$(BIN)/dawa demo
 
-test: .venv/.ready ## all tests but the long campaigns
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+test: .venv/.all ## all tests but the long campaigns (one folder: make test ONLY=tests/intake)
+	$(PYTEST) -m "not slow" $(ONLY)
 
-test-slow: .venv/.ready ## the long campaigns: kills, faults, repetitions
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m slow
+test-slow: .venv/.all ## the long campaigns: kills, faults, repetitions (one: make test-slow ONLY=tests/campaigns)
+	$(PYTEST) -m slow $(ONLY)
 
-test-live: .venv/.ready ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
+test-live: .venv/.all ## against a real Supabase project (SUPABASE_URL, SUPABASE_SECRET_KEY, SUPABASE_DB_URL)
 	@$(BIN)/python -m tests.live && DAWA_LIVE_TESTS=1 $(BIN)/python -m pytest -n 0 -m "not slow" -rs tests/live
 
 train-mode: .venv/.ready ## the page that artists and producers work on, in the browser
 	@$(BIN)/dawa serve --open
 
-bench: .venv/.ready ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
+bench: .venv/.all ## the benchmarks: medians into benchmarks/results (one alone: make bench NAMES=als)
 	$(BIN)/python -m benchmarks $(NAMES)
 
-bench-train: .venv/.ready ## the speed of a training with bases of the true size, on a GPU (tiny ones without)
+bench-train: .venv/.all ## the speed of a training with bases of the true size, on a GPU (tiny ones without)
 	$(BIN)/python -m benchmarks.train_throughput --backend ace_step
 	$(BIN)/python -m benchmarks.train_throughput --backend musicgen
 
@@ -47,7 +56,7 @@ ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its hist
 	@[ "$(origin DAGSTER_HOME)" = environment -a -e "$(DAGSTER_HOME)/dagster.yaml" ] || cp dagster.yaml "$(DAGSTER_HOME)/"
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-lint: .venv/.ready ## ruff, formatting, types
+lint: .venv/.all ## ruff, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

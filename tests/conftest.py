@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from resources.database import Database
 from resources.settings import Settings
+from tests.databases import KeptDatabase, Stock, create, drop
 
 if TYPE_CHECKING:
     from dawa_assets.artists.store import Artist
@@ -30,18 +31,12 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count(1)
 
+# One thread for each process: several at once share the cores already, and waiting threads of a busy machine spin.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
 # What a test runs is in no history but its own home's.
 os.environ.pop("DAGSTER_HOME", None)
-
-
-class GivenDatabase(Database):
-    """A database that is there already."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def url(self) -> str:
-        return self._url
 
 
 @pytest.fixture(scope="session")
@@ -81,14 +76,27 @@ def _memory_folder() -> Path | None:
 @pytest.fixture
 def empty_database_url(database_server: "EmbeddedDatabase") -> Iterator[str]:
     """A database of the test's own in which nothing is: no table, no schema beside `public`."""
-    yield from _new_database(database_server, "template0")
+    url, name = database_server.url(), f"test_{next(_numbers)}"
+    create(url, name, "template0")
+    yield make_conninfo(url, dbname=name)
+    drop(url, name)
+
+
+@pytest.fixture(scope="session")
+def _stock(database_server: "EmbeddedDatabase") -> Iterator[Stock]:
+    stock = Stock(database_server.url(), "dawa")
+    yield stock
+    stock.close()
 
 
 @pytest.fixture
-def database(database_server: "EmbeddedDatabase") -> Iterator[Database]:
-    """A freshly migrated database of the test's own."""
-    for url in _new_database(database_server, "dawa"):
-        yield GivenDatabase(url)
+def database(_stock: Stock) -> Iterator[Database]:
+    """A database of the test's own, as the migrations leave it."""
+    url, keeper = _stock.take()
+    given = KeptDatabase(url)
+    yield given
+    given.close()
+    _stock.give_back(url, keeper)
 
 
 @pytest.fixture
@@ -144,15 +152,3 @@ def make_artist(database: Database) -> "Callable[[str], Artist]":
 def artist(make_artist: "Callable[[str], Artist]") -> "Artist":
     """An artist called `Test Artist`."""
     return make_artist("Test Artist")
-
-
-def _new_database(server: "EmbeddedDatabase", template: str) -> Iterator[str]:
-    url, name = server.url(), f"test_{next(_numbers)}"
-    _execute(url, f'create database "{name}" template "{template}"')
-    yield make_conninfo(url, dbname=name)
-    _execute(url, f'drop database "{name}" with (force)')
-
-
-def _execute(url: str, statement: str) -> None:
-    with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as connection:
-        connection.execute(statement.encode())

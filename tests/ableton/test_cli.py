@@ -1,31 +1,17 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.ableton.als_factory import SetSpec, TrackSpec, plugin, write_als
+from tests.command_line import dawa
 from tests.shared_data import shared, shared_names
 
 
 def _dawa_als(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = (
-        "import sys, typer; from dawa_assets.cli import als\n"
-        "app = typer.Typer(pretty_exceptions_enable=False); app.command('als')(als.als)\n"
-        "from modal_app.errors import InputError\n"
-        "try: app()\n"
-        "except InputError as error: print(f'dawa: {error}', file=sys.stderr); sys.exit(2)"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "160"},
-    )
+    return dawa("als", *arguments, cwd=folder, env=os.environ | {"COLUMNS": "160"})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What must not get through, or must, and that nothing of it costs more than seconds of CPU and 150 MB."""
+"""What must not get through, or must, and that nothing of it costs more than 150 MB (`bench hostile` has the times)."""
 
 import gzip
 import json
@@ -17,7 +17,6 @@ from dawa_assets.errors import UnreadableLiveSetError
 from tests.ableton.als_factory import SetSpec, TrackSpec, xml_of
 from tests.shared_data import shared, shared_names
 
-MAX_SECONDS = 5
 MAX_MEGABYTES = 150
 ACCEPTED = None
 # The manifest's verdicts; garbage after the end is our choice (the docstring of `stream.xml_chunks` says why).
@@ -60,22 +59,20 @@ VERDICTS = {
 }
 
 READ_EACH = """
-import json, sys, time
+import json, sys
 from pathlib import Path
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.errors import UnreadableLiveSetError
 for name in sys.argv[1:]:
-    started = time.process_time()
     try:
         live_set = read_live_set(Path(name))
         message = None
         found = [live_set.tempo, str(live_set.time_signature), len(live_set.tracks_of("Audio"))]
     except UnreadableLiveSetError as error:
         message, found = str(error), None
-    seconds = time.process_time() - started
     status = Path("/proc/self/status")
     peak = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-    print(json.dumps({"message": message, "found": found, "seconds": seconds, "megabytes": int(peak[0]) / 1024}))
+    print(json.dumps({"message": message, "found": found, "megabytes": int(peak[0]) / 1024}))
 """
 measured = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 
@@ -84,7 +81,6 @@ measured = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="pe
 class Reading:
     message: str | None
     found: list[object] | None
-    seconds: float
     megabytes: float
 
 
@@ -104,14 +100,13 @@ def readings() -> dict[str, Reading]:
 
 @measured
 @pytest.mark.parametrize("name", shared_names("als-bad", "*.als"))
-def test_each_bad_file_gets_its_verdict_within_seconds_and_150_mb(name: str, readings: dict[str, Reading]) -> None:
+def test_each_bad_file_gets_its_verdict_within_150_mb(name: str, readings: dict[str, Reading]) -> None:
     reading, verdict = readings[name], VERDICTS[name[:2]]
     if verdict is ACCEPTED:
         assert reading.found == [120, "4/4", 1]
     else:
         assert reading.message is not None
         assert re.fullmatch(rf"{re.escape(name)}: [^\n;]*({verdict})[^\n;]*; [^\n]+", reading.message)
-    assert reading.seconds < MAX_SECONDS
     assert reading.megabytes < MAX_MEGABYTES
 
 
@@ -159,7 +154,6 @@ def test_what_no_ratio_catches_is_bounded_too(tmp_path: Path, kind: str) -> None
     (reading,) = _read_in_one_fresh_process(path)
     assert reading.message is not None
     assert verdict in reading.message
-    assert reading.seconds < MAX_SECONDS
     assert reading.megabytes < MAX_MEGABYTES
 
 

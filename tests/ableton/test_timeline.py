@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -109,7 +108,7 @@ def test_the_same_set_gives_the_same_bytes_in_another_process_too(tmp_path: Path
     assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
 
 
-def test_a_huge_set_gives_a_picture_of_bounded_size_in_bounded_time(tmp_path: Path) -> None:
+def test_a_huge_set_gives_a_picture_of_bounded_size(tmp_path: Path) -> None:
     live_set = _read(tmp_path, SetSpec(tracks=[TrackSpec(tag="GroupTrack", id="g"), TrackSpec(group="g")]))
     group, track = live_set.tracks
     clips = tuple(ArrangementClip(i / 4, i / 4 + 0.2, f"clip {i}", i % 70) for i in range(300))
@@ -122,11 +121,9 @@ def test_a_huge_set_gives_a_picture_of_bounded_size_in_bounded_time(tmp_path: Pa
         huge, tracks=tuple(replace(each, arrangement_clips=(), session_clips=slots) for each in huge.tracks)
     )
     for each in (huge, session):
-        started = time.process_time()
         height, width, _ = _pixels(each, tmp_path / "t.png").shape
         assert width <= 1650
         assert height <= 4000
-        assert time.process_time() - started < 15
 
 
 def test_a_clip_at_the_end_of_time_is_no_trap(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,24 +10,19 @@ from uuid import UUID
 import pytest
 
 from resources.embedded_postgres import EmbeddedDatabase
+from tests.command_line import dawa as typed
+from tests.prepared import prepare_database
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home of the artists")
+    home = prepare_database(tmp_path_factory.mktemp("home of the artists"))
     yield home
     EmbeddedDatabase(home / "postgres").stop()
 
 
 def dawa(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"DAWA_HOME": str(home)},
-        check=False,
-    )
+    return typed(*words, env=os.environ | {"DAWA_HOME": str(home)})
 
 
 def test_a_profile_is_stored_once_and_listed(home: Path, tmp_path: Path) -> None:

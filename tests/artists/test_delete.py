@@ -269,7 +269,7 @@ from dawa_assets.artists.delete import delete_artist
 from resources.bucket.folder import FolderBucket
 from resources.ports import Ports
 from resources.settings import Settings
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 from tests.pipeline.catalogue import RecordingCompute
 class Dying(FolderBucket):
     def delete(self, keys):
@@ -281,7 +281,7 @@ delete_artist(Ports(settings=settings, database=GivenDatabase(sys.argv[2]), buck
 """
     home, url = str(recorded.settings.home), recorded.database.url()
     child = subprocess.run([sys.executable, "-c", code, home, url, artist.slug], cwd=Path(__file__).parents[2],
-                           env=os.environ, check=False, timeout=120)  # fmt: skip
+                           env=os.environ, check=False, timeout=280)  # fmt: skip
     assert child.returncode == -signal.SIGKILL
     assert len(keys(recorded.bucket, f"artists/{artist.slug}")) > 0
     with pytest.raises(LeavingArtistError, match="is being deleted"):
@@ -301,7 +301,7 @@ class _SlowBucket(FolderBucket):
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
         if key.endswith(".zip"):
             self.reached.set()
-            assert self.go.wait(60)
+            assert self.go.wait(240)
         super().put(key, source, content_type=content_type)
 
 
@@ -318,15 +318,15 @@ def test_a_build_that_is_under_way_loses_its_lease_and_nothing_of_it_stays(recor
 
     building = threading.Thread(target=build)
     building.start()
-    assert slow.reached.wait(60)
+    assert slow.reached.wait(240)
     impatient = replace(recorded, settings=Settings(home=recorded.settings.home, lease_wait_seconds=0.1))
     with pytest.raises(BusyError, match="dataset is still at work"):
         delete_artist(impatient, artist.slug, author="me")
     deleting = threading.Thread(target=delete_artist, args=(recorded, artist.slug), kwargs={"author": "me"})
     deleting.start()
     slow.go.set()
-    building.join(60)
-    deleting.join(60)
+    building.join(240)
+    deleting.join(240)
     assert [str(error) for error in errors] == [
         "dataset: the artist was deleted meanwhile, or is being; nothing was written"
     ]
@@ -426,7 +426,7 @@ def test_two_at_once_delete_once(recorded: Ports) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(240)
     whole = [receipt for receipt in receipts if isinstance(receipt, dict)]
     assert len(receipts) == 3
     assert whole

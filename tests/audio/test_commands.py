@@ -1,8 +1,6 @@
 """`dawa segment` and `dawa tag` as a user meets them."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,28 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.command_line import dawa
+
 Music = Callable[..., np.ndarray]
-
-# The two commands as dawa_assets/cli/main.py registers them, without loading the others.
-CODE = """
-import sys, typer
-from dawa_assets.cli import segment, tag
-from modal_app.errors import DawaError, InputError
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command("segment")(segment.segment)
-app.command("tag")(tag.tag)
-try:
-    app()
-except DawaError as error:
-    print(f"dawa: {error}", file=sys.stderr)
-    sys.exit(2 if isinstance(error, InputError) else 1)
-"""
-
-
-def dawa(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", CODE, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is said of an audio file, and what hostile or broken files can and can't do."""
 
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,10 +218,8 @@ def test_absurd_headers_are_refused(tmp_path: Path, rate: int, channels: int) ->
         + struct.pack("<I", len(data))
         + data
     )
-    started = time.monotonic()
     with pytest.raises(UnreadableAudioError):
         probe(path)
-    assert time.monotonic() - started < 5
 
 
 def test_a_file_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -172,22 +173,21 @@ def test_files_come_over_http_too_verified_and_without_a_word_of_the_signature(
     assert "is larger than" in too_large.failed[0].reason
 
 
-def _prepare_in_a_process(root: Path, source: AudioSource, start: float) -> None:
-    time.sleep(max(0, start - time.time()))
+def _prepare_in_a_process(root: Path, source: AudioSource, start: Barrier) -> None:
+    start.wait()
     result = run(DataRoot(root), source)
     assert len(result.prepared) == 1
 
 
 def test_two_processes_may_prepare_the_same_file_at_once(root: DataRoot, track: Path, source_of: SourceOf) -> None:
     source = source_of(track)
-    spawn = multiprocessing.get_context("fork")
-    processes = [
-        spawn.Process(target=_prepare_in_a_process, args=(root.root, source, time.time() + 0.3)) for _ in range(3)
-    ]
+    fork = multiprocessing.get_context("fork")
+    start = fork.Barrier(3)
+    processes = [fork.Process(target=_prepare_in_a_process, args=(root.root, source, start)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert find_prepared(root, source.audio_hash, "mono44") is not None
     assert list(root.scratch().iterdir()) == []

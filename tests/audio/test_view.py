@@ -208,15 +208,13 @@ def test_two_processes_publish_and_a_reader_never_sees_a_mixture(root: DataRoot,
         writer.start()
     try:
         read = 0
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:
+        while read < 200:
             try:
                 found = sorted(seen(root).items())
             except FileNotFoundError:
                 continue  # this reader took longer than two whole publishes: its version is gone, never mixed
             assert any(set(found) <= set(version) for version in wanted)
             read += found in wanted
-        assert read > 5
     finally:
         for writer in writers:
             writer.kill()

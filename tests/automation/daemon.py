@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import yaml
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,8 +53,8 @@ class Daemon:
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
-        psutil.wait_procs(victims, timeout=30)
-        self._process.wait(30)
+        psutil.wait_procs(victims, timeout=280)
+        self._process.wait(240)
         self._process = None
 
     def processes(self) -> list[psutil.Process]:
@@ -62,7 +63,19 @@ class Daemon:
         daemon = psutil.Process(self._process.pid)
         return [daemon, *(each for each in daemon.children(recursive=True) if "postgres" not in each.name())]
 
-    def until(self, come: Callable[[], bool], seconds: float = 240) -> None:
+    def tick_again(self, sensor: str, times: int = 3) -> None:
+        """Wait until a sensor was looked at so many times more, by ticks that began after now and have ended."""
+        now = time.time()
+
+        def ended() -> bool:
+            states = self.instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+            (state,) = [each for each in states if each.name == sensor]
+            ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, after=now)
+            return sum(tick.status != TickStatus.STARTED for tick in ticks) >= times
+
+        self.until(ended)
+
+    def until(self, come: Callable[[], bool], seconds: float = 600) -> None:
         """Wait for a condition, with what the daemon said where it does not come."""
         deadline = time.monotonic() + seconds
         while not come():

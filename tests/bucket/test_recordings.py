@@ -53,7 +53,7 @@ class _Replay:
         headers = dict(request["headers"])
         if key := self._keys.get(request["authorization"]):
             headers |= {"authorization": f"Bearer {key}", "apikey": key}
-        connection = http.client.HTTPConnection(urlsplit(self._server.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self._server.url).netloc, timeout=280)
         connection.request(request["method"], BASE + url, body=_body(request), headers=headers)
         with connection.getresponse() as response:
             body = response.read()

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from modal_app.protocol.audio import AudioSource, PrepareRequest, PublishedSegme
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
 from resources.compute.local import LocalCompute
+from tests.waiting import until_gone
 
 UNCACHED = PublishedSegment(audio_hash="0" * 64, index=3, sha256="0" * 64)
 
@@ -56,15 +56,6 @@ def children() -> list[psutil.Process]:
     """The workers below this process. Other tests of it may have servers running."""
     found = psutil.Process().children(recursive=True)
     return [process for process in found if "modal_app.worker" in process.cmdline()]
-
-
-def wait_until_gone(pid: int, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_job_gives_its_result_and_its_events_in_order(root: Path, tone: AudioSource) -> None:
@@ -190,7 +181,7 @@ def test_the_child_goes_when_its_parent_is_killed(tmp_path: Path, tone: AudioSou
         pid = int(parent.stdout.readline())
         parent.kill()
 
-    assert wait_until_gone(pid, seconds=15)
+    until_gone([pid])
 
 
 def test_what_a_killed_asker_left_is_removed_by_the_next(root: Path) -> None:

@@ -5,8 +5,7 @@ import io
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,8 @@ from modal_app.register import FolderRegister, claimed
 from resources.compute.base import CallRecord
 from resources.compute.modal import ModalCompute
 from tests.modal_server.gate import Gate, gate_with
-from tests.modal_server.machine import EXPIRED, FAULT, MachineCalls, Machines
+from tests.modal_server.machine import EXPIRED, FAULT, MachineCalls, Machines, write_whole
+from tests.waiting import PATIENCE_SECONDS, until
 
 NOTHING = PublishRequest(producer_id="a", segments=[])
 PACE = Pace(first_pause=0.05, longest_pause=0.2, patience=20)
@@ -110,7 +110,7 @@ class Asker(threading.Thread):
             self._outcome.append(error)
 
     def outcome(self) -> list[PreparedAudio] | BaseException:
-        self.join(60)
+        self.join(PATIENCE_SECONDS)
         assert not self.is_alive()
         return self._outcome[0]
 
@@ -206,7 +206,7 @@ def test_a_call_outlives_a_killed_asker_and_is_taken_up_again(
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=repository) as asker:
         assert asker.stdout
         call_id = asker.stdout.readline().decode().strip()
-        assert gate.asked.wait(60)
+        assert gate.asked.wait(PATIENCE_SECONDS)
         asker.kill()
     assert machines.state(call_id).name == "running"
 
@@ -249,7 +249,7 @@ def test_a_call_on_record_that_left_nothing_is_followed_by_another(
 @pytest.mark.slow
 def test_who_follows_a_call_that_others_cancel_is_told(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(PATIENCE_SECONDS)
     compute.cancel(machines.calls()[0])
 
     outcome = asker.outcome()
@@ -262,13 +262,13 @@ def test_a_call_whose_container_is_taken_away_goes_on_in_another(
     compute: ModalCompute, machines: Machines, gate: Gate, tone: AudioSource
 ) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(PATIENCE_SECONDS)
     (call_id,) = machines.calls()
     process = machines.process(call_id)
     assert process is not None
-    (machines.call(call_id) / "pid").write_text(str(psutil.Process().pid))  # as if it had never been away
+    write_whole(machines.call(call_id) / "pid", str(psutil.Process().pid))  # as if it had never been away
     process.kill()
-    process.wait(10)
+    process.wait(240)
     machines.start_container(call_id)
     gate.opened.set()
 
@@ -280,7 +280,7 @@ def test_a_container_that_dies_for_good_is_told_in_one_line(
     compute: ModalCompute, machines: Machines, gate: Gate
 ) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(PATIENCE_SECONDS)
     process = machines.process(machines.calls()[0])
     assert process is not None
     process.kill()
@@ -294,10 +294,10 @@ def test_a_container_that_dies_for_good_is_told_in_one_line(
 @pytest.mark.slow
 def test_without_an_answer_it_waits_and_goes_on(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(PATIENCE_SECONDS)
     (machines.root / FAULT).write_text("unreachable")
     gate.opened.set()
-    wait_for(lambda: machines.state(machines.calls()[0]).name == "ended")
+    until(lambda: machines.state(machines.calls()[0]).name == "ended")
     (machines.root / FAULT).unlink()
 
     assert len(asker.outcome()) == 1  # type: ignore[arg-type]
@@ -308,7 +308,7 @@ def test_without_an_answer_it_waits_and_goes_on(compute: ModalCompute, machines:
 def test_without_an_answer_for_too_long_the_call_is_left_on_record(machines: Machines, gate: Gate) -> None:
     impatient = ModalCompute(MachineCalls(machines), Pace(0.05, 0.1, patience=0.3))
     asker = Asker(impatient, PrepareRequest(sources=[gate.source]))
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(PATIENCE_SECONDS)
     (machines.root / FAULT).write_text("unreachable")
 
     assert isinstance(asker.outcome(), UnreachableError)
@@ -339,13 +339,13 @@ def test_a_call_that_ended_without_letting_go_of_its_job_is_waited_for(
     def hold() -> None:
         with claimed(FolderRegister(machines.register), "train/x", ended):
             held.set()
-            let_go.wait(60)
+            let_go.wait(240)
 
     held = threading.Event()
     holder = threading.Thread(target=hold)
     holder.start()
-    assert held.wait(10)
-    threading.Thread(target=lambda: (wait_for(lambda: len(machines.calls()) > 2), let_go.set())).start()
+    assert held.wait(240)
+    threading.Thread(target=lambda: (until(lambda: len(machines.calls()) > 2), let_go.set())).start()
 
     assert compute.run(NOTHING, ignore, Record()).segments == 0
     holder.join()
@@ -371,10 +371,3 @@ def test_a_path_that_leads_out_of_the_data_root_is_refused(compute: ModalCompute
         compute.fetch(path, tmp_path / "out")
     with pytest.raises(JobError):
         compute.store(path, io.BytesIO(b"mine"))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -12,10 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from modal_app.errors import InputError, JobCancelledError, JobError
+from modal_app.protocol.audio import PrepareRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
 from resources.compute.local import LocalCompute
 from resources.compute.warm import start_warm
+from tests.modal_server.gate import gate_with
+from tests.waiting import until, until_gone
 
 SHORT = GenerateRequest(job_id="short", prompt="x", duration_seconds=0.5)
 LONG = GenerateRequest(job_id="long", prompt="x", duration_seconds=600)
@@ -36,14 +40,6 @@ def workers() -> list[psutil.Process]:
     return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
 
 
-def wait_until_gone(process: psutil.Process) -> None:
-    """Fails after half a minute."""
-    deadline = time.monotonic() + 30
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, process
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def compute(tmp_path: Path) -> LocalCompute:
     return LocalCompute(tmp_path / "data", grace_seconds=1, gemini_api_key=SecretStr("a-secret-value"))
@@ -58,7 +54,7 @@ def test_jobs_share_what_was_imported_and_have_processes_of_their_own(compute: L
     [nursery] = nurseries()
     assert all(worker.pid != nursery.pid for worker in seen)
     for worker in seen:
-        wait_until_gone(worker)
+        until_gone([worker])
 
 
 def test_what_the_user_can_mend_is_told_apart(compute: LocalCompute) -> None:
@@ -97,19 +93,27 @@ def test_no_secret_reaches_a_job_that_needs_none(compute: LocalCompute, monkeypa
     assert not [environment for environment in seen if b"a-secret-value" in environment]
 
 
-def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(compute: LocalCompute) -> None:
-    running: list[psutil.Process] = []
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
+    """A job that waits for its file for ever, in a worker forked from a nursery that imports next to nothing."""
+    monkeypatch.setattr("resources.compute.local._imports", lambda _: ("json",))
+    with gate_with(b"", "0" * 64) as gate:
+        yield PrepareRequest(sources=[gate.source])
 
-    def kill(_event: Event) -> None:
-        if not running:
-            running.extend(workers())
-            nurseries()[0].send_signal(signal.SIGKILL)
 
-    with pytest.raises(JobError):
-        compute.run(LONG, kill)
-    wait_until_gone(running[0])
-
-    assert compute.run(SHORT, ignore).samples > 0
+def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(
+    compute: LocalCompute, endless: PrepareRequest
+) -> None:
+    killed: list[psutil.Process] = []
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as beside:
+            running = beside.submit(compute.run, endless, ignore)
+            until(workers)
+            killed.extend([*workers(), *nurseries()])
+            nurseries()[-1].send_signal(signal.SIGKILL)
+            assert isinstance(running.exception(), JobError)
+        until_gone(killed)
+    assert len({process.pid for process in killed}) == 4
 
 
 @pytest.mark.slow
@@ -121,7 +125,7 @@ def test_libraries_that_would_see_another_environment_are_imported_again(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
     compute.run(SHORT, ignore)
 
-    wait_until_gone(before)
+    until_gone([before])
     [now] = [nursery for nursery in nurseries() if nursery.pid != before.pid]
     assert now.environ()["HF_HOME"] == str(tmp_path / "other")
 
@@ -158,25 +162,21 @@ def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothi
     assert nursery.children() == []
 
 
-def test_all_end_when_their_owner_is_killed(tmp_path: Path) -> None:
+def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: Path) -> None:
     script = (
-        "import psutil, sys\n"
+        "import sys\n"
         "from pathlib import Path\n"
-        "from modal_app.protocol.training import GenerateRequest\n"
-        "from resources.compute.local import LocalCompute\n"
-        "below = lambda: [child.pid for child in psutil.Process().children(recursive=True)]\n"
-        "say = lambda event: print(*below(), flush=True)\n"
-        "LocalCompute(Path(sys.argv[1])).run(GenerateRequest.model_validate_json(sys.argv[2]), say)\n"
+        "from modal_app.protocol.audio import PrepareRequest\n"
+        "from resources.compute import local\n"
+        "local._imports = lambda request: ('json',)\n"
+        "local.LocalCompute(Path(sys.argv[1])).run(PrepareRequest.model_validate_json(sys.argv[2]), print)\n"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "data"), LONG.model_dump_json()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
-        assert owner.stdout
-        below = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+    command = [sys.executable, "-c", script, str(tmp_path / "data"), endless.model_dump_json()]
+    with subprocess.Popen(command) as owner:
+        until(lambda: len(psutil.Process(owner.pid).children(recursive=True)) == 2)
+        below = psutil.Process(owner.pid).children(recursive=True)
         os.kill(owner.pid, signal.SIGKILL)
-
-    assert len(below) == 2
-    for process in below:
-        wait_until_gone(process)
+    until_gone(below)
 
 
 @pytest.mark.slow

@@ -310,7 +310,7 @@ def test_an_item_that_was_just_being_replaced_is_packed_as_it_is_then(catalogue:
 
     with ThreadPoolExecutor(1) as pool:
         replacing = pool.submit(replace_slowly)
-        held.wait(5)
+        held.wait(240)
         report = build_dataset(catalogue.ports, catalogue.slug)
         replacing.result()
     assert report.failed == []

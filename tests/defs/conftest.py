@@ -8,11 +8,12 @@ import pytest
 
 from dawa_assets.defs.resources import Pipeline
 from resources.embedded_postgres import EmbeddedDatabase
+from tests.prepared import prepare_database
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home of a pipeline")
+    return prepare_database(tmp_path_factory.mktemp("home of a pipeline"))
 
 
 @pytest.fixture(scope="module")

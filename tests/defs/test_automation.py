@@ -15,8 +15,8 @@ from dawa_assets.defs.sensors import attempts
 from dawa_assets.defs.sensors.attempts import ATTEMPTS
 from dawa_assets.defs.sensors.inbox import inbox_sensor
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
-from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
+from tests.prepared import example_in
 
 
 def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[dg.RunRequest]:
@@ -51,7 +51,7 @@ def artist(pipeline: Pipeline, request: pytest.FixtureRequest) -> Artist:
 
 @pytest.fixture(scope="module")
 def example(home: Path) -> Path:
-    return compose_example(home / "example").folder
+    return example_in(home / "example").folder
 
 
 def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(

@@ -13,12 +13,12 @@ from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
-from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
 from dawa_assets.pictures import sound, words
 from dawa_assets.status import artist_statuses
 from dawa_assets.verdicts import judge, verdict
 from tests.defs.test_definitions import CHAIN
+from tests.prepared import example_in
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance f
 @pytest.fixture(scope="module")
 def artist(pipeline: Pipeline, home: Path) -> Artist:
     ports = pipeline.ports()
-    example = compose_example(home / "example")
+    example = example_in(home / "example")
     with ports.database.transaction() as connection:
         artist = ensure_artist(connection, example.artist_name)
     set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
-from dawa_assets.example.compose import compose_example
 from dawa_assets.intake.inbox import upload
+from tests.command_line import dawa
 from tests.model_server import gemini_api, openai_api
 from tests.model_server.control import ModelServer
 from tests.model_server.fixtures import model_server_process
+from tests.prepared import example_in
 
 __all__ = ["model_server_process"]
 
@@ -56,7 +56,7 @@ def hosted(chosen: dict[str, str], pipeline: Pipeline) -> Pipeline:
 
 @pytest.fixture(scope="module")
 def artist(hosted: Pipeline, home: Path) -> Artist:
-    ports, example = hosted.ports(), compose_example(home / "example")
+    ports, example = hosted.ports(), example_in(home / "example")
     with ports.database.transaction() as connection:
         artist = ensure_artist(connection, example.artist_name)
     set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
@@ -118,13 +118,10 @@ def test_a_second_run_pays_nothing(
     assert len(model_server_process.paid()) == before
 
 
-def _dawa(chosen: dict[str, str], keys: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+def _dawa(chosen: dict[str, str], keys: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     given = {f"DAWA_{name.upper()}": value for name, value in chosen.items()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
-    program = "from dawa_assets.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=environment | given | keys, capture_output=True, check=False
-    )
+    return dawa(*arguments, env=environment | given | keys)
 
 
 @pytest.mark.usefixtures("run")
@@ -139,8 +136,8 @@ def test_no_key_is_in_any_output_file_table_or_event_also_where_it_is_refused(
     for keys, command in ((WRONG, ["doctor"]), (KEYS, ["doctor"]), (KEYS, ["status", "--json"])):
         done = _dawa(chosen, keys, *command)
         said += done.stdout + done.stderr
-    assert b"key" in said
-    said += "".join(str(entry) for run in lasting.get_runs() for entry in lasting.all_logs(run.run_id)).encode()
+    assert "key" in said
+    said += "".join(str(entry) for run in lasting.get_runs() for entry in lasting.all_logs(run.run_id))
     files = [path for path in home.rglob("*") if path.is_file()]
     assert len(files) > 100
     for key in (*KEYS.values(), *WRONG.values()):

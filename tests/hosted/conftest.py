@@ -16,7 +16,7 @@ from resources.database import Database
 from resources.embedded_postgres import EmbeddedDatabase
 from tests.bucket.storage_server import StorageServer
 from tests.campaigns.small_artist import NAME, SLUG, compose
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 from tests.hosted.parts import bucket_on, build, known_artist, small_ports, state_of
 from tests.resources.conftest import debian_postgres, pooler
 from tests.resources.hosted_servers import HostedServer, PostgresServer

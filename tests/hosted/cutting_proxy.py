@@ -54,12 +54,12 @@ class CuttingProxy:
                     deaf.set()
                     server.sendall(piece)
                     server.shutdown(socket.SHUT_WR)
-                    back.join(10)  # the server is done with it
+                    back.join(240)  # the server is done with it
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 server.shutdown(socket.SHUT_RDWR)  # closing alone would leave it open for as long as `_answers` reads
                 return
             server.shutdown(socket.SHUT_WR)
-            back.join(10)
+            back.join(240)
 
 
 def _answers(server: socket.socket, client: socket.socket, deaf: threading.Event) -> None:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +27,7 @@ from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
 from tests.bucket.storage_server import StorageServer
 from tests.campaigns.final_state import differences, leftovers, settled_state
+from tests.command_line import dawa as typed
 
 QUICK = Retries(tries=3, seconds=10.0, first_pause=0.01, longest_pause=0.02)
 SMALL = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}
@@ -129,14 +129,6 @@ def wrong_in(ports: Ports, expected: dict[str, Any], aside: Path) -> list[str]:
 def dawa(*words: str, home: Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command line, as it is typed, with no settings but these; it must end with `code`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    child = subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", *words],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        cwd=home.parent,
-        env=clean | SMALL | {"DAWA_HOME": str(home)} | variables,
-        check=False,
-    )
+    child = typed(*words, cwd=home.parent, env=clean | SMALL | {"DAWA_HOME": str(home)} | variables)
     assert child.returncode == code, (words, child.stdout, child.stderr)
     return child

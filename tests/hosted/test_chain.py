@@ -13,7 +13,7 @@ from resources.settings import Settings
 from tests.bucket.storage_server import StorageServer
 from tests.campaigns.final_state import leftovers
 from tests.campaigns.small_artist import NAME, SLUG
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 from tests.hosted.conftest import Undisturbed
 from tests.hosted.parts import bucket_on, build, dawa, known_artist, small_ports, state_of, wrong_in
 from tests.resources.hosted_servers import HostedServer

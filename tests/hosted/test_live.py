@@ -16,7 +16,7 @@ def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if name not in (*NEEDED, MIGRATE, WANTED)}
     return subprocess.run(
         [sys.executable, *words],
-        cwd=CHECKOUT, env=clean | variables, capture_output=True, text=True, timeout=200, check=False,
+        cwd=CHECKOUT, env=clean | variables, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
 
 

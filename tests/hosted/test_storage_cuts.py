@@ -19,7 +19,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "answer lost": {"lose_answer": True},
     "answer cut": {"cut_answer_after": 20},
 }
-SAMPLE = 5
+SAMPLE = 2
 
 
 class _Shaky(StorageServer):

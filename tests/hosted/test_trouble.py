@@ -17,6 +17,7 @@ from tests.bucket.storage_wire import Call, Fault
 from tests.campaigns.small_artist import NAME, SLUG
 from tests.hosted.conftest import Undisturbed, Uploaded
 from tests.hosted.parts import bucket_on, build, dawa, small_ports, wrong_in
+from tests.prepared import prepare_database
 
 HOUR = 3600.0
 
@@ -39,7 +40,7 @@ def _refused(*words: str, home: Path, code: int = 1, **settings: str) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
+    yield prepare_database(tmp_path / "home")
     EmbeddedDatabase(tmp_path / "home" / "postgres").stop()
 
 

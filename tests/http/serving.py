@@ -30,6 +30,7 @@ from modal_app.protocol.training import GenerateRequest, GenerateResult
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from tests.intake.material import wav
+from tests.waiting import until
 
 SECRET = "a-secret-of-the-project-with-enough-letters"
 PASSWORD = "a password of the tests"
@@ -49,12 +50,12 @@ def server(ports: Ports) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             running.should_exit = True
-            thread.join(60)
+            thread.join(240)
 
 
 @contextmanager
 def client(base: str, **headers: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=base, headers=headers, timeout=60) as made:
+    with httpx.Client(base_url=base, headers=headers, timeout=280) as made:
         yield made
 
 
@@ -92,7 +93,7 @@ def command(home: object, *arguments: str, **environment: str) -> Iterator[tuple
         yield process, base
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(240)
         process.stdout.close()
 
 
@@ -114,7 +115,7 @@ class QuickCompute(LocalCompute):
 
     def run(self, request: JobRequest[Any], on_event: Any, record: Any = None) -> Any:
         self.ran.append(request)
-        assert self.gate.wait(60)
+        assert self.gate.wait(240)
         if isinstance(request, GenerateRequest):
             path = f"outputs/{request.job_id}.wav"
             self.store(path, io.BytesIO(wav(seconds=min(request.duration_seconds, 1))))
@@ -132,14 +133,6 @@ class QuickCompute(LocalCompute):
             steps=1,
             final_loss=1.0,
         )
-
-
-def until(holds: Any, seconds: float = 60) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.02)
 
 
 def new_user(ports: Ports, *artists: Artist) -> UUID:

@@ -4,8 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from dawa_assets.http.access import Access
 from dawa_assets.http.listening import listen
 from modal_app.errors import InputError
 from resources.ports import Ports
+from tests.command_line import dawa
 from tests.http.serving import PASSWORD, SECRET, bearer, claims, client, new_user, pair, protected, server, token
 from tests.intake.material import content, new_artist, rows
 from tests.prompting.material import give_set, summary
@@ -289,14 +288,7 @@ def test_beyond_this_machine_it_is_never_open(ports: Ports) -> None:
 
 @pytest.mark.parametrize("host", EVERYWHERE[:1])
 def test_the_command_says_so_in_one_line(tmp_path: Path, host: str) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "serve", "--host", host, "--port", "0"],
-        env={"DAWA_HOME": str(tmp_path), "PATH": ""},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    refused = dawa("serve", "--host", host, "--port", "0", env={"DAWA_HOME": str(tmp_path), "PATH": ""}, cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "NAWFSIDE_APP_PASSWORD" in refused.stderr

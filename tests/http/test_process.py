@@ -18,8 +18,9 @@ from dawa_assets.housekeeping.prune import prune
 from modal_app.web.body import SMALL_BODY
 from resources.ports import Ports, open_ports
 from resources.settings import Settings
-from tests.http.serving import PASSWORD, client, command, pair, server, until
+from tests.http.serving import PASSWORD, client, command, pair, server
 from tests.intake.material import keys, new_artist, rows, wav
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_too_large_a_body_is_413_whether_it_says_so_or_not(ports: Ports) -> None
             sent = http.post(path, content=endless(SMALL_BODY), headers=json_)
             assert (sent.status_code, list(sent.json())) == (413, ["error"]), path
         for path in ("/api/train/save", "/api/producer/upload-and-train", "/store-upload", "/api/train"):
-            with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), timeout=30) as raw:
+            with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), timeout=280) as raw:
                 head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 raw.sendall(f"{head}Content-Length: 999999999\r\n\r\n".encode())
                 assert raw.recv(12) == b"HTTP/1.1 413", path
@@ -63,10 +64,10 @@ def test_clients_that_send_slowly_hold_up_nobody_and_leave_without_a_trace(
     head += f"Content-Length: {len(body)}\r\n\r\n"
     with server(ports) as base, client(base) as http:
         address = ("127.0.0.1", int(base.rpartition(":")[2]))
-        slow = [socket.create_connection(address, timeout=30) for _ in range(60)]
+        slow = [socket.create_connection(address, timeout=280) for _ in range(60)]
         for raw in slow:
             raw.sendall(head.encode() + body[:100])
-        assert http.post("/api/train/save", json=pair(nova), timeout=30).status_code == 200
+        assert http.post("/api/train/save", json=pair(nova), timeout=280).status_code == 200
         for raw in slow[:5]:
             raw.sendall(body[100:])
             assert raw.recv(15) == b"HTTP/1.1 200 OK"
@@ -124,8 +125,8 @@ def test_it_says_what_is_open_logs_no_secret_and_ends_by_sigterm_when_requests_a
         sending.start()
         until(lambda: not sending.is_alive() or keys(here.bucket, "artists/nova/training"))
         process.send_signal(signal.SIGTERM)
-        sending.join(60)
-        assert process.wait(60) == 0
+        sending.join(240)
+        assert process.wait(240) == 0
         assert answers == [200]
         assert process.stdout
         said = process.stdout.read()
@@ -141,7 +142,7 @@ def test_killed_in_the_middle_of_a_save_nothing_is_half_and_the_next_save_takes_
     _killed_while_it_saves(here, body, lambda: bool(keys(here.bucket, "artists/nova/training")))
     _is_whole_or_not_there(here, audio)
     with server(here) as base:
-        item = httpx.post(f"{base}/api/train/save", content=body, headers=_HEADERS, timeout=60).json()
+        item = httpx.post(f"{base}/api/train/save", content=body, headers=_HEADERS, timeout=280).json()
     _is_whole_or_not_there(here, audio)
     [row] = rows(here, "select id, status from training_items")
     assert (str(row["id"]), row["status"]) == (item["trainingItemId"], "ready")
@@ -175,7 +176,7 @@ def _killed_while_it_saves(ports: Ports, body: bytes, is_time: Callable[[], bool
         sending.start()
         until(lambda: is_time() or not sending.is_alive())
         process.kill()
-        sending.join(60)
+        sending.join(240)
 
 
 _HEADERS = {"Content-Type": "application/json", "x-train-password": PASSWORD}
@@ -183,7 +184,7 @@ _HEADERS = {"Content-Type": "application/json", "x-train-password": PASSWORD}
 
 def _send(url: str, body: bytes) -> int:
     try:
-        return httpx.post(url, content=body, headers=_HEADERS, timeout=60).status_code
+        return httpx.post(url, content=body, headers=_HEADERS, timeout=280).status_code
     except httpx.TransportError:
         return 0
 

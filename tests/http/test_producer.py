@@ -189,7 +189,7 @@ def test_many_who_wait_for_jobs_hold_up_nobody_else(ports: Ports, quick: QuickCo
             jobs = [
                 pool.submit(http.post, "/api/artist/generate", json=asked | {"jobId": f"job-{n}"}) for n in range(24)
             ]
-            answer = http.post("/api/train/export", json={"artistId": str(nova.id)}, timeout=30)
+            answer = http.post("/api/train/export", json={"artistId": str(nova.id)}, timeout=280)
             assert answer.status_code == 400
             assert not any(job.done() for job in jobs)
             quick.gate.set()
@@ -233,7 +233,7 @@ def test_two_artists_use_the_same_job_id_without_a_lora_and_do_not_meet(ports: P
 @pytest.mark.slow
 def test_upload_train_and_generate_by_the_worker_itself(ports: Ports, nova: Artist) -> None:
     settings = ports.settings.model_copy(update={"train_steps": 2, "web_wait_seconds": 100.0})
-    with server(replace(ports, settings=settings)) as base, httpx.Client(base_url=base, timeout=200) as http:
+    with server(replace(ports, settings=settings)) as base, httpx.Client(base_url=base, timeout=280) as http:
         audio = {"file": ("beat.wav", wav(seconds=20))}
         trained = _to_its_end(
             http, http.post("/api/producer/upload-and-train", data={"producerId": "nova"}, files=audio)

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import wave
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+
+from tests.waiting import until
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 [BLOCK] = re.findall(r"^```sh\n(\.venv/bin/dawa serve.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
@@ -31,10 +32,7 @@ def test_the_commands_over_http_work_as_printed(tmp_path: Path) -> None:
     serve, *commands = BLOCK.replace("8000", str(port)).partition("&\n")[::2]
     server = subprocess.Popen(["bash", "-c", f"exec {serve}"], cwd=tmp_path, env=environment)
     try:
-        deadline = time.monotonic() + 60
-        while not _answers(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: _answers(port))
         done = subprocess.run(
             ["bash", "-ec", commands[0]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
@@ -43,7 +41,7 @@ def test_the_commands_over_http_work_as_printed(tmp_path: Path) -> None:
         for child in psutil.Process(server.pid).children(recursive=True):
             child.send_signal(signal.SIGTERM)
         server.terminate()
-        server.wait(30)
+        server.wait(240)
         subprocess.run([*DAWA, "stop"], cwd=tmp_path, env=environment, check=True, capture_output=True)
     trained, refused, prompt = (json.loads(answer) for answer in re.findall(r"\{.*?\}(?=\{|\s*$)", done.stdout))
     assert trained["lora_path"] == "/data/loras/my_producer_nawfside_lora.safetensors"

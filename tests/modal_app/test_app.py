@@ -64,7 +64,7 @@ def test_it_loads_with_no_account_and_no_gpu_library_and_lists_its_options(tmp_p
         env=clean_environment(HOME=str(tmp_path), COLUMNS="200"),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         check=False,
     )
     assert told.returncode == 0, told.stderr
@@ -84,7 +84,7 @@ def test_it_loads_where_modal_puts_it_in_a_container(tmp_path: Path) -> None:
         [sys.executable, "-S", "-c", f"import sys; sys.path += {[*sys.path]!r}; {script}"],
         cwd="/",
         env=clean_environment(HOME=str(tmp_path), PYTHONPATH=str(root)),
-        timeout=200,
+        timeout=280,
         check=True,
     )
 

@@ -128,7 +128,7 @@ def test_a_call_that_found_its_job_taken_stands_for_the_other(desk: CallsDesk, c
 
 def test_of_two_askers_at_once_one_starts_it_and_the_others_call_is_cancelled(desk: CallsDesk, calls: Told) -> None:
     barrier = threading.Barrier(2)
-    calls.at_spawn = lambda: barrier.wait(30) and None
+    calls.at_spawn = lambda: barrier.wait(240) and None
     found: list[str] = []
     askers = [threading.Thread(target=lambda: found.append(desk.submit("k", request_of()).call_id)) for _ in range(2)]
     for asker in askers:

@@ -171,12 +171,12 @@ def test_a_second_call_of_one_job_names_the_first_and_does_nothing(container: Co
 
     def job(_request: AnyRequest, _root: DataRoot, _emit: Emit) -> PublishResult:
         going.set()
-        assert done.wait(30)
+        assert done.wait(240)
         return RESULT
 
     first = threading.Thread(target=run_call, args=(ASKED, "train/x", CALL, container, job))
     first.start()
-    assert going.wait(30)
+    assert going.wait(240)
     try:
         assert run_call(ASKED, "train/x", "fc-2", container, saying("twice")) == "taken.json"
         assert Taken.model_validate_json(left(container, "taken.json", "fc-2")) == Taken(call_id=CALL)

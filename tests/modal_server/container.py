@@ -10,7 +10,7 @@ from types import FrameType
 
 from modal_app.register import FolderRegister
 from modal_app.remote import Container, run_call
-from tests.modal_server.machine import ENDED, RAISED, Machines
+from tests.modal_server.machine import ENDED, RAISED, Machines, write_whole
 from tests.modal_server.volume import VolumeCopy
 
 
@@ -38,9 +38,9 @@ def main(root: Path, call_id: str) -> None:
         return
     except BaseException as error:
         traceback.print_exc()
-        (machines.call(call_id) / RAISED).write_text(f"{type(error).__name__}: {error}")
+        write_whole(machines.call(call_id) / RAISED, f"{type(error).__name__}: {error}")
         raise
-    (machines.call(call_id) / ENDED).write_text(said)
+    write_whole(machines.call(call_id) / ENDED, said)
 
 
 def _cancelled_after(seconds: float) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from modal_app.protocol.audio import AudioSource
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Gate:
@@ -18,7 +19,7 @@ class Gate:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 gate.asked.set()
-                gate.opened.wait(60)
+                gate.opened.wait(PATIENCE_SECONDS)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

@@ -70,7 +70,7 @@ class Machines:
                 env={**os.environ, "PYTHONPATH": str(_REPOSITORY), "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
             )
-        (folder / "pid").write_text(str(process.pid))
+        write_whole(folder / "pid", str(process.pid))
 
     def state(self, call_id: str) -> CallState:
         folder = self.call(call_id)
@@ -108,14 +108,14 @@ class Machines:
             process.wait(grace_seconds)
         except psutil.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(240)
 
     def end_all(self) -> None:
         for call_id in self.calls():
             process = self.process(call_id)
             if process is not None:
                 process.kill()
-                process.wait(5)
+                process.wait(240)
 
     def fault(self) -> str | None:
         """What is to go wrong now: a test writes it here."""
@@ -123,6 +123,13 @@ class Machines:
             return (self.root / FAULT).read_text()
         except FileNotFoundError:
             return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Whoever looks while this writes finds what was there before, never a part."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 class MachineCalls(Calls):

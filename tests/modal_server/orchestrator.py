@@ -20,7 +20,7 @@ from resources.compute.modal import ModalCompute
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 
 
 class ModalPipeline(Pipeline):

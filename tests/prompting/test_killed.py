@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.ports import Ports
 from tests.prompting.material import give_set, rows, summary
+from tests.waiting import until
 
 _SETS = 30
 _CHILD = """
@@ -20,6 +20,7 @@ from resources.database import Database
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
+from tests.waiting import until
 
 class Given(Database):
     def url(self):
@@ -30,7 +31,8 @@ class Slow(OfflineWriter):
         for [answer] in super().write(requests):
             with Path(sys.argv[3]).open("a") as asked:
                 asked.write(answer.key + chr(10))
-            time.sleep(0.02)
+            if len(Path(sys.argv[3]).read_text().split()) == int(sys.argv[5]):
+                time.sleep(3600)  # here it is killed
             yield [answer]
 
 ports = Ports(settings=Settings(home=Path(sys.argv[2])), database=Given(), bucket=None, prompt_writer=Slow(),
@@ -45,11 +47,9 @@ def test_a_killed_run_costs_at_most_the_answer_in_flight(ports: Ports, artist: A
     asked = tmp_path / "asked"
     for stop_after in (3, 9):
         child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, ports.database.url(), str(tmp_path), str(asked), artist.slug]
+            [sys.executable, "-c", _CHILD, ports.database.url(), tmp_path, asked, artist.slug, str(stop_after)]
         )
-        deadline = time.monotonic() + 60
-        while (not asked.exists() or len(asked.read_text().split()) < stop_after) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda wanted=stop_after: asked.exists() and len(asked.read_text().split()) == wanted)  # type: ignore[misc]
         child.send_signal(signal.SIGKILL)
         child.wait()
     paid = asked.read_text().split()

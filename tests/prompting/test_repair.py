@@ -1,7 +1,5 @@
 """What is put right in a model's text without asking again, and what is left to the rules."""
 
-import time
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -89,9 +87,8 @@ def test_any_text_is_mended_once_and_for_all(text: str, tempo: float) -> None:
 
 
 @pytest.mark.parametrize("piece", [" ", "*", "_", "(", "`", "“", "BPM:", "BPM: 1 ", "[", "**a", "<b ", "\n- "])
-def test_a_hostile_text_takes_no_time(piece: str) -> None:
-    text = (piece * 4_000)[:3_990]
-    started = time.perf_counter()
+def test_a_hostile_text_is_read_in_linear_time(piece: str) -> None:
+    """A search that goes back would take hours over this length, and this test to pytest's limit."""
+    text = piece * (200_000 // len(piece))
     mended("BPM" + text, 120.0)
     mended(text + "BPM: 120", 120.0)
-    assert time.perf_counter() - started < 2

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from modal_app.paid_calls import Usage
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from resources.prompt_writer.offline import OfflineWriter
+from tests.command_line import dawa as typed
 from tests.intake.material import als
 from tests.model_server.control import ModelServer
 from tests.model_server.openai_api import KEY
@@ -56,14 +55,7 @@ def test_a_trial_needs_no_database_and_makes_no_home(live_set: Path, tmp_path: P
     file.write_text(json.dumps(profile()))
     home = tmp_path / "home"
     options = ["--als", str(live_set), "--profile", str(file)]
-    said = subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "prompt", "--json", *options],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | {"DAWA_HOME": str(home)},
-        check=False,
-    )
+    said = typed("prompt", "--json", *options, env=os.environ | {"DAWA_HOME": str(home)})
     assert (said.returncode, said.stderr) == (0, "")
     trial = json.loads(said.stdout)
     assert trial["prompt"].endswith("\nBPM: 122")
@@ -159,16 +151,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 def test_a_hosted_writer_is_asked_and_its_key_is_never_said(
     live_set: Path, tmp_path: Path, model_server: ModelServer
 ) -> None:
-    said = subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "prompt", "--als", str(live_set)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ
-        | {"DAWA_HOME": str(tmp_path / "home"), "DAWA_PROMPT_WRITER": "openai", "OPENAI_API_KEY": KEY}
-        | {"DAWA_OPENAI_BASE_URL": model_server.openai_url, "DAWA_DATABASE": "supabase"},
-        check=False,
-    )
+    hosted = {"DAWA_HOME": str(tmp_path / "home"), "DAWA_PROMPT_WRITER": "openai", "OPENAI_API_KEY": KEY}
+    hosted |= {"DAWA_OPENAI_BASE_URL": model_server.openai_url, "DAWA_DATABASE": "supabase"}
+    said = typed("prompt", "--als", live_set, env=os.environ | hosted)
     assert said.returncode == 0, said.stderr
     assert "model          gpt-4o-mini" in said.stdout
     assert "BPM: 122" in said.stdout

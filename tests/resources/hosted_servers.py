@@ -220,14 +220,14 @@ def _running(
     finally:
         process.send_signal(how_to_stop)
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=240)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             psycopg.connect(url, connect_timeout=5).close()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ from resources.errors import DatabaseError
 from resources.hosted_database import HostedDatabase
 from resources.migrations import known_migrations, migrate, pending_in, pending_migrations
 from tests.resources.hosted_servers import POOL_SIZE, HostedServer, PostgresServer
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("embedded", "postgres", "pgbouncer")
@@ -193,9 +194,16 @@ def test_of_guarded_updates_at_once_one_wins(under_test: Database, artist: UUID)
 
 
 def test_a_lease_is_held_by_one_and_renewed(under_test: Database, artist: UUID) -> None:
-    with lease(under_test, artist, "step", seconds=0.9, wait_seconds=0) as held:
-        time.sleep(1.5)
-        with pytest.raises(BusyError), lease(under_test, artist, "step", seconds=0.9, wait_seconds=0.3):
+    def expiry() -> datetime:
+        with under_test.transaction() as connection:
+            row = connection.execute("select expires_at from leases where artist_id = %s", [artist]).fetchone()
+        assert row is not None
+        return row["expires_at"]
+
+    with lease(under_test, artist, "step", seconds=1.5, wait_seconds=0) as held:
+        first = expiry()
+        until(lambda: expiry() > first + timedelta(seconds=0.9))  # renewed twice
+        with pytest.raises(BusyError), lease(under_test, artist, "step", seconds=1.5, wait_seconds=0.3):
             pass
         with under_test.transaction() as connection:
             held.check(connection)
@@ -281,7 +289,7 @@ def test_several_processes_that_migrate_at_once_apply_each_file_once(empty_url: 
         )
         for _ in range(4)
     ]  # fmt: skip
-    answers = [process.communicate(timeout=120) for process in processes]
+    answers = [process.communicate(timeout=280) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, answers
     assert sorted(" ".join(out for out, _ in answers).split()) == [migration.file for migration in known_migrations()]
     assert pending_migrations(empty_url) == []

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from resources.embedded_postgres import EmbeddedDatabase
 from resources.migrations import known_migrations
+from tests.command_line import dawa
 from tests.resources.hosted_servers import PostgresServer
 
 FILES = [migration.file for migration in known_migrations()]
@@ -22,14 +22,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def _migrate(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "migrate", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"DAWA_HOME": str(home)} | variables,
-        check=False,
-    )
+    return dawa("migrate", *words, env=os.environ | {"DAWA_HOME": str(home)} | variables)
 
 
 def _check(home: Path, place: str, **variables: str) -> None:

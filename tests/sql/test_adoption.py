@@ -22,7 +22,7 @@ from resources.migrations import migrate
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptWriter
 from resources.settings import Settings
-from tests.conftest import GivenDatabase
+from tests.databases import GivenDatabase
 from tests.pipeline.catalogue import tone
 
 SOURCE = (Path(__file__).parent / "source_schema.sql").read_text(encoding="utf-8")

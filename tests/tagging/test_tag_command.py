@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.command_line import dawa as typed
 from tests.model_server.control import ModelServer
 from tests.model_server.gemini_api import KEY
-
-CODE = "from dawa_assets.cli.main import main; main()"
 
 
 @pytest.fixture
@@ -27,13 +25,7 @@ def track(tmp_path: Path, drums: Callable[..., np.ndarray]) -> Path:
 def dawa(server: ModelServer, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAWA_", "GEMINI_"))}
     environment |= {"DAWA_GEMINI_BASE_URL": server.url} | settings
-    run = subprocess.run(
-        [sys.executable, "-c", CODE, "tag", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    run = typed("tag", *arguments, env=environment)
     assert KEY not in run.stdout + run.stderr
     return run
 

@@ -89,7 +89,7 @@ class Trained:
         self.lora = self.run / "test-artist_lora.safetensors"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(tmp_path_factory.mktemp("training"))
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import soundfile
 from modal_app.config import DataRoot
 from modal_app.protocol.training import InstallRequest
 from modal_app.training.adapters import install
+from tests.command_line import dawa as typed
 from tests.training.conftest import Trained, ignore
 
 
@@ -26,13 +26,7 @@ def home(trained: Trained, tmp_path: Path) -> Path:
 
 
 def dawa(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "generate", *map(str, arguments)],
-        env=os.environ | {"DAWA_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return typed("generate", *arguments, env=os.environ | {"DAWA_HOME": str(home)})
 
 
 def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(home: Path, tmp_path: Path) -> None:
@@ -48,8 +42,14 @@ def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(home: Path, t
     assert len(sound) == round(1.2345 * rate)
     assert np.abs(sound).max() == pytest.approx(10 ** (-1 / 20), abs=1e-4)
 
-    assert dawa(home, *asked, "--base-only", "--out", tmp_path / "base.wav").returncode == 0
-    assert not np.array_equal(soundfile.read(tmp_path / "base.wav")[0], sound)
+
+@pytest.mark.slow
+def test_without_the_lora_it_sounds_otherwise(home: Path, tmp_path: Path) -> None:
+    asked = ("--lora", "test-artist:lora", "--prompt", "Dub techno", "--duration", "1", "--seed", "7")
+    for name, options in {"lora": (), "base": ("--base-only",)}.items():
+        assert dawa(home, *asked, *options, "--out", tmp_path / f"{name}.wav").returncode == 0
+    with_lora, base = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("lora", "base"))
+    assert not np.array_equal(with_lora, base)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from modal_app.training.order import BatchOrder, seed_of
 from modal_app.training.run_log import RunLog
 from modal_app.training.schedule import interval, is_judged, learning_rate_factor
 from tests.training.conftest import parameters
+from tests.waiting import until
 
 PARTS = [
     CaptionPart(kind="trigger", text="nawfside."),
@@ -115,20 +115,25 @@ def test_data_is_ready_ahead_and_in_order() -> None:
 
 
 def test_a_step_that_waits_for_its_data_is_counted() -> None:
-    asked = threading.Event()
+    at_the_sixth, asked = threading.Event(), threading.Event()
 
     def slow_at_the_sixth(step: int) -> StepData:
         if step == 6:
-            asked.wait(timeout=10)
+            at_the_sixth.set()
+            asked.wait()
         return []
 
     with Feed(slow_at_the_sixth, 1, 9) as feed:
-        for _ in range(5):
+        for _ in range(4):  # what lies ready when the first is asked for
             feed.next()
-            time.sleep(0.1)
-        before = feed.waited
-        threading.Timer(0.2, asked.set).start()
+            before = feed.waited
+        at_the_sixth.wait()
         feed.next()
+        reader = threading.Thread(target=feed.next)
+        reader.start()
+        until(lambda: feed.waited > before)
+        asked.set()
+        reader.join()
     assert (before, feed.waited) == (0, 1)
 
 

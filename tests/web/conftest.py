@@ -2,7 +2,6 @@
 
 import base64
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from modal_app.web.routes import web_app, worker_router
 from resources.compute.base import CallRecord
 from resources.compute.local import LocalCompute
 from tests.producer.conftest import Internet, song
+from tests.waiting import until
 
 PARAMETERS = TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
 PASSWORD = "open sesame"
@@ -80,19 +80,12 @@ def served(app: FastAPI) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wait_until(lambda: server.started)
+    until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(30)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
+        thread.join(240)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, Prod
 from modal_app.protocol.training import GenerateRequest, GenerateResult
 from modal_app.web.desk import BusyDeskError, Desk, FileTakenError, ReplayedJobError, UnknownJobError
 from resources.compute.local import LocalCompute
-from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of, wait_until
+from tests.waiting import until
+from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of
 
 KEY = "train_producer/p/j"
 TRAIN = {"producer_id": "p", "upload_paths": ["/data/uploads/p/j/a.wav"], "job_id": "j"}
@@ -73,7 +74,7 @@ def desk(compute: SlowCompute, tmp_path: Path) -> Iterator[ComputeDesk]:
 def test_a_job_is_handed_in_waited_for_and_kept(desk: ComputeDesk, compute: SlowCompute) -> None:
     call = desk.submit(KEY, request())
     assert call.status in ("queued", "running")
-    wait_until(lambda: desk.wait(KEY, 0).status == "running")
+    until(lambda: desk.wait(KEY, 0).status == "running")
     compute.go.set()
 
     done = desk.wait(KEY, 60)
@@ -92,7 +93,7 @@ def test_one_job_id_from_eight_clients_at_once_is_one_job(desk: ComputeDesk, com
 
     with client_of(desk) as client, ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask, client) for _ in range(8)]
-        wait_until(lambda: compute.started > 0)
+        until(lambda: compute.started > 0)
         compute.go.set()
         answers = [job.result() for job in asked]
 
@@ -104,7 +105,7 @@ def test_one_job_id_from_eight_clients_at_once_is_one_job(desk: ComputeDesk, com
 def test_two_desks_on_one_folder_run_a_job_once(desk: ComputeDesk, compute: SlowCompute, tmp_path: Path) -> None:
     second = ComputeDesk(compute, tmp_path / "jobs")
     desk.submit(KEY, request())
-    wait_until(lambda: compute.started == 1)
+    until(lambda: compute.started == 1)
 
     assert second.submit(KEY, request()).status == "running"
     compute.go.set()
@@ -143,7 +144,7 @@ def test_without_a_job_id_one_is_made_up(desk: ComputeDesk, compute: SlowCompute
 def test_who_waits_holds_no_thread_of_the_others(desk: ComputeDesk, compute: SlowCompute) -> None:
     with client_of(desk) as client, ThreadPoolExecutor(40) as pool:
         waiting = [pool.submit(client.post, "/train", json=TRAIN) for _ in range(40)]
-        wait_until(lambda: compute.started == 1)
+        until(lambda: compute.started == 1)
         assert client.get("/train", params={"job_id": "x", "producer_id": "p"}).status_code == 404
         compute.go.set()
         assert {answer.result().status_code for answer in waiting} == {200}
@@ -151,7 +152,7 @@ def test_who_waits_holds_no_thread_of_the_others(desk: ComputeDesk, compute: Slo
 
 def test_no_more_than_so_many_jobs_wait(desk: ComputeDesk, compute: SlowCompute) -> None:
     desk.submit("train_producer/p/0", request("0"))
-    wait_until(lambda: compute.started == 1)
+    until(lambda: compute.started == 1)
     for number in range(1, 4):
         desk.submit(f"train_producer/p/{number}", request(str(number)))
 
@@ -245,7 +246,7 @@ def test_a_desk_that_closes_stops_its_job_and_the_next_one_takes_it_up(
     desk: ComputeDesk, compute: SlowCompute, tmp_path: Path
 ) -> None:
     desk.submit(KEY, request())
-    wait_until(lambda: compute.started == 1)
+    until(lambda: compute.started == 1)
     desk.close()
     with pytest.raises(BusyDeskError):
         desk.wait(KEY, 0)
@@ -331,7 +332,7 @@ def test_nothing_is_kept_in_memory_of_what_ended(compute: SlowCompute, desk: Com
         desk.submit(f"train_producer/p/{number}", request(str(number)))
         assert desk.wait(f"train_producer/p/{number}", 60).status == "done"
 
-    wait_until(lambda: not desk._mine)
+    until(lambda: not desk._mine)
     assert desk._queue.empty()
     assert not list((tmp_path / "jobs" / "scratch").iterdir())
 

@@ -192,14 +192,14 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(guarded: httpx.Client) 
     ids=["escaped quotes", "fewer escaped quotes", "quotes", "an open escape", "short texts"],
 )
 def test_a_body_without_an_end_is_read_once(client: httpx.Client, body: bytes, status: int) -> None:
-    require_error(client.post("/store-upload", content=body, headers=JSON, timeout=60), status)
+    require_error(client.post("/store-upload", content=body, headers=JSON, timeout=280), status)
 
 
 def test_a_body_that_stops_coming_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modal_app.web.body._SILENT_SECONDS", 0.3)
     head = "POST /train HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     address = (client.base_url.host, client.base_url.port)
-    with socket.create_connection(address, timeout=60) as connection:
+    with socket.create_connection(address, timeout=280) as connection:
         connection.sendall(head.encode())
         answer = connection.recv(65_536).decode()
 

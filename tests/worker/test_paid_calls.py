@@ -76,14 +76,12 @@ def test_every_question_gets_its_answer_and_no_more_than_so_many_are_asked_at_on
 
 
 def test_what_has_to_wait_frees_its_slot_and_comes_back_when_its_time_has_come() -> None:
-    script = Script({0: [TryLaterError("busy", after_seconds=0.3)]})
-    times = {}
+    script = Script({0: [TryLaterError("busy", after_seconds=2.0)]})
     started = time.monotonic()
-    for [answer] in PaidCalls(lambda: script, Limits(at_once=1)).answers(range(5)):
-        times[answer.number] = time.monotonic() - started
-    assert max(times[number] for number in range(1, 5)) < 0.25
-    assert 0.3 <= times[0] < 0.6
-    assert script.calls.count(0) == 2
+    answers = chain.from_iterable(PaidCalls(lambda: script, Limits(at_once=1)).answers(range(5)))
+    assert [answer.number for answer in answers] == [1, 2, 3, 4, 0]
+    assert time.monotonic() - started >= 2.0
+    assert script.calls == [0, 1, 2, 3, 4, 0]
 
 
 def test_a_question_that_is_never_answered_is_put_off_with_its_reason() -> None:
@@ -133,10 +131,9 @@ def test_a_service_that_cannot_be_used_ends_the_round_but_what_was_in_flight_is_
 def test_silence_to_one_call_after_the_other_ends_the_round() -> None:
     script = Script({number: [TryLaterError("timed out")] * 99 for number in range(200)}, seconds=0.01)
     limits = Limits(at_once=4, first_wait_seconds=0.01, silence_seconds=0.2)
-    started = time.monotonic()
-    with pytest.raises(ServiceError, match=r"timed out; nothing was answered for 0 s"):
+    with pytest.raises(ServiceError, match=r"timed out; nothing was answered for \d+ s"):
         list(PaidCalls(lambda: script, limits).answers(range(200)))
-    assert time.monotonic() - started < 5
+    assert len(script.calls) < 200 * limits.tries
 
 
 @given(at_once=st.integers(1, 8), cost=st.floats(0.01, 0.5), budget=st.floats(0.0, 3.0), again=st.booleans())
