@@ -14,6 +14,7 @@ from dawa_assets.training.tagger import hosted_model
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import InspectRequest, ModelHealth
 from modal_app.tagging.names import OFFLINE
+from resources.client_access import storage_policies, storage_policies_file
 from resources.migrations import pending_migrations
 from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer
 from resources.settings import Settings
@@ -39,6 +40,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _look("home", str(settings.home), lambda: _home(settings))
     yield _look("database", settings.database, lambda: _database(settings))
     yield _look("bucket", settings.bucket, lambda: _bucket(settings))
+    if settings.database == "supabase":
+        yield _look("storage policies", settings.bucket, lambda: _storage_policies(settings))
     yield _look("prompt writer", _writer_name(settings), lambda: _writer(settings))
     yield _look("tagger", _tagger_name(settings), lambda: _tagger(settings))
     yield _look("compute", settings.compute, lambda: _compute(settings))
@@ -78,13 +81,16 @@ def _look(part: str, uses: str, look: Callable[[], tuple[State, str] | ModelHeal
 
 
 def _home(settings: Settings) -> tuple[State, str]:
+    import os
     import shutil
 
+    there = next(folder for folder in (settings.home.absolute(), *settings.home.absolute().parents) if folder.exists())
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(settings.home).free
+        free = shutil.disk_usage(there).free
     except OSError as error:
-        return "error", f"can't be made: {error.strerror}; choose another with DAWA_HOME"
+        return "error", f"can't be read: {error.strerror}; choose another with DAWA_HOME"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return "error", f"can't be written to ({there}); choose another with DAWA_HOME"
     said = f"{free / 2**30:.1f} GiB free"
     return ("warning", f"{said}: little for audio and segments; make room") if free < _LITTLE_SPACE else ("ok", said)
 
@@ -104,9 +110,31 @@ def _database(settings: Settings) -> tuple[State, str]:
 
 
 def _bucket(settings: Settings) -> tuple[State, str]:
-    bucket = open_bucket(settings)
-    found = next(iter(bucket.list("artists")), None)
-    return "ok", "answers" if found else "answers, nothing of an artist in it yet"
+    return open_bucket(settings).inspect()
+
+
+def _storage_policies(settings: Settings) -> tuple[State, str]:
+    with open_database(settings).transaction() as connection:
+        found = storage_policies(connection)
+    if not found.has_storage:
+        if settings.bucket == "folder":
+            return "ok", "no Storage beside this database, and none is used"
+        return (
+            "error",
+            "this database has no Storage: set SUPABASE_DB_URL to that of SUPABASE_URL's project",
+        )
+    if found.public_bucket:
+        return (
+            "error",
+            "the bucket is public, so anyone reads every file; make it private in the dashboard",
+        )
+    if found.missing:
+        return "error", (
+            f'{len(found.missing)} of {found.of} are missing, "{found.missing[0]}" first: users can neither upload to '
+            f"nor read the bucket; run sql/migrations/{storage_policies_file()} as the owner of storage.objects (the "
+            "dashboard's SQL editor), after removing what is there of them"
+        )
+    return "ok", f"all {found.of} are there"
 
 
 def _writer_name(settings: Settings) -> str:

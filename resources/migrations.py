@@ -73,7 +73,7 @@ def pending_migrations(url: str, known: Sequence[Migration] | None = None) -> li
         DatabaseError: the database does not answer, is ahead of `known`, or an applied file was changed since.
     """
     wanted = known_migrations() if known is None else known
-    with _connect(url) as connection:
+    with connect(url) as connection:
         connection.read_only = True
         return _pending(connection, wanted)
 
@@ -102,7 +102,7 @@ def migrate(url: str, *, embedded: bool = False, known: Sequence[Migration] | No
         DatabaseError: as `pending_migrations`, or a migration failed; everything before it stays applied.
     """
     wanted = known_migrations() if known is None else known
-    with _connect(url) as connection:
+    with connect(url) as connection:
         if not _pending(connection, wanted):
             return []
     if embedded:
@@ -117,7 +117,7 @@ def migrate(url: str, *, embedded: bool = False, known: Sequence[Migration] | No
 def _lay_down_surroundings(url: str) -> None:
     for part in sorted(files("sql").joinpath("embedded").iterdir(), key=lambda entry: entry.name):
         if part.name.endswith(".sql"):
-            with _connect(url) as connection:
+            with connect(url) as connection:
                 _lock(connection)
                 if _is_hosted(connection):
                     raise DatabaseError("this is a Supabase database: the embedded database's own parts stay out of it")
@@ -131,7 +131,7 @@ def _is_hosted(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _apply_next(url: str, wanted: Sequence[Migration]) -> Migration | None:
-    with _connect(url) as connection:
+    with connect(url) as connection:
         _lock(connection)
         pending = _pending(connection, wanted)
         if not pending:
@@ -227,7 +227,12 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def _connect(url: str) -> psycopg.Connection[Any]:
+def connect(url: str) -> psycopg.Connection[Any]:
+    """Connect as whoever migrates does.
+
+    Raises:
+        DatabaseError: there is no connection, in one line.
+    """
     try:
         connection = psycopg.connect(url, prepare_threshold=None)
     except psycopg.OperationalError as error:

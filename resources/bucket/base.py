@@ -44,6 +44,11 @@ class Bucket(ABC):
     the store does not answer.
     """
 
+    def inspect(self) -> tuple[Literal["ok", "warning", "error"], str]:
+        """Say in one line whether the bucket can be used, with the way out where not. Makes nothing."""
+        found = next(iter(self.list("artists")), None)
+        return "ok", "answers" if found else "answers, nothing of an artist in it yet"
+
     @abstractmethod
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
         """Write an object from a file, from bytes, or from a stream, replacing the one of this key.

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from storage3 import SyncStorageClient
-from storage3.types import SearchV2Options, SearchV2Result
+from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 
 from resources.bucket.base import Bucket, StoredObject
 from resources.bucket.keys import decode_key, encode_key
@@ -64,6 +64,26 @@ class SupabaseBucket(Bucket):
         self._upserting = SyncStorageClient(self._link.base, {"x-upsert": "true"}, http_client=self._link.http)
         self._made = False
         self._making = threading.Lock()
+
+    def inspect(self) -> tuple[Literal["ok", "warning", "error"], str]:
+        """Say in one line whether the bucket can be used, and what its settings keep out. Makes nothing."""
+        subject = f"the bucket {self._name!r}"
+        found = self._link.call(subject, self._read_settings)
+        if found is None:
+            return "warning", f"Storage answers; {subject} is not there yet, the first upload makes it"
+        if found.public:
+            return "error", f"{subject} is public, so anyone could read every file; make it private in the dashboard"
+        limits = [f"files of up to {found.file_size_limit:,} bytes"] if found.file_size_limit else []
+        if found.allowed_mime_types:
+            limits.append(f"files of the types {', '.join(found.allowed_mime_types)}")
+        if limits:
+            return "warning", (
+                f"{subject} takes only {' and '.join(limits)}: all else can't be put into it; take the limit away in "
+                "the dashboard, under Storage"
+            )
+        bucket = self._storage.from_(self._name)
+        page = self._link.call(subject, lambda: bucket.list_v2({"prefix": "artists/", "limit": 1}))
+        return "ok", "answers" if page.objects else "answers, nothing of an artist in it yet"
 
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
         """Write an object, replacing the one of this key. Cut off, the same put later goes on where this one ended."""
@@ -250,6 +270,15 @@ class SupabaseBucket(Bucket):
                     "dashboard under Storage"
                 )
             self._made = True
+
+    def _read_settings(self) -> BaseBucket | None:
+        """The bucket's settings; None where there is no bucket."""
+        try:
+            return self._storage.get_bucket(self._name)
+        except RefusalError as refusal:
+            if refusal.no_bucket:
+                return None
+            raise
 
     def _is_public(self) -> bool:
         try:
