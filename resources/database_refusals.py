@@ -55,6 +55,11 @@ def _unrouted(host: str) -> str:
 
 
 def _silent(host: str) -> str:
+    if _DIRECT_HOST.fullmatch(host):  # packets to an address that nothing leads to may be lost without a word
+        return (
+            f"{_POOLER}; if this machine has IPv6, see there whether the project is restricted to other networks, or "
+            "has barred this machine for wrong passwords"
+        )
     if _is_supabase(host):
         return (
             "see in the dashboard whether the project is paused, restricted to other networks, or has barred this "
@@ -148,7 +153,9 @@ _CASES = _cases(
         True,
     ),
     (
-        r"network is unreachable|no route to host|cannot assign requested address|address family not supported",
+        # Also as it is learnt later, from a router's answer, and in the words of other C libraries.
+        r"network is unreachable|no route to host|host is unreachable|network unreachable|(?:host|network) is down"
+        r"|cannot assign requested address|address (?:family )?not (?:supported|available)|EHOSTUNREACH|ENETUNREACH",
         "it does not answer: this machine has no way to its address",
         _unrouted,
         True,
@@ -173,7 +180,8 @@ def explain(error: psycopg.Error, url: str) -> Refusal:
         if case.said.search(said):
             way_out = case.way_out if isinstance(case.way_out, str) else case.way_out(host)
             return Refusal(place_of(url), case.reason, way_out, case.again)
-    return Refusal(place_of(url), f"it does not answer: {_last_line(said, url)}", "see `dawa doctor`", again=True)
+    way_out = _POOLER if _DIRECT_HOST.fullmatch(host) else "see `dawa doctor`"
+    return Refusal(place_of(url), f"it does not answer: {_last_line(said, url)}", way_out, again=True)
 
 
 def place_of(url: str) -> str:

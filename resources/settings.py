@@ -155,6 +155,12 @@ class Settings(BaseSettings):
         validation_alias="SUPABASE_JWT_SECRET",
         description="the project's legacy secret for users' tokens; without it, the public keys under SUPABASE_URL",
     )
+    jwks_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=600,
+        description="after how many seconds the project's public keys are asked for anew",
+    )
     app_password: SecretStr | None = Field(
         None, validation_alias="NAWFSIDE_APP_PASSWORD", description="the password of `dawa serve`'s clients"
     )

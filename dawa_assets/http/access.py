@@ -67,7 +67,11 @@ class Access:
         password = settings.app_password.get_secret_value() if is_set(settings.app_password) else ""  # type: ignore[union-attr]
         secret = settings.supabase_jwt_secret.get_secret_value() if settings.supabase_jwt_secret is not None else ""
         self._password = password.encode("utf-8", "surrogateescape")
-        self._tokens = TokenCheck(secret or None, settings.supabase_url) if secret or settings.supabase_url else None
+        self._tokens = (
+            TokenCheck(secret or None, settings.supabase_url, keys_seconds=settings.jwks_seconds)
+            if secret or settings.supabase_url
+            else None
+        )
 
     @property
     def by_password(self) -> bool:

@@ -23,7 +23,8 @@ _AUDIENCE = "authenticated"
 _PUBLIC = ("ES256", "RS256")
 _LEEWAY_SECONDS = 5
 _LONGEST = 8192
-_KEYS_SECONDS = 600.0
+KEYS_SECONDS = 60.0
+_UNCONFIRMED_SECONDS = 600.0  # keys count for so long that the project was last heard to have; it may be out of service
 _ASKED_AGAIN_SECONDS = 10.0
 _MOST_BYTES = 1 << 18
 _REFUSED = "the token is not one of a signed-in user of this project; sign in again"
@@ -36,12 +37,13 @@ class TokenCheck:
         secret: the project's older secret (HS256); None refuses such tokens.
         project_url: the project's address, whose public keys count and which must have issued the token; None refuses
             tokens with public keys, and asks nobody.
+        keys_seconds: after how long the public keys are asked for anew: a revoked one goes on to count so long.
 
     Raises:
         SettingsError: the address is none, or would be asked in the clear.
     """
 
-    def __init__(self, secret: str | None, project_url: str | None) -> None:
+    def __init__(self, secret: str | None, project_url: str | None, *, keys_seconds: float = KEYS_SECONDS) -> None:
         self._secret = secret
         self._issuer: str | None = None
         self._keys: _PublicKeys | None = None
@@ -51,7 +53,7 @@ class TokenCheck:
             except ValueError as error:
                 raise SettingsError(str(error)) from None
             self._issuer = f"{address.url}/auth/v1"
-            self._keys = _PublicKeys(f"{self._issuer}/.well-known/jwks.json", address.shown)
+            self._keys = _PublicKeys(f"{self._issuer}/.well-known/jwks.json", address.shown, keys_seconds)
 
     def user(self, token: str) -> UUID:
         """Whose token it is.
@@ -96,8 +98,8 @@ class TokenCheck:
 class _PublicKeys:
     """The project's public keys, kept for a while; asked for anew, but not all the time, for an unknown one."""
 
-    def __init__(self, url: str, shown: str) -> None:
-        self._url, self._shown = url, shown
+    def __init__(self, url: str, shown: str, seconds: float) -> None:
+        self._url, self._shown, self._seconds = url, shown, seconds
         self._lock = threading.Lock()
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at: float | None = None
@@ -119,15 +121,15 @@ class _PublicKeys:
                 self._asked_at = time.monotonic()
         if ask:
             self._refresh()
-        if self._read_at is None:
+        if self._read_at is None or time.monotonic() - self._read_at > max(_UNCONFIRMED_SECONDS, self._seconds):
             raise NotNowError(f"{self._shown}: its public keys can't be had now; try again later")
         return self._keys.get(key_id)
 
     def _is_due(self, key_id: str) -> bool:
         now = time.monotonic()
-        if self._asked_at is not None and now - self._asked_at < _ASKED_AGAIN_SECONDS:
+        if self._asked_at is not None and now - self._asked_at < min(_ASKED_AGAIN_SECONDS, self._seconds):
             return False
-        return self._read_at is None or key_id not in self._keys or now - self._read_at > _KEYS_SECONDS
+        return self._read_at is None or key_id not in self._keys or now - self._read_at >= self._seconds
 
     def _refresh(self) -> None:
         """Ask the project; where it does not answer, what was known still counts."""

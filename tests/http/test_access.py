@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -19,10 +20,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dawa_assets.artists.store import Artist
+from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http import tokens
 from dawa_assets.http.access import Access
 from dawa_assets.http.listening import listen
 from modal_app.errors import InputError
+from resources.errors import NotNowError
 from resources.ports import Ports
 from tests.command_line import dawa
 from tests.http.serving import PASSWORD, SECRET, bearer, claims, client, new_user, pair, protected, server, token
@@ -222,6 +225,45 @@ def test_tokens_of_the_project_s_public_keys_count_and_its_keys_may_be_rotated(
         assert [asks(by_second), asks(by_first)] == [200, 401]
         project.broken = True
         assert asks(by_second) == 200  # what is known still counts
+
+
+@pytest.mark.parametrize("seconds", [60.0, 5.0])
+def test_a_revoked_key_ends_when_the_keys_are_next_asked_for(
+    project: _Project, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    user, key, other = uuid4(), *(ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    project.publish("stolen", key)
+    check = tokens.TokenCheck(None, project.url, keys_seconds=seconds)
+    token = bearer(user, key, "ES256", "stolen", iss=project.issuer)["Authorization"].removeprefix("Bearer ")
+    assert check.user(token) == user
+    project.keys.clear()
+    project.publish("new", other)
+    now[0] += seconds - 1
+    assert check.user(token) == user
+    assert project.asked == 1, "the project is not asked with every request"
+    now[0] += 1
+    with pytest.raises(UnauthorizedError):
+        check.user(token)
+    assert project.asked == 2
+
+
+def test_keys_that_nobody_confirms_any_more_end_too(project: _Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    user, key = uuid4(), ec.generate_private_key(ec.SECP256R1())
+    project.publish("first", key)
+    check = tokens.TokenCheck(None, project.url)
+    token = bearer(user, key, "ES256", "first", iss=project.issuer)["Authorization"].removeprefix("Bearer ")
+    assert check.user(token) == user
+    project.broken = True
+    for _ in range(9):
+        now[0] += 61
+        assert check.user(token) == user, "an outage of the project's does not lock everybody out"
+    now[0] += 61
+    with pytest.raises(NotNowError):
+        check.user(token)
 
 
 def test_a_token_is_checked_only_with_a_key_of_its_own_kind_and_its_own_project(

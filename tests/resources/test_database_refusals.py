@@ -40,7 +40,7 @@ GONE = (
          "session pooler's connection string from the dashboard, or restore the project", True),
         (DIRECT, "failed to resolve host 'db.abc.supabase.co': [Errno -2] Name or service not known", "paused", True),
         (DIRECT, _direct("Connection refused" + WITHOUT_SERVER), "barred this machine", True),
-        (DIRECT, "connection timeout expired", "whether the project is paused", True),
+        (DIRECT, "connection timeout expired", "reached by IPv6 only", True),
         (DIRECT, _direct('FATAL:  password authentication failed for user "postgres"'),
          "the user or the password is wrong", False),
         (DIRECT, _direct("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER "
@@ -79,6 +79,24 @@ GONE = (
         (OWN, "failed to resolve host 'db.example.com': [Errno -3] Temporary failure in name resolution",
          "its name leads to no address; check the host", True),
         (OWN, _own("No route to host" + WITHOUT_SERVER), "no way to its address", True),
+        # What a router answers comes later than the call: each way in which it is told then.
+        *((DIRECT, said, "reached by IPv6 only, and a paused project has none: take the session pooler's", True)
+          for said in (
+              "connection is bad: " + _own("No route to host" + WITHOUT_SERVER),
+              "connection is bad: No route to host",
+              "connection is bad: no error details available",
+              "consuming input failed: could not receive data from server: No route to host",
+              _own("could not send SSL negotiation packet: No route to host"),
+              "SSL SYSCALL error: No route to host",
+              _own("Host is unreachable" + WITHOUT_SERVER),
+              _own("Network unreachable"),
+              _own("Host is down"),
+              "connection timeout expired",
+              _own("Connection timed out"),
+              "[Errno 113] EHOSTUNREACH",
+          )),
+        (POOLER, "connection timeout expired", "whether the project is paused, restricted", True),
+        (OWN, _own("Host is unreachable"), "this machine may have no IPv6", True),
         (OWN, "Multiple connection attempts failed. All failures were:\n- host: 'localhost', port: 5432: "
               'connection to server at "::1" failed: Connection refused' + WITHOUT_SERVER + "\n- host: "
               "'localhost', port: 5432: connection failed: FATAL:  password authentication failed "
