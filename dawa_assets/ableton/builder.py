@@ -3,23 +3,34 @@
 One method for each place of `grammar.py`; those of clips and devices are in the classes below this one.
 """
 
+import re
 from typing import Literal
 
 from dawa_assets.ableton.chains import Flow, finished_devices, follow
 from dawa_assets.ableton.collector import Attributes
 from dawa_assets.ableton.device_collector import DeviceCollector
-from dawa_assets.ableton.drafts import SILENCE, TrackDraft
-from dawa_assets.ableton.finishing import finished_tracks
-from dawa_assets.ableton.live_set import LiveSet, Locator, Scale, TempoPoint, TrackType
+from dawa_assets.ableton.drafts import SILENCE, SceneDraft, TrackDraft
+from dawa_assets.ableton.finishing import clip_scales, finished_tracks
+from dawa_assets.ableton.live_set import (
+    LiveSet,
+    Locator,
+    MetreChange,
+    Scene,
+    TempoPoint,
+    TimeSignature,
+    TrackType,
+)
 from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, SAVE_AGAIN, RefusedError
 from dawa_assets.ableton.values import (
     BEFORE_TIME,
+    HIGHEST_SIGNATURE,
     MAX_BEATS,
     MAX_TEMPO,
     MIN_TEMPO,
     colour,
     loose_number,
     number,
+    scale,
     text,
     time_signature,
 )
@@ -33,10 +44,9 @@ _TRACK_TYPES: dict[str, TrackType] = {
     "ReturnTrack": "Return",
 }
 _MONITORING: dict[str, Literal["in", "auto", "off"]] = {"0": "in", "1": "auto", "2": "off"}
-_ROOT_NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_ROOTS = {str(note): name for note, name in enumerate(_ROOT_NOTES)}
-# From 12.1 scales are numbered; only these two numbers have been verified.
-_NUMBERED_SCALES = {"0": "Major", "1": "Minor"}
+# Until Live 10 a scene sets tempo and time signature by its name.
+_SCENE_TEMPO = re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d+)?)\s*bpm\b", re.IGNORECASE)
+_SCENE_METRE = re.compile(r"(?<![\d/])(\d{1,2})/(1|2|4|8|16)(?![\d/])")
 
 
 class Builder(DeviceCollector):
@@ -53,6 +63,9 @@ class Builder(DeviceCollector):
         self._tempo_events: list[TempoPoint] = []
         self._main_envelopes: dict[str, list[TempoPoint]] = {}
         self._time_signature: str | None = None
+        self._metre_target = ""
+        self._metre_events: list[TempoPoint] = []
+        self._scene_settings: list[SceneDraft] = []
         self._locator = ["", ""]
         self._locators: list[Locator] = []
         self._scenes: list[str] = []
@@ -181,8 +194,14 @@ class Builder(DeviceCollector):
 
     def time_signature_event(self, _tag: str, attributes: Attributes) -> None:
         """A change of it; in Live 8 the first is the manual one."""
+        self._keep()
+        self._metre_events.append(_point(attributes))
         if self._time_signature is None:
             self._time_signature = attributes.get("Value", "")
+
+    def time_signature_target(self, _tag: str, attributes: Attributes) -> None:
+        """By which id envelopes refer to it."""
+        self._metre_target = text(attributes.get("Id", ""))
 
     # -- locators, scenes, scale --------------------------------------------------------------------------
 
@@ -209,12 +228,29 @@ class Builder(DeviceCollector):
         name = text(attributes.get("Value", ""))
         self._keep(name)
         self._scenes.append(name.strip())
+        self._scene_settings.append(SceneDraft())
 
     def scene_name(self, _tag: str, attributes: Attributes) -> None:
         """A scene's name, from Live 11."""
         name = text(attributes.get("Value", ""))
         self._keep(name)
         self._scenes[-1] = name.strip()
+
+    def scene_tempo(self, _tag: str, attributes: Attributes) -> None:
+        """The tempo that launching the scene sets, if it is told to."""
+        self._scene_settings[-1].tempo = loose_number(attributes.get("Value"))
+
+    def scene_sets_tempo(self, _tag: str, attributes: Attributes) -> None:
+        """Whether launching it sets the tempo."""
+        self._scene_settings[-1].sets_tempo = attributes.get("Value") == "true"
+
+    def scene_metre(self, _tag: str, attributes: Attributes) -> None:
+        """The time signature that launching the scene sets, if it is told to."""
+        self._scene_settings[-1].metre = loose_number(attributes.get("Value"))
+
+    def scene_sets_metre(self, _tag: str, attributes: Attributes) -> None:
+        """Whether launching it sets the time signature."""
+        self._scene_settings[-1].sets_metre = attributes.get("Value") == "true"
 
     def scale_root(self, _tag: str, attributes: Attributes) -> None:
         """The scale's root, 0 = C."""
@@ -238,18 +274,23 @@ class Builder(DeviceCollector):
             raise RefusedError("not a Live Set: it has no main track", GIVE_A_LIVE_SET)
         tempo = number(self._tempo, "its tempo", MIN_TEMPO, MAX_TEMPO)
         follow(self._main.chain, Flow(None), self._main.switched, self._main.moved)
+        tracks = finished_tracks(self._tracks)
         return LiveSet(
             name=name,
             live_version=self._creator.removeprefix("Ableton Live ").strip(),
             tempo=tempo,
             tempo_changes=self._tempo_changes(),
             time_signature=time_signature(self._time_signature),
-            tracks=finished_tracks(self._tracks),
+            tracks=tracks,
             main_devices=finished_devices(self._main.devices),
             main_samples=tuple(self._main.samples),
             locators=tuple(self._locators),
             scenes=tuple(self._scenes),
-            scale=self._scale(),
+            scale=scale(self._scale_root, self._scale_name),
+            in_key=self._in_key,
+            clip_scales=clip_scales(self._tracks, tracks),
+            metre_changes=self._metre_changes(),
+            scene_settings=tuple(map(_scene, self._scenes, self._scene_settings)),
         )
 
     def _tempo_changes(self) -> tuple[TempoPoint, ...]:
@@ -263,12 +304,31 @@ class Builder(DeviceCollector):
             if point.time != BEFORE_TIME
         )
 
-    def _scale(self) -> Scale | None:
-        """C Major is what every set starts with, so it says nothing; so does a scale that is not in use."""
-        root = _ROOTS.get(self._scale_root)
-        name = _NUMBERED_SCALES.get(self._scale_name, self._scale_name)
-        known = self._in_key and root is not None and name and not name.isdigit() and (root, name) != ("C", "Major")
-        return Scale(root, name) if known and root is not None else None
+    def _metre_changes(self) -> tuple[MetreChange, ...]:
+        """Changes in the song; what holds before them stands before time and is the first of them."""
+        events = self._main_envelopes.get(self._metre_target, []) if self._metre_target else []
+        events = events or self._metre_events
+        if not any(point.time > BEFORE_TIME for point in events):
+            return ()
+        return tuple(
+            MetreChange(
+                max(number(point.time, "the time of a change of time signature", BEFORE_TIME, MAX_BEATS), -1.0),
+                time_signature(point.bpm),
+            )
+            for point in events
+        )
+
+
+def _scene(name: str, draft: SceneDraft) -> Scene:
+    """A scene with what launching it sets; a tempo or time signature that none can be is none."""
+    tempo, metre = draft.tempo if draft.sets_tempo else None, None
+    if tempo is None and (said := _SCENE_TEMPO.search(name)):
+        tempo = float(said.group(1))
+    if draft.sets_metre and 0 <= draft.metre <= HIGHEST_SIGNATURE:
+        metre = time_signature(draft.metre)
+    elif (written := _SCENE_METRE.search(name)) and int(written.group(1)) > 0:
+        metre = TimeSignature(int(written.group(1)), int(written.group(2)))
+    return Scene(name, tempo if tempo is not None and MIN_TEMPO <= tempo <= MAX_TEMPO else None, metre)
 
 
 def _point(attributes: Attributes) -> TempoPoint:

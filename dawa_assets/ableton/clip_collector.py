@@ -4,9 +4,9 @@ import math
 
 from dawa_assets.ableton.collector import Attributes, Collector
 from dawa_assets.ableton.drafts import ClipDraft
-from dawa_assets.ableton.live_set import ArrangementClip, SessionClip
+from dawa_assets.ableton.live_set import ArrangementClip, Scale, SessionClip
 from dawa_assets.ableton.notes import Tally, Window
-from dawa_assets.ableton.values import MAX_BEATS, colour, loose_number, number, text
+from dawa_assets.ableton.values import MAX_BEATS, colour, loose_number, number, scale, text
 
 
 class ClipCollector(Collector):
@@ -77,6 +77,7 @@ class ClipCollector(Collector):
         )
         if clip.active and clip.notes is not None:
             track.arrangement_notes.add_all(clip.notes)
+        self._keep_scale(track.arrangement_scales, max(start, end) - start)
 
     def slot(self, _tag: str, _attributes: Attributes) -> None:
         """The next slot of the track's column in the session view."""
@@ -93,6 +94,22 @@ class ClipCollector(Collector):
         )
         if clip.active and clip.notes is not None:
             track.session_notes.add_all(clip.notes)
+        self._keep_scale(track.session_scales, length)
+
+    def clip_scale_root(self, _tag: str, attributes: Attributes) -> None:
+        """The root of the clip's own scale, 0 = C."""
+        self._clip.scale_root = attributes.get("Value", "")
+
+    def clip_scale_name(self, _tag: str, attributes: Attributes) -> None:
+        """The name of the clip's own scale, or from 12.1 its number."""
+        self._clip.scale_name = text(attributes.get("Value", ""))
+
+    def _keep_scale(self, scales: dict[Scale, float], beats: float) -> None:
+        clip = self._clip
+        if clip.scale_root and clip.active and (own := scale(clip.scale_root, clip.scale_name)) is not None:
+            if own not in scales:
+                self._keep(own.name)
+            scales[own] = scales.get(own, 0.0) + beats
 
     # -- notes: Live writes a lane for each pitch, and the pitch after its notes ---------------------------
 

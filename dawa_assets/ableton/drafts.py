@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dawa_assets.ableton.live_set import ArrangementClip, Played, Plugin, Sample, SessionClip, TrackType
+from dawa_assets.ableton.live_set import ArrangementClip, Played, Plugin, Sample, Scale, SessionClip, TrackType
 from dawa_assets.ableton.notes import Tally
 
 _SEPARATORS = re.compile(r"[/\\]+")
@@ -111,6 +111,8 @@ class TrackDraft:
     chain: ChainDraft = field(default_factory=ChainDraft)
     devices: list[DeviceDraft] = field(default_factory=list)
     samples: dict[Sample, None] = field(default_factory=dict)
+    arrangement_scales: dict[Scale, float] = field(default_factory=dict)
+    session_scales: dict[Scale, float] = field(default_factory=dict)
     automated_parameters: int = 0
 
 
@@ -142,6 +144,16 @@ class ClipDraft:
     def empty(self) -> bool:
         """Whether it has room for notes and none."""
         return self.notes is not None and not self.notes
+
+
+@dataclass(slots=True)
+class SceneDraft:
+    """What launching a scene sets, from Live 11, and whether it does."""
+
+    tempo: float = 0.0
+    sets_tempo: bool = False
+    metre: float = -1.0
+    sets_metre: bool = False
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from dawa_assets.ableton.audible import audible_tracks, note_sources
 from dawa_assets.ableton.chains import Flow, changes_notes, finished_devices, follow
 from dawa_assets.ableton.drafts import TrackDraft
-from dawa_assets.ableton.live_set import Track
+from dawa_assets.ableton.live_set import Scale, Track
 from dawa_assets.ableton.notes import Tally
 
 
@@ -34,6 +34,16 @@ def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
                 flow.tally.add_all(others)
         tracks.append(_finished_track(draft, index, number, group, level, audible[index], flow, fed))
     return tuple(tracks)
+
+
+def clip_scales(drafts: Sequence[TrackDraft], tracks: Sequence[Track]) -> dict[Scale, float]:
+    """The clips' own scales with the beats that each holds, in the view that counts, the longest first."""
+    in_arrangement = _counts_the_arrangement(drafts, [track.audible for track in tracks])
+    beats: dict[Scale, float] = {}
+    for draft, track in zip(drafts, tracks, strict=True):
+        for scale, lasting in (draft.arrangement_scales if in_arrangement else draft.session_scales).items():
+            beats[scale] = beats.get(scale, 0.0) + (lasting if track.audible else 0.0)
+    return {scale: beats[scale] for scale in sorted(beats, key=lambda scale: (-beats[scale], scale.root, scale.name))}
 
 
 def _groups(drafts: Sequence[TrackDraft]) -> list[int | None]:

@@ -131,6 +131,13 @@ _CLIP = {
     "ColorIndex": _value(Builder.clip_colour),
     "Disabled": _value(Builder.clip_disabled),
     "SampleVolume": _value(Builder.clip_gain),
+    "ScaleInformation": Place(
+        {
+            "RootNote": _value(Builder.clip_scale_root),
+            "Root": _value(Builder.clip_scale_root),
+            "Name": _value(Builder.clip_scale_name),
+        }
+    ),
     "SampleRef": _SAMPLE_REF,
 }
 _NOTE_LANE = Place(
@@ -240,6 +247,7 @@ _TEMPO = Place(
 _TIME_SIGNATURE = Place(
     {
         "Manual": _value(Builder.time_signature),
+        "AutomationTarget": _value(Builder.time_signature_target),
         **_below("ArrangerAutomation/Events/EnumEvent", _value(Builder.time_signature_event)),
     }
 )
@@ -252,7 +260,7 @@ _MAIN_CHAIN = Place(
 _MAIN_ENVELOPE = Place(
     {
         **_below("EnvelopeTarget/PointeeId", _value(Builder.pointee)),
-        **_below("Automation/Events/FloatEvent", _value(Builder.main_event)),
+        **_below("Automation/Events", Place(dict.fromkeys(("FloatEvent", "EnumEvent"), _value(Builder.main_event)))),
     },
     enter=Builder.envelope,
 )
@@ -270,7 +278,14 @@ _LOCATOR = Place(
     enter=Builder.locator,
     leave=Builder.end_locator,
 )
-_SCENES = Place({"Scene": Place({"Name": _value(Builder.scene_name)}, enter=Builder.scene)})
+_SCENE = {
+    "Name": _value(Builder.scene_name),
+    "Tempo": _value(Builder.scene_tempo),
+    "IsTempoEnabled": _value(Builder.scene_sets_tempo),
+    "TimeSignatureId": _value(Builder.scene_metre),
+    "IsTimeSignatureEnabled": _value(Builder.scene_sets_metre),
+}
+_SCENES = Place({"Scene": Place(_SCENE, enter=Builder.scene)})
 _SCALE = Place(
     {
         "RootNote": _value(Builder.scale_root),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from dawa_assets.ableton.time_map import MetreMap, Prevailing, TempoMap, united
+
 TrackType = Literal["MIDI", "Audio", "Group", "Return"]
 Location = Literal["project", "user library", "pack", "elsewhere", ""]
 
@@ -247,8 +249,9 @@ class LiveSet:
     """A whole set.
 
     `name` is the file's stem, `tempo` and `time_signature` are the manual ones, whatever automation does to them
-    during the song. `scale` is the set's own where one was chosen and `in_key` whether it is held to; `clip_scales` are
-    the clips' own with the quarter beats that each holds. `warnings` are lines about what had to be passed over.
+    during the song; `metre_changes` are those of the time signature. `scale` is the set's own where one was chosen and
+    `in_key` whether it is held to; `clip_scales` are the clips' own with the quarter beats that each holds. `warnings`
+    are lines about what had to be passed over.
     """
 
     name: str
@@ -262,7 +265,54 @@ class LiveSet:
     locators: tuple[Locator, ...]
     scenes: tuple[str, ...]
     scale: Scale | None
+    in_key: bool = False
+    clip_scales: Mapping[Scale, float] = field(default_factory=dict)
+    metre_changes: tuple[MetreChange, ...] = ()
+    scene_settings: tuple[Scene, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def tempo_map(self) -> TempoMap:
+        """The tempo at every beat."""
+        return TempoMap(self.tempo_changes, self.tempo)
+
+    @cached_property
+    def metre_map(self) -> MetreMap:
+        """The bars of the song."""
+        return MetreMap(self.time_signature, self.metre_changes)
+
+    @cached_property
+    def played_tempo(self) -> Prevailing:
+        """The tempo that holds for the most of what sounds.
+
+        Without an arrangement it is the scenes' where those that set any agree, else the manual one.
+        """
+        found = self.tempo_map.prevailing(united((clip.start, clip.end) for clip in self.sounding_clips()))
+        if found is not None:
+            return found
+        launched = {scene.tempo for scene in self._launched if scene.tempo is not None}
+        bpm = round(launched.pop() if len(launched) == 1 else self.tempo, 2)
+        return Prevailing(bpm, bpm, bpm)
+
+    @cached_property
+    def played_time_signature(self) -> TimeSignature:
+        """The time signature that holds the longest; without an arrangement the scenes', where they agree."""
+        if self.length_beats > 0:
+            return self.metre_map.prevailing(self.length_beats)
+        launched = {scene.time_signature for scene in self._launched if scene.time_signature is not None}
+        return launched.pop() if len(launched) == 1 else self.metre_map.changes[0][1]
+
+    @property
+    def seconds(self) -> float:
+        """How long the arrangement lasts, under any automation of its tempo."""
+        return self.tempo_map.seconds(0.0, self.length_beats)
+
+    @property
+    def _launched(self) -> tuple[Scene, ...]:
+        """The scenes with clips that would be heard; all, where none has any."""
+        slots = {clip.slot for track in self.tracks if track.audible for clip in track.session_clips if clip.heard}
+        with_clips = tuple(scene for slot, scene in enumerate(self.scene_settings) if slot in slots)
+        return with_clips or self.scene_settings
 
     @cached_property
     def has_arrangement(self) -> bool:
@@ -302,8 +352,8 @@ class LiveSet:
 
     @property
     def length_bars(self) -> float:
-        """`length_beats` in bars of the set's time signature."""
-        return self.length_beats / self.time_signature.beats_per_bar
+        """`length_beats` in bars, through all changes of time signature."""
+        return self.metre_map.bars(self.length_beats)
 
     @property
     def main_plugins(self) -> tuple[Plugin, ...]:

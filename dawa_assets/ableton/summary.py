@@ -12,6 +12,7 @@ from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 from dawa_assets.ableton.genres import genre_indicators
 from dawa_assets.ableton.live_set import LiveSet, Track
 from dawa_assets.ableton.naming import unique_names
+from dawa_assets.ableton.scales import key_of
 from dawa_assets.ableton.usage import pads_in_use, plugins_in_use, samples_in_use
 
 # Raised whenever the same bytes would give another summary; older ones are then made anew.
@@ -19,7 +20,10 @@ PARSER_VERSION = "als-2"
 
 
 class Overview(BaseModel):
-    """The set at a glance. `tempo` is the manual one in BPM, at most two decimals; `total_tracks` has no main."""
+    """The set at a glance; `total_tracks` has no main.
+
+    `tempo` (BPM, at most two decimals) and `time_signature` are those that hold for the most of what sounds.
+    """
 
     tempo: float
     time_signature: str
@@ -129,11 +133,33 @@ class TempoChange(BaseModel):
     tempo: float
 
 
+class TimeSignatureChange(BaseModel):
+    """From where a time signature holds; `time` in quarter beats, `bar` from 1. The first is at 0."""
+
+    time: float
+    bar: float
+    time_signature: str
+
+
+class TempoRange(BaseModel):
+    """The lowest and the highest tempo of what sounds, in BPM."""
+
+    lowest: float
+    highest: float
+
+
 class ScaleSummary(BaseModel):
-    """The scale the set was switched to."""
+    """The key, and what says so.
+
+    `origin` is `in key` (the set is held to it), `chosen` (it was set and not held to), `clips` (the clips' own) or
+    `notes` (what is played fits it, with the correlation and its distance to the next key).
+    """
 
     root: str
     name: str
+    origin: str
+    correlation: float | None = None
+    margin: float | None = None
 
 
 class AlsSummary(BaseModel):
@@ -163,6 +189,10 @@ class AlsSummary(BaseModel):
     scale: ScaleSummary | None
     main_plugins: list[str]
     max_devices_by_track: dict[str, list[str]]
+    manual_tempo: float
+    tempo_range: TempoRange
+    duration_seconds: float
+    time_signature_changes: list[TimeSignatureChange]
     layers: int
     active_clips: int
     plugins_in_use: dict[str, int]
@@ -201,9 +231,18 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
         tempo_changes=[
             TempoChange(time=_rounded(point.time), tempo=round(point.bpm, 2)) for point in live_set.tempo_changes
         ],
-        scale=ScaleSummary(root=live_set.scale.root, name=live_set.scale.name) if live_set.scale else None,
+        scale=_scale(live_set),
         main_plugins=[plugin.name for plugin in live_set.main_plugins],
         max_devices_by_track={name: list(track.max_patches) for name, track in tracks if track.max_patches},
+        manual_tempo=round(live_set.tempo, 2),
+        tempo_range=TempoRange(lowest=live_set.played_tempo.lowest, highest=live_set.played_tempo.highest),
+        duration_seconds=round(live_set.seconds, 3),
+        time_signature_changes=[
+            TimeSignatureChange(
+                time=_rounded(time), bar=_rounded(live_set.metre_map.bars(time) + 1), time_signature=str(signature)
+            )
+            for time, signature in live_set.metre_map.changes
+        ],
         layers=len(live_set.sounding_tracks),
         active_clips=sum(track.active_clips for track in live_set.tracks if track.audible),
         plugins_in_use=plugins_in_use(live_set),
@@ -213,8 +252,8 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
 
 def _overview(live_set: LiveSet) -> Overview:
     return Overview(
-        tempo=round(live_set.tempo, 2),
-        time_signature=str(live_set.time_signature),
+        tempo=live_set.played_tempo.bpm,
+        time_signature=str(live_set.played_time_signature),
         midi_tracks=len(live_set.tracks_of("MIDI")),
         audio_tracks=len(live_set.tracks_of("Audio")),
         group_tracks=len(live_set.tracks_of("Group")),
@@ -300,11 +339,20 @@ def _hierarchy(live_set: LiveSet, names: list[str]) -> list[HierarchyEntry]:
 
 
 def _locators(live_set: LiveSet) -> list[LocatorSummary]:
-    bar = live_set.time_signature.beats_per_bar
+    bars = live_set.metre_map.bars
     return [
-        LocatorSummary(name=locator.name, time=_rounded(locator.time), bar=_rounded(locator.time / bar + 1))
+        LocatorSummary(name=locator.name, time=_rounded(locator.time), bar=_rounded(bars(locator.time) + 1))
         for locator in sorted(live_set.locators, key=lambda locator: locator.time)
     ]
+
+
+def _scale(live_set: LiveSet) -> ScaleSummary | None:
+    key = key_of(live_set)
+    if key is None:
+        return None
+    return ScaleSummary(
+        root=key.scale.root, name=key.scale.name, origin=key.origin, correlation=key.correlation, margin=key.margin
+    )
 
 
 def _rounded(value: float) -> float:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from dawa_assets.ableton.colours import PALETTE_SIZE
-from dawa_assets.ableton.live_set import TimeSignature
+from dawa_assets.ableton.live_set import Scale, TimeSignature
 from dawa_assets.ableton.stream import SAVE_AGAIN, RefusedError
 
 MAX_TEXT = 400
@@ -18,8 +18,18 @@ MIN_TEMPO, MAX_TEMPO = 20, 999
 # Until Live 10 the palette's index is stored as 140 and up where the colour was given by Live.
 _PALETTE_OFFSET = 140
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# The menu of Live 12, by number; up to 12.0 their names are written.
+_SCALES = (
+    *("Major", "Minor", "Dorian", "Mixolydian", "Lydian", "Phrygian", "Locrian", "Whole Tone", "Half-whole Dim."),
+    *("Whole-half Dim.", "Minor Blues", "Minor Pentatonic", "Major Pentatonic", "Harmonic Minor", "Harmonic Major"),
+    *("Dorian #4", "Phrygian Dominant", "Melodic Minor", "Lydian Augmented", "Lydian Dominant", "Super Locrian"),
+    *("8-Tone Spanish", "Bhairav", "Hungarian Minor", "Hirajoshi", "In-Sen", "Iwato", "Kumoi", "Pelog Selisir"),
+    *("Pelog Tembung", "Messiaen 3", "Messiaen 4", "Messiaen 5", "Messiaen 6", "Messiaen 7"),
+)
+_ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _SIGNATURES_PER_DENOMINATOR = 99
 _DENOMINATORS = (1, 2, 4, 8, 16)
+HIGHEST_SIGNATURE = _SIGNATURES_PER_DENOMINATOR * len(_DENOMINATORS) - 1
 
 
 def text(value: str, longest: int = MAX_TEXT) -> str:
@@ -62,13 +72,25 @@ def colour(value: str) -> int | None:
     return (index - _PALETTE_OFFSET if index >= _PALETTE_OFFSET else index) % PALETTE_SIZE if index >= 0 else None
 
 
-def time_signature(value: str | None) -> TimeSignature:
+def scale(root: str, name: str) -> Scale | None:
+    """A scale by the number of its root and its own number or name.
+
+    None for what is no scale, and for C Major: it is what every set and clip starts with, so it says nothing.
+    """
+    if not (root.isdecimal() and len(root) < 3 and int(root) < len(_ROOTS)):
+        return None
+    if name.isdecimal():
+        name = _SCALES[int(name)] if len(name) < 3 and int(name) < len(_SCALES) else ""
+    found = Scale(_ROOTS[int(root)], name.strip())
+    return found if found.name and (found.root, found.name) != ("C", "Major") else None
+
+
+def time_signature(value: str | float | None) -> TimeSignature:
     """Live's code for a time signature: (numerator - 1) + 99 * log2(denominator), so 201 is 4/4 and 303 is 7/8.
 
     Raises:
         RefusedError: no such code.
     """
-    highest = _SIGNATURES_PER_DENOMINATOR * len(_DENOMINATORS) - 1
-    code = number(value, "its time signature", 0, highest)
+    code = number(value, "its time signature", 0, HIGHEST_SIGNATURE)
     denominator, numerator = divmod(int(code), _SIGNATURES_PER_DENOMINATOR)
     return TimeSignature(numerator + 1, _DENOMINATORS[denominator])

@@ -207,6 +207,10 @@ def _genre_hints(summary: dict[str, Any], most: int, longest: int) -> list[str]:
 
 
 def _tempo_range(summary: dict[str, Any]) -> str:
+    known = mapping(summary, "tempo_range")
+    lowest, highest = number(known.get("lowest")), number(known.get("highest"))
+    if lowest is not None and highest is not None:
+        return f"{lowest:g} to {highest:g}" if highest - lowest > 0.5 else ""
     tempos = [tempo for each in objects(summary.get("tempo_changes")) if (tempo := number(each.get("tempo")))]
     return f"{min(tempos):g} to {max(tempos):g}" if tempos and min(tempos) != max(tempos) else ""
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.ableton.live_set import Track
@@ -40,6 +40,7 @@ def _hits(track: Track) -> dict[str, int]:
     return {each.name: each.played.notes for each in pads_in_use(track)}
 
 
+@settings(deadline=None)
 @given(time=_EIGHTHS, start=_EIGHTHS, length=_EIGHTHS, offset=_EIGHTHS, duration=_EIGHTHS, loops=st.booleans())
 def test_a_note_is_played_as_often_as_a_step_by_step_playback_meets_it(
     time: Fraction, start: Fraction, length: Fraction, offset: Fraction, duration: Fraction, loops: bool

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dawa_assets.ableton.live_set import LiveSet
+from dawa_assets.ableton.live_set import LiveSet, Scale
 from dawa_assets.ableton.naming import unique_names
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import AlsSummary, summarise
@@ -14,6 +14,8 @@ from tests.shared_data import shared, shared_names
 
 pytestmark = pytest.mark.skipif(not shared_names("als", "*.als"), reason="the shared test data is absent")
 
+# Where automation moves the tempo: what it is for most of the time that anything sounds, as against the manual one.
+_PLAYED = {"live9.7_dawtool_patch-2-0point": 175.0, "live8.1_dawtool_markers-auto": 160.0}
 TYPES = {"midi_tracks": "MIDI", "audio_tracks": "Audio", "group_tracks": "Group", "return_tracks": "Return"}
 
 
@@ -30,7 +32,7 @@ def test_the_overview_agrees(case: tuple[dict[str, Any], LiveSet, AlsSummary]) -
     oracle, live_set, summary = case
     assert live_set.tempo == oracle["tempo"]
     assert summary.overview.model_dump() == {
-        "tempo": round(oracle["tempo"], 2),
+        "tempo": _PLAYED.get(Path(oracle["file"]).stem, round(oracle["tempo"], 2)),
         **{key: oracle[key] for key in ("time_signature", *TYPES, "total_tracks")},
     }
     assert summary.live_version == oracle["live_version"]
@@ -91,13 +93,12 @@ def test_the_summary_is_json_without_nan(case: tuple[dict[str, Any], LiveSet, Al
     assert AlsSummary.model_validate(again) == summary
 
 
-def test_the_scale_is_told_only_where_the_set_was_switched_to_one(
-    case: tuple[dict[str, Any], LiveSet, AlsSummary],
-) -> None:
-    oracle, live_set, _ = case
-    scale = live_set.scale
-    if Path(oracle["file"]).stem == "live12.2_owenbush_broombap":
-        assert scale is not None
-        assert (scale.root, scale.name) == ("B", "Minor")
-    else:
-        assert scale is None
+def test_the_scale_is_the_one_that_was_chosen(case: tuple[dict[str, Any], LiveSet, AlsSummary]) -> None:
+    oracle, live_set, summary = case
+    chosen = {
+        "live12.2_owenbush_broombap": (Scale("B", "Minor"), "in key"),
+        "live11.3_owenbush_fascination": (Scale("C#", "Minor"), "chosen"),
+    }
+    scale, origin = chosen.get(Path(oracle["file"]).stem, (None, "notes"))
+    assert live_set.scale == scale
+    assert summary.scale is None or summary.scale.origin == origin

@@ -170,17 +170,22 @@ def test_locators_and_scenes_are_read(tmp_path: Path, version: int) -> None:
     [
         ("RootNote", "Minor", "true", Scale("F#", "Minor")),
         ("Root", "1", "true", Scale("F#", "Minor")),
-        ("Root", "17", "true", None),
-        ("Root", "1", "false", None),
+        ("Root", "2", "true", Scale("F#", "Dorian")),
+        ("Root", "11", "false", Scale("F#", "Minor Pentatonic")),
+        ("Root", "17", "true", Scale("F#", "Melodic Minor")),
+        ("Root", "34", "true", Scale("F#", "Messiaen 7")),
+        ("Root", "35", "true", None),
+        ("Root", "999999", "true", None),
+        ("Root", "1", "false", Scale("F#", "Minor")),
         ("RootNote", "", "true", None),
     ],
 )
-def test_a_scale_counts_when_it_is_known_and_in_use(
+def test_a_scale_counts_when_it_is_known_whether_held_to_or_not(
     tmp_path: Path, root: str, name: str, in_key: str, scale: Scale | None
 ) -> None:
     information = f"<ScaleInformation>{value(root, 6)}{value('Name', name)}</ScaleInformation>"
-    spec = SetSpec(scale=information + value("InKey", in_key))
-    assert read_live_set(write_als(tmp_path, spec)).scale == scale
+    live_set = read_live_set(write_als(tmp_path, SetSpec(scale=information + value("InKey", in_key))))
+    assert (live_set.scale, live_set.in_key) == (scale, in_key == "true")
 
 
 def test_the_default_scale_says_nothing(tmp_path: Path) -> None:

@@ -48,3 +48,26 @@ def test_two_files_of_one_name_are_both_known() -> None:
     use = _summary("same-file-name-in-two-folders").sample_index["Kick.wav"]
     assert use.paths == ["../../Packs/A/Kick.wav", "../../Packs/B/Kick.wav"]
     assert use.path == use.paths[0]
+
+
+def test_the_tempo_is_the_one_that_is_played() -> None:
+    assert _summary("tempo-automation-flat-128-manual-120").overview.tempo == 128
+    assert _summary("scene-tempo-174").overview.tempo == 174
+
+
+def test_bars_and_locators_are_counted_through_changes_of_time_signature() -> None:
+    summary = _summary("ts-changes-4-4_3-4_7-8")
+    assert summary.length_bars == 24
+    assert [locator.bar for locator in summary.locators] == [1, 9, 17, 25]
+    assert [(each.time, each.bar, each.time_signature) for each in summary.time_signature_changes] == [
+        (0, 1, "4/4"),
+        (32, 9, "3/4"),
+        (56, 17, "7/8"),
+    ]
+
+
+@pytest.mark.parametrize(("number", "name"), [(2, "Dorian"), (11, "Minor Pentatonic")])
+def test_scales_that_live_numbers_have_their_names(number: int, name: str) -> None:
+    summary = _summary(f"scale-live12-A-number-{number}")
+    assert summary.scale is not None
+    assert (summary.scale.root, summary.scale.name, _track(summary)["key"]) == ("A", name, f"A {name.lower()}")
