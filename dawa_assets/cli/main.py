@@ -18,6 +18,7 @@ from dawa_assets.cli import (
     doctor,
     export,
     generate,
+    inbox,
     item,
     lora,
     migrate,
@@ -50,6 +51,7 @@ app.command("tag")(tag.tag)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(backfill.app, name="backfill")
 app.command("build")(build.build)
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(item.app, name="item")
 app.command("status")(status.status)
 app.command("export")(export.export)

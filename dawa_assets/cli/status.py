@@ -22,20 +22,28 @@ def status(
     With --artist, the items whose prompts are stale are named.
     """
     from rich.console import Console
+    from rich.text import Text
 
+    from dawa_assets.intake.inbox import unclaimed_uploads
     from dawa_assets.status import artist_statuses
     from resources.ports import open_ports
     from resources.settings import Settings
 
-    statuses = artist_statuses(open_ports(Settings.load()), artist)
+    ports = open_ports(Settings.load())
+    statuses = artist_statuses(ports, artist)
+    unclaimed = unclaimed_uploads(ports) if artist is None else []
     if as_json:
         _print_json(statuses)
+        for each in unclaimed:
+            typer.echo(f"{each.place}: {each.reason}", err=True)
         return
     console = Console()
     if not statuses:
         console.print("No artist yet. `dawa upload --artist NAME FOLDER` makes one, `dawa demo` shows one.")
     for shown in statuses:
         _print(console, shown)
+    for each in unclaimed:
+        console.print(Text(f"{each.place}: {each.files} uploaded, {each.size_bytes:,} bytes: {each.reason}", "yellow"))
 
 
 def _print_json(statuses: "list[ArtistStatus]") -> None:

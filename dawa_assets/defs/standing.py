@@ -20,6 +20,7 @@ from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.signals import Kind, OpenWork, Signal, open_work
 from dawa_assets.spending import spent_this_month
 from modal_app.errors import DawaError
@@ -154,6 +155,7 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
     """
     try:
         found = _look(context.instance, pipeline)
+        unclaimed = unclaimed_uploads(pipeline.ports())
         with pipeline.ports().database.transaction() as connection:
             spent = spent_this_month(connection)
     except DawaError as error:
@@ -176,7 +178,7 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
                     metadata=standing.metadata(),
                 )
             )
-    page = page_of(found, spent)
+    page = page_of(found, spent, unclaimed)
     digest = _digest("page", page)
     if _is_news(reported, "page", digest, now):
         reported["page"] = [digest, now]
@@ -186,11 +188,14 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
     return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
 
 
-def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.MetadataValue]:
+def page_of(
+    found: Sequence[Standing], spent_usd: float, unclaimed: Sequence[Unclaimed] = ()
+) -> dict[str, dg.MetadataValue]:
     """Everything that stands open on one page: the headline, what failed, each kind, then figures to plot."""
     runs = [run for standing in found for run in standing.runs]
     work = found[0].work
     open_now = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
+    open_now += [f"{_counted(len(unclaimed), 'upload')} of nobody in the inbox"] if unclaimed else []
     page: dict[str, dg.MetadataValue] = {
         "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open")
     }
@@ -200,6 +205,10 @@ def page_of(found: Sequence[Standing], spent_usd: float) -> dict[str, dg.Metadat
         if signals := [signal for signal in work.signals if signal.kind == kind]:
             artists = sum(count for (_, of), count in work.artists.items() if of == kind)
             page[name] = table([{"asset": signal.asset, **_row(signal)} for signal in signals], of=artists)
+    if unclaimed:
+        page["uploads of nobody"] = table(
+            [{"where": each.place, "files": each.files, "why": each.reason} for each in unclaimed]
+        )
     page["failed runs (number)"] = dg.MetadataValue.int(len(runs))
     for kind in _KINDS:
         counted = sum(count for (_, of), count in work.things.items() if of == kind)

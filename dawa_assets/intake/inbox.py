@@ -21,6 +21,7 @@ from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.store import InboxFile, Known, known_waiting
 from modal_app.errors import InputError
 from resources.bucket.base import Bucket, StoredObject
+from resources.bucket.keys import FOREIGN, plain_name
 from resources.errors import InvalidKeyError
 from resources.ports import Ports
 
@@ -31,6 +32,7 @@ LOOSE = "loose"
 """The upload id of what another program dropped straight into an artist's inbox."""
 
 _MAX_NAME = 200
+_OUT = "`dawa upload --artist NAME` makes an artist, `dawa inbox remove` takes it out"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,54 @@ def _state(uploads: dict[str, list[StoredObject]]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Unclaimed:
+    """What lies in the inbox and is nobody's: a folder, or a file that lies straight in it, and why."""
+
+    place: str
+    files: int
+    size_bytes: int
+    reason: str
+
+
+def unclaimed_uploads(ports: Ports) -> list[Unclaimed]:
+    """What lies in the inbox and no build of any artist will ever look at; one listing, one query."""
+    found: dict[str, list[StoredObject]] = {}
+    for stored in ports.bucket.list("inbox"):
+        owner, _ = _owner_and_upload(stored)
+        found.setdefault(f"inbox/{owner}/" if owner else stored.key, []).append(stored)
+    owners = {place: place.split("/")[1] for place in found if place.endswith("/")}
+    with ports.database.transaction() as connection:
+        taken = slugs_among(connection, {slug for slug in owners.values() if FOREIGN not in slug})
+    return [
+        Unclaimed(
+            plain_name(place),
+            len(stored),
+            sum(one.size for one in stored),
+            f"no artist has this slug; {_OUT}" if place in owners else f"lies in no artist's folder; {_OUT}",
+        )
+        for place, stored in found.items()
+        if owners.get(place) not in taken
+    ]
+
+
+def remove_from_inbox(ports: Ports, place: str) -> list[str]:
+    """Remove a file of the inbox, or all below a folder of it, as `unclaimed_uploads` and people call it; what went.
+
+    Raises:
+        InputError: nothing lies there.
+    """
+    found = [
+        stored.key
+        for stored in ports.bucket.list("inbox")
+        if plain_name(stored.key) == place or plain_name(stored.key).startswith(f"{place.rstrip('/')}/")
+    ]
+    if not place.startswith("inbox/") or not place.strip("/").partition("/")[2] or not found:
+        raise InputError(f"{place}: there is no such file or folder in the inbox; `dawa inbox list` names them")
+    ports.bucket.delete(found)
+    return [plain_name(key) for key in found]
+
+
 def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
     """Every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
     quiet_since = datetime.now(UTC) - timedelta(seconds=ports.settings.quiet_seconds)
@@ -215,7 +265,8 @@ def _owner_and_upload(stored: StoredObject) -> tuple[str, str]:
 
 
 def _inbox_file(slug: str, upload_id: str, stored: StoredObject) -> InboxFile:
-    relative = unicodedata.normalize("NFC", stored.key.removeprefix(f"inbox/{slug}/").removeprefix(f"{upload_id}/"))
+    below = stored.key.removeprefix(f"inbox/{slug}/").removeprefix(f"{upload_id}/")
+    relative = unicodedata.normalize("NFC", plain_name(below))
     folder, _, name = relative.rpartition("/")
     return InboxFile(stored, upload_id, folder, name, kind_of(name))
 

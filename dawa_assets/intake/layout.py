@@ -3,7 +3,7 @@
 import hashlib
 import unicodedata
 
-from resources.bucket.keys import encode_key, encode_segment
+from resources.bucket.keys import FOREIGN, encode_key, encode_segment
 from resources.errors import InvalidKeyError
 
 _MAX_SEGMENT = 200  # bytes of one encoded segment: three of them and what is around them stay below a key's limit
@@ -48,4 +48,4 @@ def fitted(name: str) -> str:
 
 
 def _is_refused(letter: str) -> bool:
-    return letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")
+    return letter in f"/\\{FOREIGN}" or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")

@@ -1,8 +1,7 @@
 """`FolderBucket`: a bucket in a folder of this machine. Each object is a file at its encoded key.
 
-An object is written beside the visible ones (in `=tmp`, which no encoded key can be called) and renamed into
-place, so a reader sees the old bytes or the new ones. Links are never followed: what is not below the folder
-is not in the bucket.
+An object is written beside the visible ones (in `=tmp`, where no object may lie) and renamed into place, so a reader
+sees the old bytes or the new ones. Links are never followed: what is not below the folder is not in the bucket.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from resources.bucket.base import Bucket, StoredObject
-from resources.bucket.keys import check_key, decode_key, encode_key
+from resources.bucket.keys import FOREIGN, check_key, decode_key, encode_key
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 
 log = logging.getLogger(__name__)
@@ -79,6 +78,8 @@ class FolderBucket(Bucket):
         start = self._path(folder) if folder else self._root
         with _told_as(folder or "the bucket"):
             for stored in _walk(start, f"{folder}/" if folder else ""):
+                if stored.key.startswith(f"{FOREIGN}{_TEMPORARY}/"):
+                    continue
                 if _may_be_asked_for(stored.key):
                     yield stored
 
@@ -116,7 +117,17 @@ class FolderBucket(Bucket):
             InvalidKeyError: the key may not be asked for.
             BucketError: a link lies on the way there.
         """
-        path = self._root.joinpath(*(piece for segment in encode_key(key).split("/") for piece in _split_long(segment)))
+        segments = encode_key(key).split("/")
+        if segments[0] == _TEMPORARY:
+            raise InvalidKeyError(f"object key {key[:200]!r}: it is where objects are written before they are there")
+        named = zip(key.split("/"), segments, strict=True)
+        path = self._root.joinpath(
+            *(
+                piece
+                for segment, stored in named
+                for piece in ([stored] if segment.startswith(FOREIGN) else _split_long(stored))
+            )
+        )
         if os.path.realpath(path) != str(path):
             raise BucketError(f"{key}: a link lies on its way in the bucket's folder; the bucket follows none")
         return path
@@ -236,9 +247,9 @@ def _entries(folder: Path, beginning: str) -> Iterator[tuple[str, Path, bool]]:
         return
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if is_folder and entry.name.endswith("="):
+        if is_folder and entry.name.endswith("=") and len(entry.name) == _MAX_NAME + 1:
             yield from _entries(Path(entry.path), beginning + entry.name[:-1])
-        elif entry.name != _TEMPORARY and not entry.is_symlink():
+        elif not entry.is_symlink():
             try:
                 name = decode_key(beginning + entry.name)
             except InvalidKeyError:

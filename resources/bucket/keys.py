@@ -3,6 +3,9 @@
 Supabase Storage takes letters, digits and some punctuation only. Every other character, and `=` itself, becomes
 `=XX` for each of its UTF-8 bytes, so that a name can be told back from what is stored. Folders and Storage get
 the same encoded keys: a bucket can be copied from one to the other.
+
+Other programs put objects there under names that this never gives (`Lost=Name.als`). Such a segment is called by
+`FOREIGN` and what is stored, as it is, so that nothing that lies in a bucket is out of sight.
 """
 
 import re
@@ -10,16 +13,21 @@ import re
 from resources.errors import InvalidKeyError
 
 MAX_KEY_BYTES = 1024  # S3's limit, which Storage's hosted backend inherits; counted after encoding
+FOREIGN = "\ufdd0"
+"""Begins a segment that somebody else named. A code point that is no character, and never will be one."""
 
 _REFUSED = re.compile(r"[^A-Za-z0-9_!\-.*'() &$@;:+,?]")
 _ESCAPE = re.compile(r"((?:=[0-9A-F]{2})+)")
+_TAKEN = re.compile(r"[A-Za-z0-9_!\-.*'() &$@;:+,?=]+")  # what Storage takes
+_MARK = "".join(f"={byte:02X}" for byte in FOREIGN.encode())
 
 
 def check_key(key: str) -> str:
     """The key itself, if a bucket may be asked for it.
 
     Raises:
-        InvalidKeyError: it is empty, absolute, too long, or no Unicode, or has an empty segment, `.`, `..` or a NUL.
+        InvalidKeyError: it is empty, absolute, too long, or no Unicode, or has an empty segment, `.`, `..` or a NUL, or
+            one that calls itself foreign and is not.
     """
     if not key:
         raise InvalidKeyError("object key: it is empty")
@@ -28,8 +36,10 @@ def check_key(key: str) -> str:
     for segment in key.split("/"):
         if segment in ("", ".", ".."):
             raise InvalidKeyError(f"object key {key[:200]!r}: a segment is empty, `.` or `..`")
+        if segment.startswith(FOREIGN) and not _is_foreign(segment[1:]):
+            raise InvalidKeyError(f"object key {key[:200]!r}: a segment begins with what no name may begin with")
     try:
-        length = len(encode_segment(key.replace("/", "")).encode()) + key.count("/")
+        length = len("/".join(encode_segment(segment) for segment in key.split("/")).encode())
     except UnicodeEncodeError:
         raise InvalidKeyError(f"object key {key[:200]!r}: it is not valid Unicode") from None
     if length > MAX_KEY_BYTES:
@@ -43,20 +53,42 @@ def encode_key(key: str) -> str:
 
 
 def decode_key(stored: str) -> str:
-    """The key that was stored under this name.
+    """The key that was stored under this name, by us or by somebody else.
 
     Raises:
-        InvalidKeyError: `encode_key` never gives this name, so it is no object of ours.
+        InvalidKeyError: Storage would not take this name, so it is no object.
     """
-    try:
-        key = _ESCAPE.sub(lambda run: bytes.fromhex(run.group().replace("=", "")).decode(), stored)
-        if encode_key(key) == stored:
-            return key
-    except (UnicodeDecodeError, InvalidKeyError):
-        pass
-    raise InvalidKeyError(f"{stored!r}: not the name of an object")
+    segments = []
+    for segment in stored.split("/"):
+        plain = _decoded(segment)
+        if plain is None and not _is_foreign(segment):
+            raise InvalidKeyError(f"{stored!r}: not the name of an object")
+        segments.append(f"{FOREIGN}{segment}" if plain is None else plain)
+    return check_key("/".join(segments))
+
+
+def plain_name(key: str) -> str:
+    """A key, or a part of one, for people and for rows: foreign segments as they are stored."""
+    return key.replace(FOREIGN, "")
 
 
 def encode_segment(segment: str) -> str:
     """One segment as it is stored, unchecked: to see how long it gets."""
+    if segment.startswith(FOREIGN):
+        return segment[1:]
     return _REFUSED.sub(lambda match: "".join(f"={byte:02X}" for byte in match.group().encode()), segment)
+
+
+def _decoded(stored: str) -> str | None:
+    """The segment that is stored as this; None where none of ours is."""
+    try:
+        segment = _ESCAPE.sub(lambda run: bytes.fromhex(run.group().replace("=", "")).decode(), stored)
+    except UnicodeDecodeError:
+        return None
+    is_ours = segment not in ("", ".", "..") and "\0" not in segment and "/" not in segment
+    return segment if is_ours and not stored.startswith(_MARK) and encode_segment(segment) == stored else None
+
+
+def _is_foreign(stored: str) -> bool:
+    """Whether Storage takes this for a segment's name, and none of ours is stored so."""
+    return _TAKEN.fullmatch(stored) is not None and stored not in (".", "..") and _decoded(stored) is None

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from resources.bucket.base import Bucket
+from resources.bucket.keys import decode_key
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 
 _ANY_CALL = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -178,6 +179,22 @@ def test_any_unicode_key_is_stored_and_listed_as_it_was_given(bucket: Bucket, se
     assert _keys(bucket) == [key]
     bucket.delete([key])
     assert _keys(bucket) == []
+
+
+def test_an_object_that_somebody_else_named_is_one_like_any_other(bucket: Bucket, tmp_path: Path) -> None:
+    key = decode_key("inbox/My=Upload/Lost=Name.als")
+    bucket.put(key, b"theirs")  # as it would be stored by whoever does not encode
+    bucket.put("inbox/My=Upload/ours", b"ours")
+    assert _keys(bucket, "inbox") == ["inbox/My=Upload/ours", key]
+    assert _read(bucket, key) == b"theirs"
+    bucket.copy(key, "taken")
+    bucket.fetch(key, tmp_path / "fetched")
+    assert _read(bucket, "taken") == (tmp_path / "fetched").read_bytes() == b"theirs"
+    stored = bucket.stat(key)
+    assert stored is not None
+    assert (stored.key, stored.size) == (key, 6)
+    bucket.delete([key])
+    assert _keys(bucket, "inbox") == ["inbox/My=Upload/ours"]
 
 
 def test_long_and_short_names_of_one_beginning_are_listed_in_key_order(bucket: Bucket) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.bucket.folder import FolderBucket
-from resources.bucket.keys import decode_key, encode_key
+from resources.bucket.keys import FOREIGN, decode_key, encode_key, plain_name
 from resources.errors import BucketError, InvalidKeyError
 
 # What a Storage server was seen to take, in shared/data/supabase-storage/exchanges.json.
@@ -32,10 +32,82 @@ def test_names_are_encoded_readably() -> None:
     assert encode_key("a=b") == "a=3Db"
 
 
-@pytest.mark.parametrize("stored", ["=", "=C3", "=c3=a4", "=41", "ä", "=00", "=2E=2E", "a~"])
-def test_a_name_that_is_no_encoded_key_is_told_from_one(stored: str) -> None:
+@pytest.mark.parametrize("stored", ["ä", "a~", "a\x00", "", "a//b", "..", "=EF=B7=90/" * 200])
+def test_a_name_that_storage_would_not_take_is_no_key(stored: str) -> None:
     with pytest.raises(InvalidKeyError):
         decode_key(stored)
+
+
+FOREIGN_NAMES = [
+    "=",
+    "=C3",
+    "=c3=a4",
+    "=41",
+    "=00",
+    "=2E=2E",
+    "Lost=Name.als",
+    "=tmp",
+    "a=2Fb",
+    "=EF=B7=90Lost=Name.als",
+]
+
+
+@pytest.mark.parametrize("stored", [*FOREIGN_NAMES, "=EF=B7=90a", "=EF=B7=90=EF=B7=90", "=EF=B7=90"])
+def test_a_name_that_somebody_else_gave_has_a_key_of_its_own(stored: str) -> None:
+    key = decode_key(f"inbox/{stored}/{stored}")
+    assert encode_key(key) == f"inbox/{stored}/{stored}"
+    assert plain_name(key) == f"inbox/{stored}/{stored}"
+    assert key.split("/")[1:] == [f"{FOREIGN}{stored}"] * 2
+
+
+@given(st.text("aB9=2E./CFD0\ufdd0ä ", max_size=24) | st.from_regex(_STORAGE_TAKES, fullmatch=True))
+def test_every_name_that_storage_takes_is_of_one_key_and_every_key_of_one_name(text: str) -> None:
+    try:
+        key = decode_key(text)
+    except InvalidKeyError:
+        pass
+    else:
+        assert encode_key(key) == text
+    try:
+        stored = encode_key(text)
+    except InvalidKeyError:
+        return
+    assert _STORAGE_TAKES.fullmatch(stored)
+    assert decode_key(stored) == text
+
+
+@pytest.mark.parametrize(
+    "key", [f"{FOREIGN}ours", f"{FOREIGN}=3D", f"{FOREIGN}.", FOREIGN, f"{FOREIGN}ä", f"{FOREIGN}=tmp/x"]
+)
+def test_a_key_that_calls_itself_foreign_and_is_not_is_refused(tmp_path: Path, key: str) -> None:
+    bucket = FolderBucket(tmp_path)
+    with pytest.raises(InvalidKeyError):
+        bucket.put(key, b"")
+    with pytest.raises(InvalidKeyError):
+        bucket.stat(key)
+
+
+def test_what_somebody_else_put_into_the_folder_is_listed_read_copied_and_removed(tmp_path: Path) -> None:
+    bucket = FolderBucket(tmp_path)
+    bucket.put("ours=", b"1")
+    for name in FOREIGN_NAMES:
+        (tmp_path / "inbox" / name).mkdir(parents=True)
+        (tmp_path / "inbox" / name / name).write_bytes(name.encode())
+    (tmp_path / "=tmp").mkdir(exist_ok=True)
+    (tmp_path / "=tmp" / "half").write_bytes(b"")
+    found = list(bucket.list())
+    assert [plain_name(one.key) for one in found] == [
+        *sorted(f"inbox/{name}/{name}" for name in FOREIGN_NAMES),
+        "ours=",
+    ]
+    assert [one.key for one in found] == sorted(one.key for one in found)
+    for one in found[:-1]:
+        with bucket.open(one.key) as stream:
+            assert stream.read().decode() == one.key.rpartition(FOREIGN)[2]
+        bucket.copy(one.key, "taken")
+        assert bucket.stat(one.key) == one
+        bucket.delete([one.key])
+    assert [one.key for one in bucket.list()] == ["ours=", "taken"]
 
 
 def test_links_are_neither_followed_nor_listed(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 from modal_app.audio.fetch import fetched
 from modal_app.errors import JobError
 from modal_app.protocol.audio import AudioSource
+from resources.bucket.keys import decode_key, plain_name
 from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
@@ -353,13 +354,26 @@ def test_names_people_give_are_kept_whole(supabase: SupabaseBucket, tmp_path: Pa
         assert response.read() == name.encode()
 
 
-def test_objects_whose_names_no_key_gives_are_left_out_with_a_warning(
-    storage_server: StorageServer, supabase: SupabaseBucket, caplog: pytest.LogCaptureFixture
+def test_objects_whose_names_we_do_not_give_are_there_as_others_named_them(
+    storage_server: StorageServer, supabase: SupabaseBucket
 ) -> None:
-    supabase.put("a", b"")
+    supabase.put("a", b"theirs")
     storage_server.state.copy("dawa-exports", "a", "foreign=name", upsert=False)
+    assert [plain_name(stored.key) for stored in supabase.list()] == ["a", "foreign=name"]
+    assert _read(supabase, decode_key("foreign=name")) == b"theirs"
+
+
+def test_objects_whose_names_storage_would_not_take_are_left_out_with_a_warning(
+    storage_server: StorageServer,
+    supabase: SupabaseBucket,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.bucket.storage_state.VALID_KEY", re.compile(".+"))
+    supabase.put("a", b"")
+    storage_server.state.copy("dawa-exports", "a", "foreign~name", upsert=False)
     assert [stored.key for stored in supabase.list()] == ["a"]
-    assert "foreign=name" in caplog.text
+    assert "foreign~name" in caplog.text
 
 
 def test_a_key_that_storage_does_not_take_is_an_invalid_one(

@@ -151,3 +151,17 @@ def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch
     result = merged.resolve_job_def("by_hand").execute_in_process(instance=watch.instance)
     assert [each.check_name for each in result.get_asset_check_evaluations()] == ["prompts_nothing_open"]
     assert result.get_asset_check_evaluations()[0].passed
+
+
+def test_uploads_of_nobody_are_on_the_page_of_all(ports: Ports, watch: Watch) -> None:
+    watch.tick()
+    ports.bucket.put("inbox/nobody/u/song.als", b"theirs")
+    page = watch.tick()["needs_attention"]
+    assert isinstance(page, dg.AssetMaterialization)
+    assert "1 upload of nobody in the inbox" in str(page.metadata["headline"].value)
+    [record] = page.metadata["uploads of nobody"].value.records  # type: ignore[union-attr]
+    assert record.data["where"] == "inbox/nobody/"
+    ports.bucket.delete(["inbox/nobody/u/song.als"])
+    page = watch.tick()["needs_attention"]
+    assert isinstance(page, dg.AssetMaterialization)
+    assert "uploads of nobody" not in page.metadata
