@@ -31,6 +31,16 @@ def live_device(tag: str) -> LiveDevice | None:
     return _table().get(tag)
 
 
+def sound_of_live_instrument(name: str) -> str:
+    """The instrument that one of Live's own is always heard as, by the name that Live shows; empty for others."""
+    return _sounds().get(name, "")
+
+
+@cache
+def _sounds() -> dict[str, str]:
+    return {device.name: device.sound for device in _table().values() if device.sound}
+
+
 @cache
 def _table() -> dict[str, LiveDevice]:
     text = files("dawa_assets.ableton").joinpath("live_devices.toml").read_text(encoding="utf-8")

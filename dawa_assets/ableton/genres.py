@@ -1,12 +1,14 @@
 """Words for genres that a set's own names use, each with where it was found.
 
 Never a guess: nothing is concluded from tempo, instruments or drums. Words that mostly mean something else in
-the names of sounds (rock, metal, soul, ambient) are left out.
+the names of sounds (rock, metal, soul, ambient) are left out, and so are tracks whose name says an instrument too:
+"Jazz Guitar" is a sound, whatever the song.
 """
 
 import re
 from collections.abc import Iterator
 
+from dawa_assets.ableton.lexicon import named
 from dawa_assets.ableton.live_set import LiveSet
 
 _GENRES = {
@@ -55,7 +57,8 @@ def genre_indicators(live_set: LiveSet) -> list[str]:
 def _names(live_set: LiveSet) -> Iterator[tuple[str, str]]:
     sounding = live_set.sounding_tracks or live_set.tracks
     for track in sounding:
-        yield "track", track.name
+        if not named(track.name):
+            yield "track", track.name
     for locator in live_set.locators:
         yield "locator", locator.name
     for scene in live_set.scenes:

@@ -9,11 +9,12 @@ from typing import Literal
 
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
+from dawa_assets.ableton.devices import PLUGINS, live_device
 from dawa_assets.ableton.genres import genre_indicators
-from dawa_assets.ableton.live_set import LiveSet, Track
+from dawa_assets.ableton.live_set import Device, LiveSet, Track
 from dawa_assets.ableton.naming import unique_names
 from dawa_assets.ableton.scales import key_of
-from dawa_assets.ableton.usage import pads_in_use, plugins_in_use, samples_in_use
+from dawa_assets.ableton.usage import clip_names, pads_in_use, plugins_in_use, samples_in_use
 
 # Raised whenever the same bytes would give another summary; older ones are then made anew.
 PARSER_VERSION = "als-2"
@@ -63,6 +64,22 @@ class PadSummary(BaseModel):
     samples: list[str]
 
 
+class DeviceSummary(BaseModel):
+    """A device of a track, by the name that Live shows: one of Live's own, a plugin, or a Max for Live device.
+
+    `kind` is `instrument`, `sampler`, `drums`, `rack`, `midi`, `effect`, `plugin`, or empty where no table knows it.
+    `preset` is what it was loaded from, `label` what its user called it. `level` counts the racks around it. `active`
+    is False where it is switched off, in a chain that is, or never reached by a note.
+    """
+
+    name: str
+    kind: str
+    preset: str
+    label: str
+    level: int
+    active: bool
+
+
 class TrackDetails(BaseModel):
     """A MIDI or audio track.
 
@@ -71,6 +88,7 @@ class TrackDetails(BaseModel):
     itself, a group, another's solo, its fader or its routing) and has a clip that sounds in the view that counts.
     `samples_in_use` has the quarter beats that each sample is played, the most played first; `pads` the pads that are
     hit, the most hit first. Where `notes_unsure`, a device changes the notes in a way that can't be followed.
+    `clip_names` are the commonest of a track that nobody named.
     """
 
     type: Literal["MIDI", "Audio"]
@@ -89,6 +107,8 @@ class TrackDetails(BaseModel):
     notes: NotesSummary | None
     pads: list[PadSummary]
     notes_unsure: bool
+    device_list: list[DeviceSummary]
+    clip_names: list[str]
 
 
 class HierarchyChild(BaseModel):
@@ -188,6 +208,7 @@ class AlsSummary(BaseModel):
     tempo_changes: list[TempoChange]
     scale: ScaleSummary | None
     main_plugins: list[str]
+    main_max_devices: list[str]
     max_devices_by_track: dict[str, list[str]]
     manual_tempo: float
     tempo_range: TempoRange
@@ -233,6 +254,7 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
         ],
         scale=_scale(live_set),
         main_plugins=[plugin.name for plugin in live_set.main_plugins],
+        main_max_devices=list(live_set.main_max_patches),
         max_devices_by_track={name: list(track.max_patches) for name, track in tracks if track.max_patches},
         manual_tempo=round(live_set.tempo, 2),
         tempo_range=TempoRange(lowest=live_set.played_tempo.lowest, highest=live_set.played_tempo.highest),
@@ -291,6 +313,25 @@ def _details(live_set: LiveSet, track: Track, kind: Literal["MIDI", "Audio"], gr
             for pad in (pads_in_use(track) if sounding else ())
         ],
         notes_unsure=track.notes_unsure,
+        device_list=[_device(device) for device in track.devices],
+        clip_names=[] if track.is_named else clip_names(track, in_arrangement=live_set.has_arrangement),
+    )
+
+
+def _device(device: Device) -> DeviceSummary:
+    known = live_device(device.kind)
+    shown = known.name if known else device.kind
+    if device.plugin is not None:
+        shown = device.plugin.name
+    elif device.max_patch is not None:
+        shown = PurePath(device.max_patch).stem
+    return DeviceSummary(
+        name=shown,
+        kind="plugin" if device.kind in PLUGINS else known.kind if known else "",
+        preset=device.preset,
+        label=device.name,
+        level=device.level,
+        active=device.active,
     )
 
 

@@ -1,7 +1,11 @@
 """How much of what a set holds is in use: samples by the time that they play, pads and plugins that are heard."""
 
+from collections import Counter
+
 from dawa_assets.ableton.devices import live_device
 from dawa_assets.ableton.live_set import Device, LiveSet, Pad, Track
+
+MAX_CLIP_NAMES = 4
 
 
 def samples_in_use(track: Track, *, in_arrangement: bool) -> dict[str, float]:
@@ -25,6 +29,13 @@ def samples_in_use(track: Track, *, in_arrangement: bool) -> dict[str, float]:
                 for sample in device.samples:
                     beats[sample.name] = beats.get(sample.name, 0.0) + share
     return {name: round(beats[name], 4) for name in sorted(beats, key=lambda name: (-beats[name], name))}
+
+
+def clip_names(track: Track, *, in_arrangement: bool) -> list[str]:
+    """The names of the clips that a track plays in the view that counts, the commonest first; at most four."""
+    clips = track.arrangement_clips if in_arrangement else track.session_clips
+    names = Counter(clip.name.strip() for clip in clips if clip.heard and clip.name.strip())
+    return [name for name, _ in sorted(names.items(), key=lambda each: (-each[1], each[0]))[:MAX_CLIP_NAMES]]
 
 
 def pads_in_use(track: Track) -> list[Pad]:

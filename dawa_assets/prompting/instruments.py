@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from dawa_assets.prompting.lexicon import lexicon, named
+from dawa_assets.ableton.lexicon import lexicon, named
 
 ROLES = ("rhythm", "bass", "harmony", "melody", "voice", "texture")
 

@@ -10,12 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dawa_assets.ableton.devices import sound_of_live_instrument
+from dawa_assets.ableton.lexicon import named
 from dawa_assets.ableton.plugins import known_plugin
 from dawa_assets.prompting.instruments import NamedTrack, instruments
-from dawa_assets.prompting.lexicon import named
 from dawa_assets.prompting.reading import count, mapping, number, objects, text, texts
 
 _MOST_TRACKS_HEARD = 400
+_MOST_DEVICES = 200
+# What nothing is said with where the track's own names say more: a synth plays bass lines, pads and leads.
+_GENERIC = frozenset({"synth", "drums"})
 _MOST_SAMPLES = 2_000  # of a track; a multi-sampled piano has some hundred
 _UNNAMED = re.compile(r"\d+[- ](?:MIDI|Audio|Group)(?: \(\d+\))?", re.IGNORECASE)
 _SECTION = re.compile(
@@ -105,6 +109,9 @@ def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
 
 def _heard(details: dict[str, Any], name: str, clips: int) -> NamedTrack:
     """A track of a summary that says what of it is heard."""
+    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MOST_DEVICES]
+    sounds_known = _sounds_of(texts(details.get("plugins_in_use"), 20, 80)) + _sounds_of_live(devices)
+    presets = _presets(devices)
     pads = list(itertools.islice(objects(details.get("pads")), _MOST_SAMPLES))
     behind_pads = {sample for pad in pads for sample in texts(pad.get("samples"), 40, 120)}
     beats = {text(each, 120): number(share) or 0.0 for each, share in mapping(details, "samples_in_use").items()}
@@ -120,7 +127,13 @@ def _heard(details: dict[str, Any], name: str, clips: int) -> NamedTrack:
         (),
         clips,
         sounds=tuple(sounds),
-        sources=_sounds_of(texts(details.get("plugins_in_use"), 20, 80)),
+        sources=tuple(sound for sound in sounds_known if sound not in _GENERIC),
+        instead=(
+            *presets,
+            *texts(details.get("clip_names"), 4, 120),
+            *([] if details.get("clip_names") is None else [text(details.get("group"), 120)]),
+            *(sound for sound in sounds_known if sound in _GENERIC),
+        ),
         hits=_hits(zip((names for names, _ in sounds), plays, strict=False)),
     )
 
@@ -138,6 +151,20 @@ def _hits(pads: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, int]:
 def _shares(amounts: list[float]) -> list[float]:
     total = sum(amounts)
     return [amount / total if total > 0 else 0.0 for amount in amounts]
+
+
+def _presets(devices: Iterable[dict[str, Any]]) -> list[str]:
+    """What instruments and their racks were loaded from, or were called."""
+    playing = (each for each in devices if each.get("kind") in {"instrument", "sampler", "drums", "rack"})
+    return list(
+        dict.fromkeys(name for each in playing for name in texts([each.get("preset"), each.get("label")], 2, 80))
+    )
+
+
+def _sounds_of_live(devices: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """The sounds of Live's own instruments that always sound alike."""
+    sounds = (sound_of_live_instrument(text(each.get("name"), 80)) for each in devices)
+    return tuple(dict.fromkeys(sound for sound in sounds if sound))
 
 
 def _sounds_of(plugins: Iterable[str]) -> tuple[str, ...]:
@@ -169,9 +196,17 @@ def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: i
         "group": text(details.get("group"), longest),
         "plugins": texts(details.get("plugins_in_use", details.get("plugins")), min(most, 4), longest),
         "samples": texts(list(samples) if isinstance(samples, dict) else samples, min(most, 4), longest),
+        "instruments": _instrument_names(details)[: min(most, 4)],
         "automated": details.get("has_automation") is True,
     }
     return {name: value for name, value in described.items() if value}
+
+
+def _instrument_names(details: dict[str, Any]) -> list[str]:
+    """Live's own instruments that are in use, and the presets of them and of their racks."""
+    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MOST_DEVICES]
+    own = [text(each.get("name"), 80) for each in devices if each.get("kind") in {"instrument", "sampler", "drums"}]
+    return list(dict.fromkeys([*own, *_presets(devices)]))
 
 
 def _key(summary: dict[str, Any]) -> str:

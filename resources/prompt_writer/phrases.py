@@ -157,7 +157,7 @@ def _opening_with_players_first(material: Material, dice: Dice) -> str:
     if not players:
         return _opening_with_players(material, dice)
     leading = re.split(r" (?:over|above|against) ", players)[0]
-    link = dice.one(_DRIVE if _many(leading) or leading.endswith("s") else _DRIVES)
+    link = dice.one(_DRIVE if _many(leading) or _PLURAL.search(leading) else _DRIVES)
     what = _what(material, dice)
     if not what.endswith(_NOUNS) and " in " not in what:
         what = f"{what} {dice.one(('track', 'piece'))}"
@@ -165,6 +165,7 @@ def _opening_with_players_first(material: Material, dice: Dice) -> str:
 
 
 _OPENINGS = (_opening_with_players, _opening_with_players, _opening_with_sound, _opening_with_players_first)
+_PLURAL = re.compile(r"(?<![siu])s$")  # claps and keys, but bass, brass and chorus
 _DRIVE = ("in", "drive", "carry", "define", "shape")
 _DRIVES = ("in", "drives", "carries", "defines", "shapes")
 _NOUNS = ("track", "piece", "groove", "sketch", "cut")

@@ -38,6 +38,7 @@ def test_what_is_muted_or_deactivated_is_not_said_to_play(name: str) -> None:
         ("drum-rack-only-the-hat-is-played", ["hi-hats"]),
         ("808-clap-is-no-bass", ["claps"]),
         ("effect-plugins-named-like-instruments", ["pads", "vocals"]),
+        ("native-instrument-operator", ["synth"]),
     ],
 )
 def test_only_what_plays_is_named(name: str, heard: list[str]) -> None:
@@ -71,3 +72,11 @@ def test_scales_that_live_numbers_have_their_names(number: int, name: str) -> No
     summary = _summary(f"scale-live12-A-number-{number}")
     assert summary.scale is not None
     assert (summary.scale.root, summary.scale.name, _track(summary)["key"]) == ("A", name, f"A {name.lower()}")
+
+
+def test_lives_own_instrument_is_named() -> None:
+    assert [each["instruments"] for each in _track(_summary("native-instrument-operator"))["tracks"]] == [["Operator"]]
+
+
+def test_a_max_device_on_the_main_track_is_listed() -> None:
+    assert _summary("m4l-on-main").main_max_devices == ["Tape Wobble.amxd"]

@@ -140,7 +140,11 @@ def test_locators_come_in_order_with_their_bar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "indicators"),
     [
-        ("Deep_House-Chords", ['deep house: track "Deep_House-Chords"', 'house: track "Deep_House-Chords"']),
+        ("Deep_House-Idea", ['deep house: track "Deep_House-Idea"', 'house: track "Deep_House-Idea"']),
+        ("Deep_House-Chords", []),
+        ("Jazz Guitar", []),
+        ("House Piano 2", []),
+        ("Techno Kick", []),
         ("DnB reese", ['drum and bass: track "DnB reese"']),
         ("Powerhouse", []),
         ("A-Reverb", []),

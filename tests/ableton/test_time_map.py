@@ -157,9 +157,6 @@ def test_a_change_begins_a_bar_wherever_it_lies(tmp_path: Path, time: float, bar
         f'<EnumEvent Time="-63072000" Value="201" /><EnumEvent Time="{time}" Value="200" />'
         "</Events></Automation></AutomationEnvelope>"
     )
-    text = text.replace(
-        "<MainTrack><AutomationEnvelopes><Envelopes>", f"<MainTrack><AutomationEnvelopes><Envelopes>{envelope}"
-    )
     text = text.replace("</TimeSignature>", '<AutomationTarget Id="10" /></TimeSignature>', 1)
     text = text.replace(
         "<MainTrack>\n<AutomationEnvelopes><Envelopes>", f"<MainTrack><AutomationEnvelopes><Envelopes>{envelope}"

@@ -42,7 +42,7 @@ class Lexicon:
 @cache
 def lexicon() -> Lexicon:
     """The words as they are kept with the package."""
-    return _of(tomllib.loads(files("dawa_assets.prompting").joinpath("lexicon.toml").read_text(encoding="utf-8")))
+    return _of(tomllib.loads(files("dawa_assets.ableton").joinpath("lexicon.toml").read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=8192)  # a sample pack's names come back in set after set
