@@ -63,6 +63,14 @@ def main(job_folder: Path, data_root: Path) -> int:
         log.debug("the job failed", exc_info=True)
         write_answer(job_folder / ERROR, failure_of(error))
         return 1
+    except ModuleNotFoundError as error:
+        traceback.print_exc()
+        missing = InputError(
+            f"{error.name} is not installed here; install the extra `train` (in a checkout `make setup "
+            "EXTRAS=train,hosted,dev`), or let another machine do it (DAWA_COMPUTE=modal)"
+        )
+        write_answer(job_folder / ERROR, failure_of(missing))
+        return 1
     except Exception as error:  # the asker gets one line; the log gets the traceback
         traceback.print_exc()
         log.debug("the job failed", exc_info=True)

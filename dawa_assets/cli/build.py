@@ -23,8 +23,10 @@ def build(
         typer.echo(json.dumps({"artist": artist, "run_id": run_id, "materialised": materialised}))
 
 
-def run_build(name: str, console: Console) -> tuple[str, list[str]]:
-    """Run the chain for one artist with progress on the console; gives the run's id and what was materialised.
+def run_build(name: str, console: Console, job: str = "build_job") -> tuple[str, list[str]]:
+    """Run a job, by default the whole chain, for one artist with progress on the console.
+
+    Returns the run's id and what was materialised.
 
     Raises:
         UnknownArtistError: there is no artist of this name or slug.
@@ -43,7 +45,7 @@ def run_build(name: str, console: Console) -> tuple[str, list[str]]:
             artist = resolve_artist(connection, name)
         instance = open_instance(settings)
     with instance, shown_progress(console):
-        result = run_job(instance, Pipeline(), "build_job", artist.slug)
+        result = run_job(instance, Pipeline(), job, artist.slug)
     if not result.success:
         raise JobError(
             f"the build of {artist.slug} stopped: {'; '.join(result.failures) or 'see the run'}; "

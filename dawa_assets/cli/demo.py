@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 def demo() -> None:
-    """Compose an example artist, upload him, run the whole chain, and say what was made and where it lies.
+    """Compose an example artist, upload them, run the whole chain, and say what was made and where it lies.
 
     Everything happens on this machine: an embedded PostgreSQL, a folder as the bucket, and a tiny base model with
     random weights, which proves every step but makes no music. A second run changes nothing.
     """
     import hashlib
     import json
+    from importlib.util import find_spec
 
     from dawa_assets.artists.profile import set_profile
     from dawa_assets.artists.store import ensure_artist
@@ -45,7 +46,12 @@ def demo() -> None:
     else:
         receipt = upload(ports, artist, [example.folder])
         typer.echo(f"Uploaded {len(receipt.files)} files and the artist's profile; building:")
-    run_build(artist.slug, console)
+    if settings.compute == "local" and find_spec("torch") is None:
+        for job in ("ingest_job", "dataset_job"):
+            run_build(artist.slug, console, job)
+        typer.echo("No LoRA: torch is not installed here (`make setup EXTRAS=train,hosted,dev` installs it).")
+    else:
+        run_build(artist.slug, console)
     _tell(artist_statuses(ports, artist.slug)[0], settings)
 
 
@@ -56,7 +62,8 @@ def _tell(made: "ArtistStatus", settings: "Settings") -> None:
         f"{made.name} has {made.ready} of {made.items} items ready, {made.segments} segments ({made.tagged} tagged)."
     )
     typer.echo(f"  dataset   {bucket}{made.dataset_key}")
-    typer.echo(f"  LoRA      {bucket}{made.lora_key}")
+    if made.lora_key:
+        typer.echo(f"  LoRA      {bucket}{made.lora_key}")
     typer.echo(f"  segments  {settings.data_root / 'training_data' / made.slug}")
     typer.echo()
     typer.echo("Next:")

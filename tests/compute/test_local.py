@@ -249,3 +249,14 @@ def test_a_hard_stop_takes_what_the_child_started_with_it(root: Path, tone: Audi
     assert groups != [os.getpgid(0)]
     with pytest.raises(ProcessLookupError):
         os.killpg(groups[0], 0)
+
+
+def test_what_is_not_installed_here_is_said_with_the_ways_out(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    request = GenerateRequest(job_id="short", prompt="x", duration_seconds=0.5)
+    with pytest.raises(InputError, match=r"torch is not installed here; .*`train`.*DAWA_COMPUTE=modal") as said:
+        LocalCompute(root, several_jobs=False).run(request, ignore)
+    assert "\n" not in str(said.value)

@@ -1,6 +1,8 @@
 """A hosted project on loopback: the Storage server, Debian's PostgreSQL and the pooler before it."""
 
 import itertools
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from filelock import FileLock
 from psycopg.conninfo import make_conninfo
 
 from dawa_assets.intake.inbox import upload
@@ -36,17 +39,30 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """A build that nothing happened to: an embedded database, a folder as the bucket."""
-    root = tmp_path_factory.mktemp("undisturbed")
+    """A build that nothing happened to: an embedded database, a folder as the bucket. One for all test processes."""
+    among_workers = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if among_workers else base) / "undisturbed"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            begun = root.with_suffix(".begun")
+            _build_undisturbed(database_server, begun)
+            begun.rename(root)
+    return Undisturbed(root / "files", json.loads((root / "state.json").read_text()))
+
+
+def _build_undisturbed(server: EmbeddedDatabase, root: Path) -> None:
     compose(root / "files")
-    url = make_conninfo(database_server.url(), dbname="undisturbed")
+    url = make_conninfo(server.url(), dbname="undisturbed")
     with psycopg.connect(make_conninfo(url, dbname="postgres"), autocommit=True) as connection:
         connection.execute("create database undisturbed template dawa")
     ports = small_ports(root / "home", GivenDatabase(url))
     known_artist(ports.database, NAME)
     upload(ports, NAME, [root / "files"])
     assert build(ports, SLUG).failures == []
-    return Undisturbed(root / "files", state_of(ports, root / "aside"))
+    state = state_of(ports, root / "aside")
+    (root / "state.json").write_text(json.dumps(state))
+    assert json.loads((root / "state.json").read_text()) == state
 
 
 @dataclass(frozen=True)

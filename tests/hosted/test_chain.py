@@ -70,11 +70,6 @@ def test_everything_in_a_project_from_the_command_line(
     assert not (home / "bucket").exists()
     assert not (home / "postgres").exists()
 
-    before = stored(storage)
-    said += [dawa("build", "--artist", SLUG, home=home, **hosted)]
-    assert stored(storage) == before
-    wrong = wrong_in(ports, undisturbed.state, tmp_path / "aside")
-    assert not wrong, "\n".join(wrong)
     said += [dawa("status", home=home, **hosted), dawa("verify", home=home, **hosted)]
     told = "".join(each.stdout + each.stderr for each in said)
     assert "2/2 items ready" in told
