@@ -13,16 +13,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from dawa_assets.errors import BusyError, LeavingArtistError, LostLeaseError
 from resources.database import Connection, Database
+from resources.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
 DELETION = "deletion"
 """The step that takes an artist's data out: from its beginning on no other one begins or commits."""
 
+_LONGEST_MESSAGE = 300
 _LEAVING = "exists (select from artist_deletions d where d.artist_id = {artist} and d.finished_at is null)"
 
 
@@ -51,6 +56,25 @@ class Lease:
             raise LostLeaseError(
                 f"{self.step}: another process took over while this one was silent; nothing was written, run it again"
             )
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A step that somebody works on: since when, for how long, and how far it said it is."""
+
+    step: str
+    since: datetime | None
+    seconds: float | None
+    done: int | None
+    total: int | None
+    message: str | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at this pace; None where it can't be told."""
+        if not self.done or not self.total or self.seconds is None or self.done > self.total:
+            return None
+        return round(self.seconds / self.done * (self.total - self.done), 1)
 
 
 @contextmanager
@@ -109,8 +133,8 @@ def _take(database: Database, artist_id: UUID, step: str, holder: str, seconds: 
             return None
         fence = int(row["fence"]) + 1
         connection.execute(
-            "update leases set holder = %s, fence = %s, expires_at = now() + make_interval(secs => %s) "
-            "where artist_id = %s and step = %s",
+            "update leases set holder = %s, fence = %s, expires_at = now() + make_interval(secs => %s), "
+            "started_at = now(), progress = null where artist_id = %s and step = %s",
             [holder, fence, seconds, artist_id, step],
         )
         return fence
@@ -129,6 +153,44 @@ def steps_at_work(connection: Connection, artist_id: UUID) -> list[str]:
         [artist_id, DELETION],
     ).fetchall()
     return [row["step"] for row in rows if not _is_gone(row["holder"])]
+
+
+def steps_under_way(connection: Connection, artist_id: UUID) -> list[UnderWay]:
+    """What somebody works on for an artist, deletion aside, and how far it is; the longest at work first."""
+    rows = connection.execute(
+        "select step, holder, started_at, progress, extract(epoch from now() - started_at)::float8 as seconds "
+        "from leases where artist_id = %s and step <> %s and expires_at > now() order by started_at nulls first, step",
+        [artist_id, DELETION],
+    ).fetchall()
+    return [
+        UnderWay(
+            step=row["step"],
+            since=row["started_at"],
+            seconds=row["seconds"],
+            done=(row["progress"] or {}).get("done"),
+            total=(row["progress"] or {}).get("total"),
+            message=(row["progress"] or {}).get("message"),
+        )
+        for row in rows
+        if not _is_gone(row["holder"])
+    ]
+
+
+def report_progress(database: Database, held: Lease, done: int | None, total: int | None, message: str) -> None:
+    """Say how far a step is, for people who wait. Nothing depends on it: where it can't be said, it is not."""
+    try:
+        with database.transaction() as connection:
+            connection.execute(
+                "update leases set progress = %s where artist_id = %s and step = %s and fence = %s",
+                [
+                    Jsonb({"done": done, "total": total, "message": " ".join(message.split())[:_LONGEST_MESSAGE]}),
+                    held.artist_id,
+                    held.step,
+                    held.fence,
+                ],
+            )
+    except DatabaseError as error:
+        log.debug("%s: its progress could not be kept: %s", held.step, error)
 
 
 def _refuse_who_leaves(connection: Connection, artist_id: UUID, step: str) -> None:

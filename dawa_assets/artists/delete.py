@@ -150,10 +150,21 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
                     held.check(connection)
                 ports.bucket.delete([one.key for one in batch])
                 log.info("%s: %d files removed", artist.slug, len(batch))
-            shutil.rmtree(settings.home / "tmp" / "datasets" / artist.slug, ignore_errors=True)
+            _forget_here(ports, artist, own)
             _remove_rows(ports, artist, deletion, held)
     except LeavingArtistError:
         log.info("%s: another process has removed the rows", artist.slug)
+
+
+def _forget_here(ports: Ports, artist: Artist, own: Belongings) -> None:
+    """Remove what this machine keeps for a while: half-built zips, uploads on their way, waveforms."""
+    from dawa_assets.intake.part_uploads import forget_uploads
+    from dawa_assets.items.waveforms import forget_waveforms
+
+    settings = ports.settings
+    shutil.rmtree(settings.home / "tmp" / "datasets" / artist.slug, ignore_errors=True)
+    forget_uploads(settings, artist.id)
+    forget_waveforms(settings, own.audio_hashes)
 
 
 def _remove_rows(ports: Ports, artist: Artist, deletion: Deletion, held: Lease) -> None:

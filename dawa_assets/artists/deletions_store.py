@@ -53,7 +53,8 @@ _TABLES: dict[str, str] = {
     **dict.fromkeys(
         (
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
-            *("lora_promotions", "prompts", "training_items", "training_runs", "uploads", "user_artists"),
+            *("listens", "lora_promotions", "prompts", "renderings", "training_items", "training_runs", "uploads"),
+            "user_artists",
         ),
         "artist_id = %(artist)s",
     ),

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from dawa_assets.artists.schema import MasterSchema
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import InvalidProfileError
+from modal_app.errors import ConflictError
 from resources.database import Connection
 from resources.ports import Ports
 
@@ -25,6 +26,7 @@ _MAX_DEPTH = 32
 _MAX_TEXT = 20_000
 _MAX_ITEMS = 20_000
 _MAX_NUMBER = 1e300
+_MOST_PROBLEMS = 200
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,60 @@ def validate_profile(data: object) -> dict[str, Any]:
     return data
 
 
-def set_profile(ports: Ports, artist: Artist, data: object) -> bool:
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at one place of a profile: names and indices from the top, the same as one text, and why."""
+
+    path: tuple[str | int, ...]
+    field: str
+    message: str
+
+
+def profile_problems(data: object) -> list[Problem]:
+    """Everything by which `data` does not follow the interface; what no database takes is told alone, if anything."""
+    try:
+        validate_profile(data)
+    except InvalidProfileError as error:
+        field, _, message = str(error).partition(": ")
+        whole = [Problem((), field if message else "the profile", message or field)]
+    else:
+        return []
+    try:
+        MasterSchema.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=True)[:_MOST_PROBLEMS]
+        return [Problem(each["loc"], _path(each["loc"]), _reason(dict(each))) for each in problems]
+    except RecursionError:
+        return whole
+    return whole
+
+
+def profile_as_stored(connection: Connection, data: dict[str, Any]) -> ObservedProfile:
+    """A valid profile as it would be observed if it were stored; nothing is stored."""
+    row = connection.execute(
+        "select md5((%(p)s::jsonb - 'provenance' - 'schema_version' - 'uuids')::text) as hash, "
+        "coalesce(%(p)s::jsonb ->> 'schema_version', '') as version, %(p)s::jsonb::text as text",
+        {"p": Jsonb(data)},
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a select without a table has a row
+    return ObservedProfile(json.loads(row["text"]), row["hash"], row["version"])
+
+
+def set_profile(ports: Ports, artist: Artist, data: object, *, seen_hash: str | None = None) -> bool:
     """Store the artist's profile; whether it differs from what was stored (if not, nothing is written).
+
+    With `seen_hash`, only in the place of the profile with this content hash ("": where there is none).
 
     Raises:
         InvalidProfileError: it does not follow the interface.
+        ConflictError: another one is stored by now than the one that was seen.
     """
     profile = validate_profile(data)
     with ports.database.transaction() as connection:
+        connection.execute("select from artists where id = %s for no key update", [artist.id])
+        there = observed_profile(connection, artist.id).content_hash
+        if seen_hash is not None and there not in (seen_hash, profile_as_stored(connection, profile).content_hash):
+            raise ConflictError("the profile was changed meanwhile; look at it, and change that")
         row = connection.execute(
             "insert into artist_profiles (artist_id, name, master_schema) values (%s, %s, %s) "
             "on conflict (artist_id) do update set master_schema = excluded.master_schema, updated_at = now() "

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 2
 _MOST_KEPT = 2_000
 
-Name = Literal["intake", "refresh-prompts"]
+Name = Literal["intake", "refresh-prompts", "renderings"]
 
 
 @dataclass(frozen=True)

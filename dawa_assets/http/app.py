@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from dawa_assets.http import docs_page, files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
-from dawa_assets.http.api import items, library, page, uploads
+from dawa_assets.http.api import items, library, page, profiles, progress, renderings, training, uploads
 from dawa_assets.http.cors import Cors
 from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.http.errors import add_error_handlers
@@ -67,6 +67,10 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     app.include_router(library.router)
     app.include_router(items.router)
     app.include_router(uploads.router)
+    app.include_router(training.router)
+    app.include_router(renderings.router)
+    app.include_router(profiles.router)
+    app.include_router(progress.router)
     app.include_router(page.router)
     app.include_router(producer.router)
     app.include_router(jobs.router)

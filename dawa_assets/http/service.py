@@ -18,6 +18,7 @@ from anyio import CapacityLimiter
 from fastapi import Request
 
 from dawa_assets.http.activities import Activities
+from dawa_assets.http.progress_watch import ProgressWatch
 from modal_app.web.desk import Desk
 from modal_app.web.options import WebOptions
 from modal_app.web.work import InThread
@@ -45,6 +46,7 @@ class Service:
     web: WebOptions
     jobs: InThread = field(default_factory=lambda: InThread(8))
     activities: Activities = field(default_factory=Activities)
+    progress: ProgressWatch = field(default_factory=ProgressWatch)
     turns: "Turns" = field(default_factory=lambda: Turns())
     look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_LOOK_UPS))
     prompts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROMPTS))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.datasets.choice import superseded_items
 from dawa_assets.library.store import REASON, TEXT_BY, Badge
 from resources.database import Connection
 
@@ -93,6 +94,8 @@ def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None 
     cuts: dict[str, list[tuple[float, float]]] = {}
     for row in connection.execute(_SEGMENTS, [hashes]):
         cuts.setdefault(row["audio_hash"], []).append((row["start"], float(row["end"])))
+    superseded = {each.id: each.by for each in superseded_items(connection, artist_id)}
     for item in items:
         item.segments = cuts.get(item.audio_hash or "", [])
+        item.superseded_by = superseded.get(item.id)
     return items

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dawa_assets.artists.store import resolve_artist
+from dawa_assets.artists.profile import profile_as_stored, validate_profile
+from dawa_assets.artists.store import Artist, resolve_artist
 from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts
 from dawa_assets.prompting.refresh import PromptsReport, refresh_prompts
 from dawa_assets.prompting.staleness import PromptCounts, prompt_counts, stale_artists, why_stale
@@ -109,6 +110,19 @@ def estimate(ports: Ports, names: list[str] | None = None) -> Estimate:
         cost_usd=round(sum(each.cost_usd for each in artists), 6),
         run_budget_usd=ports.settings.prompt_budget_usd,
     )
+
+
+def estimate_for_profile(ports: Ports, artist: Artist, data: object) -> ArtistEstimate:
+    """What a refresh would do for an artist if this were their profile; nothing is stored.
+
+    Raises:
+        InvalidProfileError: it does not follow the interface.
+        SettingsError: there is no system prompt of the version that is set.
+    """
+    profile = validate_profile(data)
+    with ports.database.transaction() as connection:
+        observed = profile_as_stored(connection, profile)
+    return _estimate(ports, plan_prompts(ports, artist.slug, profile=observed))
 
 
 def backfill_prompts(

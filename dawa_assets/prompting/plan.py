@@ -57,8 +57,8 @@ class PromptPlan:
     """How many items of `questions` and `reusable` are stale for which reason."""
 
 
-def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
-    """Plan an artist's prompts as they would be written now.
+def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = None) -> PromptPlan:
+    """Plan an artist's prompts as they would be written now, or with another profile than the stored one.
 
     Raises:
         UnknownArtistError: no artist has this slug.
@@ -68,7 +68,7 @@ def plan_prompts(ports: Ports, slug: str) -> PromptPlan:
     instructions = system_prompt(settings.system_prompt_version)
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        profile = observed_profile(connection, artist.id)
+        profile = profile or observed_profile(connection, artist.id)
         items = store.items_with_prompts(connection, artist.id)
     wanted = wanted_now(ports, profile)
     human = [item for item in items if is_human(item)]

@@ -13,7 +13,7 @@ from dawa_assets.artists.profile import ObservedProfile, validate_profile
 from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import InvalidProfileError
 from dawa_assets.items.saved_texts import take_over_saved_texts
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease, lease, report_progress
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _EXAMPLES = 5
 _MOST_NOTES = 50
 _TOLD_EVERY = 50
+_SAID_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -234,12 +235,16 @@ class _Refresh:
             return
         log.info("%s: %d prompts to write by %s", self.artist.slug, asked, self.plan.wanted.model_name)
         with self.ports.database.session() as session:
-            told = 0
+            told, said = 0, time.monotonic()
             for answers in self.ports.prompt_writer.write(self._requests(), self._budget()):
                 self._store(session, answers)
-                if (done := asked - len(self.open)) >= told + _TOLD_EVERY:
+                done = asked - len(self.open)
+                if done >= told + _TOLD_EVERY:
                     log.info("%s: %d of %d prompts", self.artist.slug, done, asked)
                     told = done
+                if time.monotonic() - said >= _SAID_EVERY_SECONDS:
+                    said = time.monotonic()
+                    report_progress(self.ports.database, self.held, done, asked, f"{done} of {asked} prompts")
         for question in self.open.values():
             self._put_off(question, "not asked for in this run; the next one goes on")
 

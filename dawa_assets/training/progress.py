@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
+from dawa_assets.leases import Lease, report_progress
 from modal_app.protocol.base import Event
+from resources.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -26,5 +28,20 @@ def logged(step: str) -> Callable[[Event], None]:
             last = now
         count = "" if event.done is None else f" {event.done}/{event.total}"
         log.log(_LEVELS[event.level], "%s%s: %s", step, count, event.message)
+
+    return listen
+
+
+def reported(database: Database, held: Lease, step: str) -> Callable[[Event], None]:
+    """A listener that logs as `logged` does, and says on the lease how far the step is, every other second."""
+    log_it, last = logged(step), 0.0
+
+    def listen(event: Event) -> None:
+        nonlocal last
+        log_it(event)
+        now = time.monotonic()
+        if event.done is not None and event.total and now - last >= _SECONDS_BETWEEN:
+            last = now
+            report_progress(database, held, event.done, event.total, event.message)
 
     return listen

@@ -192,19 +192,21 @@ def find_lora(loras: Sequence[Lora], run_id: str) -> Lora:
     return found[0]
 
 
-def promote_lora(ports: Ports, name: str, run_id: str, *, force: bool) -> tuple[Lora, bool]:
-    """Publish a run by a person's choice; gives it, and whether anything changed.
+def promote_lora(
+    ports: Ports, name: str, run_id: str, *, force: bool, reason: str = "a person chose it"
+) -> tuple[Lora, bool]:
+    """Publish a run by a person's choice, for a reason of one line; gives it, and whether anything changed.
 
     Raises:
         UnknownArtistError: there is no such artist.
         InputError: there is no such run, it is not done, or it is broken or heard excluded items and is not forced.
     """
     lora = find_lora(list_loras(ports, name), run_id)
-    return lora, _promote_as_asked(ports, lora, "a person chose it", is_rollback=False, force=force)
+    return lora, _promote_as_asked(ports, lora, reason, is_rollback=False, force=force)
 
 
-def rollback_lora(ports: Ports, name: str, model_name: str, *, force: bool) -> Lora:
-    """Publish the run that was promoted before the published one.
+def rollback_lora(ports: Ports, name: str, model_name: str, *, force: bool, reason: str | None = None) -> Lora:
+    """Publish the run that was promoted before the published one, for a reason of one line.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -217,7 +219,7 @@ def rollback_lora(ports: Ports, name: str, model_name: str, *, force: bool) -> L
     if len(in_effect) < 2:
         raise InputError(f"{name}:{model_name}: nothing was promoted before; `dawa lora list` shows what there is")
     lora = find_lora(list_loras(ports, name), str(in_effect[-2]))
-    _promote_as_asked(ports, lora, f"a person took run {in_effect[-1]} back", is_rollback=True, force=force)
+    _promote_as_asked(ports, lora, reason or f"a person took run {in_effect[-1]} back", is_rollback=True, force=force)
     return lora
 
 

@@ -17,7 +17,7 @@ from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_ad
 from dawa_assets.training.calls import TrainingCall, cost_usd
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
-from dawa_assets.training.progress import logged
+from dawa_assets.training.progress import reported
 from dawa_assets.training.store import Run
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
@@ -155,7 +155,7 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
     log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
     call = TrainingCall(ports.database, held, run.id)
     try:
-        result = ports.compute.run(request, logged("training"), call)
+        result = ports.compute.run(request, reported(ports.database, held, "training"), call)
         files = names_in(run, result.files)
         adapter = main_adapter(files)
         kept = keep_files(ports, artist.slug, run, files)

@@ -211,3 +211,4 @@ class GenerateRequest(JobRequest[GenerateResult]):
     base: str = "tiny"
     scale: float = 1.0
     with_base: bool = Field(False, description="also render the base alone with the same seed, to compare")
+    run_id: Identifier | None = Field(None, description="the run of this LoRA that is heard, published or not")

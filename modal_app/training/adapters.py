@@ -31,22 +31,28 @@ class ResolvedLora:
     passed_over: list[str]  # why an earlier path was not taken
 
 
-def resolve_lora(root: DataRoot, lora_id: str) -> ResolvedLora:
+def resolve_lora(root: DataRoot, lora_id: str, run_id: str | None = None) -> ResolvedLora:
     """The first of the two published files whose card names this producer and model and that is no placeholder.
+
+    With a run, that one's own file, published or not.
 
     Raises:
         InputError: not of the form `producer:model`.
-        MissingLoraError: neither file is usable; the message says why for each.
+        MissingLoraError: no file is usable; the message says why for each.
     """
     named = re.fullmatch(f"({_NAME}):({_NAME})", lora_id)
     if not named:
         raise InputError(f"{lora_id!r}: a LoRA is named by `producer:model`")
     producer_id, model_name = named.groups()
     reasons: list[str] = []
-    for path in (root.lora(producer_id, model_name), root.peft_model(producer_id) / _PEFT_WEIGHTS):
+    published = root.lora(producer_id, model_name)
+    paths = (published, root.peft_model(producer_id) / _PEFT_WEIGHTS)
+    for path in paths if run_id is None else (root.run(run_id) / published.name,):
         try:
             card = read_card(path)
             _require_name(card, producer_id, model_name, path)
+            if run_id is not None and card.run_id != run_id:
+                raise AdapterError(f"{path}: belongs to the run {card.run_id}, not to {run_id}")
         except AdapterError as error:
             reasons.append(str(error))
         else:

@@ -29,7 +29,7 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
     sweep(root.scratch())
     if not request.prompt.strip():
         raise InputError("the prompt is empty; say what the music should be like")
-    lora = resolve_lora(root, request.lora_id) if request.lora_id else None
+    lora = resolve_lora(root, request.lora_id, request.run_id) if request.lora_id else None
     for reason in lora.passed_over if lora else []:
         emit(Event(kind="log", level="warning", message=f"passed over: {reason}"))
     backend = load_infer_backend(request.backend, request.base)

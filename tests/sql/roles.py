@@ -75,6 +75,10 @@ def side(database: Database, name: str) -> Side:
              "from training_runs where artist_id = %s", [artist]),
             ("insert into lora_promotions (artist_id, model_name, run_id, promoted_by, reason) "
              "select artist_id, 'm', id, 'person', 'r' from training_runs where artist_id = %s", [artist]),
+            ("insert into renderings (id, artist_id, prompt, seed, seconds, parts) values (%s, %s, 'p', 0, 1, '[]')",
+             [slug, artist]),
+            ("insert into listens (artist_id, run_id, who, first, second, blind) "
+             "select artist_id, id, 'me', 'base', 'candidate', true from training_runs where artist_id = %s", [artist]),
             ("insert into leases (artist_id, step, holder, fence, expires_at) values (%s, 's', 'h', 1, now())",
              [artist]),
             ("insert into audio_segments (audio_hash, recipe, index, segment_hash, start_seconds, samples, gain_db, "

@@ -118,7 +118,7 @@ async def complete(upload_id: UploadIdInPath, artist: ArtistOf, service: Service
     return UploadAnswer.of(await service.saving(part_uploads.complete, service.ports, artist, upload_id))
 
 
-@router.post("/api/artists/{artist_id}/pairs", responses=errors(404, 409, 422, 503))
+@router.post("/api/artists/{artist_id}/pairs", response_model_exclude_none=True, responses=errors(404, 409, 422, 503))
 async def save(body: PairRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> SaveAnswer:
     """Save uploaded audio and a text as a ready item, as `/api/train/save` does; the same again is the same item."""
     item = await service.saving(_save, service.ports, artist, body, caller.user)

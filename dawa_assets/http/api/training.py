@@ -1,0 +1,184 @@
+"""Datasets and LoRAs: what there is, which adapter is published and why, and what listeners said."""
+
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter
+
+from dawa_assets.artists.store import Artist
+from dawa_assets.errors import UnknownItemError
+from dawa_assets.http.access import CallerOf
+from dawa_assets.http.api.common import ArtistOf, ServiceOf, author_of
+from dawa_assets.http.api.training_messages import (
+    DatasetLine,
+    DatasetsAnswer,
+    LeftOut,
+    ListenedAnswer,
+    ListenLine,
+    ListenRequest,
+    ListensAnswer,
+    LorasAnswer,
+    NextDataset,
+    PromotedAnswer,
+    PromoteRequest,
+    PromotionLine,
+    RollbackRequest,
+    RunAnswer,
+    TallyLine,
+)
+from dawa_assets.http.errors import errors
+from dawa_assets.http.service import Service
+from modal_app.errors import InputError
+from resources.ports import Ports
+
+router = APIRouter(tags=["training"])
+
+_MOST_LISTENS = 200
+
+
+@router.get("/api/artists/{artist_id}/datasets", responses=errors(404, 503))
+async def datasets(artist: ArtistOf, service: ServiceOf) -> DatasetsAnswer:
+    """List an artist's datasets with links to them, and how many items are ready for the next one."""
+
+    def look() -> DatasetsAnswer:
+        from dawa_assets.library.datasets import list_datasets
+
+        found = list_datasets(service.ports.database, artist)
+        return DatasetsAnswer(
+            datasets=[DatasetLine.of(service, artist, line) for line in found.datasets],
+            ready=found.ready,
+            exported=found.exported,
+            total=found.total,
+            next=NextDataset(
+                item_count=found.next_items, left_out=[LeftOut(name=name, by=by) for name, by in found.left_out]
+            ),
+        )
+
+    return await service.quickly(look)
+
+
+@router.get("/api/artists/{artist_id}/loras", responses=errors(404, 503))
+async def loras(artist: ArtistOf, service: ServiceOf) -> LorasAnswer:
+    """List an artist's trainings with their figures, the latest first, and when what was published."""
+    return await service.quickly(_loras, service, artist)
+
+
+@router.post("/api/artists/{artist_id}/loras/rollback", responses=errors(404, 409, 502, 503))
+async def roll_back(body: RollbackRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> PromotedAnswer:
+    """Take the last promotion back: publish the adapter that was published before."""
+
+    def change() -> PromotedAnswer:
+        from dawa_assets.training.promotion import rollback_lora
+
+        ports = service.ports
+        name = body.model_name or ports.settings.model_name
+        reason = _why(body, author_of(caller, body.author), "took it back")
+        lora = rollback_lora(ports, artist.slug, name, force=body.force, reason=reason)
+        return PromotedAnswer(changed=True, run_id=lora.run.id)
+
+    return await service.saving(change)
+
+
+@router.post("/api/artists/{artist_id}/loras/{run_id}/promote", responses=errors(404, 409, 502, 503))
+async def promote(
+    run_id: UUID, body: PromoteRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf
+) -> PromotedAnswer:
+    """Publish a training's adapter in place of the one that is published."""
+
+    def change() -> PromotedAnswer:
+        from dawa_assets.training.promotion import promote_lora
+
+        _require_run(service.ports, artist, run_id)
+        reason = _why(body, author_of(caller, body.author), "chose it")
+        lora, changed = promote_lora(service.ports, artist.slug, str(run_id), force=body.force, reason=reason)
+        return PromotedAnswer(changed=changed, run_id=lora.run.id)
+
+    return await service.saving(change)
+
+
+@router.post("/api/artists/{artist_id}/listens", status_code=201, responses=errors(404, 503))
+async def listened(body: ListenRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> ListenedAnswer:
+    """Store what a listener said of two renderings: which is closer to the artist, and how close."""
+    if body.pair[0] == body.pair[1] or (body.choice is not None and body.choice not in body.pair):
+        raise InputError("pair, choice: send two different ones, and one of them or null as the choice")
+
+    def keep() -> ListenedAnswer:
+        from dawa_assets.training.listens_store import keep_listen
+
+        listen_id = body.id or uuid4()
+        with service.ports.database.transaction() as connection:
+            keep_listen(
+                connection,
+                artist,
+                listen_id=listen_id,
+                run_id=body.run_id,
+                pair=body.pair,
+                choice=body.choice,
+                score=body.score,
+                blind=body.is_blind,
+                who=_line(author_of(caller, body.author), "author", 200),
+                rendering_id=body.rendering_id,
+            )
+        return ListenedAnswer(id=listen_id)
+
+    return await service.saving(keep)
+
+
+@router.get("/api/artists/{artist_id}/listens", responses=errors(404, 503))
+async def listens(artist: ArtistOf, service: ServiceOf) -> ListensAnswer:
+    """Show what listeners said, the latest first, and what it comes to for each training."""
+
+    def look() -> ListensAnswer:
+        from dawa_assets.training.listens_store import latest_listens, tally
+
+        with service.ports.database.transaction() as connection:
+            latest = latest_listens(connection, artist.id, _MOST_LISTENS)
+            lines = tally(connection, artist.id)
+        return ListensAnswer(
+            listens=[ListenLine.of(each) for each in latest], tally=[TallyLine.of(line) for line in lines]
+        )
+
+    return await service.quickly(look)
+
+
+def _loras(service: Service, artist: Artist) -> LorasAnswer:
+    from dawa_assets.training.promotion import list_loras, log_of
+
+    ports = service.ports
+    found = list_loras(ports, artist.slug)
+    with ports.database.transaction() as connection:
+        rows = connection.execute(
+            "select id, created_at, error from training_runs where artist_id = %s", [artist.id]
+        ).fetchall()
+    said = {row["id"]: row for row in rows}
+    return LorasAnswer(
+        model_name=ports.settings.model_name,
+        runs=[
+            RunAnswer.of(service, artist, lora, said[lora.run.id]["created_at"], said[lora.run.id]["error"])
+            for lora in found
+            if lora.run.id in said
+        ],
+        log=[PromotionLine.of(line) for line in log_of(ports, artist.slug, ports.settings.model_name)],
+    )
+
+
+def _require_run(ports: Ports, artist: Artist, run_id: UUID) -> None:
+    with ports.database.transaction() as connection:
+        found = connection.execute(
+            "select from training_runs where id = %s and artist_id = %s", [run_id, artist.id]
+        ).rowcount
+    if not found:
+        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id")
+
+
+def _why(body: PromoteRequest, author: str, otherwise: str) -> str:
+    """The reason as the log keeps it, with who gave it."""
+    reason = _line(body.reason, "reason", 500)
+    author = _line(author, "author", 200)
+    return f"{author}: {reason}" if reason else f"{author} {otherwise}"
+
+
+def _line(text: str, what: str, most: int) -> str:
+    clean = text.strip()
+    if len(clean) > most or not clean.isprintable():
+        raise InputError(f"{what}: must be one line of at most {most} printable characters; give another")
+    return clean
