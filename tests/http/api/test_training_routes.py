@@ -83,7 +83,7 @@ def test_datasets_are_listed_with_links_and_the_ready_are_counted(http: httpx.Cl
         "ready": 0,
         "exported": 0,
         "total": 0,
-        "next": {"itemCount": 0},
+        "next": {"itemCount": 0, "leftOut": []},
     }
     base = str(http.base_url).partition("/api/")[0]
     httpx.post(f"{base}/api/train/save", json=pair(nova), timeout=60)
