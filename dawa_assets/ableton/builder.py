@@ -20,7 +20,7 @@ from dawa_assets.ableton.live_set import (
     TimeSignature,
     TrackType,
 )
-from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, SAVE_AGAIN, RefusedError
+from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, MAKE_SMALLER, RefusedError
 from dawa_assets.ableton.values import (
     BEFORE_TIME,
     HIGHEST_SIGNATURE,
@@ -92,7 +92,7 @@ class Builder(DeviceCollector):
     def track(self, tag: str, attributes: Attributes) -> None:
         """A listed track begins."""
         if len(self._tracks) == MAX_TRACKS:
-            raise RefusedError(f"more than {MAX_TRACKS:,} tracks, more than any set has", SAVE_AGAIN)
+            raise RefusedError(f"more than {MAX_TRACKS:,} tracks, more than any set has", MAKE_SMALLER)
         self._keep()
         self._track = TrackDraft(type=_TRACK_TYPES[tag], id=text(attributes.get("Id", "")))
         self._tracks.append(self._track)
@@ -290,6 +290,7 @@ class Builder(DeviceCollector):
             in_key=self._in_key,
             clip_scales=clip_scales(self._tracks, tracks),
             metre_changes=self._metre_changes(),
+            warnings=tuple(self._warnings),
             scene_settings=tuple(map(_scene, self._scenes, self._scene_settings)),
         )
 

@@ -7,7 +7,7 @@ megabyte gets further; what is kept is counted, so that no file can make a readi
 from collections.abc import Mapping
 
 from dawa_assets.ableton.drafts import LevelDraft, SwitchDraft, TrackDraft
-from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, RefusedError
+from dawa_assets.ableton.stream import MAKE_SMALLER, RefusedError
 from dawa_assets.ableton.values import is_in_song, loose_number, text
 
 # Memory for what is kept, estimated; the largest real set keeps about 2 MB.
@@ -21,6 +21,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._kept = 0
+        self._warnings: list[str] = []
         self._track = TrackDraft()
         self._switch = SwitchDraft()
         self._level = LevelDraft()
@@ -28,10 +29,14 @@ class Collector:
         self._ever_on: bool | None = None
         self._pointee = ""
 
+    def warn(self, line: str) -> None:
+        """Keep a line about something that had to be passed over."""
+        self._warnings.append(line)
+
     def _keep(self, *texts: str) -> None:
         self._kept += 120 + 2 * sum(map(len, texts))
         if self._kept > MAX_KEPT_BYTES:
-            raise RefusedError("more clips, devices and names than any set has", GIVE_A_LIVE_SET)
+            raise RefusedError("more clips, devices and names than any set has", MAKE_SMALLER)
 
     # -- parameters and their automation ------------------------------------------------------------------
 

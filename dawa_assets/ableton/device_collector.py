@@ -6,7 +6,7 @@ from dawa_assets.ableton.clip_collector import ClipCollector
 from dawa_assets.ableton.collector import Attributes
 from dawa_assets.ableton.drafts import ChainDraft, DeviceDraft, FileDraft
 from dawa_assets.ableton.live_set import Plugin
-from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, RefusedError
+from dawa_assets.ableton.stream import MAKE_SMALLER, RefusedError
 from dawa_assets.ableton.values import MAX_PATH, loose_number, text
 
 MAX_FOLDERS = 64
@@ -86,7 +86,7 @@ class DeviceCollector(ClipCollector):
         self._keep()
         self._chains += 1
         if self._chains > MAX_CHAINS:
-            raise RefusedError(f"more than {MAX_CHAINS:,} chains in its racks, more than any set has", GIVE_A_LIVE_SET)
+            raise RefusedError(f"more than {MAX_CHAINS:,} chains in its racks, more than any set has", MAKE_SMALLER)
         chain = ChainDraft()
         self._open_devices[-1].chains.append(chain)
         self._open_chains.append(chain)

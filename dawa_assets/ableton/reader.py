@@ -15,7 +15,7 @@ from xml.parsers import expat
 from dawa_assets.ableton.builder import Builder
 from dawa_assets.ableton.grammar import START
 from dawa_assets.ableton.live_set import LiveSet
-from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, RefusedError, xml_chunks
+from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, RefusedError, UsableReferences, xml_chunks
 from dawa_assets.ableton.walk import walk
 from dawa_assets.errors import UnreadableLiveSetError
 
@@ -60,13 +60,17 @@ def _open_regular(path: Path) -> BinaryIO:
 
 def _read(file: BinaryIO, name: str) -> LiveSet:
     builder = Builder()
-    chunks = xml_chunks(file)
+    unpacked = xml_chunks(file)
+    chunks = UsableReferences(unpacked)
     try:
         walk(chunks, START, builder)
     except expat.ExpatError as error:
-        _refuse_if_damaged(chunks)
+        _refuse_if_damaged(unpacked)
         place = f"line {error.lineno}, column {error.offset}"
         raise RefusedError(f"XML error: {expat.ErrorString(error.code)} ({place})", COPY_AGAIN) from None
+    if chunks.replaced:
+        many = "s" if chunks.replaced > 1 else ""
+        builder.warn(f"{chunks.replaced:,} unusable character reference{many} replaced")
     return builder.finish(name)
 
 

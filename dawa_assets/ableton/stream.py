@@ -5,15 +5,17 @@ checked while unpacking, never after it.
 """
 
 import logging
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64 * 1024
-# The largest of 319 real sets unpacks to 37 MB, the best packed one 41:1. What lies far beyond is no set.
-MAX_XML_BYTES = 96 * 1024 * 1024
+# The largest of 319 real sets unpacks to 37 MB, and sets grow; the best packed one is 41:1. What lies far beyond is
+# no set. Memory does not grow with either limit.
+MAX_XML_BYTES = 512 * 1024 * 1024
 MAX_FILE_BYTES = MAX_XML_BYTES
 MAX_MEMBERS = 10_000
 MAX_RATIO = 120
@@ -22,10 +24,17 @@ RATIO_FREE_BYTES = 8 * 1024 * 1024
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _APPLE_DOUBLE_MAGIC = b"\x00\x05\x16\x07"
+_GIT_LFS = b"version https://git-lfs.github.com/spec/"
+_REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
+_LONGEST_REFERENCE = len(b"&#x00000000;")
+_CHARACTERS = ((0x20, 0xD800), (0xE000, 0xFFFE), (0x10000, 0x110000))
+_REPLACEMENT = b"&#xFFFD;"
 _XML_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<\x00", b"\xfe\xff\x00<", b"<\x00", b"\x00<")
 
 COPY_AGAIN = "copy it again from its source, or take one from the project's Backup folder"
 SAVE_AGAIN = "open it in Live and save it again"
+MAKE_SMALLER = "if Live made it, save it with fewer tracks and clips"
+FETCH_FROM_LFS = "fetch the file itself with `git lfs pull`"
 GIVE_A_LIVE_SET = "give the .als that Live saved"
 
 
@@ -54,12 +63,54 @@ def xml_chunks(file: BinaryIO) -> Iterator[bytes]:
         raise RefusedError("the file is empty", COPY_AGAIN)
     if head.startswith(_APPLE_DOUBLE_MAGIC):
         raise RefusedError("not gzip or XML but the side file that macOS keeps beside a set", GIVE_A_LIVE_SET)
+    if head.startswith(_GIT_LFS):
+        raise RefusedError("a Git LFS pointer, which stands for a set and holds none of it", FETCH_FROM_LFS)
     if head.startswith(_GZIP_MAGIC):
         yield from _unpacked(head, source)
     elif head.lstrip().startswith(_XML_STARTS):
         yield from _plain(head, source)
     else:
         raise RefusedError("neither gzip nor XML", GIVE_A_LIVE_SET)
+
+
+class UsableReferences:
+    """XML with every character reference that no XML may hold replaced by U+FFFD; `replaced` counts them.
+
+    Live writes some into names that other programs gave it. A reference to NUL is left, and refused by the parser.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.replaced = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        for chunk in self._chunks:
+            data = rest + chunk if rest else chunk
+            rest = b""
+            begun = data.rfind(b"&", max(len(data) - _LONGEST_REFERENCE, 0))
+            if begun >= 0 and b";" not in data[begun:]:
+                data, rest = data[:begun], data[begun:]
+            if b"&#" in data:
+                data = _REFERENCE.sub(self._usable, data)
+            if data:
+                yield data
+        if rest:
+            yield rest
+
+    def _usable(self, reference: re.Match[bytes]) -> bytes:
+        hexadecimal, decimal = reference.groups()
+        code = int(hexadecimal, 16) if hexadecimal else int(decimal)
+        if (
+            code == 0
+            or code in (9, 10, 13)
+            or 32 <= code < 0xD800
+            or 0xE000 <= code < 0xFFFE
+            or 0x10000 <= code < 0x110000
+        ):
+            return reference.group()
+        self.replaced += 1
+        return _REPLACEMENT
 
 
 class _Source:
@@ -126,7 +177,7 @@ def _next_member(data: bytes, source: _Source) -> bytes:
 
 def _check_made(made: int, consumed: int) -> None:
     if made > MAX_XML_BYTES:
-        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, as in no set", SAVE_AGAIN)
+        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, as in no set", MAKE_SMALLER)
     if made > RATIO_FREE_BYTES + MAX_RATIO * consumed:
         raise RefusedError(f"unpacks to more than {MAX_RATIO} times its size, as no set does", GIVE_A_LIVE_SET)
 

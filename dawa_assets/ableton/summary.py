@@ -215,6 +215,7 @@ class AlsSummary(BaseModel):
     duration_seconds: float
     time_signature_changes: list[TimeSignatureChange]
     layers: int
+    warnings: list[str]
     active_clips: int
     plugins_in_use: dict[str, int]
     parser_version: str
@@ -265,6 +266,7 @@ def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, arti
             )
             for time, signature in live_set.metre_map.changes
         ],
+        warnings=list(live_set.warnings),
         layers=len(live_set.sounding_tracks),
         active_clips=sum(track.active_clips for track in live_set.tracks if track.audible),
         plugins_in_use=plugins_in_use(live_set),

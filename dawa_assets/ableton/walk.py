@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from xml.parsers import expat
 
-from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, SAVE_AGAIN, RefusedError
+from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, MAKE_SMALLER, RefusedError
 
 # Real sets: depth 49, 614,000 elements, 2,000 different names, tags of a few hundred bytes.
 MAX_DEPTH = 512
-MAX_ELEMENTS = 3_000_000
+MAX_ELEMENTS = 16_000_000
+# In real sets an element takes at least 38 bytes of XML; what is full of smaller ones is made to keep a parser busy.
+MIN_BYTES_PER_ELEMENT = 20
+ELEMENTS_AT_ANY_SIZE = 1_000_000
 MAX_DIFFERENT_NAMES = 50_000
 MAX_TAG_BYTES = 1024 * 1024
 _TOO_DEEP = f"elements nested deeper than {MAX_DEPTH}, as in no set"
@@ -109,7 +112,9 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
         if len(path) + passed_over > MAX_DEPTH:
             raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
         if elements > MAX_ELEMENTS:
-            raise RefusedError(f"more than {MAX_ELEMENTS:,} XML elements, more than any set has", SAVE_AGAIN)
+            raise RefusedError(f"more than {MAX_ELEMENTS:,} XML elements, more than any set has", MAKE_SMALLER)
+        if elements > ELEMENTS_AT_ANY_SIZE + fed / MIN_BYTES_PER_ELEMENT:
+            raise RefusedError("more XML elements than a set of its size has", GIVE_A_LIVE_SET)
         if len(parser.intern) > MAX_DIFFERENT_NAMES:
             raise RefusedError(f"more than {MAX_DIFFERENT_NAMES:,} different XML names", GIVE_A_LIVE_SET)
         if fed - parser.CurrentByteIndex > MAX_TAG_BYTES:

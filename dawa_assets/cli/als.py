@@ -168,6 +168,7 @@ def _print_rest(console: Console, summary: AlsSummary, picture: Path | None) -> 
         "scale": f"{summary.scale.root} {summary.scale.name}" if summary.scale else "",
         "locators": ", ".join(f"{locator.name} ({locator.bar:g})" for locator in summary.locators),
         "genres": "; ".join(summary.genre_indicators),
+        "warning": "; ".join(summary.warnings),
         "picture": str(picture) if picture is not None else "",
     }
     for heading, words in lines.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dawa_assets.ableton.reader import read_live_set
+from dawa_assets.ableton.stream import UsableReferences
 from dawa_assets.errors import UnreadableLiveSetError
 from tests.ableton.als_factory import SetSpec, TrackSpec, xml_of
 from tests.shared_data import shared, shared_names
@@ -133,14 +134,14 @@ def _many_clips(count: int) -> bytes:
 
 # Where no ratio helps, each bad in another way.
 MADE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "elements": (lambda: _bomb(b"<a/>", 4_000_000), "XML elements"),
-    "text": (lambda: _bomb(b"x" * 1000, 110_000), "larger than 96 MB"),
+    "elements": (lambda: _bomb(b"<a/>", 4_000_000), "more XML elements than a set of its size"),
+    "text": (lambda: _bomb(b"x" * 1000, 110_000), "XML error"),
     "different names": (lambda: _names(400_000), "different XML names"),
     "attributes": (lambda: _attributes(3_000_000), "single XML tag"),
     "comment": (lambda: b"<Ableton><!--" + b"x" * 30_000_000, "single XML tag"),
     "clips": (lambda: _many_clips(150_000), "more clips, devices and names"),
     "members": (lambda: gzip.compress(b"<Ableton>") + gzip.compress(b"") * 1_000_000, "gzip members"),
-    "zeros": (lambda: gzip.compress(b"<Ableton/>") + b"\0" * 110_000_000, "larger than 96 MB"),
+    "zeros": (lambda: gzip.compress(b"<Ableton/>") + b"\0" * 110_000_000, "not a Live Set"),
     "tracks": (lambda: _bomb(b"<Tracks><MidiTrack></MidiTrack></Tracks>", 6_000), "5,000 tracks"),
 }
 
@@ -248,3 +249,56 @@ def test_an_odd_file_name_still_gives_one_printable_line(tmp_path: Path, name: s
     message = _refusal(path)
     assert message.isprintable()
     message.encode()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_what_is_larger_than_any_set_is_refused_while_it_is_read(
+    tmp_path: Path, xml: bytes, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dawa_assets.ableton.stream.MAX_XML_BYTES", 1_000)
+    monkeypatch.setattr("dawa_assets.ableton.stream.MAX_FILE_BYTES", 100_000_000 if packed else 1_000)
+    path = tmp_path / "set.als"
+    path.write_bytes(gzip.compress(xml) if packed else xml)
+    assert re.search("more than 0 MB of XML.*with fewer tracks|larger than 0 MB", _refusal(path))
+
+
+_UNUSABLE = ["&#x7;", "&#1;", "&#x1F;", "&#xD800;", "&#57343;", "&#xFFFF;", "&#x110000;", "&#99999999;"]
+
+
+@pytest.mark.parametrize("reference", _UNUSABLE)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_character_reference_that_is_unusable_is_replaced_and_reported(
+    tmp_path: Path, reference: str, packed: bool
+) -> None:
+    data = xml_of(SetSpec(tracks=[TrackSpec(name="Bell SPLIT x")])).replace(b"SPLIT", reference.encode())
+    path = tmp_path / "set.als"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    live_set = read_live_set(path)
+    assert live_set.tracks[0].name == "Bell \ufffd x"
+    assert live_set.warnings == ("1 unusable character reference replaced",)
+
+
+@pytest.mark.parametrize("reference", ["&#9;", "&#65;", "&#x1F3B9;", "&amp;#7;", "&#xE000;"])
+def test_a_character_reference_that_is_usable_stays(tmp_path: Path, reference: str) -> None:
+    path = tmp_path / "set.als"
+    path.write_bytes(xml_of(SetSpec(tracks=[TrackSpec(name="SPLIT")])).replace(b"SPLIT", reference.encode()))
+    live_set = read_live_set(path)
+    assert "\ufffd" not in live_set.tracks[0].name
+    assert live_set.warnings == ()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
+def test_references_are_found_wherever_a_chunk_ends(size: int) -> None:
+    data = b"<a b='&#x7;&#65;&&#;&#x;x&amp;&#1;&#xD8" + b"00;&#x00000007;'/>&#7"
+    usable = UsableReferences(data[at : at + size] for at in range(0, len(data), size))
+    expected = data.replace(b"&#x7;", b"&#xFFFD;").replace(b"&#1;", b"&#xFFFD;")
+    expected = expected.replace(b"&#xD800;", b"&#xFFFD;").replace(b"&#x00000007;", b"&#xFFFD;")
+    assert (b"".join(usable), usable.replaced) == (expected, 4)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, line_end: str) -> None:
+    path = tmp_path / "set.als"
+    lines = ["version https://git-lfs.github.com/spec/v1", f"oid sha256:{'0' * 64}", "size 12345", ""]
+    path.write_bytes(line_end.join(lines).encode())
+    assert re.search("a Git LFS pointer.*git lfs pull", _refusal(path))

@@ -7,6 +7,7 @@ import pytest
 
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.prompting.context import build_context
 from tests.shared_data import shared
 
@@ -80,3 +81,14 @@ def test_lives_own_instrument_is_named() -> None:
 
 def test_a_max_device_on_the_main_track_is_listed() -> None:
     assert _summary("m4l-on-main").main_max_devices == ["Tape Wobble.amxd"]
+
+
+def test_a_control_character_in_a_name_is_replaced_and_reported() -> None:
+    summary = _summary("control-character-reference")
+    assert "Bell \ufffdx" in summary.track_breakdown
+    assert summary.warnings == ["2 unusable character references replaced"]
+
+
+def test_a_git_lfs_pointer_says_what_it_is() -> None:
+    with pytest.raises(UnreadableLiveSetError, match="Git LFS"):
+        read_live_set(shared("als-sounds", "git-lfs-pointer.als"))
