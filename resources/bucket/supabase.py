@@ -4,6 +4,7 @@ Small objects go up in one call, larger ones in parts that can be resumed; downl
 transfer is not the point, storage3 asks.
 """
 
+import base64
 import functools
 import io
 import itertools
@@ -22,7 +23,7 @@ from urllib.parse import quote
 from storage3 import SyncStorageClient
 from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 
-from resources.bucket.base import Bucket, StoredObject
+from resources.bucket.base import Bucket, StoredObject, UploadLink
 from resources.bucket.keys import decode_key, encode_key
 from resources.bucket.storage_link import RefusalError, Retries, StorageLink
 from resources.bucket.storage_reader import ReplacedError, StorageReader
@@ -187,6 +188,21 @@ class SupabaseBucket(Bucket):
         # Only the token is taken: the path is quoted here, whether the server quotes it or not.
         token = signed.rpartition("token=")[2].partition("&")[0]
         return f"{self._link.base}object/sign/{self._path(stored)}?token={token}"
+
+    def upload_link(self, key: str) -> UploadLink:
+        """Leave to write an object by a resumable upload, for two hours; Storage replaces nothing by it."""
+        stored = encode_key(key)
+        self._make_bucket()
+        bucket = self._storage.from_(self._name)
+        token = self._link.call(key, lambda: bucket.create_signed_upload_url(stored))["token"]
+        kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+        told = {"bucketName": self._name, "objectName": stored, "contentType": kind}
+        return UploadLink(
+            url=f"{self._link.base}upload/resumable/sign",
+            headers={"x-signature": token},
+            metadata=",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in told.items()),
+            chunk_bytes=CHUNK,
+        )
 
     def _put_whole(self, key: str, stored: str, kind: str, file: UploadSource) -> None:
         bucket = self._storage.from_(self._name)

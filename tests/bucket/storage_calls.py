@@ -33,6 +33,7 @@ class Calls(Wire):
             ("GET", r"/bucket/([^/]+)", self._read_bucket),
             ("GET", r"/object/info/([^/]+)/(.+)", self._info),
             ("POST", r"/object/sign/([^/]+)", self._sign_many),
+            ("POST", r"/object/upload/sign/([^/]+)/(.+)", self._sign_upload),
             ("POST", r"/object/list/([^/]+)", self._list),
             ("POST", r"/object/list-v2/([^/]+)", self._list_v2),
             ("POST", r"/object/move", self._move),
@@ -43,6 +44,8 @@ class Calls(Wire):
             if method == self.command and (match := re.fullmatch(pattern, path)):
                 found = match.groups()
                 return self.json(lambda role, answer=answer, found=found: answer(role, *found))
+        if match := re.fullmatch(r"/upload/resumable/sign(?:/([^/]+))?", path):
+            return self._tus_by_link(match.group(1))
         role = self.role()
         if match := re.fullmatch(r"/upload/resumable(?:/([^/]+))?", path):
             return self._tus(role, match.group(1))
@@ -111,6 +114,30 @@ class Calls(Wire):
                 reason = "Either the object does not exist or you do not have access to it"
                 answers.append({"error": reason, "path": name, "signedURL": None})
         return answers
+
+    def _sign_upload(self, role: str, bucket: str, name: str) -> Any:
+        self.may_write(role, name)
+        if name in self.server_.state.bucket(bucket).objects and not self.upsert():
+            raise kept.already_there()
+        claims = {"url": f"{bucket}/{name}", "upsert": self.upsert(), "exp": int(self.server_.clock()) + 7200}
+        token = self.server_.jwt(claims)
+        return {"url": f"/object/upload/sign/{bucket}/{name}?token={token}", "token": token}
+
+    def _tus_by_link(self, upload_id: str | None) -> None:
+        """A resumable upload by whoever has leave for this object."""
+        try:
+            claims = self.server_.payload(self.headers.get("x-signature") or "")
+        except ValueError as error:
+            raise RefusedError("400", "InvalidSignature", str(error), "InvalidSignature") from None
+        if upload_id is None:
+            told = dict(pair.split(" ") for pair in self.headers["upload-metadata"].split(","))
+            place = "/".join(base64.b64decode(told[name]).decode() for name in ("bucketName", "objectName"))
+        else:
+            found = self.server_.state.uploads.get(upload_id)
+            place = "" if found is None else f"{found.bucket}/{found.name}"
+        if place != claims.get("url"):
+            raise RefusedError("400", "InvalidSignature", "Invalid signature", "InvalidSignature")
+        self._tus("service_role", upload_id)
 
     def _signed(self, bucket: str, name: str) -> None:
         try:
@@ -262,7 +289,8 @@ class Calls(Wire):
         if upload_id is None and self.command == "POST":
             self.drain()
             upload = self._new_upload(role)
-            where = f"https://{self.headers['host']}{BASE}/upload/resumable/{upload.id}"
+            by_link = "/sign" if self.headers.get("x-signature") else ""
+            where = f"https://{self.headers['host']}{BASE}/upload/resumable{by_link}/{upload.id}"
             return self.answer(201, b"", base | {"location": where, "content-type": "text/plain;charset=UTF-8"})
         if (found := state.uploads.get(upload_id or "")) is None:
             raise RefusedError("404", "not_found", "The file for this url was not found\n", "NoSuchUpload")

@@ -28,7 +28,7 @@ Reason = Annotated[str, Field(max_length=500, examples=["a demo only"])]
 By = Literal["model", "person"]
 
 
-class AudioAnswer(Message):
+class ItemAudio(Message):
     """An item's audio; the link is good for some hours, with ranges and without headers."""
 
     url: str = Field(examples=["/files/artists/nova/training/77aa…/audio.wav?expires=1796000000&signature=…"])
@@ -95,7 +95,7 @@ class ItemAnswer(Message):
     system_prompt_version: str | None = Field(examples=["train-v1"])
     text_at: datetime | None
     is_regenerating: bool = Field(description="another text by the model was asked for, and is not there yet")
-    audio: AudioAnswer | None
+    audio: ItemAudio | None
     segments: list[SegmentAnswer] = Field(description="empty before it was cut")
     excluded: ExcludedAnswer | None
     findings: list[str] = Field(examples=[[]], description="what is to be known of its audio, one line each")
@@ -238,7 +238,7 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
     url = file_link(service, artist, item.audio_path)
     audio = None
     if url is not None:
-        audio = AudioAnswer(
+        audio = ItemAudio(
             url=url,
             waveform_url=f"/api/artists/{artist.id}/items/{item.id}/waveform",
             format=item.audio_format,

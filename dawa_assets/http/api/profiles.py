@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.api.common import ArtistOf, ServiceOf
-from dawa_assets.http.api.upload_messages import RunningAnswer
+from dawa_assets.http.api.upload_messages import StartedAnswer
 from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service
@@ -145,7 +145,7 @@ async def save(body: SaveProfileRequest, artist: ArtistOf, service: ServiceOf) -
 
 
 @router.post("/api/artists/{artist_id}/refresh-prompts", status_code=202, responses=errors(404, 503))
-async def refresh(artist: ArtistOf, service: ServiceOf) -> RunningAnswer:
+async def refresh(artist: ArtistOf, service: ServiceOf) -> StartedAnswer:
     """Have the artist's stale texts written now; one at a time."""
 
     def write() -> str:
@@ -154,7 +154,7 @@ async def refresh(artist: ArtistOf, service: ServiceOf) -> RunningAnswer:
         return refresh_prompts(service.ports, artist.slug).headline
 
     service.activities.start(artist.id, "refresh-prompts", write)
-    return RunningAnswer()
+    return StartedAnswer()
 
 
 def _problems(data: Any) -> list[ProblemAnswer]:

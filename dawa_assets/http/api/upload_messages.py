@@ -89,7 +89,7 @@ class PairRequest(Message):
     file: int = Field(1, ge=1, le=MOST_FILES)
 
 
-class RunningAnswer(Message):
+class StartedAnswer(Message):
     """It is under way; `GET …/progress` says how far."""
 
     is_running: bool = True

@@ -19,7 +19,7 @@ from dawa_assets.http.api.upload_messages import (
     PairedAnswer,
     PairRequest,
     RejectedUpload,
-    RunningAnswer,
+    StartedAnswer,
     UploadAnswer,
     UploadRequest,
     UploadsAnswer,
@@ -126,10 +126,10 @@ async def save(body: PairRequest, artist: ArtistOf, caller: CallerOf, service: S
 
 
 @router.post("/api/artists/{artist_id}/intake", status_code=202, responses=errors(404, 503))
-async def intake(artist: ArtistOf, service: ServiceOf) -> RunningAnswer:
+async def intake(artist: ArtistOf, service: ServiceOf) -> StartedAnswer:
     """Take in what lies in the inbox: sets, then bounces, paired by the pipeline's rules. One at a time."""
     service.activities.start(artist.id, "intake", lambda: _take_in(service.ports, artist))
-    return RunningAnswer()
+    return StartedAnswer()
 
 
 @router.get("/api/artists/{artist_id}/bounces", responses=errors(404, 503))
