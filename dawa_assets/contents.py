@@ -25,7 +25,8 @@ _ROWS = {
     "training_items": """
         select coalesce(item_key, id::text) as item, status, coalesce(audio_format, '') as audio,
           round(audio_duration_seconds::numeric, 2)::float8 as seconds,
-          coalesce(error, case when excluded_at is not null then 'excluded' else '' end) as note,
+          concat_ws('; ', coalesce(error, case when excluded_at is not null then 'excluded' end),
+            nullif(array_to_string(audio_findings, '; '), '')) as note,
           coalesce(audio_path, '') as audio_path
         from training_items where artist_id = %(artist)s order by created_at, id limit %(limit)s""",
     "dataset_zip": """

@@ -116,6 +116,10 @@ union all
  from training_items where artist_id = %(artist)s and excluded_at is null
    and status in ('failed', 'needs_audio', 'needs_prompt') order by created_at limit 20)
 union all
+(select 'audio', coalesce(item_key, id::text), array_to_string(audio_findings, '; ')
+ from training_items where artist_id = %(artist)s and excluded_at is null and audio_findings <> '{}'
+ order by created_at limit 20)
+union all
 (select 'failed training', base, error from training_runs
  where artist_id = %(artist)s and state = 'failed' order by created_at desc limit 3)
 union all

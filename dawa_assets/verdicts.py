@@ -94,13 +94,15 @@ def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  
 def _items(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
     rows = _rows(
         connection,
-        "select coalesce(item_key, id::text) as name, status, audio_path, prompt_path, prompt_text, error "
+        "select coalesce(item_key, id::text) as name, status, audio_path, prompt_path, prompt_text, error, "
+        "audio_findings "
         "from training_items where artist_id = %(artist)s and excluded_at is null order by created_at, id",
         artist,
     )
     problems: list[str] = []
     warnings: list[str] = []
     for row in rows:
+        warnings += [f"{row['name']}: its audio: {finding}" for finding in row["audio_findings"]]
         if row["status"] in ("ready", "exported"):
             if not row["prompt_text"]:
                 problems.append(f"{row['name']}: is {row['status']} without a prompt")

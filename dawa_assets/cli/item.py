@@ -36,6 +36,8 @@ def list_(
         return
     for each in items:
         typer.echo(_line(each))
+        for finding in each.findings:
+            typer.echo(f"    audio: {finding}")
     if not items:
         typer.echo(f"{artist} has no training item yet; `dawa upload --artist {artist}` brings Live Sets and bounces.")
 

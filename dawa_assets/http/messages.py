@@ -52,6 +52,9 @@ class SaveAnswer(Message):
 
     success: bool = True
     training_item_id: UUID
+    findings: list[str] | None = Field(
+        None, description="what is to be known of the audio, one line each; only where there is anything"
+    )
     supersedes: list[UUID] | None = Field(
         None, description="items of the same audio whose text this one takes the place of; only where there are any"
     )

@@ -75,7 +75,8 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
         artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
         item = await service.saving(_save, service.ports, artist, body, file, long_texts, caller.user)
         others = await service.quickly(_superseded_by, service.ports, artist, item)
-    return SaveAnswer(training_item_id=item, supersedes=others or None)
+        findings = await service.quickly(_found_in, service.ports, item)
+    return SaveAnswer(training_item_id=item, findings=findings or None, supersedes=others or None)
 
 
 @router.post("/api/train/export", response_model_exclude_none=True, responses=errors(404, 503))
@@ -100,6 +101,13 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
         for each in report.superseded
     ]
     return ExportAnswer(dataset_url=url, item_count=report.item_count, superseded=superseded or None)
+
+
+def _found_in(ports: Ports, item: UUID) -> list[str]:
+    from dawa_assets.items.store import findings_of
+
+    with ports.database.transaction() as connection:
+        return findings_of(connection, item)
 
 
 def _superseded_by(ports: Ports, artist: Artist, item: UUID) -> list[UUID]:

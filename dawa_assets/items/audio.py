@@ -8,6 +8,7 @@ behind what its successor needs.
 import logging
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dawa_assets.intake import store as ledger
@@ -19,6 +20,9 @@ from dawa_assets.items import store
 from dawa_assets.items.store import Audio, Item
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from modal_app.audio.decode import AudioInfo
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +49,13 @@ class AudioReport:
 
 
 class Bounces:
-    """The bounces of one artist during one update; remembers durations, so that no file is decoded twice."""
+    """The bounces of one artist during one update; remembers what each is, so that no file is decoded twice."""
 
     def __init__(self, step: Step, report: AudioReport) -> None:
         self._step = step
         self._bucket = step.ports.bucket
         self._report = report
-        self._durations: dict[str, float] = {}
+        self._infos: dict[str, AudioInfo] = {}
 
     def register(self, file: InboxFile, known: dict[str, Known]) -> None:
         """Enter a bounce into the ledger, if it is a new one that can be decoded; reject it if it can't."""
@@ -73,11 +77,11 @@ class Bounces:
                     return
                 file = InboxFile(stored, row.upload_id, row.folder, row.name, kind_of(row.name))
                 try:
-                    duration = self._duration(local)
+                    info = self._info(local)
                 except UnreadableAudioError as error:
                     self._reject(file, local, error)
                     return
-                placed = self._place(row, item_id, local, duration)
+                placed = self._place(row, item_id, local, info)
         except ObjectNotFoundError:
             self._forget(row)
             return
@@ -108,7 +112,8 @@ class Bounces:
         """
         path = item.audio_path or ""
         with local_copy(self._bucket, path, PurePosixPath(path).name) as local:
-            audio = Audio(path, local.sha256, _extension(path), self._duration(local))
+            info = self._info(local)
+            audio = Audio(path, local.sha256, info.extension, info.duration_seconds, info.warnings)
         with self._step.ports.database.transaction() as connection:
             self._step.held.check(connection)
             store.describe_audio(connection, item, audio)
@@ -122,7 +127,7 @@ class Bounces:
             remove_taken(self._bucket, file)
             return
         try:
-            self._duration(local)
+            self._info(local)
         except UnreadableAudioError as error:
             self._reject(file, local, error)
             return
@@ -130,9 +135,9 @@ class Bounces:
             self._step.held.check(connection)
             ledger.begin(connection, self._step.artist.id, file, local.sha256)
 
-    def _place(self, row: LedgerRow, item_id: UUID, local: LocalCopy, duration: float) -> bool:
-        key = f"{training_folder(self._step.artist.slug, item_id)}/audio.{_extension(row.name)}"
-        audio = Audio(key, local.sha256, _extension(row.name), duration)
+    def _place(self, row: LedgerRow, item_id: UUID, local: LocalCopy, info: "AudioInfo") -> bool:
+        key = f"{training_folder(self._step.artist.slug, item_id)}/audio.{info.extension}"  # by its bytes, not its name
+        audio = Audio(key, local.sha256, info.extension, info.duration_seconds, info.warnings)
         for _ in range(_ATTEMPTS):
             with self._step.ports.database.transaction() as connection:
                 self._step.held.check(connection)
@@ -165,19 +170,17 @@ class Bounces:
             self._step.held.check(connection)
             ledger.forget(connection, row.id)
 
-    def _duration(self, local: LocalCopy) -> float:
+    def _info(self, local: LocalCopy) -> "AudioInfo":
         from modal_app.audio.decode import probe
 
-        if local.sha256 not in self._durations:
+        if local.sha256 not in self._infos:
             log.info("listening to %s", local.path.name)
-            self._durations[local.sha256] = probe(local.path).duration_seconds
-        return self._durations[local.sha256]
+            info = self._infos[local.sha256] = probe(local.path)
+            for warning in info.warnings:
+                log.warning("%s: %s", local.path.name, warning)
+        return self._infos[local.sha256]
 
 
 def training_folder(slug: str, item_id: UUID) -> str:
     """The folder of an item's files in the bucket."""
     return f"artists/{slug}/training/{item_id}"
-
-
-def _extension(name: str) -> str:
-    return PurePosixPath(name).suffix.lower().removeprefix(".")

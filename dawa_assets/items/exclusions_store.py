@@ -6,7 +6,7 @@ same audio, both must be excluded.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -29,6 +29,8 @@ class ListedItem:
     excluded_at: datetime | None
     reason: str
     author: str
+    findings: list[str] = field(default_factory=list)
+    """What was found in its audio, one line each."""
     superseded_by: UUID | None = None
     """The item with the same audio whose text counts, where that is another one."""
     superseded: str = ""
@@ -50,7 +52,7 @@ def list_items(connection: Connection, artist_id: UUID) -> list[ListedItem]:
             """
             select t.id, coalesce(t.item_key, t.als_filename, t.id::text) as item, t.parse_id, t.status,
               t.audio_duration_seconds as seconds, t.excluded_at, coalesce(e.reason, '') as reason,
-              coalesce(e.author, '') as author
+              coalesce(e.author, '') as author, t.audio_findings as findings
             from training_items t left join lateral (
               select reason, author from item_exclusions e
               where e.training_item_id = t.id and e.excluded and e.at = t.excluded_at limit 1) e on true

@@ -72,7 +72,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         parse_id=new.parse_id,
         als_filename=new.als_filename,
         project_name=new.project_name,
-        audio=Audio(f"{folder}/audio.{info.extension}", sha256, info.extension, info.duration_seconds),
+        audio=Audio(f"{folder}/audio.{info.extension}", sha256, info.extension, info.duration_seconds, info.warnings),
         prompt_path=f"{folder}/prompt.txt",
         text=text,
         text_hash=hashlib.sha256(content).hexdigest(),

@@ -60,6 +60,8 @@ class Audio:
     sha256: str
     format: str
     duration_seconds: float
+    findings: tuple[str, ...] = ()
+    """What the reader found in it, one line each."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
     return (
         connection.execute(
             "update training_items set audio_path = %s, audio_hash = %s, audio_format = %s, "
-            "audio_duration_seconds = %s, updated_at = now(), "
+            "audio_duration_seconds = %s, audio_findings = %s, updated_at = now(), "
             f"status = {_WITH_AUDIO}, error = {_WITHOUT_AUDIO_ERROR} "
             "where id = %s and audio_hash is not distinct from %s and audio_path is not distinct from %s",
             [
@@ -168,6 +170,7 @@ def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
                 audio.sha256,
                 audio.format,
                 audio.duration_seconds,
+                list(audio.findings),
                 item.id,
                 item.audio_hash,
                 item.audio_path,
@@ -182,10 +185,24 @@ def describe_audio(connection: Connection, item: Item, audio: Audio) -> bool:
     return (
         connection.execute(
             "update training_items set audio_hash = %s, audio_format = %s, audio_duration_seconds = %s, "
-            "updated_at = now() where id = %s and audio_path = %s and audio_hash is null",
-            [audio.sha256, audio.format, audio.duration_seconds, item.id, audio.path],
+            "audio_findings = %s, updated_at = now() where id = %s and audio_path = %s and audio_hash is null",
+            [audio.sha256, audio.format, audio.duration_seconds, list(audio.findings), item.id, audio.path],
         ).rowcount
         == 1
+    )
+
+
+def findings_of(connection: Connection, item: UUID) -> list[str]:
+    """What was found in an item's audio, one line each; nothing where there is no such item."""
+    row = connection.execute("select audio_findings from training_items where id = %s", [item]).fetchone()
+    return [] if row is None else list(row["audio_findings"])
+
+
+def note_findings(connection: Connection, item: UUID, audio_hash: str, findings: list[str]) -> None:
+    """Record what was found in audio that was taken in before anybody looked for such things."""
+    connection.execute(
+        "update training_items set audio_findings = %s where id = %s and audio_hash = %s and audio_findings = '{}'",
+        [findings, item, audio_hash],
     )
 
 
@@ -295,10 +312,11 @@ def insert_saved_pair(connection: Connection, artist_id: UUID, pair: SavedPair, 
         connection.execute(
             """
             insert into training_items (id, artist_id, als_summary_id, prompt_summary_id, parse_id, als_filename,
-              project_name, audio_path, audio_hash, audio_format, audio_duration_seconds, prompt_path, prompt_file_hash,
+              project_name, audio_path, audio_hash, audio_format, audio_duration_seconds, audio_findings, prompt_path,
+              prompt_file_hash,
               prompt_text, prompt_id, status, system_prompt_version, model_name, generated_at)
             select %(id)s, %(artist)s, s.id, s.id, %(parse)s, %(als_filename)s, %(project_name)s, %(path)s, %(sha256)s,
-              %(format)s, %(duration)s, %(prompt_path)s, %(text_hash)s, %(text)s, %(prompt)s, 'ready',
+              %(format)s, %(duration)s, %(findings)s, %(prompt_path)s, %(text_hash)s, %(text)s, %(prompt)s, 'ready',
               m.system_prompt_version, m.model_name, coalesce(m.created_at, now())
             from (select) nothing
             left join als_summaries s on s.artist_id = %(artist)s and s.parse_id = %(parse)s
@@ -344,6 +362,7 @@ def _saved(artist_id: UUID, pair: SavedPair) -> dict[str, object]:
         "sha256": pair.audio.sha256,
         "format": pair.audio.format,
         "duration": pair.audio.duration_seconds,
+        "findings": list(pair.audio.findings),
         "prompt_path": pair.prompt_path,
         "text_hash": pair.text_hash,
         "text": pair.text,

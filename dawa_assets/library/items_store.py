@@ -51,6 +51,8 @@ class ShownItem:
     updated_at: datetime
     segments: list[tuple[float, float]] = field(default_factory=list)
     """Begin and end in seconds of what its audio was cut into; empty before it was."""
+    findings: list[str] = field(default_factory=list)
+    """What was found in its audio, one line each."""
     superseded_by: str | None = None
     """The item of the same audio that is in datasets in its place."""
 
@@ -68,7 +70,8 @@ _ITEMS = f"""
     coalesce(i.generated_at, p.created_at) as text_at,
     coalesce(p.given_back_at is not null or p.take is distinct from i.prompt_take and p.origin = 'model', false)
       and i.prompt_text is not null as is_regenerating,
-    i.audio_path, i.audio_format, i.audio_duration_seconds as audio_seconds, i.audio_hash, i.excluded_at,
+    i.audio_path, i.audio_format, i.audio_duration_seconds as audio_seconds, i.audio_hash,
+    i.audio_findings as findings, i.excluded_at,
     coalesce((select e.author from item_exclusions e
       where e.training_item_id = i.id and e.excluded and e.at = i.excluded_at limit 1), '') as excluded_by,
     coalesce(i.created_at, 'epoch') as created_at, coalesce(i.updated_at, i.created_at, 'epoch') as updated_at

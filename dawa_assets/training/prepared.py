@@ -11,6 +11,7 @@ from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.store import Dataset, current_dataset, fail_item
 from dawa_assets.items.exclusions_store import excluded_positions
+from dawa_assets.items.store import note_findings
 from dawa_assets.leases import Lease, lease
 from dawa_assets.training import store
 from dawa_assets.training.progress import logged
@@ -90,6 +91,9 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
         held.check(connection)
         store.record_segments(connection, result.prepared)
         for track in tracks:
+            found = by_hash.get(track.audio_hash)
+            if found is not None and found.warnings and track.training_item_id is not None:
+                note_findings(connection, track.training_item_id, track.audio_hash, found.warnings)
             failure = failures.get(track.audio_hash)
             if failure is not None and failure.unreadable and track.training_item_id is not None:
                 fail_item(connection, track.training_item_id, track.audio_hash, failure.reason)

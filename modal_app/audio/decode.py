@@ -158,7 +158,7 @@ class Audio:
         """What a person should know of the file: one line each."""
         found = [*self._losses(), *self._source.findings(), *self._checks.findings()]
         suffix = PurePosixPath(self.name).suffix.lower().removeprefix(".")
-        if suffix in _AUDIO_SUFFIXES and suffix not in self.container.extensions:
+        if suffix in _AUDIO_SUFFIXES and suffix not in _names_of(self.container):
             found.append(f"it is called .{suffix} and is {self.container.label}; it is kept as .{self.extension}")
         return list(dict.fromkeys(found))
 
@@ -189,7 +189,11 @@ class Audio:
         raise UnreadableAudioError(f"{self.name}: {reason}; {_MEND}")
 
 
-_AUDIO_SUFFIXES = frozenset(extension for container in Container for extension in container.extensions)
+def _names_of(container: Container) -> tuple[str, ...]:
+    return container.extensions + container.other_extensions
+
+
+_AUDIO_SUFFIXES = frozenset(name for container in Container for name in _names_of(container))
 
 
 def _extension(container: Container, codec: str, name: str) -> str:

@@ -15,7 +15,7 @@ from modal_app.audio.identify import Container
 from modal_app.audio.layouts import UndecodableError, Unpacked, seconds, truncated
 from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
 from modal_app.audio.ogg import Link
-from modal_app.audio.packets import check_decoder, decoded, open_container, told
+from modal_app.audio.packets import adts_frames, check_decoder, decoded, open_container, told
 from modal_app.audio.timeline import Decoded, Timeline, by_bytes, by_length, by_number, by_page
 from modal_app.audio.trimming import Trimmed, first_samples
 from modal_app.audio.window import Window
@@ -157,7 +157,10 @@ class FFmpegSource:
 
     def _frames(self) -> "Iterator[AudioFrame]":
         timeline, promise = self._timeline, self._promise
-        packets = decoded(self._av, self._stream, self._info)
+        if self._container is Container.AAC:
+            packets = adts_frames(self._file, self._stream)
+        else:
+            packets = decoded(self._av, self._stream, self._info)
         if self._link is not None:
             return by_page(packets, timeline, self._link)
         if self._container is Container.FLAC:

@@ -31,8 +31,13 @@ class Container(StrEnum):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """What such files are called, without the dot; the first is the usual one."""
+        """What such files are called, without the dot, as datasets take them; the first is the usual one."""
         return _EXTENSIONS[self]
+
+    @property
+    def other_extensions(self) -> tuple[str, ...]:
+        """What they are called too, and are not kept as."""
+        return _OTHER_EXTENSIONS.get(self, ())
 
     @property
     def mime_type(self) -> str:
@@ -53,13 +58,18 @@ class Container(StrEnum):
 _EXTENSIONS = {
     Container.WAV: ("wav", "wave"),
     Container.W64: ("w64",),
-    Container.AIFF: ("aiff", "aif", "aifc"),
+    Container.AIFF: ("aiff", "aif"),
     Container.FLAC: ("flac",),
     Container.MP3: ("mp3",),
     Container.OGG: ("ogg", "oga", "opus"),
-    Container.MP4: ("m4a", "mp4", "mov", "m4b"),
+    Container.MP4: ("m4a",),
     Container.AAC: ("aac",),
     Container.CAF: ("caf",),
+}
+_OTHER_EXTENSIONS = {
+    Container.WAV: ("rf64", "bwf"),
+    Container.AIFF: ("aifc",),
+    Container.MP4: ("mp4", "mov", "m4b", "m4p", "3gp"),
 }
 _MIME_TYPES = {
     Container.WAV: "audio/wav",

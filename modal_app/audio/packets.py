@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from modal_app.audio.flac_frames import StreamInfo, split_frames
 from modal_app.audio.identify import Container
 from modal_app.audio.layouts import UndecodableError
+from modal_app.audio.mpeg_frames import adts_size, is_adts_at
 from modal_app.audio.timeline import Decoded
 from modal_app.audio.window import Window
 from modal_app.errors import DawaError
@@ -98,6 +99,31 @@ def decoded(container: Any, stream: Any, info: StreamInfo | None = None) -> Iter
                 continue
             frames, failed = _frames(packet)
             yield Decoded(packet, frames, failed, scale)
+
+
+def adts_frames(file: Window, stream: Any) -> Iterator[Decoded]:
+    """The frames of a raw AAC file, cut by their own headers: FFmpeg does not tell what it left out between two."""
+    import av
+
+    at, size = 0, len(file)
+    with told():
+        while at < size:
+            length = adts_size(file.at(at, 7))
+            if length is None or not is_adts_at(file, at):
+                ahead = file.at(at + 1, _ADTS_SEARCHED)
+                found = ahead.find(b"\xff")
+                at += 1 + (found if found >= 0 else len(ahead))
+                continue
+            packet = av.Packet(file.at(at, length))
+            try:
+                frames, failed = list(stream.codec_context.decode(packet)), False
+            except av.FFmpegError:
+                frames, failed = [], True
+            yield Decoded(packet, frames, failed, 1.0, offset=at)
+            at += length
+
+
+_ADTS_SEARCHED = 65_536
 
 
 def _split(stream: Any, data: bytes, info: StreamInfo) -> Iterator[Decoded]:

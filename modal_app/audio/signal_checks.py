@@ -35,8 +35,8 @@ class SignalChecks:
     channels: int
     garbage: int = 0
     _samples: int = 0
-    _squares: list[float] = field(default_factory=list)
-    """Of each channel, summed."""
+    _squares: list[list[float]] = field(default_factory=list)
+    """Mean squares of each block, by channel."""
     _levels: list[float] = field(default_factory=list)
     """Mean square of each block."""
     _offsets: list[tuple[float, ...]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class SignalChecks:
         samples = len(mixed)
         if samples == 0:
             return
-        self._squares = [a + b for a, b in zip(self._squares or [0.0] * len(squares), squares, strict=False)]
+        self._squares.append([square / samples for square in squares])
         level = sum(squares) / len(squares) / samples
         self._samples += samples
         self._lengths.append(samples)
@@ -87,7 +87,7 @@ class SignalChecks:
         if self.garbage:
             share = f", {self.garbage / total:.0%} of all," if self.garbage > total * _HALF else ""
             yield f"{self.garbage} samples{share} are not numbers and were set to zero"
-        level = sum(self._squares) / max(1, len(self._squares)) / self._samples
+        level = float(np.average(self._levels, weights=self._lengths))
         if level == 0:
             yield f"it holds nothing but digital silence ({self._samples / self.sample_rate:.1f} s)"
             return
@@ -108,16 +108,22 @@ class SignalChecks:
             )
 
     def _dead(self) -> Iterator[str]:
-        if len(self._squares) != 2:
-            dead = [str(number + 1) for number, square in enumerate(self._squares) if square == 0]
-            if dead and len(dead) * 2 > len(self._squares):
-                yield f"{len(dead)} of its {len(self._squares)} channels are silent"
+        """Channels that are silent from first to last, while others are not; one glitch makes no channel loud."""
+        if {len(squares) for squares in self._squares} != {self.channels} or self.channels < 2:
             return
-        quiet, loud = sorted(self._squares)
-        if quiet <= _DEAD * loud * 1e-2:
-            name = _NAMES[self._squares.index(quiet)]
-            below = f"{10 * math.log10(loud / quiet):.0f} dB below the other" if quiet else "digital silence"
-            yield f"its {name} channel is dead ({below})"
+        levels = np.array(self._squares)
+        quiet, usual = levels.max(axis=0), np.median(levels, axis=0)
+        dead = np.flatnonzero(quiet <= _DEAD * 1e-2 * usual.max())
+        if not len(dead) or len(dead) == self.channels or usual.max() == 0:
+            return
+        if self.channels == 2:
+            at = int(dead[0])
+            below = (
+                f"{10 * math.log10(usual.max() / quiet[at]):.0f} dB below the other" if quiet[at] else "digital silence"
+            )
+            yield f"its {_NAMES[at]} channel is dead ({below})"
+        elif len(dead) * 2 > self.channels:
+            yield f"{len(dead)} of its {self.channels} channels are silent"
 
     def _offset(self) -> float:
         """The offset that holds through the file: of each channel the middle one of its blocks', so no glitch's."""

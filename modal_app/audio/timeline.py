@@ -24,12 +24,18 @@ _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 class Decoded:
     """One packet, decoded: its frames, or none where that failed. What is seldom asked for is worked out when it is."""
 
-    __slots__ = ("_at", "_packet", "_scale", "failed", "frames")
+    __slots__ = ("_at", "_offset", "_packet", "_scale", "failed", "frames")
 
     def __init__(
-        self, packet: Any, frames: "list[AudioFrame]", failed: bool, scale: float, at: int | None = None
+        self,
+        packet: Any,
+        frames: "list[AudioFrame]",
+        failed: bool,
+        scale: float,
+        at: int | None = None,
+        offset: int | None = None,
     ) -> None:
-        self._packet, self._scale, self._at = packet, scale, at
+        self._packet, self._scale, self._at, self._offset = packet, scale, at, offset
         self.frames, self.failed = frames, failed
 
     @property
@@ -47,7 +53,7 @@ class Decoded:
     @property
     def offset(self) -> int | None:
         """Where it lies in the file."""
-        found: int | None = self._packet.pos
+        found: int | None = self._packet.pos if self._offset is None else self._offset
         return found
 
     @property
@@ -204,7 +210,7 @@ def by_bytes(
     """
     end: int | None = None
     sizes: deque[int] = deque(maxlen=_LOOKED_BACK)
-    counted = length = 0
+    counted = length = bad = 0
     damaged = False
     others: list[int] = []
     last_size = 0
@@ -222,33 +228,41 @@ def by_bytes(
         offset, size = packet.offset, packet.size
         if packet.failed or wrong or offset is None:
             damaged = damaged or size > 0
+            bad += size > 0
             last_size = size or last_size
             continue
         if not packet.frames:
             continue
         if end is not None and (damaged or offset > end):
             length = packet.samples
-            number = _lost_frames(offset - end, sizes, size)
+            number = _lost_frames(offset - end, sizes, size, bad)
             if frames is not None:
                 number = min(number, max(0, frames - counted))
             counted += number
             yield from timeline.silence(number * length, packet.frames[0])
-        damaged, end = False, offset + size
+        damaged, bad, end = False, 0, offset + size
         counted += 1
         sizes.append(size)
         for frame in packet.frames:
             yield timeline.put(frame)
         length = timeline.last_samples
-    if end is not None and damaged and not tail(end).startswith(_TAGS):
-        number = _lost_frames(last_size, sizes, last_size)
-        if frames is not None:
-            number = max(0, min(frames - counted, number))
-        yield from timeline.silence(number * length, None)
+    if end is None:
+        return
+    missing = 0 if frames is None else frames - counted
+    if damaged and not tail(end).startswith(_TAGS):
+        number = _lost_frames(last_size, sizes, last_size, 1)
+        missing = number if frames is None else max(0, min(missing, number))
+    elif not 0 < missing <= len(timeline.lost):
+        missing = 0  # else one of the holes was a frame longer than its bytes let think
+    yield from timeline.silence(missing * length, None)
 
 
-def _lost_frames(between: int, sizes: deque[int], size: int) -> int:
+def _lost_frames(between: int, sizes: deque[int], size: int, bad: int) -> int:
+    """How many frames lay in so many bytes: by their size where all have one, else by what came out damaged."""
     mean = sum(sizes) / len(sizes) if sizes else size
-    return round(between / max(1.0, mean))
+    number = round(between / max(1.0, mean))
+    is_constant = len(sizes) > 1 and max(sizes) - min(sizes) <= 1
+    return bad if bad and not is_constant and abs(bad - number) <= 1 else number
 
 
 def _of_rate(packet: Decoded, timeline: Timeline) -> "list[AudioFrame]":

@@ -19,7 +19,9 @@ class Window:
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes from here on."""
-        left = max(0, len(self) - self._at)
+        left = len(self) - self._at
+        if left <= 0:
+            return b""
         self._file.seek(self._start + self._at)
         data = self._file.read(left if size < 0 else min(size, left))
         self._at += len(data)
@@ -43,6 +45,8 @@ class Window:
         return Window(self._file, self._start + min(start, stop), self._start + stop)
 
     def at(self, offset: int, size: int) -> bytes:
-        """The bytes at a place."""
-        self.seek(offset)
-        return self.read(size)
+        """The bytes at a place; none outside of the file, wherever a header may point to."""
+        if not 0 <= offset < len(self):
+            return b""
+        self._at = offset
+        return self.read(max(0, size))

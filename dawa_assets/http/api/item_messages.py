@@ -249,5 +249,4 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
         "audio": audio,
         "segments": [SegmentAnswer(start=start, end=end) for start, end in item.segments],
         "excluded": None if item.excluded is None else ExcludedAnswer(**vars(item.excluded)),
-        "findings": [],
     }

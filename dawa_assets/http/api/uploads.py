@@ -122,7 +122,8 @@ async def complete(upload_id: UploadIdInPath, artist: ArtistOf, service: Service
 async def save(body: PairRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> SaveAnswer:
     """Save uploaded audio and a text as a ready item, as `/api/train/save` does; the same again is the same item."""
     item = await service.saving(_save, service.ports, artist, body, caller.user)
-    return SaveAnswer(training_item_id=item)
+    findings = await service.quickly(_found_in, service.ports, item)
+    return SaveAnswer(training_item_id=item, findings=findings or None)
 
 
 @router.post("/api/artists/{artist_id}/intake", status_code=202, responses=errors(404, 503))
@@ -153,6 +154,13 @@ async def bounces(artist: ArtistOf, service: ServiceOf) -> BouncesAnswer:
 async def pair(bounce_id: UUID, body: PairByHand, artist: ArtistOf, service: ServiceOf) -> PairedAnswer:
     """Give a waiting bounce to an item, or to the item of a Live Set, whatever it is called."""
     return await service.saving(_pair, service, artist, bounce_id, body)
+
+
+def _found_in(ports: Ports, item: UUID) -> list[str]:
+    from dawa_assets.items.store import findings_of
+
+    with ports.database.transaction() as connection:
+        return findings_of(connection, item)
 
 
 def _save(ports: Ports, artist: Artist, body: PairRequest, user: UUID | None) -> UUID:
