@@ -6,21 +6,26 @@ Nothing of the project's own is touched: objects go into a folder of their own, 
 import json
 import os
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from resources.bucket.supabase import SupabaseBucket
-from resources.errors import ObjectNotFoundError
+from resources.client_access import client_access, storage_policies
+from resources.errors import InvalidKeyError, ObjectNotFoundError
 from resources.hosted_database import HostedDatabase
 from resources.migrations import known_migrations, pending_migrations
 from tests.live.project import MIGRATE, Project
 
 LARGE = 13 * 2**20  # three parts of a resumable upload
-NAMES = ["plain.txt", "with a space (1).wav", "ümläut – 音楽 🎹.als", "n" * 200]
+NAMES = [
+    *("plain.txt", "with a space (1).wav", "ümläut – 音楽 🎹.als", "n" * 200),
+    *("what?.wav", "a?b=c&d,e;f:g@h+i$j!.als", "100% #1?.wav"),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,6 +40,27 @@ def test_an_object_comes_back_under_the_name_it_was_given(
     assert stat is not None
     assert stat.size == len(name.encode())
     assert key in [stored.key for stored in live_bucket.list(f"{project.folder}/names")]
+    with urlopen(live_bucket.sign(key, 60)) as response:
+        assert response.read() == name.encode()
+
+
+def test_a_part_of_a_key_of_more_than_255_bytes_is_kept_or_refused_in_one_line(
+    live_bucket: SupabaseBucket, project: Project
+) -> None:
+    key = f"{project.folder}/{'ü' * 60}.txt"  # six bytes each as it is stored; hosted projects keep it, disks don't
+    refused = ""
+    try:
+        live_bucket.put(key, b"1")
+    except InvalidKeyError as error:
+        refused = str(error)
+    assert ("255 bytes" in refused) == (live_bucket.stat(key) is None)
+    assert refused.count("\n") == 0
+
+
+def test_the_bucket_s_own_settings_keep_nothing_out(live_bucket: SupabaseBucket, project: Project) -> None:
+    live_bucket.put(f"{project.folder}/there", b"1")  # looking makes no bucket
+    state, said = live_bucket.inspect()
+    assert state == "ok", said
 
 
 def test_a_large_object_goes_up_in_parts_and_comes_down_whole(
@@ -100,29 +126,64 @@ def test_every_table_of_ours_has_row_level_security(migrated: str) -> None:
     assert [table for table, secured in rows if not secured] == []
 
 
-def test_a_user_uploads_to_his_inbox_only_and_the_anonymous_see_nothing(migrated: str) -> None:
-    user, name = uuid4(), f"Live Test {uuid4().hex}"
+def test_the_policies_on_files_are_there_and_anyone_reads_nothing(migrated: str) -> None:
     with psycopg.connect(migrated, prepare_threshold=None) as connection:
-        connection.execute("insert into auth.users (id) values (%s)", [user])
-        made = connection.execute("insert into artists (name) values (%s) returning id, slug", [name]).fetchone()
+        found, access = storage_policies(connection), client_access(connection)
+    assert found.has_storage
+    assert (found.missing, found.public_bucket) == ([], False)
+    assert (sorted(access.anyone_reads), access.public_bucket) == ([], False)
+    assert [grant for grant in access.grants if grant[0] != "authenticated"] == []
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "w " * 200, "a \x1b[31m b", "a \u202e b"])
+def test_a_text_that_a_user_writes_directly_is_bounded(migrated: str, text: str) -> None:
+    with psycopg.connect(migrated, prepare_threshold=None) as connection:
+        user, _, artist = _user_of_an_artist(connection)
+        made = connection.execute(
+            "insert into training_items (artist_id, parse_id) values (%s, 'live test') returning id", [artist]
+        ).fetchone()
         assert made is not None
-        connection.execute("insert into user_artists (user_id, artist_id) values (%s, %s)", [user, made[0]])
-        connection.execute(
-            "select set_config('request.jwt.claims', %s, true)",
-            [json.dumps({"role": "authenticated", "sub": str(user)})],
-        )
-        connection.execute("set local role authenticated")
+        _become(connection, user)
+        update = "update training_items set prompt_text = %s where id = %s"
+        assert connection.execute(update, ["Warm house with plucks.\nBPM: 120", made[0]]).rowcount == 1
+        with pytest.raises(psycopg.errors.CheckViolation), connection.transaction():
+            connection.execute(update, [text, made[0]])
+        connection.rollback()
+
+
+def test_a_user_uploads_to_his_inbox_only_and_the_anonymous_see_nothing(migrated: str) -> None:
+    with psycopg.connect(migrated, prepare_threshold=None) as connection:
+        user, slug, _ = _user_of_an_artist(connection)
+        _become(connection, user)
         for path, allowed in (
-            (f"inbox/{made[1]}/u/file.wav", True),
-            (f"artists/{made[1]}/training/file.wav", False),
+            (f"inbox/{slug}/u/file.wav", True),
+            (f"artists/{slug}/training/file.wav", False),
             ("inbox/somebody-else/u/file.wav", False),
         ):
             assert _may_upload(connection, path) == allowed, path
         connection.execute("set local role anon")
-        assert not _may_upload(connection, f"inbox/{made[1]}/u/file.wav")
+        assert not _may_upload(connection, f"inbox/{slug}/u/file.wav")
         seen = connection.execute("select count(*) from storage.objects where bucket_id = 'dawa-exports'").fetchone()
         assert seen == (0,)
         connection.rollback()
+
+
+def _user_of_an_artist(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[UUID, str, UUID]:
+    """A user's id, and the slug and id of an artist that they are linked to; to be rolled back."""
+    user = uuid4()
+    connection.execute("insert into auth.users (id) values (%s)", [user])
+    made = connection.execute(
+        "insert into artists (name) values (%s) returning id, slug", [f"Live Test {uuid4().hex}"]
+    ).fetchone()
+    assert made is not None
+    connection.execute("insert into user_artists (user_id, artist_id) values (%s, %s)", [user, made[0]])
+    return user, made[1], made[0]
+
+
+def _become(connection: psycopg.Connection[tuple[Any, ...]], user: UUID) -> None:
+    claims = json.dumps({"role": "authenticated", "sub": str(user)})
+    connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
+    connection.execute("set local role authenticated")
 
 
 def _may_upload(connection: psycopg.Connection[tuple[object, ...]], path: str) -> bool:
