@@ -15,13 +15,14 @@ from resources.settings import Settings
 from tests.model_server.control import ModelServer
 from tests.model_server.fixtures import model_server, model_server_process
 from tests.model_server.openai_api import KEY
+from tests.prepared import prepare_database
 
 __all__ = ["model_server", "model_server_process"]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
+    home = prepare_database(tmp_path_factory.mktemp("home"))
     yield home
     EmbeddedDatabase(home / "postgres").stop()
 

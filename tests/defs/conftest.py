@@ -1,6 +1,7 @@
 """A whole pipeline of its own for the tests of the Dagster face: real database, bucket and worker in one folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +9,7 @@ import pytest
 
 from dawa_assets.defs.resources import Pipeline
 from resources.embedded_postgres import EmbeddedDatabase
+from tests.hosted.parts import WorkerHere, given_pipeline
 from tests.prepared import prepare_database
 
 
@@ -29,3 +31,11 @@ def pipeline(home: Path) -> Iterator[Pipeline]:
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield instance
+
+
+@pytest.fixture(scope="module")
+def pipeline_here(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """The same without worker processes, for what is not about them: none is started and imports its libraries."""
+    ports = pipeline.ports()
+    with given_pipeline(replace(ports, compute=WorkerHere(ports.settings.data_root))) as here:
+        yield here

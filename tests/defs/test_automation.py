@@ -16,7 +16,7 @@ from dawa_assets.defs.sensors.attempts import ATTEMPTS
 from dawa_assets.defs.sensors.inbox import inbox_sensor
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.intake.inbox import upload
-from tests.prepared import example_in
+from tests.campaigns.small_artist import compose
 
 
 def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[dg.RunRequest]:
@@ -44,39 +44,40 @@ def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.Dags
 
 
 @pytest.fixture
-def artist(pipeline: Pipeline, request: pytest.FixtureRequest) -> Artist:
-    with pipeline.ports().database.transaction() as connection:
+def artist(pipeline_here: Pipeline, request: pytest.FixtureRequest) -> Artist:
+    with pipeline_here.ports().database.transaction() as connection:
         return ensure_artist(connection, request.node.name)
 
 
 @pytest.fixture(scope="module")
 def example(home: Path) -> Path:
-    return example_in(home / "example").folder
+    compose(home / "files")
+    return home / "files"
 
 
 def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(
-    pipeline: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
-    upload(pipeline.ports(), artist, [next(example.rglob("*.als"))])
-    requests = [each for each in tick(inbox_sensor, instance, pipeline) if each.partition_key == artist.slug]
+    upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
+    requests = [each for each in tick(inbox_sensor, instance, pipeline_here) if each.partition_key == artist.slug]
     assert [each.job_name for each in requests] == [build_job.name]
     assert artist.slug in instance.get_dynamic_partitions("artist")
     launch(instance, requests[0], dg.DagsterRunStatus.STARTED)
-    assert not [each for each in tick(inbox_sensor, instance, pipeline) if each.partition_key == artist.slug]
+    assert not [each for each in tick(inbox_sensor, instance, pipeline_here) if each.partition_key == artist.slug]
 
 
 def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
-    pipeline: Pipeline,
+    pipeline_here: Pipeline,
     instance: dg.DagsterInstance,
     artist: Artist,
     example: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    upload(pipeline.ports(), artist, [next(example.rglob("*.als"))])
+    upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
     monkeypatch.setattr(attempts, "_FIRST_PAUSE_SECONDS", 0.0)
     keys = []
     for _ in range(ATTEMPTS + 2):
-        for each in tick(inbox_sensor, instance, pipeline):
+        for each in tick(inbox_sensor, instance, pipeline_here):
             if each.partition_key == artist.slug:
                 keys.append(each.run_key)
                 launch(instance, each, dg.DagsterRunStatus.FAILURE)
@@ -85,42 +86,42 @@ def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
 
 
 def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
-    pipeline: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
-    ports = pipeline.ports()
+    ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
         other = ensure_artist(connection, "An artist beside him")
     for each in (artist, other):
         upload(ports, each, [next(example.rglob("*.als"))])
-        assert run_job(instance, pipeline, "ingest_job", each.slug).success
-    settled = {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline)}
+        assert run_job(instance, pipeline_here, "ingest_job", each.slug).success
+    settled = {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
     assert not settled & {artist.slug, other.slug}
     set_profile(ports, artist, {"schema_version": "2.0"})
     requests = [
         each
-        for each in tick(stale_prompts_sensor, instance, pipeline)
+        for each in tick(stale_prompts_sensor, instance, pipeline_here)
         if each.partition_key in (artist.slug, other.slug)
     ]
     assert [each.partition_key for each in requests] == [artist.slug]
     assert "dawa/backfill" in requests[0].tags
-    assert run_job(instance, pipeline, "prompts_job", artist.slug).success
-    assert artist.slug not in {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline)}
+    assert run_job(instance, pipeline_here, "prompts_job", artist.slug).success
+    assert artist.slug not in {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
 
 
 def test_the_night_asks_for_exactly_the_artists_whose_dataset_would_differ(
-    pipeline: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
-    ports = pipeline.ports()
+    ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
         done = ensure_artist(connection, "Done before the night")
         without = ensure_artist(connection, "Without a bounce")
     for each in (artist, done):
         upload(ports, each, [example])
-        assert run_job(instance, pipeline, "ingest_job", each.slug).success
+        assert run_job(instance, pipeline_here, "ingest_job", each.slug).success
     upload(ports, without, [next(example.rglob("*.als"))])
-    assert run_job(instance, pipeline, "ingest_job", without.slug).success
-    assert run_job(instance, pipeline, "dataset_job", done.slug).success
-    asked = nightly(instance, pipeline)
+    assert run_job(instance, pipeline_here, "ingest_job", without.slug).success
+    assert run_job(instance, pipeline_here, "dataset_job", done.slug).success
+    asked = nightly(instance, pipeline_here)
     assert artist.slug in asked
     assert done.slug not in asked
     assert without.slug not in asked
@@ -129,4 +130,4 @@ def test_the_night_asks_for_exactly_the_artists_whose_dataset_would_differ(
             "update training_items set prompt_text = 'A quiet evening.' || E'\\n' || 'BPM: 90' where artist_id = %s",
             [done.id],
         )
-    assert done.slug in nightly(instance, pipeline)
+    assert done.slug in nightly(instance, pipeline_here)

@@ -26,7 +26,7 @@ BAD = ["04_truncated_gzip.als", "17_billion_laughs.als", "34_bomb_whitespace_1.2
 
 
 @pytest.fixture(scope="module")
-def artist(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Artist:
+def artist(pipeline_here: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Artist:
     sets, audio, bad = shared("als"), shared("audio"), shared("als-bad")
     folder = tmp_path_factory.mktemp("real") / "Real Music"
     folder.mkdir()
@@ -37,7 +37,7 @@ def artist(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Arti
     for name in BAD:
         shutil.copy(bad / name, folder / name)
     (folder / "torn.mp3").write_bytes(b"not audio at all" * 100)
-    ports = pipeline.ports()
+    ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
         artist = ensure_artist(connection, "Real Music")
     upload(ports, artist, [folder])
@@ -45,14 +45,14 @@ def artist(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Arti
 
 
 @pytest.fixture(scope="module")
-def built(pipeline: Pipeline, artist: Artist) -> BuildResult:
-    return run_job(dg.DagsterInstance.ephemeral(), pipeline, "build_job", artist.slug)
+def built(pipeline_here: Pipeline, artist: Artist) -> BuildResult:
+    return run_job(dg.DagsterInstance.ephemeral(), pipeline_here, "build_job", artist.slug)
 
 
 @pytest.fixture(scope="module")
-def status(pipeline: Pipeline, artist: Artist, built: BuildResult) -> ArtistStatus:
+def status(pipeline_here: Pipeline, artist: Artist, built: BuildResult) -> ArtistStatus:
     assert built.failures == []
-    return artist_statuses(pipeline.ports(), artist.slug)[0]
+    return artist_statuses(pipeline_here.ports(), artist.slug)[0]
 
 
 def test_every_pair_ends_in_the_dataset_and_the_rest_waits(status: ArtistStatus) -> None:
@@ -64,18 +64,18 @@ def test_every_pair_ends_in_the_dataset_and_the_rest_waits(status: ArtistStatus)
 
 
 def test_bad_files_are_rejected_with_their_reason_and_kept(
-    status: ArtistStatus, pipeline: Pipeline, artist: Artist
+    status: ArtistStatus, pipeline_here: Pipeline, artist: Artist
 ) -> None:
     rejected = {each.name: each.reason for each in status.notices if each.what == "rejected upload"}
     assert set(rejected) == {*BAD, "torn.mp3"}
     assert all(rejected.values())
-    kept = {Path(each.key).name for each in pipeline.ports().bucket.list(f"artists/{artist.slug}/rejected")}
+    kept = {Path(each.key).name for each in pipeline_here.ports().bucket.list(f"artists/{artist.slug}/rejected")}
     assert {f"{name}.reason.txt" for name in rejected} <= kept
 
 
-def test_prompts_carry_the_tempo_of_their_set(status: ArtistStatus, pipeline: Pipeline, artist: Artist) -> None:
+def test_prompts_carry_the_tempo_of_their_set(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
     assert status.items == len(PAIRS) + 1
-    with pipeline.ports().database.transaction() as connection:
+    with pipeline_here.ports().database.transaction() as connection:
         rows = connection.execute(
             "select t.prompt_text, s.summary from training_items t join als_summaries s on s.id = t.als_summary_id "
             "where t.artist_id = %s",
@@ -86,6 +86,6 @@ def test_prompts_carry_the_tempo_of_their_set(status: ArtistStatus, pipeline: Pi
         assert row["prompt_text"].rstrip().endswith(f"BPM: {tempo:g}")
 
 
-def test_nothing_is_left_in_the_inbox(status: ArtistStatus, pipeline: Pipeline, artist: Artist) -> None:
+def test_nothing_is_left_in_the_inbox(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
     assert status.uploads_waiting == 0
-    assert list(pipeline.ports().bucket.list(f"inbox/{artist.slug}")) == []
+    assert list(pipeline_here.ports().bucket.list(f"inbox/{artist.slug}")) == []

@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import NAMESPACE_DNS, uuid5
@@ -72,6 +73,17 @@ class GivenPipeline(Pipeline):
         return _given[self.overrides["home"]]
 
 
+@contextmanager
+def given_pipeline(ports: Ports) -> Iterator[Pipeline]:
+    """A pipeline of these ports, while the block lasts."""
+    home = str(ports.settings.home)
+    _given[home] = ports
+    try:
+        yield GivenPipeline(overrides={"home": home})
+    finally:
+        del _given[home]
+
+
 def small_ports(home: Path, database: Database, bucket: Bucket | None = None) -> Ports:
     """Ports for builds of the small artist, with a folder as the bucket if none is given.
 
@@ -100,13 +112,8 @@ def known_artist(database: Database, name: str) -> None:
 
 def build(ports: Ports, slug: str) -> BuildResult:
     """Run the whole chain in this process."""
-    home = str(ports.settings.home)
-    _given[home] = ports
-    try:
-        with dg.DagsterInstance.ephemeral() as instance:
-            return run_job(instance, GivenPipeline(overrides={"home": home}), "build_job", slug)
-    finally:
-        del _given[home]
+    with given_pipeline(ports) as pipeline, dg.DagsterInstance.ephemeral() as instance:
+        return run_job(instance, pipeline, "build_job", slug)
 
 
 def state_of(ports: Ports, aside: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A worker's data root with segments in it, and a real worker process that asks the model server about them."""
+"""A worker's data root with segments in it, and the real worker that asks the model server about them."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ RATE = 44_100
 
 @dataclass
 class Worker:
-    """A worker in its own process, and all that it was heard to say."""
+    """A worker, in this process or one of its own, and all that it was heard to say."""
 
     root: Path
     server: ModelServer
@@ -49,15 +49,26 @@ class Worker:
         return HostedModel(**{**fields, **changes})
 
     def tag(
-        self, segments: list[SegmentToTag] | None = None, vocabulary: list[str] | None = None, **model: Any
+        self,
+        segments: list[SegmentToTag] | None = None,
+        vocabulary: list[str] | None = None,
+        *,
+        own_process: bool = False,
+        **model: Any,
     ) -> TagResult:
+        """Tag segments, all by default; in a process of its own where that is what a test is about."""
         request = TagRequest(
             tagger="gemini",
             model=self.model(**model),
             vocabulary=vocabulary or [],
             segments=self.segments if segments is None else segments,
         )
-        return self.compute.run(request, self.events.append)
+        if own_process:
+            return self.compute.run(request, self.events.append)
+        with pytest.MonkeyPatch.context() as patch:
+            result = self.here(TagRequest.model_validate_json(request.model_dump_json()), patch)
+        assert isinstance(result, TagResult)
+        return result
 
     def here(self, request: TagRequest | InspectRequest, monkeypatch: pytest.MonkeyPatch) -> JobResult:
         """The same job in this process, for what does not depend on the process: it starts faster."""

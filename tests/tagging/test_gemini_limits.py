@@ -96,10 +96,10 @@ def test_the_key_is_the_one_that_was_handed_over_and_its_trouble_is_one_line(
     monkeypatch.setenv("GEMINI_API_KEY", KEY)  # what lies around in the shell is not used
     worker.key = None
     with pytest.raises(InputError, match="GEMINI_API_KEY is not set"):
-        worker.tag()
+        worker.tag(own_process=True)
     worker.key = "AIzaWrong"
     with pytest.raises(JobError) as caught:
-        worker.tag()
+        worker.tag(own_process=True)
     assert "AIzaWrong" not in str(caught.value)
     assert str(caught.value).startswith(f"{MODEL}: the key in GEMINI_API_KEY was refused (400: API key not valid: …)")
 
@@ -142,12 +142,12 @@ def test_a_killed_worker_costs_at_most_the_calls_in_flight(worker: Worker) -> No
         killer = threading.Thread(target=kill)
         killer.start()
         with pytest.raises(JobError, match="SIGKILL"):
-            worker.tag(at_once=in_flight)
+            worker.tag(at_once=in_flight, own_process=True)
         killer.join()
         worker.server.wait_until(lambda state: state["in_flight"] == 0)
         if len(worker.kept()) >= 40:
             break
-    result = worker.tag(at_once=in_flight)
+    result = worker.tag(at_once=in_flight, own_process=True)
     assert (len(result.tagged), result.failed) == (N, [])
     assert sum(worker.paid_segments().values()) <= N + 2 * 8 * in_flight
     assert result.recovered.cost_usd > 0

@@ -14,7 +14,7 @@ def test_every_segment_is_sent_once_as_it_is_and_gets_its_own_answer(
     worker: Worker, silent: list[SegmentToTag]
 ) -> None:
     segments = worker.segments[:19]
-    result = worker.tag([*segments, *segments[:3], *silent], vocabulary=["rain-soaked", "deep house"])
+    result = worker.tag([*segments, *segments[:3], *silent], vocabulary=["rain-soaked", "deep house"], own_process=True)
     assert (result.failed, result.stopped) == ([], None)
     assert {tags.sha256 for tags in result.tagged} == {part.sha256 for part in [*segments, *silent]}
     assert {(tags.model, tags.tag_prompt_version, tags.hint) for tags in result.tagged} == {
