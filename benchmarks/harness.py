@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import benchmarks
 
@@ -91,6 +92,8 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
                     f"{contender} {getattr(taken[contender][-1], figure):.2f}" for contender in CONTENDERS
                 )
                 yield f"{name}: round {number} of {rounds}: {figure.replace('_', ' ')}: {latest}"
+            if hasattr(module, "score"):
+                yield from _scored(name, module, Path(folder))
         except BaseException:
             with suppress(BenchmarkError):  # what went wrong first is what counts
                 _tear_down(name, Path(folder))
@@ -107,6 +110,13 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
         machine={"cpus": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()},
         measured_on=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _scored(name: str, module: ModuleType, folder: Path) -> Iterator[str]:
+    try:
+        yield from module.score(folder)
+    except AssertionError as error:
+        raise BenchmarkError(f"{name}: its score is not what it has to be {error}".rstrip()) from None
 
 
 def _tear_down(name: str, folder: Path) -> None:

@@ -162,6 +162,19 @@ class DeviceCollector(ClipCollector):
         if len(self._file.folders) < MAX_FOLDERS:
             self._file.folders.append(text(attributes.get("Dir", "")) or "..")
 
+    def hint(self, _tag: str, attributes: Attributes) -> None:
+        """One folder of where Live last saw the file, until Live 10."""
+        if len(self._file.hint) < MAX_FOLDERS:
+            self._file.hint.append(text(attributes.get("Dir", "")))
+
+    def relative_to(self, _tag: str, attributes: Attributes) -> None:
+        """What its relative path begins at, by Live's number."""
+        self._file.relative_to = text(attributes.get("Value", ""))
+
+    def pack(self, _tag: str, attributes: Attributes) -> None:
+        """The pack that it belongs to."""
+        self._file.pack = text(attributes.get("Value", ""))
+
     def end_sample(self) -> None:
         """The file of a clip's sample is complete, or of one in a take lane."""
         name = self._keep_sample()

@@ -6,9 +6,20 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dawa_assets.ableton.live_set import ArrangementClip, Played, Plugin, Sample, Scale, SessionClip, TrackType
+from dawa_assets.ableton.live_set import (
+    ArrangementClip,
+    Location,
+    Played,
+    Plugin,
+    Sample,
+    Scale,
+    SessionClip,
+    TrackType,
+)
 from dawa_assets.ableton.notes import Tally
 
+# What a path is relative to: the project, the user library, Live's own library and the packs beside it.
+_LOCATIONS: dict[str, Location] = {"3": "project", "6": "user library", "5": "pack", "7": "pack", "2": "pack"}
 _SEPARATORS = re.compile(r"[/\\]+")
 # The lowest that Live's faders and gains go: -70 dB, which it shows as -inf.
 SILENCE = 0.000317
@@ -164,6 +175,9 @@ class FileDraft:
     path: str = ""
     relative_path: str = ""
     folders: list[str] = field(default_factory=list)
+    hint: list[str] = field(default_factory=list)
+    relative_to: str = ""
+    pack: str = ""
 
     def as_sample(self) -> Sample:
         """Name and path; the name is empty where nothing is referred to."""
@@ -173,8 +187,19 @@ class FileDraft:
         elif self.folders:
             path = "/".join([*self.folders, name])
         else:
-            path = self.path or name
-        return Sample(name, path.replace("\\", "/"))
+            path = self.path or ("/" + "/".join([*self.hint, name]) if self.hint else name)
+        return Sample(name, path.replace("\\", "/"), self._location(name))
+
+    def _location(self, name: str) -> Location:
+        """Where the file belongs: by what its path is relative to, else by a pack's name, else by where it was seen."""
+        if name and (known := _LOCATIONS.get(self.relative_to)):
+            return known
+        if self.pack:
+            return "pack"
+        seen = self.path or "/".join(self.hint)
+        if not name or not seen:
+            return ""
+        return "user library" if "/User Library/" in seen.replace("\\", "/") else "elsewhere"
 
 
 def _last_part(path: str) -> str:

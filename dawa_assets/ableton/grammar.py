@@ -27,6 +27,9 @@ def _below(path: str, place: Place) -> dict[str, Place | None]:
 _FILE = {
     "Name": _value(Builder.file_name),
     "Path": _value(Builder.file_path),
+    "RelativePathType": _value(Builder.relative_to),
+    "LivePackName": _value(Builder.pack),
+    **_below("SearchHint/PathHint/RelativePathElement", _value(Builder.hint)),
     "RelativePath": Place({"RelativePathElement": _value(Builder.folder)}, enter=Builder.relative_path),
 }
 _SAMPLE_REF = Place({"FileRef": Place(_FILE, enter=Builder.file, leave=Builder.end_sample)})

@@ -38,11 +38,13 @@ class Overview(BaseModel):
 class SampleUse(BaseModel):
     """Where a sample lies (of several with this file name, the first) and which tracks use it.
 
-    `paths` has every place where a file of this name lies. `tracks` is empty when only the main track does.
+    `location` is `project`, `user library`, `pack` (Live's own library too), `elsewhere`, or empty if the set does not
+    say. `paths` has every place where a file of this name lies. `tracks` is empty when only the main track does.
     """
 
     path: str
     paths: list[str]
+    location: str
     tracks: list[str]
 
 
@@ -354,7 +356,9 @@ def _sample_index(live_set: LiveSet, names: list[str]) -> dict[str, SampleUse]:
     users = [*zip(names, (track.samples for track in live_set.tracks), strict=True), (None, live_set.main_samples)]
     for name, samples in users:
         for sample in samples:
-            use = index.setdefault(sample.name, SampleUse(path=sample.path, paths=[], tracks=[]))
+            use = index.setdefault(
+                sample.name, SampleUse(path=sample.path, paths=[], location=sample.location, tracks=[])
+            )
             if sample.path not in use.paths:
                 use.paths.append(sample.path)
             if name is not None and use.tracks[-1:] != [name]:

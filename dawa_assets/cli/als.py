@@ -86,20 +86,13 @@ def _draw(live_set: LiveSet, target: Path) -> None:
 
 def summary_of(file: Path, live_set: LiveSet) -> AlsSummary:
     """The `AlsSummary` of a set that lies where its artist keeps it."""
+    from dawa_assets.ableton.project import project_folder
     from dawa_assets.ableton.reader import shown_name
     from dawa_assets.ableton.summary import summarise
 
-    return summarise(live_set, als_filename=shown_name(file), project_folder=_project_folder(file), artist_name="")
-
-
-def _project_folder(file: Path) -> str:
-    """The name of the Live project that the file lies in, itself or as one of its backups; else empty."""
-    from dawa_assets.ableton.reader import shown_name
-
-    for folder in file.absolute().parents[:2]:
-        if folder.name.endswith(" Project") or (folder / "Ableton Project Info").is_dir():
-            return shown_name(folder)
-    return ""
+    project = project_folder(file)
+    name = shown_name(project) if project is not None else ""
+    return summarise(live_set, als_filename=shown_name(file), project_folder=name, artist_name="")
 
 
 def _print_json(result: AlsSummary | list[AlsSummary]) -> None:
