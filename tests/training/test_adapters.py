@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from modal_app.config import DataRoot
-from modal_app.errors import AdapterError, InputError
+from modal_app.errors import AdapterError, InputError, MissingLoraError
 from modal_app.protocol.training import InstallRequest
 from modal_app.training.adapter_file import read_adapter, read_card, write_adapter
 from modal_app.training.adapters import install, resolve_lora
@@ -146,3 +146,16 @@ def test_no_usable_adapter_is_one_line_with_both_reasons(root: DataRoot) -> None
 def test_a_malformed_lora_id_is_the_users_mistake(root: DataRoot, lora_id: str) -> None:
     with pytest.raises(InputError, match="producer:model"):
         resolve_lora(root, lora_id)
+
+
+def test_a_run_is_heard_before_it_is_published_and_no_other_one_in_its_place(root: DataRoot) -> None:
+    install(REQUEST, root, ignore)
+    another_run(root, "run-2")
+    another_run(root, "run-3", model_name="other")
+
+    assert resolve_lora(root, NAME, "run-2").path == root.run("run-2") / "test-artist_lora.safetensors"
+    assert resolve_lora(root, NAME).card.run_id == "run-1"
+    shutil.copy(root.run("run-2") / "test-artist_lora.safetensors", root.run("run-1"))
+    for run_id in ("run-1", "run-3", "run-4"):
+        with pytest.raises(MissingLoraError):
+            resolve_lora(root, NAME, run_id)
