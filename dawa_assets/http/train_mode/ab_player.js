@@ -4,6 +4,7 @@
  */
 
 import { shapeOf } from "./local_audio.js";
+import { matchingGains } from "./loudness.js";
 
 const FADE = 0.008; // seconds: too short to hear, long enough not to click
 const AHEAD = 0.05; // seconds between the call and the sound, so that all begin in the same sample
@@ -15,7 +16,10 @@ export class SwitchPlayer extends EventTarget {
   #startedAt = 0;
   #offset = 0;
 
-  /** Take renderings: `[{who, url, gainDb}]`, all of one length. Throws where one can't be fetched or decoded. */
+  /**
+   * Take renderings: `[{who, url, gainDb}]`, all of one length; gains that nobody told are measured. Throws where one
+   * can't be fetched or decoded.
+   */
   async load(parts, signal) {
     this.stop();
     const decoder = new OfflineAudioContext(1, 1, 48000);
@@ -26,9 +30,10 @@ export class SwitchPlayer extends EventTarget {
         return decoder.decodeAudioData(await answer.arrayBuffer());
       }),
     );
-    this.#voices = new Map(
-      parts.map((part, n) => [part.who, { buffer: buffers[n], level: 10 ** ((part.gainDb ?? 0) / 20) }]),
-    );
+    const gains = parts.every((part) => Number.isFinite(part.gainDb))
+      ? parts.map((part) => part.gainDb)
+      : await matchingGains(buffers);
+    this.#voices = new Map(parts.map((part, n) => [part.who, { buffer: buffers[n], level: 10 ** (gains[n] / 20) }]));
     this.seconds = Math.min(...buffers.map((buffer) => buffer.duration));
     this.#offset = 0;
     this.heard = parts[0]?.who ?? null;

@@ -24,7 +24,7 @@ export class Comparison {
       "Blind",
       h("kbd", { "aria-hidden": "true" }, "b"),
     );
-    this.pairs = h("select", { "aria-label": "Which two" });
+    this.pairs = h("select", { "aria-label": "Which two", hidden: true });
     this.pairs.addEventListener("change", () => this.#newRound());
     this.choose = h("select.renderings", { "aria-label": "Rendering" });
     this.choose.addEventListener("change", () =>
@@ -65,6 +65,7 @@ export class Comparison {
       this.renderings = renderings.filter((each) => this.#isOf(each, run));
       this.#drawChoice();
       if (this.renderings.length) await this.#use(this.renderings[0]);
+      else if (judged(run)) await this.#use(judged(run));
       else this.#nothingYet();
     } catch (error) {
       if (!isLeft(error)) fill(this.stage, h("p.problem", { role: "alert" }, error.message));
@@ -216,7 +217,13 @@ export class Comparison {
     const names = round?.names ?? NAMES;
     fill(
       this.stage,
-      h("p.prompt-line", { dir: "auto" }, `“${this.rendering.prompt.split("\n")[0]}” · seed ${this.rendering.seed}`),
+      h(
+        "p.prompt-line",
+        { dir: "auto" },
+        this.rendering.id
+          ? `“${this.rendering.prompt.split("\n")[0]}” · seed ${this.rendering.seed}`
+          : this.rendering.prompt,
+      ),
       makeLanes(player, { order: this.order, names, isBlind: isHidden, signal: this.#lanes.signal }),
     );
     if (!round) return fill(this.question);
@@ -344,4 +351,14 @@ export class Comparison {
       this.prompts.hidden = true;
     }
   }
+}
+
+/** Return what a run's evaluation rendered, as a rendering; null where it left none. */
+function judged(run) {
+  const urlOf = (name) => run.files.find((file) => file.name === name)?.url;
+  const [base, own] = ["evaluation-base.wav", "evaluation-lora.wav"].map(urlOf);
+  if (!base || !own) return null;
+  const part = (who, url) => ({ who, url, state: "done", gainDb: null });
+  const parts = [part("base", base), part(run.isPublished ? "published" : "candidate", own)];
+  return { id: null, state: "done", prompt: "What its evaluation rendered", parts };
 }

@@ -1,6 +1,6 @@
 /** Queue and progress: how many pairs are ready, what waits and why, what runs now, and the datasets with their links. */
 
-import { onNews, progress } from "./artist_state.js";
+import { library, onNews, progress, refreshLibrary } from "./artist_state.js";
 import { at, get, isLeft, post } from "./api.js";
 import { empty, loading, note, trouble } from "./dialogs.js";
 import { button, fill, h, icon, named } from "./dom.js";
@@ -50,6 +50,8 @@ class DatasetView {
       this.#drawChain();
       this.#drawWaits();
     }, signal);
+    library.watch((loaded) => loaded && this.state && this.#drawWaits(), signal);
+    if (!library.value) refreshLibrary().catch(() => {});
     onNews(() => this.#reload(), signal);
     keys("Dataset", [{ key: "x", does: "Export the dataset", run: () => this.export() }], signal);
   }
@@ -65,9 +67,13 @@ class DatasetView {
   }
 
   #drawReady() {
-    const { ready, exported, total } = { ...this.datasets, ...(this.state ?? {}) };
-    const badges = this.state?.badges ?? { ready, exported };
-    const done = ready + exported;
+    if (!this.state) return;
+    const { ready, badges } = this.state;
+    // Of Live Sets, as in the library: a set that has a saved pair is done, whatever waits beside it.
+    const { excluded = 0, ...rest } = badges;
+    const total = Object.values(rest).reduce((sum, number) => sum + number, 0);
+    const exported = badges.exported ?? 0;
+    const done = (badges.ready ?? 0) + exported;
     const whole = Math.max(total, 1);
     const hadFocus = this.ready.contains(document.activeElement);
     const order = ["exported", "ready", "needs_prompt", "needs_audio", "failed"];
@@ -115,7 +121,7 @@ class DatasetView {
               )
             : null,
         ),
-        badges.excluded ? h("li", { data: { badge: "excluded" } }, `Excluded: ${badges.excluded}`) : null,
+        excluded ? h("li", { data: { badge: "excluded" } }, `Excluded: ${excluded}`) : null,
       ),
       h("p.hint", { id: "export-hint" }, this.#exportHint(ready, exported, total)),
     );
@@ -226,7 +232,12 @@ class DatasetView {
   }
 
   #drawWaits() {
-    const { waiting } = this.state;
+    const done = new Set(
+      (library.value?.entries ?? [])
+        .filter((entry) => entry.badge === "ready" || entry.badge === "exported")
+        .map((entry) => `${entry.projectName}/${entry.name}`),
+    );
+    const waiting = this.state.waiting.filter((each) => each.what !== "item" || !done.has(each.name));
     fill(
       this.waits,
       h("h2", { id: "waits-title" }, "What waits, and why"),

@@ -35,7 +35,7 @@ export function set(element, given) {
     } else if (name === "class") {
       if (value) element.classList.add(...value.split(" ").filter(Boolean));
     } else if (PROPERTIES.has(name)) {
-      element[name] = value;
+      if (value !== undefined) element[name] = value;
     } else if (value === null || value === undefined || value === false) {
       element.removeAttribute(name);
     } else {
