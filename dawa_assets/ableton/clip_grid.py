@@ -12,6 +12,7 @@ from dawa_assets.ableton.picture import (
     DIM_TEXT,
     FONT,
     LANES_WIDTH,
+    SILENT,
     Sheet,
     lay_out,
     shortened,
@@ -79,7 +80,7 @@ _EMPTY: Rgb = (0.205, 0.21, 0.225)
 
 
 def _draw_clips(sheet: Sheet, columns: int) -> None:
-    """Blocks in the track's colour; a clip that has another of its own bears it as a strip on top."""
+    """Blocks in the track's colour, grey where nothing is heard; a clip's own colour is a strip on top."""
     from matplotlib.collections import PolyCollection
 
     blocks: list[Any] = []
@@ -92,8 +93,9 @@ def _draw_clips(sheet: Sheet, columns: int) -> None:
             if clip.slot >= columns:
                 continue
             blocks.append(_cell(row, clip.slot))
-            fills.append(lane.colour)
-            if clip.colour is not None and rgb(clip.colour) != lane.colour:
+            heard = lane.track.audible and clip.heard
+            fills.append(lane.colour if heard else SILENT)
+            if heard and clip.colour is not None and rgb(clip.colour) != lane.colour:
                 strips.append(_cell(row, clip.slot, bottom=0.24))
                 strip_fills.append(rgb(clip.colour))
             words = shortened(clip.name, LANES_WIDTH / columns - 0.1, _NAME_SIZE)
@@ -105,7 +107,7 @@ def _draw_clips(sheet: Sheet, columns: int) -> None:
                     words,
                     va="center",
                     size=_NAME_SIZE,
-                    color=ink_on(lane.colour),
+                    color=ink_on(lane.colour if heard else SILENT),
                     family=FONT,
                     zorder=4,
                 )

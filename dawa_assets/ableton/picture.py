@@ -38,6 +38,8 @@ OTHER_LANE: Rgb = (0.175, 0.18, 0.195)
 LINE: Rgb = (0.30, 0.31, 0.33)
 TEXT: Rgb = (0.90, 0.90, 0.91)
 DIM_TEXT: Rgb = (0.60, 0.61, 0.64)
+# Of what a set holds and nobody hears.
+SILENT: Rgb = (0.33, 0.34, 0.355)
 
 # The font comes with matplotlib, so the picture is the same on every machine.
 FONT = "DejaVu Sans"

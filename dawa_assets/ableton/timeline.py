@@ -20,12 +20,14 @@ from dawa_assets.ableton.picture import (
     FONT,
     LANES_WIDTH,
     LINE,
+    SILENT,
     TEXT,
     Sheet,
     lay_out,
     save,
     shortened,
 )
+from dawa_assets.ableton.time_map import MetreMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +77,7 @@ def _arrangement(live_set: LiveSet, heading: str) -> Figure:
     above = _RULER + rows * _LOCATOR_ROW + (_TEMPO if has_tempo else 0)
     sheet = lay_out(live_set, heading=heading, facts=_facts(live_set), above=above)
     sheet.axes.set_xlim(0, end)
-    _draw_bars(sheet, live_set.time_signature.beats_per_bar, end)
+    _draw_bars(sheet, live_set.metre_map, end)
     _draw_clips(sheet, live_set, end)
     _draw_locators(sheet, flags)
     if has_tempo:
@@ -86,18 +88,18 @@ def _arrangement(live_set: LiveSet, heading: str) -> Figure:
 
 
 def _facts(live_set: LiveSet) -> list[str]:
-    facts = [f"{live_set.tempo:.2f}".rstrip("0").rstrip(".") + " BPM"]
-    if live_set.tempo_changes:
-        facts[0] += " (automated)"
-    facts.append(str(live_set.time_signature))
+    tempo = live_set.played_tempo
+    facts = [f"{tempo.bpm:.2f}".rstrip("0").rstrip(".") + " BPM"]
+    if tempo.highest - tempo.lowest > 0.5:
+        facts[0] += f" ({tempo.lowest:.4g} to {tempo.highest:.4g})"
+    facts.append(str(live_set.played_time_signature))
     if live_set.scale is not None:
         facts.append(f"{live_set.scale.root} {live_set.scale.name}")
     beats = live_set.length_beats
     if beats:
         facts.append(f"{_plural(math.ceil(live_set.length_bars - 1e-6), 'bar')}")
-        if not live_set.tempo_changes:
-            minutes, seconds = divmod(round(beats * 60 / live_set.tempo), 60)
-            facts.append(f"{minutes}:{seconds:02d}")
+        minutes, seconds = divmod(round(live_set.seconds), 60)
+        facts.append(f"{minutes}:{seconds:02d}")
     facts.append(_plural(len(live_set.tracks), "track"))
     arrangement = sum(len(track.arrangement_clips) for track in live_set.tracks)
     session = sum(len(track.session_clips) for track in live_set.tracks)
@@ -115,31 +117,31 @@ def _plural(count: int, thing: str) -> str:
 
 
 def _end(live_set: LiveSet) -> float:
-    """Right edge in beats: the first bar line after everything, at least four bars."""
-    bar = live_set.time_signature.beats_per_bar
-    last = max(
+    """Right edge in beats: the first bar line after all that sounds, or after everything where nothing does."""
+    last = live_set.length_beats or max(
         [
-            live_set.length_beats,
+            live_set.arrangement_beats,
             *(locator.time for locator in live_set.locators),
             *(point.time for point in live_set.tempo_changes),
         ]
     )
-    return max(math.ceil(last / bar + 1e-9), 4) * bar
+    metre = live_set.metre_map
+    return metre.beat(max(math.ceil(metre.bars(last) - 1e-9), 4))
 
 
 # -- bars -----------------------------------------------------------------------------------------------------
 
 
-def _draw_bars(sheet: Sheet, bar: float, end: float) -> None:
+def _draw_bars(sheet: Sheet, metre: MetreMap, end: float) -> None:
     from matplotlib.collections import LineCollection
 
-    bars = end / bar
+    bars = round(metre.bars(end))
     step = 1
     while bars / step > MAX_BAR_NUMBERS:
         step *= 2
     lanes = len(sheet.lanes)
-    major = [index * step * bar for index in range(int(bars / step) + 1)]
-    minor = [position + step * bar / 2 for position in major if step > 1 and position + step * bar / 2 < end]
+    major = [metre.beat(number) for number in range(0, bars + 1, step)]
+    minor = [metre.beat(number) for number in range(step // 2, bars, step)] if step > 1 else []
     for positions, width, alpha in ((major, 0.8, 0.9), (minor, 0.5, 0.45)):
         sheet.axes.add_collection(
             LineCollection(
@@ -158,6 +160,10 @@ def _draw_bars(sheet: Sheet, bar: float, end: float) -> None:
                 color=DIM_TEXT,
                 family=FONT,
             )
+    for x, signature in metre.changes[1 : MAX_BAR_NUMBERS + 1]:
+        if x < end:
+            sheet.axes.plot([x, x], [0, lanes], color=_FLAG, linewidth=0.7, alpha=0.5, linestyle=":", zorder=2)
+            sheet.write(x, 0.35, f" {signature}", size=7, color=_FLAG, family=FONT, zorder=6)
     sheet.name_ruler("bar")
     sheet.axes.plot([0, end], [0, 0], color=LINE, linewidth=1, zorder=2, clip_on=False)
 
@@ -166,7 +172,7 @@ def _draw_bars(sheet: Sheet, bar: float, end: float) -> None:
 
 
 def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
-    """Blocks in the track's colour; a clip that has another of its own bears it as a strip on top."""
+    """Blocks in the track's colour, grey where nothing is heard; a clip's own colour is a strip on top."""
     from matplotlib.collections import PolyCollection
 
     blocks: list[Any] = []
@@ -181,9 +187,10 @@ def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
             fills.append(mixed(lane.colour, BACKGROUND, 0.45))
         for clip in _distinct(lane.track.arrangement_clips, end):
             blocks.append(_block(clip, row + 0.08, row + 0.92))
-            fills.append(lane.colour)
+            heard = lane.track.audible and clip.heard
+            fills.append(lane.colour if heard else SILENT)
             named.append((clip.start - clip.end, row, clip))
-            if clip.colour is not None and rgb(clip.colour) != lane.colour:
+            if heard and clip.colour is not None and rgb(clip.colour) != lane.colour:
                 strips.append(_block(clip, row + 0.08, row + 0.24))
                 strip_fills.append(rgb(clip.colour))
     sheet.axes.add_collection(
@@ -198,7 +205,7 @@ def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
 def _name_clips(sheet: Sheet, clips: Iterable[tuple[int, ArrangementClip]], end: float) -> None:
     per_beat = LANES_WIDTH / end
     for row, clip in clips:
-        words = shortened(clip.name, (clip.end - clip.start) * per_beat - 0.08, _NAME_SIZE)
+        words = shortened(clip.name, (min(clip.end, end) - clip.start) * per_beat - 0.08, _NAME_SIZE)
         if words:
             sheet.write(
                 clip.start + 0.04 / per_beat,
@@ -206,7 +213,7 @@ def _name_clips(sheet: Sheet, clips: Iterable[tuple[int, ArrangementClip]], end:
                 words,
                 va="center",
                 size=_NAME_SIZE,
-                color=ink_on(sheet.lanes[row].colour),
+                color=ink_on(sheet.lanes[row].colour if sheet.lanes[row].track.audible and clip.heard else SILENT),
                 family=FONT,
                 zorder=4,
             )
@@ -217,8 +224,9 @@ def _clips_inside_groups(tracks: Sequence[Track]) -> dict[int, list[ArrangementC
     inside: dict[int, list[ArrangementClip]] = {}
     for track in tracks:
         group = track.group
-        while group is not None and track.arrangement_clips:
-            inside.setdefault(group, []).extend(track.arrangement_clips)
+        heard = [clip for clip in track.arrangement_clips if clip.heard] if track.audible else []
+        while group is not None and heard:
+            inside.setdefault(group, []).extend(heard)
             group = tracks[group].group
     return inside
 
@@ -228,6 +236,8 @@ def _distinct(clips: Iterable[ArrangementClip], end: float) -> list[ArrangementC
     pixels = 1500 / end
     seen: dict[tuple[int, int], ArrangementClip] = {}
     for clip in clips:
+        if clip.start >= end:
+            continue
         seen.setdefault((int(clip.start * pixels), int(clip.end * pixels)), clip)
     return list(seen.values())
 
@@ -244,7 +254,7 @@ def _place_locators(live_set: LiveSet, end: float) -> tuple[int, list[tuple[floa
     per_beat = LANES_WIDTH / end
     free_from = [-math.inf] * _LOCATOR_ROWS
     flags = []
-    on_axis = [locator for locator in live_set.locators if locator.time >= 0]
+    on_axis = [locator for locator in live_set.locators if 0 <= locator.time <= end]
     for locator in sorted(on_axis, key=lambda locator: locator.time)[:MAX_LOCATORS]:
         name = shortened(locator.name.strip() or "·", 1.6, 7.5)
         x = locator.time * per_beat
@@ -280,11 +290,12 @@ _TEMPO_LINE: Rgb = (0.45, 0.78, 0.95)
 def _draw_tempo(sheet: Sheet, live_set: LiveSet, end: float, above: float) -> None:
     """The automated tempo as a line of its own, between its lowest and highest value."""
     points = sorted(live_set.tempo_changes, key=lambda point: point.time)
+    points = [point for point in points if point.time <= end] or points[:1]
     points = points[:: math.ceil(len(points) / MAX_TEMPO_POINTS)]
     low, high = min(point.bpm for point in points), max(point.bpm for point in points)
     bottom, top = -(above + 0.08) / sheet.lane_height, -(above + _TEMPO - 0.06) / sheet.lane_height
     scale = (top - bottom) / (high - low) if high > low else 0.0
-    x = [0.0, *(point.time for point in points), end]
+    x = [0.0, *(min(point.time, end) for point in points), end]
     y = [bottom + (point.bpm - low) * scale for point in (points[0], *points, points[-1])]
     sheet.axes.plot(x, y, color=_TEMPO_LINE, linewidth=1.2, clip_on=False, zorder=5)
     for bpm, at in ((low, bottom), (high, top))[: 2 if scale else 1]:

@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 
 from dawa_assets.ableton.colours import NEUTRAL, PALETTE_SIZE, ink_on, rgb
-from dawa_assets.ableton.live_set import ArrangementClip, LiveSet, Locator, SessionClip, TempoPoint
+from dawa_assets.ableton.live_set import (
+    ArrangementClip,
+    LiveSet,
+    Locator,
+    MetreChange,
+    SessionClip,
+    TempoPoint,
+    TimeSignature,
+)
+from dawa_assets.ableton.picture import SILENT
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.timeline import draw_timeline
-from tests.ableton.als_factory import SetSpec, TrackSpec, write_als
+from tests.ableton.als_factory import SetSpec, TrackSpec, switch, write_als
 from tests.shared_data import shared, shared_names
 
 
@@ -45,6 +54,34 @@ def test_clips_are_blocks_in_their_tracks_colour(tmp_path: Path) -> None:
     pixels = _pixels(_read(tmp_path, SetSpec(tracks=tracks)), tmp_path / "t.png")
     assert all(_has_colour(pixels, index, at_least=2000) for index in (3, 17, 41))
     assert not _has_colour(pixels, 60)
+
+
+@pytest.mark.parametrize("kind", ["arrangement", "session"])
+def test_what_is_not_heard_is_grey(tmp_path: Path, kind: str) -> None:
+    def track(number: int, colour: int, mixer: str = "") -> TrackSpec:
+        if kind == "session":
+            return TrackSpec(id=str(number), colour=colour, mixer=mixer, slots=["loop"])
+        return TrackSpec(id=str(number), colour=colour, mixer=mixer, clips=[(0, 8, "")])
+
+    tracks = [track(1, 3), track(2, 17, switch("Speaker", False)), track(3, 41)]
+    pixels = _pixels(_read(tmp_path, SetSpec(tracks=tracks)), tmp_path / "t.png")
+    assert _has_colour(pixels, 3, at_least=500)
+    assert int((abs(pixels - SILENT).max(axis=2) < 0.01).sum()) >= 500
+    assert not _has_colour(pixels, 17, at_least=500)
+
+
+def test_changes_of_time_signature_and_a_muted_end_are_drawn(tmp_path: Path) -> None:
+    changes = (MetreChange(16, TimeSignature(3, 4)), MetreChange(28, TimeSignature(7, 8)))
+    tracks = [
+        TrackSpec(id="1", colour=3, clips=[(0, 42, "")]),
+        TrackSpec(id="2", clips=[(0, 900, "long"), (800, 900, "x")], mixer=switch("Speaker", False)),
+    ]
+    live_set = _read(tmp_path, SetSpec(tracks=tracks, locators=[(0, "A"), (880, "B")]))
+    plain = _pixels(live_set, tmp_path / "a.png")
+    changed = _pixels(replace(live_set, metre_changes=changes), tmp_path / "b.png")
+    assert plain.shape == changed.shape
+    assert (plain != changed).any()
+    assert _has_colour(plain, 3, at_least=10_000)
 
 
 def test_a_clips_own_colour_shows_too(tmp_path: Path) -> None:
