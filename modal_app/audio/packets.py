@@ -6,7 +6,7 @@ or a reference inside a file opens nothing). No timeline here: what is lost is t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from modal_app.audio.flac_frames import StreamInfo, split_frames
 from modal_app.audio.identify import Container
@@ -15,9 +15,6 @@ from modal_app.audio.mpeg_frames import adts_size, is_adts_at
 from modal_app.audio.timeline import Decoded
 from modal_app.audio.window import Window
 from modal_app.errors import DawaError
-
-if TYPE_CHECKING:
-    from av import AudioFrame
 
 
 @contextmanager
@@ -97,7 +94,10 @@ def decoded(container: Any, stream: Any, info: StreamInfo | None = None) -> Iter
             if info is not None and packet.pts is None and packet.size:
                 yield from _split(stream, bytes(packet), info)
                 continue
-            frames, failed = _frames(packet)
+            try:
+                frames, failed = packet.decode(), False
+            except (av.FFmpegError, ValueError, TypeError, AttributeError, OverflowError):
+                frames, failed = [], True
             yield Decoded(packet, frames, failed, scale)
 
 
@@ -138,15 +138,6 @@ def _split(stream: Any, data: bytes, info: StreamInfo) -> Iterator[Decoded]:
         if len(frames) > 1:
             frames, failed = [], True  # one frame's bytes, with another's hidden behind damage
         yield Decoded(packet, frames, failed, 1.0, sample)
-
-
-def _frames(packet: Any) -> "tuple[list[AudioFrame], bool]":
-    import av
-
-    try:
-        return packet.decode(), False
-    except (av.FFmpegError, ValueError, TypeError, AttributeError, OverflowError, UnicodeError):
-        return [], True
 
 
 def _tag_of(stream: Any) -> str:

@@ -36,6 +36,10 @@ class Trimmed:
         held: list[AudioFrame] = []
         holding = 0
         for frame in self._frames:
+            if skipped >= delay and not held and (music is None or self.given + frame.samples <= music):
+                self.given += frame.samples
+                yield frame
+                continue
             left = [frame]
             if skipped < delay:
                 cut = min(delay - skipped, frame.samples)
