@@ -1,0 +1,135 @@
+"""The page in a real browser: chromium, one for a test process, a fresh profile for each test, one server a module.
+
+Nothing leaves this machine: no other host has an address here, and every error on the console fails its test.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.training import InstallRequest, InstallResult
+from resources.bucket.folder import FolderBucket
+from resources.ports import Ports
+from resources.prompt_writer.offline import OfflineWriter
+from resources.settings import Settings
+from tests.databases import KeptDatabase, Stock
+from tests.http.serving import QuickCompute, server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+
+_CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the network is cut off beyond loopback
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """The browser of this test process."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
+    if _CHROMIUM is None:
+        pytest.skip("there is no chromium here (apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def site_ports(_stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """Real ports for the module's tests, each of which has artists of its own; the worker answers at once."""
+    settings = Settings(home=tmp_path_factory.mktemp("site") / "home")
+    url, keeper = _stock.take()
+    database = KeptDatabase(url)
+    yield Ports(
+        settings=settings,
+        database=database,
+        bucket=FolderBucket(settings.home / "bucket"),
+        prompt_writer=OfflineWriter(),
+        compute=Worker(settings.data_root),
+    )
+    database.close()
+    _stock.give_back(url, keeper)
+
+
+class Worker(QuickCompute):
+    """Answers at once, and takes adapters as published that nobody trained."""
+
+    def run(self, request: JobRequest[Any], on_event: Any, record: Any = None) -> Any:
+        if isinstance(request, InstallRequest):
+            path = f"loras/{request.producer_id}_{request.model_name}.safetensors"
+            return InstallResult(lora_path=path, peft_path=None, changed=True)
+        return super().run(request, on_event, record)
+
+
+@pytest.fixture(scope="module")
+def site(site_ports: Ports) -> Iterator[str]:
+    """The address of the module's open server."""
+    with server(site_ports) as base:
+        yield base
+
+
+@pytest.fixture
+def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
+    """A function that makes a fresh profile; what goes wrong in it fails the test at its end."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def make(**options: Any) -> "BrowserContext":
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options})
+        context.set_default_timeout(30_000)
+        context.on("console", lambda line: problems.append(f"console: {line.text}") if line.type == "error" else None)
+        context.on("weberror", lambda error: problems.append(f"script: {error.error}"))
+        contexts.append(context)
+        return context
+
+    make.problems = problems  # type: ignore[attr-defined]
+    yield make
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def page(new_context: "Callable[..., BrowserContext]") -> "Page":
+    """A page in a profile of its own."""
+    return new_context().new_page()
+
+
+@pytest.fixture
+def problems(new_context: Any) -> list[str]:
+    """What went wrong until now; a test that means some of it takes it out."""
+    return new_context.problems  # type: ignore[no-any-return]
+
+
+def with_settings(ports: Ports, **changes: Any) -> Ports:
+    """The same ports with other settings."""
+    return replace(ports, settings=ports.settings.model_copy(update=changes))
+
+
+@pytest.fixture
+def audio_file(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    """A function that writes a file that a person would drop."""
+
+    def write(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write

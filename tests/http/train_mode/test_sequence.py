@@ -1,0 +1,238 @@
+"""What a person does, in a browser: choose, add audio, generate, save and next, export; and what must not get lost."""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from dawa_assets.artists.store import Artist
+from resources.ports import Ports
+from tests.http.serving import TEXT, pair
+from tests.http.train_mode.material import add_audio, comes, generate, open_set, save_button, with_sets
+from tests.intake.material import content, rows, wav
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PART = 8 * 2**20  # bytes of an upload's part
+
+
+def test_the_whole_sequence_ends_in_the_rows_the_files_and_the_zip_that_the_bare_api_makes(
+    site: str, site_ports: Ports, page: "Page", audio_file: Callable[[str, bytes], Path]
+) -> None:
+    ports = site_ports
+    nova, _ = with_sets(ports, "Nova of the sequence", 3)
+    page.goto(f"{site}/#/{nova.slug}/library")
+    page.locator("li.set").nth(2).wait_for()
+    page.get_by_label("Sort").select_option("name")
+    for number in (1, 2, 3):
+        page.get_by_label(f"Choose song {number}", exact=True).check(force=True)
+    page.get_by_role("button", name="Work through them").click()
+    for number in (1, 2, 3):
+        page.get_by_role("heading", level=1, name=f"song {number}").wait_for()
+        add_audio(page, audio_file(f"song {number}.wav", wav(200 + number)))
+        page.get_by_text("arrived – not saved yet").wait_for()
+        generate(page)
+        page.get_by_text("Rules kept", exact=True).wait_for()
+        save_button(page).click()
+    page.get_by_role("heading", level=1, name="Dataset").wait_for()
+    page.get_by_text("3/3").wait_for()
+    page.get_by_role("button", name="Export dataset").click()
+    link = page.get_by_role("link", name="Download the zip (3 pairs)")
+    link.wait_for()
+    theirs = httpx.get(httpx.URL(site).join(link.get_attribute("href") or "")).raise_for_status().content
+
+    twin, same = with_sets(ports, "Twin of the sequence", 3)
+    with httpx.Client(base_url=site, timeout=60) as api:
+        for number, summary in enumerate(same, start=1):
+            parse = summary["parse_id"]
+            prompt = api.post("/api/train", json={"artistId": str(twin.id), "parseId": parse}).json()["prompt"]
+            names = {"alsFilename": summary["als_filename"], "projectName": summary["project_name"]}
+            body = pair(twin, parse, wav(200 + number), promptText=prompt, **names)
+            assert api.post("/api/train/save", json=body).json()["success"] is True
+        exported = api.post("/api/train/export", json={"artistId": str(twin.id)}).json()
+        assert exported["itemCount"] == 3
+        ours = api.get(exported["datasetUrl"]).raise_for_status().content
+    assert theirs == ours
+    assert len(zipfile.ZipFile(io.BytesIO(theirs)).namelist()) == 6
+    assert _rows(ports, nova) == _rows(ports, twin)
+    assert _files(ports, nova) == _files(ports, twin)
+
+
+def _rows(ports: Ports, artist: Artist) -> list[dict[str, Any]]:
+    """An artist's saved pairs as far as two artists' can be the same."""
+    columns = (
+        "als_filename, project_name, status, prompt_text, audio_hash, audio_format, audio_duration_seconds, "
+        "prompt_file_hash, model_name, system_prompt_version, item_key is null as is_pair, error"
+    )
+    query = f"select {columns} from training_items where artist_id = %s order by als_filename, item_key nulls last"
+    return rows(ports, query, artist.id)
+
+
+def _files(ports: Ports, artist: Artist) -> list[tuple[str, bytes]]:
+    stored = ports.bucket.list(f"artists/{artist.slug}/training")
+    return sorted((each.key.rpartition("/")[2], content(ports.bucket, each.key)) for each in stored)
+
+
+def test_a_queue_is_there_again_after_a_reload(site: str, site_ports: Ports, page: "Page") -> None:
+    artist, _ = with_sets(site_ports, "Queue", 3)
+    page.goto(f"{site}/#/{artist.slug}/library")
+    page.locator("li.set").nth(2).wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.get_by_text("2 sets chosen").wait_for()
+    page.keyboard.press("q")
+    page.get_by_text("1 of 2 in the queue").wait_for()
+    first = page.get_by_role("heading", level=1).inner_text()
+    page.reload()
+    page.get_by_text("1 of 2 in the queue").wait_for()
+    assert page.get_by_role("heading", level=1).inner_text() == first
+    page.keyboard.press("]")
+    page.get_by_text("2 of 2 in the queue").wait_for()
+    page.goto(f"{site}/#/{artist.slug}/library")
+    page.get_by_text("Queue: 0 of 2 done").wait_for()
+    page.get_by_role("button", name="End the queue").click()
+    page.get_by_text("Queue: 0 of 2 done").wait_for(state="hidden")
+    page.reload()
+    page.locator("li.set").nth(2).wait_for()
+    assert page.locator(".queue-line").is_hidden()
+
+
+def test_a_cut_upload_goes_on_after_a_reload_where_it_stopped(
+    site: str, site_ports: Ports, page: "Page", audio_file: Callable[[str, bytes], Path], problems: list[str]
+) -> None:
+    artist, (song,) = with_sets(site_ports, "Cut", 1)
+    file = audio_file("long.wav", wav(300, seconds=(PART + 300_000) / 16_000))
+    offsets: list[int] = []
+    is_cut = True
+
+    def part(route: Any) -> None:
+        offset = int(re.search(r"offset=(\d+)", route.request.url).group(1))  # type: ignore[union-attr]
+        offsets.append(offset)
+        if offset and is_cut:
+            route.abort("connectionreset")
+        else:
+            route.fallback()
+
+    page.context.route(re.compile(r"/uploads/.*offset="), part)
+    open_set(page, site, artist, song["parse_id"])
+    add_audio(page, file)
+    comes(page, lambda: PART in offsets)
+    page.get_by_text("the line is down").first.wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    page.get_by_text(re.compile(r"stopped at 9\d %")).wait_for()
+    is_cut = False
+    offsets.clear()
+    add_audio(page, file)
+    page.get_by_text("arrived – not saved yet").wait_for()
+    assert offsets == [PART]
+    page.locator("#prompt").fill(TEXT.replace("122", "121"))
+    save_button(page).click()
+    comes(
+        page,
+        lambda: (
+            page.evaluate("1")
+            and rows(site_ports, "select id from training_items where artist_id = %s and status = 'ready'", artist.id)
+        ),
+    )
+    (saved,) = rows(
+        site_ports, "select audio_path from training_items where artist_id = %s and status = 'ready'", artist.id
+    )
+    assert content(site_ports.bucket, saved["audio_path"]) == file.read_bytes()
+    page.close()
+    problems[:] = [line for line in problems if "ERR_CONNECTION_RESET" not in line]
+
+
+def test_a_double_click_saves_once_and_the_bad_file_is_refused_at_once(
+    site: str, site_ports: Ports, page: "Page", audio_file: Callable[[str, bytes], Path]
+) -> None:
+    artist, (song,) = with_sets(site_ports, "Double", 1)
+    open_set(page, site, artist, song["parse_id"])
+    add_audio(page, audio_file("noise.wav", b"RIFF this is no audio at all" * 20))
+    page.locator(".drop-zone.refused .problem").wait_for()
+    assert "noise.wav" in page.locator(".drop-zone.refused .problem").inner_text()
+    add_audio(page, audio_file("song.wav", wav(440)))
+    page.get_by_text("arrived – not saved yet").wait_for()
+    posted: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            posted.append(request.url) if request.method == "POST" and request.url.endswith("/pairs") else None
+        ),
+    )
+    page.locator("#prompt").fill(TEXT.replace("122", "121"))
+    page.get_by_text("Rules kept", exact=True).wait_for()
+    save_button(page).dblclick()
+    comes(
+        page,
+        lambda: (
+            page.evaluate("1")
+            and rows(site_ports, "select 1 from training_items where artist_id = %s and item_key is null", artist.id)
+        ),
+    )
+    page.get_by_text("song 1 is saved.").first.wait_for()
+    assert len(posted) == 1
+    saved = rows(site_ports, "select id from training_items where artist_id = %s and item_key is null", artist.id)
+    assert len(saved) == 1
+
+
+def test_unsaved_text_is_asked_about_kept_as_a_draft_and_undone(site: str, site_ports: Ports, page: "Page") -> None:
+    artist, (song,) = with_sets(site_ports, "Draft", 1)
+    open_set(page, site, artist, song["parse_id"])
+    prompt = page.locator("#prompt")
+    prompt.press_sequentially("My own words")
+    page.get_by_text("2 of 10 rules broken").or_(page.get_by_text("rules broken")).first.wait_for()
+    page.get_by_role("link", name="Library").first.click()
+    page.get_by_role("dialog").get_by_text("Leave without saving?").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    assert prompt.input_value() == "My own words"
+    page.get_by_role("link", name="Library").first.click()
+    page.get_by_role("button", name="Leave, keep the draft").click()
+    page.locator("li.set").wait_for()
+    seen: list[str] = []
+    page.on("dialog", lambda dialog: (seen.append(dialog.type), dialog.accept()))
+    open_set(page, site, artist, song["parse_id"])
+    assert prompt.input_value() == "My own words"
+    page.get_by_text("Your draft of").wait_for()
+    page.reload()
+    assert seen == ["beforeunload"]
+    prompt.wait_for()
+    assert prompt.input_value() == "My own words"
+    prompt.focus()
+    page.keyboard.type("!")
+    page.get_by_role("button", name="Undo").click()
+    assert prompt.input_value() == "My own words"
+
+
+def test_a_text_that_somebody_else_changed_meanwhile_is_not_written_over(
+    site: str, site_ports: Ports, page: "Page", problems: list[str]
+) -> None:
+    artist, (song,) = with_sets(site_ports, "Conflict", 1)
+    with httpx.Client(base_url=site) as api:
+        saved = api.post("/api/train/save", json=pair(artist, song["parse_id"], promptText=TEXT)).json()[
+            "trainingItemId"
+        ]
+        open_set(page, site, artist, f"{song['parse_id']}/{saved}")
+        page.route("**/live-sets/**", lambda route: route.abort())  # the page hears nothing of it
+        page.route("**/events", lambda route: route.abort())
+        page.locator("#prompt").fill("Mine, with a rolling bass line.\nBPM: 121")
+        theirs = "Theirs, with a patient bass line.\nBPM: 121"
+        api.put(f"/api/artists/{artist.id}/items/{saved}/text", json={"text": theirs}).raise_for_status()
+        page.get_by_text("Rules kept", exact=True).wait_for()
+        save_button(page).click()
+        dialog = page.get_by_role("dialog", name="Two texts")
+        dialog.get_by_text("Theirs, with").wait_for()
+        dialog.get_by_role("button", name="Save mine").click()
+        mine = f"/api/artists/{artist.id}/items/{saved}"
+        comes(page, lambda: api.get(mine).json()["text"].startswith("Mine"))
+        texts = [each["text"] for each in api.get(f"/api/artists/{artist.id}/items/{saved}").json()["texts"]]
+        assert theirs in texts
+    page.close()
+    problems.clear()  # what was aborted, and the 409
