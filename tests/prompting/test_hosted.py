@@ -46,7 +46,7 @@ def test_every_row_tells_where_its_text_came_from_and_what_it_cost(
     report = refresh_prompts(ports, artist.slug)
     assert (report.written, report.calls) == (3, 6)
     found = rows(ports.database, "select * from prompts")
-    assert {row["model_name"] for row in found} == {"gpt-4o-mini"}
+    assert {row["model_name"] for row in found} == {"gpt-6-luna"}
     assert all(row["provenance"]["response_id"] and row["provenance"]["calls"] == 2 for row in found)
     assert report.cost_usd == pytest.approx(sum(float(row["cost_usd"]) for row in found), abs=1e-6)
     account = rows(ports.database, "select calls, input_tokens, output_tokens, cost_usd::float as usd from spending")

@@ -60,6 +60,7 @@ def test_the_question_can_be_answered_from_the_small_index_of_what_is_due(ports:
     with ports.database.transaction() as connection:
         connection.execute("set local enable_seqscan = off")
         values = {"version": "train-v1", "model": "offline-v1", "after": UUID(int=0), "artists": 10, "items": 100}
+        values |= {"any_model": False, "offline": "offline-v1"}
         plan = connection.execute("explain " + _STALE, values).fetchall()
     assert "training_items_prompt_due" in "\n".join(row["QUERY PLAN"] for row in plan)
 
