@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 
 from modal_app.audio.decode import read_audio
+from modal_app.audio.mpeg_frames import find_mp3, gapless_of, tag_size
+from modal_app.audio.window import Window
 from modal_app.errors import UnreadableAudioError
 
 _PACKET = 8_192
@@ -50,9 +52,19 @@ def trouble(data: bytes, name: str, samples: int, seconds: float) -> str | None:
         return None if "\n" not in str(error) and str(error).startswith(f"{name}: ") else f"no line: {error}"
     if said or abs(audio.samples - samples) <= _PACKET:
         return None
+    if name.endswith(".mp3") and not _promises_frames(data):
+        return None  # that it was cut can't be told
     if abs(audio.samples / audio.sample_rate - seconds) <= _PACKET / audio.sample_rate:
         return None
     return f"{audio.samples} instead of {samples} samples, and nothing is said"
+
+
+def _promises_frames(data: bytes) -> bool:
+    """Whether an mp3's table is still there: without it the file promises nothing."""
+    window = Window(io.BytesIO(data))
+    first = find_mp3(window, tag_size(window.at(0, 10)))
+    table = None if first is None else gapless_of(window.at(first, 2_048))
+    return table is not None and table.frames is not None
 
 
 def small_files(folder: Path) -> dict[str, tuple[bytes, int, float]]:
