@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -34,6 +35,12 @@ _numbers = itertools.count(1)
 # One thread for each process: several at once share the cores already, and waiting threads of a busy machine spin.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# A busy machine makes an example slow, not wrong.
+hypothesis.settings.register_profile(
+    "dawa", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("dawa")
 
 # What a test runs is in no history but its own home's.
 os.environ.pop("DAGSTER_HOME", None)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_BARS = 20_000
+_SAME_BEAT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ def tempo_map(tempo: float, changes: Iterable[tuple[float, float]] = ()) -> Temp
     points = sorted(((beat, bpm) for beat, bpm in changes if bpm > 0), key=lambda point: point[0]) or [(0.0, tempo)]
     beats, tempos, seconds = [points[0][0]], [points[0][1]], [0.0]
     for beat, bpm in points[1:]:
-        if beat == beats[-1]:  # a jump: the ramp before it ends at the tempo that stood there first
-            if len(beats) > 1 and beats[-2] == beat:
+        if beat - beats[-1] < _SAME_BEAT:  # a jump: the ramp before it ends at the tempo that stood there first
+            if len(beats) > 1 and beats[-2] == beats[-1]:
                 tempos[-1] = bpm
                 continue
-            beats.append(beat)
+            beats.append(beats[-1])
             tempos.append(bpm)
             seconds.append(seconds[-1])
             continue
