@@ -1,6 +1,7 @@
 /** A file that is not saved yet: decoded here, so that it is seen and heard before it is anywhere else. */
 
-const LARGEST = 200_000_000; // bytes: decoded it takes some ten times as much memory
+const LARGEST = 200_000_000; // bytes: decoded it takes several times as much memory,
+const LARGEST_CODED = 30_000_000; // and many times as much where it is an mp3 or the like
 
 /**
  * Decode a file for looking at it.
@@ -8,7 +9,8 @@ const LARGEST = 200_000_000; // bytes: decoded it takes some ten times as much m
  * @returns {Promise<{seconds: number, shape: Function}|null>} null where this browser can't, or it is too large
  */
 export async function decodeLocally(file) {
-  if (file.size > LARGEST) return null;
+  const isPlain = /\.(wave?|w64|caf|aiff?|flac)$/i.test(file.name);
+  if (file.size > (isPlain ? LARGEST : LARGEST_CODED)) return null;
   const context = new OfflineAudioContext(1, 1, 44100);
   let buffer;
   try {
