@@ -15,7 +15,7 @@ from tests.shared_data import shared, shared_names
 pytestmark = pytest.mark.skipif(not shared_names("als", "*.als"), reason="the shared test data is absent")
 
 # Where automation moves the tempo: what it is for most of the time that anything sounds, as against the manual one.
-_PLAYED = {"live9.7_dawtool_patch-2-0point": 175.0, "live8.1_dawtool_markers-auto": 160.0}
+PLAYED = {"live9.7_dawtool_patch-2-0point": 175.0, "live8.1_dawtool_markers-auto": 160.0}
 TYPES = {"midi_tracks": "MIDI", "audio_tracks": "Audio", "group_tracks": "Group", "return_tracks": "Return"}
 
 
@@ -32,7 +32,7 @@ def test_the_overview_agrees(case: tuple[dict[str, Any], LiveSet, AlsSummary]) -
     oracle, live_set, summary = case
     assert live_set.tempo == oracle["tempo"]
     assert summary.overview.model_dump() == {
-        "tempo": _PLAYED.get(Path(oracle["file"]).stem, round(oracle["tempo"], 2)),
+        "tempo": PLAYED.get(Path(oracle["file"]).stem, round(oracle["tempo"], 2)),
         **{key: oracle[key] for key in ("time_signature", *TYPES, "total_tracks")},
     }
     assert summary.live_version == oracle["live_version"]

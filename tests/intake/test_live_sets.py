@@ -21,6 +21,7 @@ from resources.bucket.folder import FolderBucket
 from resources.bucket.keys import encode_segment
 from resources.errors import InvalidKeyError
 from resources.ports import Ports
+from tests.ableton.test_oracle import PLAYED
 from tests.intake.material import als, content, drop, identity, items, keys, ledger, new_artist, rows, unguarded, wav
 from tests.shared_data import shared, shared_names
 
@@ -163,7 +164,8 @@ def test_real_sets_are_taken_in(ports: Ports, name: str) -> None:
     assert take_in_live_sets(ports, "nova").taken == [name]
     [row] = rows(ports, "select * from als_summaries")
     oracle = json.loads(shared("als", "oracle", f"{Path(name).stem}.json").read_text())
-    assert row["summary"]["overview"]["tempo"] == pytest.approx(oracle["tempo"], abs=0.005)
+    tempo = PLAYED.get(Path(name).stem, oracle["tempo"])
+    assert row["summary"]["overview"]["tempo"] == pytest.approx(tempo, abs=0.005)
     assert content(ports.bucket, row["source_key"]) == shared("als", name).read_bytes()
 
 

@@ -32,6 +32,7 @@ from tests.modal_server.machine import Machines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _DISTRIBUTIONS = {  # what is imported → who brings it
+    "genai_prices": "genai-prices",
     "google": "google-genai",
     "httpx_secure": "httpx-secure",
     "starlette": "fastapi",
