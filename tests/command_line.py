@@ -77,6 +77,7 @@ def fork_for() -> NoReturn:
     link = socket.socket(fileno=int(sys.argv[1]))
     for name in _LIBRARIES:
         importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what it forks leaves nothing behind when it ends
     while True:
         data, files, _, _ = socket.recv_fds(link, _MAX_MESSAGE, 3)
         if not data:
@@ -86,15 +87,11 @@ def fork_for() -> NoReturn:
             _stay_with(json.loads(data), *files)
         for file in files:
             os.close(file)
-        while True:
-            with suppress(ChildProcessError):
-                if os.waitpid(-1, os.WNOHANG)[0]:
-                    continue
-            break
 
 
 def _stay_with(asked: dict[str, Any], out: int, err: int, told: int) -> NoReturn:
     """Fork once more, tell how the command ended, and end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         os.close(told)

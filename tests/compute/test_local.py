@@ -55,7 +55,8 @@ def ignore(event: Event) -> None:
 def children() -> list[psutil.Process]:
     """The workers below this process. Other tests of it may have servers running."""
     found = psutil.Process().children(recursive=True)
-    return [process for process in found if "modal_app.worker" in process.cmdline()]
+    alive = [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if "modal_app.worker" in process.cmdline()]
 
 
 def test_a_job_gives_its_result_and_its_events_in_order(root: Path, tone: AudioSource) -> None:

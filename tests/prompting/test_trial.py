@@ -155,7 +155,7 @@ def test_a_hosted_writer_is_asked_and_its_key_is_never_said(
     hosted |= {"DAWA_OPENAI_BASE_URL": model_server.openai_url, "DAWA_DATABASE": "supabase"}
     said = typed("prompt", "--als", live_set, env=os.environ | hosted)
     assert said.returncode == 0, said.stderr
-    assert "model          gpt-4o-mini" in said.stdout
+    assert "model          gpt-6-luna" in said.stdout
     assert "BPM: 122" in said.stdout
     assert "1 call, " in said.stdout
     assert len(model_server.paid()) == 1
