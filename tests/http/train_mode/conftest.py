@@ -39,9 +39,9 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The browser of this test process."""
+    """The module's browser. While it is there this thread runs an event loop, which other tests can't have."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
     if _CHROMIUM is None:
         pytest.skip("there is no chromium here (apt-get install chromium)")
