@@ -139,4 +139,5 @@ def _is_plain(name: str) -> bool:
 
 def _shown(text: str) -> str:
     """As a message may show it: escaped, one line, not long."""
-    return ascii(text if len(text) <= 80 else f"{text[:80]}…")
+    shown = ascii(text[:200])
+    return shown if len(shown) <= 200 else f"{shown[:199]}…"

@@ -20,7 +20,7 @@ ANYTHING = st.recursive(
 
 def require_one_line(error: InputError) -> None:
     assert str(error).isprintable()
-    assert len(str(error)) < 500
+    assert len(str(error)) <= 400
 
 
 def test_files_are_paired_with_what_is_told_of_them() -> None:
