@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dawa_assets.ableton.live_set import MetreChange, TempoPoint, TimeSignature
 
 SLOWEST, FASTEST = 20.0, 999.0
+MAX_BARS = 20_000
 # A tempo that is held for less than this part of the time is not the song's.
 _LEAST_HELD = 0.05
 _CANDIDATES = 16
@@ -53,6 +54,9 @@ class TempoMap:
         self._times = [point.time for point in ordered]
         self._bpms = [min(max(point.bpm, SLOWEST), FASTEST) for point in ordered]
         self._manual = min(max(manual, SLOWEST), FASTEST)
+        self._elapsed = [0.0]  # seconds from the first point to each
+        for (beat, bpm), (after, next_bpm) in pairwise(zip(self._times, self._bpms, strict=True)):
+            self._elapsed.append(self._elapsed[-1] + _seconds(after - beat, bpm, next_bpm))
 
     def stretches(self, start: float, end: float) -> Iterator[Stretch]:
         """The straight pieces between two beats, in order."""
@@ -67,6 +71,10 @@ class TempoMap:
     def seconds(self, start: float, end: float) -> float:
         """How long the song takes from one beat to another."""
         return math.fsum(stretch.seconds for stretch in self.stretches(start, end))
+
+    def seconds_at(self, beat: float) -> float:
+        """When a beat sounds: beat 0 at 0 s, earlier ones below 0."""
+        return self._since_first_point(beat) - self._since_first_point(0.0)
 
     def prevailing(self, ranges: Iterable[tuple[float, float]]) -> Prevailing | None:
         """Which tempo holds for the most of these ranges of beats (apart from each other), and between what it moves.
@@ -92,6 +100,13 @@ class TempoMap:
         if longest < _LEAST_HELD * total:
             best = _median(pieces, total)
         return Prevailing(round(best, 2), round(min(ends), 2), round(max(ends), 2))
+
+    def _since_first_point(self, beat: float) -> float:
+        index = bisect_right(self._times, beat)
+        if index == 0:
+            return (beat - (self._times[0] if self._times else 0.0)) * 60 / self._at(beat, 0)
+        before = self._times[index - 1]
+        return self._elapsed[index - 1] + _seconds(beat - before, self._bpms[index - 1], self._at(beat, index))
 
     def _at(self, beat: float, index: int) -> float:
         """The tempo at a beat that lies between the point before `index` and the one at it."""
@@ -157,6 +172,12 @@ class MetreMap:
             lasting = max(min(after, length) - time, 0.0)
             held[signature] = held.get(signature, 0.0) + lasting
         return max(held, key=lambda signature: held[signature])
+
+
+def bar_times(tempo: TempoMap, metre: MetreMap, bars: float) -> list[float]:
+    """When each of so many bars (20,000 at most) begins, and when the last one ends, in seconds to the microsecond."""
+    count = min(math.ceil(bars - 1e-6), MAX_BARS)
+    return [round(tempo.seconds_at(metre.beat(bar)), 6) for bar in range(count + 1)]
 
 
 def united(ranges: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

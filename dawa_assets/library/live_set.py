@@ -4,10 +4,12 @@ Summaries come from this parser, from older ones and from other programs: what c
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from dawa_assets.ableton.beat_grid import TempoMap, bar_times, beats_per_bar, sections_between, tempo_map
+from dawa_assets.ableton.live_set import MetreChange, TempoPoint, TimeSignature
+from dawa_assets.ableton.time_map import MetreMap, TempoMap, bar_times
 from dawa_assets.artists.profile import observed_profile
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownLiveSetError
@@ -23,6 +25,7 @@ from resources.ports import Ports
 
 _MOST_TRACKS = 1_000
 _MOST_PLACES = 1_000
+_LAST_BEAT = 1e7
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Grid:
-    """When each bar begins, in seconds from bar 1; `offset_seconds` is where bar 1 lies in the bounce."""
+    """When each bar begins, in seconds from bar 1; `offset_seconds` is where bar 1 lies in the bounce.
+
+    `beats_per_bar` is of the time signature that holds for the most of the set; `bars` follows every change of it.
+    """
 
     beats_per_bar: float
     length_seconds: float
@@ -114,10 +120,13 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
     tempo = tempo_of(summary)
     if tempo is None:
         return ShownSet(entry, _facts(entry, summary), context, None)
-    line = tempo_map(tempo, _tempo_changes(summary))
-    grid = _grid(summary, line)
-    locators = _locators(summary, line, grid.beats_per_bar)
-    return ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid))
+    points = _tempo_points(summary)
+    tempos, metre = TempoMap(points, tempo), _metre(summary)
+    bars = bar_times(tempos, metre, min(max(number(mapping(summary).get("length_bars")) or 0.0, 0.0), 1e6))
+    changes = [(round(tempos.seconds_at(point.time), 6), point.bpm) for point in points] or [(0.0, tempo)]
+    grid = Grid(_played_signature(summary).beats_per_bar, bars[-1], 0.0, bars, changes)
+    locators = _locators(summary, tempos, metre)
+    return ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid.length_seconds))
 
 
 def musical_key(scale: Any) -> str | None:
@@ -159,33 +168,49 @@ def _track(name: str, details: dict[str, Any]) -> TrackLine:
     )
 
 
-def _tempo_changes(summary: Any) -> list[tuple[float, float]]:
+def _tempo_points(summary: Any) -> list[TempoPoint]:
+    """The automated tempo in order; of several points at one beat, the later counts from there on."""
     found = []
     for point in objects(mapping(summary).get("tempo_changes")):
         beat, bpm = number(point.get("time")), number(point.get("tempo"))
-        if beat is not None and bpm is not None and 10 <= bpm <= 1_000 and abs(beat) < 1e7:
-            found.append((beat, bpm))
-    return found[:_MOST_PLACES]
+        if beat is not None and bpm is not None and 10 <= bpm <= 1_000 and abs(beat) < _LAST_BEAT:
+            found.append(TempoPoint(beat, bpm))
+    return sorted(found[:_MOST_PLACES], key=lambda point: point.time)
 
 
-def _grid(summary: Any, line: TempoMap) -> Grid:
-    whole = mapping(summary)
-    a_bar = beats_per_bar(text(mapping(whole, "overview").get("time_signature"), 8))
-    bars = bar_times(line, a_bar, min(max(number(whole.get("length_bars")) or 0.0, 0.0), 1e6))
-    changes = [(round(second, 6), bpm) for second, bpm in zip(line.seconds, line.tempos, strict=True)]
-    return Grid(a_bar, bars[-1], 0.0, bars, changes)
+def _metre(summary: Any) -> MetreMap:
+    changes = []
+    for change in list(objects(mapping(summary).get("time_signature_changes")))[:_MOST_PLACES]:
+        beat, signature = number(change.get("time")), _signature(change.get("time_signature"))
+        if beat is not None and signature is not None and 0 <= beat < _LAST_BEAT:
+            changes.append(MetreChange(beat, signature))
+    return MetreMap(_played_signature(summary), changes)
 
 
-def _locators(summary: Any, line: TempoMap, a_bar: float) -> list[Place]:
+def _played_signature(summary: Any) -> TimeSignature:
+    return _signature(mapping(mapping(summary), "overview").get("time_signature")) or TimeSignature(4, 4)
+
+
+def _signature(value: Any) -> TimeSignature | None:
+    """Of `6/8`, for example; None where it can't be told."""
+    written = re.fullmatch(r"([1-9][0-9]?)/(1|2|4|8|16|32|64)", text(value, 8))
+    return TimeSignature(int(written[1]), int(written[2])) if written else None
+
+
+def _locators(summary: Any, tempos: TempoMap, metre: MetreMap) -> list[Place]:
     places = []
     for each in list(objects(mapping(summary).get("locators")))[:_MOST_PLACES]:
         beat = number(each.get("time"))
-        if beat is not None and 0 <= beat < 1e7:
-            places.append(Place(text(each.get("name"), 200), round(beat / a_bar + 1, 4), line.seconds_at(beat)))
+        if beat is not None and 0 <= beat < _LAST_BEAT:
+            places.append(Place(text(each.get("name"), 200), round(metre.bars(beat) + 1, 4), tempos.seconds_at(beat)))
     return sorted(places, key=lambda place: place.seconds)
 
 
-def _sections(locators: list[Place], grid: Grid) -> list[Section]:
-    bars = {(place.name, place.seconds): place.bar for place in locators}
-    spans = sections_between([(place.name, place.seconds) for place in locators], grid.length_seconds)
-    return [Section(name, bars[name, begin], begin, end) for name, begin, end in spans]
+def _sections(locators: list[Place], end: float) -> list[Section]:
+    """From each locator to the next, the last one to the end; empty ones are left out."""
+    ends = [after.seconds for after in locators[1:]] + [end]
+    return [
+        Section(place.name, place.bar, place.seconds, until)
+        for place, until in zip(locators, ends, strict=False)
+        if until > place.seconds
+    ]

@@ -7,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.ableton.live_set import LiveSet, MetreChange, TempoPoint, TimeSignature
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.time_map import MetreMap, TempoMap, united
+from dawa_assets.ableton.time_map import MAX_BARS, MetreMap, TempoMap, bar_times, united
 from tests.ableton.als_factory import SetSpec, TrackSpec, switch, value, write_als
 
 _BEATS = st.integers(0, 64).map(lambda number: number / 2)
@@ -43,6 +43,48 @@ def test_seconds_are_what_small_steps_add_up_to(
     middles = [start + step * (number + 0.5) for number in range(round(length / step))]
     slow = math.fsum(60 / _bpm(points, manual, beat) * step for beat in middles)
     assert TempoMap(points, manual).seconds(start, start + length) == pytest.approx(slow, rel=2e-3, abs=1e-9)
+
+
+def test_a_jump_counts_from_its_beat_on_and_a_ramp_is_even_by_the_beat() -> None:
+    jump = TempoMap([TempoPoint(0, 120), TempoPoint(8, 120), TempoPoint(8, 60)], 90)
+    assert [jump.seconds_at(beat) for beat in (-2, 0, 8, 9)] == [-1, 0, 4, 5]
+    ramp = TempoMap([TempoPoint(0, 60), TempoPoint(8, 120)], 90)
+    assert [ramp.seconds_at(beat) for beat in (8, 9)] == pytest.approx([8 * math.log(2), 8 * math.log(2) + 0.5])
+    assert [TempoMap([], 120).seconds_at(beat) for beat in (-2, 0, 1, 64)] == [-1, 0, 0.5, 32]
+
+
+def test_what_stands_before_beat_0_moves_nothing() -> None:
+    line = TempoMap([TempoPoint(-16, 60), TempoPoint(-8, 120)], 90)
+    assert [line.seconds_at(beat) for beat in (0, 2)] == pytest.approx([0, 1])
+
+
+@settings(deadline=None)
+@given(_POINTS, st.integers(40, 240).map(float), _BEATS, _BEATS)
+def test_where_a_beat_sounds_is_how_long_the_song_takes_to_it(
+    points: list[TempoPoint], manual: float, beat: float, later: float
+) -> None:
+    line = TempoMap(points, manual)
+    assert line.seconds_at(beat) == pytest.approx(line.seconds(0, beat), abs=1e-9)
+    assert line.seconds_at(beat + later) >= line.seconds_at(beat)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.builds(TempoPoint, st.floats(0, 400), st.floats(20, 999)), max_size=40), st.floats(0, 1e6), _CHANGES)
+@example(points=[TempoPoint(0.0, 20.0), TempoPoint(5e-324, 21.0)], bars=0.0, changes=[])
+def test_the_bars_of_any_set_are_bounded_and_never_run_back(
+    points: list[TempoPoint], bars: float, changes: list[MetreChange]
+) -> None:
+    times = bar_times(TempoMap(points, 120), MetreMap(TimeSignature(4, 4), changes), bars)
+    assert len(times) <= MAX_BARS + 1
+    assert times[0] == pytest.approx(0, abs=1e-6)
+    assert all(after >= before for before, after in pairwise(times))
+
+
+def test_bars_follow_every_change_of_time_signature() -> None:
+    four, three = TimeSignature(4, 4), TimeSignature(3, 4)
+    steady = TempoMap([], 120)
+    assert bar_times(steady, MetreMap(three, []), 1.5) == [0, 1.5, 3]
+    assert bar_times(steady, MetreMap(four, [MetreChange(8, three)]), 4) == [0, 2, 4, 5.5, 7]
 
 
 @settings(deadline=None)

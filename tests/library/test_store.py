@@ -129,6 +129,29 @@ def test_a_set_is_shown_with_its_bars_locators_and_context(ports: Ports, nova: A
     assert shown.context["style"]
 
 
+def test_bars_and_locators_are_counted_through_changes_of_time_signature(ports: Ports, nova: Artist) -> None:
+    changes = [{"time": 0, "time_signature": "4/4"}, {"time": 8, "time_signature": "3/4"}]
+    places = [{"name": "B", "time": 14}, {"name": "A", "time": 8}, {"name": "again", "time": 14}]
+    give_set(ports.database, nova, summary(120, length_bars=4, time_signature_changes=changes, locators=places), "Odd")
+    [parse] = rows(ports, "select parse_id from als_summaries")
+    shown = show_live_set(ports, nova, parse["parse_id"])
+    assert shown.grid is not None
+    assert shown.grid.bars == [0, 2, 4, 5.5, 7]
+    assert [(place.name, place.bar) for place in shown.locators] == [("A", 3), ("B", 5), ("again", 5)]
+    assert [(part.name, part.start_bar, part.end_seconds) for part in shown.sections] == [("A", 3, 7)]
+
+
+@pytest.mark.parametrize("signature", ["", "x/y", "0/4", "3/0", "4/3", "99999999/1", "٤/٤", 7, None])
+def test_a_time_signature_that_is_none_counts_as_four_quarters(ports: Ports, nova: Artist, signature: object) -> None:
+    odd = summary(120, length_bars=2)
+    odd["overview"]["time_signature"] = signature
+    give_set(ports.database, nova, odd, "Odd")
+    [parse] = rows(ports, "select parse_id from als_summaries")
+    shown = show_live_set(ports, nova, parse["parse_id"])
+    assert shown.grid is not None
+    assert shown.grid.bars == [0, 2, 4]
+
+
 @pytest.mark.parametrize("content", [{}, [], None, 7, {"overview": 7, "locators": 3, "tempo_changes": [{"time": "x"}]}])
 def test_whatever_a_summary_holds_it_is_shown(ports: Ports, nova: Artist, content: Any) -> None:
     give_set(ports.database, nova, content, "Odd")
