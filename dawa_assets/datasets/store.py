@@ -180,21 +180,19 @@ def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:
 
 def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
     """The artist's current dataset."""
-    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
-        return cursor.execute(
-            f"select {_DATASET} from datasets where artist_id = %s and state = 'done' "
-            "order by finished_at desc limit 1",
-            [artist_id],
-        ).fetchone()
+    return _latest(connection, artist_id, "done")
 
 
 def last_export(connection: Connection, artist_id: UUID) -> Dataset | None:
     """The export of new items that was finished last."""
+    return _latest(connection, artist_id, "export")
+
+
+def _latest(connection: Connection, artist_id: UUID, state: str) -> Dataset | None:
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         return cursor.execute(
-            f"select {_DATASET} from datasets where artist_id = %s and state = 'export' "
-            "order by finished_at desc limit 1",
-            [artist_id],
+            f"select {_DATASET} from datasets where artist_id = %s and state = %s order by finished_at desc limit 1",
+            [artist_id, state],
         ).fetchone()
 
 

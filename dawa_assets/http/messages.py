@@ -36,15 +36,20 @@ class TrainAnswer(Message):
     version: str = Field(examples=["train-v1"])
 
 
-class SaveRequest(Message):
-    """Save a pair of audio and text as a training item of its own."""
+class PairFields(Message):
+    """What is said of a pair of audio and text that is to be saved, wherever its audio comes from."""
 
-    artist_id: UUID
     parse_id: ParseId
     als_filename: Name | None = None
     project_name: Name | None = None
+    prompt_text: str = Field(max_length=20_000, examples=["Warm deep house with a rolling bass.\nBPM: 122"])
+
+
+class SaveRequest(PairFields):
+    """Save a pair of audio and text as a training item of its own."""
+
+    artist_id: UUID
     audio_base64: str = Field(alias="audioBase64", repr=False, description="the bytes of the mp3, wav, flac …")
-    prompt_text: str = Field(max_length=20_000)
 
 
 class SaveAnswer(Message):

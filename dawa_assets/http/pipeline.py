@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from dawa_assets.artists.paths import own_object
 from dawa_assets.artists.store import Artist
@@ -24,7 +24,9 @@ from dawa_assets.http.messages import (
     TrainAnswer,
     TrainRequest,
 )
-from dawa_assets.http.service import Service, service_of
+from dawa_assets.http.saving import pair_of, saved_answer
+from dawa_assets.http.service import Service, ServiceOf
+from dawa_assets.items.save import save_pair
 from modal_app.web.answers import BadRequestError
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.options import MOST_UPLOADED
@@ -38,7 +40,6 @@ MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY
 _LINK_SECONDS = 24 * 3600
 
 router = APIRouter(tags=["train mode"])
-ServiceOf = Annotated[Service, Depends(service_of)]
 
 
 @router.post("/api/train", responses=errors(404, 502, 503))
@@ -74,9 +75,7 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
         body, long_texts = await service.reading(read_json, file, SaveRequest)
         artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
         item = await service.saving(_save, service.ports, artist, body, file, long_texts, caller.user)
-        others = await service.quickly(_superseded_by, service.ports, artist, item)
-        findings = await service.quickly(_found_in, service.ports, item)
-    return SaveAnswer(training_item_id=item, findings=findings or None, supersedes=others or None)
+    return await service.quickly(saved_answer, service.ports, artist, item)
 
 
 @router.post("/api/train/export", response_model_exclude_none=True, responses=errors(404, 503))
@@ -101,25 +100,6 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
         for each in report.superseded
     ]
     return ExportAnswer(dataset_url=url, item_count=report.item_count, superseded=superseded or None)
-
-
-def _found_in(ports: Ports, item: UUID) -> list[str]:
-    from dawa_assets.items.store import findings_of
-
-    with ports.database.transaction() as connection:
-        return findings_of(connection, item)
-
-
-def _superseded_by(ports: Ports, artist: Artist, item: UUID) -> list[UUID]:
-    """The items whose audio this one has too, with the text that counts."""
-    from dawa_assets.datasets.choice import superseded_items
-    from dawa_assets.items.store import get_item
-
-    with ports.database.transaction() as connection:
-        saved = get_item(connection, item)
-        if saved is None or saved.audio_hash is None:
-            return []
-        return [each.id for each in superseded_items(connection, artist.id, saved.audio_hash) if each.by_id == item]
 
 
 @router.get("/api/train/dataset", responses=errors(404, 503))
@@ -159,19 +139,10 @@ async def _link(service: Service, request: Request, key: str) -> str:
 def _save(
     ports: Ports, artist: Artist, body: SaveRequest, file: IO[bytes], long_texts: list[LongText], user: UUID | None
 ) -> UUID:
-    from dawa_assets.items.save import NewPair, save_pair
-
-    pair = NewPair(
-        parse_id=body.parse_id,
-        als_filename=body.als_filename,
-        project_name=body.project_name,
-        text=body.prompt_text,
-        author=None if user is None else str(user),
-    )
     with TemporaryDirectory(prefix="dawa-") as folder:
         audio = Path(folder) / "audio"
         try:
             decoded(file, body.audio_base64, long_texts, audio, MOST_UPLOADED)
         except BadRequestError as error:
             raise BadRequestError(error.status, str(error).replace("content_base64", "audioBase64")) from None
-        return save_pair(ports, artist, pair, audio)
+        return save_pair(ports, artist, pair_of(body, user), audio)

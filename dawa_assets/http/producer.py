@@ -7,9 +7,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
@@ -19,7 +18,7 @@ from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.forms import read_form
 from dawa_assets.http.jobs import RUNNING, answer_to_job, check_producer
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
-from dawa_assets.http.service import Service, service_of
+from dawa_assets.http.service import Service, ServiceOf
 from modal_app.errors import InputError
 from modal_app.web.answers import first_problem
 from modal_app.web.body import SMALL_BODY
@@ -31,7 +30,6 @@ MOST_FORM = MOST_UPLOADED + SMALL_BODY
 """How many bytes the form of an upload may have."""
 
 router = APIRouter(tags=["producer"])
-ServiceOf = Annotated[Service, Depends(service_of)]
 _FORM = {
     "type": "object",
     "required": ["file", "producerId"],

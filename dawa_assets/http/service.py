@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import Request
+from fastapi import Depends, Request
 
 from dawa_assets.http.activities import Activities
 from dawa_assets.http.progress_watch import ProgressWatch
@@ -123,3 +123,7 @@ def service_of(request: Request) -> Service:
     """The service of a request's app."""
     service: Service = request.app.state.service
     return service
+
+
+ServiceOf = Annotated[Service, Depends(service_of)]
+"""The service, as routes take it."""

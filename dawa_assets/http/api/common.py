@@ -9,15 +9,13 @@ from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import Caller, CallerOf
-from dawa_assets.http.service import Service, service_of
+from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.library.items_store import ShownItem, shown_items
 from resources.ports import Ports
 
 LINK_SECONDS = 12 * 3600
 """How long what a page shows can be loaded: a day's work, so that it need not ask again and again."""
 SOMEBODY = "somebody with access to the server"
-
-ServiceOf = Annotated[Service, Depends(service_of)]
 
 
 async def _artist(artist_id: UUID, caller: CallerOf, service: ServiceOf) -> Artist:

@@ -10,7 +10,7 @@ from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.api.common import ArtistOf, ServiceOf, author_of, item_of
+from dawa_assets.http.api.common import ArtistOf, author_of, item_of
 from dawa_assets.http.api.item_messages import (
     CheckAnswer,
     CheckRequest,
@@ -30,7 +30,7 @@ from dawa_assets.http.api.item_messages import (
 )
 from dawa_assets.http.errors import errors
 from dawa_assets.http.files import sent_file
-from dawa_assets.http.service import Service
+from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.library.items_store import ShownItem, shown_items
 from resources.ports import Ports
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.api.common import ArtistOf, ServiceOf
+from dawa_assets.http.api.common import ArtistOf
 from dawa_assets.http.api.item_messages import ItemAnswer
 from dawa_assets.http.api.library_messages import (
     ArtistAnswer,
@@ -17,7 +17,7 @@ from dawa_assets.http.api.library_messages import (
     all_badges,
 )
 from dawa_assets.http.errors import errors
-from dawa_assets.http.service import Service
+from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.library.items_store import shown_items
 from dawa_assets.library.live_set import show_live_set
 from dawa_assets.library.store import artists_seen_by, entries_of

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.http.api.common import ArtistOf, ServiceOf, file_link
+from dawa_assets.http.api.common import ArtistOf, file_link
 from dawa_assets.http.api.training_messages import (
     MissingAnswer,
     PartAnswer,
@@ -16,7 +16,7 @@ from dawa_assets.http.api.training_messages import (
 )
 from dawa_assets.http.api.uploads import UploadIdInPath
 from dawa_assets.http.errors import errors
-from dawa_assets.http.service import Service
+from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.training.renderings_store import Rendering
 
 router = APIRouter(tags=["renderings"])

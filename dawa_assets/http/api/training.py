@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.api.common import ArtistOf, ServiceOf, author_of
+from dawa_assets.http.api.common import ArtistOf, author_of
 from dawa_assets.http.api.training_messages import (
     DatasetLine,
     DatasetsAnswer,
@@ -26,7 +26,7 @@ from dawa_assets.http.api.training_messages import (
     TallyLine,
 )
 from dawa_assets.http.errors import errors
-from dawa_assets.http.service import Service
+from dawa_assets.http.service import Service, ServiceOf
 from modal_app.errors import InputError
 from resources.ports import Ports
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from dawa_assets.http.api.item_messages import ItemAnswer
-from dawa_assets.http.messages import Message, Name, ParseId
+from dawa_assets.http.messages import Message, PairFields, ParseId
 from dawa_assets.intake.part_uploads import MOST_FILES, PartFile, PartUpload
 
 _ID = "20261130T065512000000Z-0a1b2c3d"
@@ -78,13 +78,9 @@ class UploadsAnswer(Message):
     uploads: list[UploadAnswer]
 
 
-class PairRequest(Message):
+class PairRequest(PairFields):
     """Save audio that was uploaded and a text as a training item of its own."""
 
-    parse_id: ParseId
-    als_filename: Name | None = None
-    project_name: Name | None = None
-    prompt_text: str = Field(max_length=20_000, examples=["Warm deep house with a rolling bass.\nBPM: 122"])
     upload_id: UploadId
     file: int = Field(1, ge=1, le=MOST_FILES)
 

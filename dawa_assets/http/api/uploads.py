@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.api.common import ArtistOf, ServiceOf, item_of
+from dawa_assets.http.api.common import ArtistOf, item_of
 from dawa_assets.http.api.item_messages import ItemAnswer
 from dawa_assets.http.api.upload_messages import (
     BouncesAnswer,
@@ -27,9 +27,11 @@ from dawa_assets.http.api.upload_messages import (
 )
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.messages import SaveAnswer
-from dawa_assets.http.service import Service
+from dawa_assets.http.saving import pair_of, saved_answer
+from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.intake import part_uploads
 from dawa_assets.intake.part_uploads import MOST_FILES, PART_BYTES
+from dawa_assets.items.save import save_pair
 from modal_app.errors import InputError
 from resources.ports import Ports
 
@@ -122,8 +124,7 @@ async def complete(upload_id: UploadIdInPath, artist: ArtistOf, service: Service
 async def save(body: PairRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> SaveAnswer:
     """Save uploaded audio and a text as a ready item, as `/api/train/save` does; the same again is the same item."""
     item = await service.saving(_save, service.ports, artist, body, caller.user)
-    findings = await service.quickly(_found_in, service.ports, item)
-    return SaveAnswer(training_item_id=item, findings=findings or None)
+    return await service.quickly(saved_answer, service.ports, artist, item)
 
 
 @router.post("/api/artists/{artist_id}/intake", status_code=202, responses=errors(404, 503))
@@ -156,25 +157,9 @@ async def pair(bounce_id: UUID, body: PairByHand, artist: ArtistOf, service: Ser
     return await service.saving(_pair, service, artist, bounce_id, body)
 
 
-def _found_in(ports: Ports, item: UUID) -> list[str]:
-    from dawa_assets.items.store import findings_of
-
-    with ports.database.transaction() as connection:
-        return findings_of(connection, item)
-
-
 def _save(ports: Ports, artist: Artist, body: PairRequest, user: UUID | None) -> UUID:
-    from dawa_assets.items.save import NewPair, save_pair
-
     audio = part_uploads.whole_file(ports.settings, artist, body.upload_id, body.file)
-    pair = NewPair(
-        parse_id=body.parse_id,
-        als_filename=body.als_filename,
-        project_name=body.project_name,
-        text=body.prompt_text,
-        author=None if user is None else str(user),
-    )
-    item = save_pair(ports, artist, pair, audio)
+    item = save_pair(ports, artist, pair_of(body, user), audio)
     part_uploads.mark_used(ports.settings, artist, body.upload_id)
     return item
 
