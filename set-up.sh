@@ -26,7 +26,8 @@ elif [ -t 1 ]; then
   .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e "$packages"
 else # no terminal: what is large, and the end
   .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e "$packages" |
-    awk '/Downloading .* \([0-9.]+ (MB|GB)\)|^Installing collected/ { print substr($0, 1, 100); fflush() }
+    awk '/Downloading .* \([0-9.]+ (MB|GB)\)$/ { sub("-.*", "", $2); print "  downloading", $2, $(NF - 1), $NF; fflush() }
+         /^Installing collected/ { print "  installing"; fflush() }
          /^Successfully installed/ { print "  " NF - 2 " packages installed"; fflush() }'
 fi
 printf %s "$extras" >.venv/.extras

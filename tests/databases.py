@@ -9,7 +9,7 @@ import itertools
 import os
 import select
 import threading
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -114,9 +114,6 @@ class _KeptConnection(psycopg.Connection[dict[str, Any]]):
     def really_close(self) -> None:
         if self._process == os.getpid():
             super().close()
-
-    def __enter__(self) -> Self:
-        return self
 
 
 class Stock:

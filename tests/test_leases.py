@@ -101,11 +101,10 @@ def test_a_holder_of_another_machine_is_waited_for_until_his_lease_runs_out(data
 
 def test_work_longer_than_the_lease_keeps_it_by_renewing(database: Database, artist: Artist) -> None:
     with lease(database, artist.id, "items", seconds=1.5, wait_seconds=0) as held:
-        first, moved = _expiry(database), set()
-        until(lambda: moved.add(_expiry(database)) or len(moved - {first}) == 3)
+        first = _expiry(database)
+        until(lambda: _expiry(database) > first + timedelta(seconds=1.2))  # renewed twice or more
         with database.transaction() as connection:
             held.check(connection)
-        assert max(moved) - first > timedelta(seconds=1)
 
 
 def test_nothing_is_committed_under_a_lease_that_somebody_else_took_over(database: Database, artist: Artist) -> None:

@@ -67,6 +67,7 @@ def _tell(made: "ArtistStatus", settings: "Settings") -> None:
     typer.echo(f"  segments  {settings.data_root / 'training_data' / made.slug}")
     typer.echo()
     typer.echo("Next:")
+    typer.echo("  make train-mode                           their sets, prompts and LoRA on the artist's screen")
     typer.echo("  make ui                                   the same chain in the Dagster UI, with its pictures")
     typer.echo("  .venv/bin/dawa status                     what there is of each artist, and what waits")
     typer.echo('  .venv/bin/dawa upload --artist "You" DIR  your own sets and bounces; then `dawa build --artist you`')

@@ -20,7 +20,6 @@ from resources.database import Database
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
-from tests.waiting import until
 
 class Given(Database):
     def url(self):

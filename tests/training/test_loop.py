@@ -47,7 +47,7 @@ def held_out_examples(trained: Trained, backend: AceStepBackend) -> list[TrainEx
     return [examples[index] for index in split_by_song(trained.examples, 0.1, 0).held_out]
 
 
-def test_a_small_set_is_learnt_by_heart_in_well_under_a_minute(trained: Trained, run_id: str) -> None:
+def test_a_small_set_is_learnt_by_heart(trained: Trained, run_id: str) -> None:
     by_heart = parameters(
         steps=150, learning_rate=5e-3, rank=16, alpha=32, caption_dropout=0.0, part_dropout=0.0, patience=0
     )

@@ -101,7 +101,7 @@ def pulses(root: DataRoot, folder: Path) -> list[Example]:
     ]
 
 
-def test_a_small_set_is_learnt_by_heart_in_well_under_a_minute(tmp_path: Path) -> None:
+def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
     root = DataRoot(tmp_path / "data")
     by_heart = parameters(
         steps=250, learning_rate=1e-2, rank=32, alpha=64, caption_dropout=0.0, part_dropout=0.0, patience=0
