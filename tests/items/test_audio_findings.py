@@ -2,15 +2,13 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dawa_assets.cli.main import app
-from dawa_assets.http.messages import SaveAnswer
-from dawa_assets.http.pipeline import _found_in
+from dawa_assets.http.saving import saved_answer
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.exclude import list_items
 from dawa_assets.items.save import NewPair, save_pair
@@ -81,11 +79,9 @@ def test_a_saved_pair_s_findings_are_answered(ports: Ports, tmp_path: Path) -> N
     path.write_bytes(SILENCE)
     pair = NewPair("0123456789ab", "Song.als", "Song", "Warm deep house.\nBPM: 122")
     item = save_pair(ports, artist, pair, path)
-    found = _found_in(ports, item)
-    assert found == ["it holds nothing but digital silence (1.0 s)"]
-    answer = SaveAnswer(training_item_id=item, findings=found).model_dump(by_alias=True, exclude_none=True)
-    assert answer["findings"] == found
-    assert _found_in(ports, UUID(int=0)) == []
+    answer = saved_answer(ports, artist, item)
+    assert answer.training_item_id == item
+    assert answer.findings == ["it holds nothing but digital silence (1.0 s)"]
 
 
 def _kept(ports: Ports, names: list[str]) -> dict[str, Any]:
