@@ -47,7 +47,7 @@ _ROWS = {
         where e.artist_id = %(artist)s order by e.created_at desc limit %(limit)s""",
 }
 
-# What each asset's rows of one artist are, for a reader with a client of his own.
+# What each asset's rows of one artist are, for a reader with a client of their own.
 _WHERE = {
     "als_summaries": "als_summaries where artist_id = '{artist}'",
     "prompts": "prompts where artist_id = '{artist}'",

@@ -8,7 +8,7 @@ class UnknownArtistError(InputError):
 
 
 class UnauthorizedError(InputError):
-    """Who asks did not say who he is, or may not ask for this."""
+    """Who asks did not say who they are, or may not ask for this."""
 
 
 class UnknownLiveSetError(InputError):

@@ -1,7 +1,7 @@
 """Leases: one worker per artist and step, without session locks (poolers forbid them).
 
 A lease is a row with a holder, an expiry and a fencing number. Whoever works renews it; whoever commits checks
-in the same transaction that the number is still his, so that a process that slept through its expiry can't
+in the same transaction that the number is still theirs, so that a process that slept through its expiry can't
 write over its successor's work.
 """
 
@@ -199,7 +199,7 @@ def _refuse_who_leaves(connection: Connection, artist_id: UUID, step: str) -> No
     if there.rowcount == 0:
         raise LeavingArtistError(f"{step}: the artist was deleted meanwhile; nothing was written")
     if step != DELETION and is_leaving(connection, artist_id):
-        raise LeavingArtistError(f"{step}: the artist is being deleted; nothing begins for him any more")
+        raise LeavingArtistError(f"{step}: the artist is being deleted; nothing begins for them any more")
 
 
 def _renew(database: Database, held: Lease, seconds: float, stop: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """What the worker's parts must agree on: backends' names, the layout of the data root, what is told of files. No torch.
 
-What a client tells of his files comes from a stranger: whatever can't be used is refused with one line that names it.
+What a client tells of their files comes from a stranger: whatever can't be used is refused with one line that names it.
 """
 
 import math

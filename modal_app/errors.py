@@ -11,7 +11,7 @@ class DawaError(Exception):
 
 
 class InputError(DawaError):
-    """What the user gave can't be used; he can mend it."""
+    """What the user gave can't be used; they can mend it."""
 
 
 class ConflictError(InputError):

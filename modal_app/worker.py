@@ -49,7 +49,7 @@ class _CancelledError(BaseException):
 def main(job_folder: Path, data_root: Path) -> int:
     """Do the job in the folder; returns the exit code."""
     events = _take_stdout()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the asker's; he sends SIGTERM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the asker's; they send SIGTERM
     signal.signal(signal.SIGTERM, _cancel)
     threading.Thread(target=_end_with_the_asker, name="lifeline", daemon=True).start()
     emit = _emitter(events)

@@ -24,7 +24,7 @@ _NAME = re.compile(r"^(\d{14})_([a-z0-9_]+)\.sql$")
 # own app's migrations, older and newer ones, and this tells a newer one of ours from those.
 _OURS = "dawa_"
 NAMED_AS_OURS_FROM = "20260102000000"
-_LOCK = 0x64617761  # "dawa": whoever migrates holds this advisory lock for his transaction
+_LOCK = 0x64617761  # "dawa": whoever migrates holds this advisory lock for their transaction
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (

@@ -64,7 +64,7 @@ def server_user(data: Path) -> ServerUser | None:
 
 
 def become(user: ServerUser, program: Path) -> None:
-    """Turn this process into `user`, for good, with the rights that he needs to run `program`.
+    """Turn this process into `user`, for good, with the rights that it needs to run `program`.
 
     Raises:
         OSError: that is not allowed here.
@@ -81,7 +81,7 @@ def become(user: ServerUser, program: Path) -> None:
     os.setgid(user.gid)
     os.setuid(user.uid)
     if user.how == "reader":
-        # Only the wider right lets him run a program that was installed for root alone.
+        # Only the wider right lets that user run a program that was installed for root alone.
         rights = (_CAP_DAC_OVERRIDE,) if closed else (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE)
         if not any(_keep(libc, right) for right in rights):
             raise OSError(ctypes.get_errno(), "root may not lend the right to read through closed folders here")

@@ -313,7 +313,7 @@ def _as(user: ServerUser | None, mode: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's: his locale may not be installed, his PG* variables mean other servers."""
+    """Nothing of the caller's: their locale may not be installed, their PG* variables mean other servers."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
     return {**kept, "LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
 

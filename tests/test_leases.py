@@ -86,7 +86,9 @@ with lease(Given(), UUID(sys.argv[2]), "items", seconds=600, wait_seconds=0):
         assert held.fence == 2
 
 
-def test_a_holder_of_another_machine_is_waited_for_until_his_lease_runs_out(database: Database, artist: Artist) -> None:
+def test_a_holder_of_another_machine_is_waited_for_until_their_lease_runs_out(
+    database: Database, artist: Artist
+) -> None:
     with database.transaction() as connection:
         connection.execute(
             "insert into leases (artist_id, step, holder, fence, expires_at) "

@@ -1,8 +1,8 @@
 """Taking an artist's data out: rows, files, the worker's copies, and a receipt of what went.
 
 The order makes it safe to be killed anywhere and run again: the artist is marked, so that nothing begins or commits for
-him any more; who works for him still is waited for; the worker's copies go, then the files, and his rows last, all in
-one transaction. Until the end is on record nobody gets his slug, so nothing of a newcomer's is ever in the way.
+them any more; who works for them still is waited for; the worker's copies go, then the files, and their rows last, all
+in one transaction. Until the end is on record nobody gets their slug, so nothing of a newcomer's is ever in the way.
 """
 
 import logging
@@ -42,7 +42,7 @@ class Plan:
     files: dict[str, dict[str, int]]
     worker: dict[str, dict[str, int]]
     shared_audio: int
-    """Audio files that another artist has too: what was made of them stays for him."""
+    """Audio files that another artist has too: what was made of them stays for that one."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def plan_deletion(ports: Ports, slug: str) -> Plan:
     """Count what would go; changes nothing.
 
     Raises:
-        UnknownArtistError: there is no artist of this slug, or he was deleted already.
+        UnknownArtistError: there is no artist of this slug, or they were deleted already.
         JobError: the worker can't be asked.
     """
     artist, deletion = _who(ports, slug)
@@ -79,11 +79,11 @@ def delete_artist(
         ports: where it all is.
         slug: whose.
         author: who asks for it; on the receipt.
-        forget_partition: takes the artist out of what is scheduled; whether he was in it.
+        forget_partition: takes the artist out of what is scheduled; whether they were in it.
 
     Raises:
-        UnknownArtistError: there is no artist of this slug, or he was deleted already.
-        BusyError: somebody works for him still and did not end in time; nothing new begins, run it again.
+        UnknownArtistError: there is no artist of this slug, or they were deleted already.
+        BusyError: somebody works for them still and did not end in time; nothing new begins, run it again.
         JobError: the worker can't remove its copies; run it again.
     """
     if not author.strip() or len(author) > _MOST_AUTHOR or not author.isprintable():
@@ -100,7 +100,7 @@ def delete_artist(
 
 
 def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
-    """The artist and his deletion, as far as there are either."""
+    """The artist and their deletion, as far as there are either."""
     with ports.database.transaction() as connection:
         deletion = deletions_store.find_deletion(connection, slug)
         is_under_way = deletion is not None and deletion.finished_at is None
@@ -184,8 +184,8 @@ def _wait_for_others(ports: Ports, artist: Artist) -> None:
             return
         if time.monotonic() >= deadline:
             raise BusyError(
-                f"artist {artist.slug!r}: {', '.join(steps)} is still at work; nothing new begins for him, and nothing "
-                f"of it will be kept: run `dawa artist delete {artist.slug} --yes` again when it has ended"
+                f"artist {artist.slug!r}: {', '.join(steps)} is still at work; nothing new begins for them, and "
+                f"nothing of it will be kept: run `dawa artist delete {artist.slug} --yes` again when it has ended"
             )
         if not told:
             log.warning("%s: waiting for %s to end", artist.slug, ", ".join(steps))

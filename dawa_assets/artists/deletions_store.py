@@ -1,4 +1,4 @@
-"""SQL of deletions: who is being deleted, what is his alone, and the transaction in which all his rows go."""
+"""SQL of deletions: who is being deleted, what is theirs alone, and the transaction in which all their rows go."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Belongings:
     calls: list[str]
     """Calls of trainings on another machine that may be under way."""
     file_hashes: list[str]
-    """SHA-256 of what rows know of his files: audio, uploads, zips, adapters."""
+    """SHA-256 of what rows know of their files: audio, uploads, zips, adapters."""
 
 
 _DELETION = "id, artist_id, slug, asked_by, asked_at, links, found, rows, rows_gone_at, late, finished_at"
@@ -58,7 +58,7 @@ _TABLES: dict[str, str] = {
         ),
         "artist_id = %(artist)s",
     ),
-    # those of an earlier artist of this slug lost their artist when he was deleted by hand
+    # those of an earlier artist of this slug lost their artist when that one was deleted by hand
     "als_summaries": "artist_id = %(artist)s or artist_id is null and starts_with(export_path, %(folder)s)",
     "artists": "id = %(artist)s",
 }
@@ -102,7 +102,7 @@ def get_deletion(connection: Connection, deletion: Deletion) -> Deletion:
 
 
 def begin(connection: Connection, artist: Artist, author: str) -> Deletion | None:
-    """Mark an artist as being deleted, and take him from his users' sight; None where he is gone by now."""
+    """Mark an artist as being deleted, and take them from their users' sight; None where they are gone by now."""
     there = connection.execute("select from artists where id = %s for update", [artist.id])
     if there.rowcount == 0:
         return None
@@ -183,10 +183,10 @@ def remove_rows(connection: Connection, artist: Artist, deletion: Deletion) -> b
     connection.execute(f"delete from audio_segments where audio_hash in ({_OWN_AUDIO})", values)
     connection.execute(
         """
-        with his as (delete from spending where artist_id = %(artist)s returning *)
+        with theirs as (delete from spending where artist_id = %(artist)s returning *)
         insert into spending as known (day, service, model, artist_id, calls, input_tokens, output_tokens, cost_usd)
         select day, service, model, '00000000-0000-0000-0000-000000000000', calls, input_tokens, output_tokens, cost_usd
-        from his
+        from theirs
         on conflict (day, service, model, artist_id) do update set calls = known.calls + excluded.calls,
           input_tokens = known.input_tokens + excluded.input_tokens,
           output_tokens = known.output_tokens + excluded.output_tokens, cost_usd = known.cost_usd + excluded.cost_usd

@@ -136,7 +136,7 @@ def ensure_artist(connection: Connection, name: str) -> Artist:
     """The artist of this slug, id or name, made if there is none. Safe when several processes ask at once.
 
     Raises:
-        LeavingArtistError: he is being deleted.
+        LeavingArtistError: they are being deleted.
     """
     found = find_artist(connection, name)
     if found is None:
@@ -152,7 +152,7 @@ def require_staying(connection: Connection, artist: Artist) -> None:
     """Refuse what would come for an artist who leaves.
 
     Raises:
-        LeavingArtistError: he was deleted since, or is being.
+        LeavingArtistError: they were deleted since, or are being.
     """
     if is_leaving(connection, artist.id):
         raise LeavingArtistError(
@@ -183,7 +183,7 @@ def numbered_after(connection: Connection, number: int, limit: int) -> list[tupl
 
 
 def highest_number(connection: Connection) -> int:
-    """The highest number that an artist has, or had before he was deleted; 0 where there never was one."""
+    """The highest number that an artist has, or had before they were deleted; 0 where there never was one."""
     row = connection.execute(
         "select greatest((select max(number) from artists), case when is_called then last_value else 0 end) as number "
         "from dawa_artist_numbers"
@@ -203,7 +203,7 @@ class ArtistProfile:
 
 
 def list_profiles(connection: Connection) -> list[ArtistProfile]:
-    """Every artist with the version of his profile, by slug."""
+    """Every artist with the version of their profile, by slug."""
     with connection.cursor(row_factory=class_row(ArtistProfile)) as cursor:
         return cursor.execute(
             "select a.id, a.slug, a.name, p.artist_id is not null as has_profile, "

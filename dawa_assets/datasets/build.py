@@ -199,7 +199,7 @@ class _Build:
         sizes = [self._size(position, item) for position, item in enumerate(wanted.items, start=1)]
         log.info("dataset of %s: writing %d tracks, %.1f MB", self.artist.slug, len(sizes), sum(sizes) / 1e6)
         folder = self.ports.settings.home / "tmp" / "datasets" / self.artist.slug
-        shutil.rmtree(folder, ignore_errors=True)  # of a killed run; whoever still writes there lost his lease
+        shutil.rmtree(folder, ignore_errors=True)  # of a killed run; whoever still writes there lost their lease
         folder.mkdir(parents=True)
         try:
             target = folder / f"{self.held.fence}.zip"

@@ -23,7 +23,7 @@ NEW_ITEMS_PREFIX = "new-items:"
 """Before the fingerprint of an export of new items only: never the same row as a whole set of equal content."""
 
 EMPTY_FINGERPRINT = hashlib.sha256(b"").hexdigest()
-"""Of a dataset without any track: what an artist has when all that his last one could still hold was excluded."""
+"""Of a dataset without any track: what an artist has when all that their last one could still hold was excluded."""
 
 # Hashes and formats hold no spaces, and a hash stands for the text, so no two contents give the same lines.
 _FINGERPRINT = """encode(sha256(convert_to(string_agg(
@@ -109,8 +109,8 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
     """Slugs of the artists whose wanted content is not that of their current dataset, in one query.
 
     Among them are those for whom somebody else saved a pair that nobody has looked at yet. An artist without any item
-    that could go into a dataset is not, there is nothing to build; unless the one he has holds what was excluded. Nor
-    is one who is being deleted.
+    that could go into a dataset is not, there is nothing to build; unless the one they have holds what was excluded.
+    Nor is one who is being deleted.
     """
     rows = connection.execute(f"""
         with belonging as (

@@ -42,7 +42,7 @@ def ensure_partitions(instance: dg.DagsterInstance, slugs: Sequence[str]) -> Non
 def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, known: datetime | None) -> datetime | None:
     """Take artists out whose deletion ended since `known`, wherever it was asked for; when the last of them ended.
 
-    Whoever deletes an artist may not reach this instance, and a tick that saw him just before may have put him back.
+    Whoever deletes an artist may not reach this instance, and a tick that saw them just before may have put them back.
     """
     from dawa_assets.artists.deletions_store import deleted_after
 
@@ -54,7 +54,7 @@ def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, kno
 
 
 def forget_partition(instance: dg.DagsterInstance, slug: str) -> bool:
-    """Take an artist out; whether he was in. The history of his runs stays."""
+    """Take an artist out; whether they were in. The history of their runs stays."""
     if not instance.has_dynamic_partition(NAME, slug):
         return False
     instance.delete_dynamic_partition(NAME, slug)

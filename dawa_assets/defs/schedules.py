@@ -35,7 +35,7 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=settings.nightly_cron,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Dataset, segments and tags of every artist whose dataset would differ from his last one.",
+        description="Dataset, segments and tags of every artist whose dataset would differ from their last one.",
     )
     def tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> list[dg.RunRequest] | dg.SkipReason:
         from dawa_assets.datasets.store import artists_whose_dataset_would_differ
@@ -51,7 +51,7 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
             context.log.warning(
                 f"{len(slugs)} artists need it: {MOST_A_NIGHT} are asked for, the others in later nights"
             )
-            # Others each night, so that those whose rebuild fails keep nobody from his turn.
+            # Others each night, so that those whose rebuild fails keep nobody from their turn.
             slugs = sorted(random.Random(night).sample(slugs, MOST_A_NIGHT))  # noqa: S311 - no secret
         ensure_partitions(context.instance, slugs)
         return [

@@ -92,7 +92,7 @@ _PATHS = """
 
 
 def claims(database: Database, artist: Artist) -> Iterator[Claim]:
-    """Everything that the artist's rows say of objects below his folder, in the order of keys."""
+    """Everything that the artist's rows say of objects below their folder, in the order of keys."""
     after = ("", "", "")
     while True:
         with database.transaction() as connection, connection.cursor(row_factory=class_row(Claim)) as cursor:

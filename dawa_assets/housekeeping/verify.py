@@ -1,4 +1,4 @@
-"""Holds an artist's rows against his objects: what is missing, altered, left over, foreign, or pointed to elsewhere.
+"""Holds an artist's rows against their objects: what is missing, altered, left over, foreign, or pointed to elsewhere.
 
 One listing of the artist's folder runs beside the rows in the same order, so memory does not grow with either. What
 looks wrong is looked at once more before it is said: others may be working meanwhile.

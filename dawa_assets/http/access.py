@@ -38,7 +38,7 @@ class Caller:
         """The artist of this id.
 
         Raises:
-            UnknownArtistError: there is none, or the caller may not know of him.
+            UnknownArtistError: there is none, or the caller may not know of them.
         """
         with database.transaction() as connection:
             found = find_artist(connection, str(artist_id), self.user, by=("id",))

@@ -29,7 +29,7 @@ _MOST = {
 _PASSWORD_IN_BODY = frozenset({"/api/producer/upload-and-train", "/store-upload", "/train", "/generate"})
 _DESCRIPTION = """
 The dashboard's routes and the worker's endpoints. A user's token (`Authorization: Bearer …`) is good for the artists
-that he is linked to; the password (`x-train-password`) for all. Every error is `{"error": "one line"}`.
+that they are linked to; the password (`x-train-password`) for all. Every error is `{"error": "one line"}`.
 """
 
 

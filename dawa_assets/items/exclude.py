@@ -59,7 +59,7 @@ def set_excluded(
         excluded: whether they are to be out.
         author: who wants it.
         reason: why, one line; kept with the exclusion.
-        artist: slug, id or name; only his items are looked at.
+        artist: slug, id or name; only their items are looked at.
 
     Returns:
         What became of each item, and those of their artists' adapters that heard items which are out.

@@ -25,7 +25,7 @@ def build_context(profile: Any, summary: Any, *, artist_name: str = "", summary_
     Args:
         profile: a master_schema, possibly `{}`.
         summary: an `AlsSummary`, possibly of an older parser or with fields missing.
-        artist_name: left out of the message, with the sentences that name him.
+        artist_name: left out of the message, with the sentences that name them.
         summary_ids: ids by which the profile's catalogue may point at this summary (`daw_summary_id`).
 
     Returns:

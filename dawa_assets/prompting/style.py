@@ -1,4 +1,4 @@
-"""The half of the context that comes from the artist's profile: how this artist sounds, in his own words.
+"""The half of the context that comes from the artist's profile: how this artist sounds, in their own words.
 
 Taken are fields that say something about sound, mood or use. Left out are names, ids, provenance, plugin brands and
 works other than the one at hand. What a no-go zone forbids is not offered to a writer at all.
@@ -35,7 +35,7 @@ _LISTS: dict[str, tuple[str, ...]] = {
 
 
 def no_go_zones(profile: Any, most: int = _MOST_ZONES, longest: int = _LONGEST_ZONE) -> list[str]:
-    """The artist's no-go zones, as he wrote them."""
+    """The artist's no-go zones, as the artist wrote them."""
     return texts(mapping(profile, "creative_policy").get("no_go_zones"), most, longest)
 
 
@@ -46,7 +46,7 @@ def names_in(profile: Any, artist_name: str) -> list[str]:
 
 
 def style_facts(profile: Any, names: Iterable[str], forbidden: list[Phrase], most: int, longest: int) -> dict[str, Any]:
-    """The artist's style: lists of his words. Empty ones are left out, so an empty profile gives `{}`."""
+    """The artist's style: lists of their words. Empty ones are left out, so an empty profile gives `{}`."""
     facts: dict[str, Any] = {}
     for name, path in _LISTS.items():
         facts[name] = _allowed(mapping(profile, *path[:-1]).get(path[-1]), forbidden, most, longest)

@@ -70,7 +70,7 @@ def choose(finding: Finding, found: EvaluateResult, standing: Standing) -> Choic
     """Promote the first that is not broken; then what is better than the promoted one on songs that neither heard.
 
     Where there are no such songs, music that is new counts for more than music that is gone: what is better than its
-    base is promoted. What a person took back is his to promote again.
+    base is promoted. What a person took back is theirs to promote again.
     """
     if standing.is_promoted:
         return Choice(False, "is promoted already")

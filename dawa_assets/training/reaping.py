@@ -55,7 +55,7 @@ def reap_trainings(ports: Ports, owned: set[str], grace_seconds: float) -> list[
 def _reap(ports: Ports, run: StrandedRun) -> bool:
     """Cancel one call under the training's own lease; false where somebody else holds that, or was quicker.
 
-    Also false where the artist is being deleted: that cancels his calls itself.
+    Also false where the artist is being deleted: that cancels their calls itself.
     """
     try:
         with lease(

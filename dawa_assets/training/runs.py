@@ -75,7 +75,7 @@ class TrainingReport:
 
 
 def train_lora(ports: Ports, slug: str) -> TrainingReport:
-    """Bring the artist's LoRA up to date with his current dataset; what is published stays as it is.
+    """Bring the artist's LoRA up to date with their current dataset; what is published stays as it is.
 
     The same examples, base and parameters are trained once: content that returns to an earlier state has that
     earlier run as its candidate again. A run that a dead process left is taken over; one that failed is tried again.

@@ -40,7 +40,7 @@ def hosted_model(
 
 
 def style_vocabulary(profile: Any, artist_name: str) -> list[str]:
-    """The artist's own words for his style, for a tagger to prefer: short phrases, without names and no-go zones."""
+    """The artist's own words for their style, for a tagger to prefer: short phrases, without names and no-go zones."""
     names: list[Phrase] = [phrase for name in names_in(profile, artist_name) if (phrase := phrase_of(name))]
     forbidden = [*no_go_phrases(no_go_zones(profile)), *names]
     facts = style_facts(profile, (), forbidden, _MOST_OF_A_FACT, 4 * _LONGEST_WORD)

@@ -1,7 +1,7 @@
 """The index of a mounted bucket: which object is which path's content now. Contents are not looked at here.
 
 It is made of files that are written once. Each session (a call in its container) writes what it changed, all of it
-again each time; who reads merges all that he finds, and of two records of one path the later one holds. So it does not
+again each time; who reads merges all that they find, and of two records of one path the later one holds. So it does not
 matter in which order files are read, or whether one is read twice, and two sessions that write at once lose nothing.
 Where there are many files somebody writes what they say together into one and removes them.
 """

@@ -130,7 +130,7 @@ def _caption(listed: Listed, tags: str | None) -> list[CaptionPart]:
 
 
 def _tag_line(file: ProducerFile, tags: str | None) -> str:
-    """What the client told goes first, so that his key is the one that counts."""
+    """What the client told goes first, so that their key is the one that counts."""
     told = [file.musical_key] if file.musical_key else []
     said = tags.split(", ") if tags else []
     return ", ".join(dict.fromkeys([*told, *file.tags, *said]))

@@ -22,7 +22,7 @@ class ForgetResult(JobResult):
 
 
 class ForgetRequest(JobRequest[ForgetResult]):
-    """Remove what lies under the data root of a producer: what has his name, and what these lists name."""
+    """Remove what lies under the data root of a producer: what has their name, and what these lists name."""
 
     result_type: ClassVar[type[JobResult]] = ForgetResult
     kind: Literal["forget"] = "forget"

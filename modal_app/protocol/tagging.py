@@ -78,7 +78,7 @@ class TagRequest(JobRequest[TagResult]):
     kind: Literal["tag"] = "tag"
     tagger: Literal["offline", "gemini"] = "offline"
     model: HostedModel | None = Field(None, description="for `gemini`: what to ask")
-    vocabulary: list[str] = Field(default_factory=list, description="the artist's own words for his style")
+    vocabulary: list[str] = Field(default_factory=list, description="the artist's own words for their style")
     recipe: Literal["mono44"] = "mono44"
     segments: list[SegmentToTag]
 

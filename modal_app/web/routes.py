@@ -206,7 +206,7 @@ async def _read(
             body, texts = await in_thread(lambda: read_json(file, model))
         except BadRequestError:
             if header is None and is_set(options.password):
-                require_password(options.password)  # a stranger is not told what is wrong with his body
+                require_password(options.password)  # a stranger is not told what is wrong with their body
             raise
         require_password(options.password, header, body.password)
         yield body, texts, file

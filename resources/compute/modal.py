@@ -139,7 +139,7 @@ class ModalCompute(Compute):
             raise
 
     def _cancel_if_ours(self, call_id: str, record: CallRecord | None) -> None:
-        """Cancel the call, unless it is somebody else's by now: he took over, and follows it."""
+        """Cancel the call, unless it is somebody else's by now: they took over, and follow it."""
         try:
             if record is not None:
                 record.keep(call_id)

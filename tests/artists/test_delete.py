@@ -1,4 +1,4 @@
-"""A deleted artist leaves a receipt and nothing else, killed anywhere; what another artist shares with him stays."""
+"""A deleted artist leaves a receipt and nothing else, killed anywhere; what another artist shares with them stays."""
 
 import hashlib
 import json
@@ -85,19 +85,19 @@ def _rows(ports: Ports) -> dict[str, list[str]]:
 
 
 def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
-    """An artist with a row in every table and a file in every place; gives all that could tell of him."""
-    his = side(ports.database, name)
-    catalogue = Catalogue(ports, Artist(his.artist, his.slug, name))
+    """An artist with a row in every table and a file in every place; gives all that could tell of them."""
+    own = side(ports.database, name)
+    catalogue = Catalogue(ports, Artist(own.artist, own.slug, name))
     audio = f"sound of {name} {uuid4()}".encode()
     item = catalogue.add(f"Set of {name}", audio)
     [row] = catalogue.sql("select audio_hash from training_items where id = %s", item)
-    [run] = catalogue.sql("select id from training_runs where artist_id = %s", his.artist)
+    [run] = catalogue.sql("select id from training_runs where artist_id = %s", own.artist)
     segment = f"{uuid4().hex}{uuid4().hex}"
     catalogue.sql("update audio_segments set audio_hash = %s, segment_hash = %s where audio_hash = %s",
-                  row["audio_hash"], segment, his.slug)  # fmt: skip
-    catalogue.sql("update segment_tags set segment_hash = %s where segment_hash = %s", segment, his.slug)
-    for key in (f"artists/{his.slug}/loras/{run['id']}/a.safetensors", f"artists/{his.slug}/by hand.txt",
-                f"inbox/{his.slug}/u/Ännä.wav"):  # fmt: skip
+                  row["audio_hash"], segment, own.slug)  # fmt: skip
+    catalogue.sql("update segment_tags set segment_hash = %s where segment_hash = %s", segment, own.slug)
+    for key in (f"artists/{own.slug}/loras/{run['id']}/a.safetensors", f"artists/{own.slug}/by hand.txt",
+                f"inbox/{own.slug}/u/Ännä.wav"):  # fmt: skip
         ports.bucket.put(key, b"1234")
     data = ports.settings.data_root
     uploaded, fetched = (hashlib.sha256(f"{what} of {name}".encode()).hexdigest() for what in ("upload", "fetched"))
@@ -107,25 +107,25 @@ def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
         f"cache/segments/{row['audio_hash']}/mono44/manifest.json": manifest,
         f"cache/latents/ace_step/0123/{segment[:2]}/{segment}+1.000dB.safetensors": "latents",
         f"cache/tags/gemini/v1/{segment[:2]}/{segment}~bpm=120.json": "{}",
-        f"training_data/{his.slug}.job-1/audio/seg_0000.wav": "sound",
-        f"models/{his.slug}/adapter_model.safetensors": "weights",
-        f"loras/{his.slug}_m.safetensors": "no card",
+        f"training_data/{own.slug}.job-1/audio/seg_0000.wav": "sound",
+        f"models/{own.slug}/adapter_model.safetensors": "weights",
+        f"loras/{own.slug}_m.safetensors": "no card",
         f"runs/{run['id']}/checkpoint.bin": "weights",
-        f"runs/http-{his.slug}/card.json": json.dumps({"producer_id": his.slug}),
+        f"runs/http-{own.slug}/card.json": json.dumps({"producer_id": own.slug}),
         f"outputs/preview-{run['id']}-base.wav": "sound",
-        f"uploads/{his.slug}/job-1/beat.wav": f"upload of {name}",
+        f"uploads/{own.slug}/job-1/beat.wav": f"upload of {name}",
         f"cache/segments/{uploaded}/mono44/seg_0000.wav": "sound",
-        f"runs/{run_id_of(his.slug, 'job-1')}/checkpoint.bin": "weights",
-        f"producer_jobs/{run_id_of(his.slug, 'job-2')}/plan.json": json.dumps(
-            {"training": {"producer_id": his.slug, "examples": [{"audio_hash": fetched}]}}
+        f"runs/{run_id_of(own.slug, 'job-1')}/checkpoint.bin": "weights",
+        f"producer_jobs/{run_id_of(own.slug, 'job-2')}/plan.json": json.dumps(
+            {"training": {"producer_id": own.slug, "examples": [{"audio_hash": fetched}]}}
         ),
         f"cache/segments/{fetched}/stereo48/seg_0000.wav": "sound",
     }.items():
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         (data / path).write_text(text)
-    publish(PublishRequest(producer_id=his.slug, segments=[]), DataRoot(data), lambda _: None)
-    hashes = [row["audio_hash"], segment, uploaded, fetched, run_id_of(his.slug, "job-1"), run_id_of(his.slug, "job-2")]
-    return catalogue.artist, [his.slug, str(his.artist), name, str(run["id"]), *hashes]
+    publish(PublishRequest(producer_id=own.slug, segments=[]), DataRoot(data), lambda _: None)
+    hashes = [row["audio_hash"], segment, uploaded, fetched, run_id_of(own.slug, "job-1"), run_id_of(own.slug, "job-2")]
+    return catalogue.artist, [own.slug, str(own.artist), name, str(run["id"]), *hashes]
 
 
 def _traces(ports: Ports, secrets: list[str]) -> list[str]:
@@ -138,7 +138,7 @@ def _receipt_without_names(receipt: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in receipt.items() if key not in names}
 
 
-def test_all_of_one_goes_and_what_another_shares_with_him_stays(recorded: Ports) -> None:
+def test_all_of_one_goes_and_what_another_shares_with_them_stays(recorded: Ports) -> None:
     other = open_catalogue(recorded, "Other")
     other.add("o/shared", SHARED)
     _build(other)
@@ -192,7 +192,7 @@ def _finished(ports: Ports, slug: str) -> dict[str, Any]:
 def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride: int) -> None:
     ports, changes, burnt, whole = with_short_leases(recorded), 0, 999, None
     neighbour, _ = _furnish(ports, "Neighbour")
-    his = [row for rows in _rows(ports).values() for row in rows if str(neighbour.id) in row]
+    own = [row for rows in _rows(ports).values() for row in rows if str(neighbour.id) in row]
     while changes <= burnt:
         artist, secrets = _furnish(ports, f"Killed{changes:03}")
         fuse = Fuse(changes or None)
@@ -207,7 +207,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride:
         assert receipt == whole, f"killed after change {changes}"
         changes += stride if changes else 1
     assert burnt >= 10
-    assert set(his) <= {row for rows in _rows(ports).values() for row in rows}
+    assert set(own) <= {row for rows in _rows(ports).values() for row in rows}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

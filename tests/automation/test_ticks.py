@@ -94,7 +94,7 @@ def test_who_was_deleted_elsewhere_is_no_partition_and_nobody_else_is_looked_at_
     instance.delete_dynamic_partition("artist", "first")
     cursor = tick(inbox_sensor, instance, ports, cursor).cursor
     assert partitions(instance) == {"back"}
-    ensure_partitions(instance, ["gone"])  # by a tick that saw him just before
+    ensure_partitions(instance, ["gone"])  # by a tick that saw them just before
     tick(inbox_sensor, instance, ports, cursor)
     assert partitions(instance) == {"back"}
 

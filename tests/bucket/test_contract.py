@@ -48,7 +48,7 @@ def test_what_is_put_can_be_read_from_bytes_files_and_streams(bucket: Bucket, tm
     assert [_read(bucket, f"a/{name}") for name in ("bytes", "file", "stream")] == [b"bytes", b"file", b"stream"]
 
 
-def test_a_put_replaces_the_object_and_a_reader_keeps_the_bytes_he_opened(bucket: Bucket) -> None:
+def test_a_put_replaces_the_object_and_a_reader_keeps_the_bytes_they_opened(bucket: Bucket) -> None:
     bucket.put("a", b"old" * 100_000)
     with bucket.open("a") as stream:
         begun = stream.read(3)

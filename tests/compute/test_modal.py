@@ -140,7 +140,7 @@ def test_a_failing_job_raises_the_workers_line_as_what_it_is(compute: ModalCompu
         compute.run(request, ignore)
 
 
-def test_whoever_is_interrupted_cancels_his_call(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
+def test_whoever_is_interrupted_cancels_their_call(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
     class Interrupt(BaseException):
         """As Dagster's and Ctrl-C's: no `Exception`."""
 

@@ -280,7 +280,7 @@ def test_a_build_that_may_not_wait_says_that_another_is_working(catalogue: Catal
         build_dataset(hasty, catalogue.slug)
 
 
-def test_a_builder_that_was_silent_too_long_writes_nothing_over_his_successors_work(catalogue: Catalogue) -> None:
+def test_a_builder_that_was_silent_too_long_writes_nothing_over_their_successors_work(catalogue: Catalogue) -> None:
     catalogue.add("one", b"sound one", PROMPT)
 
     class Overtaken(type(catalogue.ports.bucket)):  # type: ignore[misc]

@@ -90,7 +90,7 @@ def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
 ) -> None:
     ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
-        other = ensure_artist(connection, "An artist beside him")
+        other = ensure_artist(connection, "An artist beside them")
     for each in (artist, other):
         upload(ports, each, [next(example.rglob("*.als"))])
         assert run_job(instance, pipeline_here, "ingest_job", each.slug).success

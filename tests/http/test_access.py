@@ -49,7 +49,7 @@ def _asked(ports: Ports, artist: Artist) -> dict[str, str]:
     return {"artistId": str(artist.id), "parseId": parse["parse_id"]}
 
 
-def test_a_user_gets_at_his_own_artist_by_every_route_and_at_no_other_s(
+def test_a_user_gets_at_their_own_artist_by_every_route_and_at_no_other_s(
     ports: Ports, nova: Artist, other: Artist
 ) -> None:
     mine, foreign = _asked(ports, nova), _asked(ports, other)

@@ -210,7 +210,7 @@ def test_the_worker_s_endpoints_are_served_beside_by_the_same_password(ports: Po
         assert "audio_base64" in http.post("/generate", json=asked, headers=good).json()
 
 
-def test_a_user_s_producer_is_one_of_his_artists(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
+def test_a_user_s_producer_is_one_of_their_artists(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
     user = new_user(ports, nova)
     secured = protected(replace(ports, compute=quick), password=False, secret=True)
     with server(secured) as base, client(base, **bearer(user)) as http:

@@ -46,7 +46,7 @@ def test_upload_ids_follow_time(ports: Ports, tmp_path: Path) -> None:
     assert ids == sorted(set(ids))
 
 
-def test_an_artist_is_found_by_name_or_slug_and_made_when_he_is_new(ports: Ports, tmp_path: Path) -> None:
+def test_an_artist_is_found_by_name_or_slug_and_made_when_they_are_new(ports: Ports, tmp_path: Path) -> None:
     folder = _song(tmp_path / "x")
     assert [upload(ports, name, [folder]).slug for name in ("Nova Ray", "nova-ray", " Nova Ray ", "Other")] == [
         "nova-ray",

@@ -1,4 +1,4 @@
-"""What a hosted project must do, asked of a real one: keep objects, be migrated, let nobody near what is not his.
+"""What a hosted project must do, asked of a real one: keep objects, be migrated, let nobody near what is not theirs.
 
 Nothing of the project's own is touched: objects go into a folder of their own, rows are rolled back.
 """
@@ -151,7 +151,7 @@ def test_a_text_that_a_user_writes_directly_is_bounded(migrated: str, text: str)
         connection.rollback()
 
 
-def test_a_user_uploads_to_his_inbox_only_and_the_anonymous_see_nothing(migrated: str) -> None:
+def test_a_user_uploads_to_their_inbox_only_and_the_anonymous_see_nothing(migrated: str) -> None:
     with psycopg.connect(migrated, prepare_threshold=None) as connection:
         user, slug, _ = _user_of_an_artist(connection)
         _become(connection, user)

@@ -45,7 +45,7 @@ def tone(seconds: float, hertz: float, *, level: float = 0.5, rate: int = 22_050
 
 @dataclass(frozen=True)
 class Catalogue:
-    """One artist, and what is done to his items."""
+    """One artist, and what is done to their items."""
 
     ports: Ports
     artist: Artist

@@ -235,7 +235,7 @@ def test_a_model_that_follows_a_name_gives_a_text_that_is_never_used(
 
 
 @pytest.mark.slow
-def test_another_schema_version_of_one_artist_in_fifty_rewrites_exactly_his_prompts(
+def test_another_schema_version_of_one_artist_in_fifty_rewrites_exactly_their_prompts(
     hosted: Hosted, make_artist: Callable[[str], Artist], model_server: ModelServer
 ) -> None:
     ports = hosted()

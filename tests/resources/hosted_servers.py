@@ -84,7 +84,7 @@ def missing_pgbouncer() -> str | None:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """A fresh PostgreSQL for the length of the block, with the owner's role and no database of his yet."""
+    """A fresh PostgreSQL for the length of the block, with the owner's role and no database of its own yet."""
     binaries = _postgres_binaries()
     assert binaries is not None, missing_postgres()
     with _folder() as folder:

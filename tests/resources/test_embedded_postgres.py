@@ -241,7 +241,7 @@ def test_an_ordinary_user_starts_it_too_and_root_finds_it_there() -> None:
     home = Path(tempfile.mkdtemp(prefix="dawa test "))
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     try:
-        # He may read through closed folders, so that a Python and a checkout that lie under /root don't matter.
+        # That user may read through closed folders, so that a Python and a checkout that lie under /root don't matter.
         as_nobody = postgres_server._as(postgres_server.ServerUser(nobody.pw_uid, nobody.pw_gid, "reader"), "exec")
         process = _python("import os; database.url(); print(os.geteuid())", home / "postgres", whom=as_nobody)
         out, err = process.communicate(timeout=280)

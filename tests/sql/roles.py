@@ -16,7 +16,7 @@ from resources.database import Connection, Database
 
 @dataclass(frozen=True)
 class Side:
-    """One artist, his user, and a row of his in every table."""
+    """One artist, their user, and a row of theirs in every table."""
 
     user: UUID
     artist: UUID

@@ -47,7 +47,7 @@ create policy "Public read" on storage.objects for select using (bucket_id = 'da
 create policy "Public insert" on storage.objects for insert with check (bucket_id = 'dawa-exports');
 
 -- 50 rows. 8 artists: a plain one, two whose names look alike, one of emoji only, one whose files lie elsewhere than
--- his name says, one with folders that no slug can be called.
+-- their name says, one with folders that no slug can be called.
 insert into public.artists (id, name, created_at)
 select ('00000000-0000-4000-8000-00000000000' || n)::uuid, name, timestamptz '2025-01-01' + n * interval '1 day'
 from (values

@@ -1,4 +1,4 @@
-"""What an attacker with a signed-in user's or the anonymous key can do: nothing to what is not his.
+"""What an attacker with a signed-in user's or the anonymous key can do: nothing to what is not theirs.
 
 Driven by the catalog, so that a table that somebody adds without row level security fails here.
 """
@@ -73,7 +73,7 @@ def test_the_anonymous_role_sees_and_changes_nothing(database: Database, a: Side
                 assert _try(connection, update) == 0, (table, column)
 
 
-def test_a_user_sees_rows_of_his_artist_only_and_of_five_tables(database: Database, a: Side, b: Side) -> None:
+def test_a_user_sees_rows_of_their_artist_only_and_of_five_tables(database: Database, a: Side, b: Side) -> None:
     seen = {}
     with acting_as(database, "authenticated", a.user) as connection:
         for table in tables_of(database):
@@ -104,7 +104,7 @@ def test_a_user_can_change_no_row_of_another_artist_in_any_column_of_any_table(
             assert _try(connection, sql.SQL("truncate {} cascade").format(name)) <= 0, table
             for column in columns_of(connection, table):
                 changed = _try(connection, sql.SQL("update {} set {c} = {c}").format(name, c=sql.Identifier(column)))
-                assert changed in (0, 1), (table, column)  # his own row at the most
+                assert changed in (0, 1), (table, column)  # their own row at the most
     after = _everything(database)
     assert {table: rows for table, rows in after.items() if rows != before[table]} == {}
 

@@ -65,7 +65,7 @@ def _rows(url: str) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_every_artist_gets_a_slug_the_one_his_files_lie_under_where_there_are_any(adopted: str) -> None:
+def test_every_artist_gets_a_slug_the_one_their_files_lie_under_where_there_are_any(adopted: str) -> None:
     slugs = {row["name"]: row["slug"] for row in _execute(adopted, "select name, slug from artists")}
     assert slugs == {
         "Nawf Side": "nawf-side",
@@ -106,7 +106,7 @@ def test_the_dashboard_s_own_writes_go_on(adopted: str) -> None:
     assert _execute(adopted, "select slug from artists where name = 'New One'") == [{"slug": "new-one"}]
 
 
-def test_the_open_policies_and_grants_are_gone_and_a_linked_user_still_reads_his_rows(adopted: str) -> None:
+def test_the_open_policies_and_grants_are_gone_and_a_linked_user_still_reads_their_rows(adopted: str) -> None:
     policies = _execute(adopted, "select policyname, roles::text from pg_policies where schemaname = 'public'")
     assert {row["roles"] for row in policies} == {"{authenticated}"}
     assert not [row for row in policies if row["policyname"].startswith(("Users can", "read summaries"))]

@@ -61,14 +61,14 @@ def _seen(connection: Connection, bucket: str = BUCKET) -> set[str]:
     return {row["name"] for row in rows}
 
 
-def test_a_user_reads_the_folders_of_his_artists_and_nothing_else(database: Database, users: dict[str, UUID]) -> None:
+def test_a_user_reads_the_folders_of_their_artists_and_nothing_else(database: Database, users: dict[str, UUID]) -> None:
     for slug, user in users.items():
         with acting_as(database, "authenticated", user) as connection:
             expected = set() if slug == "nobody's" else {f"artists/{slug}/training/i/audio.mp3"}
             assert _seen(connection) == expected
 
 
-def test_a_user_uploads_to_the_inboxes_of_his_artists_only(database: Database, users: dict[str, UUID]) -> None:
+def test_a_user_uploads_to_the_inboxes_of_their_artists_only(database: Database, users: dict[str, UUID]) -> None:
     for slug, user in users.items():
         with acting_as(database, "authenticated", user) as connection:
             for other in users:
@@ -100,7 +100,7 @@ def test_a_user_of_two_artists_has_both(database: Database, users: dict[str, UUI
         "artists/ab/../../inbox/ab/u/x", "x/inbox/ab/u/x", "ab/u/x", "", None,
     ],
 )  # fmt: skip
-def test_a_name_that_is_nearly_in_his_inbox_is_refused(
+def test_a_name_that_is_nearly_in_their_inbox_is_refused(
     database: Database, users: dict[str, UUID], name: str | None
 ) -> None:
     with acting_as(database, "authenticated", users["ab"]) as connection:
@@ -112,7 +112,9 @@ def test_a_name_that_is_nearly_in_his_inbox_is_refused(
     st.lists(st.sampled_from(["inbox", "artists", "ab", "abc", "..", ".", "", "u", "x", "é", "\\", "\x01"]), max_size=6)
 )
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_the_name_only_a_file_in_a_folder_of_his_inbox_is_taken(database: Database, parts: list[str]) -> None:
+def test_whatever_the_name_only_a_file_in_a_folder_of_their_inbox_is_taken(
+    database: Database, parts: list[str]
+) -> None:
     name = "/".join(parts)
     with database.transaction() as connection:
         missing = connection.execute("select from artists where slug = 'ab'").fetchone() is None

@@ -61,7 +61,7 @@ def ask(
 ) -> Asked:
     """Requests for pieces of work, without those that a run has in hand, that must wait, or that are given up.
 
-    Looks at a bounded number: those that are given up keep nobody from his turn, the next tick goes on behind them.
+    Looks at a bounded number: those that are given up keep nobody from their turn, the next tick goes on behind them.
     Each artist that is asked for is made sure to be a partition.
     """
     asked, rest, looked_at = Asked(), iter(wanted), 0

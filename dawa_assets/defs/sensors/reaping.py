@@ -17,7 +17,7 @@ _PAGE = 500
     description="Cancels trainings on another machine whose run died and that no queued or running one will take up.",
 )
 def reap_trainings(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SkipReason:
-    """Any unfinished run of an artist owns his training: better one call too long than one that was needed."""
+    """Any unfinished run of an artist owns their training: better one call too long than one that was needed."""
     from dawa_assets.training.reaping import reap_trainings as reap
 
     reaped = reap(pipeline.ports(), _owned(context.instance), GRACE_SECONDS)
