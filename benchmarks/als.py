@@ -27,7 +27,7 @@ def setup(folder: Path) -> None:
 def ours(folder: Path) -> None:
     """Read it and make the summary."""
     from dawa_assets.ableton.reader import read_live_set
-    from dawa_assets.ableton.summary import summarise
+    from dawa_assets.ableton.summary_builder import summarise
 
     live_set = read_live_set(folder / _SET)
     summary = summarise(live_set, als_filename=_SET, project_folder="", artist_name="")

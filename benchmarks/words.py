@@ -80,7 +80,7 @@ def _sets(folder: Path) -> list[Path]:
 
 def _told(folder: Path) -> Iterator[tuple[Path, dict[str, dict[str, dict[str, list[str]]]], str, list[str]]]:
     from dawa_assets.ableton.reader import read_live_set
-    from dawa_assets.ableton.summary import summarise
+    from dawa_assets.ableton.summary_builder import summarise
     from dawa_assets.prompting.context import build_context
     from dawa_assets.prompting.rules import rules_for
     from resources.prompt_writer.base import PromptRequest

@@ -88,7 +88,7 @@ def summary_of(file: Path, live_set: LiveSet) -> AlsSummary:
     """The `AlsSummary` of a set that lies where its artist keeps it."""
     from dawa_assets.ableton.project import project_folder
     from dawa_assets.ableton.reader import shown_name
-    from dawa_assets.ableton.summary import summarise
+    from dawa_assets.ableton.summary_builder import summarise
 
     project = project_folder(file)
     name = shown_name(project) if project is not None else ""

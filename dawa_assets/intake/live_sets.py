@@ -12,7 +12,8 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import PARSER_VERSION, summarise
+from dawa_assets.ableton.summary import PARSER_VERSION
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import UnreadableLiveSetError

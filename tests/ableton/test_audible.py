@@ -7,7 +7,7 @@ import pytest
 
 from dawa_assets.ableton.live_set import LiveSet
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import summarise
+from dawa_assets.ableton.summary_builder import summarise
 from tests.ableton.als_factory import (
     VERSIONS,
     SetSpec,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import summarise
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.errors import UnreadableLiveSetError
 from tests.ableton.als_factory import VERSIONS, SetSpec, TrackSpec, plugin, rack, sampler, xml_of
 

@@ -9,7 +9,8 @@ import pytest
 from dawa_assets.ableton.live_set import LiveSet, Scale
 from dawa_assets.ableton.naming import unique_names
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.ableton.summary import AlsSummary
+from dawa_assets.ableton.summary_builder import summarise
 from tests.shared_data import shared, shared_names
 
 pytestmark = pytest.mark.skipif(not shared_names("als", "*.als"), reason="the shared test data is absent")

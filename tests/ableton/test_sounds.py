@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.ableton.summary import AlsSummary
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.prompting.context import build_context
 from tests.shared_data import shared

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from dawa_assets.ableton.naming import unique_names
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.ableton.summary import AlsSummary
+from dawa_assets.ableton.summary_builder import summarise
 from tests.ableton.als_factory import SetSpec, TrackSpec, plugin, sampler, write_als
 
 # What the specification's interface asks for.

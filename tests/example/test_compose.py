@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import AlsSummary, summarise
+from dawa_assets.ableton.summary import AlsSummary
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.example.compose import Example, compose_example, write_audio
 from dawa_assets.example.score import BEATS_PER_BAR, Song
 from dawa_assets.example.tracks import songs

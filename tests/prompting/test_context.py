@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import summarise
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.prompting.context import MAX_BYTES, build_context
 from dawa_assets.prompting.instruments import NamedTrack, instruments
 from dawa_assets.prompting.track import tempo_of

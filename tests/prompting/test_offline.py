@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.summary import summarise
+from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.rules import rules_for
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
