@@ -86,13 +86,12 @@ def _draw(live_set: LiveSet, target: Path) -> None:
 
 def summary_of(file: Path, live_set: LiveSet) -> AlsSummary:
     """The `AlsSummary` of a set that lies where its artist keeps it."""
-    from dawa_assets.ableton.project import project_folder
+    from dawa_assets.ableton.project import project_folder, project_name
     from dawa_assets.ableton.reader import shown_name
     from dawa_assets.ableton.summary_builder import summarise
 
-    project = project_folder(file)
-    name = shown_name(project) if project is not None else ""
-    return summarise(live_set, als_filename=shown_name(file), project_folder=name, artist_name="")
+    project = project_name(project_folder(file))
+    return summarise(live_set, als_filename=shown_name(file), project_folder=project, artist_name="")
 
 
 def _print_json(result: AlsSummary | list[AlsSummary]) -> None:

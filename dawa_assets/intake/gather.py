@@ -1,4 +1,4 @@
-"""Which of the files that a user points at are uploaded: his sets and bounces, not what Ableton keeps beside them.
+"""Which of the files that a user points at are uploaded: their sets and bounces, not what Ableton keeps beside them.
 
 A project folder holds hundreds of samples and a backup of every save. What is left out is told with its reason;
 a file that is named itself is always taken if it is a Live Set or audio.
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dawa_assets.ableton.project import PROJECT_MARK, project_folder, project_name
 from dawa_assets.intake.kinds import Kind, kind_of, loose_stem
 from modal_app.errors import InputError
 
-_PROJECT_MARK = "Ableton Project Info"
 _FOLDERS_OF_ABLETON = {
     "backup": "Ableton's backup copies of the project's sets; name the folder itself to upload them",
     "samples": "samples of the project; name a file itself to upload it",
-    _PROJECT_MARK.lower(): "Ableton's own data",
+    PROJECT_MARK.lower(): "Ableton's own data",
 }
 _NO_MUSIC = "neither a Live Set nor audio"
 _HIDDEN = "hidden"
@@ -27,10 +27,14 @@ _SAMPLES = "audio below a project's folder that has no set's name: samples, most
 
 @dataclass(frozen=True)
 class GatheredFile:
-    """A file to upload, and its name in the upload: folders and all, `/`-separated."""
+    """A file to upload, its name in the upload (folders and all, `/`-separated), and the project that it lies in.
+
+    The project may begin above all that is uploaded. It is empty where the file lies in none.
+    """
 
     path: Path
     name: str
+    project: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Gathered:
 
 
 def gather(paths: Sequence[Path]) -> Gathered:
-    """Look through files and folders. A folder's own name stays: the project of a set is the folder it lies in.
+    """Look through files and folders. A folder's own name stays: files are told apart and found together by it.
 
     Raises:
         InputError: a path leads to nothing.
@@ -77,7 +81,7 @@ def skipped_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _marks(parts: list[str]) -> list[int]:
-    return [place for place, part in enumerate(parts[:-1]) if part == _PROJECT_MARK and place]
+    return [place for place, part in enumerate(parts[:-1]) if part == PROJECT_MARK and place]
 
 
 def _why_skipped(parts: list[str], projects: set[str], stems: dict[str, set[str]]) -> str | None:
@@ -103,6 +107,7 @@ class _Search:
         self._skipped: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._seen: set[Path] = set()
         self._names: set[str] = set()
+        self._projects: dict[Path, str] = {}
 
     def skipped(self) -> list[tuple[str, str]]:
         """One entry per folder and reason: a project's hundred `.asd` files are one line."""
@@ -140,7 +145,7 @@ class _Search:
             self._skip("", prefix, f"can't be read: {error.strerror}")
             return
         own = frozenset(loose_stem(entry.name) for entry in entries if kind_of(entry.name) is Kind.LIVE_SET)
-        is_project = bool(own) or any(entry.name == _PROJECT_MARK for entry in entries)
+        is_project = bool(own) or any(entry.name == PROJECT_MARK for entry in entries)
         for entry in entries:
             if entry.name.startswith("."):
                 self._skip(prefix, entry.name, _HIDDEN)
@@ -175,7 +180,9 @@ class _Search:
         if name in self._names:
             name = f"{self.free_name('again')}/{name}"
         self._names.add(name)
-        self.files.append(GatheredFile(path, name))
+        if path.parent not in self._projects:
+            self._projects[path.parent] = project_name(project_folder(path))
+        self.files.append(GatheredFile(path, name, self._projects[path.parent]))
 
     def _skip(self, folder: str, name: str, reason: str) -> None:
         self._skipped[printable(folder), reason].append(printable(name))

@@ -18,6 +18,7 @@ from pathlib import Path
 from dawa_assets.artists.store import Artist, ensure_artist, require_staying, slugs_among
 from dawa_assets.intake.gather import GatheredFile, gather
 from dawa_assets.intake.kinds import kind_of
+from dawa_assets.intake.projects import closing_note
 from dawa_assets.intake.store import InboxFile, Known, known_waiting
 from modal_app.errors import InputError
 from resources.bucket.base import Bucket, StoredObject
@@ -62,12 +63,16 @@ class PendingUploads:
 
 @dataclass(frozen=True)
 class Drop:
-    """One folder of the inbox. `complete`: it is closed by `_complete`, or has been quiet for long enough."""
+    """One folder of the inbox.
+
+    `marker` is the `_complete` that closes it. `complete`: it is closed, or has been quiet for long enough.
+    """
 
     slug: str
     upload_id: str
     files: list[InboxFile]
     complete: bool
+    marker: StoredObject | None = None
 
 
 def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadReceipt:
@@ -105,7 +110,8 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
             raise InputError(_nothing_usable(paths, skipped))
         with ports.database.transaction() as connection:
             require_staying(connection, artist)
-        ports.bucket.put(complete_key(artist.slug, upload_id), b"")
+        projects = {file.name: file.project for file in gathered.files}
+        ports.bucket.put(complete_key(artist.slug, upload_id), closing_note(projects, files))
     except BaseException:
         ports.bucket.delete([f"{folder}/{file}" for file in files])
         raise
@@ -194,14 +200,14 @@ def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
         stored = list(group)
         marker = complete_key(owner, upload_id)
         files = [_inbox_file(owner, upload_id, one) for one in stored if one.key != marker]
-        closed = len(files) < len(stored)
-        complete = closed or max(one.modified for one in stored) <= quiet_since
+        closing = next((one for one in stored if one.key == marker), None)
+        complete = closing is not None or max(one.modified for one in stored) <= quiet_since
         if owner:
-            yield Drop(owner, upload_id, files, complete)
+            yield Drop(owner, upload_id, files, complete, closing)
 
 
 def complete_key(slug: str, upload_id: str) -> str:
-    """The key of the empty object that says that all of an upload is there."""
+    """The key of the object that says that all of an upload is there, and sometimes more (`projects.py`)."""
     return f"inbox/{slug}/{upload_id}/{_COMPLETE}"
 
 

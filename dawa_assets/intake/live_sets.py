@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from uuid import UUID, uuid4
 
 from dawa_assets.ableton.reader import read_live_set
@@ -21,6 +21,7 @@ from dawa_assets.intake import store
 from dawa_assets.intake.inbox import close, drops, remove_taken
 from dawa_assets.intake.kinds import Kind, stem_of
 from dawa_assets.intake.layout import export_folder, kept_set
+from dawa_assets.intake.projects import Projects
 from dawa_assets.intake.settle import (
     LocalCopy,
     Step,
@@ -97,10 +98,12 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
         with ports.database.transaction() as connection:
             held.check(connection)
             store.forget_gone(connection, artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
+        projects = Projects(ports.bucket, inbox)
         for drop in (drop for drop in inbox if drop.complete):
-            for file in drop.files:
+            # What is no music goes last: while it lies here, its folders tell of projects.
+            for file in sorted(drop.files, key=lambda file: file.kind is Kind.OTHER):
                 if file.kind is not Kind.AUDIO:
-                    _settle(step, file, report)
+                    _settle(step, file, projects, report)
             close(ports.bucket, drop)
         _parse_again(step, report)
         with ports.database.transaction() as connection:
@@ -119,7 +122,7 @@ def parse_id(artist_id: UUID, path: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _settle(step: Step, file: InboxFile, report: LiveSetsReport) -> None:
+def _settle(step: Step, file: InboxFile, projects: Projects, report: LiveSetsReport) -> None:
     reason = None
     if file.kind is Kind.OTHER:
         reason = _NEITHER
@@ -128,7 +131,7 @@ def _settle(step: Step, file: InboxFile, report: LiveSetsReport) -> None:
     try:
         if reason is None:
             with local_copy(step.ports.bucket, file.stored.key, file.name) as local:
-                _take(step, file, local, report)
+                _take(step, file, projects, local, report)
         elif (sha256 := object_hash(step.ports.bucket, file.stored.key)) is not None:
             _reject_once(step, file, sha256, reason, report)
     except ObjectNotFoundError:
@@ -144,7 +147,7 @@ def _reject_once(step: Step, file: InboxFile, sha256: str, reason: str, report: 
         report.rejected.append((file.name, reason))
 
 
-def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport) -> None:
+def _take(step: Step, file: InboxFile, projects: Projects, local: LocalCopy, report: LiveSetsReport) -> None:
     bucket, artist = step.ports.bucket, step.artist
     identity = parse_id(artist.id, local.path)
     with step.ports.database.transaction() as connection:
@@ -153,7 +156,8 @@ def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport)
     if done:
         remove_taken(bucket, file)
         return
-    summary = _as_it_will_be(step, file, identity, known)
+    project = _project(step, file, projects.of(file.upload_id, file.folder, file.name))
+    summary = _as_it_will_be(step, file, project, identity, known)
     current = known is not None and known == summary
     content = None
     if not (current and object_hash(bucket, summary.source_key or "") == local.sha256):
@@ -164,7 +168,9 @@ def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport)
         step.held.check(connection)
         upload = store.begin(connection, artist.id, file, local.sha256, summary.source_key)
         row = summary.id if content is None else store.save_summary(connection, artist.id, summary, content)
-        item = item_of_summary(connection, row) or ensure_item(connection, artist.id, _item_of(file, summary, row))
+        item = item_of_summary(connection, row) or ensure_item(
+            connection, artist.id, _item_of(file, project, summary, row)
+        )
         store.finish_taken(connection, upload, item, row)
     remove_taken(bucket, file)
     if known is None:
@@ -174,10 +180,34 @@ def _take(step: Step, file: InboxFile, local: LocalCopy, report: LiveSetsReport)
         report.unchanged.append((_shown(file), f"the same bytes as {known.project_name}/{known.als_filename}"))
 
 
-def _as_it_will_be(step: Step, file: InboxFile, identity: str, known: Summary | None) -> Summary:
+def _project(step: Step, file: InboxFile, found: str) -> str:
+    """The project that the set is called by: the one found, or its own stem.
+
+    Where an item has it under the folder that it lay in alone, by which sets were called once, it stays that one's.
+    """
+    stem = stem_of(file.name)
+    project, former = found or stem, file.folder.rpartition("/")[2] or stem
+    if project == former:
+        return project
+    with step.ports.database.transaction() as connection:
+        folders = store.folders_of_item(connection, step.artist.id, f"{former}/{stem}")
+    if folders is None:
+        return project
+    is_same = not folders or any(_is_same_place(file.folder, folder) for folder in folders)
+    return former if is_same else project
+
+
+def _is_same_place(one: str, other: str) -> bool:
+    """Whether two folders can be the same one, seen from different folders above it."""
+    shorter, longer = sorted((PurePosixPath(one).parts, PurePosixPath(other).parts), key=len)
+    return longer[len(longer) - len(shorter) :] == shorter
+
+
+def _as_it_will_be(step: Step, file: InboxFile, project: str, identity: str, known: Summary | None) -> Summary:
     """The row of these bytes: under the names by which they came first."""
     als_filename = known.als_filename if known else file.name
-    project = (known.project_name if known else _project_folder(file)) or stem_of(als_filename)
+    if known:
+        project = known.project_name or stem_of(als_filename)
     slug = step.artist.slug
     kept = known.export_path if known is not None and _is_own_folder(slug, known.export_path) else None
     folder = kept or export_folder(slug, project, stem_of(als_filename), identity)
@@ -206,7 +236,7 @@ def _read_and_keep(
             report.rejected.append((_shown(file), reason))
         return None
     except Exception as error:
-        # A fault of ours must not hold up the batch, and not cost the user his file: it waits in the inbox.
+        # A fault of ours must not hold up the batch, and not cost its owner the file: it waits in the inbox.
         log.exception("%s: could not be read", file.stored.key)
         reason = f"could not be read by a fault of the program ({type(error).__name__}: {error}); report it"
         with step.ports.database.transaction() as connection:
@@ -244,10 +274,9 @@ def _put_outputs(ports: Ports, summary: Summary, content: dict[str, object], pic
     ports.bucket.put(f"{summary.export_path}/{_PICTURE}", picture)
 
 
-def _item_of(file: InboxFile, summary: Summary, row: UUID) -> NewItem:
+def _item_of(file: InboxFile, project: str, summary: Summary, row: UUID) -> NewItem:
     # The item is the set as it was called in this upload, even if its bytes came first under another name.
     stem = stem_of(file.name)
-    project = _project_folder(file) or stem
     return NewItem(
         item_key=f"{project}/{stem}",
         summary_id=row,
@@ -297,10 +326,6 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
 def _is_own_folder(slug: str, path: str | None) -> bool:
     """Whether the outputs of a set can lie in a folder that its row names."""
     return is_own(slug, path) and is_own(slug, f"{path}/{_PICTURE}")
-
-
-def _project_folder(file: InboxFile) -> str:
-    return file.folder.rpartition("/")[2]
 
 
 def _shown(file: InboxFile) -> str:

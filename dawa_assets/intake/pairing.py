@@ -22,13 +22,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Bounce:
-    """Audio that waits for its set."""
+    """Audio that waits for its set; `project` is the one that it lay in, empty where that is not known."""
 
     id: Hashable
     origin: Origin
     name: str
     sha256: str
     arrived: datetime
+    project: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,14 @@ class _Table:
         return next(iter(sets.values()))
 
     def _of_its_name(self, bounce: Bounce) -> list[Target]:
-        """Items whose set has its name; of several, the one uploaded beside it or of a project of its folder's name."""
+        """Items whose set has its name; of several, the one uploaded beside it, or of its project or folder's name."""
         named = self._by_stem.get(loose_stem(bounce.name), [])
         if len(named) > 1:
             beside = {one.item for one in self._sets.get(bounce.origin, {}).values()}
             narrowed = [target for target in named if target.item in beside]
-            if len(narrowed) != 1:
-                project = bounce.origin.folder.rpartition("/")[2]
-                narrowed = [target for target in named if project and target.project == project]
+            for project in (bounce.project, bounce.origin.folder.rpartition("/")[2]):
+                if len(narrowed) != 1:
+                    narrowed = [target for target in named if project and target.project == project]
             if len(narrowed) == 1:
                 return narrowed
         return named

@@ -25,6 +25,7 @@ from dawa_assets.errors import UnknownItemError
 from dawa_assets.intake.gather import skipped_names
 from dawa_assets.intake.inbox import complete_key
 from dawa_assets.intake.kinds import Kind, kind_of
+from dawa_assets.intake.projects import closing_note, projects_by_name
 from dawa_assets.intake.settle import plain_reason
 from modal_app.errors import ConflictError, InputError, UnreadableAudioError
 from resources.bucket.base import UploadLink
@@ -225,7 +226,9 @@ def complete(ports: Ports, artist: Artist, upload_id: str) -> PartUpload:
                 ports.bucket.put(_inbox_key(artist, upload_id, file.path), folder / f"{file.file}.part")
         with ports.database.transaction() as connection:
             require_staying(connection, artist)
-        ports.bucket.put(complete_key(artist.slug, upload_id), b"")
+        projects = projects_by_name([file.path for file in upload.files])
+        note = closing_note(projects, [file.path for file in taken])
+        ports.bucket.put(complete_key(artist.slug, upload_id), note)
         for file in taken:
             _write(folder / f"{file.file}.whole", "")
     _write(folder / _CLOSED, "")

@@ -203,6 +203,16 @@ def find_summary(connection: Connection, artist_id: UUID, parse_id: str) -> Summ
         ).fetchone()
 
 
+def folders_of_item(connection: Connection, artist_id: UUID, item_key: str) -> list[str] | None:
+    """The folders that the sets of an item were ever uploaded in; None where the artist has no item of this key."""
+    rows = connection.execute(
+        "select u.folder from training_items t left join uploads u on u.training_item_id = t.id "
+        "and u.kind = 'live_set' where t.artist_id = %s and t.item_key = %s",
+        [artist_id, item_key],
+    ).fetchall()
+    return [row["folder"] for row in rows if row["folder"] is not None] if rows else None
+
+
 def parsed_otherwise(connection: Connection, artist_id: UUID, parser_version: str) -> list[Summary]:
     """Summaries that another version of the reader made of a set that was kept."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:

@@ -18,6 +18,7 @@ from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import close, drops
 from dawa_assets.intake.kinds import Kind
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
+from dawa_assets.intake.projects import Projects
 from dawa_assets.intake.settle import Step
 from dawa_assets.intake.store import LedgerRow
 from dawa_assets.items import store
@@ -108,7 +109,10 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
         step.held.check(connection)
         audio = ledger.ledger(connection, artist.id, Kind.AUDIO)
         sets = ledger.ledger(connection, artist.id, Kind.LIVE_SET)
-        pairing, rows = _decide(audio, sets, store.items_of(connection, artist.id))
+        items = store.items_of(connection, artist.id)
+    pairing, rows = _decide(audio, sets, items, Projects(ports.bucket, complete))
+    with ports.database.transaction() as connection:
+        step.held.check(connection)
         for bounce, reason in pairing.waits:
             if rows[bounce.id].reason != reason:
                 ledger.wait(connection, rows[bounce.id].id, reason)
@@ -123,7 +127,7 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
 
 
 def _decide(
-    audio: Sequence[LedgerRow], sets: Sequence[LedgerRow], items: Sequence[Item]
+    audio: Sequence[LedgerRow], sets: Sequence[LedgerRow], items: Sequence[Item], projects: Projects
 ) -> tuple[Pairing, dict[object, LedgerRow]]:
     waiting = [row for row in audio if row.state == "waiting" and row.training_item_id is None]
     names: dict[UUID, set[str]] = {item.id: {item.als_filename or ""} for item in items}
@@ -137,7 +141,17 @@ def _decide(
         if row.state == "taken" and row.training_item_id is not None:
             arrived[row.training_item_id] = max(row.created_at, arrived.get(row.training_item_id, row.created_at))
     pairing = pair(
-        [Bounce(row.id, _origin(row), row.name, row.sha256, row.created_at) for row in waiting],
+        [
+            Bounce(
+                row.id,
+                _origin(row),
+                row.name,
+                row.sha256,
+                row.created_at,
+                projects.of(row.upload_id, row.folder, row.name),
+            )
+            for row in waiting
+        ],
         [SetOrigin(_origin(row), row.name, row.training_item_id) for row in sets],
         [
             Target(item.id, item.name, item.project_name or "", frozenset(names[item.id]), arrived.get(item.id))

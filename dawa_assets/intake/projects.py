@@ -1,0 +1,90 @@
+"""Which project each file of an upload lies in: as its sender saw it, else as the names of its folders tell.
+
+A project's mark is no music and is not uploaded, and the project may begin above all that is. So `_complete`, which
+closes an upload, says of each file that lies in one what its project is called.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from dawa_assets.ableton.project import PROJECT_MARK, project_around, project_name
+from resources.errors import ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from dawa_assets.intake.inbox import Drop
+    from dawa_assets.intake.store import InboxFile
+    from resources.bucket.base import Bucket
+
+log = logging.getLogger(__name__)
+
+_MAX_BYTES = 4 << 20
+_MAX_NAME = 255  # what a folder's name has on any system
+
+
+def projects_by_name(names: Sequence[str]) -> dict[str, str]:
+    """By the files' names in the upload (folders and all), the project of each that lies in one.
+
+    Args:
+        names: of everything that the sender has, what isn't uploaded too: a project's mark is known by what is in it.
+    """
+    paths = {name: PurePosixPath(name) for name in names}
+    marked = {folder.parent for path in paths.values() for folder in path.parents if folder.name == PROJECT_MARK}
+    found = {name: project_name(project_around(path, marked.__contains__)) for name, path in paths.items()}
+    return {name: project for name, project in found.items() if project}
+
+
+def closing_note(projects: Mapping[str, str], names: Sequence[str]) -> bytes:
+    """What `_complete` says of the files of these names: the projects that their names alone don't tell.
+
+    Empty where there is nothing to say.
+    """
+    known = projects_by_name(names)
+    said = {name: projects[name] for name in names if projects.get(name, "") != known.get(name, "")}
+    return json.dumps({"projects": said}, ensure_ascii=False).encode() if said else b""
+
+
+class Projects:
+    """The projects of the files of some uploads. `_complete` is read once for each, when it is first asked for."""
+
+    def __init__(self, bucket: Bucket, drops: Sequence[Drop]) -> None:
+        self._bucket = bucket
+        self._drops = {drop.upload_id: drop for drop in drops}
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, upload_id: str, folder: str, name: str) -> str:
+        """The project of a file by where it lay: by the rule, else the folder that it was uploaded in, or empty."""
+        if upload_id not in self._known:
+            self._known[upload_id] = self._read(upload_id)
+        path = f"{folder}/{name}" if folder else name
+        return self._known[upload_id].get(path) or folder.rpartition("/")[2]
+
+    def _read(self, upload_id: str) -> dict[str, str]:
+        drop = self._drops.get(upload_id)
+        if drop is None:
+            return {}
+        found = projects_by_name([_path(file) for file in drop.files])
+        if drop.marker is None or not drop.marker.size:
+            return found
+        try:
+            with self._bucket.open(drop.marker.key) as stream:
+                said = json.loads(stream.read(_MAX_BYTES))["projects"].items()
+        except ObjectNotFoundError:
+            return found
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            log.warning("%s: says nothing that is understood; projects are told by folders alone", drop.marker.key)
+            return found
+        return found | {path: project for path, project in said if _is_name(project)}
+
+
+def _path(file: InboxFile) -> str:
+    return f"{file.folder}/{file.name}" if file.folder else file.name
+
+
+def _is_name(project: object) -> bool:
+    """Whether it can be a folder's name; an empty one says that there is no project."""
+    return isinstance(project, str) and len(project) <= _MAX_NAME and project.isprintable() and "/" not in project
