@@ -5,6 +5,7 @@ import re
 from dawa_assets.ableton.clip_collector import ClipCollector
 from dawa_assets.ableton.collector import Attributes
 from dawa_assets.ableton.drafts import ChainDraft, DeviceDraft, FileDraft
+from dawa_assets.ableton.file_places import MAX_DATA
 from dawa_assets.ableton.live_set import Plugin
 from dawa_assets.ableton.stream import MAKE_SMALLER, RefusedError
 from dawa_assets.ableton.values import MAX_PATH, loose_number, text
@@ -166,6 +167,15 @@ class DeviceCollector(ClipCollector):
         """One folder of where Live last saw the file, until Live 10."""
         if len(self._file.hint) < MAX_FOLDERS:
             self._file.hint.append(text(attributes.get("Dir", "")))
+
+    def file_data(self, digits: str) -> None:
+        """Some of the path that the operating system has for it, in hexadecimal digits, until Live 10."""
+        if len(self._file.data) < MAX_DATA:
+            self._file.data += digits[:MAX_DATA]
+
+    def is_relative(self, _tag: str, attributes: Attributes) -> None:
+        """Whether it has a relative path, until Live 10."""
+        self._file.is_relative = attributes.get("Value") != "false"
 
     def relative_to(self, _tag: str, attributes: Attributes) -> None:
         """What its relative path begins at, by Live's number."""

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dawa_assets.ableton.file_places import location_of, path_of_data
 from dawa_assets.ableton.live_set import (
     ArrangementClip,
-    Location,
     Played,
     Plugin,
     Sample,
@@ -17,9 +17,8 @@ from dawa_assets.ableton.live_set import (
     TrackType,
 )
 from dawa_assets.ableton.notes import Tally
+from dawa_assets.ableton.values import MAX_PATH, text
 
-# What a path is relative to: the project, the user library, Live's own library and the packs beside it.
-_LOCATIONS: dict[str, Location] = {"3": "project", "6": "user library", "5": "pack", "7": "pack", "2": "pack"}
 _SEPARATORS = re.compile(r"[/\\]+")
 # The lowest that Live's faders and gains go: -70 dB, which it shows as -inf.
 SILENCE = 0.000317
@@ -169,37 +168,37 @@ class SceneDraft:
 
 @dataclass(slots=True)
 class FileDraft:
-    """A reference to a file, in the form of any version."""
+    """A reference to a file, in the form of any version. `data` is in hexadecimal digits, `file_places.py` reads it."""
 
     name: str = ""
     path: str = ""
     relative_path: str = ""
     folders: list[str] = field(default_factory=list)
     hint: list[str] = field(default_factory=list)
+    data: str = ""
     relative_to: str = ""
+    is_relative: bool = True
     pack: str = ""
 
     def as_sample(self) -> Sample:
         """Name and path; the name is empty where nothing is referred to."""
         name = self.name or _last_part(self.path) or _last_part(self.relative_path)
-        if self.relative_path:
-            path = self.relative_path
-        elif self.folders:
-            path = "/".join([*self.folders, name])
-        else:
-            path = self.path or ("/" + "/".join([*self.hint, name]) if self.hint else name)
-        return Sample(name, path.replace("\\", "/"), self._location(name))
+        if not name:
+            return Sample("", "")
+        relative = ""
+        if self.is_relative:
+            relative = self.relative_path or ("/".join([*self.folders, name]) if self.folders else "")
+        relative = relative.replace("\\", "/")
+        relative_to = self.relative_to if self.is_relative else ""
+        absolute = self._absolute(name)
+        return Sample(name, relative or absolute or name, location_of(relative_to, relative, self.pack, absolute))
 
-    def _location(self, name: str) -> Location:
-        """Where the file belongs: by what its path is relative to, else by a pack's name, else by where it was seen."""
-        if name and (known := _LOCATIONS.get(self.relative_to)):
-            return known
-        if self.pack:
-            return "pack"
-        seen = self.path or "/".join(self.hint)
-        if not name or not seen:
-            return ""
-        return "user library" if "/User Library/" in seen.replace("\\", "/") else "elsewhere"
+    def _absolute(self, name: str) -> str:
+        """Where Live last saw the file: what it says itself, else what the system called it, else its search's hint."""
+        if self.path:
+            return self.path.replace("\\", "/")
+        seen = text(path_of_data(self.data), longest=MAX_PATH) if self.data else ""
+        return seen or ("/" + "/".join([*self.hint, name]) if self.hint else "")
 
 
 def _last_part(path: str) -> str:

@@ -27,6 +27,8 @@ def _below(path: str, place: Place) -> dict[str, Place | None]:
 _FILE = {
     "Name": _value(Builder.file_name),
     "Path": _value(Builder.file_path),
+    "Data": Place(text=Builder.file_data),
+    "HasRelativePath": _value(Builder.is_relative),
     "RelativePathType": _value(Builder.relative_to),
     "LivePackName": _value(Builder.pack),
     **_below("SearchHint/PathHint/RelativePathElement", _value(Builder.hint)),

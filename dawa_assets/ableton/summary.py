@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 # Raised whenever the same bytes would give another summary; older ones are then made anew.
-PARSER_VERSION = "als-2"
+PARSER_VERSION = "als-3"
 
 
 class Overview(BaseModel):

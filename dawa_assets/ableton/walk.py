@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from xml.parsers import expat
 
@@ -25,6 +26,7 @@ _TOO_DEEP = f"elements nested deeper than {MAX_DEPTH}, as in no set"
 
 Enter = Callable[[Any, str, dict[str, str]], None]
 Leave = Callable[[Any], None]
+Text = Callable[[Any, str], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,15 +34,17 @@ class Place:
     """An element that matters.
 
     `inside` are its children by tag, `otherwise` is where every other child leads; None is nowhere. `enter` is
-    called with the builder, the tag and the attributes, `leave` with the builder. Of one that `is_value`, the
-    attributes are all that matters. One that `is_collected` comes so often that a call for each would cost too much:
-    its attributes are put into the builder's `collected`, which is told to empty it after every chunk.
+    called with the builder, the tag and the attributes, `leave` with the builder, `text` with the builder and what
+    stands between the tags, in pieces. Of one that `is_value`, the attributes are all that matters. One that
+    `is_collected` comes so often that a call for each would cost too much: its attributes are put into the builder's
+    `collected`, which is told to empty it after every chunk.
     """
 
     inside: Mapping[str, Place | None] = field(default_factory=dict)
     otherwise: Place | None = None
     enter: Enter | None = None
     leave: Leave | None = None
+    text: Text | None = None
     is_value: bool = False
     is_collected: bool = False
 
@@ -89,6 +93,8 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
             path.append(place)
             if len(path) > MAX_DEPTH:
                 raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
+            if place.text is not None:
+                parser.CharacterDataHandler = partial(place.text, builder)
         if place.enter is not None:
             place.enter(builder, name, attributes)
 
@@ -97,9 +103,11 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
         if passed_over:
             passed_over -= 1
             return
-        leave = path.pop().leave
-        if leave is not None:
-            leave(builder)
+        place = path.pop()
+        if place.text is not None:
+            parser.CharacterDataHandler = None
+        if place.leave is not None:
+            place.leave(builder)
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
