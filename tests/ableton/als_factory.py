@@ -36,6 +36,7 @@ class SetSpec:
     tempo: str = "120"
     tempo_points: Sequence[tuple[float, float]] = ()
     signature: str = "201"
+    signature_points: Sequence[tuple[float, int]] = ()
     locators: Sequence[tuple[float, str]] = ()
     scenes: Sequence[str] = ("",) * 8
     main_devices: str = ""
@@ -167,9 +168,17 @@ def _tempo(spec: SetSpec) -> str:
 
 def _signature(spec: SetSpec) -> str:
     event = f'<EnumEvent Time="{BEFORE_TIME}" Value="{spec.signature if spec.version == 8 else 0}" />'
-    here = f"<ArrangerAutomation><Events>{event}</Events></ArrangerAutomation>" if spec.version < 10 else ""
+    events = _signature_events(spec) or event
+    here = f"<ArrangerAutomation><Events>{events}</Events></ArrangerAutomation>" if spec.version < 10 else ""
     manual = value("Manual", spec.signature) if spec.version > 8 else ""
-    return f"<TimeSignature>{here}{manual}</TimeSignature>"
+    target = '<AutomationTarget Id="9" />' if spec.signature_points else ""
+    return f"<TimeSignature>{here}{manual}{target}</TimeSignature>"
+
+
+def _signature_events(spec: SetSpec) -> str:
+    """Changes of it, with what holds before them where Live keeps that; nothing where there are none."""
+    points = [(BEFORE_TIME, spec.signature), *spec.signature_points] if spec.signature_points else []
+    return "".join(f'<EnumEvent Time="{time}" Value="{code}" />' for time, code in points)
 
 
 def _main_envelopes(spec: SetSpec) -> str:
@@ -181,7 +190,8 @@ def _main_envelopes(spec: SetSpec) -> str:
     envelopes = "".join(
         f"<AutomationEnvelope><EnvelopeTarget>{value('PointeeId', target)}</EnvelopeTarget>"
         f"<Automation><Events>{points}</Events></Automation></AutomationEnvelope>"
-        for target, points in (("5", other), ("8", tempo))
+        for target, points in (("5", other), ("8", tempo), ("9", _signature_events(spec)))
+        if points
     )
     return f"<AutomationEnvelopes><Envelopes>{envelopes}</Envelopes></AutomationEnvelopes>"
 
