@@ -120,7 +120,7 @@ def _wait(calls: Calls, request: JobRequest[JobResult], say: Say) -> JobResult:
             if not isinstance(answer, Taken):
                 return _or_error(answer, kind, state)
             call_id = answer.call_id
-    except BaseException:
+    except BaseException:  # Ctrl-C above all: nobody waits for it any more, and its GPU is paid for
         with suppress(JobError):
             calls.cancel(call_id)
         raise

@@ -15,6 +15,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from modal_app.errors import DawaError
+from modal_app.web.answers import UNEXPECTED
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ class Activities:
         except DawaError as refused:
             error = " ".join(str(refused).split())
         except Exception:
+            # Nobody waits for it who could be told, and whatever went wrong, it no longer runs: as `running` it could
+            # not be started again before the server is.
             log.exception("%s failed", key[1])
-            error = "something went wrong here; it is in the server's log"
+            error = UNEXPECTED
         began = self._known.get(key)
         if began is not None:
             state: Literal["done", "failed"] = "failed" if error else "done"

@@ -76,6 +76,8 @@ class Gate:
             answer = error_answer(refused.status_code, str(refused.detail), dict(refused.headers or {}))
             await answer(scope, receive, sending)
         except Exception:
+            # Whatever it is: what answers it further out adds no headers, and without those a page of another site
+            # could not read that it failed. An answer that has begun can only be broken off.
             if sending.status is not None:
                 raise
             log.exception("%s %s: failed", scope["method"], path[:300])

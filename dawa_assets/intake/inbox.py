@@ -23,7 +23,7 @@ from dawa_assets.intake.store import InboxFile, Known, known_waiting
 from modal_app.errors import InputError
 from resources.bucket.base import Bucket, StoredObject
 from resources.bucket.keys import FOREIGN, plain_name
-from resources.errors import InvalidKeyError
+from resources.errors import BucketError, InvalidKeyError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
             require_staying(connection, artist)
         projects = {file.name: file.project for file in gathered.files}
         ports.bucket.put(complete_key(artist.slug, upload_id), closing_note(projects, files))
-    except BaseException:
-        ports.bucket.delete([f"{folder}/{file}" for file in files])
+    except BaseException:  # Ctrl-C too: what is left here counts as a whole upload once it has been quiet
+        _take_back(ports.bucket, [f"{folder}/{file}" for file in files])
         raise
     return UploadReceipt(artist.name, artist.slug, upload_id, files, skipped, size, time.monotonic() - started)
 
@@ -260,6 +260,14 @@ def _put(bucket: Bucket, key: str, file: GatheredFile) -> int | str:
         bucket.delete([key])
         return "it was being written to; upload it again when that is done"
     return after.st_size
+
+
+def _take_back(bucket: Bucket, keys: list[str]) -> None:
+    """Remove what was uploaded; where that can't be done, say so: why it is taken back goes on to be told."""
+    try:
+        bucket.delete(keys)
+    except BucketError as error:
+        log.warning("%d uploaded files can't be taken back: %s; `dawa inbox list` names them", len(keys), error)
 
 
 def _owner_and_upload(stored: StoredObject) -> tuple[str, str]:
