@@ -19,6 +19,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.datasets.exports import export_dataset
 from dawa_assets.defs.assets.ingest import _timelines
 from dawa_assets.defs.assets.lora import _picture
+from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING
 from dawa_assets.housekeeping.prune import prune
 from dawa_assets.housekeeping.retry import retry_rejected
 from dawa_assets.housekeeping.verify import verify
@@ -65,17 +66,7 @@ HOSTILE = [
     "..",
     " ",
 ]
-ASSETS = (
-    "als_summaries",
-    "prompts",
-    "training_items",
-    "dataset_zip",
-    "preprocessed_segments",
-    "segment_tags",
-    "lora_weights",
-    "lora_evaluation",
-    "lora_preview",
-)
+ASSETS = [*INGEST, *DATASET, *TRAINING]
 SECRET = b"another artist's unreleased song"
 
 

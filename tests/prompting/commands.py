@@ -29,13 +29,18 @@ def dawa_on(ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def dawa(*words: str | Path, on: Ports = ports) -> Said:
         for part, given in {"ports": on, "database": on.database, "prompt_writer": on.prompt_writer}.items():
             monkeypatch.setattr(f"resources.ports.open_{part}", lambda _, given=given: given)
-        monkeypatch.setattr(sys, "argv", ["dawa", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        return run_main(monkeypatch, capsys, *words)
 
     return dawa
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path) -> Said:
+    """Run `dawa` with these words and the environment's settings."""
+    monkeypatch.setattr(sys, "argv", ["dawa", *map(str, words)])
+    code = 0
+    try:
+        main()
+    except SystemExit as left:
+        code = int(left.code or 0)
+    said = capsys.readouterr()
+    return Said(code, said.out, said.err)

@@ -1,7 +1,6 @@
 """Which model writes: what a new default leaves alone, what somebody's choice rewrites, and who really answered."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +8,6 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
-from dawa_assets.cli.main import main
 from dawa_assets.prompting.backfill import estimate
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.prompting.staleness import prompt_counts, stale_artists
@@ -18,6 +16,7 @@ from resources.ports import Ports, open_prompt_writer
 from resources.settings import Settings
 from tests.model_server.control import ModelServer
 from tests.model_server.openai_api import KEY
+from tests.prompting.commands import run_main
 from tests.prompting.material import execute, give_set, profile, rows, summary
 
 Hosted = Callable[..., Ports]
@@ -155,14 +154,8 @@ def dawa(
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr("resources.ports.open_ports", opened)
-        monkeypatch.setattr(sys, "argv", ["dawa", "backfill", "prompts", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        said = run_main(monkeypatch, capsys, "backfill", "prompts", *words)
+        return said.code, said.out, said.err
 
     return run
 

@@ -1,18 +1,17 @@
 """What `dawa migrate` says that it takes away from clients, before and after; and what the doctor says of policies."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from dawa_assets.cli.main import main
 from dawa_assets.doctor import examine
 from resources.client_access import access_at, ended_by
 from resources.migrations import migrate, pending_migrations
 from resources.settings import Settings
 from tests.bucket.storage_server import StorageServer
+from tests.prompting.commands import run_main
 from tests.sql.roles import lay_down_surroundings
 from tests.sql.test_adoption import SOURCE
 
@@ -64,14 +63,8 @@ def command(
     monkeypatch.setattr("resources.ports.open_database", lambda _: _Given(source))
 
     def run(*words: str) -> tuple[int, list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["dawa", "migrate", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out.splitlines(), said.err
+        said = run_main(monkeypatch, capsys, "migrate", *words)
+        return said.code, said.out.splitlines(), said.err
 
     return run
 
