@@ -4,7 +4,6 @@ What a song is, is told in `score.py`; how an instrument sounds in `music.py`.
 """
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from dawa_assets.example.music import INSTRUMENTS, SAMPLE_RATE, Audio, Stroke, high_pass, low_pass, noise
 from dawa_assets.example.score import KICK, Part, Song
@@ -96,6 +95,8 @@ def _echo(audio: Audio, seconds: float) -> Audio:
 
 def _reverb(audio: Audio) -> Audio:
     """A hall of 1.8 s, by convolution with decaying noise whose high end dies first."""
+    from scipy.signal import oaconvolve
+
     samples = round(1.8 * SAMPLE_RATE)
     time = np.arange(samples) / SAMPLE_RATE
     source = noise(samples, 4)

@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, sosfilt
 
 SAMPLE_RATE = 44_100
 Audio = npt.NDArray[np.float32]
@@ -310,11 +309,15 @@ def _saw_table(harmonics: int) -> Audio:
 
 
 def _filtered(audio: Audio, design: tuple[str, float, float, int]) -> Audio:
+    from scipy.signal import sosfilt
+
     return np.asarray(sosfilt(_sections(design), audio, axis=-1), dtype=np.float32)
 
 
 @lru_cache(maxsize=128)
 def _sections(design: tuple[str, float, float, int]) -> npt.NDArray[np.float32]:
+    from scipy.signal import butter
+
     kind, low, high, order = design
     edges = [low, high] if kind == "bandpass" else low
     return np.asarray(butter(order, edges, btype=kind, fs=SAMPLE_RATE, output="sos"), dtype=np.float32)

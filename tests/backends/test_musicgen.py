@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +42,8 @@ def example(backend: MusicGenBackend, caption: str | None, seconds: float = 1.0)
 
 
 def test_fifteen_seconds_are_750_frames_of_4_codes_and_753_tokens(backend: MusicGenBackend) -> None:
+    import torch
+
     codes = backend.encode(sound(15 * 32_000))["codes"]
     said = delayed(codes, delays_of(4, 1), PAD)
 
@@ -66,6 +67,8 @@ def test_encoding_is_the_same_twice_and_begun_frames_count_whole(backend: MusicG
 
 @given(st.integers(0, 20), st.sampled_from([(4, 1), (8, 2), (1, 1)]))
 def test_what_was_delayed_comes_back(frames: int, shape: tuple[int, int]) -> None:
+    import torch
+
     codes = torch.arange(frames * shape[0]).reshape(frames, shape[0])
     delays = delays_of(*shape)
 
@@ -80,6 +83,8 @@ def test_what_was_delayed_comes_back(frames: int, shape: tuple[int, int]) -> Non
 
 
 def test_a_loss_is_what_transformers_computes_from_text_and_labels(backend: MusicGenBackend) -> None:
+    import torch
+
     said = example(backend, "a slow dub")
     model = backend._model
     labels = delayed(said.encoded["codes"].long(), delays_of(4, 1), model.config.decoder.pad_token_id)[None]
@@ -115,6 +120,8 @@ def test_examples_of_different_length_do_not_share_a_batch(backend: MusicGenBack
 
 
 def test_only_the_decoders_attention_is_trained() -> None:
+    import torch
+
     own = MusicGenBackend.load("tiny")
 
     weights = own.inject(PARAMETERS)
@@ -126,6 +133,8 @@ def test_only_the_decoders_attention_is_trained() -> None:
 
 
 def test_checkpointed_gradients_are_the_same_gradients() -> None:
+    import torch
+
     gradients = []
     for checkpointed in (False, True):
         own = MusicGenBackend.load("tiny")
@@ -154,6 +163,8 @@ def test_a_text_that_was_rendered_can_be_trained_on() -> None:
 
 def test_in_16_bits_losses_and_gradients_are_nearly_the_same() -> None:
     """As on a GPU: autocast around a base in 32 bits."""
+    import torch
+
     own = MusicGenBackend.load("tiny")
     weights = own.inject(PARAMETERS)
     batch = [example(own, "a slow dub"), example(own, None)]
@@ -186,6 +197,8 @@ def test_fifteen_seconds_are_exact_too(backend: MusicGenBackend) -> None:
 
 
 def test_a_seed_is_a_piece_of_music_and_nothing_else_is(backend: MusicGenBackend) -> None:
+    import torch
+
     first = backend.generate("dub", 0.5, 1)
     torch.manual_seed(99)
 

@@ -15,11 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
-from schemathesis.generation import GenerationMode
 
 from dawa_assets.artists.store import Artist
 from resources.ports import Ports
@@ -59,6 +57,9 @@ def _served(ports: Ports) -> Iterator[tuple[str, dict[str, Any], QuickCompute]]:
 
 
 def test_a_few_requests_to_every_route(ports: Ports) -> None:
+    import schemathesis
+    from schemathesis.generation import GenerationMode
+
     told: Counter[int] = Counter()
     with _served(ports) as (base, page, _), requests.Session() as session:
         # Events have no end; they are followed in a test of their own.

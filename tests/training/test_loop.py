@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from modal_app.backends.ace_step import AceStepBackend
 from modal_app.backends.ace_step_tiny import build_tiny_pipeline
@@ -129,6 +127,8 @@ def test_it_ends_when_validation_gets_no_better(trained: Trained, run_id: str, m
 def test_a_loss_that_is_no_number_ends_it_with_the_last_good_adapter(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, songs: str
 ) -> None:
+    from safetensors.torch import load_file
+
     changed_loss(monkeypatch, lambda call, loss, _: loss * (math.nan if call == 15 else 1))
     examples = trained.examples if songs == "all songs" else trained.examples[:1]
     events: list[Event] = []
@@ -148,6 +148,8 @@ def test_a_loss_that_is_no_number_ends_it_with_the_last_good_adapter(
 def test_a_gradient_that_is_no_number_never_reaches_the_weights(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from safetensors.torch import load_file
+
     def change(call: int, loss: Any, _: int) -> Any:
         return loss.detach() + (loss - loss.detach()) * 1e38 * 1e38 if call == 15 else loss
 
@@ -195,6 +197,8 @@ def plain(trained: Trained) -> TrainResult:
 def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, plain: TrainResult
 ) -> None:
+    import torch
+
     def change(_: int, loss: Any, samples: int) -> Any:
         if samples > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -217,6 +221,8 @@ def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(
 def test_out_of_memory_with_one_sample_turns_to_checkpointing_and_then_says_so(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
     def loss(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -240,6 +246,9 @@ def test_in_bf16_the_adapter_stays_in_32_bits_and_learns_as_well(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, plain: TrainResult
 ) -> None:
     """As on a GPU: the base in bf16, autocast around it."""
+    import torch
+    from safetensors.torch import load_file
+
     monkeypatch.setattr(
         "modal_app.backends.ace_step_base.build_tiny_pipeline", lambda: build_tiny_pipeline().to(torch.bfloat16)
     )
@@ -295,6 +304,8 @@ def test_the_validation_loss_of_an_example_does_not_depend_on_the_others(
 def test_latents_are_kept_by_backend_base_and_content_as_mean_and_spread(
     trained: Trained, backend: AceStepBackend
 ) -> None:
+    from safetensors.torch import load_file
+
     files = sorted(trained.root.latents().rglob("*.safetensors"))
     before = [path.stat().st_mtime_ns for path in files]
 

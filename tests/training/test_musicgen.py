@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.torch import load_file, save_file
 
 from modal_app.audio.prepare import prepare
 from modal_app.backends.ace_step import AceStepBackend
@@ -73,6 +72,8 @@ def musicgen() -> MusicGenBackend:
 @pytest.fixture(scope="module")
 def reference(finished: MusicGenTrained) -> float:
     """The validation loss with the adapter as it was trained, in this process."""
+    from safetensors.torch import load_file
+
     backend = MusicGenBackend.load("tiny")
     backend.inject(finished.request.parameters)
     backend.load_adapter_state(load_file(finished.run / "adapter_model.safetensors"))
@@ -136,6 +137,8 @@ class Stopped(BaseException):
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_adapter(finished: MusicGenTrained) -> None:
+    from safetensors.torch import load_file
+
     request = finished.request.model_copy(update={"run_id": "run-2"})
 
     def stop_at_seven(event: Event) -> None:
@@ -249,6 +252,8 @@ def _twice(name: str) -> tuple[int, int]:
 def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
     finished: MusicGenTrained, tmp_path: Path, musicgen: MusicGenBackend
 ) -> None:
+    from safetensors.torch import save_file
+
     card, weights = read_adapter(finished.lora)
     bad, first = tmp_path / "bad.safetensors", next(iter(weights))
     musicgen.attach(finished.lora, 1.0)

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
-from safetensors.torch import load_file, save_file
 
 from modal_app.audio.cache import find_prepared, segment_path
 from modal_app.backends.ace_step import AceStepBackend
@@ -29,6 +27,8 @@ GRID = ValidationGrid()
 @pytest.fixture(scope="module")
 def reference(trained: Trained) -> float:
     """The validation loss with the adapter, measured where it was trained: before any file was written or read."""
+    from safetensors.torch import load_file
+
     backend = AceStepBackend.load("tiny")
     backend.inject(trained.request.parameters)
     backend.load_adapter_state(load_file(trained.run / "adapter_model.safetensors"))
@@ -132,6 +132,8 @@ def test_both_files_attach_with_the_same_effect_and_come_off_again(
 def test_texts_of_different_length_in_a_batch_do_not_change_each_other(
     trained: Trained, backend: AceStepBackend
 ) -> None:
+    import torch
+
     examples = load_examples(trained.request, backend, trained.root, ignore)[:2]
     noise = torch.randn(2, *examples[0].encoded["mean"].shape)
     latents = torch.stack([example.encoded["mean"] for example in examples])
@@ -228,6 +230,8 @@ def test_a_base_in_a_folder_is_loaded_by_its_path(trained: Trained, tmp_path: Pa
 def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
     trained: Trained, tmp_path: Path, backend: AceStepBackend
 ) -> None:
+    from safetensors.torch import save_file
+
     from modal_app.training.adapter_file import read_adapter, write_adapter
 
     card, weights = read_adapter(trained.lora)
