@@ -7,6 +7,7 @@ Parts are imported by the fixture that hands them out, so that a broken part fai
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from resources.database import Database
 from resources.settings import Settings
 from tests.databases import KeptDatabase, Stock, create, drop
+from tests.prepared import SHARED, copy_database
 
 if TYPE_CHECKING:
     from dawa_assets.artists.store import Artist
@@ -51,12 +53,28 @@ hypothesis.settings.load_profile("dawa")
 os.environ.pop("DAGSTER_HOME", None)
 
 
+# Whoever is started in the background with Ctrl-C ignored (`make test &` in a script) would hand that on; Dagster makes
+# SIGTERM be taken as Ctrl-C is, so that no process that a test starts would end when it is told to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder for what is prepared once for all test processes; it ends with the process that starts them."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(tempfile.mkdtemp(prefix="dawa-prepared-"))
+        folder.chmod(0o711)  # root's database server runs as another user
+        os.environ[SHARED] = str(folder)
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
 @pytest.fixture(scope="session")
 def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["EmbeddedDatabase"]:
     """The test process's own server, without waiting for the disk: no test of it survives a power cut anyway."""
     from resources.embedded_postgres import EmbeddedDatabase
 
     folder = _memory_folder() or tmp_path_factory.mktemp("postgres")
+    copy_database(folder / "of the tests")
     server = EmbeddedDatabase(folder / "of the tests")
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:

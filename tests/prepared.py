@@ -1,47 +1,58 @@
-"""What many tests begin with, made once a test process and copied: a database in a home, the example artist's files."""
+"""What many tests begin with, made once and copied: a database in a home, the example artist's files."""
 
-import atexit
+import os
 import shutil
 import subprocess
-import tempfile
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dawa_assets.example.compose import Example, compose_example
-from resources.embedded_postgres import EmbeddedDatabase
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from dawa_assets.example.compose import Example
+
+SHARED = "PREPARED_FOR_TESTS"
+"""The variable that names the folder of what is made once for all test processes (`tests/conftest.py`)."""
 
 
 def prepare_database(home: Path) -> Path:
     """Put an embedded database into a home, made and migrated, not running: it starts when it is first used."""
     home.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", _database(), home / "postgres"], check=True)  # with its owner, who may be another one
+    copy_database(home / "postgres")
     return home
 
 
-def example_in(folder: Path) -> Example:
+def copy_database(folder: Path) -> None:
+    """The same, as `folder`."""
+    made = made_once("database", _make_database)
+    subprocess.run(["cp", "-a", made / "postgres", folder], check=True)  # with its owner, who may be another one
+
+
+def example_in(folder: Path) -> "Example":
     """The example artist, as `compose_example` leaves them in `folder`."""
-    shutil.copytree(_example(), folder, dirs_exist_ok=True)
+    from dawa_assets.example.compose import compose_example
+
+    shutil.copytree(made_once("example", compose_example), folder, dirs_exist_ok=True)
     return compose_example(folder)
 
 
-@cache
-def _database() -> Path:
-    folder = _temporary() / "postgres"
-    database = EmbeddedDatabase(folder)
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """The folder of this name that `make` fills: made by the first test process that asks, kept for all of them."""
+    folder = Path(os.environ[SHARED]) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            begun = folder.with_suffix(".begun")
+            shutil.rmtree(begun, ignore_errors=True)  # of one that failed
+            begun.mkdir(mode=0o711)
+            make(begun)
+            begun.rename(folder)
+    return folder
+
+
+def _make_database(folder: Path) -> None:
+    from resources.embedded_postgres import EmbeddedDatabase
+
+    database = EmbeddedDatabase(folder / "postgres")
     database.url()
     database.stop()
-    return folder
-
-
-@cache
-def _example() -> Path:
-    folder = _temporary()
-    compose_example(folder)
-    return folder
-
-
-def _temporary() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="dawa-prepared-"))
-    folder.chmod(0o711)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

@@ -2,16 +2,15 @@
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from filelock import FileLock
 from psycopg.conninfo import make_conninfo
 
 from dawa_assets.intake.inbox import upload
@@ -21,6 +20,7 @@ from tests.bucket.storage_server import StorageServer
 from tests.campaigns.small_artist import NAME, SLUG, compose
 from tests.databases import GivenDatabase
 from tests.hosted.parts import bucket_on, build, known_artist, small_ports, state_of
+from tests.prepared import made_once
 from tests.resources.conftest import debian_postgres, pooler
 from tests.resources.hosted_servers import HostedServer, PostgresServer
 
@@ -38,16 +38,9 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def undisturbed(database_server: EmbeddedDatabase) -> Undisturbed:
     """A build that nothing happened to: an embedded database, a folder as the bucket. One for all test processes."""
-    among_workers = "PYTEST_XDIST_WORKER" in os.environ
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if among_workers else base) / "undisturbed"
-    with FileLock(f"{root}.lock"):
-        if not root.exists():
-            begun = root.with_suffix(".begun")
-            _build_undisturbed(database_server, begun)
-            begun.rename(root)
+    root = made_once("undisturbed", partial(_build_undisturbed, database_server))
     return Undisturbed(root / "files", json.loads((root / "state.json").read_text()))
 
 
