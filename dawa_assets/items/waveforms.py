@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import astuple
@@ -83,7 +84,9 @@ def _keep(settings: Settings, sha256: str, measured: Waveform) -> None:
 
 
 def _read(place: Path) -> Waveform | None:
-    with suppress(OSError, ValueError, KeyError, BadZipFile, EOFError), np.load(place) as kept:
+    """Read what is kept of a content; what is missing, or was damaged on the disk, counts as not there."""
+    damage = (OSError, ValueError, KeyError, BadZipFile, EOFError, zlib.error, RuntimeError)  # by zipfile, by numpy
+    with suppress(*damage), np.load(place) as kept:
         seconds, sample_rate, channels = kept["figures"].tolist()
         loudness = [None if np.isnan(each) else float(each) for each in kept["loudness"]]
         return Waveform(
