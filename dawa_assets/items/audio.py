@@ -55,7 +55,8 @@ class Bounces:
         self._step = step
         self._bucket = step.ports.bucket
         self._report = report
-        self._infos: dict[str, AudioInfo] = {}
+        self._infos: dict[tuple[str, str], AudioInfo] = {}
+        """By SHA-256 and suffix: whether its name fits its bytes is said of each file by its own name."""
 
     def register(self, file: InboxFile, known: dict[str, Known]) -> None:
         """Enter a bounce into the ledger, if it is a new one that can be decoded; reject it if it can't."""
@@ -173,12 +174,13 @@ class Bounces:
     def _info(self, local: LocalCopy) -> "AudioInfo":
         from modal_app.audio.decode import probe
 
-        if local.sha256 not in self._infos:
+        key = (local.sha256, local.path.suffix.lower())
+        if key not in self._infos:
             log.info("listening to %s", local.path.name)
-            info = self._infos[local.sha256] = probe(local.path)
+            info = self._infos[key] = probe(local.path)
             for warning in info.warnings:
                 log.warning("%s: %s", local.path.name, warning)
-        return self._infos[local.sha256]
+        return self._infos[key]
 
 
 def training_folder(slug: str, item_id: UUID) -> str:

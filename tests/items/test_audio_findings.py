@@ -73,6 +73,13 @@ def test_an_items_format_and_key_follow_its_bytes(ports: Ports) -> None:
     assert item["audio_findings"] == ["it is called .mp3 and is WAV; it is kept as .wav"]
 
 
+def test_what_a_name_claims_is_said_of_that_file_alone(ports: Ports) -> None:
+    same = wav(chirps(RATE))
+    _finished(ports, ["right", "wrong"], {"right.wav": same, "wrong.mp3": same})
+    found = {key.rpartition("/")[2]: item["audio_findings"] for key, item in items(ports).items()}
+    assert found == {"right": [], "wrong": ["it is called .mp3 and is WAV; it is kept as .wav"]}
+
+
 def test_a_saved_pair_s_findings_are_answered(ports: Ports, tmp_path: Path) -> None:
     artist = new_artist(ports)
     path = tmp_path / "audio"
