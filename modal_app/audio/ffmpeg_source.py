@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +73,8 @@ class FFmpegSource:
             UndecodableError: it holds nothing that can be decoded.
         """
         self._file, self._container, self._link, self._verify = file, container, link, verify
-        self._av = open_container(file, container)
-        try:
+        with ExitStack() as opening:
+            self._av = opening.enter_context(open_container(file, container))
             with told():
                 streams = self._av.streams.audio
                 if not streams:
@@ -89,11 +89,9 @@ class FFmpegSource:
                 self._read_mp3()
             else:
                 self._promise = self._promised(header)
-        except BaseException:
-            self._av.close()
-            raise
-        if self._promise.by_hand:
-            self._leave_filling()
+            if self._promise.by_hand:
+                self._leave_filling()
+            opening.pop_all()  # it stays open until `close`
         self._timeline = Timeline(self.sample_rate)
 
     def close(self) -> None:

@@ -43,9 +43,8 @@ def prepare(request: PrepareRequest, root: DataRoot, emit: Callable[[Event], Non
                         unreadable=isinstance(error, InputError),
                     )
                 emit(_progress(source, prepared.get(source.audio_hash), done, len(missing)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # else a job that is ended would first prepare all that still waits
     return PrepareResult(
         prepared=[prepared[key] for key in sources if key in prepared],
         failed=[failed[key] for key in sources if key in failed],

@@ -1,6 +1,7 @@
 """Which reader reads a file: by its bytes and its header, not by its name, and with what must be said of that."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Any, Protocol
 
 from modal_app.audio.aiff import read_aiff
@@ -232,12 +233,12 @@ def _mp4_source(file: Window) -> Source:
     enabled = [track for track in tracks if track["default"]] or tracks
     if len(tracks) == len(enabled) == 2 and _is_pair(*tracks):
         order = sorted(tracks, key=lambda track: track["side"])
-        left = FFmpegSource(file, Container.MP4, stream=order[0]["index"])
-        try:
-            right = FFmpegSource(file, Container.MP4, stream=order[1]["index"])
-        except BaseException:
-            left.close()
-            raise
+        with ExitStack() as opening:
+            left, right = (
+                opening.enter_context(closing(FFmpegSource(file, Container.MP4, stream=track["index"])))
+                for track in order
+            )
+            opening.pop_all()  # both are open; they are the pair's to close
         return PairSource(left, right, 0)
     source = _OneOfSeveral(file, Container.MP4, stream=enabled[0]["index"])
     source.others = len(tracks) - 1
