@@ -22,6 +22,7 @@ _LINEAR = {  # by compression type: what the samples are, and whether the big en
     b"FL64": (Encoding.FLOAT, True, 8),
 }
 _PIPED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
+_PIPED_BYTES = 0x7F000000  # SoX states as many whole frames as fit in, where it writes into a pipe
 _MOST_CHUNKS = 10_000
 _POSITIONS = {1: ("FC",), 2: ("FL", "FR")}
 
@@ -58,9 +59,6 @@ def _layout(file: Window, comm: bytes, start: int, size: int) -> PcmLayout | Unp
     offset = int.from_bytes(file.at(start, 4), "big")
     start += 8 + offset
     there = max(0, len(file) - start)
-    piped = size in _PIPED
-    declared = None if piped else max(0, size - 8 - offset)
-    data = there if declared is None else min(declared, there)
     if not channels:
         raise HeaderError("its header states no channels")
     if compression not in _LINEAR:
@@ -70,7 +68,12 @@ def _layout(file: Window, comm: bytes, start: int, size: int) -> PcmLayout | Unp
     if not is_readable(encoding, width):
         raise HeaderError(f"its samples are {encoding} numbers of {bits} bits, which nothing here decodes")
     block, findings = width * channels, []
-    frames = None if stated in _PIPED else stated
+    piped = range(_PIPED_BYTES - block + 1, _PIPED_BYTES + 1)
+    frames = None if stated in _PIPED or there < stated * block in piped else stated
+    declared = None if frames is None else frames * block
+    if size not in _PIPED and not there < size - 8 - offset in piped:
+        declared = max(0, size - 8 - offset)
+    data = there if declared is None else min(declared, there)
     if declared is not None:
         if frames is not None and declared // block != frames:
             findings.append(

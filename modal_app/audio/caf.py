@@ -69,6 +69,8 @@ def _layout(file: Window, description: bytes, start: int, size: int) -> PcmLayou
     if not width or 8 * width < bits or not is_readable(encoding, width):
         raise HeaderError(f"its samples are {encoding} numbers of {bits} bits in {width} bytes, which nothing decodes")
     findings = []
+    if size < -1:
+        findings.append(f"header and data contradict each other: a size of {size} bytes is stated; all was read")
     behind = 0 if declared is None else there - declared
     if behind >= packet and not file.at(start + (declared or 0), 4).strip().isalnum():
         more = seconds(behind // packet, round(rate) or 1)

@@ -45,6 +45,10 @@ class Promise:
     """Samples behind the stated ones that are kept: some headers count in milliseconds."""
     by_hand: bool = False
     """Whether FFmpeg is to leave all filling where it is."""
+    about: int | None = None
+    """Without a number that can be held to the sample: what it should be near, by the bytes a second."""
+    is_cut: bool = False
+    """Whether bytes are missing at its end."""
 
 
 class FFmpegSource:
@@ -145,6 +149,11 @@ class FFmpegSource:
             yield f"truncated: only {given / self.sample_rate:.1f} s are there"
         elif stated is not None and given - stated > promise.tolerance:
             yield f"more audio than its header says: {seconds(given - stated, self.sample_rate)} were read too"
+        elif stated is None and promise.about is not None and not _is_near(given, promise.about):
+            yield (
+                f"header and data contradict each other: {seconds(promise.about, self.sample_rate)} by the bytes a "
+                f"second that are stated, {seconds(given, self.sample_rate)} were decoded"
+            )
         if not self._matches and not self._timeline.lost and not short:
             yield "its samples are not those that its checksum (MD5) was made of: it is damaged or was changed"
 
@@ -223,8 +232,9 @@ class FFmpegSource:
             return Promise(self._info.samples)
         if isinstance(header, PacketTable):
             return Promise(header.valid_frames, 0, header.priming, header.remainder, by_hand=True)
-        if isinstance(header, Unpacked) and header.stated_frames is not None:
-            return Promise(header.stated_frames, 0, 0, header.block_samples)
+        if isinstance(header, Unpacked):
+            stated, filling = header.stated_frames, None if header.stated_frames is None else header.block_samples
+            return Promise(stated, 0, 0, filling, about=header.frames_by_rate, is_cut=header.is_cut)
         if self._container is Container.MP4:
             with told():
                 stream = self._stream
@@ -236,7 +246,7 @@ class FFmpegSource:
         return Promise()
 
     def _is_cut(self) -> bool:
-        return self._link is not None and not self._link.ends
+        return self._promise.is_cut or (self._link is not None and not self._link.ends)
 
     def _drain(self, fifo: Any, checksum: Any) -> Iterator[Signal]:
         """What is queued, as one block: numpy is slow on frames of 1,152."""
@@ -246,6 +256,11 @@ class FFmpegSource:
             if checksum is not None and self._info is not None:
                 _add_to(checksum, array, self._info)
             yield _channels_of(frame, array)
+
+
+def _is_near(samples: int, about: int) -> bool:
+    """Whether a length agrees with one that was told by an average: to a quarter, or some packets."""
+    return abs(samples - about) <= max(about // 4, _FILLING)
 
 
 def _of_its_length(frame: "AudioFrame") -> "list[AudioFrame]":

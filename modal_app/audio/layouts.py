@@ -35,6 +35,10 @@ class Unpacked:
     stated_frames: int | None
     block_samples: int = 0
     """Samples of the last block, at most, that may be filling."""
+    frames_by_rate: int | None = None
+    """As many as its bytes should hold by the bytes a second that are stated: near the truth, but no promise."""
+    is_cut: bool = False
+    """Whether fewer bytes are there than are stated."""
 
 
 def default_positions(channels: int) -> tuple[str, ...] | None:

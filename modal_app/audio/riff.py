@@ -24,6 +24,8 @@ _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _PIPED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
 _PIPED_64 = (*_PIPED, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+_OPEN = ((0x7FFFF000, 0x7FFFFFFF), (0xFFFFF000, 0xFFFFFFFF))  # what is written into a pipe, cut to whole frames or less
+_PAGE = 4_096  # more than a header has
 _WRAP = 1 << 32
 _MOST_CHUNKS = 10_000
 _SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL",
@@ -77,8 +79,8 @@ class _Found:
     data: _Chunk | None = None
     declared: int | None = None
     """The data's size as it is stated; None where that was never filled in."""
-    behind: int = 0
-    """Bytes behind the data that are no chunks."""
+    by_the_whole: int | None = None
+    """The data's size by what the file's own is said to be, where the data's was never filled in."""
     second: int = 0
     """Bytes of further `data` chunks, or of a WAV that was put behind this one."""
     wrapped: bool = False
@@ -90,6 +92,7 @@ class _Walk:
     def __init__(self, file: Window, order: str, long_sizes: bool) -> None:
         self._file, self._order, self._long_sizes = file, order, long_sizes
         self._data_size: int | None = None
+        self._whole = int(struct.unpack(f"{order}I", file.at(4, 4))[0]) + 8
         self._found = _Found()
 
     def to_data(self) -> _Found:
@@ -108,7 +111,8 @@ class _Walk:
     def _take(self, chunk: _Chunk) -> None:
         content = self._file.at(chunk.start, min(chunk.size, 64))
         if chunk.name == b"ds64" and self._long_sizes and len(content) >= 24:
-            self._data_size, frames = struct.unpack("<QQ", content[8:24])
+            whole, self._data_size, frames = struct.unpack("<QQQ", content[:24])
+            self._whole = whole + 8
             self._found.stated_frames = frames if frames not in _PIPED_64 else None
         elif chunk.name == b"fmt " and self._found.format is None:
             self._found.format = content
@@ -122,9 +126,9 @@ class _Walk:
         size = chunk.size
         if self._long_sizes and (size == 0xFFFFFFFF or self._data_size not in (None, *_PIPED_64)):
             size = self._data_size if self._data_size is not None else size
-        piped = size in _PIPED_64 if self._long_sizes else size in _PIPED
-        if piped and not (size == 0 and self._ends_well(chunk.start)):
-            found.data = replace(chunk, size=there)
+        piped = size in _PIPED_64 if self._long_sizes else _is_open(size, _block_of(found.format, self._order))
+        if piped and not (size <= there and self._ends_well(chunk.start + size)):
+            found.data, found.by_the_whole = _to_the_end(self._file, chunk, self._whole)
             return
         found.declared = size
         if size >= there:
@@ -189,12 +193,15 @@ class _Walk64:
             head = self._file.at(at, 24)
             if len(head) < 24:
                 break
-            name, size = head[:4], int(struct.unpack("<Q", head[16:])[0])
+            name, size = head[:4] if head[4:16] == _W64_TAIL else b"", int(struct.unpack("<Q", head[16:])[0])
             start, there = at + 24, len(self._file) - at - 24
             if name == b"data":
                 piped = size in _PIPED_64 or size == 24 < there
                 found.declared = None if piped else size - 24
-                found.data = _Chunk(name, start, there if piped else min(max(0, size - 24), there), 0)
+                found.data = _Chunk(name, start, min(max(0, size - 24), there), 0)
+                if piped:
+                    (whole,) = struct.unpack("<Q", self._file.at(16, 8))
+                    found.data, found.by_the_whole = _to_the_end(self._file, found.data, whole)
                 behind = start + (size - 24 + 7) // 8 * 8
                 if not piped and len(self._file) - behind >= 16 and self._file.at(behind + 4, 12) != _W64_TAIL:
                     found.second = behind_its_end(self._file, behind)
@@ -211,6 +218,26 @@ class _Walk64:
         return found
 
 
+def _is_open(size: int, block: int) -> bool:
+    """Whether a size is one that programs write where they can't know it; some write whole frames of it."""
+    return size == 0 or any(first - block < size <= last for first, last in _OPEN)
+
+
+def _block_of(content: bytes | None, order: str) -> int:
+    return 1 if content is None or len(content) < 14 else int(struct.unpack(f"{order}H", content[12:14])[0])
+
+
+def _to_the_end(file: Window, chunk: _Chunk, whole: int) -> tuple[_Chunk, int | None]:
+    """Data whose size was never filled in, and its size by that of the whole file, where that one was."""
+    end = len(file)
+    if whole <= chunk.start or _is_open(whole - 8, _PAGE) or whole - 8 in _PIPED_64 or whole in _PIPED_64:
+        return replace(chunk, size=end - chunk.start), None
+    if whole < end and behind_its_end(file, whole) == 0:
+        end = whole  # what follows are tags
+    stated = end if 0 < whole - end <= 1 else whole  # a pad byte is often left out
+    return replace(chunk, size=end - chunk.start), stated - chunk.start
+
+
 def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
     if found.format is None:
         raise HeaderError("its header says nothing of the samples (no fmt chunk)")
@@ -219,8 +246,7 @@ def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
     kind = _format(found.format, order)
     data, declared = found.data, found.declared
     if kind.tag not in (_PCM, _FLOAT):
-        by_size = declared // kind.block if declared and kind.tag in _COMPANDED and kind.block else None
-        return Unpacked(*_stated(found, kind, declared or data.size) if not by_size else (by_size, 0))
+        return _unpacked(found, data, kind)
     width, rest = divmod(kind.block, kind.channels)
     encoding = Encoding.FLOAT if kind.tag == _FLOAT else Encoding.UNSIGNED if width == 1 else Encoding.SIGNED
     if kind.tag == _FLOAT and kind.bits == 16:
@@ -233,8 +259,12 @@ def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
     if not is_readable(encoding, width):
         raise HeaderError(f"its samples are {encoding} numbers of {8 * width} bits, which nothing here decodes")
     findings = list(agreed(kind.byte_rate, kind.sample_rate, kind.block))
-    block, stated = kind.block, None if declared is None else declared // kind.block
-    if found.stated_frames and stated and found.stated_frames not in (stated, stated * kind.channels):
+    block = kind.block
+    stated = _stated_elsewhere(found, kind, data.size // block) if declared is None else declared // block
+    if declared is None and stated and data.size // block > stated:
+        more = seconds(data.size // block - stated, kind.sample_rate)
+        findings.append(f"more audio than its header says: {more} behind its stated end were read too")
+    elif found.stated_frames and declared and stated and found.stated_frames not in (stated, stated * kind.channels):
         findings.append(
             f"header and data contradict each other: {found.stated_frames} samples are stated, "
             f"{stated} are the size of the data"
@@ -259,6 +289,24 @@ def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
         stated_frames=stated,
     )
     return replace(layout, findings=(*short_of(layout), *findings))
+
+
+def _unpacked(found: _Found, data: _Chunk, kind: _Format) -> Unpacked:
+    """What is promised of samples that are no linear PCM."""
+    known = (size for size in (found.declared, found.by_the_whole) if size is not None)
+    size = next(known, data.size)
+    is_companded = bool(size and kind.block) and kind.tag in _COMPANDED
+    stated, in_block = (size // kind.block, 0) if is_companded else _stated(found, kind, size)
+    by_rate = round(size / kind.byte_rate * kind.sample_rate) if kind.byte_rate else None
+    return Unpacked(stated, in_block, by_rate, is_cut=size > data.size)
+
+
+def _stated_elsewhere(found: _Found, kind: _Format, there: int) -> int | None:
+    """The frames of data whose size was never filled in, by what else states them; None where nothing does."""
+    stated = found.stated_frames
+    if stated and not _is_open(stated * kind.block, kind.block):
+        return there if stated == there * kind.channels else stated
+    return None if found.by_the_whole is None else found.by_the_whole // kind.block
 
 
 def _stated(found: _Found, kind: _Format, size: int) -> tuple[int | None, int]:

@@ -1,5 +1,6 @@
 """Audio files with known faults and known right answers, made here: chirps that any wrong reading would show."""
 
+import io
 import random
 import struct
 from pathlib import Path
@@ -60,6 +61,16 @@ def wav(signal: np.ndarray, rate: int = RATE) -> bytes:
     return riff(pcm_format(signal.shape[1], 16, rate), chunk(b"data", integers(signal, 16, 16)))
 
 
+def w64(data: bytes, kind: bytes, declared: int | None = -1) -> bytes:
+    """A Wave64 of a fmt chunk's content; `declared` bytes are stated, None as a program writes it into a pipe."""
+    tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    fmt = b"fmt " + tail + struct.pack("<Q", 24 + len(kind)) + kind
+    size = 0 if declared is None else 24 + (len(data) if declared < 0 else declared)
+    body = b"wave" + tail + fmt + b"data" + tail + struct.pack("<Q", size) + data
+    whole = struct.pack("<Q", 0 if declared is None else 24 + len(body))
+    return b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000") + whole + body
+
+
 def extended(rate: int) -> bytes:
     """A sample rate as AIFF's 80-bit float."""
     shift = rate.bit_length() - 1
@@ -83,6 +94,27 @@ def damaged(data: bytes, seed: int = 1, length: int = 64, place: float = 0.5) ->
     out, at = bytearray(data), int(len(data) * place)
     out[at : at + length] = random.Random(seed).randbytes(length)  # noqa: S311
     return bytes(out)
+
+
+def unreadable() -> dict[str, tuple[bytes, str]]:
+    """One file of each kind that is refused: its bytes, and a word of the reason."""
+    nothing = chunk(b"data", bytes(20_000))
+    flac = io.BytesIO()
+    soundfile.write(flac, chirps(3 * RATE), RATE, format="FLAC", subtype="PCM_16")
+    return {
+        "half": (riff(pcm_format(2, 16, tag=3), nothing), "half floats"),
+        "guid": (riff(extensible(2, 16, 16, guid=bytes(range(16))), nothing), "unknown sub-format"),
+        "tag": (riff(pcm_format(2, 16, tag=0x1234), nothing), "no decoder"),
+        "text": (b"Dear all, the bounces are on the other disk.\n" * 100, "no audio format"),
+        "empty": (b"", "the file is empty"),
+        "zeros": (bytes(5_000), "nothing but zeros"),
+        "hollow": (riff(pcm_format(2, 16), chunk(b"data", b"")), "a header but no audio"),
+        "contradiction": (riff(pcm_format(2, 16)[:-2] + b"\x18\0", nothing), "contradict"),
+        "rate": (riff(pcm_format(2, 16, rate=1_000), nothing), "outside"),
+        "channels": (riff(pcm_format(65, 16), nothing), "65 channels"),
+        "index": (b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom\0\0\x10\x08mdat" + bytes(range(1, 256)) * 16, "its index"),
+        "damaged": (damaged(flac.getvalue()), "too much of 3.0 s"),
+    }
 
 
 def write_ogg(path: Path, signal: np.ndarray, rate: int, subtype: str) -> Path:

@@ -21,6 +21,7 @@ from tests.audio.odd_files import (
     integers,
     pcm_format,
     riff,
+    w64,
     wav,
     write_mp4,
 )
@@ -164,6 +165,62 @@ def test_a_size_that_was_never_filled_in_is_no_promise(tmp_path: Path, size: int
     assert (probe(path).samples, probe(path).warnings) == (len(SHORT), ())
 
 
+def fact(frames: int) -> bytes:
+    return chunk(b"fact", struct.pack("<I", frames))
+
+
+PIPED = b"data" + bytes(4) + integers(SHORT, 16, 16)
+G729 = PCM_GUID.replace(b"\1", b"\x83", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "samples", "said"),
+    [
+        ("a.wav", riff(pcm_format(2, 16), PIPED)[: -2 * len(SHORT)], 13_230, "truncated: only 0.3 of 0.6 s are there"),
+        (
+            "a.wav",
+            riff(pcm_format(2, 16), fact(26_460), PIPED, size=2**32 - 1)[: -4 * 17_640],
+            8_820,
+            "truncated: only 0.2 of 0.6 s are there",
+        ),
+        (
+            "a.wav",
+            riff(pcm_format(2, 16), PIPED, size=36 + 4 * 13_230),
+            26_460,
+            "more audio than its header says: 0.30 s behind its stated end were read too",
+        ),
+        (
+            "a.w64",
+            w64(integers(SHORT, 16, 16), pcm_format(2, 16)[8:]).replace(struct.pack("<Q", 24 + 4 * 26_460), bytes(8))[
+                : -2 * len(SHORT)
+            ],
+            13_230,
+            "truncated: only 0.3 of 0.6 s are there",
+        ),
+        (
+            "a.wav",
+            riff(extensible(2, 24, 24, guid=G729), chunk(b"data", integers(SHORT, 24, 24))),
+            635_040,
+            "header and data contradict each other: 0.60 s by the bytes a second that are stated, 14.40 s were decoded",
+        ),
+        ("a.wav", riff(pcm_format(2, 16), fact(52_920), PIPED), 26_460, ""),  # some count all channels' samples
+    ],
+)
+def test_what_one_size_does_not_say_another_does(
+    tmp_path: Path, name: str, content: bytes, samples: int, said: str
+) -> None:
+    info = probe(put(tmp_path, content, name))
+    assert info.samples == samples
+    assert info.warnings == ((said,) if said else ())
+
+
+def test_a_chunk_whose_name_is_damaged_is_none(tmp_path: Path) -> None:
+    content = w64(integers(SHORT, 16, 16), pcm_format(2, 16)[8:])
+    at = content.index(b"data") + 15
+    with pytest.raises(UnreadableAudioError, match="no data chunk"):
+        probe(put(tmp_path, content[:at] + content[at + 4 :], "a.w64"))
+
+
 def streamed_rf64() -> bytes:
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, 0, 0, 0))
     return riff(
@@ -171,26 +228,12 @@ def streamed_rf64() -> bytes:
     )
 
 
-def w64(declared: int | None) -> bytes:
-    tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-    data = integers(SHORT, 16, 16)
-    fmt = b"fmt " + tail + struct.pack("<Q", 40) + pcm_format(2, 16)[8:]
-    size = 0 if declared is None else 24 + declared
-    body = b"wave" + tail + fmt + b"data" + tail + struct.pack("<Q", size) + data
-    return (
-        b"riff"
-        + bytes.fromhex("2e91cf11a5d628db04c10000")
-        + struct.pack("<Q", 0 if declared is None else 24 + len(body))
-        + body
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.wav", streamed_rf64()),
-        ("a.w64", w64(None)),
-        ("a.w64", w64(4 * len(SHORT))),
+        ("a.w64", w64(integers(SHORT, 16, 16), pcm_format(2, 16)[8:], None)),
+        ("a.w64", w64(integers(SHORT, 16, 16), pcm_format(2, 16)[8:])),
         ("a.aif", aiff(integers(SHORT, 16, 16, ">"), len(SHORT), 2, 16, sizes=False)),
         ("a.wav", b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + wav(SHORT)),
         ("a.aif", b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + aiff(integers(SHORT, 16, 16, ">"), len(SHORT), 2, 16)),
