@@ -89,6 +89,8 @@ class FFmpegSource:
                 self.channels: int = self._stream.channels or 0
                 self.codec: str = self._stream.codec_context.name
             self._info = stream_info(file) if container is Container.FLAC else None
+            if container is Container.FLAC:  # else a damaged frame is noise as often as an error
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             if container is Container.MP3:
                 self._read_mp3()
             else:

@@ -27,11 +27,11 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (DawaError, UndecodableError, MemoryError):
+    except (DawaError, UndecodableError):
         raise
-    except av.FFmpegError as error:
+    except av.FFmpegError as error:  # what a damaged header wants of memory, and does not get, is one too
         raise UndecodableError(f"it can't be decoded ({error.strerror or type(error).__name__})") from None
-    except OSError:
+    except (MemoryError, OSError):
         raise
     except Exception as error:
         raise UndecodableError(f"it can't be decoded ({type(error).__name__})") from None

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from modal_app.audio.layouts import RateChangeError
 from modal_app.audio.ogg import Link, Page
-from modal_app.audio.trimming import without_first
+from modal_app.audio.trimming import first_samples, without_first
 
 if TYPE_CHECKING:
     from av import AudioFrame
 
 _SUSTAINED = 8  # frames in a row of another rate are no damage, but another rate
 _LOOKED_BACK = 64  # frames by whose size it is told how many were lost
+_LONGEST_BLOCK = 8_192  # of Vorbis; what lies behind a stream's stated end is the rest of its last one
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 
 
@@ -107,13 +108,21 @@ class Timeline:
 
 
 def by_length(packets: Iterator[Decoded], timeline: Timeline) -> "Iterator[AudioFrame]":
-    """For containers with an index: a packet that can't be decoded is silent for its length."""
+    """For containers with an index: a packet that can't be decoded is silent for its length, or for its neighbour's."""
+    missing = unmeasured = 0
     for packet in packets:
         if packet.failed:
-            yield from timeline.silence(packet.length - packet.samples, None)
+            length = packet.length
+            missing, unmeasured = missing + length, unmeasured + (not length)
         for frame in packet.frames:
-            if frame.sample_rate == timeline.sample_rate:
-                yield timeline.put(frame)
+            if frame.sample_rate != timeline.sample_rate:
+                unmeasured += 1
+                continue
+            if missing or unmeasured:
+                yield from timeline.silence(missing + unmeasured * frame.samples, frame)
+                missing = unmeasured = 0
+            yield timeline.put(frame)
+    yield from timeline.silence(missing + unmeasured * timeline.last_samples, None)
 
 
 def by_number(packets: Iterator[Decoded], timeline: Timeline, total: int | None, first: int) -> "Iterator[AudioFrame]":
@@ -184,6 +193,8 @@ class _Group:
                 yield from timeline.silence(missing, frames[0] if frames else None)
             elif damaged and missing < 0:
                 frames = without_first(frames, -missing)
+            elif page.is_last and -_LONGEST_BLOCK <= missing < 0:  # FFmpeg leaves it where all is on one page
+                frames = first_samples(frames, samples + missing)
             self._is_first = False
         yield from map(timeline.put, frames)
         if page is not None:

@@ -132,3 +132,36 @@ def test_what_is_cut_off_is_truncated(tmp_path: Path, encode: Encode, suffix: st
     path.write_bytes(data[: len(data) * 2 // 3])
     _, said = decoded(path)
     assert [line for line in said if "truncated: only " in line], said
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_frame_that_was_damaged_and_still_decodes_is_silent_and_no_noise(tmp_path: Path, seed: int) -> None:
+    signal = chirps(3 * 22_050, 22_050)
+    path = tmp_path / "a.flac"
+    soundfile.write(path, signal, 22_050, subtype="PCM_16")
+    path.write_bytes(damaged(path.read_bytes(), seed, place=0.55))
+    found, said = decoded(path)
+    assert "damaged at 1.5 s, 0.19 s lost" in said[0]
+    assert len(found) == len(signal)
+    wrong = np.abs(found - signal).max(axis=1) > 1e-4
+    assert not found[wrong].any()
+
+
+@pytest.mark.parametrize("samples", [1_000, 26_460, 60_000])
+def test_a_stream_ends_where_its_last_page_says(tmp_path: Path, samples: int) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, chirps(samples), 44_100, subtype="VORBIS")  # a short one is on one page
+    info = probe(path)
+    assert (info.samples, [line for line in info.warnings if "header" in line]) == (samples, [])
+
+
+def test_packets_that_are_lost_before_the_first_good_one_move_nothing(tmp_path: Path, encode: Encode) -> None:
+    path = written(tmp_path / "a.m4a", encode, 6, 44_100)
+    whole = decoded(path)[0]
+    data = path.read_bytes()
+    at = data.index(b"mdat") + 400  # in the second packet or the third
+    path.write_bytes(data[:at] + bytes(1_200) + data[at + 1_200 :])
+    found, said = decoded(path)
+    assert [line for line in said if line.startswith("damaged at 0.0 s") or "a.m4a: damaged at 0.0 s" in line], said
+    assert len(found) == len(whole)
+    np.testing.assert_allclose(found[44_100:], whole[44_100:], atol=0.01)
