@@ -15,6 +15,7 @@ from dawa_assets.artists.store import Artist
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.training import GenerateRequest
 from resources.ports import Ports
+from tests.audio.odd_files import unreadable
 from tests.http.serving import PASSWORD, QuickCompute, bearer, client, new_user, protected, server
 from tests.intake.material import new_artist, wav
 
@@ -86,6 +87,32 @@ def test_a_form_without_its_file_or_with_none_that_is_audio_is_refused(http: htt
     assert [answer.status_code for answer in refused if answer.status_code not in (400, 415, 422)] == []
     assert {tuple(answer.json()) for answer in refused} == {("error",)}
     assert quick.ran == []
+
+
+def test_uploads_that_can_not_be_used_change_nothing_for_the_others(
+    ports: Ports, http: httpx.Client, quick: QuickCompute
+) -> None:
+    bad = {f"{name}.wav": found for name, found in unreadable().items()}
+    late = {"damaged.wav"}  # its beginning can be decoded: the training refuses it
+    good = {f"good{number}.wav": wav(200 + number) for number in range(10)}
+    files = good | {name: content for name, (content, _) in bad.items()}
+    for name in sorted(files, key=lambda name: name[::-1]):  # good and bad ones by turns
+        form = {"data": {"producerId": "nova"}, "files": {"file": (name, files[name], "audio/wav")}}
+        answer = http.post("/api/producer/upload-and-train", **form)  # type: ignore[arg-type]
+        if name in good or name in late:
+            assert answer.status_code == 200, answer.text
+        else:
+            assert (answer.status_code, list(answer.json())) == (422, ["error"]), answer.text
+            line = answer.json()["error"]
+            assert line.startswith(f"{name}: ")
+            assert bad[name][1] in line
+            assert line.isprintable()
+    stored = {
+        path.name: path.read_bytes() for path in (ports.settings.data_root / "uploads").rglob("*") if path.is_file()
+    }
+    assert stored == good | {name: files[name] for name in late}
+    named = [file.path for request in quick.ran if isinstance(request, ProducerTrainRequest) for file in request.files]
+    assert sorted((path or "").rpartition("/")[2] for path in named) == sorted(stored)
 
 
 def test_post_api_producer_train_trains_on_urls(http: httpx.Client, quick: QuickCompute) -> None:
