@@ -12,6 +12,7 @@ import numpy.typing as npt
 from modal_app.audio.caf import PacketTable
 from modal_app.audio.flac_frames import StreamInfo, stream_info
 from modal_app.audio.identify import Container
+from modal_app.audio.itunes_gapless import itunes_gapless
 from modal_app.audio.layouts import UndecodableError, Unpacked, seconds, truncated
 from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
 from modal_app.audio.ogg import Link
@@ -156,6 +157,8 @@ class FFmpegSource:
                 f"header and data contradict each other: {seconds(promise.about, self.sample_rate)} by the bytes a "
                 f"second that are stated, {seconds(given, self.sample_rate)} were decoded"
             )
+        if self._contradiction is not None:
+            yield self._contradiction
         if not self._matches and not self._timeline.lost and not short:
             yield "its samples are not those that its checksum (MD5) was made of: it is damaged or was changed"
 
@@ -238,14 +241,34 @@ class FFmpegSource:
             stated, filling = header.stated_frames, None if header.stated_frames is None else header.block_samples
             return Promise(stated, 0, 0, filling, about=header.frames_by_rate, is_cut=header.is_cut)
         if self._container is Container.MP4:
-            with told():
-                stream = self._stream
-                if not stream.duration or not stream.time_base:
-                    return Promise()
-                edited = round(stream.duration * stream.time_base * self.sample_rate)
-            slack = self.sample_rate // 500
-            return Promise(edited, max(slack, _PACKET), 0, _FILLING, slack)
+            return self._promised_mp4()
         return Promise()
+
+    def _promised_mp4(self) -> Promise:
+        """What the edit list says, or the index where there is none; then iTunes' tag knows what of it is filling."""
+        with told():
+            stream = self._stream
+            if not stream.duration or not stream.time_base:
+                return Promise()
+            edited = round(stream.duration * stream.time_base * self.sample_rate)
+            tag = itunes_gapless(self._av.metadata) if len(self._av.streams.audio) == 1 else None
+        slack = self.sample_rate // 500
+        tolerance = max(slack, _PACKET)
+        by_index = Promise(edited, tolerance, 0, _FILLING, slack)
+        if tag is None:
+            return by_index
+        for counted in (tag, tag.times(2)):  # some count HE-AAC at half its rate
+            if abs(counted.samples - edited) <= tolerance:
+                return by_index
+            if abs(counted.total - edited) <= tolerance:  # FFmpeg takes the priming off itself
+                return Promise(counted.samples, tolerance, 0, max(_FILLING, counted.remainder))
+        self._contradiction = (
+            f"header and data contradict each other: {seconds(tag.samples, self.sample_rate)} are stated by its "
+            f"iTunSMPB tag, {seconds(edited, self.sample_rate)} by its index"
+        )
+        return by_index
+
+    _contradiction: str | None = None
 
     def _is_cut(self) -> bool:
         return self._promise.is_cut or (self._link is not None and not self._link.ends)
