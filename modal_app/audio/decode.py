@@ -56,8 +56,7 @@ def probe(path: Path, name: str | None = None) -> AudioInfo:
         UnreadableAudioError: it holds no audio that can be decoded, or more than the limits allow.
     """
     with open_regular(path) as file, read_audio(file, name or path.name, verify=True) as audio:
-        for _ in audio.blocks():
-            pass
+        audio.listen()
         return AudioInfo(
             duration_seconds=audio.samples / audio.sample_rate,
             sample_rate=audio.sample_rate,
@@ -144,15 +143,14 @@ class Audio:
             UnreadableAudioError: nothing could be decoded, the rate changes on the way, it never ends, or more is lost
                 of it than goes without a person's word.
         """
-        checks = self._checks
-        for block in self._arrays():
-            cleaned, squares = checks.cleaned(block)
-            mixed = mono(cleaned)
-            checks.add(cleaned, squares, mixed)
-            yield mixed if channels == 1 else stereo(cleaned, mixed, self._source.positions)
-        if not self.samples:
-            self._refuse("it holds a header but no audio")
-        self._weigh_losses()
+        for block in self._checked():
+            mixed = mono(block)
+            yield mixed if channels == 1 else stereo(block, mixed, self._source.positions)
+
+    def listen(self) -> None:
+        """Decode and check all of it, as `blocks` does, for what is to be said of it alone."""
+        for _ in self._checked():
+            pass
 
     def warnings(self) -> list[str]:
         """What a person should know of the file: one line each."""
@@ -161,6 +159,14 @@ class Audio:
         if suffix in _AUDIO_SUFFIXES and suffix not in _names_of(self.container):
             found.append(f"it is called .{suffix} and is {self.container.label}; it is kept as .{self.extension}")
         return list(dict.fromkeys(found))
+
+    def _checked(self) -> Iterator[Signal]:
+        """The file's channels, block by block: (channels, n)."""
+        for block in self._arrays():
+            yield self._checks.take(block)
+        if not self.samples:
+            self._refuse("it holds a header but no audio")
+        self._weigh_losses()
 
     def _arrays(self) -> Iterator[Signal]:
         try:

@@ -63,6 +63,7 @@ class FFmpegSource:
         link: Link | None = None,
         stream: int | None = None,
         verify: bool = False,
+        opened: Any = None,
     ) -> None:
         """Open it.
 
@@ -73,13 +74,14 @@ class FFmpegSource:
             link: of an Ogg file, its pages.
             stream: the index of the stream, the first of sound if left out.
             verify: whether a FLAC file's samples are held against its checksum: that costs a tenth of decoding.
+            opened: the container as PyAV opened it; it becomes this one's to close.
 
         Raises:
             UndecodableError: it holds nothing that can be decoded.
         """
         self._file, self._container, self._link, self._verify = file, container, link, verify
         with ExitStack() as opening:
-            self._av = opening.enter_context(open_container(file, container))
+            self._av = opening.enter_context(opened or open_container(file, container))
             with told():
                 streams = self._av.streams.audio
                 if not streams:

@@ -46,32 +46,30 @@ class SignalChecks:
     _flatness: list[float] = field(default_factory=list)
     _next_spectrum: int = 0
 
-    def cleaned(self, channels: Signal) -> tuple[Signal, list[float]]:
-        """The block with what is no number, or far beyond any sound, zeroed; and each channel's sum of squares."""
-        squares = [_energy(channel) for channel in channels]
+    def take(self, channels: Signal) -> Signal:
+        """Take a block of shape (channels, n) into account; gives it with what is no number, or no sound, zeroed."""
+        squares = [_product(channel, channel) for channel in channels]
         if not sum(squares) < _GARBAGE**2:  # also where it is NaN: one cheap sum instead of a look at each sample
             with np.errstate(invalid="ignore"):
                 good = np.abs(channels) < _GARBAGE
             self.garbage += int(channels.size - np.count_nonzero(good))
             channels = np.where(good, channels, np.float32(0))
-            squares = [_energy(channel) for channel in channels]
-        return channels, squares
+            squares = [_product(channel, channel) for channel in channels]
+        if channels.shape[1]:
+            self._add(channels, squares)
+        return channels
 
-    def add(self, channels: Signal, squares: list[float], mixed: Signal) -> None:
-        """Take a block into account: its channels (channels, n), cleaned, and their mean."""
-        samples = len(mixed)
-        if samples == 0:
-            return
+    def _add(self, channels: Signal, squares: list[float]) -> None:
+        samples = channels.shape[1]
         self._squares.append([square / samples for square in squares])
         level = sum(squares) / len(squares) / samples
         self._samples += samples
         self._lengths.append(samples)
         self._levels.append(level)
-        self._offsets.append(tuple(float(channel[::16].mean(dtype=np.float64)) for channel in channels[:2]))
+        self._offsets.append(tuple(float(channel.mean()) for channel in channels[:2]))  # pairwise, so exact enough
         if len(squares) == 2 and level > _SILENT:
-            mixed_square = _energy(mixed)
             both = math.sqrt(squares[0] * squares[1])
-            correlation = (4 * mixed_square - squares[0] - squares[1]) / 2 / both if both else 0.0
+            correlation = _product(channels[0], channels[1]) / both if both else 0.0
             if correlation < _ANTIPHASE and min(squares) > _DEAD * max(squares):
                 self._opposed += samples
                 self._cancelled += correlation * samples
@@ -142,10 +140,10 @@ class SignalChecks:
         return mean > _LOUD and steady and min(self._flatness) > _FLAT
 
 
-def _energy(signal: Signal) -> float:
-    """The sum of squares. Not by BLAS: its threads wait busily and cost more than they help."""
+def _product(one: Signal, other: Signal) -> float:
+    """The sum of products. Not by BLAS: its threads wait busily and cost more than they help."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.einsum("i,i->", signal, signal))
+        return float(np.einsum("i,i->", one, other))
 
 
 def _flatness(signal: Signal) -> float:

@@ -1,7 +1,7 @@
 """Which reader reads a file: by its bytes and its header, not by its name, and with what must be said of that."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from modal_app.audio.aiff import read_aiff
@@ -226,22 +226,22 @@ def left_out(tracks: int) -> str:
 
 def _mp4_source(file: Window) -> Source:
     """The enabled default track; two mono ones of one length as left and right."""
-    with told(), open_container(file, Container.MP4) as container:
-        tracks = [_described(stream) for stream in container.streams.audio]
-    if not tracks:
-        raise UndecodableError("it holds no audio stream")
-    enabled = [track for track in tracks if track["default"]] or tracks
-    if len(tracks) == len(enabled) == 2 and _is_pair(*tracks):
-        order = sorted(tracks, key=lambda track: track["side"])
-        with ExitStack() as opening:
-            left, right = (
-                opening.enter_context(closing(FFmpegSource(file, Container.MP4, stream=track["index"])))
-                for track in order
-            )
-            opening.pop_all()  # both are open; they are the pair's to close
-        return PairSource(left, right, 0)
-    source = _OneOfSeveral(file, Container.MP4, stream=enabled[0]["index"])
-    source.others = len(tracks) - 1
+    with ExitStack() as opening:
+        container = opening.enter_context(open_container(file, Container.MP4))
+        with told():
+            tracks = [_described(stream) for stream in container.streams.audio]
+        if not tracks:
+            raise UndecodableError("it holds no audio stream")
+        enabled = [track for track in tracks if track["default"]] or tracks
+        source: Source
+        if len(tracks) == len(enabled) == 2 and _is_pair(*tracks):
+            one, other = sorted(tracks, key=lambda track: track["side"])
+            left = FFmpegSource(file, Container.MP4, stream=one["index"], opened=container)
+            source = PairSource(left, FFmpegSource(file, Container.MP4, stream=other["index"]), 0)
+        else:
+            source = _OneOfSeveral(file, Container.MP4, stream=enabled[0]["index"], opened=container)
+            source.others = len(tracks) - 1
+        opening.pop_all()  # it is the source's to close
     return source
 
 
