@@ -5,7 +5,7 @@ What is sent comes from strangers: nothing of it is shown as a page, whatever it
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePosixPath
@@ -16,12 +16,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import EVERYBODY, MAY_BE_NAMED, identity_of
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.service import Service, service_of
+from dawa_assets.library.items_store import hash_of_audio
 from resources.bucket.base import Bucket
 from resources.bucket.keys import check_key
 from resources.errors import ObjectNotFoundError
+from resources.ports import Ports
 
 router = APIRouter(tags=["files"])
 
@@ -58,7 +61,7 @@ _HEADERS = {
     "/files/{key:path}",
     response_class=Response,
     dependencies=MAY_BE_NAMED,
-    responses=errors(404, 416, 503)
+    responses=errors(404, 416, 422, 503)
     | {
         200: {"description": "the file, where the bucket is a folder", "content": {"application/octet-stream": {}}},
         206: {"description": "the part that a Range asked for"},
@@ -71,6 +74,7 @@ async def file(
     service: Annotated[Service, Depends(service_of)],
     expires: Annotated[str | None, Query(max_length=20)] = None,
     signature: Annotated[str | None, Query(max_length=100, description="of a link that this server made")] = None,
+    decoded: Annotated[bool, Query(description="an item's audio as FLAC, in which every place is found")] = False,
 ) -> Response:
     """A file below `artists/{slug}/`, of an artist whom the caller may see, or by a link that this server made."""
     check_key(key)
@@ -84,8 +88,11 @@ async def file(
         caller = EVERYBODY
     else:
         caller = identity_of(request).require()
-    await service.quickly(caller.artist_called, service.ports.database, parts[1])
-    answer = await sent_file(service, key, request)
+    artist = await service.quickly(caller.artist_called, service.ports.database, parts[1])
+    if decoded:
+        answer = await _sent_decoded(service, artist, key, request)
+    else:
+        answer = await sent_file(service, key, request)
     if by_link:  # whoever has it may show it, on any page
         answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return answer
@@ -105,7 +112,19 @@ async def sent_file(service: Service, key: str, request: Request) -> Response:
             url += f"{'&' if '?' in url else '?'}download={quote(name, safe='')}"
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, headers)
-    return _answer(service, await service.reading(_open, bucket, key), key, request)
+    return _answer(service, await service.reading(_open, bucket, key), key.rpartition("/")[2], request)
+
+
+async def _sent_decoded(service: Service, artist: Artist, key: str, request: Request) -> Response:
+    from dawa_assets.items.waveforms import is_copied
+
+    ports = service.ports
+    sha256 = await service.quickly(_hash_of_audio, ports, artist, key)
+    if await service.reading(is_copied, ports.settings, sha256):
+        opened = await service.reading(_open_copy, ports, key, sha256)
+    else:
+        opened = await service.decoding(artist.id, _open_copy, ports, key, sha256)
+    return _answer(service, opened, PurePosixPath(key).with_suffix(".flac").name, request)
 
 
 router.head("/files/{key:path}", include_in_schema=False)(file)
@@ -119,15 +138,32 @@ class _Opened:
 
 
 def _open(bucket: Bucket, key: str) -> _Opened:
+    return _opened(bucket.open(key))
+
+
+def _open_copy(ports: Ports, key: str, sha256: str) -> _Opened:
+    from dawa_assets.items.waveforms import open_copy
+
+    return _opened(open_copy(ports, key, sha256))
+
+
+def _opened(file: AbstractContextManager[BinaryIO]) -> _Opened:
     closing = ExitStack()
-    stream = closing.enter_context(bucket.open(key))
+    stream = closing.enter_context(file)
     size = stream.seek(0, 2)
     stream.seek(0)
     return _Opened(stream, size, closing)
 
 
-def _answer(service: Service, opened: _Opened, key: str, request: Request) -> Response:
-    name = key.rpartition("/")[2]
+def _hash_of_audio(ports: Ports, artist: Artist, key: str) -> str:
+    with ports.database.transaction() as connection:
+        found = hash_of_audio(connection, artist.id, key)
+    if found is None:
+        raise ObjectNotFoundError(f"{key}: is no audio of an item that was taken in; only that is decoded")
+    return found
+
+
+def _answer(service: Service, opened: _Opened, name: str, request: Request) -> Response:
     shown = _SHOWN.get(PurePosixPath(name).suffix.lower())
     start, end, status = 0, opened.size, HTTPStatus.OK
     headers = dict(_HEADERS)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK_UPS, _PROMPTS, _DATASETS, _SAVES, _FILES = 4, 4, 2, 4, 12
+_LOOK_UPS, _PROMPTS, _DATASETS, _SAVES, _FILES, _DECODINGS = 4, 4, 2, 4, 12, 2
 _IDENTITIES, _STRANGERS = 8, 4
 _Turn = tuple[UUID, str]
 
@@ -53,7 +53,7 @@ class Service:
     datasets: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DATASETS))
     saves: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SAVES))
     files: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_FILES))
-
+    decodings: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODINGS))
     identities: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_IDENTITIES))
     strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_STRANGERS))
     """Of requests that are read before it is known who asks; not of threads."""
@@ -86,6 +86,14 @@ class Service:
     async def reading(self, read: Callable[..., T], *given: object) -> T:
         """Read or write files, without the database."""
         return await _in_thread(self.files, read, *given)
+
+    async def decoding(self, artist_id: UUID, decode: Callable[..., T], *given: object) -> T:
+        """Decode a whole file, one after the other for an artist: an hour of music keeps a processor busy for long.
+
+        Who waits for that holds no thread, so files that are at hand go on being read.
+        """
+        async with self.turns.of((artist_id, "audio")):
+            return await _in_thread(self.decodings, decode, *given)
 
 
 async def _in_thread(limiter: CapacityLimiter, do: Callable[..., T], *given: object) -> T:

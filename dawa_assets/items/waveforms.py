@@ -1,77 +1,139 @@
-"""Waveforms of the bucket's audio: measured once for each content and kept on this machine; may be deleted any time."""
+"""Waveforms of the bucket's audio, and copies to listen by: decoded once for each content and kept on this machine.
+
+All of it may be deleted at any time. Browsers find places in mp3, AAC and Ogg by estimates (Chromium is off by 70 to
+170 ms after a seek in an mp3), and some containers they can't play; a copy is FLAC of the very samples that the
+waveform was measured from, so that sound and picture agree.
+"""
 
 import hashlib
 import logging
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import astuple
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 
 from dawa_assets.intake.settle import local_copy, plain_reason
-from modal_app.audio.scratch import locked, scratch_folder
+from modal_app.audio.scratch import locked, scratch_folder, sweep
 from modal_app.audio.waveform import Loudness, Waveform, measure_waveform
 from modal_app.errors import UnreadableAudioError
+from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 from resources.settings import Settings
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+MAX_COPIES_BYTES = 4 * 2**30
+"""Of all copies together: some twenty hours of music. Those that nobody has played for longest go first."""
+
 _FORMAT = "w1"  # of what is kept: another one is measured anew
+_PLAYED_EXACTLY = frozenset({".wav", ".wave", ".flac"})
+
+
+def needs_copy(key: str) -> bool:
+    """Whether browsers can't be trusted to play the file, by its name, at the place that they say."""
+    return PurePosixPath(key).suffix.lower() not in _PLAYED_EXACTLY
+
+
+def is_measured(settings: Settings, sha256: str | None) -> bool:
+    """Whether the waveform of a content is kept: reading it takes a moment, measuring it takes a while."""
+    return sha256 is not None and _waveform_place(settings, sha256).exists()
+
+
+def is_copied(settings: Settings, sha256: str) -> bool:
+    """Whether the copy of a content is kept."""
+    return _copy_place(settings, sha256).exists()
 
 
 def waveform_of(ports: Ports, key: str, sha256: str | None) -> tuple[str, Waveform]:
-    """The waveform of an object, and its SHA-256, which is taken from the bytes where it is not known.
+    """Return the waveform of an object, and its SHA-256, which is taken from the bytes where it is not known.
 
-    Who asks for what somebody else is measuring waits for that.
+    Who asks for what somebody else is decoding waits for that.
 
     Raises:
         ObjectNotFoundError: it is gone.
         UnreadableAudioError: it can't be decoded.
     """
-    settings = ports.settings
-    if sha256 is not None and (kept := _read(_place(settings, sha256))) is not None:
-        return sha256, kept
-    name = key.rpartition("/")[2]
-    shelf = _folder(settings) / hashlib.sha256(key.encode()).hexdigest()[:2]
-    shelf.mkdir(parents=True, exist_ok=True)
-    with locked(shelf):
-        if sha256 is not None and (kept := _read(_place(settings, sha256))) is not None:
-            return sha256, kept
-        with local_copy(ports.bucket, key, name) as local:
-            if (kept := _read(_place(settings, local.sha256))) is not None:
-                return local.sha256, kept
-            log.info("measuring the waveform of %s", key)
-            try:
-                measured = measure_waveform(local.path)
-            except UnreadableAudioError as error:
-                raise UnreadableAudioError(f"the audio: {plain_reason(error, local.path.name)}") from None
-        _keep(settings, local.sha256, measured)
-        return local.sha256, measured
+    return _kept(ports, key, sha256, lambda found: _read(_waveform_place(ports.settings, found)), needs_copy(key))
+
+
+def open_copy(ports: Ports, key: str, sha256: str | None) -> BinaryIO:
+    """Open the copy of an object that one listens by, a FLAC file; it stays readable when it is removed meanwhile.
+
+    Raises:
+        ObjectNotFoundError: it is gone.
+        UnreadableAudioError: it can't be decoded, or its copy would be too large to keep.
+    """
+    copy = _kept(ports, key, sha256, lambda found: _open(_copy_place(ports.settings, found)), True)[1]
+    if not copy.seek(0, os.SEEK_END):  # what was too large is kept empty, so that it isn't decoded again and again
+        copy.close()
+        raise UnreadableAudioError(f"{key}: has no copy to listen by, it would be too large; play the file itself")
+    copy.seek(0)
+    return copy
 
 
 def forget_waveforms(settings: Settings, hashes: Iterable[str]) -> None:
     """Remove what is kept of these contents."""
     for sha256 in hashes:
-        _place(settings, sha256).unlink(missing_ok=True)
+        _waveform_place(settings, sha256).unlink(missing_ok=True)
+        _copy_place(settings, sha256).unlink(missing_ok=True)
+
+
+def _kept(
+    ports: Ports, key: str, sha256: str | None, find: Callable[[str], T | None], with_copy: bool
+) -> tuple[str, T]:
+    """Return an object's SHA-256 and what `find` finds for it, after decoding where that is nothing."""
+    if sha256 is not None and (kept := find(sha256)) is not None:
+        return sha256, kept
+    shelf = _folder(ports.settings) / hashlib.sha256(key.encode()).hexdigest()[:2]
+    shelf.mkdir(parents=True, exist_ok=True)
+    with locked(shelf):
+        if sha256 is not None and (kept := find(sha256)) is not None:
+            return sha256, kept
+        with local_copy(ports.bucket, key, key.rpartition("/")[2]) as local:
+            if (kept := find(local.sha256)) is None:
+                log.info("measuring the waveform of %s", key)
+                try:
+                    _decode(ports.settings, local.path, local.sha256, with_copy)
+                except UnreadableAudioError as error:
+                    raise UnreadableAudioError(f"the audio: {plain_reason(error, local.path.name)}") from None
+                kept = find(local.sha256)
+        if kept is None:
+            raise ObjectNotFoundError(f"{key}: what was decoded of it was removed meanwhile; ask again")
+        return local.sha256, kept
 
 
 def _folder(settings: Settings) -> Path:
     return settings.home / "cache" / "waveforms"
 
 
-def _place(settings: Settings, sha256: str) -> Path:
+def _waveform_place(settings: Settings, sha256: str) -> Path:
+    return _place(settings, sha256, "npz")
+
+
+def _copy_place(settings: Settings, sha256: str) -> Path:
+    return _place(settings, sha256, "flac")
+
+
+def _place(settings: Settings, sha256: str, suffix: str) -> Path:
     name = hashlib.sha256(sha256.encode()).hexdigest()  # rows of others may hold anything as a hash
-    return _folder(settings) / name[:2] / f"{name}.{_FORMAT}.npz"
+    return _folder(settings) / name[:2] / f"{name}.{_FORMAT}.{suffix}"
 
 
-def _keep(settings: Settings, sha256: str, measured: Waveform) -> None:
-    place = _place(settings, sha256)
+def _decode(settings: Settings, path: Path, sha256: str, with_copy: bool) -> None:
+    place, copy_place = _waveform_place(settings, sha256), _copy_place(settings, sha256)
     place.parent.mkdir(parents=True, exist_ok=True)
+    sweep(_folder(settings) / "scratch")  # a killed process leaves a copy as large as a song
     with scratch_folder(_folder(settings) / "scratch") as folder:
+        copy = folder / "copy.flac" if with_copy else None
+        measured = measure_waveform(path, copy)
         np.savez_compressed(
             folder / "waveform.npz",
             low=measured.low,
@@ -80,7 +142,31 @@ def _keep(settings: Settings, sha256: str, measured: Waveform) -> None:
             figures=np.array([measured.seconds, measured.sample_rate, measured.channels]),
             loudness=np.array([np.nan if each is None else each for each in astuple(measured.loudness)]),
         )
+        if copy is not None:
+            _make_room(settings, copy.stat().st_size)
+            copy.replace(copy_place)
         (folder / "waveform.npz").replace(place)
+
+
+def _make_room(settings: Settings, size: int) -> None:
+    """Remove the copies that were opened longest ago, until there is room for another one of `size` bytes."""
+    kept = []
+    for path in _folder(settings).glob("*/*.flac"):
+        with suppress(FileNotFoundError):  # another process makes room too
+            kept.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = size + sum(size for _, size, _ in kept)
+    for _, freed, path in sorted(kept):
+        if total <= MAX_COPIES_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= freed
+
+
+def _open(place: Path) -> BinaryIO | None:
+    with suppress(FileNotFoundError):
+        os.utime(place)  # `_make_room` goes by it
+        return place.open("rb")
+    return None
 
 
 def _read(place: Path) -> Waveform | None:

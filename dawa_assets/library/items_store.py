@@ -102,3 +102,12 @@ def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None 
         item.segments = cuts.get(item.audio_hash or "", [])
         item.superseded_by = superseded.get(item.id)
     return items
+
+
+def hash_of_audio(connection: Connection, artist_id: UUID, path: str) -> str | None:
+    """Return the SHA-256 of the audio that an item of the artist has at this key; None where none is known."""
+    row = connection.execute(
+        "select audio_hash from training_items where artist_id = %s and audio_path = %s and audio_hash is not null",
+        [artist_id, path],
+    ).fetchone()
+    return None if row is None else str(row["audio_hash"])

@@ -1,10 +1,11 @@
-"""A file's waveform as numbers to draw, and how loud it is: all from one pass of decoding.
+"""A file's waveform as numbers to draw, how loud it is, and a copy to listen by: all from one pass of decoding.
 
-Loudness is FFmpeg's `ebur128` (ITU-R BS.1770, EBU R 128). No files are written here, nothing is drawn.
+Loudness is FFmpeg's `ebur128` (ITU-R BS.1770, EBU R 128). Nothing is drawn here.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.audio.decode import Audio, open_audio
+from modal_app.audio.pcm import Signal
 
 POINTS_A_SECOND = 200
 """The finest resolution that is kept: an hour has 720,000 points."""
 
 Points = npt.NDArray[np.int8]
+
+MAX_COPY_BYTES = 2**30
+"""Of one copy: some five hours of music; a small file of another format may claim to hold far more."""
 
 _SILENT_LUFS = -70.0  # what nothing louder than R 128's absolute gate comes to
 
@@ -48,16 +53,26 @@ class Waveform:
     loudness: Loudness
 
 
-def measure_waveform(path: Path) -> Waveform:
+def measure_waveform(path: Path, copy: Path | None = None) -> Waveform:
     """Decode a file from end to end.
+
+    Args:
+        path: where it lies.
+        copy: where to write what was decoded as well: FLAC of 16 bit, mono as mono and all else as stereo. It is left
+            empty where that would be larger than `MAX_COPY_BYTES`, or FLAC has no such sample rate.
 
     Raises:
         UnreadableAudioError: it holds no audio that can be decoded, or more than the limits allow.
     """
-    with open_audio(path) as audio:
+    with open_audio(path) as audio, ExitStack() as files:
         meter = _Meter(audio)
+        hearers: list[Callable[[Signal], None]] = [meter.hear]
+        if copy is not None:
+            copy.touch()
+            if _is_rate_of_flac(audio.sample_rate):
+                hearers.append(files.enter_context(_writing(copy, audio)))
         lows, highs, levels = [], [], []
-        for low, high, level in _points(audio, meter):
+        for low, high, level in _points(audio, hearers):
             lows.append(low)
             highs.append(high)
             levels.append(level)
@@ -94,14 +109,43 @@ def in_window(points: Points, start: float, end: float, wanted: int, merge: Any)
     return np.asarray(merged, dtype=np.int16)
 
 
-def _points(audio: Audio, meter: "_Meter") -> Iterator[tuple[Points, Points, Points]]:
+@contextmanager
+def _writing(path: Path, audio: Audio) -> Iterator[Callable[[Signal], None]]:
+    """A function that writes blocks of shape (n, 2) to a file, which is empty in the end where it grew too large."""
+    import soundfile
+
+    channels = min(audio.channels, 2)
+    is_too_large = False
+    # The lowest level is a fifth of the default's work for files that are a few percent larger.
+    with soundfile.SoundFile(
+        path, "w", audio.sample_rate, channels, subtype="PCM_16", format="FLAC", compression_level=0
+    ) as file:
+
+        def write(block: Signal) -> None:
+            nonlocal is_too_large
+            if not is_too_large:
+                file.write(block[:, :channels])
+                is_too_large = path.stat().st_size > MAX_COPY_BYTES
+
+        yield write
+    if is_too_large:
+        path.write_bytes(b"")
+
+
+def _is_rate_of_flac(sample_rate: int) -> bool:
+    """Whether FLAC's frames can say the rate: in Hz up to 65,535, beyond that in tens of Hz."""
+    return sample_rate < 1 << 16 or sample_rate % 10 == 0
+
+
+def _points(audio: Audio, hearers: list[Callable[[Signal], None]]) -> Iterator[tuple[Points, Points, Points]]:
     """Points in the order of time, some at once; those of a span are whole, whatever pieces the signal comes in."""
     span = audio.sample_rate / POINTS_A_SECOND
     rest = np.zeros((0, 2), np.float32)
     first = 0  # the sample that `rest` begins with
     done = 0  # points that were given
     for block in audio.blocks(channels=2):
-        meter.hear(block)
+        for hear in hearers:
+            hear(block)
         signal = np.concatenate([rest, block])
         whole = int((first + len(signal)) / span)
         edges = np.ceil(np.arange(done, whole + 1) * span - 1e-9).astype(np.int64) - first

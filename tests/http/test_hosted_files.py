@@ -1,15 +1,19 @@
 """Files of a hosted bucket: links that its own server signed, fresh, for those who may."""
 
+import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import soundfile
 
 from resources.bucket.supabase import SupabaseBucket
 from resources.ports import Ports
+from tests.audio.conftest import synthesise
 from tests.bucket.storage_server import StorageServer
 from tests.http.serving import bearer, client, new_user, pair, protected, server
 from tests.intake.material import new_artist, wav
@@ -43,3 +47,28 @@ def test_a_file_is_a_fresh_link_of_storage_s_own_and_a_page_a_download(
         assert exported["datasetUrl"].startswith(storage.url)
         assert httpx.get(exported["datasetUrl"]).content[:2] == b"PK"
         assert http.post("/api/train/export", json={"artistId": str(other.id)}).status_code == 404
+
+
+def test_a_copy_to_listen_by_is_fetched_once_decoded_here_and_sent_by_this_server(
+    ports: Ports, storage: StorageServer, tmp_path: Path
+) -> None:
+    bucket = SupabaseBucket(storage.url, storage.secret_key, resume_folder=tmp_path / "parts")
+    nova = new_artist(ports)
+    soundfile.write(tmp_path / "a.aiff", synthesise(8_000), 8_000)
+    aiff = (tmp_path / "a.aiff").read_bytes()
+    bucket.put("artists/nova/a.aiff", aiff)
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into training_items (artist_id, parse_id, als_filename, project_name, audio_path, audio_hash) "
+            "values (%s, 'a', 'a.als', 'a', 'artists/nova/a.aiff', %s)",
+            [nova.id, hashlib.sha256(aiff).hexdigest()],
+        )
+    hosted = protected(replace(ports, bucket=bucket), password=False, secret=True)
+    with server(hosted) as base, client(base, **bearer(new_user(ports, nova))) as http:
+        [item] = http.get(f"/api/artists/{nova.id}/items").json()["items"]
+        with ThreadPoolExecutor() as at_once:
+            answers = list(at_once.map(httpx.get, [f"{base}{item['audio']['listenUrl']}"] * 4))
+    for answer in answers:
+        assert (answer.status_code, answer.content[:4]) == (200, b"fLaC")
+    fetched = [call for call in storage.calls if call.method == "GET" and call.path.endswith("a.aiff")]
+    assert sum(call.sent for call in fetched) == len(aiff)

@@ -40,6 +40,16 @@ def file_link(service: Service, artist: Artist, key: str | None) -> str | None:
     return service.links.make("", key, LINK_SECONDS)
 
 
+def listening_link(service: Service, artist: Artist, item: ShownItem) -> str | None:
+    """A link to an item's audio as FLAC, for a browser to play; None where the file itself is as good, or unknown."""
+    from dawa_assets.items.waveforms import needs_copy
+
+    url = file_link(service, artist, item.audio_path)
+    if url is None or item.audio_path is None or item.audio_hash is None or not needs_copy(item.audio_path):
+        return None
+    return f"{url}&decoded=true"
+
+
 def item_of(ports: Ports, artist: Artist, item_id: UUID) -> ShownItem:
     """The artist's item of this id.
 

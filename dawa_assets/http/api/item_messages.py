@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from dawa_assets.artists.store import Artist
-from dawa_assets.http.api.common import file_link
+from dawa_assets.http.api.common import file_link, listening_link
 from dawa_assets.http.messages import Message, ParseId
 from dawa_assets.http.service import Service
 from dawa_assets.library.items_store import ShownItem
@@ -29,11 +29,15 @@ By = Literal["model", "person"]
 
 
 class ItemAudio(Message):
-    """An item's audio; the link is good for some hours, with ranges and without headers."""
+    """An item's audio; the links are good for some hours, with ranges and without headers."""
 
-    url: str = Field(examples=["/files/artists/nova/training/77aa…/audio.wav?expires=1796000000&signature=…"])
+    url: str = Field(examples=["/files/artists/nova/training/77aa…/audio.mp3?expires=1796000000&signature=…"])
+    listen_url: str | None = Field(
+        examples=["/files/artists/nova/training/77aa…/audio.mp3?expires=1796000000&signature=…&decoded=true"],
+        description="the same as FLAC, in which a player finds every place exactly; null: the file itself is as good",
+    )
     waveform_url: str = Field(examples=["/api/artists/6f…/items/77aa…/waveform"])
-    format: str | None = Field(examples=["wav"])
+    format: str | None = Field(examples=["mp3"])
     seconds: float | None = Field(examples=[214.5], description="null: nobody has decoded it yet")
     sha256: str | None
 
@@ -240,6 +244,7 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
     if url is not None:
         audio = ItemAudio(
             url=url,
+            listen_url=listening_link(service, artist, item),
             waveform_url=f"/api/artists/{artist.id}/items/{item.id}/waveform",
             format=item.audio_format,
             seconds=item.audio_seconds,

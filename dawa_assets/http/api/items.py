@@ -95,8 +95,12 @@ async def waveform(
 
     The first call for a content decodes it from end to end; what it measures is kept.
     """
+    from dawa_assets.items.waveforms import is_measured
+
     key, sha256 = await service.quickly(_audio_of, service.ports, artist, item_id)
-    return await service.reading(_waveform, service.ports, key, sha256, start, end, points)
+    if await service.reading(is_measured, service.ports.settings, sha256):
+        return await service.reading(_waveform, service.ports, key, sha256, start, end, points)
+    return await service.decoding(artist.id, _waveform, service.ports, key, sha256, start, end, points)
 
 
 @router.put("/api/artists/{artist_id}/items/{item_id}/text", responses=errors(404, 409, 503))

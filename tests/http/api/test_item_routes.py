@@ -1,10 +1,14 @@
 """Items over HTTP: audio by ranges, waveforms, texts and who wrote them, checks, exclusions."""
 
+import hashlib
+import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import soundfile
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist
@@ -12,6 +16,7 @@ from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.ports import Ports
+from tests.audio.conftest import encode_with_ffmpeg, synthesise
 from tests.http.serving import TEXT, bearer, client, new_user, protected, server
 from tests.intake.material import als, drop, new_artist, rows, unguarded, wav
 from tests.prompting.material import profile
@@ -80,6 +85,32 @@ def test_a_waveform_is_measured_once_and_given_by_windows(ports: Ports, http: ht
     assert (
         http.get(_at(http, item["audio"]["waveformUrl"])).status_code == 404
     )  # and nothing is left to measure it from
+
+
+def test_audio_that_browsers_find_no_place_in_is_listened_to_by_a_copy(
+    ports: Ports, http: httpx.Client, tmp_path: Path
+) -> None:
+    assert _item(http)["audio"]["listenUrl"] is None  # a WAV is as good
+    mp3 = encode_with_ffmpeg(tmp_path / "a.mp3", synthesise(30_000, 2), 44_100, "libmp3lame").read_bytes()
+    ports.bucket.put("artists/nova/a.mp3", mp3)
+    change = "update training_items set audio_path = 'artists/nova/a.mp3', audio_hash = %s"
+    unguarded(ports, change, hashlib.sha256(mp3).hexdigest())
+    item = _item(http)
+    url = _at(http, item["audio"]["listenUrl"])
+    whole = http.get(url)
+    assert (whole.status_code, whole.headers["content-type"], whole.content[:4]) == (200, "audio/flac", b"fLaC")
+    assert "a.flac" in whole.headers["content-disposition"]
+    part = http.get(url, headers={"Range": "bytes=4-9"})
+    assert (part.status_code, part.content) == (206, whole.content[4:10])
+    assert http.get(_at(http, item["audio"]["url"])).content == mp3
+    measured = http.get(_at(http, item["audio"]["waveformUrl"])).json()
+    assert soundfile.info(io.BytesIO(whole.content)).duration == measured["seconds"]
+    assert http.get(f"{url}".replace("signature=", "signature=0")).status_code == 401
+    other = http.base_url.join("/files/artists/nova/timelines/x.png?decoded=true")
+    assert http.get(other).status_code == 404  # no item's audio: nothing else is decoded
+    unguarded(ports, "update training_items set audio_hash = null")
+    assert _item(http)["audio"]["listenUrl"] is None
+    assert http.get(url).status_code == 404
 
 
 def test_audio_that_is_none_says_so(ports: Ports, http: httpx.Client) -> None:
@@ -172,7 +203,7 @@ def test_a_signed_in_user_is_the_author_whatever_is_sent_and_another_s_item_is_n
     other = new_artist(ports, "Other")
     user = new_user(ports, nova)
     stranger = new_user(ports, other)
-    [item] = rows(ports, "select id from training_items")
+    [item] = rows(ports, "select id, audio_path from training_items")
     asked = [
         *(("GET", path) for path in ("live-sets", "items", f"items/{item['id']}", f"items/{item['id']}/audio")),
         ("GET", f"items/{item['id']}/waveform"),
@@ -195,4 +226,6 @@ def test_a_signed_in_user_is_the_author_whatever_is_sent_and_another_s_item_is_n
                     is_theirs = owner is other and path in ("live-sets", "items", "check-text")
                     assert answer.status_code == (200 if is_theirs else 404), (verb, path, answer.text)
             assert [artist["slug"] for artist in http.get("artists").json()["artists"]] == ["other"]
+            decoded = http.base_url.join(f"/files/{item['audio_path']}?decoded=true")
+            assert http.get(decoded).status_code == 404
         assert rows(ports, "select * from training_items") == before
