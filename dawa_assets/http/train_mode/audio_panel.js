@@ -4,7 +4,7 @@
  * Before a bounce is saved it is decoded in this browser; afterwards shape and loudness are the server's.
  */
 
-import { get } from "./api.js";
+import { get, isLeft } from "./api.js";
 import { drawLoudness, dropZone } from "./audio_parts.js";
 import { say } from "./dialogs.js";
 import { button, fill, h, icon, named } from "./dom.js";
@@ -23,6 +23,7 @@ const STEP = 5; // seconds that an arrow goes where there are no bars
 export class AudioPanel extends EventTarget {
   #local = null; // the file that is not saved yet: {file, url}
   #reloaded = false;
+  #frame = 0;
 
   /** @param {Object} given `artist`; `entry`, `detail`: of the set, or null; `item`, or null; `signal`; `reload()` */
   constructor(given) {
@@ -123,8 +124,9 @@ export class AudioPanel extends EventTarget {
   take(item, detail = this.detail) {
     const isSame = this.item?.audio?.sha256 === item?.audio?.sha256 && !this.upload;
     Object.assign(this, { item, detail });
-    if (isSame && this.wave) return this.wave.setMarks({ segments: item?.segments ?? [] });
-    return this.draw();
+    if (!isSame || !this.wave) return this.draw();
+    if (!this.player.url) this.#loadItem();
+    return this.wave.setMarks({ segments: item?.segments ?? [] });
   }
 
   draw() {
@@ -186,18 +188,37 @@ export class AudioPanel extends EventTarget {
     say(this.player.loop ? `Loop ${wanted.name ?? `${clock(wanted.start)} to ${clock(wanted.end)}`}` : "Loop off");
   }
 
-  #showItem() {
+  /** Loop from the playhead on, or up to it; the other end stays where it is. */
+  loopHere(isStart) {
+    const now = this.player.position;
+    const { start = 0, end = this.player.duration } = this.player.loop ?? {};
+    if (isStart) this.toggleLoop({ start: now, end: end > now ? end : this.player.duration });
+    else this.toggleLoop({ start: start < now ? start : 0, end: now });
+  }
+
+  async #showItem() {
     const { audio } = this.item;
-    const query = (from, to, points) => ({ from, to, points });
-    let first = null;
+    const ask = (query) => get(audio.waveformUrl, { signal: this.signal, query });
     const shape = async (from, to, points) => {
-      const data = await get(audio.waveformUrl, { signal: this.signal, query: query(from, to, points) });
-      first ??= data;
+      const data = await ask({ from, to, points });
       drawLoudness(this.loudness, data.loudness, data);
       return data;
     };
-    this.player.load(audio.listenUrl ?? audio.url, audio.seconds ?? undefined);
+    if (!audio.seconds) fill(this.place, waveformToCome());
+    try {
+      audio.seconds ||= (await ask({ points: 1 })).seconds; // nobody has decoded it yet
+    } catch (error) {
+      return isLeft(error) || fill(this.place, h("p.problem", { role: "alert", dir: "auto" }, error.message));
+    }
+    if (this.signal.aborted || this.item?.audio !== audio || this.state !== "saved") return;
+    this.#loadItem();
     this.#showWave(audio.seconds, shape);
+  }
+
+  /** Play the item's copy, in which places are exact; its file itself where there is none. */
+  #loadItem() {
+    const { audio } = this.item;
+    this.player.load(audio.listenUrl ?? audio.url, audio.seconds);
   }
 
   async #showLocal() {
@@ -217,7 +238,8 @@ export class AudioPanel extends EventTarget {
           h("p.hint", {}, "Its waveform shows once it is saved."),
         ),
       );
-    this.player.load(url, decoded.seconds);
+    if (decoded.exact) this.#local.exactUrl = URL.createObjectURL(decoded.exact);
+    this.player.load(this.#local.exactUrl ?? url, decoded.seconds);
     this.#showWave(decoded.seconds, decoded.shape);
   }
 
@@ -340,7 +362,7 @@ export class AudioPanel extends EventTarget {
   }
 
   #letGo() {
-    if (this.#local) URL.revokeObjectURL(this.#local.url);
+    for (const url of [this.#local?.url, this.#local?.exactUrl]) if (url) URL.revokeObjectURL(url);
     this.#local = null;
   }
 
@@ -356,6 +378,8 @@ export class AudioPanel extends EventTarget {
     wave?.follow(player.isPlaying);
     this.#tick();
     if (player.error && this.item?.audio && !this.#local && !this.#reloaded) {
+      const { url, seconds } = this.item.audio;
+      if (player.url?.endsWith("decoded=true")) return player.load(url, seconds); // there is no copy
       this.#reloaded = true; // its link may have run out
       this.player.url = null;
       this.reload();
@@ -369,7 +393,8 @@ export class AudioPanel extends EventTarget {
     const now = player.position;
     const bar = detail?.grid?.bars.length ? beatAt(detail.grid, now) : null;
     this.clock.textContent = `${clock(now, { tenths: true })} / ${clock(player.duration)}${bar ? ` · bar ${Math.floor(bar)}` : ""}`;
-    if (player.isPlaying) requestAnimationFrame(() => !this.signal.aborted && this.#tick());
+    cancelAnimationFrame(this.#frame);
+    if (player.isPlaying) this.#frame = requestAnimationFrame(() => !this.signal.aborted && this.#tick());
   }
 
   #drawFindings() {

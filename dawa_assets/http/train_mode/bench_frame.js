@@ -118,6 +118,8 @@ export function benchKeys(bench) {
     { key: "Shift ArrowRight", does: "Next section", run: () => audio.jump(1) },
     { key: "Home", does: "To the start", run: () => audio.player.seek(0) },
     { key: "l", does: "Loop the section, or not", run: () => audio.toggleLoop() },
+    { key: "i", does: "Loop from here", run: () => audio.loopHere(true) },
+    { key: "o", does: "Loop up to here", run: () => audio.loopHere(false) },
     { key: "+", does: "Closer", run: () => audio.wave?.zoom(0.5) },
     { key: "=", does: "Closer", run: () => audio.wave?.zoom(0.5), hidden: true },
     { key: "-", does: "Farther", run: () => audio.wave?.zoom(2) },

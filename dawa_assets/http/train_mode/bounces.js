@@ -35,7 +35,8 @@ export async function pairBounce(artist, id, entry) {
 }
 
 function draw(place, artist, { waiting, inbox, rejected }, load) {
-  const isOpen = place.querySelector("details")?.open ?? waiting.length > 0;
+  const before = place.querySelector("details");
+  const isOpen = waiting.length > 0 && before?.dataset.waiting === "0" ? true : (before?.open ?? waiting.length > 0);
   const pending = inbox.filter((upload) => upload.isComplete);
   if (!waiting.length && !pending.length && !rejected.length) return fill(place);
   const words = [
@@ -49,7 +50,7 @@ function draw(place, artist, { waiting, inbox, rejected }, load) {
     place,
     h(
       "details.waiting",
-      { open: isOpen },
+      { open: isOpen, data: { waiting: waiting.length } },
       h("summary", {}, icon("alert"), h("span", {}, words)),
       waiting.length
         ? h("p.hint", {}, "Drag one onto its set, or choose the set. Nothing is guessed where several would fit.")

@@ -210,7 +210,8 @@ async function sendByTus(upload, file, signal, changed) {
   };
   if (!file.location) {
     const made = await ask("POST", url, { "Upload-Length": String(file.size), "Upload-Metadata": metadata });
-    file.location = new URL(made.headers.get("Location"), url).href;
+    const place = new URL(made.headers.get("Location"), url).pathname.split("/").at(-1);
+    file.location = `${url}/${place}`; // of its address that alone is its own: proxies leave another host's in it
   }
   file.received = Number((await ask("HEAD", file.location)).headers.get("Upload-Offset")) || 0;
   while (file.received < file.size) {
