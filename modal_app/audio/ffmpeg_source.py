@@ -1,22 +1,20 @@
 """Sound that FFmpeg decodes, on the file's own timeline, and what its container promised held against it."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from modal_app.audio.caf import PacketTable
-from modal_app.audio.flac_frames import StreamInfo, stream_info
+from modal_app.audio.flac_frames import stream_info
+from modal_app.audio.frames import SampleChecksum, gathered
 from modal_app.audio.identify import Container
 from modal_app.audio.itunes_gapless import itunes_gapless
 from modal_app.audio.layouts import UndecodableError, Unpacked, seconds, truncated
 from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
 from modal_app.audio.ogg import Link
 from modal_app.audio.packets import adts_frames, check_decoder, decoded, open_container, told
+from modal_app.audio.pcm import Signal
 from modal_app.audio.timeline import Decoded, Timeline, by_bytes, by_length, by_number, by_page
 from modal_app.audio.trimming import Trimmed, first_samples
 from modal_app.audio.window import Window
@@ -24,13 +22,9 @@ from modal_app.audio.window import Window
 if TYPE_CHECKING:
     from av import AudioFrame
 
-Signal = npt.NDArray[np.float32]
-
-_BLOCK = 65_536
 _FILLING = 4_096  # encoders fill their last frame up; AAC's is the longest, 2048 samples with one of lookahead
 _PACKET = 1_024
 _HEAD = 2_048
-_INTEGER_SCALE = {"u1": 2.0**-7, "i2": 2.0**-15, "i4": 2.0**-31, "i8": 2.0**-63}
 
 
 @dataclass(frozen=True)
@@ -121,25 +115,13 @@ class FFmpegSource:
         return names if "NONE" not in names else None
 
     def arrays(self) -> Iterator[Signal]:
-        """The sound as float32 of shape (channels, n), n ≤ 65,536 or one frame."""
-        from av import AudioFifo
-
+        """The sound as float32 of shape (channels, n); a block is overwritten by the next."""
         wanted = self._verify and self._info is not None and self._info.md5
-        checksum = hashlib.md5(usedforsecurity=False) if wanted else None
-        fifo, kind = AudioFifo(), None
+        checksum = SampleChecksum(self._info) if wanted and self._info is not None else None
         with told():
-            for frame in self._frames():
-                # mp3 may go from mono to stereo on the way; the queue itself does not look
-                if kind != (kind := (frame.format.name, frame.layout.nb_channels)):
-                    yield from self._drain(fifo, checksum)
-                    fifo = AudioFifo()
-                frame.pts = None  # the queue would compare times; the counts are what is true here
-                fifo.write(frame)
-                if fifo.samples >= _BLOCK:
-                    yield from self._drain(fifo, checksum)
-            yield from self._drain(fifo, checksum)
-        if checksum is not None and self._info is not None:
-            self._matches = checksum.digest() == self._info.md5
+            yield from gathered(self._frames(), None if checksum is None else checksum.add)
+        if checksum is not None:
+            self._matches = checksum.matches()
 
     _matches = True
 
@@ -275,15 +257,6 @@ class FFmpegSource:
     def _is_cut(self) -> bool:
         return self._promise.is_cut or (self._link is not None and not self._link.ends)
 
-    def _drain(self, fifo: Any, checksum: Any) -> Iterator[Signal]:
-        """What is queued, as one block: numpy is slow on frames of 1,152."""
-        if fifo.samples:
-            frame = fifo.read(fifo.samples)
-            array = frame.to_ndarray()
-            if checksum is not None and self._info is not None:
-                _add_to(checksum, array, self._info)
-            yield _channels_of(frame, array)
-
 
 def _is_near(samples: int, about: int) -> bool:
     """Whether a length agrees with one that was told by an average: to a quarter, or some packets."""
@@ -295,29 +268,3 @@ def _of_its_length(frame: "AudioFrame") -> "list[AudioFrame]":
         return [frame]
     stated = round(frame.duration * frame.time_base * frame.sample_rate)
     return first_samples([frame], min(stated, frame.samples) or frame.samples)
-
-
-def _add_to(checksum: Any, array: npt.NDArray[Any], info: StreamInfo) -> None:
-    """Add samples to a FLAC's MD5, which is of interleaved little-endian ones of as few bytes as will hold them."""
-    width = -(-info.bits // 8)
-    if array.dtype.itemsize * 8 != info.bits:
-        array = array >> (array.dtype.itemsize * 8 - info.bits)
-    if width == array.dtype.itemsize:
-        checksum.update(np.ascontiguousarray(array))
-    else:
-        parts = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize)
-        checksum.update(np.ascontiguousarray(parts[:, :width]))
-
-
-def _channels_of(frame: "AudioFrame", array: npt.NDArray[Any]) -> Signal:
-    """A frame as float32 of shape (channels, n), ±1 is full scale."""
-    if not frame.format.is_planar:
-        array = array.reshape(-1, len(frame.layout.channels)).T
-    kind = array.dtype.str[1:]
-    if kind[0] == "f":
-        with np.errstate(over="ignore"):
-            return array.astype(np.float32, copy=False)
-    signal = array.astype(np.float32)
-    if kind == "u1":
-        signal -= 128
-    return np.multiply(signal, np.float32(_INTEGER_SCALE[kind]), out=signal)

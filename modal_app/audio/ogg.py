@@ -14,6 +14,7 @@ from modal_app.audio.window import Window
 _HEAD = 27
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _SEARCHED = 1 << 20
+_LONGEST_PAGE = _HEAD + 255 + 255 * 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -105,7 +106,7 @@ def links_of(file: Window) -> list[Link]:
 
 
 def _described(page: _RawPage, follows: bool) -> Page:
-    ends = sum(1 for value in page.lacing if value < 255)
+    ends = len(page.lacing) - page.lacing.count(255)
     leaves_open = bool(page.lacing) and page.lacing[-1] == 255
     continued = bool(page.flags & _CONTINUED) and bool(page.lacing)
     begun = ends + leaves_open - continued
@@ -115,33 +116,32 @@ def _described(page: _RawPage, follows: bool) -> Page:
 def _pages(file: Window) -> Iterator[_RawPage]:
     """Every page whose checksum is right."""
     at, size = 0, len(file)
+    data, start = b"", 0  # a piece of the file: thousands of small reads cost more than the checksums
     while at < size:
-        page = _page(file, at)
+        if at + _LONGEST_PAGE > start + len(data) < size:
+            data, start = file.at(at, _SEARCHED), at
+        page = _page(data, at - start, start)
         if page is not None:
             yield page
             at += page.size
             continue
-        found = file.at(at + 1, _SEARCHED).find(b"OggS")
-        if found < 0:
-            at += _SEARCHED - 3
-        else:
-            at += 1 + found
+        found = data.find(b"OggS", at - start + 1)
+        at = start + found if found >= 0 else max(at + 1, start + len(data) - 3)
 
 
-def _page(file: Window, offset: int) -> _RawPage | None:
-    head = file.at(offset, _HEAD + 255)
-    if len(head) < _HEAD or head[:5] != b"OggS\0":
+def _page(data: bytes, at: int, start: int) -> _RawPage | None:
+    """The page at a place of a piece of the file that begins at `start`."""
+    if len(data) - at < _HEAD or data[at : at + 5] != b"OggS\0":
         return None
-    flags, granule, serial, sequence, checksum, count = struct.unpack("<BqIIIB", head[5:_HEAD])
-    lacing = head[_HEAD : _HEAD + count]
-    body = _HEAD + count
-    size = body + sum(lacing)
-    data = file.at(offset, size)
-    if len(data) < size or len(lacing) < count:
+    flags, granule, serial, sequence, checksum, count = struct.unpack_from("<BqIIIB", data, at + 5)
+    body = at + _HEAD + count
+    lacing = data[at + _HEAD : body]
+    end = body + sum(lacing)
+    if len(data) < end or len(lacing) < count:
         return None
-    if _checksum(data[:22] + b"\0\0\0\0" + data[26:size]) != checksum:
+    if _checksum(data[at : at + 22] + b"\0\0\0\0" + data[at + 26 : end]) != checksum:
         return None
-    return _RawPage(offset, size, flags, granule, serial, sequence, lacing, data[body : body + 64])
+    return _RawPage(start + at, end - at, flags, granule, serial, sequence, lacing, data[body : min(end, body + 64)])
 
 
 def _checksum(page: bytes) -> int:

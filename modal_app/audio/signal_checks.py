@@ -66,7 +66,7 @@ class SignalChecks:
         self._samples += samples
         self._lengths.append(samples)
         self._levels.append(level)
-        self._offsets.append(tuple(float(channel.mean()) for channel in channels[:2]))  # pairwise, so exact enough
+        self._offsets.append(tuple(float(np.add.reduce(channel)) / samples for channel in channels[:2]))
         if len(squares) == 2 and level > _SILENT:
             both = math.sqrt(squares[0] * squares[1])
             correlation = _product(channels[0], channels[1]) / both if both else 0.0

@@ -25,7 +25,7 @@ _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 class Decoded:
     """One packet, decoded: its frames, or none where that failed. What is seldom asked for is worked out when it is."""
 
-    __slots__ = ("_at", "_offset", "_packet", "_scale", "failed", "frames")
+    __slots__ = ("_at", "_packet", "_scale", "failed", "frames", "offset")
 
     def __init__(
         self,
@@ -36,8 +36,10 @@ class Decoded:
         at: int | None = None,
         offset: int | None = None,
     ) -> None:
-        self._packet, self._scale, self._at, self._offset = packet, scale, at, offset
+        self._packet, self._scale, self._at = packet, scale, at
         self.frames, self.failed = frames, failed
+        self.offset: int | None = packet.pos if offset is None else offset
+        """Where it lies in the file."""
 
     @property
     def at(self) -> int | None:
@@ -52,15 +54,10 @@ class Decoded:
         return round((self._packet.duration or 0) * self._scale)
 
     @property
-    def offset(self) -> int | None:
-        """Where it lies in the file."""
-        found: int | None = self._packet.pos if self._offset is None else self._offset
-        return found
-
-    @property
     def size(self) -> int:
         """Its bytes."""
-        return int(self._packet.size)
+        found: int = self._packet.size
+        return found
 
     @property
     def samples(self) -> int:
@@ -145,20 +142,22 @@ def by_page(packets: Iterator[Decoded], timeline: Timeline, link: Link) -> "Iter
     """For Ogg: each page says what position the music has reached at its end."""
     pages = {page.offset - link.start: number for number, page in enumerate(link.pages)}
     group = _Group(timeline, link)
-    counts: dict[int, int] = {}
+    at: int | None = None  # the page that packets begin on, and how many have
+    number, page, begun = 0, None, 0
     for packet in packets:
-        number = pages.get(-1 if packet.offset is None else packet.offset)
-        if number is None:
-            group.add(packet, group.number)
-            continue
-        counts[number] = counts.get(number, 0) + 1
-        page = link.pages[number]
-        ends_later = page.leaves_open and counts[number] == page.begun
-        ends = number + 1 if ends_later else number
+        offset = packet.offset
+        if offset != at or page is None:
+            found = pages.get(-1 if offset is None else offset)
+            if found is None:
+                group.add(packet)
+                continue
+            at, number, page, begun = offset, found, link.pages[found], 0
+        begun += 1
+        ends = number + 1 if page.leaves_open and begun == page.begun else number
         if ends != group.number:
             yield from group.close()
             group.number = ends
-        group.add(packet, ends)
+        group.add(packet)
     yield from group.close()
 
 
@@ -173,10 +172,13 @@ class _Group:
         self._checked = 0
         self.number = 0
 
-    def add(self, packet: Decoded, number: int) -> None:
-        self._frames += _of_rate(packet, self._timeline)
-        self._failed = self._failed or packet.failed
-        self.number = number
+    def add(self, packet: Decoded) -> None:
+        rate = self._timeline.sample_rate
+        for frame in packet.frames:
+            if frame.sample_rate == rate:
+                self._frames.append(frame)
+        if packet.failed:
+            self._failed = True
 
     def close(self) -> "Iterator[AudioFrame]":
         """The frames, with silence before them for what their page's position says is missing."""
@@ -221,42 +223,40 @@ def by_bytes(
     """
     end: int | None = None
     sizes: deque[int] = deque(maxlen=_LOOKED_BACK)
-    counted = length = bad = 0
+    counted = bad = 0
     damaged = False
     others: list[int] = []
     last_size = 0
+    rate, put = timeline.sample_rate, timeline.put
     for packet in packets:
-        wrong = bool(packet.frames) and packet.frames[0].sample_rate != timeline.sample_rate
+        found, offset, size = packet.frames, packet.offset, packet.size
+        wrong = bool(found) and found[0].sample_rate != rate
         if wrong:
-            others.append(packet.frames[0].sample_rate)
+            others.append(found[0].sample_rate)
+            if len(others) >= _SUSTAINED:
+                raise RateChangeError(
+                    f"its sample rate changes from {rate} to {others[0]} Hz after {timeline.position / rate:.1f} s"
+                )
         elif others:
             others = []
-        if len(others) >= _SUSTAINED:
-            raise RateChangeError(
-                f"its sample rate changes from {timeline.sample_rate} to {others[0]} Hz after "
-                f"{timeline.position / timeline.sample_rate:.1f} s"
-            )
-        offset, size = packet.offset, packet.size
         if packet.failed or wrong or offset is None:
             damaged = damaged or size > 0
             bad += size > 0
             last_size = size or last_size
             continue
-        if not packet.frames:
+        if not found:
             continue
         if end is not None and (damaged or offset > end):
-            length = packet.samples
             number = _lost_frames(offset - end, sizes, size, bad)
             if frames is not None:
                 number = min(number, max(0, frames - counted))
             counted += number
-            yield from timeline.silence(number * length, packet.frames[0])
+            yield from timeline.silence(number * packet.samples, found[0])
         damaged, bad, end = False, 0, offset + size
         counted += 1
         sizes.append(size)
-        for frame in packet.frames:
-            yield timeline.put(frame)
-        length = timeline.last_samples
+        for frame in found:
+            yield put(frame)
     if end is None:
         return
     missing = 0 if frames is None else frames - counted
@@ -265,7 +265,7 @@ def by_bytes(
         missing = number if frames is None else max(0, min(missing, number))
     elif not 0 < missing <= len(timeline.lost):
         missing = 0  # else one of the holes was a frame longer than its bytes let think
-    yield from timeline.silence(missing * length, None)
+    yield from timeline.silence(missing * timeline.last_samples, None)
 
 
 def _lost_frames(between: int, sizes: deque[int], size: int, bad: int) -> int:
