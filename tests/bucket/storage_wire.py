@@ -95,6 +95,17 @@ class Wire(BaseHTTPRequestHandler, ABC):
         except (CutError, OSError):
             self._cut()
 
+    def do_OPTIONS(self) -> None:
+        """Answer a browser that asks beforehand what another origin's page may do: all of it, as a project's does."""
+        told = {
+            "access-control-allow-origin": "*",
+            "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+            "access-control-allow-headers": self.headers.get("access-control-request-headers", ""),
+            "content-length": "0",
+        }
+        lines = ["HTTP/1.1 200 ", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+        self.wfile.write("\r\n".join(lines).encode("latin-1"))
+
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815 - called so by the base class
 
     def user(self) -> str | None:
@@ -176,6 +187,9 @@ class Wire(BaseHTTPRequestHandler, ABC):
         if not isinstance(body, bytes) and not hasattr(body, "read"):
             body = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
             headers.setdefault("content-type", "application/json; charset=utf-8")
+        if self.headers.get("origin"):  # a browser
+            headers["access-control-allow-origin"] = "*"
+            headers["access-control-expose-headers"] = "*"
         if status != 204:
             headers.setdefault("content-length", str(len(body) if isinstance(body, bytes) else 0))
         lines = [f"HTTP/1.1 {status} ", *(f"{name}: {value}" for name, value in headers.items()), "", ""]

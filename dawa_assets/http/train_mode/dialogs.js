@@ -34,7 +34,16 @@ export function dialog(title, content, { actions = [], wide = false } = {}) {
     add(form, [h("header", {}, h("h2", { id }, title), close), h("div.content", {}, content)]);
     if (actions.length) {
       const row = actions.map(({ label, value, kind = "" }) =>
-        h("button", { type: "submit", class: `button ${kind}`, value }, h("span.label", {}, label)),
+        h(
+          "button",
+          {
+            type: value ? "submit" : "button", // Enter in a field does what is asked about, and never leaves it
+            class: `button ${kind}`,
+            value,
+            on: { click: value ? null : () => element.close("") },
+          },
+          h("span.label", {}, label),
+        ),
       );
       form.append(h("footer", {}, row));
     }

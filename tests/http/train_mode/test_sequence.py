@@ -1,22 +1,27 @@
-"""What a person does, in a browser: choose, add audio, generate, save and next, export; and what must not get lost."""
+"""What a person does, in a browser: bring music in, choose, generate, save and next, export; and nothing gets lost."""
 
 import io
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from dawa_assets.artists.store import Artist
+from dawa_assets.intake.live_sets import take_in_live_sets
+from resources.bucket.supabase import SupabaseBucket
 from resources.ports import Ports
-from tests.http.serving import TEXT, pair
+from tests.bucket.storage_server import StorageServer
+from tests.http.serving import PASSWORD, TEXT, pair, protected, server
+from tests.http.train_mode.conftest import with_settings
 from tests.http.train_mode.material import add_audio, comes, generate, open_set, save_button, with_sets
-from tests.intake.material import content, rows, wav
+from tests.intake.material import als, content, drop, new_artist, rows, wav
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 PART = 8 * 2**20  # bytes of an upload's part
 
@@ -236,3 +241,95 @@ def test_a_text_that_somebody_else_changed_meanwhile_is_not_written_over(
         assert theirs in texts
     page.close()
     problems.clear()  # what was aborted, and the 409
+
+
+def _drop(page: "Page", target: "Locator", path: Path) -> None:
+    """Drop a file or folder from outside of the browser, as a file manager does."""
+    box = target.bounding_box()
+    assert box is not None
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 10}
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+    session.detach()
+
+
+def test_a_dropped_folder_is_taken_in_and_what_fits_no_set_is_paired_by_a_drag_or_by_keys(
+    site: str, site_ports: Ports, page: "Page", tmp_path: Path
+) -> None:
+    artist = new_artist(site_ports, "Dropped")
+    files = {
+        "One/one.als": als(121),
+        "One/one.wav": wav(301),
+        "Two/two.als": als(122),
+        "Three/three.als": als(123),
+        "Bounces/stranger.wav": wav(302),
+        "Bounces/other.wav": wav(303),
+        "Bounces/notes.txt": b"no music",
+    }
+    for name, body in files.items():
+        (tmp_path / "Album" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "Album" / name).write_bytes(body)
+    page.goto(f"{site}/#/{artist.slug}/library")
+    page.get_by_text("No Live Set yet").wait_for()
+    _drop(page, page.locator("main"), tmp_path / "Album")
+    page.get_by_text("1 file left out").wait_for()
+    page.locator("li.set").nth(2).wait_for()
+    waiting = page.get_by_role("list", name="Bounces without a set")
+    waiting.locator("li").nth(1).wait_for()
+    page.get_by_text("2 bounces without a set").wait_for()
+    assert sorted(waiting.locator("strong").all_inner_texts()) == ["other.wav", "stranger.wav"]
+
+    def bounce(name: str) -> bytes | None:
+        found = rows(
+            site_ports,
+            "select audio_path from training_items where artist_id = %s and als_filename = %s",
+            artist.id,
+            f"{name}.als",
+        )
+        path = found[0]["audio_path"] if found else None
+        return content(site_ports.bucket, path) if path else None
+
+    assert [bounce(name) for name in ("one", "two", "three")] == [files["One/one.wav"], None, None]
+    waiting.locator("li", has_text="stranger.wav").drag_to(page.locator("li.set", has_text="two"))
+    comes(page, lambda: bounce("two") == files["Bounces/stranger.wav"])
+    page.get_by_text("1 bounce without a set").wait_for()
+    waiting.get_by_role("button", name="Choose its set").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog", name="Whose bounce is other.wav?").wait_for()
+    page.keyboard.type("three")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    comes(page, lambda: bounce("three") == files["Bounces/other.wav"])
+    waiting.wait_for(state="detached")
+
+
+def test_a_large_file_goes_straight_to_storage_and_on_after_a_cut(
+    site_ports: Ports, page: "Page", tmp_path: Path, audio_file: Callable[[str, bytes], Path], problems: list[str]
+) -> None:
+    with StorageServer(tmp_path) as storage:
+        bucket = SupabaseBucket(storage.url, storage.secret_key, resume_folder=tmp_path / "parts")
+        hosted = with_settings(protected(replace(site_ports, bucket=bucket)), supabase_url=storage.url)
+        artist = new_artist(hosted, "Hosted")
+        drop(hosted, artist.slug, {"Song/song.als": als(120)})
+        take_in_live_sets(hosted, artist.slug)
+        file = audio_file("song.wav", wav(310, seconds=20))
+        storage.fail(method="PATCH", path="/upload/resumable/sign", cut_request_after=100_000)
+        with server(hosted) as base:
+            page.goto(f"{base}/#/{artist.slug}/library")
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.locator("li.set").wait_for()
+            with page.expect_file_chooser() as chooser:
+                page.get_by_role("button", name="Add music").first.click()
+            chooser.value.set_files(file)
+            page.locator("li.set").get_by_text("Needs prompt").wait_for()
+            page.close()
+        sent = [call for call in storage.calls if call.path.startswith("/upload/resumable/sign") and call.received]
+        assert {call.method for call in sent} == {"PATCH"}
+        assert (sent[-1].headers["upload-offset"], sent[-1].status) == ("100000", 204)
+        (item,) = rows(hosted, "select audio_path from training_items where artist_id = %s", artist.id)
+        assert content(bucket, item["audio_path"]) == file.read_bytes()
+    problems[:] = [line for line in problems if not re.search("ERR_(CONNECTION_RESET|EMPTY_RESPONSE)|401|409", line)]
