@@ -75,6 +75,14 @@ def floor(folder: Path) -> None:
         page.goto((folder / "empty.html").as_uri())
 
 
+def score(folder: Path) -> Iterator[str]:
+    """What scripts alone take of it, in processor time."""
+    with _page() as page:
+        took = library_script(page, json.loads((folder / "server.json").read_text())["url"])
+    figures = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in took.items())
+    yield f"ms of script, of {MOST_MILLISECONDS} allowed for each: {figures}"
+
+
 def fill(ports: Any, count: int, name: str = "Many") -> str:
     """An artist with so many Live Sets, of every badge; their slug."""
     from dawa_assets.artists.store import ensure_artist
