@@ -335,10 +335,10 @@ class LiveSet:
         return tuple(track for track in self.tracks if self.sounds(track))
 
     def sounding_clips(self) -> Iterator[ArrangementClip]:
-        """The arrangement's clips that are heard; where none is, those that would be played if they weren't empty."""
+        """The arrangement's clips that are heard; where nothing is, those that would play if they weren't empty."""
         clips = [clip for track in self.tracks if track.audible for clip in track.arrangement_clips if clip.active]
         heard = [clip for clip in clips if not clip.empty]
-        yield from heard or clips
+        yield from heard or (clips if self.has_arrangement else [])
 
     @cached_property
     def arrangement_beats(self) -> float:

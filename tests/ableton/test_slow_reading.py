@@ -76,6 +76,14 @@ class Track:
     devices: list[Device]
 
 
+@dataclass
+class Scene:
+    tempo: int
+    three_four: bool
+    sets_tempo: bool
+    sets_metre: bool
+
+
 _RARELY = st.sampled_from([False] * 5 + [True])
 _OFTEN = st.sampled_from([True] * 3 + [False])
 _CLIPS = st.builds(Clip, st.integers(0, 30), st.integers(1, 20), st.sampled_from("abc"), _RARELY, _RARELY)
@@ -92,9 +100,15 @@ _DEVICES: st.SearchStrategy[Device] = st.recursive(
 )
 
 
+_SCENES = st.lists(
+    st.builds(Scene, st.sampled_from([90, 174]), st.booleans(), st.booleans(), st.booleans()), max_size=3
+)
+
+
 @st.composite
 def _sets(draw: st.DrawFn) -> list[Track]:
     tracks: list[Track] = []
+    has_solo = draw(_RARELY)
     for index in range(draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["Audio", "Audio", "MIDI", "MIDI", "Group"]))
         groups = [place for place, track in enumerate(tracks) if track.kind == "Group"]
@@ -106,7 +120,7 @@ def _sets(draw: st.DrawFn) -> list[Track]:
                 kind,
                 group,
                 draw(_RARELY),
-                draw(_RARELY) and draw(_RARELY),
+                has_solo and draw(st.booleans()),
                 draw(_RARELY),
                 draw(st.sampled_from(outputs)),
                 draw(clips),
@@ -121,8 +135,23 @@ def _sets(draw: st.DrawFn) -> list[Track]:
 # -- the same sets as Live writes them --------------------------------------------------------------------------
 
 
-def _spec(tracks: Sequence[Track], version: int) -> SetSpec:
-    return SetSpec(version=version, tracks=[_track(index, track, version) for index, track in enumerate(tracks)])
+def _spec(tracks: Sequence[Track], scenes: Sequence[Scene], version: int) -> SetSpec:
+    written = [_track(index, track, version) for index, track in enumerate(tracks)]
+    if version < 11:
+        return SetSpec(version=version, tracks=written, scenes=[_scene_name(scene) for scene in scenes])
+    listed = "".join(
+        f"<Scene>{value('Name', '')}{value('Tempo', scene.tempo)}{value('TimeSignatureId', 201 - scene.three_four)}"
+        f"{value('IsTempoEnabled', str(scene.sets_tempo).lower())}"
+        f"{value('IsTimeSignatureEnabled', str(scene.sets_metre).lower())}</Scene>"
+        for scene in scenes
+    )
+    return SetSpec(version=version, tracks=written, scenes=[], extra=f"<Scenes>{listed}</Scenes>")
+
+
+def _scene_name(scene: Scene) -> str:
+    """Until Live 10 a scene sets by its name what it sets."""
+    tempo = f"{scene.tempo} BPM" if scene.sets_tempo else ""
+    return f"{tempo} {'3/4' if scene.three_four else '4/4'}" if scene.sets_metre else tempo
 
 
 def _track(index: int, track: Track, version: int) -> TrackSpec:
@@ -215,10 +244,10 @@ def _in_use(devices: Sequence[Device], on: bool = True) -> Iterator[str]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(_sets(), st.sampled_from(VERSIONS))
-def test_what_is_heard_is_what_one_hears_track_by_track(tracks: list[Track], version: int) -> None:
+@given(_sets(), _SCENES, st.sampled_from(VERSIONS))
+def test_what_is_heard_is_what_one_hears_track_by_track(tracks: list[Track], scenes: list[Scene], version: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        live_set = read_live_set(write_als(Path(folder), _spec(tracks, version)))
+        live_set = read_live_set(write_als(Path(folder), _spec(tracks, scenes, version)))
     summary = summarise(live_set, als_filename="a.als", project_folder="", artist_name="")
     audible = [_audible(tracks, index) for index in range(len(tracks))]
     assert [track.audible for track in live_set.tracks] == audible
@@ -228,11 +257,19 @@ def test_what_is_heard_is_what_one_hears_track_by_track(tracks: list[Track], ver
     played = [clip for track in heard for clip in track.session if clip.heard]
     by_arrangement = bool(arranged) or not played
     assert live_set.has_arrangement == by_arrangement
-    # Empty MIDI clips keep their length where nothing else has any.
-    midi = [track for track in heard if track.kind == "MIDI"]
+    # Empty MIDI clips keep their length where nothing is heard at all.
+    midi = [track for track in heard if track.kind == "MIDI" and by_arrangement]
     silent = [clip for track in midi for clip in track.arrangement if clip.is_empty and not clip.disabled]
     assert summary.length_beats == max([clip.end for clip in arranged or silent], default=0)
     assert summary.active_clips == len(arranged) + len(played)
+
+    launched = {slot for track in heard for slot, clip in enumerate(track.session) if clip.heard}
+    in_use = [scene for slot, scene in enumerate(scenes) if slot in launched] or scenes
+    tempos = {scene.tempo for scene in in_use if scene.sets_tempo}
+    metres = {"3/4" if scene.three_four else "4/4" for scene in in_use if scene.sets_metre}
+    is_song = summary.length_beats > 0
+    assert summary.overview.tempo == (tempos.pop() if len(tempos) == 1 and not is_song else 120)
+    assert summary.overview.time_signature == (metres.pop() if len(metres) == 1 and not is_song else "4/4")
 
     sounding = [
         track for track in heard if any(clip.heard for clip in (track.arrangement if by_arrangement else track.session))
