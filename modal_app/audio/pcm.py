@@ -24,6 +24,14 @@ class Encoding(StrEnum):
     FLOAT = "float"
 
 
+class UsedBits(StrEnum):
+    """Which bits of a container that is wider than its samples hold them."""
+
+    UPPER = "upper"
+    LOWER = "lower"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class PcmLayout:
     """Where the samples lie, and what each is. `size` is what is there, cut down to whole frames."""
@@ -71,7 +79,7 @@ def is_readable(encoding: Encoding, width: int) -> bool:
 
 def read_pcm(file: Window, layout: PcmLayout) -> Iterator[Signal]:
     """The samples as float32 of shape (channels, n), n ≤ 65,536; ±1 is full scale."""
-    shift = 8 * layout.width - layout.valid_bits if is_right_aligned(file, layout) else 0
+    shift = 8 * layout.width - layout.valid_bits if used_bits(file, layout) is UsedBits.LOWER else 0
     done = 0
     while done < layout.frames:
         count = min(_FRAMES, layout.frames - done)
@@ -83,15 +91,12 @@ def read_pcm(file: Window, layout: PcmLayout) -> Iterator[Signal]:
         done += whole
 
 
-def is_right_aligned(file: Window, layout: PcmLayout) -> bool:
-    """Whether the samples fill the lower bits of a wider container, against the formats' rule.
-
-    The upper bits are then nothing but the sign, and the lower ones are used.
-    """
+def used_bits(file: Window, layout: PcmLayout) -> UsedBits:
+    """Where in its container a sample lies, by the samples: the formats' rule is that it is the upper bits."""
     spare = 8 * layout.width - layout.valid_bits
     if spare <= 0 or layout.encoding is not Encoding.SIGNED or layout.frames == 0:
-        return False
-    lower = False
+        return UsedBits.UPPER
+    lower, narrow = False, True
     for place in range(_LOOKED_AT):
         frame = layout.frames * place // _LOOKED_AT
         count = min(_FRAMES_A_PLACE, layout.frames - frame)
@@ -100,10 +105,11 @@ def is_right_aligned(file: Window, layout: PcmLayout) -> bool:
         samples = _samples(whole, layout).astype(np.int64)
         stored = samples >> 8 if layout.width == 3 else samples  # 24 bits come in the upper part of 32
         lower = lower or bool((stored & ((1 << spare) - 1)).any())
-        edge = stored >> (layout.valid_bits - 1)
-        if ((edge != 0) & (edge != -1)).any():
-            return False
-    return lower
+        edge = stored >> (layout.valid_bits - 1)  # nothing but the sign, where only lower bits are used
+        narrow = narrow and not ((edge != 0) & (edge != -1)).any()
+        if lower and not narrow:
+            return UsedBits.ALL
+    return UsedBits.LOWER if lower else UsedBits.UPPER
 
 
 def _samples(data: bytes, layout: PcmLayout) -> npt.NDArray[np.generic]:

@@ -11,7 +11,7 @@ from modal_app.audio.identify import Container, Identity
 from modal_app.audio.layouts import UndecodableError, Unpacked, seconds
 from modal_app.audio.ogg import Link, links_of
 from modal_app.audio.packets import open_container, told
-from modal_app.audio.pcm import PcmLayout, Signal, is_right_aligned, read_pcm
+from modal_app.audio.pcm import PcmLayout, Signal, UsedBits, read_pcm, used_bits
 from modal_app.audio.riff import read_w64, read_wav
 from modal_app.audio.window import Window
 
@@ -91,10 +91,16 @@ class PcmSource:
         """See `Source`."""
         layout = self._layout
         yield from layout.findings
-        if is_right_aligned(self._file, layout):
+        used, bits = used_bits(self._file, layout), 8 * layout.width
+        if used is UsedBits.LOWER:
             yield (
                 f"header and data contradict each other: the {layout.valid_bits} bits of its samples are the lower "
-                f"ones of {8 * layout.width}; they were read so"
+                f"ones of {bits}; they were read so"
+            )
+        elif used is UsedBits.ALL:
+            yield (
+                f"header and data contradict each other: its samples are said to have {layout.valid_bits} bits and "
+                f"use all {bits}; they were read so"
             )
 
     def close(self) -> None:

@@ -112,6 +112,15 @@ def test_samples_in_the_wrong_end_of_their_container_are_read_and_named(tmp_path
     assert [line for line in probe(path).warnings if "are the lower ones" in line]
 
 
+def test_bits_that_are_used_and_not_said_to_be_are_named(tmp_path: Path) -> None:
+    kind = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 4 * RATE, 4, 16)  # one channel, and data of two
+    (line,) = probe(put(tmp_path, riff(kind, chunk(b"data", integers(SHORT, 16, 16))))).warnings
+    assert line.endswith("its samples are said to have 16 bits and use all 32; they were read so")
+    path = put(tmp_path, riff(extensible(2, 32, 24), chunk(b"data", integers(SHORT, 32, 32))))
+    is_chirps(path, SHORT)
+    assert "have 24 bits and use all 32" in probe(path).warnings[0]
+
+
 @pytest.mark.parametrize(("bits", "channels"), [(16, 2), (24, 2), (32, 2), (16, 1)])
 def test_big_endian_wav_is_read(tmp_path: Path, bits: int, channels: int) -> None:
     signal = SHORT[:, :channels]
