@@ -1,21 +1,22 @@
-"""The picture of a set without an arrangement: its session clips, tracks as lanes and scenes as columns."""
+"""Session clips, tracks as lanes and scenes as columns: a set's whole picture, or a strip beside an arrangement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dawa_assets.ableton.colours import Rgb, ink_on, rgb
-from dawa_assets.ableton.live_set import LiveSet
+from dawa_assets.ableton.colours import Rgb, ink_on, mixed, rgb
+from dawa_assets.ableton.fonts import FONT, shortened
+from dawa_assets.ableton.live_set import LiveSet, Track
 from dawa_assets.ableton.picture import (
     BACKGROUND,
     DIM_TEXT,
-    FONT,
     LANES_WIDTH,
+    LINE,
     SILENT,
+    WIDTH,
     Sheet,
     lay_out,
-    shortened,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 200
 FEWEST_COLUMNS = 8
 MAX_NAMES = 800
+MAX_STRIP_COLUMNS = 24
 
+_GAP = 0.2
+_STRIP_CELL, _NARROWEST_STRIP, _WIDEST_STRIP = 0.3, 0.5, 1.5
 _HEADER = 0.3
 _NAME_SIZE = 6.2
 
@@ -43,6 +47,48 @@ def draw_clip_grid(live_set: LiveSet, heading: str, facts: Sequence[str]) -> Fig
     return sheet.figure
 
 
+def strip_width(tracks: Iterable[Track]) -> float:
+    """How many inches the strip of these tracks' session clips takes right of the lanes; 0 where there are none."""
+    scenes = len({clip.slot for track in tracks for clip in track.session_clips})
+    return _GAP + min(max(_STRIP_CELL * scenes, _NARROWEST_STRIP), _WIDEST_STRIP) if scenes else 0.0
+
+
+def draw_clip_strip(sheet: Sheet) -> None:
+    """What the session view holds beside an arrangement, hollow, as none of it is part of the song.
+
+    Columns are the scenes with clips, at most `MAX_STRIP_COLUMNS`.
+    """
+    from matplotlib.collections import PolyCollection
+
+    scenes = sorted({clip.slot for lane in sheet.lanes for clip in lane.track.session_clips})
+    columns = {slot: column for column, slot in enumerate(scenes[:MAX_STRIP_COLUMNS])}
+    if not columns:
+        return
+    width = min(_STRIP_CELL * len(columns), _WIDEST_STRIP)
+    place = sheet.axes.get_position()
+    axes = sheet.figure.add_axes((place.x1 + _GAP / WIDTH, place.y0, width / WIDTH, place.height))
+    axes.set_facecolor(BACKGROUND)
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(sheet.axes.get_ylim())
+    axes.set_axis_off()
+    cells: list[Any] = []
+    fills: list[Rgb] = []
+    edges: list[Rgb] = []
+    for row, lane in enumerate(sheet.lanes):
+        for clip in lane.track.session_clips:
+            if clip.slot in columns:
+                colour = lane.colour if lane.track.audible and clip.heard else SILENT
+                cells.append(_cell(row, columns[clip.slot]))
+                fills.append(mixed(colour, BACKGROUND, 0.75))
+                edges.append(colour)
+    axes.add_collection(PolyCollection(cells, facecolors=fills, edgecolors=edges, linewidths=0.8), autolim=False)
+    axes.plot([0, len(columns)], [0, 0], color=LINE, linewidth=1, clip_on=False)
+    hidden = len(scenes) - len(columns)
+    words = f"session, {hidden:,} scenes more" if hidden else "session"
+    style: dict[str, Any] = {"va": "bottom", "size": 7.5, "color": DIM_TEXT, "family": FONT}
+    axes.text(0, -0.07 / sheet.lane_height, words, **style)
+
+
 def _draw_scenes(sheet: Sheet, live_set: LiveSet, columns: int) -> None:
     width = LANES_WIDTH / columns
     every = max(1, round(0.3 / width))
@@ -58,7 +104,6 @@ def _draw_scenes(sheet: Sheet, live_set: LiveSet, columns: int) -> None:
             va="bottom",
             size=7.5,
             color=DIM_TEXT,
-            family=FONT,
         )
 
 
@@ -108,7 +153,6 @@ def _draw_clips(sheet: Sheet, columns: int) -> None:
                     va="center",
                     size=_NAME_SIZE,
                     color=ink_on(lane.colour if heard else SILENT),
-                    family=FONT,
                     zorder=4,
                 )
     sheet.axes.add_collection(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawa_assets.ableton.colours import Rgb, mixed, rgb
+from dawa_assets.ableton.fonts import FONT, drawable, families, shortened
 from dawa_assets.ableton.live_set import LiveSet, Track
 
 if TYPE_CHECKING:
@@ -41,11 +41,6 @@ DIM_TEXT: Rgb = (0.60, 0.61, 0.64)
 # Of what a set holds and nobody hears.
 SILENT: Rgb = (0.33, 0.34, 0.355)
 
-# The font comes with matplotlib, so the picture is the same on every machine.
-FONT = "DejaVu Sans"
-_MISSING = "\N{WHITE SQUARE}"
-# Mean width of a character, in parts of the font size.
-_CHARACTER = 0.58
 _INDENT = 0.16
 
 
@@ -59,22 +54,24 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A figure with its lanes laid out; in `axes` lane i spans y = i .. i + 1 downwards."""
+    """A figure with its lanes laid out; in `axes`, `lanes_width` wide, lane i spans y = i .. i + 1 downwards."""
 
     figure: Figure
     axes: Axes
     lanes: Sequence[Lane]
     lane_height: float
+    lanes_width: float
     hidden: int
 
     def write(self, x: float, y: float, words: str, **style: Any) -> None:
         """Text at data coordinates, whatever characters it is made of."""
-        self.axes.text(x, y, drawable(words), parse_math=False, **style)
+        words = drawable(words)
+        self.axes.text(x, y, words, parse_math=False, family=families(words), **style)
 
     def name_ruler(self, unit: str) -> None:
         """Say left of the lanes what the numbers above them count."""
         self.axes.text(
-            -0.1 / LANES_WIDTH,
+            -0.1 / self.lanes_width,
             -0.08 / self.lane_height,
             unit,
             transform=self.axes.get_yaxis_transform(),
@@ -91,8 +88,8 @@ class Sheet:
         return self.lane_height >= LOWEST_LANE_WITH_NAMES
 
 
-def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: float) -> Sheet:
-    """A sheet with title and labelled lanes, `above` inches free between the title and the first lane."""
+def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: float, beside: float = 0.0) -> Sheet:
+    """A sheet with title and labelled lanes: `above` inches free over the first lane, `beside` right of all."""
     from matplotlib.figure import Figure
 
     shown = live_set.tracks[: int(MAX_LANES_HEIGHT / SMALLEST_LANE_HEIGHT)]
@@ -100,12 +97,13 @@ def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: flo
     count = max(len(lanes), 3)
     lane_height = min(LANE_HEIGHT, MAX_LANES_HEIGHT / count)
     height = TITLE_HEIGHT + above + count * lane_height + 2 * MARGIN
+    lanes_width = LANES_WIDTH - beside
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=BACKGROUND)
     axes = figure.add_axes(
         (
             (MARGIN + LABELS_WIDTH) / WIDTH,
             MARGIN * 1.1 / height,
-            LANES_WIDTH / WIDTH,
+            lanes_width / WIDTH,
             count * lane_height / height,
         )
     )
@@ -115,7 +113,7 @@ def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: flo
     axes.set_xticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    sheet = Sheet(figure, axes, lanes, lane_height, len(live_set.tracks) - len(shown))
+    sheet = Sheet(figure, axes, lanes, lane_height, lanes_width, len(live_set.tracks) - len(shown))
     _write_title(sheet, heading, facts, height)
     _label_lanes(sheet)
     return sheet
@@ -131,27 +129,6 @@ def save(figure: Figure, target: Path) -> None:
         half.unlink(missing_ok=True)
 
 
-def drawable(words: str) -> str:
-    """`words` with a square for every character that the font does not have (emoji, CJK)."""
-    glyphs = _glyphs()
-    return "".join(letter if ord(letter) in glyphs else _MISSING for letter in words)
-
-
-def shortened(words: str, width: float, size: float) -> str:
-    """`words` cut to about `width` inches at `size` points; empty if nothing readable is left."""
-    fitting = int(width * 72 / (size * _CHARACTER))
-    if len(words) <= fitting:
-        return words
-    return words[: fitting - 1].rstrip() + "…" if fitting >= 7 else ""
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont(FONT)).get_charmap())
-
-
 def _lanes(live_set: LiveSet, shown: Sequence[Track]) -> list[Lane]:
     """Live 8 gives every track the same colour; then each takes the next of the palette, to tell them apart."""
     chosen = {track.colour for track in live_set.tracks if track.type in {"MIDI", "Audio"}}
@@ -162,25 +139,20 @@ def _lanes(live_set: LiveSet, shown: Sequence[Track]) -> list[Lane]:
 
 def _write_title(sheet: Sheet, heading: str, facts: Sequence[str], height: float) -> None:
     left = MARGIN / WIDTH
-    style: dict[str, Any] = {"parse_math": False, "va": "top", "family": FONT}
+    style: dict[str, Any] = {"parse_math": False, "va": "top"}
+    title, line = drawable(shortened(heading, WIDTH - 2 * MARGIN, 15)), drawable("   ·   ".join(facts))
     sheet.figure.text(
-        left,
-        1 - MARGIN / height,
-        drawable(shortened(heading, WIDTH - 2 * MARGIN, 15)),
-        size=15,
-        weight="bold",
-        color=TEXT,
-        **style,
+        left, 1 - MARGIN / height, title, size=15, weight="bold", color=TEXT, family=families(title), **style
     )
     sheet.figure.text(
-        left, 1 - (MARGIN + 0.36) / height, drawable("   ·   ".join(facts)), size=9.5, color=DIM_TEXT, **style
+        left, 1 - (MARGIN + 0.36) / height, line, size=9.5, color=DIM_TEXT, family=families(line), **style
     )
 
 
 def _label_lanes(sheet: Sheet) -> None:
     from matplotlib.collections import PolyCollection
 
-    per_inch = 1 / LANES_WIDTH
+    per_inch = 1 / sheet.lanes_width
     chips: list[Any] = []
     colours: list[Rgb] = []
     bands: list[Any] = []
@@ -192,17 +164,18 @@ def _label_lanes(sheet: Sheet) -> None:
         colours.append(lane.colour)
         bands.append(_box(0, row + 0.04, 1, 0.92))
         room = LABELS_WIDTH - track.level * _INDENT - 0.65
+        name = drawable(shortened(track.name, room, size))
         sheet.axes.text(
             left + 0.14 * per_inch,
             row + 0.5,
-            drawable(shortened(track.name, room, size)),
+            name,
             transform=_lane_transform(sheet),
             va="center",
             size=size,
             color=TEXT if track.type in {"MIDI", "Audio"} else mixed(lane.colour, TEXT, 0.35),
             weight="bold" if track.type == "Group" else "normal",
             style="italic" if track.type == "Return" else "normal",
-            family=FONT,
+            family=families(name),
             parse_math=False,
         )
         sheet.axes.text(

@@ -1,6 +1,7 @@
 """The picture of a set that is kept beside its summary.
 
-The arrangement with tracks as lanes, or, for a set that only has session clips, their grid (`clip_grid.py`).
+The arrangement with tracks as lanes and what the session view has beside it, or, for a set that only has session
+clips, their grid (both in `clip_grid.py`).
 matplotlib is imported when something is drawn, and without its global state.
 """
 
@@ -11,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawa_assets.ableton.clip_grid import draw_clip_grid
+from dawa_assets.ableton.clip_grid import draw_clip_grid, draw_clip_strip, strip_width
 from dawa_assets.ableton.colours import Rgb, ink_on, mixed, rgb
+from dawa_assets.ableton.fonts import FONT, shortened, width_of
 from dawa_assets.ableton.live_set import ArrangementClip, LiveSet, Track
 from dawa_assets.ableton.picture import (
     BACKGROUND,
     DIM_TEXT,
-    FONT,
     LANES_WIDTH,
     LINE,
     SILENT,
@@ -25,7 +26,6 @@ from dawa_assets.ableton.picture import (
     Sheet,
     lay_out,
     save,
-    shortened,
 )
 from dawa_assets.ableton.time_map import MetreMap
 
@@ -72,16 +72,19 @@ def _drawn(live_set: LiveSet, heading: str) -> Figure:
 
 def _arrangement(live_set: LiveSet, heading: str) -> Figure:
     end = _end(live_set)
-    rows, flags = _place_locators(live_set, end)
+    beside = strip_width(live_set.tracks)
+    rows, flags = _place_locators(live_set, end, LANES_WIDTH - beside)
     has_tempo = len(live_set.tempo_changes) > 1
     above = _RULER + rows * _LOCATOR_ROW + (_TEMPO if has_tempo else 0)
-    sheet = lay_out(live_set, heading=heading, facts=_facts(live_set), above=above)
+    sheet = lay_out(live_set, heading=heading, facts=_facts(live_set), above=above, beside=beside)
     sheet.axes.set_xlim(0, end)
     _draw_bars(sheet, live_set.metre_map, end)
     _draw_clips(sheet, live_set, end)
     _draw_locators(sheet, flags)
     if has_tempo:
         _draw_tempo(sheet, live_set, end, above=_RULER + rows * _LOCATOR_ROW)
+    if beside:
+        draw_clip_strip(sheet)
     if not any(track.arrangement_clips for track in live_set.tracks):
         _say_empty(sheet, end)
     return sheet.figure
@@ -158,12 +161,11 @@ def _draw_bars(sheet: Sheet, metre: MetreMap, end: float) -> None:
                 va="bottom",
                 size=7.5,
                 color=DIM_TEXT,
-                family=FONT,
             )
     for x, signature in metre.changes[1 : MAX_BAR_NUMBERS + 1]:
         if x < end:
             sheet.axes.plot([x, x], [0, lanes], color=_FLAG, linewidth=0.7, alpha=0.5, linestyle=":", zorder=2)
-            sheet.write(x, 0.35, f" {signature}", size=7, color=_FLAG, family=FONT, zorder=6)
+            sheet.write(x, 0.35, f" {signature}", size=7, color=_FLAG, zorder=6)
     sheet.name_ruler("bar")
     sheet.axes.plot([0, end], [0, 0], color=LINE, linewidth=1, zorder=2, clip_on=False)
 
@@ -203,7 +205,7 @@ def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
 
 
 def _name_clips(sheet: Sheet, clips: Iterable[tuple[int, ArrangementClip]], end: float) -> None:
-    per_beat = LANES_WIDTH / end
+    per_beat = sheet.lanes_width / end
     for row, clip in clips:
         words = shortened(clip.name, (min(clip.end, end) - clip.start) * per_beat - 0.08, _NAME_SIZE)
         if words:
@@ -214,7 +216,6 @@ def _name_clips(sheet: Sheet, clips: Iterable[tuple[int, ArrangementClip]], end:
                 va="center",
                 size=_NAME_SIZE,
                 color=ink_on(sheet.lanes[row].colour if sheet.lanes[row].track.audible and clip.heard else SILENT),
-                family=FONT,
                 zorder=4,
             )
 
@@ -249,9 +250,9 @@ def _block(clip: ArrangementClip, top: float, bottom: float) -> list[tuple[float
 # -- locators and tempo, above the lanes ----------------------------------------------------------------------
 
 
-def _place_locators(live_set: LiveSet, end: float) -> tuple[int, list[tuple[float, str, int]]]:
+def _place_locators(live_set: LiveSet, end: float, width: float) -> tuple[int, list[tuple[float, str, int]]]:
     """How many rows the names take, and (beat, name, row) of each; row -1 where no row has room for the name."""
-    per_beat = LANES_WIDTH / end
+    per_beat = width / end
     free_from = [-math.inf] * _LOCATOR_ROWS
     flags = []
     on_axis = [locator for locator in live_set.locators if 0 <= locator.time <= end]
@@ -260,7 +261,7 @@ def _place_locators(live_set: LiveSet, end: float) -> tuple[int, list[tuple[floa
         x = locator.time * per_beat
         row = next((row for row, free in enumerate(free_from) if x >= free), -1)
         if row >= 0:
-            free_from[row] = x + 0.2 + len(name) * 7.5 * 0.62 / 72
+            free_from[row] = x + 0.2 + width_of(name) * 1.07 * 7.5 / 72
         flags.append((locator.time, name, row))
     return max((row + 1 for _, _, row in flags), default=0), flags
 
@@ -275,9 +276,7 @@ def _draw_locators(sheet: Sheet, flags: Sequence[tuple[float, str, int]]) -> Non
         lines.append([(beat, top), (beat, lanes)])
         if row >= 0:
             sheet.axes.plot([beat], [top], marker=">", markersize=5, color=_FLAG, clip_on=False, zorder=6)
-            sheet.write(
-                beat, top, f"   {name}", va="center", size=7.5, weight="bold", color=_FLAG, family=FONT, zorder=6
-            )
+            sheet.write(beat, top, f"   {name}", va="center", size=7.5, weight="bold", color=_FLAG, zorder=6)
     sheet.axes.add_collection(
         LineCollection(lines, colors=[_FLAG], linewidths=0.8, alpha=0.55, zorder=2.5, clip_on=False), autolim=False
     )
@@ -307,7 +306,6 @@ def _draw_tempo(sheet: Sheet, live_set: LiveSet, end: float, above: float) -> No
             va="center",
             size=7,
             color=_TEMPO_LINE,
-            family=FONT,
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from uuid import UUID
 
-from dawa_assets.ableton.picture import drawable
+from dawa_assets.ableton.fonts import drawable, families
 from dawa_assets.datasets.store import CURRENT_ITEMS
 from modal_app.tagging.names import TaggerName
 from resources.database import Connection
@@ -67,7 +67,7 @@ def draw_words(words: Sequence[Word]) -> bytes:
         axes.barh(place, word.segments, color=colour, height=0.75)
         axes.text(word.segments, place, f" {word.segments}", va="center", fontsize=8)
     labels = [drawable(f"{word.tag}: {word.word}"[:48]).replace("$", r"\$") for word in words]
-    axes.set_yticks(range(len(words)), labels, fontsize=8)
+    axes.set_yticks(range(len(words)), labels, fontsize=8, family=families("".join(labels)))
     axes.invert_yaxis()
     axes.set(xlim=(0, words[0].of_segments * 1.06), xlabel=f"segments, of {words[0].of_segments}")
     for side in ("top", "right"):

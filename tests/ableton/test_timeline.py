@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dawa_assets.ableton.colours import NEUTRAL, PALETTE_SIZE, ink_on, rgb
+from dawa_assets.ableton.colours import NEUTRAL, PALETTE_SIZE, ink_on, mixed, rgb
 from dawa_assets.ableton.live_set import (
     ArrangementClip,
     LiveSet,
@@ -19,7 +19,7 @@ from dawa_assets.ableton.live_set import (
     TempoPoint,
     TimeSignature,
 )
-from dawa_assets.ableton.picture import SILENT
+from dawa_assets.ableton.picture import BACKGROUND, SILENT
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.timeline import draw_timeline
 from tests.ableton.als_factory import SetSpec, TrackSpec, switch, write_als
@@ -68,6 +68,23 @@ def test_what_is_not_heard_is_grey(tmp_path: Path, kind: str) -> None:
     assert _has_colour(pixels, 3, at_least=500)
     assert int((abs(pixels - SILENT).max(axis=2) < 0.01).sum()) >= 500
     assert not _has_colour(pixels, 17, at_least=500)
+
+
+@pytest.mark.parametrize("scenes", [1, 5, 60])
+def test_session_clips_stand_hollow_beside_an_arrangement(tmp_path: Path, scenes: int) -> None:
+    clips, slots = [(0.0, 8.0, "")], ["loop"] * scenes
+    with_slots = [TrackSpec(id="1", colour=3, clips=clips), TrackSpec(id="2", colour=17, slots=slots)]
+    without = [TrackSpec(id="1", colour=3, clips=clips), TrackSpec(id="2", colour=17)]
+    plain = _pixels(_read(tmp_path, SetSpec(tracks=without)), tmp_path / "a.png")
+    both = _pixels(_read(tmp_path, SetSpec(tracks=with_slots)), tmp_path / "b.png")
+    assert plain.shape == both.shape
+    assert not _has_colour(plain, 17, at_least=300)  # the track's own mark is smaller
+    hollow = mixed(rgb(17), BACKGROUND, 0.75)
+    assert int((abs(both - hollow).max(axis=2) < 0.01).sum()) >= 300
+    assert not _has_colour(both, 17, at_least=2_000)
+    grey = replace(with_slots[1], mixer=switch("Speaker", False))
+    muted = _pixels(_read(tmp_path, SetSpec(tracks=[with_slots[0], grey])), tmp_path / "c.png")
+    assert int((abs(muted - hollow).max(axis=2) < 0.01).sum()) == 0
 
 
 def test_changes_of_time_signature_and_a_muted_end_are_drawn(tmp_path: Path) -> None:
