@@ -53,8 +53,11 @@ def open_container(file: Window, container: Container) -> Any:
             container_options={"format_whitelist": _WHITELIST, "protocol_whitelist": "none"},
             metadata_errors="ignore",
             io_open=_open_nothing_else,
+            buffer_size=_BUFFER,
         )
 
+
+_BUFFER = 1 << 17  # bytes that are read at once: each time costs a call into Python
 
 # Containers that hold music and refer to no other file. Playlists (hls, concat, dash, sdp, image2 …) are left out on
 # purpose: opened as audio they make FFmpeg read other files and URLs.

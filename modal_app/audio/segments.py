@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from modal_app.audio.pcm import Signal
 from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES, Recipe
@@ -82,14 +81,16 @@ def _write_segment(signal: Signal, index: int, folder: Path, recipe: Recipe) -> 
     # where it is not normalised: a float file may go beyond full scale, int16 can't
     gain = (1.0 if silent else TARGET_PEAK / peak) if recipe.normalised else 1.0 / max(1.0, peak)
     scaled = signal * np.float32(gain * _FULL_SCALE)
-    data = _wav(np.rint(scaled, out=scaled).astype("<i2"), recipe)
+    samples = np.rint(scaled, out=scaled).astype("<i2")
+    header, data = _wav_header(len(signal), recipe), samples.data.cast("B")  # not copied: a segment has megabytes
     path = folder / segment_name(index)
     offset = max((float(channel.mean(dtype=np.float64)) for channel in _channels(signal)), key=abs)
-    path.write_bytes(data)
+    with path.open("wb") as file:
+        file.writelines((header, data))
     path.chmod(0o444)  # published views are hard links: an editor must not write through them into the cache
     return Segment(
         index=index,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=_sha256(header, data),
         start_seconds=index * recipe.segment_samples / recipe.sample_rate,
         samples=len(signal),
         gain_db=_decibels(gain) or 0.0,
@@ -104,16 +105,21 @@ def _channels(signal: Signal) -> list[Signal]:
     return [signal] if signal.ndim == 1 else [np.ascontiguousarray(channel) for channel in signal.T]
 
 
-def _wav(samples: npt.NDArray[np.int16], recipe: Recipe) -> bytes:
-    """A canonical 44-byte header and the samples: nothing in it depends on a library's version."""
-    data = samples.tobytes()
+def _wav_header(samples: int, recipe: Recipe) -> bytes:
+    """A canonical header of 44 bytes: nothing in it depends on a library's version."""
     rate, channels, frame = recipe.sample_rate, recipe.channels, 2 * recipe.channels
+    size = samples * frame
     return (
-        struct.pack("<4sI4s", b"RIFF", WAV_HEADER_BYTES - 8 + len(data), b"WAVE")
+        struct.pack("<4sI4s", b"RIFF", WAV_HEADER_BYTES - 8 + size, b"WAVE")
         + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, frame * rate, frame, 16)
-        + struct.pack("<4sI", b"data", len(data))
-        + data
+        + struct.pack("<4sI", b"data", size)
     )
+
+
+def _sha256(header: bytes, data: memoryview) -> str:
+    digest = hashlib.sha256(header)
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def _decibels(amplitude: float) -> float | None:
