@@ -35,10 +35,12 @@ export async function pairBounce(artist, id, entry) {
 }
 
 function draw(place, artist, { waiting, inbox, rejected }, load) {
-  const before = place.querySelector("details");
-  const isOpen = waiting.length > 0 && before?.dataset.waiting === "0" ? true : (before?.open ?? waiting.length > 0);
   const pending = inbox.filter((upload) => upload.isComplete);
   if (!waiting.length && !pending.length && !rejected.length) return fill(place);
+  // Folded where nothing asks for a hand; what somebody folds stays so until something else comes.
+  const asks = String(waiting.length + pending.length);
+  const before = place.querySelector("details");
+  const isOpen = before?.dataset.asks === asks ? before.open : asks !== "0";
   const words = [
     waiting.length ? `${count(waiting.length, "bounce")} without a set` : null,
     pending.length ? `${count(pending.length, "upload")} not taken in yet` : null,
@@ -50,7 +52,7 @@ function draw(place, artist, { waiting, inbox, rejected }, load) {
     place,
     h(
       "details.waiting",
-      { open: isOpen, data: { waiting: waiting.length } },
+      { open: isOpen, data: { asks } },
       h("summary", {}, icon("alert"), h("span", {}, words)),
       waiting.length
         ? h("p.hint", {}, "Drag one onto its set, or choose the set. Nothing is guessed where several would fit.")

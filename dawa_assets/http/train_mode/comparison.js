@@ -253,7 +253,7 @@ export class Comparison {
 
   #renderForm() {
     this.prompts = h("select", { "aria-label": "Prompts of the artist’s pairs" });
-    const text = h("textarea", { name: "prompt", rows: 3, dir: "auto", maxlength: 4000, "aria-label": "Prompt" });
+    const text = h("textarea", { name: "prompt", rows: 5, dir: "auto", maxlength: 4000, "aria-label": "Prompt" });
     this.prompts.addEventListener("change", () => this.prompts.value && (text.value = this.prompts.value));
     const seed = h("input", { name: "seed", type: "number", min: 0, max: 2147483647, value: 7, required: true });
     const seconds = h("input", {

@@ -182,7 +182,9 @@ class DatasetView {
         {},
         names.map((name) => this.#stepLine(name, running.get(name))),
       ),
-      failed.map((activity) => h("p.problem", { dir: "auto" }, icon("alert"), `${activity.name}: ${activity.error}`)),
+      failed.map(({ name, error }) =>
+        h("p.problem", { dir: "auto" }, icon("alert"), `${STEPS[name]?.name ?? name}: ${error}`),
+      ),
       last.length
         ? h(
             "ul.activities",

@@ -1,7 +1,7 @@
 /** What a prompt comes from, beside it: what the set shows, and what the profile says of the artist's style. */
 
 import { fill, h, icon, named } from "./dom.js";
-import { figure } from "./format.js";
+import { count, figure } from "./format.js";
 import { to } from "./router.js";
 
 const MOST_TRACKS = 60;
@@ -62,7 +62,7 @@ export function factsPanel(artist, { entry, facts, style, context, sections }) {
 }
 
 function timelineWords(facts, sections) {
-  return `Timeline of the set: ${facts.tracks?.length ?? 0} tracks over ${figure(facts.lengthBars ?? 0, 0)} bars${sections.length ? `, with ${sections.map((each) => each.name).join(", ")}` : ""}.`;
+  return `Timeline of the set: ${count(facts.tracks?.length ?? 0, "track")} over ${figure(facts.lengthBars ?? 0, 0)} bars${sections.length ? `, with ${sections.map((each) => each.name).join(", ")}` : ""}.`;
 }
 
 function tracks(facts) {
@@ -84,7 +84,7 @@ function tracks(facts) {
   return h(
     "details",
     {},
-    h("summary", {}, icon("forward"), h("span", {}, `${list.length} tracks`)),
+    h("summary", {}, icon("forward"), h("span", {}, count(list.length, "track"))),
     h(
       "div.scroller",
       { tabindex: 0, role: "region", "aria-label": "Tracks" },
@@ -113,7 +113,7 @@ function plugins(facts) {
   return h(
     "details",
     {},
-    h("summary", {}, icon("forward"), h("span", {}, `${names.length} plugins`)),
+    h("summary", {}, icon("forward"), h("span", {}, count(names.length, "plugin"))),
     h(
       "ul.chips",
       {},
@@ -150,9 +150,11 @@ function shown(value) {
   return named(String(value));
 }
 
-/** Return a field's name as words: `keep_foreground` → "Keep foreground". */
+/** Return a field's name as words: `keep_foreground` → "Keep foreground", `core_bpm_range` → "Core BPM range". */
 export function inWords(name) {
-  const words = String(name).replaceAll("_", " ");
+  const words = String(name)
+    .replaceAll("_", " ")
+    .replace(/\b(bpm|daw|id|uuid)(s?)\b/gi, (_, short, many) => short.toUpperCase() + many);
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
