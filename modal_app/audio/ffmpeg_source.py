@@ -233,6 +233,10 @@ class FFmpegSource:
         with told():
             stream = self._stream
             if not stream.duration or not stream.time_base:
+                if stream.frames:  # those of a file in fragments are stated nowhere
+                    self._contradiction = (
+                        f"header and data contradict each other: its index states {stream.frames} packets and no length"
+                    )
                 return Promise()
             edited = round(stream.duration * stream.time_base * self.sample_rate)
             tag = itunes_gapless(self._av.metadata) if len(self._av.streams.audio) == 1 else None

@@ -81,6 +81,8 @@ class _Found:
     """The data's size as it is stated; None where that was never filled in."""
     by_the_whole: int | None = None
     """The data's size by what the file's own is said to be, where the data's was never filled in."""
+    lacks_sizes: bool = False
+    """Whether its sizes should be in a ds64 chunk, and there is none."""
     second: int = 0
     """Bytes of further `data` chunks, or of a WAV that was put behind this one."""
     wrapped: bool = False
@@ -106,6 +108,7 @@ class _Walk:
                 break
             self._take(chunk)
             at = chunk.next
+        found.lacks_sizes = self._long_sizes and self._data_size is None
         return found
 
     def _take(self, chunk: _Chunk) -> None:
@@ -259,6 +262,8 @@ def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
     if not is_readable(encoding, width):
         raise HeaderError(f"its samples are {encoding} numbers of {8 * width} bits, which nothing here decodes")
     findings = list(agreed(kind.byte_rate, kind.sample_rate, kind.block))
+    if found.lacks_sizes:
+        findings.append("header and data contradict each other: it is RF64 and has no sizes of that (no ds64 chunk)")
     block = kind.block
     stated = _stated_elsewhere(found, kind, data.size // block) if declared is None else declared // block
     if declared is None and stated and data.size // block > stated:

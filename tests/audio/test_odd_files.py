@@ -223,6 +223,20 @@ def test_what_one_size_does_not_say_another_does(
     assert info.warnings == ((said,) if said else ())
 
 
+def test_an_rf64_without_its_sizes_is_named(tmp_path: Path) -> None:
+    (line,) = probe(put(tmp_path, streamed_rf64().replace(b"ds64", b"ds6#"))).warnings
+    assert line.endswith("it is RF64 and has no sizes of that (no ds64 chunk)")
+
+
+def test_an_index_without_a_length_is_named(tmp_path: Path) -> None:
+    content = bytearray(write_mp4(tmp_path / "whole.m4a", [SHORT]).read_bytes())
+    for name, at in ((b"mdhd", 16), (b"mvhd", 16)):  # their durations
+        start = content.index(name) + 4 + at
+        content[start : start + 4] = bytes(4)
+    info = probe(put(tmp_path, bytes(content), "a.m4a"))
+    assert "packets and no length" in info.warnings[0]
+
+
 def test_a_chunk_whose_name_is_damaged_is_none(tmp_path: Path) -> None:
     content = w64(integers(SHORT, 16, 16), pcm_format(2, 16)[8:])
     at = content.index(b"data") + 15
