@@ -118,8 +118,11 @@ class SampleChecksum:
         if self._bits == 8 * size:
             self._sum.update(memoryview(plane)[: size * count])
             return
-        values: npt.NDArray[Any] = np.frombuffer(plane, f"i{size}", count) >> (8 * size - self._bits)
-        octets = values.view(np.uint8).reshape(-1, size)
+        values: npt.NDArray[Any] = np.frombuffer(plane, f"i{size}", count)
+        unused = 8 * size - self._bits
+        if unused % 8:
+            values, unused = values >> unused, 0
+        octets = values.view(np.uint8).reshape(-1, size)[:, unused // 8 :]
         few = np.empty((count, self._width), np.uint8)
         for number in range(self._width):  # one by one: numpy is slow along an axis of three
             few[:, number] = octets[:, number]
