@@ -122,11 +122,6 @@ class ClipCollector(Collector):
         """The notes of a session clip begin; nobody knows how often it is played, so they count once."""
         self._begin_notes(loose_number(self._clip.loop_end) - loose_number(self._clip.loop_start))
 
-    def note_lane(self, _tag: str, _attributes: Attributes) -> None:
-        """The notes of one pitch begin."""
-        self._lane = (0.0, 0.0)
-        self._pitch = None
-
     def note_pitch(self, _tag: str, attributes: Attributes) -> None:
         """Which pitch it was."""
         pitch = loose_number(attributes.get("Value"))
@@ -136,7 +131,9 @@ class ClipCollector(Collector):
         """All notes of the pitch have been passed."""
         self.count_collected()
         if self._pitch is not None and self._clip.notes is not None:
-            self._clip.notes.add(self._pitch, self._lane[0], self._lane[1])
+            self._clip.notes.add(self._pitch, *self._lane)
+        self._lane = (0.0, 0.0)
+        self._pitch = None
 
     def count_collected(self) -> None:
         """Count the notes passed since, each as often as the clip's loop comes to it; none that is switched off."""

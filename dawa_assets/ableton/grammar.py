@@ -147,7 +147,6 @@ _CLIP = {
 }
 _NOTE_LANE = Place(
     {**_below("Notes/MidiNoteEvent", Place(is_value=True, is_collected=True)), "MidiKey": _value(Builder.note_pitch)},
-    enter=Builder.note_lane,
     leave=Builder.end_note_lane,
 )
 

@@ -91,7 +91,7 @@ class UsableReferences:
             begun = data.rfind(b"&", max(len(data) - _LONGEST_REFERENCE, 0))
             if begun >= 0 and b";" not in data[begun:]:
                 data, rest = data[:begun], data[begun:]
-            if b"&#" in data:
+            if b"&" in data and b"&#" in data:  # one byte is looked for many times as fast as two
                 data = _REFERENCE.sub(self._usable, data)
             if data:
                 yield data

@@ -34,6 +34,8 @@ HIGHEST_SIGNATURE = _SIGNATURES_PER_DENOMINATOR * len(_DENOMINATORS) - 1
 
 def text(value: str, longest: int = MAX_TEXT) -> str:
     """`value` without control characters, cut at `longest` characters."""
+    if len(value) <= longest and value.isprintable():
+        return value
     return _CONTROLS.sub(" ", value[: longest + 1])[:longest] if value else value
 
 

@@ -84,11 +84,12 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
         if place is None:
             passed_over = 1
             return
+        if place.is_collected:
+            passed_over = 1
+            collected.append(attributes)
+            return
         if place.is_value:
             passed_over = 1
-            if place.is_collected:
-                collected.append(attributes)
-                return
         else:
             path.append(place)
             if len(path) > MAX_DEPTH:
