@@ -71,11 +71,14 @@ def skipped_names(names: Sequence[str]) -> dict[str, str]:
     """
     parts = {name: name.split("/") for name in names}
     projects = {"/".join(each[:-1]) for each in parts.values() if kind_of(each[-1]) is Kind.LIVE_SET}
-    projects |= {"/".join(each[:place]) for each in parts.values() for place in _marks(each)}
     stems: dict[str, set[str]] = defaultdict(set)
+    marked = {"/".join(each[:place]) for each in parts.values() for place in _marks(each)}
     for each in parts.values():
         if kind_of(each[-1]) is Kind.LIVE_SET:
             stems["/".join(each[:-1])].add(loose_stem(each[-1]))
+            for above in {"/".join(each[:place]) for place in range(1, len(each) - 1)} & marked:
+                stems[above].add(loose_stem(each[-1]))
+    projects |= marked
     found = {name: _why_skipped(each, projects, stems) for name, each in parts.items()}
     return {name: reason for name, reason in found.items() if reason is not None}
 
@@ -145,7 +148,11 @@ class _Search:
             self._skip("", prefix, f"can't be read: {error.strerror}")
             return
         own = frozenset(loose_stem(entry.name) for entry in entries if kind_of(entry.name) is Kind.LIVE_SET)
-        is_project = bool(own) or any(entry.name == PROJECT_MARK for entry in entries)
+        is_marked = any(entry.name == PROJECT_MARK for entry in entries)
+        is_project = bool(own) or is_marked
+        if is_marked:  # its sets may lie in one folder and their bounces in another
+            below = [name for _, _, names in os.walk(folder) for name in names]
+            own |= {loose_stem(name) for name in below if kind_of(name) is Kind.LIVE_SET}
         for entry in entries:
             if entry.name.startswith("."):
                 self._skip(prefix, entry.name, _HIDDEN)

@@ -180,10 +180,16 @@ def test_names_alone_are_chosen_as_the_files_themselves_are(tmp_path: Path) -> N
         "Marked/Ableton Project Info/x.cfg",
         "Marked/Samples/c.wav",
         "Marked/d.wav",
+        "Marked/Sets/2024/deep.als",
+        "Marked/Mixes/Deep.mp3",
+        "Marked/Mixes/other.mp3",
+        "Marked/Sets/Bounces/deep.wav",
     ]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     gathered = gather([tmp_path / folder for folder in ("Set Project", "Plain", "Marked")])
     assert set(names) - set(skipped_names(names)) == {file.name for file in gathered.files}
+    assert {"Marked/Mixes/Deep.mp3", "Marked/Sets/Bounces/deep.wav"} <= {file.name for file in gathered.files}
+    assert "Marked/Mixes/other.mp3" in skipped_names(names)
     assert skipped_names(["a.wav", "b.als", "c.exe"]) == {"c.exe": "neither a Live Set nor audio"}
