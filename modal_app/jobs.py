@@ -5,10 +5,16 @@ The functions are named, not imported, so that a job loads only what it needs: p
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
+from modal_app.backends.registry import IMPORTS
 from modal_app.config import DataRoot
-from modal_app.protocol.base import Event, JobResult
+from modal_app.functions import kind_of
+from modal_app.protocol.base import Event, JobRequest, JobResult
+from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import AnyRequest
+from modal_app.protocol.tagging import InspectRequest, TagRequest
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
 
 JOBS = {
     "prepare": "modal_app.audio.prepare",
@@ -24,6 +30,36 @@ JOBS = {
     "forget": "modal_app.audio.forget",
 }
 """Kind of job → the module that has it, as a function of the same name."""
+
+LIBRARIES = {
+    "prepare": ("av", "soxr", "soundfile"),
+    "depict": ("matplotlib.figure", "PIL.Image"),
+    "tag": ("soundfile", "scipy.fft", "scipy.ndimage", "scipy.signal"),
+}
+"""Kind of job → what it imports beside its module when it has begun, where that takes time."""
+
+
+def is_generators(request: JobRequest[Any]) -> bool:
+    """Whether a job loads a generator: its libraries are large and slow to import."""
+    return isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | EvaluateRequest)
+
+
+def imports_of(request: JobRequest[Any]) -> tuple[str, ...]:
+    """The modules that a job imports in the end, for whoever imports them once for many jobs."""
+    kind = kind_of(request)
+    libraries: tuple[str, ...] = LIBRARIES.get(kind, ())
+    if isinstance(request, TagRequest | InspectRequest) and asks_gemini(request):
+        libraries = ("soundfile", "google.genai", "modal_app.tagging.hosted")
+    elif isinstance(request, EvaluateRequest):
+        libraries = IMPORTS[request.training.backend]
+    elif isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+        libraries = IMPORTS[request.backend]
+    return (*libraries, JOBS[kind])
+
+
+def asks_gemini(request: JobRequest[Any]) -> bool:
+    """Whether a job asks Gemini, and so needs its key."""
+    return isinstance(request, TagRequest | InspectRequest | ProducerTrainRequest) and request.tagger == "gemini"
 
 
 def run_job(request: AnyRequest, root: DataRoot, emit: Callable[[Event], None]) -> JobResult:

@@ -20,12 +20,9 @@ from typing import BinaryIO
 from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
-from modal_app.backends.registry import IMPORTS
 from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
+from modal_app.jobs import asks_gemini, imports_of, is_generators
 from modal_app.protocol.base import Event, JobRequest
-from modal_app.protocol.producer import ProducerTrainRequest
-from modal_app.protocol.tagging import InspectRequest, TagRequest
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
 from resources.compute.warm import WarmProcess, start_warm
@@ -47,8 +44,8 @@ class LocalCompute(Compute):
     """Runs jobs in child processes, with `data_root` as their data root.
 
     A child that is told to stop has `grace_seconds` before it is killed. `gemini_api_key` is handed to jobs that ask
-    Gemini, in their environment, and to no other. `several_jobs`: what a generator's jobs import is imported once for
-    all of them (`warm.py`), which makes the first one no quicker and its refusal slower.
+    Gemini, in their environment, and to no other. `several_jobs`: what jobs import is imported once for all of them
+    (`warm.py`), which makes the first one no quicker and its refusal slower.
     """
 
     def __init__(
@@ -81,8 +78,9 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            imports = _imports(request) if self._several_jobs else ()
-            with _worker(folder, self._root, self._grace_seconds, self._keys(request), imports) as process:
+            family = ("generators" if is_generators(request) else "others") if self._several_jobs else None
+            warm = None if family is None else (family, imports_of(request))
+            with _worker(folder, self._root, self._grace_seconds, self._keys(request), warm) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)
@@ -93,9 +91,7 @@ class LocalCompute(Compute):
 
     def _keys(self, request: JobRequest[R]) -> dict[str, str]:
         """The keys that a job needs, as the names that the worker knows them by."""
-        asking = TagRequest | InspectRequest | ProducerTrainRequest
-        asks_gemini = isinstance(request, asking) and request.tagger == "gemini"
-        if not asks_gemini or self._gemini_api_key is None:
+        if not asks_gemini(request) or self._gemini_api_key is None:
             return {}
         return {"GEMINI_API_KEY": self._gemini_api_key.get_secret_value()}
 
@@ -163,24 +159,18 @@ class LocalCompute(Compute):
         return kept
 
 
-def _imports(request: JobRequest[R]) -> tuple[str, ...]:
-    """What the job imports before it does anything, where that takes longer than many a job."""
-    if isinstance(request, EvaluateRequest):
-        return IMPORTS[request.training.backend]
-    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
-        return IMPORTS[request.backend]
-    return ()
-
-
 @contextmanager
 def _worker(
-    folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], imports: tuple[str, ...]
+    folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], warm: tuple[str, tuple[str, ...]] | None
 ) -> "Iterator[WarmProcess | subprocess.Popen[bytes]]":
-    """The process of a job, forked or started. However the block is left, nothing of it is left behind."""
+    """The process of a job, forked or started. However the block is left, nothing of it is left behind.
+
+    `warm`: the family of jobs that share a process to be forked from, and what this one imports; None for none.
+    """
     process: WarmProcess | subprocess.Popen[bytes] | None = None
     with (folder / "worker.log").open("wb") as log_file:
-        if imports:
-            process = start_warm(imports, folder, root, _environment(), keys, log_file.fileno())
+        if warm is not None:
+            process = start_warm(*warm, folder, root, _environment(), keys, log_file.fileno())
         if process is None:
             process = subprocess.Popen(
                 [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],

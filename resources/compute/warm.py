@@ -1,8 +1,9 @@
-"""Workers that are forked from a process that has a generator's libraries imported (`modal_app/nursery.py`).
+"""Workers that are forked from a process that has their libraries imported (`modal_app/nursery.py`).
 
-One nursery serves this process; it is started with the first job that needs one, and ends with this process or after
-ten idle minutes. One that is let go, as its libraries saw another environment, stays for the workers that it has
-forked. Where none can be had (another system than Linux, a GPU that was touched), a job starts cold.
+Each family of jobs has a nursery of its own, so that a picture does not wait for the import of torch. It is started
+with the first job of the family, and ends with this process or after ten idle minutes. One that is let go, as its
+libraries saw another environment, stays for the workers that it has forked. Where none can be had (another system than
+Linux, a GPU that was touched), a job starts cold.
 """
 
 import json
@@ -120,12 +121,19 @@ def _close(files: Iterable[IOBase]) -> None:
         file.close()
 
 
-_current: _Nursery | None = None
+nurseries: dict[str, _Nursery] = {}
+"""Family of jobs → the process that forks their workers."""
 _lock = threading.Lock()
 
 
 def start_warm(
-    modules: tuple[str, ...], folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
+    family: str,
+    modules: tuple[str, ...],
+    folder: Path,
+    root: Path,
+    environment: dict[str, str],
+    extra: dict[str, str],
+    stderr: int,
 ) -> WarmProcess | None:
     """A worker for the job in `folder`, forked where these modules are imported; None where that can't be had.
 
@@ -134,27 +142,27 @@ def start_warm(
     if sys.platform != "linux":
         return None
     message: dict[str, object] = {"modules": modules, "folder": str(folder), "root": str(root), "environment": extra}
-    with _lock:
-        for _ in range(2):  # the one that is there may have ended of idleness
-            nursery = _nursery_of(environment)
-            try:
-                return nursery.fork(message, stderr)
-            except OSError:
-                _drop()
+    for _ in range(2):  # the one that is there may have ended of idleness
+        nursery = _nursery_of(family, environment)
+        try:
+            return nursery.fork(message, stderr)
+        except OSError:
+            _drop(family, nursery)
     return None
 
 
-def _nursery_of(environment: dict[str, str]) -> _Nursery:
-    global _current
-    if _current is not None and (_current.owner, _current.environment) != (os.getpid(), environment):
-        _drop()
-    if _current is None:
-        _current = _Nursery(environment)
-    return _current
+def _nursery_of(family: str, environment: dict[str, str]) -> _Nursery:
+    with _lock:
+        known = nurseries.get(family)
+        if known is not None and (known.owner, known.environment) != (os.getpid(), environment):
+            nurseries.pop(family).close()
+            known = None
+        if known is None:
+            known = nurseries[family] = _Nursery(environment)
+        return known
 
 
-def _drop() -> None:
-    global _current
-    if _current is not None:
-        _current.close()
-        _current = None
+def _drop(family: str, ended: _Nursery) -> None:
+    with _lock:
+        if nurseries.get(family) is ended:
+            nurseries.pop(family).close()

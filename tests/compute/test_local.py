@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 
@@ -21,6 +20,7 @@ from modal_app.protocol.audio import AudioSource, PrepareRequest, PublishedSegme
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
 from resources.compute.local import LocalCompute
+from tests.compute.processes import workers
 from tests.waiting import until_gone
 
 UNCACHED = PublishedSegment(audio_hash="0" * 64, index=3, sha256="0" * 64)
@@ -50,13 +50,6 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[AudioSource]:
 
 def ignore(event: Event) -> None:
     """Nobody listens."""
-
-
-def children() -> list[psutil.Process]:
-    """The workers below this process. Other tests of it may have servers running."""
-    found = psutil.Process().children(recursive=True)
-    alive = [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
-    return [process for process in alive if "modal_app.worker" in process.cmdline()]
 
 
 def test_a_job_gives_its_result_and_its_events_in_order(root: Path, tone: AudioSource) -> None:
@@ -120,7 +113,7 @@ def test_an_exception_in_the_caller_ends_the_child_before_it_goes_on(
     with pytest.raises(Interrupt):
         LocalCompute(root, grace_seconds=0.5).run(PrepareRequest(sources=[tone, hanging]), interrupt)
 
-    assert children() == []
+    assert workers() == []
     assert list((root / "jobs").iterdir()) == []
 
 
@@ -129,7 +122,7 @@ def test_a_child_that_was_killed_is_told_as_such(
     root: Path, tone: AudioSource, hanging: AudioSource, number: signal.Signals, expected: str
 ) -> None:
     def kill(_event: Event) -> None:
-        children()[0].send_signal(number)
+        workers()[0].send_signal(number)
 
     with pytest.raises(JobError, match=expected) as caught:
         LocalCompute(root).run(PrepareRequest(sources=[tone, hanging]), kill)
@@ -141,7 +134,7 @@ def test_a_child_that_was_told_to_stop_by_others_is_cancelled(
     root: Path, tone: AudioSource, hanging: AudioSource
 ) -> None:
     def terminate(_event: Event) -> None:
-        children()[0].terminate()
+        workers()[0].terminate()
 
     with pytest.raises(JobCancelledError, match="told to stop"):
         LocalCompute(root).run(PrepareRequest(sources=[tone, hanging]), terminate)
@@ -155,8 +148,8 @@ def test_no_secret_of_ours_reaches_the_child(
     seen: list[dict[str, str]] = []
 
     def look(_event: Event) -> None:
-        seen.append(children()[0].environ())
-        children()[0].kill()
+        seen.append(workers()[0].environ())
+        workers()[0].kill()
 
     with pytest.raises(JobError):
         LocalCompute(root).run(PrepareRequest(sources=[tone, hanging]), look)
@@ -173,7 +166,7 @@ def test_the_child_goes_when_its_parent_is_killed(tmp_path: Path, tone: AudioSou
         "from pathlib import Path\n"
         "from modal_app.protocol.audio import PrepareRequest\n"
         "from resources.compute.local import LocalCompute\n"
-        "say = lambda event: print(psutil.Process().children()[0].pid, flush=True)\n"
+        "say = lambda event: print(psutil.Process().children()[0].children()[0].pid, flush=True)\n"
         "LocalCompute(Path(sys.argv[1])).run(PrepareRequest.model_validate_json(sys.argv[2]), say)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "data"), request]
@@ -241,7 +234,7 @@ def test_a_hard_stop_takes_what_the_child_started_with_it(root: Path, tone: Audi
     groups: list[int] = []
 
     def stop(_event: Event) -> None:
-        groups.append(os.getpgid(children()[0].pid))
+        groups.append(os.getpgid(workers()[0].pid))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

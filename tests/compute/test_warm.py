@@ -16,8 +16,10 @@ from modal_app.errors import InputError, JobCancelledError, JobError
 from modal_app.protocol.audio import PrepareRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
+from resources.compute import warm
 from resources.compute.local import LocalCompute
 from resources.compute.warm import start_warm
+from tests.compute.processes import nurseries, workers
 from tests.modal_server.gate import gate_with
 from tests.waiting import until, until_gone
 
@@ -29,15 +31,12 @@ def ignore(event: Event) -> None:
     """Nobody listens."""
 
 
-def nurseries() -> list[psutil.Process]:
-    """The processes that fork, below this one."""
-    return [child for child in psutil.Process().children() if "modal_app.nursery" in child.cmdline()]
-
-
-def workers() -> list[psutil.Process]:
-    """What they forked and what has not ended."""
-    forked = [child for nursery in nurseries() for child in nursery.children()]
-    return [child for child in forked if child.status() != psutil.STATUS_ZOMBIE]
+@pytest.fixture(autouse=True, scope="module")
+def _own_nurseries() -> None:
+    """Let those that other tests of this process have used go."""
+    while warm.nurseries:
+        warm.nurseries.popitem()[1].close()
+    until(lambda: not nurseries())
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def test_no_secret_reaches_a_job_that_needs_none(compute: LocalCompute, monkeypa
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
     """A job that waits for its file for ever, in a worker forked from a nursery that imports next to nothing."""
-    monkeypatch.setattr("resources.compute.local._imports", lambda _: ("json",))
+    monkeypatch.setattr("resources.compute.local.imports_of", lambda _: ("json",))
     with gate_with(b"", "0" * 64) as gate:
         yield PrepareRequest(sources=[gate.source])
 
@@ -109,8 +108,11 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_o
         with ThreadPoolExecutor(1) as beside:
             running = beside.submit(compute.run, endless, ignore)
             until(workers)
-            killed.extend([*workers(), *nurseries()])
-            nurseries()[-1].send_signal(signal.SIGKILL)
+            [worker] = workers()
+            nursery = worker.parent()
+            assert nursery is not None
+            killed.extend([worker, nursery])
+            nursery.kill()
             assert isinstance(running.exception(), JobError)
         until_gone(killed)
     assert len({process.pid for process in killed}) == 4
@@ -156,7 +158,7 @@ def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothi
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     with (tmp_path / "log").open("wb") as log:
         for _ in range(2):
-            forked = start_warm(("touches_the_gpu",), tmp_path, tmp_path, environment, {}, log.fileno())
+            forked = start_warm("any", ("touches_the_gpu",), tmp_path, tmp_path, environment, {}, log.fileno())
             assert forked is None
     [nursery] = [nursery for nursery in nurseries() if nursery.environ().get("PYTHONPATH") == environment["PYTHONPATH"]]
     assert nursery.children() == []
@@ -168,7 +170,7 @@ def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: P
         "from pathlib import Path\n"
         "from modal_app.protocol.audio import PrepareRequest\n"
         "from resources.compute import local\n"
-        "local._imports = lambda request: ('json',)\n"
+        "local.imports_of = lambda request: ('json',)\n"
         "local.LocalCompute(Path(sys.argv[1])).run(PrepareRequest.model_validate_json(sys.argv[2]), print)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "data"), endless.model_dump_json()]
@@ -188,7 +190,8 @@ def test_where_no_nursery_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
     seen: list[str] = []
 
     def look(_event: Event) -> None:
-        seen.extend(" ".join(child.cmdline()) for child in psutil.Process().children())
+        alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+        seen.extend(" ".join(child.cmdline()) for child in alive)
 
     cold = (tmp_path / "data" / compute.run(SHORT, look).path).read_bytes()
 

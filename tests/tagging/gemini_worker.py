@@ -1,7 +1,6 @@
 """A worker's data root with segments in it, and the real worker that asks the model server about them."""
 
 import hashlib
-import os
 import shutil
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from modal_app.protocol.audio import AudioSource, PrepareRequest
 from modal_app.protocol.base import Event, JobResult
 from modal_app.protocol.tagging import HostedModel, InspectRequest, SegmentToTag, TagRequest, TagResult
 from resources.compute.local import LocalCompute
+from tests.compute.processes import workers
 from tests.model_server.control import ModelServer
 from tests.model_server.gemini_api import KEY
 
@@ -143,8 +143,7 @@ def worker_process(seconds: float = 20.0) -> psutil.Process:
     """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        for child in psutil.Process(os.getpid()).children():
-            if "modal_app.worker" in " ".join(child.cmdline()):
-                return child
+        if running := workers():
+            return running[0]
         time.sleep(0.01)
     raise TimeoutError("no worker is running")

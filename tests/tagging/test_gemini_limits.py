@@ -1,12 +1,16 @@
 """What tagging by Gemini costs at most, in time and money, when service or worker fail; and who sees the key."""
 
+import subprocess
 import threading
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from modal_app.errors import DawaError, InputError, JobError, ServiceError
-from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import InspectRequest, ModelHealth, TagRequest
+from resources.compute.local import LocalCompute
+from resources.compute.warm import start_warm
 from tests.model_server.gemini_api import KEY, NO_AUDIO_MODEL
 from tests.tagging.gemini_worker import MODEL, N, Worker, worker_process
 
@@ -179,18 +183,31 @@ def test_inspecting_spends_nothing_and_says_how_things_stand(
     assert worker.server.log() == []
 
 
-def test_only_a_job_that_asks_gemini_has_the_key(worker: Worker) -> None:
-    seen: dict[str, str | None] = {}
+@pytest.mark.parametrize("several_jobs", [True, False])
+def test_only_a_job_that_asks_gemini_has_the_key(
+    worker: Worker, several_jobs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str | None] = []
+    start, fork = subprocess.Popen, start_warm
 
-    def look(event: Event) -> None:
-        seen.setdefault(event.message, worker_process().environ().get("GEMINI_API_KEY"))
+    def starting(command: list[str], **how: Any) -> Any:
+        if "modal_app.worker" in command:
+            given.append(how["env"].get("GEMINI_API_KEY"))
+        assert KEY not in str(how.get("env")) or "modal_app.worker" in command
+        return start(command, **how)
 
-    offline = TagRequest(segments=worker.segments[:1])
-    worker.compute.run(offline, look)
-    assert set(seen.values()) == {None}
-    seen.clear()
-    worker.compute.run(request(worker), look)
-    assert set(seen.values()) == {KEY}
+    def forking(*what: Any) -> Any:
+        *_, environment, extra, _ = what
+        assert KEY not in environment.values()
+        given.append(extra.get("GEMINI_API_KEY"))
+        return fork(*what)
+
+    monkeypatch.setattr("subprocess.Popen", starting)
+    monkeypatch.setattr("resources.compute.local.start_warm", forking)
+    compute = LocalCompute(worker.root, gemini_api_key=SecretStr(KEY), several_jobs=several_jobs)
+    compute.run(TagRequest(segments=worker.segments[:1]), worker.events.append)
+    assert compute.run(request(worker), worker.events.append).used.calls
+    assert given == [None, KEY]
 
 
 def test_inspecting_in_a_process_of_its_own(worker: Worker) -> None:
