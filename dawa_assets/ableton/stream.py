@@ -24,7 +24,8 @@ RATIO_FREE_BYTES = 8 * 1024 * 1024
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _APPLE_DOUBLE_MAGIC = b"\x00\x05\x16\x07"
-_GIT_LFS = b"version https://git-lfs.github.com/spec/"
+# Git LFS had another name before its first release, and still reads what it wrote then.
+_GIT_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
 _LONGEST_REFERENCE = len(b"&#x00000000;")
 _CHARACTERS = ((0x20, 0xD800), (0xE000, 0xFFFE), (0x10000, 0x110000))

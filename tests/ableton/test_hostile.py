@@ -15,7 +15,7 @@ import pytest
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.stream import UsableReferences
 from dawa_assets.errors import UnreadableLiveSetError
-from tests.ableton.als_factory import SetSpec, TrackSpec, xml_of
+from tests.ableton.als_factory import VERSIONS, SetSpec, TrackSpec, xml_of
 from tests.shared_data import shared, shared_names
 
 MAX_MEGABYTES = 150
@@ -296,9 +296,28 @@ def test_references_are_found_wherever_a_chunk_ends(size: int) -> None:
     assert (b"".join(usable), usable.replaced) == (expected, 4)
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_git_lfs_pointer_is_named(tmp_path: Path, line_end: str) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("where", ["track", "clip", "locator", "scene"])
+def test_a_reference_is_replaced_wherever_a_name_stands(tmp_path: Path, version: int, where: str) -> None:
+    track = TrackSpec(name="SPLIT" if where == "track" else "a", clips=[(0, 4, "SPLIT" if where == "clip" else "b")])
+    locators = [(0.0, "SPLIT" if where == "locator" else "c")]
+    scenes = ["SPLIT" if where == "scene" else "d"]
+    data = xml_of(SetSpec(version=version, tracks=[track], locators=locators, scenes=scenes))
     path = tmp_path / "set.als"
-    lines = ["version https://git-lfs.github.com/spec/v1", f"oid sha256:{'0' * 64}", "size 12345", ""]
+    path.write_bytes(gzip.compress(data.replace(b"SPLIT", b"x&#x1;y&#2;")))
+    live_set = read_live_set(path)
+    (read,) = live_set.tracks
+    names = [read.name, read.arrangement_clips[0].name, live_set.locators[0].name, live_set.scenes[0]]
+    assert sorted(names, key=len)[-1] == "x\ufffdy\ufffd"
+    # A clip also stands in the frozen copy of its track.
+    assert live_set.warnings == (f"{4 if where == 'clip' else 2} unusable character references replaced",)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["git-lfs", "hawser"])
+@pytest.mark.parametrize("extension", [[], [f"ext-0-case sha256:{'1' * 64}"]])
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, line_end: str, name: str, extension: list[str]) -> None:
+    path = tmp_path / "set.als"
+    lines = [f"version https://{name}.github.com/spec/v1", *extension, f"oid sha256:{'0' * 64}", "size 12345", ""]
     path.write_bytes(line_end.join(lines).encode())
     assert re.search("a Git LFS pointer.*git lfs pull", _refusal(path))
