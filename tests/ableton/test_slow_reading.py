@@ -16,13 +16,17 @@ from dawa_assets.ableton.live_set import TempoPoint
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.ableton.time_map import TempoMap, united
+from dawa_assets.ableton.usage import pads_in_use
 from tests.ableton.als_factory import (
     VERSIONS,
     SetSpec,
     TrackSpec,
+    drum_rack,
     midi_clip,
+    pad,
     plugin,
     sample_ref,
+    sampler,
     switch,
     value,
     write_als,
@@ -289,6 +293,75 @@ def test_what_is_heard_is_what_one_hears_track_by_track(tracks: list[Track], sce
             for clip in track.arrangement if by_arrangement else track.session:
                 beats[f"{clip.sample}.wav"] += clip.length * clip.heard
         assert details.samples_in_use == {name: length for name, length in beats.items() if length}
+
+
+# -- which pads are hit -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Pad:
+    """A chain of a drum rack; `listens` is None where it is handed every note."""
+
+    listens: int | None
+    plays: int
+    on: bool
+    soloed: bool
+    inner: list[Pad]
+
+
+_PITCHES = st.integers(36, 38)
+
+
+def _pads(deeper: int) -> st.SearchStrategy[list[Pad]]:
+    """The pads of a rack with so many racks inside of each other at most."""
+    inner = st.one_of(st.just([]), _pads(deeper - 1)) if deeper else st.just([])
+    each = st.builds(Pad, st.one_of(st.none(), _PITCHES, _PITCHES), _PITCHES, _OFTEN, _RARELY, inner)
+    return st.lists(each, min_size=1, max_size=3)
+
+
+def _rack_of(pads: Sequence[Pad], path: str, version: int) -> str:
+    if not pads:
+        return sampler(version, f"sample{path}.wav")
+    return drum_rack(
+        *(
+            pad(
+                f"Pad{path}-{number}",
+                each.listens,
+                _rack_of(each.inner, f"{path}-{number}", version),
+                extra=f"{value('IsSoloed', str(each.soloed).lower())}"
+                f"<MixerDevice>{switch('Speaker', each.on, version)}</MixerDevice>",
+                sends=each.plays,
+            )
+            for number, each in enumerate(pads)
+        )
+    )
+
+
+def _struck(pads: Sequence[Pad], path: str, pitch: int) -> Iterator[str]:
+    """The innermost pads that one note ends at."""
+    for number, each in enumerate(pads):
+        here = f"{path}-{number}"
+        is_open = each.on and (each.soloed or not any(other.soloed for other in pads))
+        if is_open and each.listens in (None, pitch):
+            passed_on = pitch if each.listens is None else each.plays
+            yield from _struck(each.inner, here, passed_on) if each.inner else [f"Pad{here}"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    _pads(2), st.lists(st.tuples(_PITCHES, st.integers(0, 7)), min_size=1, max_size=6, unique=True), st.integers(1, 3)
+)
+def test_the_pads_that_are_hit_are_those_that_each_note_ends_at(
+    pads: list[Pad], notes: list[tuple[int, int]], repeated: int
+) -> None:
+    version = VERSIONS[len(notes) % len(VERSIONS)]
+    events = midi_clip([(pitch, beat) for pitch, beat in notes], end=8 * repeated, loop=(0, 8))
+    track = TrackSpec(events=events, devices=_rack_of(pads, "", version))
+    with tempfile.TemporaryDirectory() as folder:
+        (read,) = read_live_set(write_als(Path(folder), SetSpec(version=version, tracks=[track]))).tracks
+    expected = Counter(name for pitch, _ in notes for name in _struck(pads, "", pitch))
+    found = {each.name: each.played.notes for each in pads_in_use(read)}
+    assert found == {name: count * repeated for name, count in expected.items()}
 
 
 # -- the tempo that prevails ------------------------------------------------------------------------------------
