@@ -48,9 +48,11 @@ _SHOWN = {
     ".txt": "text/plain; charset=utf-8",
 }
 """What a browser may show in place, and as what; all else is a download."""
+_NOTHING = "default-src 'none'; sandbox"
+_ONE_PLAYER = "default-src 'none'; media-src 'self'"
+"""The page that a browser makes for an opened sound loads it again, from `self`: a sandboxed page has none."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, no-store",
     "Referrer-Policy": "no-referrer",
     "Accept-Ranges": "bytes",
@@ -167,6 +169,7 @@ def _answer(service: Service, opened: _Opened, name: str, request: Request) -> R
     shown = _SHOWN.get(PurePosixPath(name).suffix.lower())
     start, end, status = 0, opened.size, HTTPStatus.OK
     headers = dict(_HEADERS)
+    headers["Content-Security-Policy"] = _ONE_PLAYER if shown and shown.startswith("audio/") else _NOTHING
     headers["Content-Disposition"] = f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}"
     wanted = _RANGE.fullmatch(request.headers.get("range", ""))
     if wanted and any(wanted.groups()) and "if-range" not in request.headers:
