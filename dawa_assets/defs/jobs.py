@@ -7,9 +7,6 @@ DATASET = ["dataset_zip", "preprocessed_segments", "segment_tags"]
 TRAINING = ["lora_weights", "lora_evaluation", "lora_preview"]
 
 
-_ONE_PROCESS = dg.in_process_executor
-
-
 def standing_check(asset: str) -> dg.AssetCheckKey:
     """The check that says what stands open of an asset for all artists."""
     return dg.AssetCheckKey(dg.AssetKey(asset), f"{asset}_nothing_open")
@@ -24,31 +21,26 @@ ingest_job = dg.define_asset_job(
     "ingest_job",
     selection=_made_of(INGEST),
     description="Takes in what lies in the inbox: summaries, prompts, training items.",
-    executor_def=_ONE_PROCESS,
 )
 prompts_job = dg.define_asset_job(
     "prompts_job",
     selection=_made_of(INGEST[1:]),
     description="Rewrites stale prompts and puts them in place.",
-    executor_def=_ONE_PROCESS,
 )
 dataset_job = dg.define_asset_job(
     "dataset_job",
     selection=_made_of(DATASET),
     description="Rebuilds the dataset, its segments and their tags.",
-    executor_def=_ONE_PROCESS,
 )
 training_job = dg.define_asset_job(
     "training_job",
     selection=_made_of(TRAINING),
     description="Trains the LoRA on the current dataset, promotes it if it is better, and renders previews.",
-    executor_def=_ONE_PROCESS,
 )
 build_job = dg.define_asset_job(
     "build_job",
     selection=_made_of(INGEST + DATASET + TRAINING),
     description="The whole chain, from the inbox to the LoRA.",
-    executor_def=_ONE_PROCESS,
 )
 
 jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]

@@ -116,3 +116,9 @@ def test_dagster_has_nothing_to_warn_of_at_load(tmp_path: Path) -> None:
     )
     ours = [line for line in done.stderr.splitlines() if str(ROOT) in line]
     assert ours == []
+
+
+def test_a_run_is_one_process_whatever_is_chosen() -> None:
+    defs = build_defs()
+    jobs = [*defs.resolve_all_job_defs(), defs.resolve_implicit_global_asset_job_def()]
+    assert {job.executor_def.name for job in jobs} == {"in_process"}
