@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import soundfile
 
 from dawa_assets.artists.store import Artist
@@ -191,6 +192,25 @@ def test_a_double_click_saves_once_and_the_bad_file_is_refused_at_once(
     assert len(posted) == 1
     saved = rows(site_ports, "select id from training_items where artist_id = %s and item_key is null", artist.id)
     assert len(saved) == 1
+
+
+def test_a_small_file_that_would_fill_the_memory_goes_up_and_is_not_decoded_by_the_browser(
+    site: str, site_ports: Ports, open_page: "Page", audio_file: Callable[[str, bytes], Path]
+) -> None:
+    artist, (song,) = with_sets(site_ports, "Silent", 1)
+    whole = io.BytesIO()
+    soundfile.write(whole, np.zeros(45 * 60 * 8_000, np.int16), 8_000, format="FLAC")
+    assert len(whole.getvalue()) < 1_000_000  # and half a gigabyte as the samples that a browser makes of it
+    open_set(open_page, site, artist, song["parse_id"])
+    add_audio(open_page, audio_file("silent.flac", whole.getvalue()))
+    open_page.get_by_text("Its waveform shows once it is saved.").wait_for()
+    open_page.get_by_text("arrived – not saved yet").wait_for()
+    open_page.get_by_role("button", name="Remove").click()
+    add_audio(open_page, audio_file("song.wav", wav(330)))
+    open_page.locator(".waveform").wait_for()
+    open_page.get_by_text("arrived – not saved yet").wait_for()
+    open_page.get_by_role("button", name="Remove").click()
+    open_page.get_by_text("Drop the bounce of this set anywhere").wait_for()
 
 
 def test_unsaved_text_is_asked_about_kept_as_a_draft_and_undone(site: str, site_ports: Ports, page: "Page") -> None:
