@@ -263,7 +263,7 @@ export class Editor extends EventTarget {
       h(
         "span.size",
         { "aria-hidden": "true" },
-        this.isDirty ? "not saved" : "",
+        this.isDirty ? "not saved ·" : "",
         h("span", {}, ` ${this.text.trim().length} / 700`),
       ),
     );
