@@ -1,4 +1,7 @@
-"""The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not."""
+"""The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not.
+
+One run of all of it, half a minute of CPU with the generator's libraries, is what the file's tests look at.
+"""
 
 import base64
 import json

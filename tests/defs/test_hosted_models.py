@@ -1,4 +1,7 @@
-"""The chain with a hosted writer and tagger, through Dagster: what it makes, what it costs, and no key anywhere."""
+"""The chain with a hosted writer and tagger, through Dagster: what it makes, what it costs, and no key anywhere.
+
+Two builds and what a refused key leaves are whole runs, each with its worker and its history.
+"""
 
 import json
 import os

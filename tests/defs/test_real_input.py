@@ -1,4 +1,7 @@
-"""The whole chain on real Live Sets, real audio and hostile files, in one upload."""
+"""The whole chain on real Live Sets, real audio and hostile files, in one upload.
+
+Real sets and sounds are large: the one run that the file's tests look at takes a quarter of a minute.
+"""
 
 import shutil
 from pathlib import Path

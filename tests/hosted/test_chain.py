@@ -1,4 +1,7 @@
-"""The whole chain on a hosted project's parts leaves what it leaves on this machine's own parts."""
+"""The whole chain on a hosted project's parts leaves what it leaves on this machine's own parts.
+
+Each command is a process of its own, as a person types it: a whole build from upload to preview takes its time.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""A build whose connection to Storage is cut in one of its calls goes on or fails in one line; the next one ends it."""
+"""A build whose connection to Storage is cut in one of its calls goes on or fails in one line; the next one ends it.
+
+A build that is cut and the one that ends it are two builds, of five seconds of CPU each.
+"""
 
 import shutil
 from pathlib import Path

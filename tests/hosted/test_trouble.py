@@ -1,4 +1,7 @@
-"""What goes wrong around a hosted project, each told in one line with exit code 1 or 2, and got over afterwards."""
+"""What goes wrong around a hosted project, each told in one line with exit code 1 or 2, and got over afterwards.
+
+Some trouble is only met in a whole build, which takes five seconds of CPU.
+"""
 
 import shutil
 import subprocess

@@ -1,4 +1,7 @@
-"""Whatever is sent to a route of the OpenAPI page, no answer is a failure of the server's."""
+"""Whatever is sent to a route of the OpenAPI page, no answer is a failure of the server's.
+
+Every route is asked some dozen times, and to know how takes longer than to ask.
+"""
 
 import json
 import logging

@@ -1,4 +1,7 @@
-"""The step `tags` with Gemini and the worker in its own process: rows, the account, and kills on either side."""
+"""The step `tags` with Gemini and the worker in its own process: rows, the account, and kills on either side.
+
+What a kill costs is only seen with processes of its own, which import Gemini's library each.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""`dawa generate` as a user meets it: a real worker, an adapter of a real training, a file of exactly that length."""
+"""`dawa generate` as a user meets it: a real worker, an adapter of a real training, a file of exactly that length.
+
+A process of its own imports the generator's libraries: ten seconds of CPU for one sound.
+"""
 
 import json
 import os

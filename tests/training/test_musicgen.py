@@ -1,4 +1,7 @@
-"""The `train` and `generate` jobs on the tiny MusicGen: what is learnt, what is left, what others can load."""
+"""The `train` and `generate` jobs on the tiny MusicGen: what is learnt, what is left, what others can load.
+
+To learn a small set by heart takes 250 steps, and to load it elsewhere all of PEFT's imports.
+"""
 
 import hashlib
 import json

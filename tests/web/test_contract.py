@@ -1,4 +1,7 @@
-"""Each example of the endpoints' contract, by a client over HTTP, with a tiny base and short songs."""
+"""Each example of the endpoints' contract, by a client over HTTP, with a tiny base and short songs.
+
+The adapter that the examples name is trained once, before the first of them.
+"""
 
 import base64
 import io

@@ -1,4 +1,7 @@
-"""What a person does, in a browser: bring music in, choose, generate, save and next, export; and nothing gets lost."""
+"""What a person does, in a browser: bring music in, choose, generate, save and next, export; and nothing gets lost.
+
+A whole sequence is what a person does in ten minutes; the browser takes ten seconds for it.
+"""
 
 import io
 import re

@@ -1,4 +1,7 @@
-"""Every view: for screen readers, narrow and wide, light and dark, by keyboard; and choosing a LoRA by ear."""
+"""Every view: for screen readers, narrow and wide, light and dark, by keyboard; and choosing a LoRA by ear.
+
+Every view is looked at by axe, which takes a second for each.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
