@@ -19,7 +19,8 @@ from dawa_assets.artists.deletions_store import Belongings, Deletion
 from dawa_assets.artists.receipt import receipt_of, receipt_path, write_receipt
 from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.errors import BusyError, LeavingArtistError, UnknownArtistError
-from dawa_assets.leases import DELETION, Lease, lease, steps_at_work
+from dawa_assets.leases import DELETION, Lease, steps_at_work
+from dawa_assets.pipeline.step import artist_step
 from modal_app.errors import InputError
 from modal_app.protocol.forgetting import ForgetRequest, ForgetResult
 from resources.bucket.base import StoredObject
@@ -120,15 +121,8 @@ def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
 
 def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
     """Everything up to the rows."""
-    settings = ports.settings
     try:
-        with lease(
-            ports.database,
-            artist.id,
-            DELETION,
-            seconds=settings.lease_seconds,
-            wait_seconds=settings.lease_wait_seconds,
-        ) as held:
+        with artist_step(ports, artist, DELETION) as step:
             _wait_for_others(ports, artist)
             with ports.database.transaction() as connection:
                 own = deletions_store.belongings(connection, artist.id)
@@ -142,16 +136,16 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
                     "shared_audio": own.shared_audio,
                 }
                 with ports.database.transaction() as connection:
-                    held.check(connection)
+                    step.held.check(connection)
                     deletions_store.keep_found(connection, deletion, found)
             _forget(ports, artist, own, dry_run=False)
             while batch := list(islice(_files(ports, artist.slug), _AT_ONCE)):
                 with ports.database.transaction() as connection:
-                    held.check(connection)
+                    step.held.check(connection)
                 ports.bucket.delete([one.key for one in batch])
                 log.info("%s: %d files removed", artist.slug, len(batch))
             _forget_here(ports, artist, own)
-            _remove_rows(ports, artist, deletion, held)
+            _remove_rows(ports, artist, deletion, step.held)
     except LeavingArtistError:
         log.info("%s: another process has removed the rows", artist.slug)
 

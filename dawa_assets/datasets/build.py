@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from dawa_assets.artists.paths import is_own, own_object
-from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.artists.store import Artist
 from dawa_assets.datasets import store
 from dawa_assets.datasets.choice import Superseded, incomplete_items
 from dawa_assets.datasets.manifest import manifest_bytes
@@ -24,7 +24,8 @@ from dawa_assets.datasets.store import Dataset, Wanted, WantedItem
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
 from dawa_assets.items.update import describe_saved_items
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from resources.database import Connection
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -86,13 +87,8 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
         LostLeaseError: this process was silent for so long that another one took over.
     """
     started = time.monotonic()
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "dataset", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        return _Build(ports, artist, held, new_items_only, started).run()
+    with artist_step(ports, slug, "dataset") as step:
+        return _Build(ports, step.artist, step.held, new_items_only, started).run()
 
 
 @dataclass
@@ -240,14 +236,7 @@ class _Build:
 
     def _fail_unless_mended(self, item: WantedItem) -> None:
         """Mark an item failed whose audio is wrong, unless it was just being replaced: that step is waited for."""
-        settings = self.ports.settings
-        with lease(
-            self.ports.database,
-            self.artist.id,
-            "items",
-            seconds=settings.lease_seconds,
-            wait_seconds=settings.lease_wait_seconds,
-        ):
+        with artist_step(self.ports, self.artist, "items"):
             reason = _why_unreadable(self.ports, item)
             if reason is None:
                 return

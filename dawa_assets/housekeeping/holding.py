@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dawa_assets.artists.store import Artist, list_artists, resolve_artist
-from dawa_assets.intake.settle import Step
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import Step, artist_step
 from resources.ports import Ports
 
 _PATIENCE_SECONDS = 10.0
@@ -28,7 +27,6 @@ def holding(ports: Ports, artist: Artist, step: str) -> Iterator[Step]:
     Raises:
         BusyError: that step is running and did not end within seconds.
     """
-    settings = ports.settings
-    patience = min(_PATIENCE_SECONDS, settings.lease_wait_seconds)
-    with lease(ports.database, artist.id, step, seconds=settings.lease_seconds, wait_seconds=patience) as held:
-        yield Step(ports, artist, held)
+    patience = min(_PATIENCE_SECONDS, ports.settings.lease_wait_seconds)
+    with artist_step(ports, artist, step, wait_seconds=patience) as held:
+        yield held

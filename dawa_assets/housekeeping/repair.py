@@ -22,9 +22,10 @@ from dawa_assets.errors import BusyError
 from dawa_assets.housekeeping import sources, store
 from dawa_assets.housekeeping.claims import Claim
 from dawa_assets.housekeeping.holding import holding
-from dawa_assets.intake.settle import Step, local_copy, object_hash
+from dawa_assets.intake.settle import local_copy, object_hash
 from dawa_assets.items.saved_texts import saved_file_is
 from dawa_assets.items.store import fail_audio, get_item, set_prompt_file
+from dawa_assets.pipeline.step import Step
 from dawa_assets.training.adapters import keep_files
 from dawa_assets.training.store import get_run
 from modal_app.errors import DawaError

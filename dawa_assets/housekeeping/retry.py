@@ -16,7 +16,8 @@ from dawa_assets.housekeeping import store
 from dawa_assets.housekeeping.holding import chosen_artists, holding
 from dawa_assets.housekeeping.store import RejectedUpload
 from dawa_assets.intake.inbox import LOOSE, complete_key
-from dawa_assets.intake.settle import Step, object_hash
+from dawa_assets.intake.settle import object_hash
+from dawa_assets.pipeline.step import Step
 from modal_app.errors import InputError
 from resources.errors import BucketError
 from resources.ports import Ports

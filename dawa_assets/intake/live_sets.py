@@ -15,25 +15,16 @@ from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import PARSER_VERSION
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.artists.paths import is_own, shown_path
-from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.intake import store
 from dawa_assets.intake.inbox import close, drops, remove_taken
 from dawa_assets.intake.kinds import Kind, stem_of
 from dawa_assets.intake.layout import export_folder, kept_set
 from dawa_assets.intake.projects import Projects
-from dawa_assets.intake.settle import (
-    LocalCopy,
-    Step,
-    local_copy,
-    object_hash,
-    plain_reason,
-    put_verified,
-    reject,
-)
+from dawa_assets.intake.settle import LocalCopy, local_copy, object_hash, plain_reason, put_verified, reject
 from dawa_assets.intake.store import InboxFile, Summary
 from dawa_assets.items.store import NewItem, adopt_summaries, ensure_item, item_of_summary
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import Step, artist_step
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
@@ -86,18 +77,12 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
     """
     started = time.monotonic()
     report = LiveSetsReport()
-    settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "intake", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        step = Step(ports, artist, held)
+    with artist_step(ports, slug, "intake") as step:
         inbox = list(drops(ports, slug))
         present = [file.stored.key for drop in inbox for file in drop.files]
         with ports.database.transaction() as connection:
-            held.check(connection)
-            store.forget_gone(connection, artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
+            step.held.check(connection)
+            store.forget_gone(connection, step.artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
         projects = Projects(ports.bucket, inbox)
         for drop in (drop for drop in inbox if drop.complete):
             # What is no music goes last: while it lies here, its folders tell of projects.
@@ -107,8 +92,8 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
             close(ports.bucket, drop)
         _parse_again(step, report)
         with ports.database.transaction() as connection:
-            held.check(connection)
-            report.adopted = adopt_summaries(connection, artist.id)
+            step.held.check(connection)
+            report.adopted = adopt_summaries(connection, step.artist.id)
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

@@ -13,28 +13,17 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.intake import store
 from dawa_assets.intake.inbox import remove_taken
 from dawa_assets.intake.layout import rejected_key
 from dawa_assets.intake.store import InboxFile
-from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import Step
 from resources.bucket.base import Bucket
 from resources.errors import BucketError, ObjectNotFoundError
-from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
 _MAX_LOCAL_NAME = 200
-
-
-@dataclass(frozen=True)
-class Step:
-    """What everything that is done for one artist under one lease needs."""
-
-    ports: Ports
-    artist: Artist
-    held: Lease
 
 
 @dataclass(frozen=True)

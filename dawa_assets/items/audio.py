@@ -14,10 +14,11 @@ from uuid import UUID
 from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import is_known, remove_taken
 from dawa_assets.intake.kinds import kind_of
-from dawa_assets.intake.settle import LocalCopy, Step, local_copy, object_hash, plain_reason, put_verified, reject
+from dawa_assets.intake.settle import LocalCopy, local_copy, object_hash, plain_reason, put_verified, reject
 from dawa_assets.intake.store import InboxFile, Known, LedgerRow
 from dawa_assets.items import store
 from dawa_assets.items.store import Audio, Item
+from dawa_assets.pipeline.step import Step
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
 

@@ -8,10 +8,10 @@ import logging
 
 from dawa_assets.artists.paths import is_own
 from dawa_assets.artists.store import Artist
-from dawa_assets.intake.settle import Step
 from dawa_assets.items import store
 from dawa_assets.items.store import Item
 from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import Step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports

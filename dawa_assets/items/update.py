@@ -13,19 +13,18 @@ from datetime import datetime
 from uuid import UUID
 
 from dawa_assets.artists.paths import is_own, shown_path
-from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.artists.store import Artist
 from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import close, drops
 from dawa_assets.intake.kinds import Kind
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
-from dawa_assets.intake.settle import Step
 from dawa_assets.intake.store import LedgerRow
 from dawa_assets.items import store
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
 from dawa_assets.items.saved_texts import saved_file_is
 from dawa_assets.items.store import Item
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import Step, artist_step
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -74,18 +73,12 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
     """
     started = time.monotonic()
     report = ItemsReport()
-    settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        step = Step(ports, artist, held)
+    with artist_step(ports, slug, "items") as step:
         _pair_bounces(step, report)
         _mend_and_project(step, report)
         with ports.database.transaction() as connection:
-            report.items = store.count_by_status(connection, artist.id)
-            waiting = ledger.ledger(connection, artist.id, Kind.AUDIO, waiting_only=True)
+            report.items = store.count_by_status(connection, step.artist.id)
+            waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
     report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
     report.seconds = round(time.monotonic() - started, 3)
     return report
@@ -185,17 +178,15 @@ def describe_saved_items(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
     Raises:
         BusyError: another process is updating this artist's items and did not end in time.
     """
-    settings, report = ports.settings, ItemsReport()
+    report = ItemsReport()
     with ports.database.transaction() as connection:
         if not store.undescribed_items(connection, artist.id):
             return []
-    with lease(
-        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
+    with artist_step(ports, artist, "items") as step:
         with ports.database.transaction() as connection:
             saved = store.undescribed_items(connection, artist.id)
         for item in saved:
-            _audio_is_there(Step(ports, artist, held), item, set(), report)
+            _audio_is_there(step, item, set(), report)
     return report.failed
 
 

@@ -11,10 +11,9 @@ from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
 from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import drops, is_known
 from dawa_assets.intake.kinds import Kind
-from dawa_assets.intake.settle import Step
 from dawa_assets.items import store as items
 from dawa_assets.items.audio import AudioReport, Bounces
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import artist_step
 from modal_app.errors import ConflictError, UnreadableAudioError
 from resources.ports import Ports
 
@@ -110,10 +109,7 @@ def pair_by_hand(ports: Ports, artist: Artist, bounce: UUID, item_id: UUID) -> N
         UnreadableAudioError: the bounce can't be decoded; it is put aside.
         BusyError: another process is updating this artist's items.
     """
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "items", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
+    with artist_step(ports, artist, "items") as step:
         with ports.database.transaction() as connection:
             waiting = ledger.ledger(connection, artist.id, Kind.AUDIO, waiting_only=True)
             item = next((each for each in items.items_of(connection, artist.id) if each.id == item_id), None)
@@ -125,7 +121,7 @@ def pair_by_hand(ports: Ports, artist: Artist, bounce: UUID, item_id: UUID) -> N
         if item.is_saved_pair:
             raise ConflictError(f"item {item.name}: was saved with audio of its own; no bounce takes its place")
         report = AudioReport()
-        Bounces(Step(ports, artist, held), report).place(row, item_id)
+        Bounces(step, report).place(row, item_id)
     if report.rejected:
         raise UnreadableAudioError(f"{row.name}: {report.rejected[0][1]}")
     if not (report.paired or report.replaced or report.unchanged):

@@ -12,7 +12,8 @@ from dawa_assets.artists.profile import observed_profile
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.intake.store import find_summary
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting import store
 from dawa_assets.prompting.plan import asked_of, new_prompt, summary_of, wanted_now
 from dawa_assets.prompting.repair import mended
@@ -74,13 +75,10 @@ def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str, *, take: int | N
     question = _question(ports, artist, parse_id, take)
     if (known := _known(ports, artist, question)) is not None:
         return known
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "prompts", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
+    with artist_step(ports, artist, "prompts") as step:
         if (known := _known(ports, artist, question)) is not None:  # whoever was waited for wrote it
             return known
-        return _write(ports, artist, question, held)
+        return _write(ports, artist, question, step.held)
 
 
 def _question(ports: Ports, artist: Artist, parse_id: str, take: int | None = None) -> _Question:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dawa_assets.artists.profile import observed_profile
 from dawa_assets.artists.store import Artist, resolve_artist
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.items import Found, find_item
@@ -162,18 +162,11 @@ def give_back_to_the_model(ports: Ports, reference: str, artist: str | None = No
     """
     with ports.database.transaction() as connection:
         found = find_item(connection, reference, artist)
-    settings = ports.settings
     with (
-        lease(
-            ports.database,
-            found.artist.id,
-            "prompts",
-            seconds=settings.lease_seconds,
-            wait_seconds=settings.lease_wait_seconds,
-        ) as held,  # a refresh that is under way has planned without it
+        artist_step(ports, found.artist, "prompts") as step,  # a refresh that is under way has planned without it
         ports.database.transaction() as connection,
     ):
-        held.check(connection)
+        step.held.check(connection)
         item = _locked(connection, found)
         if item.als_summary_id is None:
             raise InputError(f"item {found.name}: has no Live Set to write a prompt from; upload one, or edit the text")

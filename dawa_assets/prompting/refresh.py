@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dawa_assets.artists.profile import ObservedProfile, validate_profile
-from dawa_assets.artists.store import get_artist
 from dawa_assets.errors import InvalidProfileError
 from dawa_assets.items.saved_texts import take_over_saved_texts
-from dawa_assets.leases import Lease, lease, report_progress
+from dawa_assets.leases import Lease, report_progress
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
@@ -98,14 +98,9 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
         PromptWriterError: the writer can't be used at all; what it wrote until then is stored.
     """
     started = time.monotonic()
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "prompts", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        take_over_saved_texts(ports, artist, held)
-        refresh = _Refresh(ports, held, plan_prompts(ports, slug))
+    with artist_step(ports, slug, "prompts") as step:
+        take_over_saved_texts(ports, step.artist, step.held)
+        refresh = _Refresh(ports, step.held, plan_prompts(ports, slug))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
 

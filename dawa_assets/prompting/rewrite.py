@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dawa_assets.artists.store import Artist
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting import store
 from dawa_assets.prompting.ask import ask_for_prompt, prompt_asked_for
 from dawa_assets.prompting.edit import give_back_to_the_model
@@ -40,18 +40,11 @@ def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
         ask_for_prompt(ports, artist, item.parse_id, take=item.prompt_take)
     except (NotNowError, PromptWriterError) as error:
         return Rewritten(given.what, given.before, given.before, str(error))
-    settings = ports.settings
     with (
-        lease(
-            ports.database,
-            artist.id,
-            "prompts",
-            seconds=settings.lease_seconds,
-            wait_seconds=settings.lease_wait_seconds,
-        ) as held,
+        artist_step(ports, artist, "prompts") as step,
         ports.database.transaction() as connection,
     ):
-        held.check(connection)
+        step.held.check(connection)
         prompt = prompt_asked_for(ports, artist, item.parse_id, item.prompt_take)
         now = store.locked_item(connection, item_id)
         if prompt is None or now is None or not store.give_prompt(connection, now, prompt):

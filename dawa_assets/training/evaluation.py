@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.artists.store import Artist
 from dawa_assets.items.exclude import heard_line
 from dawa_assets.items.exclusions_store import excluded_but_heard
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import evaluations_store, store
 from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
 from dawa_assets.training.calls import GpuMeter, cost_usd
@@ -92,18 +93,10 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
     """
     started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database,
-        artist.id,
-        "evaluation",
-        seconds=settings.lease_seconds,
-        wait_seconds=settings.lease_wait_seconds,
-    ) as held:
-        state, run, evaluation = _judged(ports, artist, held, meter)
-        published = ensure_published(ports, artist, settings.model_name)
-    report = _report(state, artist, run, evaluation, published, time.monotonic() - started)
+    with artist_step(ports, slug, "evaluation") as step:
+        state, run, evaluation = _judged(ports, step.artist, step.held, meter)
+        published = ensure_published(ports, step.artist, settings.model_name)
+    report = _report(state, step.artist, run, evaluation, published, time.monotonic() - started)
     return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
 
 

@@ -12,7 +12,8 @@ from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.store import Dataset, current_dataset, fail_item
 from dawa_assets.items.exclusions_store import excluded_positions
 from dawa_assets.items.store import note_findings
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import store
 from dawa_assets.training.progress import logged
 from dawa_assets.training.store import TrainingTrack
@@ -133,10 +134,7 @@ def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Pub
 
     Two steps never publish at once: the later one would have read its texts earlier.
     """
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "view", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ):
+    with artist_step(ports, artist, "view"):
         texts = texts_of(ports, prepared)
         segments = [
             PublishedSegment(

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dawa_assets.artists.store import Artist, get_artist
+from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.store import current_dataset
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import store
 from dawa_assets.training.adapters import run_folder, temporary_folder
 from dawa_assets.training.calls import GpuMeter, cost_usd
@@ -69,19 +69,15 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
     """
     started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "preview", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ):
+    with artist_step(ports, slug, "preview") as step:
         with ports.database.transaction() as connection:
-            run = store.promoted_run(connection, artist, settings.model_name)
+            run = store.promoted_run(connection, step.artist, settings.model_name)
         if run is None:
             return _report(ports, None, None, 0, [], time.monotonic() - started)
-        prompt = _prompt(ports, artist, run)
+        prompt = _prompt(ports, step.artist, run)
         missing = [variant for variant in _VARIANTS if ports.bucket.stat(preview_key(slug, run, variant)) is None]
         if missing:
-            _render(ports, artist, run, prompt, meter)
+            _render(ports, step.artist, run, prompt, meter)
         files = [_file(ports, slug, run, variant) for variant in _VARIANTS]
     report = _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
     return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))

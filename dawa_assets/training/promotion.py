@@ -14,7 +14,8 @@ from uuid import UUID
 from dawa_assets.artists.store import Artist, get_artist, resolve_artist
 from dawa_assets.items.exclude import heard_line
 from dawa_assets.items.exclusions_store import excluded_but_heard
-from dawa_assets.leases import Lease, lease
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import evaluations_store, store
 from dawa_assets.training.adapters import install
 from dawa_assets.training.evaluations_store import Author, Evaluation, Promotion
@@ -107,10 +108,7 @@ def ensure_published(ports: Ports, artist: Artist, model_name: str) -> tuple[Run
 @contextmanager
 def _promoting(ports: Ports, artist: Artist) -> Iterator[Lease]:
     """The right to change what is published, with nothing left under way by somebody who was killed."""
-    settings = ports.settings
-    with lease(
-        ports.database, artist.id, "promotion", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
+    with artist_step(ports, artist, "promotion") as step:
         with ports.database.transaction() as connection:
             left = [
                 (promotion, store.get_run(connection, promotion.run_id))
@@ -119,12 +117,12 @@ def _promoting(ports: Ports, artist: Artist) -> Iterator[Lease]:
         for promotion, run in left:
             log.info("the promotion of run %s was not finished; it is now", run.id)
             try:
-                _publish(ports, artist, held, promotion, run)
+                _publish(ports, artist, step.held, promotion, run)
             except JobCancelledError:
                 raise
             except DawaError as error:
                 log.warning("run %s can't be published: %s", run.id, error)
-        yield held
+        yield step.held
 
 
 def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, run: Run) -> InstallResult:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.leases import Lease, lease, report_progress
+from dawa_assets.leases import Lease, report_progress
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import renderings_store, store
 from dawa_assets.training.adapters import restore_files, temporary_folder
 from dawa_assets.training.listens_store import Who
@@ -76,17 +77,11 @@ def render_open(ports: Ports, artist: Artist) -> str:
     Raises:
         BusyError: another process renders for this artist and did not end in time.
     """
-    settings, done, failed = ports.settings, 0, 0
-    with lease(
-        ports.database,
-        artist.id,
-        "renderings",
-        seconds=settings.lease_seconds,
-        wait_seconds=settings.lease_wait_seconds,
-    ) as held:
+    done, failed = 0, 0
+    with artist_step(ports, artist, "renderings") as step:
         while (left := _open_parts(ports, artist)) is not None:
             rendering, part, number = left
-            report_progress(ports.database, held, number, len(rendering.parts), f"{part.who} renders")
+            report_progress(ports.database, step.held, number, len(rendering.parts), f"{part.who} renders")
             try:
                 rendered = _render(ports, artist, rendering, part)
                 done += 1
@@ -97,9 +92,9 @@ def render_open(ports: Ports, artist: Artist) -> str:
                 rendered = part.with_error(" ".join(str(error).split()))
                 failed += 1
             with ports.database.transaction() as connection:
-                held.check(connection)
+                step.held.check(connection)
                 renderings_store.keep_part(connection, rendering.id, rendered)
-        _forget_old(ports, artist, held)
+        _forget_old(ports, artist, step.held)
     return f"{done} rendered" + (f", {failed} failed" if failed else "")
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist, get_artist
-from dawa_assets.leases import Lease, lease
+from dawa_assets.artists.store import Artist
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training import store
 from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
 from dawa_assets.training.calls import TrainingCall, cost_usd
@@ -87,17 +88,12 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
         JobError: the training failed; the run's row has the reason.
     """
     started = time.monotonic()
-    settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "training", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        prepared = prepare_dataset(ports, artist, held)
-        examples = Examples([], 0, 0) if prepared is None else examples_of(ports, artist, prepared)
+    with artist_step(ports, slug, "training") as step:
+        prepared = prepare_dataset(ports, step.artist, step.held)
+        examples = Examples([], 0, 0) if prepared is None else examples_of(ports, step.artist, prepared)
         if prepared is None or not examples.examples:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
-        state, run = _run_of(ports, artist, held, prepared, examples)
+        state, run = _run_of(ports, step.artist, step.held, prepared, examples)
     return _report(state, run, prepared, examples, time.monotonic() - started)
 
 

@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from dawa_assets.artists.store import get_artist
-from dawa_assets.leases import lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.training.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view
 from modal_app.protocol.audio import PublishResult
 from resources.ports import Ports
@@ -57,14 +56,9 @@ def prepare_segments(ports: Ports, slug: str) -> SegmentsReport:
         JobError: the worker could not do it at all.
     """
     started = time.monotonic()
-    settings = ports.settings
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "segments", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        prepared = prepare_dataset(ports, artist, held)
-        view = None if prepared is None else publish_view(ports, artist, prepared)
+    with artist_step(ports, slug, "segments") as step:
+        prepared = prepare_dataset(ports, step.artist, step.held)
+        view = None if prepared is None else publish_view(ports, step.artist, prepared)
     return _report(prepared, view, time.monotonic() - started)
 
 

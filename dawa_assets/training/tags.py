@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dawa_assets.artists.profile import observed_profile
-from dawa_assets.artists.store import Artist, get_artist
-from dawa_assets.leases import Lease, lease
+from dawa_assets.artists.store import Artist
+from dawa_assets.leases import Lease
+from dawa_assets.pipeline.step import artist_step
 from dawa_assets.spending import left_to_spend, mismatch, record_spending
 from dawa_assets.training import store
 from dawa_assets.training.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view, texts_of
@@ -76,18 +77,14 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
             is kept.
     """
     started = time.monotonic()
-    settings, tagger = ports.settings, tagger_of(ports.settings)
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-    with lease(
-        ports.database, artist.id, "tags", seconds=settings.lease_seconds, wait_seconds=settings.lease_wait_seconds
-    ) as held:
-        prepared = prepare_dataset(ports, artist, held)
+    tagger = tagger_of(ports.settings)
+    with artist_step(ports, slug, "tags") as step:
+        prepared = prepare_dataset(ports, step.artist, step.held)
         if prepared is None:
             done, view, texts = _Tagging(), None, []
         else:
-            done = _tag_missing(ports, artist, prepared, held)
-            view = publish_view(ports, artist, prepared)
+            done = _tag_missing(ports, step.artist, prepared, step.held)
+            view = publish_view(ports, step.artist, prepared)
             texts = _texts(prepared, texts_of(ports, prepared))
     failed = done.failed if prepared is None else prepared.failed + done.failed
     return TagsReport(
