@@ -1,6 +1,7 @@
-"""The playhead against what sounds: after a jump to anywhere in a file, they agree to 20 ms."""
+"""What sounds: the playhead agrees with it to 20 ms after a jump to anywhere, and a link to a file plays by itself."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from resources.ports import Ports
-from tests.http.train_mode.material import add_audio, open_set, with_sets
-from tests.intake.material import rows
+from tests.http.train_mode.material import add_audio, comes, open_set, with_sets
+from tests.intake.material import new_artist, rows
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -140,3 +141,33 @@ def test_it_agrees_with_a_file_of_an_hour(
     page.get_by_text("LUFS").wait_for()
     assert rows(site_ports, "select 1 from training_items where audio_path = %s", f"artists/{artist.slug}/{path.name}")
     _is_true(page, [492, 3, 250, 411, 100])
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3"])
+def test_a_sound_whose_link_is_opened_plays(page: "Page", site: str, site_ports: Ports, form: str) -> None:
+    import soundfile
+
+    artist, file = new_artist(site_ports, f"Heard as {form}"), io.BytesIO()
+    soundfile.write(file, 0.1 * np.sin(np.arange(88_200) / 20), 44_100, format=form)
+    site_ports.bucket.put(f"artists/{artist.slug}/tone.{form}", file.getvalue())
+    page.goto(f"{site}/files/artists/{artist.slug}/tone.{form}")
+    comes(page, lambda: page.evaluate("document.querySelector('video, audio')?.currentTime > 0.2"))
+    assert page.evaluate("document.querySelector('video, audio').duration") == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_picture_whose_link_is_opened_shows_and_what_claims_to_be_one_runs_nothing(
+    page: "Page", site: str, site_ports: Ports, problems: list[str]
+) -> None:
+    from PIL import Image
+
+    artist, file = new_artist(site_ports, "Seen"), io.BytesIO()
+    Image.new("RGB", (40, 30)).save(file, "PNG")
+    site_ports.bucket.put(f"artists/{artist.slug}/seen.png", file.getvalue())
+    page.goto(f"{site}/files/artists/{artist.slug}/seen.png")
+    comes(page, lambda: page.evaluate("document.images[0]?.naturalWidth === 40"))
+    script = b"<html><script>document.title = 'ran'</script>"
+    for name in ("script.png", "script.wav", "script.txt"):
+        site_ports.bucket.put(f"artists/{artist.slug}/{name}", script)
+        page.goto(f"{site}/files/artists/{artist.slug}/{name}")
+        assert page.title() != "ran"
+    problems.clear()  # the broken picture and the broken sound are said on the console
