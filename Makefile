@@ -11,6 +11,8 @@ PORT ?= 3000
 # Two processes keep two cores busy but for their waits, which a third fills.
 PYTEST = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=1
 ONLY ?= tests
+# Images often say that no compiled module is kept: then each of the many processes here would compile all of ours again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: FORCE help setup demo train-mode test test-slow test-live ui bench bench-train lint clean
 
