@@ -95,6 +95,7 @@ def summary(listener: socket.socket, access: Access) -> list[str]:
     worker = "open to this machine" if not ways else "by the password" if access.by_password else "closed: no password"
     return [
         f"Serving at {url}, {who}.",
+        f"  {f'{url}/':<49} Train Mode: the screen that artists and producers work on",
         "  /api/train, /api/train/save, /api/train/export    prompts, pairs and datasets",
         "  /api/producer/*, /api/artist/generate             trainings and renderings",
         f"  /store-upload, /train, /generate                  the worker's endpoints ({worker})",
