@@ -30,6 +30,7 @@ class Fault:
     skip: int = 0
     times: int = 1
     delay: float = 0.0
+    before: Callable[[], object] | None = None  # is done while the call waits
     status: int = 0  # answers this at once and does nothing
     message: str = "a fault"  # that comes with this status
     headers: dict[str, str] = field(default_factory=dict)
@@ -78,6 +79,8 @@ class Wire(BaseHTTPRequestHandler, ABC):
         self.fault = self.server_.fault_for(self.call)
         try:
             time.sleep(self.fault.delay)
+            if self.fault.before is not None:
+                self.fault.before()
             if self.fault.cut:
                 raise CutError
             if self.fault.status:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Timer
 
 import pytest
 
@@ -251,12 +250,9 @@ def test_a_file_that_changes_on_its_way_up_does_not_become_an_object(
 ) -> None:
     source = tmp_path / "growing"
     source.write_bytes(content)
-    storage_server.fail(method="PATCH", delay=1)
-    timer = Timer(0.5, lambda: source.write_bytes(content[::-1]))
-    timer.start()
+    storage_server.fail(method="PATCH", before=lambda: source.write_bytes(content[::-1]))
     with pytest.raises(BucketError, match="changed"):
         supabase.put("a", source)
-    timer.join()
     assert supabase.stat("a") is None
     supabase.put("a", source)
     assert _stored(storage_server, "a") == content[::-1]
@@ -312,11 +308,9 @@ def test_a_fetch_whose_object_is_replaced_gets_the_new_one_whole(
 ) -> None:
     supabase.put("a", content)
     storage_server.fail(method="GET", path="^/object/dawa", cut_answer_after=_LENGTH // 2)
-    storage_server.fail(method="GET", path="^/object/dawa", delay=1)  # the call that would go on
-    timer = Timer(0.5, lambda: supabase.put("a", content[::-1]))
-    timer.start()
+    # While the call waits that would go on:
+    storage_server.fail(method="GET", path="^/object/dawa", before=lambda: supabase.put("a", content[::-1]))
     supabase.fetch("a", tmp_path / "out")
-    timer.join()
     assert (tmp_path / "out").read_bytes() == content[::-1]
 
 
