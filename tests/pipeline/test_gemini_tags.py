@@ -242,10 +242,11 @@ def test_a_killed_orchestrator_costs_at_most_the_calls_in_flight(
             stderr=output,
         )
         model_server.wait_until(lambda state: state["paid"] >= 2)
-        workers = psutil.Process(child.pid).children(recursive=True)
+        below = psutil.Process(child.pid).children(recursive=True)
+        workers = [each for each in below if "postgres" not in each.name()]
         child.kill()
         child.wait()
-    until_gone(each for each in workers if "postgres" not in each.name())  # they notice, and end themselves
+    until_gone(workers)  # they notice, and end themselves
     assert paid_segments(model_server) < 40
     model_server.set()
     impatient = other_settings(catalogue, model_server, lease_seconds=1.0)
