@@ -1,11 +1,11 @@
-"""Which function answers which request: one line per kind of job. Nothing is done here.
+"""Which function answers which request, and which libraries it loads: one line per kind of job. Nothing is done here.
 
-The functions are named, not imported, so that a job loads only what it needs: preparing audio needs no torch.
+Functions and libraries are named, not imported, so that a job loads only what it needs: preparing audio needs no torch.
 """
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from modal_app.backends.registry import IMPORTS
 from modal_app.config import DataRoot
@@ -37,24 +37,29 @@ LIBRARIES = {
     "tag": ("soundfile", "scipy.fft", "scipy.ndimage", "scipy.signal"),
 }
 """Kind of job → what it imports beside its module when it has begun, where that takes time."""
+GEMINI = ("soundfile", "google.genai", "modal_app.tagging.hosted")
+"""The same, of a job that asks Gemini and loads no generator."""
 
 
-def is_generators(request: JobRequest[Any]) -> bool:
-    """Whether a job loads a generator: its libraries are large and slow to import."""
-    return isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | EvaluateRequest)
+class Imports(NamedTuple):
+    """The modules that a job imports in the end, for whoever imports them once for many jobs.
+
+    A generator's libraries take seconds, the others' fractions of one: jobs of one family may wait for each other's.
+    """
+
+    family: str
+    modules: tuple[str, ...]
 
 
-def imports_of(request: JobRequest[Any]) -> tuple[str, ...]:
-    """The modules that a job imports in the end, for whoever imports them once for many jobs."""
+def imports_of(request: JobRequest[Any]) -> Imports:
+    """What a job imports."""
     kind = kind_of(request)
-    libraries: tuple[str, ...] = LIBRARIES.get(kind, ())
-    if isinstance(request, TagRequest | InspectRequest) and asks_gemini(request):
-        libraries = ("soundfile", "google.genai", "modal_app.tagging.hosted")
-    elif isinstance(request, EvaluateRequest):
-        libraries = IMPORTS[request.training.backend]
-    elif isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
-        libraries = IMPORTS[request.backend]
-    return (*libraries, JOBS[kind])
+    if isinstance(request, EvaluateRequest):
+        return Imports("generators", (*IMPORTS[request.training.backend], JOBS[kind]))
+    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+        return Imports("generators", (*IMPORTS[request.backend], JOBS[kind]))
+    libraries = GEMINI if asks_gemini(request) else LIBRARIES.get(kind, ())
+    return Imports("others", (*libraries, JOBS[kind]))
 
 
 def asks_gemini(request: JobRequest[Any]) -> bool:

@@ -21,7 +21,7 @@ from pydantic import SecretStr, ValidationError
 
 from modal_app.audio.scratch import scratch_folder, sweep
 from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
-from modal_app.jobs import asks_gemini, imports_of, is_generators
+from modal_app.jobs import Imports, asks_gemini, imports_of
 from modal_app.protocol.base import Event, JobRequest
 from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
@@ -78,9 +78,8 @@ class LocalCompute(Compute):
         sweep(jobs)
         with scratch_folder(jobs) as folder:
             (folder / REQUEST).write_text(request.model_dump_json())
-            family = ("generators" if is_generators(request) else "others") if self._several_jobs else None
-            warm = None if family is None else (family, imports_of(request))
-            with _worker(folder, self._root, self._grace_seconds, self._keys(request), warm) as process:
+            shared = imports_of(request) if self._several_jobs else None
+            with _worker(folder, self._root, self._grace_seconds, self._keys(request), shared) as process:
                 assert process.stdout  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     _hand_on(line, on_event)
@@ -161,16 +160,16 @@ class LocalCompute(Compute):
 
 @contextmanager
 def _worker(
-    folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], warm: tuple[str, tuple[str, ...]] | None
+    folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], shared: Imports | None
 ) -> "Iterator[WarmProcess | subprocess.Popen[bytes]]":
     """The process of a job, forked or started. However the block is left, nothing of it is left behind.
 
-    `warm`: the family of jobs that share a process to be forked from, and what this one imports; None for none.
+    `shared`: what it imports, to be forked from a process that has done so; None: it starts by itself.
     """
     process: WarmProcess | subprocess.Popen[bytes] | None = None
     with (folder / "worker.log").open("wb") as log_file:
-        if warm is not None:
-            process = start_warm(*warm, folder, root, _environment(), keys, log_file.fileno())
+        if shared is not None:
+            process = start_warm(shared, folder, root, _environment(), keys, log_file.fileno())
         if process is None:
             process = subprocess.Popen(
                 [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],

@@ -20,6 +20,8 @@ from io import IOBase
 from pathlib import Path
 from typing import BinaryIO
 
+from modal_app.jobs import Imports
+
 # A check of CUDA's driver by the usual way would make the GPU useless in what is forked afterwards.
 _FORK_SAFE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
@@ -127,27 +129,22 @@ _lock = threading.Lock()
 
 
 def start_warm(
-    family: str,
-    modules: tuple[str, ...],
-    folder: Path,
-    root: Path,
-    environment: dict[str, str],
-    extra: dict[str, str],
-    stderr: int,
+    imports: Imports, folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
 ) -> WarmProcess | None:
-    """A worker for the job in `folder`, forked where these modules are imported; None where that can't be had.
+    """A worker for the job in `folder`, forked where its modules are imported; None where that can't be had.
 
     `environment` is what the libraries see when they are imported, `extra` what this job alone is told.
     """
     if sys.platform != "linux":
         return None
-    message: dict[str, object] = {"modules": modules, "folder": str(folder), "root": str(root), "environment": extra}
+    place = {"folder": str(folder), "root": str(root)}
+    message: dict[str, object] = {"modules": imports.modules, **place, "environment": extra}
     for _ in range(2):  # the one that is there may have ended of idleness
-        nursery = _nursery_of(family, environment)
+        nursery = _nursery_of(imports.family, environment)
         try:
             return nursery.fork(message, stderr)
         except OSError:
-            _drop(family, nursery)
+            _drop(imports.family, nursery)
     return None
 
 

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from modal_app.errors import InputError, JobCancelledError, JobError
+from modal_app.jobs import Imports
 from modal_app.protocol.audio import PrepareRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
@@ -95,7 +96,7 @@ def test_no_secret_reaches_a_job_that_needs_none(compute: LocalCompute, monkeypa
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
     """A job that waits for its file for ever, in a worker forked from a nursery that imports next to nothing."""
-    monkeypatch.setattr("resources.compute.local.imports_of", lambda _: ("json",))
+    monkeypatch.setattr("resources.compute.local.imports_of", lambda _: Imports("others", ("json",)))
     with gate_with(b"", "0" * 64) as gate:
         yield PrepareRequest(sources=[gate.source])
 
@@ -158,7 +159,9 @@ def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothi
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     with (tmp_path / "log").open("wb") as log:
         for _ in range(2):
-            forked = start_warm("any", ("touches_the_gpu",), tmp_path, tmp_path, environment, {}, log.fileno())
+            forked = start_warm(
+                Imports("others", ("touches_the_gpu",)), tmp_path, tmp_path, environment, {}, log.fileno()
+            )
             assert forked is None
     [nursery] = [nursery for nursery in nurseries() if nursery.environ().get("PYTHONPATH") == environment["PYTHONPATH"]]
     assert nursery.children() == []
@@ -169,8 +172,9 @@ def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: P
         "import sys\n"
         "from pathlib import Path\n"
         "from modal_app.protocol.audio import PrepareRequest\n"
+        "from modal_app.jobs import Imports\n"
         "from resources.compute import local\n"
-        "local.imports_of = lambda request: ('json',)\n"
+        "local.imports_of = lambda request: Imports('others', ('json',))\n"
         "local.LocalCompute(Path(sys.argv[1])).run(PrepareRequest.model_validate_json(sys.argv[2]), print)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "data"), endless.model_dump_json()]
