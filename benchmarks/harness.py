@@ -94,7 +94,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
                 yield f"{name}: round {number} of {rounds}: {figure.replace('_', ' ')}: {latest}"
             if hasattr(module, "score"):
                 yield from _scored(name, module, Path(folder))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: servers that `setup` started would go on
             with suppress(BenchmarkError):  # what went wrong first is what counts
                 _tear_down(name, Path(folder))
             raise

@@ -94,7 +94,7 @@ class Nursery:
             os.chdir(asked["folder"])
             os.environ.update(asked["environment"])
             code = work(Path(asked["folder"]), Path(asked["root"]))
-        except BaseException:
+        except BaseException:  # nothing of the worker goes up into the nursery's own loop, `SystemExit` neither
             traceback.print_exc()
         finally:
             os._exit(code)  # the nursery's own way out is not the worker's

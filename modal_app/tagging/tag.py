@@ -56,9 +56,8 @@ def _tag_offline(request: TagRequest, root: DataRoot, emit: Emit) -> TagResult:
                     failed.append(FailedTags(sha256=part.sha256, reason=str(error)))
                     message = str(error)
                 emit(Event(kind="progress", message=message, done=done, total=len(jobs)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # else a job that is ended would first tag all that still waits
     for audio_hash in damaged:
         forget(root, audio_hash, request.recipe)
     return TagResult(tagged=tagged, failed=failed)

@@ -109,7 +109,7 @@ class _Loop:
                     if time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
                         self._save()
         except Exception:
-            raise
+            raise  # an error of the training itself is not kept: the last checkpoint is from before it
         except BaseException:  # told to stop
             if self._whole and progress.step > 0:
                 self._save()

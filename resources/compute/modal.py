@@ -123,7 +123,7 @@ class ModalCompute(Compute):
         try:
             if record is not None:
                 record.keep(call_id)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a call that is on no record could never be found again
             self._calls.cancel(call_id)
             raise
         return call_id
@@ -134,7 +134,7 @@ class ModalCompute(Compute):
             return follow(self._calls, call_id, on_event, self._pace)
         except UnreachableError:
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C or a stopped run: nobody else would end it, and its GPU is paid for
             self._cancel_if_ours(call_id, record)
             raise
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+import pytest
+
 VERSIONS = (8, 9, 10, 11, 12)
+every_version = pytest.mark.parametrize("version", VERSIONS)
 BEFORE_TIME = -63072000
 
 

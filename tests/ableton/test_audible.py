@@ -9,9 +9,9 @@ from dawa_assets.ableton.live_set import LiveSet
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary_builder import summarise
 from tests.ableton.als_factory import (
-    VERSIONS,
     SetSpec,
     TrackSpec,
+    every_version,
     max_device,
     midi_clip,
     plugin,
@@ -22,7 +22,6 @@ from tests.ableton.als_factory import (
     write_als,
 )
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 LONG, SHORT = [(0, 128, "")], [(0, 64, "")]
 
 

@@ -15,10 +15,10 @@ from dawa_assets.ableton.summary import AlsSummary
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.prompting.context import build_context
 from tests.ableton.als_factory import (
-    VERSIONS,
     SetSpec,
     TrackSpec,
     drum_rack,
+    every_version,
     max_device,
     midi_clip,
     pad,
@@ -31,7 +31,6 @@ from tests.ableton.als_factory import (
     write_als,
 )
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 _LONG = [(0, 64, "")]
 
 

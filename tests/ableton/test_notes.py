@@ -12,10 +12,10 @@ from dawa_assets.ableton.notes import Tally, Window
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.usage import pads_in_use
 from tests.ableton.als_factory import (
-    VERSIONS,
     SetSpec,
     TrackSpec,
     drum_rack,
+    every_version,
     max_device,
     midi_clip,
     pad,
@@ -27,7 +27,6 @@ from tests.ableton.als_factory import (
     write_als,
 )
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 _EIGHTHS = st.integers(0, 64).map(lambda number: Fraction(number, 8))
 
 

@@ -6,9 +6,9 @@ from dawa_assets.ableton.live_set import Plugin, Sample, Scale, TempoPoint
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.errors import UnreadableLiveSetError
 from tests.ableton.als_factory import (
-    VERSIONS,
     SetSpec,
     TrackSpec,
+    every_version,
     max_device,
     plugin,
     rack,
@@ -17,8 +17,6 @@ from tests.ableton.als_factory import (
     value,
     write_als,
 )
-
-every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 @every_version

@@ -119,7 +119,7 @@ def test_what_is_said_becomes_one_line_with_a_way_out(url: str, said: str, expec
         (DIRECT, "the database postgres at db.abcdefghijklmnopqrst.supabase.co:5432"),
         (OWN, "the database music at db.example.com:5432"),
         ("postgresql://u:p@[2001:db8::1]:6543/d", "the database d at [2001:db8::1]:6543"),
-        ("host=/tmp/s dbname=dawa user=u password=verysecret", "the database dawa on this machine"),
+        ("host=/run/s dbname=dawa user=u password=verysecret", "the database dawa on this machine"),
         ("postgresql://u:verysecret@", "the database on this machine"),
         ("very:secret%nonsense", "the database on this machine"),
     ],

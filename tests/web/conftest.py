@@ -18,7 +18,7 @@ from modal_app.config import BackendKind, DataRoot
 from modal_app.producer.fetch import Fetcher
 from modal_app.producer.train_producer import train_producer
 from modal_app.protocol.base import Event, JobRequest, JobResult
-from modal_app.protocol.producer import ProducerTrainRequest
+from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import TrainParameters
 from modal_app.web.desk import Desk
 from modal_app.web.options import WebOptions
@@ -31,6 +31,23 @@ from tests.waiting import until
 PARAMETERS = TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
 PASSWORD = "open sesame"
 OPTIONS = WebOptions(parameters=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"), wait_seconds=270.0)
+
+
+def train_result(asked: JobRequest[Any]) -> ProducerTrainResult:
+    """What a training that did nothing would leave."""
+    assert isinstance(asked, ProducerTrainRequest)
+    return ProducerTrainResult(
+        job_id=asked.job_id,
+        producer_id=asked.producer_id,
+        model_name=asked.model_name,
+        backend=asked.backend,
+        lora_path="loras/p_m.safetensors",
+        run_id="http-1",
+        files={},
+        segments=1,
+        steps=1,
+        final_loss=1.0,
+    )
 
 
 class NearCompute(LocalCompute):

@@ -24,7 +24,7 @@ from modal_app.protocol.training import GenerateRequest, GenerateResult
 from modal_app.web.desk import BusyDeskError, Desk, FileTakenError, ReplayedJobError, UnknownJobError
 from resources.compute.local import LocalCompute
 from tests.waiting import until
-from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of
+from tests.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of, train_result
 
 KEY = "train_producer/p/j"
 TRAIN = {"producer_id": "p", "upload_paths": ["/data/uploads/p/j/a.wav"], "job_id": "j"}
@@ -43,25 +43,9 @@ def request(job_id: str = "j", **changes: object) -> ProducerTrainRequest:
     return plain.model_copy(update=changes)
 
 
-def result(asked: JobRequest[Any]) -> ProducerTrainResult:
-    assert isinstance(asked, ProducerTrainRequest)
-    return ProducerTrainResult(
-        job_id=asked.job_id,
-        producer_id=asked.producer_id,
-        model_name=asked.model_name,
-        backend=asked.backend,
-        lora_path="loras/p_m.safetensors",
-        run_id="http-1",
-        files={},
-        segments=1,
-        steps=1,
-        final_loss=1.0,
-    )
-
-
 @pytest.fixture
 def compute(tmp_path: Path) -> SlowCompute:
-    return SlowCompute(tmp_path / "data", result)
+    return SlowCompute(tmp_path / "data", train_result)
 
 
 @pytest.fixture
@@ -79,7 +63,7 @@ def test_a_job_is_handed_in_waited_for_and_kept(desk: ComputeDesk, compute: Slow
 
     done = desk.wait(KEY, 60)
 
-    assert (done.call_id, done.status, done.result) == (call.call_id, "done", result(request()))
+    assert (done.call_id, done.status, done.result) == (call.call_id, "done", train_result(request()))
     assert desk.submit(KEY, request()) == done
     assert compute.started == 1
 
@@ -110,7 +94,7 @@ def test_two_desks_on_one_folder_run_a_job_once(desk: ComputeDesk, compute: Slow
     assert second.submit(KEY, request()).status == "running"
     compute.go.set()
 
-    assert second.wait(KEY, 60).result == desk.wait(KEY, 60).result == result(request())
+    assert second.wait(KEY, 60).result == desk.wait(KEY, 60).result == train_result(request())
     assert compute.started == 1
 
 
@@ -229,7 +213,7 @@ def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: 
         if not interrupted.is_set():
             interrupted.set()
             raise why
-        return result(asked)
+        return train_result(asked)
 
     compute = SlowCompute(tmp_path / "data", once)
     compute.go.set()
@@ -237,7 +221,7 @@ def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: 
 
     desk.submit(KEY, request())
 
-    assert desk.wait(KEY, 60).result == result(request())
+    assert desk.wait(KEY, 60).result == train_result(request())
     assert compute.started == 2
     desk.close()
 
@@ -253,7 +237,7 @@ def test_a_desk_that_closes_stops_its_job_and_the_next_one_takes_it_up(
     compute.go.set()
     later = ComputeDesk(compute, tmp_path / "jobs")
 
-    assert later.wait(KEY, 60).result == result(request())
+    assert later.wait(KEY, 60).result == train_result(request())
     assert compute.started == 2
     later.close()
 
@@ -261,10 +245,10 @@ def test_a_desk_that_closes_stops_its_job_and_the_next_one_takes_it_up(
 CHILD = """
 import sys
 from pathlib import Path
-from tests.web.test_desk import KEY, ComputeDesk, SlowCompute, request, result
+from tests.web.test_desk import KEY, ComputeDesk, SlowCompute, request, train_result
 
 folder = Path(sys.argv[1])
-compute = SlowCompute(folder / "data", result)
+compute = SlowCompute(folder / "data", train_result)
 desk = ComputeDesk(compute, folder / "jobs")
 desk.submit(KEY, request())
 while compute.started == 0:
@@ -291,7 +275,7 @@ def test_a_job_of_a_process_that_was_killed_starts_again(tmp_path: Path, compute
         child.stdout and child.stdout.close()
     compute.go.set()
 
-    assert desk.wait(KEY, 60).result == result(request())
+    assert desk.wait(KEY, 60).result == train_result(request())
     assert compute.started == 1
     desk.close()
 

@@ -9,11 +9,11 @@ from modal_app.config import DataRoot
 from modal_app.producer.train_producer import Plan
 from modal_app.producer.uploads import public_path
 from modal_app.protocol.base import Event, JobRequest
-from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
+from modal_app.protocol.producer import ProducerTrainRequest
 from resources.compute.base import CallRecord
 from resources.compute.local import LocalCompute
 from tests.producer.mixed_batch import BAD, GOOD, all_below, mixed, until_the_training, upload
-from tests.web.conftest import client_of
+from tests.web.conftest import client_of, train_result
 
 
 class UntrainedCompute(LocalCompute):
@@ -30,19 +30,9 @@ class UntrainedCompute(LocalCompute):
         del on_event, record
         assert isinstance(request, ProducerTrainRequest)
         self.plan, _ = until_the_training(DataRoot(self._root), request)
-        return ProducerTrainResult(
-            job_id=request.job_id,
-            producer_id=request.producer_id,
-            model_name=request.model_name,
-            backend=request.backend,
-            lora_path="loras/a.safetensors",
-            run_id=self.plan.training.run_id,
-            files={},
-            segments=len(self.plan.training.examples),
-            steps=0,
-            final_loss=0.0,
-            failed=self.plan.failed,
-        )
+        training = self.plan.training
+        told = {"failed": self.plan.failed, "run_id": training.run_id, "segments": len(training.examples)}
+        return train_result(request).model_copy(update=told)
 
 
 def _trained(root: DataRoot, files: dict[str, bytes]) -> tuple[dict[str, Any], Plan]:
