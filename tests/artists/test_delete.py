@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,10 +18,8 @@ from dawa_assets.artists import deletions_store
 from dawa_assets.artists.delete import delete_artist, plan_deletion
 from dawa_assets.artists.store import Artist, ensure_artist
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.errors import BusyError, LeavingArtistError, LostLeaseError, UnknownArtistError
-from dawa_assets.intake.inbox import upload
+from dawa_assets.errors import LeavingArtistError, UnknownArtistError
 from dawa_assets.intake.live_sets import take_in_live_sets
-from dawa_assets.leases import lease
 from dawa_assets.spending import record_spending
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.runs import train_lora
@@ -35,10 +32,8 @@ from modal_app.paid_calls import Usage
 from modal_app.producer.train_producer import run_id_of
 from modal_app.protocol.audio import PublishRequest
 from modal_app.protocol.forgetting import ForgetRequest
-from resources.bucket.folder import FolderBucket
 from resources.bucket.supabase import SupabaseBucket
 from resources.ports import Ports
-from resources.settings import Settings
 from tests.bucket.storage_server import StorageServer
 from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
 from tests.housekeeping.typed import dawa
@@ -84,7 +79,7 @@ def _rows(ports: Ports) -> dict[str, list[str]]:
         }
 
 
-def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
+def furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
     """An artist with a row in every table and a file in every place; gives all that could tell of them."""
     own = side(ports.database, name)
     catalogue = Catalogue(ports, Artist(own.artist, own.slug, name))
@@ -128,7 +123,7 @@ def _furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
     return catalogue.artist, [own.slug, str(own.artist), name, str(run["id"]), *hashes]
 
 
-def _traces(ports: Ports, secrets: list[str]) -> list[str]:
+def traces(ports: Ports, secrets: list[str]) -> list[str]:
     told = [*_files(ports), *(row for rows in _rows(ports).values() for row in rows)]
     return [f"{secret} in {each}" for each in told for secret in secrets if secret in each]
 
@@ -191,10 +186,10 @@ def _finished(ports: Ports, slug: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride: int) -> None:
     ports, changes, burnt, whole = with_short_leases(recorded), 0, 999, None
-    neighbour, _ = _furnish(ports, "Neighbour")
+    neighbour, _ = furnish(ports, "Neighbour")
     own = [row for rows in _rows(ports).values() for row in rows if str(neighbour.id) in row]
     while changes <= burnt:
-        artist, secrets = _furnish(ports, f"Killed{changes:03}")
+        artist, secrets = furnish(ports, f"Killed{changes:03}")
         fuse = Fuse(changes or None)
         try:
             done = delete_artist(fused(ports, fuse), artist.slug, author="me")
@@ -203,7 +198,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride:
             receipt = _finished(ports, artist.slug)
         receipt = _receipt_without_names(receipt)
         burnt, whole = (burnt, whole) if changes else (fuse.burnt, receipt)
-        assert _traces(ports, secrets) == [], f"killed after change {changes}"
+        assert traces(ports, secrets) == [], f"killed after change {changes}"
         assert receipt == whole, f"killed after change {changes}"
         changes += stride if changes else 1
     assert burnt >= 10
@@ -213,7 +208,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(recorded: Ports, stride:
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
     ports = with_short_leases(recorded)
-    artist, secrets = _furnish(ports, "Nova")
+    artist, secrets = furnish(ports, "Nova")
     real = ports.compute.run
 
     def killed(request: Any, on_event: Any) -> Any:
@@ -228,7 +223,7 @@ def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
         delete_artist(ports, artist.slug, author="me")
     ports.compute.run = real  # type: ignore[method-assign]
     done = delete_artist(ports, artist.slug, author="me")
-    assert _traces(ports, secrets) == []
+    assert traces(ports, secrets) == []
     assert done.receipt["worker"]["latents"] == {"files": 1, "bytes": 7}
 
 
@@ -247,7 +242,7 @@ def test_the_worker_killed_between_any_two_things_that_it_removes(
 
     monkeypatch.setattr(forget, "discard", dying)
     while after <= whole:
-        artist, secrets = _furnish(ports, f"Killed{after:03}")
+        artist, secrets = furnish(ports, f"Killed{after:03}")
         removed.clear()
         try:
             delete_artist(ports, artist.slug, author="me")
@@ -255,13 +250,13 @@ def test_the_worker_killed_between_any_two_things_that_it_removes(
             whole = len(removed)
         except KilledError:
             delete_artist(ports, artist.slug, author="me")
-        assert _traces(ports, secrets) == [], f"killed after {after}"
+        assert traces(ports, secrets) == [], f"killed after {after}"
         after += stride if after else 1
     assert whole >= 12
 
 
 def test_a_process_that_is_killed_leaves_what_the_next_one_finishes(recorded: Ports) -> None:
-    artist, secrets = _furnish(recorded, "Nova")
+    artist, secrets = furnish(recorded, "Nova")
     code = """
 import os, signal, sys
 from pathlib import Path
@@ -288,113 +283,11 @@ delete_artist(Ports(settings=settings, database=GivenDatabase(sys.argv[2]), buck
         build_dataset(recorded, artist.slug)
     assert plan_deletion(recorded, artist.slug).under_way
     delete_artist(recorded, artist.slug, author="somebody else")
-    assert _traces(recorded, secrets) == []
-
-
-class _SlowBucket(FolderBucket):
-    """Holds the zip's upload back until it is let go."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.reached, self.go = threading.Event(), threading.Event()
-
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-        if key.endswith(".zip"):
-            self.reached.set()
-            assert self.go.wait(240)
-        super().put(key, source, content_type=content_type)
-
-
-def test_a_build_that_is_under_way_loses_its_lease_and_nothing_of_it_stays(recorded: Ports) -> None:
-    artist, secrets = _furnish(recorded, "Nova")
-    slow = _SlowBucket(recorded.settings.home / "bucket")
-    errors: list[BaseException] = []
-
-    def build() -> None:
-        try:
-            build_dataset(replace(recorded, bucket=slow), artist.slug)
-        except LostLeaseError as error:
-            errors.append(error)
-
-    building = threading.Thread(target=build)
-    building.start()
-    assert slow.reached.wait(240)
-    impatient = replace(recorded, settings=Settings(home=recorded.settings.home, lease_wait_seconds=0.1))
-    with pytest.raises(BusyError, match="dataset is still at work"):
-        delete_artist(impatient, artist.slug, author="me")
-    deleting = threading.Thread(target=delete_artist, args=(recorded, artist.slug), kwargs={"author": "me"})
-    deleting.start()
-    slow.go.set()
-    building.join(240)
-    deleting.join(240)
-    assert [str(error) for error in errors] == [
-        "dataset: the artist was deleted meanwhile, or is being; nothing was written"
-    ]
-    assert _traces(recorded, secrets) == []
-
-
-def test_a_lease_of_a_deleted_artist_is_lost_in_one_clear_line(recorded: Ports) -> None:
-    artist, _ = _furnish(recorded, "Nova")
-    with lease(recorded.database, artist.id, "view", seconds=600, wait_seconds=0) as held:
-        with recorded.database.transaction() as connection:
-            connection.execute("delete from artists where id = %s", [artist.id])
-        with recorded.database.transaction() as connection, pytest.raises(LostLeaseError, match="was deleted"):
-            held.check(connection)
-    with (
-        pytest.raises(LeavingArtistError, match="was deleted"),
-        lease(recorded.database, artist.id, "view", seconds=600, wait_seconds=0),
-    ):
-        pass
-
-
-def _hooked(ports: Ports, hook: Callable[[], None]) -> Ports:
-    """Ports whose bucket calls the hook once, after the first file."""
-
-    class Hooked(FolderBucket):
-        called = False
-
-        def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-            super().put(key, source, content_type=content_type)
-            if not self.called:
-                self.called = True
-                hook()
-
-    return replace(ports, bucket=Hooked(ports.settings.home / "bucket"))
-
-
-def test_an_upload_that_is_overtaken_by_a_deletion_is_taken_back(recorded: Ports, tmp_path: Path) -> None:
-    (tmp_path / "song.wav").write_bytes(wav())
-    with recorded.database.transaction() as connection:
-        nova = ensure_artist(connection, "Nova")
-
-    def begin() -> None:
-        with recorded.database.transaction() as connection:
-            deletions_store.begin(connection, nova, "me")
-
-    for who, hook in (("Nova", begin), (nova, lambda: delete_artist(recorded, "nova", author="me") and None)):
-        with pytest.raises(LeavingArtistError):
-            upload(_hooked(recorded, hook), who, [tmp_path / "song.wav"])
-        assert keys(recorded.bucket) == []
-    with pytest.raises(UnknownArtistError, match=r"was deleted on .* by me"):
-        delete_artist(recorded, "nova", author="me")
-
-
-def test_what_comes_while_the_rows_go_goes_too(recorded: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    artist, secrets = _furnish(recorded, "Nova")
-    remove_rows = deletions_store.remove_rows
-
-    def with_a_latecomer(*values: Any) -> bool:
-        drop(recorded, artist.slug, {"late.wav": b"12345"})
-        return remove_rows(*values)
-
-    monkeypatch.setattr(deletions_store, "remove_rows", with_a_latecomer)
-    done = delete_artist(recorded, artist.slug, author="me")
-    assert done.receipt["files_that_came_late"] == {"inbox": {"files": 2, "bytes": 5}}
-    assert _traces(recorded, secrets) == []
+    assert traces(recorded, secrets) == []
 
 
 def test_a_name_that_returns_is_a_new_artist_with_nothing_of_the_old(recorded: Ports) -> None:
-    artist, _ = _furnish(recorded, "Nova")
+    artist, _ = furnish(recorded, "Nova")
     with recorded.database.transaction() as connection:
         deletions_store.begin(connection, artist, "me")
     with recorded.database.transaction() as connection, pytest.raises(LeavingArtistError):
@@ -412,28 +305,6 @@ def test_a_name_that_returns_is_a_new_artist_with_nothing_of_the_old(recorded: P
     assert first.path.exists()
 
 
-def test_two_at_once_delete_once(recorded: Ports) -> None:
-    artist, secrets = _furnish(recorded, "Nova")
-    receipts: list[Any] = []
-
-    def delete() -> None:
-        try:
-            receipts.append(delete_artist(recorded, artist.slug, author="me").receipt)
-        except UnknownArtistError as error:
-            receipts.append(str(error))
-
-    threads = [threading.Thread(target=delete) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(240)
-    whole = [receipt for receipt in receipts if isinstance(receipt, dict)]
-    assert len(receipts) == 3
-    assert whole
-    assert all(receipt == whole[0] for receipt in whole)
-    assert _traces(recorded, secrets) == []
-
-
 @pytest.fixture
 def hosted(recorded: Ports, tmp_path: Path) -> Iterator[Ports]:
     with StorageServer(tmp_path) as server:
@@ -442,20 +313,20 @@ def hosted(recorded: Ports, tmp_path: Path) -> Iterator[Ports]:
 
 
 def test_it_is_the_same_on_a_hosted_bucket(hosted: Ports) -> None:
-    neighbour, _ = _furnish(hosted, "Nova Two")
-    artist, secrets = _furnish(hosted, "Nova")
+    neighbour, _ = furnish(hosted, "Nova Two")
+    artist, secrets = furnish(hosted, "Nova")
     kept = keys(hosted.bucket, f"artists/{neighbour.slug}")
     done = delete_artist(hosted, artist.slug, author="me")
     assert done.receipt["files"]["inbox"] == {"files": 1, "bytes": 4}
     assert [key for key in keys(hosted.bucket) if f"/{artist.slug}/" in key] == []
     assert keys(hosted.bucket, f"artists/{neighbour.slug}") == kept
-    assert _traces(hosted, [secret for secret in secrets if secret not in ("nova", "Nova")]) == []
+    assert traces(hosted, [secret for secret in secrets if secret not in ("nova", "Nova")]) == []
 
 
 def test_the_worker_in_its_own_process_forgets_as_asked(ports: Ports) -> None:
-    artist, secrets = _furnish(ports, "Nova")
+    artist, secrets = furnish(ports, "Nova")
     delete_artist(ports, artist.slug, author="me")
-    assert _traces(ports, secrets) == []
+    assert traces(ports, secrets) == []
 
 
 def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
@@ -465,7 +336,7 @@ def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
     from dawa_assets.defs.run import open_instance
 
     monkeypatch.setenv("DAWA_HOME", str(recorded.settings.home))
-    artist, secrets = _furnish(recorded, "Nova")
+    artist, secrets = furnish(recorded, "Nova")
     with open_instance(recorded.settings) as instance:
         ensure_partitions(instance, ["nova", "other"])
     before = _rows(recorded)

@@ -33,3 +33,17 @@ def open_supabase(storage_server: StorageServer, tmp_path: Path) -> Callable[...
 def supabase(open_supabase: Callable[..., SupabaseBucket]) -> SupabaseBucket:
     """The server's bucket."""
     return open_supabase()
+
+
+def read_whole(bucket: SupabaseBucket, key: str) -> bytes:
+    """All bytes of an object."""
+    with bucket.open(key) as stream:
+        return stream.read()
+
+
+def one_line(error: BaseException, *secrets: str) -> str:
+    """The error's message, which is one line and holds none of the secrets."""
+    text = str(error)
+    assert "\n" not in text
+    assert not any(secret in text for secret in secrets)
+    return text

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -22,25 +21,20 @@ import pytest
 from modal_app.audio.fetch import fetched
 from modal_app.errors import JobError
 from modal_app.protocol.audio import AudioSource
-from resources.bucket.keys import decode_key, plain_name
 from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
-from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
+from resources.errors import BucketError, ObjectNotFoundError, SettingsError
+from tests.bucket.conftest import one_line, read_whole
 from tests.bucket.storage_server import StorageServer
 
 _Open = Callable[..., SupabaseBucket]
-
-
-def _read(bucket: SupabaseBucket, key: str) -> bytes:
-    with bucket.open(key) as stream:
-        return stream.read()
 
 
 def _calls(bucket: SupabaseBucket, folder: Path) -> dict[str, Callable[[], object]]:
     """One call of each method, for an object `a/b` that is there."""
     return {
         "put": lambda: bucket.put("a/new", b"new"),
-        "open": lambda: _read(bucket, "a/b"),
+        "open": lambda: read_whole(bucket, "a/b"),
         "fetch": lambda: bucket.fetch("a/b", folder / "fetched"),
         "stat": lambda: bucket.stat("a/b"),
         "list": lambda: list(bucket.list("a")),
@@ -51,13 +45,6 @@ def _calls(bucket: SupabaseBucket, folder: Path) -> dict[str, Callable[[], objec
 
 
 _METHODS = ("put", "open", "fetch", "stat", "list", "copy", "delete", "sign")
-
-
-def _one_line(error: BaseException, *secrets: str) -> str:
-    text = str(error)
-    assert "\n" not in text
-    assert not any(secret in text for secret in secrets)
-    return text
 
 
 def test_the_bucket_is_made_private_when_it_is_first_needed_and_asked_for_once(
@@ -89,13 +76,13 @@ def test_a_public_bucket_is_not_used(storage_server: StorageServer, supabase: Su
     for method, call in _calls(supabase, tmp_path).items():
         with pytest.raises(BucketError, match="public") as raised:
             call()
-        assert "private" in _one_line(raised.value), method
+        assert "private" in one_line(raised.value), method
     assert storage_server.called("POST") == []
 
 
 def test_legacy_keys_are_taken_too(storage_server: StorageServer, open_supabase: _Open) -> None:
     open_supabase(storage_server.legacy_key).put("a", b"1")
-    assert _read(open_supabase(), "a") == b"1"
+    assert read_whole(open_supabase(), "a") == b"1"
     sent = {call.headers["apikey"] for call in storage_server.calls}
     assert sent == {storage_server.legacy_key, storage_server.secret_key}
 
@@ -104,13 +91,13 @@ def test_legacy_keys_are_taken_too(storage_server: StorageServer, open_supabase:
 def test_a_key_that_can_not_be_the_secret_one_is_refused_at_once(open_supabase: _Open, key: str) -> None:
     with pytest.raises(SettingsError, match="SUPABASE_SECRET_KEY") as raised:
         open_supabase(key)
-    _one_line(raised.value, *([key] if key.strip() else []))
+    one_line(raised.value, *([key] if key.strip() else []))
 
 
 def test_the_public_legacy_key_is_told_from_the_secret_one(storage_server: StorageServer, open_supabase: _Open) -> None:
     with pytest.raises(SettingsError, match="public key") as raised:
         open_supabase(storage_server.anon_key)
-    _one_line(raised.value, storage_server.anon_key)
+    one_line(raised.value, storage_server.anon_key)
 
 
 @pytest.mark.parametrize("which", ["unknown", "forged"])
@@ -122,7 +109,7 @@ def test_a_wrong_key_is_said_in_one_line_by_every_method(
     for method, call in _calls(open_supabase(key), tmp_path).items():
         with pytest.raises(BucketError, match="refuses the key") as raised:
             call()
-        assert "SUPABASE_SECRET_KEY" in _one_line(raised.value, key), method
+        assert "SUPABASE_SECRET_KEY" in one_line(raised.value, key), method
 
 
 @pytest.mark.parametrize(
@@ -139,7 +126,7 @@ def test_a_wrong_key_is_said_in_one_line_by_every_method(
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="SUPABASE_URL") as raised:
         SupabaseBucket(url, "sb_secret_x", resume_folder=tmp_path)
-    _one_line(raised.value, "secret")
+    one_line(raised.value, "secret")
 
 
 def test_keys_go_in_the_clear_to_this_machine_only(tmp_path: Path) -> None:
@@ -164,7 +151,7 @@ def test_a_host_that_does_not_answer_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(BucketError, match="can't be reached") as raised:
         bucket.stat("a")
-    assert f"127.0.0.1:{port}" in _one_line(raised.value, "sb_secret_x")
+    assert f"127.0.0.1:{port}" in one_line(raised.value, "sb_secret_x")
 
 
 def test_a_redirect_is_not_followed_with_the_key(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
@@ -172,7 +159,7 @@ def test_a_redirect_is_not_followed_with_the_key(storage_server: StorageServer, 
         storage_server.fail(status=307, headers={"location": f"{other.url}/storage/v1/bucket/x"}, times=100)
         with pytest.raises(BucketError, match="307") as raised:
             supabase.put("a", b"")
-        _one_line(raised.value)
+        one_line(raised.value)
         assert other.calls == []
 
 
@@ -191,7 +178,7 @@ def test_a_bucket_that_was_deleted_meanwhile_is_said_by_every_method(
     with pytest.raises(BucketError, match="gone") as raised:
         _calls(supabase, tmp_path)[method]()
     assert not isinstance(raised.value, ObjectNotFoundError)
-    assert "dawa-exports" in _one_line(raised.value)
+    assert "dawa-exports" in one_line(raised.value)
     assert not storage_server.state.buckets, "an empty bucket in the place of a lost one would hide the loss"
 
 
@@ -210,14 +197,14 @@ def test_every_method_gets_over_a_passing_fault_of_each_of_its_calls(
             break
         storage_server.heal()
     assert skip in (2, 3)
-    assert _read(open_supabase(), "a/b") == b"1" * 1000
+    assert read_whole(open_supabase(), "a/b") == b"1" * 1000
 
 
 def test_tries_are_bounded_and_the_last_answer_is_told(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
     storage_server.fail(status=503, times=1000)
     with pytest.raises(BucketError, match="503") as raised:
         supabase.stat("a")
-    _one_line(raised.value)
+    one_line(raised.value)
     assert len(storage_server.calls) == 5
 
 
@@ -245,7 +232,7 @@ def test_a_paused_project_is_said(storage_server: StorageServer, supabase: Supab
     storage_server.fail(status=540, times=100)
     with pytest.raises(BucketError, match="paused; restore it") as raised:
         supabase.put("a", b"")
-    _one_line(raised.value)
+    one_line(raised.value)
     assert len(storage_server.calls) == 1
 
 
@@ -267,7 +254,7 @@ def test_a_signed_link_runs_out_and_the_worker_says_so_without_it(
         fetched(source, tmp_path),
     ):
         pass
-    assert token not in _one_line(raised.value)
+    assert token not in one_line(raised.value)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
@@ -278,7 +265,7 @@ def test_a_key_that_the_server_repeats_is_left_out_of_the_message(
     storage_server.fail(status=status, message=message, times=100)
     with pytest.raises(BucketError, match="no such key: …") as raised:
         supabase.put("a", b"")
-    assert len(_one_line(raised.value, storage_server.secret_key)) < 500
+    assert len(one_line(raised.value, storage_server.secret_key)) < 500
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl, which is not here")
@@ -293,7 +280,7 @@ def test_a_host_that_can_not_prove_itself_gets_no_key_and_no_second_call(tmp_pat
         bucket = SupabaseBucket(server.url, server.secret_key, resume_folder=tmp_path, retries=Retries(first_pause=60))
         with pytest.raises(BucketError, match="certificate") as raised:
             bucket.put("a", b"")
-        _one_line(raised.value, server.secret_key)
+        one_line(raised.value, server.secret_key)
         assert server.calls == []
 
 
@@ -331,62 +318,6 @@ def test_3500_objects_are_listed_in_key_order_and_removed_a_thousand_at_once(
     assert len(storage_server.called("DELETE")) == 4
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "My Träck (v2) – final.als",
-        "夜の曲.wav",
-        "🎛️ live.als",
-        "x" * 196 + ".als",
-        "ä b" * 66,
-        "50% #1?.mp3",
-        "a%2Fb%2e.txt",
-    ],
-)
-def test_names_people_give_are_kept_whole(supabase: SupabaseBucket, tmp_path: Path, name: str) -> None:
-    key = f"inbox/nova/{name}"
-    supabase.put(key, name.encode())
-    supabase.copy(key, f"artists/nova/{name}")
-    supabase.fetch(f"artists/nova/{name}", tmp_path / "out")
-    assert (tmp_path / "out").read_bytes() == name.encode()
-    assert [stored.key for stored in supabase.list("artists/nova")] == [f"artists/nova/{name}"]
-    with urlopen(supabase.sign(key)) as response:
-        assert response.read() == name.encode()
-
-
-def test_objects_whose_names_we_do_not_give_are_there_as_others_named_them(
-    storage_server: StorageServer, supabase: SupabaseBucket
-) -> None:
-    supabase.put("a", b"theirs")
-    storage_server.state.copy("dawa-exports", "a", "foreign=name", upsert=False)
-    assert [plain_name(stored.key) for stored in supabase.list()] == ["a", "foreign=name"]
-    assert _read(supabase, decode_key("foreign=name")) == b"theirs"
-
-
-def test_objects_whose_names_storage_would_not_take_are_left_out_with_a_warning(
-    storage_server: StorageServer,
-    supabase: SupabaseBucket,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tests.bucket.storage_state.VALID_KEY", re.compile(".+"))
-    supabase.put("a", b"")
-    storage_server.state.copy("dawa-exports", "a", "foreign~name", upsert=False)
-    assert [stored.key for stored in supabase.list()] == ["a"]
-    assert "foreign~name" in caplog.text
-
-
-def test_a_key_that_storage_does_not_take_is_an_invalid_one(
-    supabase: SupabaseBucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    supabase.put("a", b"")
-    monkeypatch.setattr("tests.bucket.storage_state.VALID_KEY", re.compile("[a-z]+"))
-    for call in (lambda: supabase.put("B", b""), lambda: supabase.copy("a", "B")):
-        with pytest.raises(InvalidKeyError) as raised:
-            call()
-        _one_line(raised.value)
-
-
 def test_many_threads_share_a_bucket(supabase: SupabaseBucket, tmp_path: Path) -> None:
     barrier = threading.Barrier(16)
 
@@ -399,44 +330,12 @@ def test_many_threads_share_a_bucket(supabase: SupabaseBucket, tmp_path: Path) -
             supabase.copy(key, f"{key} copy")
             supabase.fetch(f"{key} copy", tmp_path / str(number))
             assert (tmp_path / str(number)).read_bytes() == content
-            assert _read(supabase, key) == content
+            assert read_whole(supabase, key) == content
             supabase.delete([f"{key} copy"])
 
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(work, range(16)))
     assert len(list(supabase.list("t"))) == 80
-
-
-_ODD_NAMES = ["what?.wav", "a?b=c&d.als", "1+1,2;3:4@5$6!.txt", "100% ?.txt", "a#b?c.wav", "%3F.wav", "ü?.wav"]
-
-
-@pytest.mark.parametrize("name", _ODD_NAMES)
-def test_a_signed_link_opens_an_object_of_any_name(supabase: SupabaseBucket, name: str) -> None:
-    supabase.put(f"artists/a b/{name}", name.encode())
-    with urlopen(supabase.sign(f"artists/a b/{name}")) as answer:
-        assert answer.read() == name.encode()
-
-
-def test_the_server_signs_another_path_than_the_object_s_where_its_call_for_one_is_asked(
-    storage_server: StorageServer, supabase: SupabaseBucket
-) -> None:
-    """The trap itself, as the server has it: a link that its own call for one object gives to `a?b` opens nothing."""
-    supabase.put("a?b", b"1")
-    request = Request(
-        f"{storage_server.url}/storage/v1/object/sign/dawa-exports/a%3Fb",
-        data=b'{"expiresIn": 60}',
-        headers={"Authorization": f"Bearer {storage_server.secret_key}", "Content-Type": "application/json"},
-    )
-    with urlopen(request) as answer:
-        token = json.load(answer)["signedURL"].rpartition("token=")[2]
-    with pytest.raises(urllib.error.HTTPError):
-        urlopen(f"{storage_server.url}/storage/v1/object/sign/dawa-exports/a%3Fb?token={token}")
-
-
-def test_a_link_to_nothing_is_no_link(supabase: SupabaseBucket) -> None:
-    supabase.put("a", b"1")
-    with pytest.raises(ObjectNotFoundError, match="no such object"):
-        supabase.sign("b?c")
 
 
 @pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
@@ -448,25 +347,13 @@ def test_what_the_bucket_s_own_settings_keep_out_is_said_in_one_line(
     settings.types = ("audio/*", "text/plain")
     with pytest.raises(BucketError, match="does not take files of this type") as wrong_type:
         supabase.put("b.zip", b"1" * size)
-    assert "application/zip" in _one_line(wrong_type.value)
+    assert "application/zip" in one_line(wrong_type.value)
     supabase.put("b.wav", b"1" * size)
     settings.types, settings.largest = None, size - 1
     with pytest.raises(BucketError, match="larger than the project allows") as too_large:
         supabase.put("c.zip", b"1" * size)
-    assert "the bucket's own" in _one_line(too_large.value)
+    assert "the bucket's own" in one_line(too_large.value)
     assert supabase.stat("c.zip") is None
-
-
-@pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
-def test_a_part_of_a_key_that_the_server_s_disk_does_not_take_is_an_invalid_key_at_once(
-    storage_server: StorageServer, supabase: SupabaseBucket, size: int
-) -> None:
-    storage_server.state.longest_segment = 255
-    supabase.put(f"a/{'n' * 255}", b"1" * size)
-    storage_server.calls.clear()
-    with pytest.raises(InvalidKeyError, match="255 bytes"):
-        supabase.put(f"a/{'ü' * 60}", b"1" * size)  # six bytes each as it is stored
-    assert len(storage_server.called("POST")) == 1, "nothing is tried again that can't work"
 
 
 def test_users_of_the_double_may_do_what_the_policies_let_them(
@@ -502,5 +389,5 @@ def test_an_upload_goes_on_whatever_address_the_server_calls_itself_by(
 ) -> None:
     data = os.urandom(13 * 2**20)
     supabase.put("large.bin", data)  # the server names https, which it does not speak here
-    assert _read(supabase, "large.bin") == data
+    assert read_whole(supabase, "large.bin") == data
     assert {call.path.partition("/resumable")[1] for call in storage_server.called("PATCH")} == {"/resumable"}
