@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from modal_app.audio.caf import PacketTable
@@ -44,6 +44,8 @@ class Promise:
     """Without a number that can be held to the sample: what it should be near, by the bytes a second."""
     is_cut: bool = False
     """Whether bytes are missing at its end."""
+    contradiction: str | None = None
+    """What is to be said where the container contradicts itself, whatever is decoded."""
 
 
 class FFmpegSource:
@@ -141,8 +143,8 @@ class FFmpegSource:
                 f"header and data contradict each other: {seconds(promise.about, self.sample_rate)} by the bytes a "
                 f"second that are stated, {seconds(given, self.sample_rate)} were decoded"
             )
-        if self._contradiction is not None:
-            yield self._contradiction
+        if promise.contradiction is not None:
+            yield promise.contradiction
         if not self._matches and not self._timeline.lost and not short:
             yield "its samples are not those that its checksum (MD5) was made of: it is damaged or was changed"
 
@@ -234,9 +236,8 @@ class FFmpegSource:
             stream = self._stream
             if not stream.duration or not stream.time_base:
                 if stream.frames:  # those of a file in fragments are stated nowhere
-                    self._contradiction = (
-                        f"header and data contradict each other: its index states {stream.frames} packets and no length"
-                    )
+                    said = f"its index states {stream.frames} packets and no length"
+                    return Promise(contradiction=f"header and data contradict each other: {said}")
                 return Promise()
             edited = round(stream.duration * stream.time_base * self.sample_rate)
             tag = itunes_gapless(self._av.metadata) if len(self._av.streams.audio) == 1 else None
@@ -250,13 +251,9 @@ class FFmpegSource:
                 return by_index
             if abs(counted.total - edited) <= tolerance:  # FFmpeg takes the priming off itself
                 return Promise(counted.samples, tolerance, 0, max(_FILLING, counted.remainder))
-        self._contradiction = (
-            f"header and data contradict each other: {seconds(tag.samples, self.sample_rate)} are stated by its "
-            f"iTunSMPB tag, {seconds(edited, self.sample_rate)} by its index"
-        )
-        return by_index
-
-    _contradiction: str | None = None
+        said = f"{seconds(tag.samples, self.sample_rate)} are stated by its iTunSMPB tag"
+        said += f", {seconds(edited, self.sample_rate)} by its index"
+        return replace(by_index, contradiction=f"header and data contradict each other: {said}")
 
     def _is_cut(self) -> bool:
         return self._promise.is_cut or (self._link is not None and not self._link.ends)
