@@ -59,6 +59,8 @@ class UploadSource(io.RawIOBase):
         except OSError as error:
             raise BucketError(f"{self._key}: the source can't be read: {error.strerror or error}") from error
         if not piece:
+            # A writer that empties the file before it fills it again is seen here first.
+            self.check_unchanged()
             raise BucketError(f"{self._key}: the source ended at byte {self._at} of {self.size}; put it again")
         target[: len(piece)] = piece
         self._at += len(piece)

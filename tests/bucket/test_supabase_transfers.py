@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -245,17 +246,24 @@ def test_a_stream_goes_up_from_where_it_stands(
     assert _stored(storage_server, "a") == content[100:size]
 
 
+@pytest.mark.parametrize("length", [_LENGTH, 1000])
 def test_a_file_that_changes_on_its_way_up_does_not_become_an_object(
-    storage_server: StorageServer, supabase: SupabaseBucket, content: bytes, tmp_path: Path
+    storage_server: StorageServer, supabase: SupabaseBucket, content: bytes, tmp_path: Path, length: int
 ) -> None:
-    source = tmp_path / "growing"
+    source, written = tmp_path / "growing", threading.Event()
     source.write_bytes(content)
-    storage_server.fail(method="PATCH", before=lambda: source.write_bytes(content[::-1]))
+
+    def replace() -> None:
+        source.write_bytes(content[: -length - 1 : -1])
+        written.set()
+
+    storage_server.fail(method="PATCH", before=replace)
     with pytest.raises(BucketError, match="changed"):
         supabase.put("a", source)
+    assert written.wait(60)  # the client gives up at the first byte that is missing
     assert supabase.stat("a") is None
     supabase.put("a", source)
-    assert _stored(storage_server, "a") == content[::-1]
+    assert _stored(storage_server, "a") == content[::-1][:length]
 
 
 def test_an_object_that_is_too_large_for_the_project_is_said(
