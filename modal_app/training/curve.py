@@ -15,8 +15,8 @@ def draw_losses(
 
     window = max(1, len(losses) // 10)
     running = np.convolve(losses, np.ones(window) / window, mode="valid")
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(8, 4))
+    axes = figure.add_axes((0.09, 0.13, 0.89, 0.77))  # a layout that is worked out takes as long as the drawing
     axes.plot(range(1, len(losses) + 1), losses, color="#9aa5b1", linewidth=1, label="each step")
     axes.plot(range(window, len(losses) + 1), running, color="#c2410c", linewidth=2, label=f"mean of {window}")
     if validations:

@@ -187,13 +187,14 @@ def test_in_16_bits_losses_and_gradients_are_nearly_the_same() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(seconds=st.floats(0.001, 0.7))
+@given(seconds=st.floats(0.001, 0.3))
 def test_durations_are_exact_to_a_sample(backend: MusicGenBackend, seconds: float) -> None:
     assert backend.generate("x", seconds, 0).shape == (1, round(seconds * 32_000))
 
 
-def test_fifteen_seconds_are_exact_too(backend: MusicGenBackend) -> None:
-    assert backend.generate("x", 15.0, 0).shape == (1, 480_000)
+@pytest.mark.slow
+def test_more_than_one_true_window_is_exact_too(backend: MusicGenBackend) -> None:
+    assert backend.generate("x", 31.0, 0).shape == (1, 992_000)
 
 
 def test_a_seed_is_a_piece_of_music_and_nothing_else_is(backend: MusicGenBackend) -> None:
@@ -231,13 +232,12 @@ def test_the_likeliest_codes_are_those_that_transformers_generates(backend: Musi
 def test_what_is_longer_than_a_window_goes_on_from_its_end(backend: MusicGenBackend) -> None:
     whole, windows = (MusicGenBackend(backend._model, backend._tokenizer, backend.base) for _ in range(2))
     whole._sampling = Sampling(most_likely=1)
-    windows._sampling = Sampling(most_likely=1, window=40, heard=39)
+    windows._sampling = Sampling(most_likely=1, window=40, heard=30)
 
     long, short = whole.generate("dub", 1.5, 0), windows.generate("dub", 1.5, 0)
 
     assert short.shape == long.shape == (1, 48_000)
     assert short[:, : 30 * 640] == pytest.approx(long[:, : 30 * 640], abs=1e-6)  # of the first window
-    assert MusicGenBackend.load("tiny").generate("dub", 31.0, 0).shape == (1, 992_000)
 
 
 def test_numbers_that_are_no_audio_are_an_error() -> None:

@@ -1,6 +1,7 @@
-"""Short tracks in the cache, and one adapter trained on them for all the tests of this folder in a process."""
+"""Short tracks in the cache, and one adapter trained on them for all the tests of this folder."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from modal_app.protocol.audio import AudioSource, PrepareRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import CaptionPart, Example, TrainParameters, TrainRequest, TrainResult
 from modal_app.training.train import train
+from tests.prepared import made_once
 
 RATE = 44_100
 
@@ -30,9 +32,13 @@ def track(frequency: float, seconds: float) -> np.ndarray:
 
 
 def prepare_tracks(root: DataRoot, folder: Path) -> list[Example]:
-    """Two tracks of two segments and one of a short tail, with captions of different lengths."""
+    """Two songs of two takes and a shorter one, with captions of different lengths. A step takes the time of its audio.
+
+    Each file is one segment: 100 or 50 latents of ACE-Step, 200 or 100 frames of MusicGen.
+    """
+    takes = [(0, 110.0, 4.0), (0, 123.0, 4.0), (1, 147.0, 4.0), (1, 165.0, 4.0), (2, 98.0, 2.0)]
     sources = []
-    for number, (frequency, seconds) in enumerate([(110.0, 30.0), (147.0, 30.0), (98.0, 6.0)]):
+    for number, (_, frequency, seconds) in enumerate(takes):
         path = folder / f"{number}.wav"
         soundfile.write(path, track(frequency, seconds), RATE)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -41,19 +47,18 @@ def prepare_tracks(root: DataRoot, folder: Path) -> list[Example]:
     return [
         Example(
             audio_hash=audio.audio_hash,
-            index=segment.index,
-            sha256=segment.sha256,
-            song=f"song {number}",
+            index=0,
+            sha256=audio.segments[0].sha256,
+            song=f"song {song}",
             parts=[
-                CaptionPart(kind="prompt", text=f"Track {number} of a dub techno set."),
-                CaptionPart(kind="tags", text=f"Deep bass{', deep bass' * segment.index}."),
+                CaptionPart(kind="prompt", text=f"Track {song} of a dub techno set."),
+                CaptionPart(kind="tags", text=f"Deep bass{', deep bass' * (number % 2)}."),
                 CaptionPart(kind="tempo", text="BPM: 120"),
             ],
-            gain_db=segment.gain_db,
+            gain_db=audio.segments[0].gain_db,
             bpm=120.0,
         )
-        for number, audio in enumerate(prepared)
-        for segment in audio.segments
+        for number, ((song, _, _), audio) in enumerate(zip(takes, prepared, strict=True))
     ]
 
 
@@ -77,16 +82,26 @@ def train_request(examples: list[Example], run_id: str = "run-1", **changes: obj
 
 
 class Trained:
-    """A data root with tracks and a finished run."""
+    """A data root with tracks and a finished run: trained once for all test processes, a copy for each."""
 
     def __init__(self, folder: Path) -> None:
+        shutil.copytree(made_once("training", _train_once), folder, dirs_exist_ok=True)
         self.root = DataRoot(folder / "data")
-        self.examples = prepare_tracks(self.root, folder)
-        self.request = train_request(self.examples)
-        self.events: list[Event] = []
-        self.result: TrainResult = train(self.request, self.root, self.events.append)
+        self.request = TrainRequest.model_validate_json((folder / "request.json").read_bytes())
+        self.examples = self.request.examples
+        lines = (folder / "events.jsonl").read_text().splitlines()
+        self.events = [Event.model_validate_json(line) for line in lines]
         self.run = self.root.run("run-1")
+        self.result = TrainResult.model_validate_json((self.run / "result.json").read_bytes())
         self.lora = self.run / "test-artist_lora.safetensors"
+
+
+def _train_once(folder: Path) -> None:
+    root = DataRoot(folder / "data")
+    request = train_request(prepare_tracks(root, folder))
+    (folder / "request.json").write_text(request.model_dump_json())
+    with (folder / "events.jsonl").open("w") as events:
+        train(request, root, lambda event: print(event.model_dump_json(), file=events))
 
 
 @pytest.fixture(scope="session")

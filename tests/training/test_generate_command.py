@@ -1,6 +1,6 @@
-"""`dawa generate` as a user meets it: a real worker, an adapter of a real training, a file of exactly that length.
+"""`dawa generate` as a user meets it: an adapter of a real training, a file of exactly that length.
 
-A process of its own imports the generator's libraries: ten seconds of CPU for one sound.
+A worker's own process imports the generator's libraries, ten seconds of CPU for one sound: that test is a slow one.
 """
 
 import json
@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from dawa_assets.cli.main import app
 from modal_app.config import DataRoot
+from modal_app.jobs import run_job
 from modal_app.protocol.training import InstallRequest
 from modal_app.training.adapters import install
+from resources.compute.local import LocalCompute
 from tests.command_line import dawa as typed
 from tests.training.conftest import Trained, ignore
 
@@ -32,11 +36,16 @@ def dawa(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     return typed("generate", *arguments, env=os.environ | {"DAWA_HOME": str(home)})
 
 
-def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(home: Path, tmp_path: Path) -> None:
+def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / "data" / "loras" / "test-artist_lora.safetensors").write_text("placeholder")
     asked = ("--lora", "test-artist:lora", "--prompt", "Dub techno", "--duration", "1.2345", "--seed", "7")
-    run = dawa(home, *asked, "--out", tmp_path / "lora.wav", "--json")
-    assert run.returncode == 0, run.stderr
+    monkeypatch.setenv("DAWA_HOME", str(home))
+    root = DataRoot(home / "data")  # this process has the libraries already
+    monkeypatch.setattr(LocalCompute, "run", lambda _, request, on_event: run_job(request, root, on_event))
+    run = CliRunner().invoke(app, ["generate", *asked, "--out", str(tmp_path / "lora.wav"), "--json"])
+    assert run.exit_code == 0, run.output
     report = json.loads(run.stdout)
     assert report["lora"] == "models/test-artist/adapter_model.safetensors"
     assert report["run_id"] == "run-1"
