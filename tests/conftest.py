@@ -25,6 +25,9 @@ from tests.databases import KeptDatabase, Stock, create, drop
 from tests.prepared import SHARED, copy_database
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
     from dawa_assets.artists.store import Artist
     from resources.bucket.base import Bucket
     from resources.compute.base import Compute
@@ -66,6 +69,30 @@ def pytest_configure(config: pytest.Config) -> None:
         folder.chmod(0o711)  # root's database server runs as another user
         os.environ[SHARED] = str(folder)
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+# Whose tests load a generator's libraries, in their process or in a forkserver of it: ten seconds of CPU for each.
+_GENERATORS = (
+    "tests/backends/",
+    "tests/benchmarks/",
+    "tests/compute/test_warm.py",
+    "tests/defs/test_chain.py",
+    "tests/producer/test_train_producer.py",
+    "tests/training/",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    """Give each file to one test process, and all that load a generator to the same one, so that it is loaded once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "generators" if file.startswith(_GENERATORS) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
