@@ -34,7 +34,7 @@ def long_mp3(path: Path, seconds: int, music: Callable[..., np.ndarray], encode:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize("minutes", [20, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_long_mp3_stays_under_150_mb(
     tmp_path: Path, music: Callable[..., np.ndarray], encode: Callable[..., Path], minutes: int
 ) -> None:

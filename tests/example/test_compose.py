@@ -15,6 +15,7 @@ from dawa_assets.example.compose import Example, compose_example, write_audio
 from dawa_assets.example.score import BEATS_PER_BAR, Song
 from dawa_assets.example.tracks import songs
 from modal_app.tagging.offline import tag_segment
+from tests.prepared import example_in
 
 PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 SONGS = {song.title: song for song in songs()}
@@ -23,7 +24,7 @@ TITLES = sorted(SONGS)
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    return compose_example(tmp_path_factory.mktemp("example"))
+    return example_in(tmp_path_factory.mktemp("example"))
 
 
 def _file(example: Example, title: str, *suffixes: str) -> Path:
