@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.audio.conftest import synthesise
 from tests.command_line import dawa
 
 Music = Callable[..., np.ndarray]
 
 
-@pytest.fixture
-def track(tmp_path: Path, music: Music) -> Path:
-    path = tmp_path / "a [track].wav"
-    soundfile.write(path, music(48_000 * 36, 2, rate=48_000), 48_000)
+@pytest.fixture(scope="module")
+def track(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("track") / "a [track].wav"
+    soundfile.write(path, synthesise(48_000 * 36, 2, rate=48_000), 48_000)
     return path
 
 

@@ -1,13 +1,13 @@
 """The published view: one version at a time, whatever is killed, and nothing left behind."""
 
+import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -17,22 +17,30 @@ from modal_app.config import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest, PublishedSegment, PublishRequest
 from modal_app.protocol.base import Event
+from tests.audio.conftest import synthesise
 
 
 def quiet(_: Event) -> None:
     """Nobody listens."""
 
 
-@pytest.fixture
-def prepared(
-    root: DataRoot, tmp_path: Path, music: Callable[..., np.ndarray], source_of: Callable[[Path], AudioSource]
-) -> list[PreparedAudio]:
-    sources = []
+@pytest.fixture(scope="module")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[PreparedAudio]]:
+    """A data root with three files of two segments in its cache, and what they were prepared as."""
+    folder, sources = tmp_path_factory.mktemp("prepared"), []
     for seed in range(3):
-        path = tmp_path / f"{seed}.wav"
-        soundfile.write(path, music(44_100 * 20, seed=seed), 44_100)
-        sources.append(source_of(path))
-    return prepare(PrepareRequest(sources=sources), root, quiet).prepared
+        path = folder / f"{seed}.wav"
+        soundfile.write(path, synthesise(44_100 * 20, seed=seed), 44_100)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        sources.append(AudioSource(audio_hash=digest, url=path.as_uri(), name=path.name))
+    return folder / "data", prepare(PrepareRequest(sources=sources), DataRoot(folder / "data"), quiet).prepared
+
+
+@pytest.fixture
+def prepared(root: DataRoot, prepared_once: tuple[Path, list[PreparedAudio]]) -> list[PreparedAudio]:
+    """The same in a data root of the test's own."""
+    shutil.copytree(prepared_once[0], root.root)
+    return prepared_once[1]
 
 
 def request_of(

@@ -1,5 +1,6 @@
 """Signals whose tempo, key and percussion are known because they were made so; and a worker that asks Gemini."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,19 +67,23 @@ def make_drums(bpm: float, seconds: float = 15, seed: int = 0) -> Signal:
 def make_chords(tonic: int, mode: str, seconds: float = 15) -> Signal:
     """I IV V I in a key (tonic 0 = C), as triads with a bass, each tone with its harmonics and an attack."""
     scale = _MAJOR if mode == "major" else _MINOR
-    time = np.arange(int(seconds / 4 * RATE)) / RATE
+    samples = int(seconds / 4 * RATE)
+    time = np.arange(samples) / RATE
     fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.05)
     parts = []
     for degree in (0, 3, 4, 0):
         notes = [48 + tonic + scale[(degree + step) % 7] + 12 * ((degree + step) // 7) for step in (0, 2, 4)]
         notes.append(36 + tonic + scale[degree])
-        tones = [
-            np.sin(2 * np.pi * 440 * 2 ** ((note - 69) / 12) * harmonic * time) / harmonic**1.5
-            for note in notes
-            for harmonic in (1, 2, 3, 4)
-        ]
-        parts.append(np.sum(tones, axis=0) * fade)
+        parts.append(np.sum([_tone(note, samples) for note in notes], axis=0) * fade)
     return (0.08 * np.concatenate(parts)).astype(np.float32)
+
+
+@functools.cache
+def _tone(note: int, samples: int) -> Signal:
+    """A note with its harmonics; all keys are made of the same few dozen."""
+    turns = 2 * np.pi * 440 * 2 ** ((note - 69) / 12) * np.arange(samples) / RATE
+    tones = [np.sin(turns * harmonic) / harmonic**1.5 for harmonic in (1, 2, 3, 4)]
+    return np.sum(tones, axis=0).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -205,7 +205,7 @@ def test_only_a_job_that_asks_gemini_has_the_key(
     monkeypatch.setattr("subprocess.Popen", starting)
     monkeypatch.setattr("resources.compute.local.start_warm", forking)
     compute = LocalCompute(worker.root, gemini_api_key=SecretStr(KEY), several_jobs=several_jobs)
-    compute.run(TagRequest(segments=worker.segments[:1]), worker.events.append)
+    compute.run(InspectRequest(), worker.events.append)
     assert compute.run(request(worker), worker.events.append).used.calls
     assert given == [None, KEY]
 
