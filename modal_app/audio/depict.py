@@ -83,7 +83,10 @@ def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> Non
     from matplotlib.figure import Figure
 
     tracks = [(_prepared(root, track.audio_hash, track.name), track.name) for track in request.tracks]
-    figure = Figure(figsize=(9, 0.55 + 1.15 * len(tracks)), layout="constrained", facecolor="white")
+    height, below, above, between = 0.55 + 1.15 * len(tracks), 0.25, 0.55, 0.45  # inches
+    each = (height - below - above - between * (len(tracks) - 1)) / len(tracks)
+    figure = Figure(figsize=(9, height), facecolor="white")  # a layout that is worked out takes as long as the drawing
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=below / height, top=1 - above / height, hspace=between / each)
     for place, (prepared, name) in enumerate(tracks, 1):
         axes = figure.add_subplot(len(tracks), 1, place)
         low, high = envelope(root, prepared, _COLUMNS)
@@ -95,7 +98,9 @@ def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> Non
         axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
         axes.tick_params(labelsize=8)
     shown = f"{len(tracks)} of {request.of} tracks" if request.of > len(tracks) else "every track"
-    figure.suptitle(f"{shown}; a line where a segment begins, grey where one is silent", fontsize=9, color=_INK)
+    figure.suptitle(
+        f"{shown}; a line where a segment begins, grey where one is silent", fontsize=9, color=_INK, y=1 - 0.08 / height
+    )
     figure.savefig(target, dpi=90, metadata={"Software": None})
 
 
@@ -122,8 +127,8 @@ def _draw_spectrogram(segment: PicturedSegment, root: DataRoot, target: Path) ->
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))
     decibels = 20 * np.log10(np.maximum(_pooled(spectrum), 1e-6))
     seconds, kilohertz = len(samples) / prepared.sample_rate, prepared.sample_rate / 2000
-    figure = Figure(figsize=(8.4, 2.5), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(8.4, 2.5), facecolor="white")
+    axes, scale = figure.add_axes((0.06, 0.19, 0.8, 0.69)), figure.add_axes((0.88, 0.19, 0.015, 0.69))
     top = float(decibels.max())
     image = axes.imshow(
         decibels.T,
@@ -134,7 +139,7 @@ def _draw_spectrogram(segment: PicturedSegment, root: DataRoot, target: Path) ->
         vmax=top,
         extent=(0, seconds, 0, kilohertz),
     )
-    figure.colorbar(image, ax=axes, label="dB below the loudest").ax.set_yticks(
+    figure.colorbar(image, cax=scale, label="dB below the loudest").ax.set_yticks(
         [top - _RANGE_DB, top - _RANGE_DB / 2, top], [f"−{_RANGE_DB:g}", f"−{_RANGE_DB / 2:g}", "0"]
     )
     begin = prepared.segments[segment.index].start_seconds

@@ -55,7 +55,9 @@ def draw_spectrograms(signals: Mapping[str, Signal], sample_rate: int, title: st
 
     spectra = {name: _decibels(signal) for name, signal in signals.items()}
     top = max(float(spectrum.max()) for spectrum in spectra.values())
-    figure = Figure(figsize=(8, 2.6 * len(spectra)), layout="constrained")
+    height = 2.6 * len(spectra)
+    figure = Figure(figsize=(8, height))  # a layout that is worked out takes as long as the drawing
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.5 / height, top=1 - 0.35 / height, hspace=0.15)
     for place, (name, spectrum) in enumerate(spectra.items(), 1):
         axes = figure.add_subplot(len(spectra), 1, place)
         seconds = signals[name].shape[1] / sample_rate
@@ -70,7 +72,7 @@ def draw_spectrograms(signals: Mapping[str, Signal], sample_rate: int, title: st
         )
         axes.set(ylabel=f"{name}, kHz", xlabel="seconds" if place == len(spectra) else "")
     short = title if len(title) <= 90 else f"{title[:89]}…"
-    figure.suptitle(" ".join(short.split()).replace("$", r"\$"), fontsize=9)
+    figure.suptitle(" ".join(short.split()).replace("$", r"\$"), fontsize=9, y=1 - 0.08 / height)
     figure.savefig(target, dpi=80, metadata={"Software": None})
 
 
