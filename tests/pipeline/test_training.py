@@ -91,12 +91,12 @@ def test_versions_of_a_song_and_identical_audio_are_on_one_side_of_the_split(
     worker: RecordingCompute, catalogue: Catalogue
 ) -> None:
     """On the manifest of a real dataset, cut by the real worker."""
-    catalogue.add("Night Project/Night", tone(46, 220))
-    catalogue.add("Night Project/Night v2 final", tone(46, 225))
-    catalogue.add("Dawn Project/Dawn", tone(31, 330))
-    catalogue.add("Somewhere else/Sunrise", tone(31, 330))
+    catalogue.add("Night Project/Night", tone(31, 220))
+    catalogue.add("Night Project/Night v2 final", tone(31, 225))
+    catalogue.add("Dawn Project/Dawn", tone(16, 330))
+    catalogue.add("Somewhere else/Sunrise", tone(16, 330))
     for number in range(4):
-        catalogue.add(f"Track {number}/Track {number}", tone(31, 400 + 30 * number))
+        catalogue.add(f"Track {number}/Track {number}", tone(16, 400 + 30 * number))
     train(catalogue)
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
     songs = [{"night"}, {"dawn", "sunrise"}, *({f"track{number}"} for number in range(4))]

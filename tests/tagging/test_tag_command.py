@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import Result
+from typer.testing import CliRunner
 
+from dawa_assets.cli.main import app
 from tests.command_line import dawa as typed
 from tests.model_server.control import ModelServer
 from tests.model_server.gemini_api import KEY
@@ -30,9 +33,17 @@ def dawa(server: ModelServer, *arguments: str | Path, **settings: str) -> subpro
     return run
 
 
+def here(server: ModelServer, *arguments: str, **settings: str) -> Result:
+    """The same in this process, whose workers share what one of them has imported."""
+    unset = dict.fromkeys(name for name in os.environ if name.startswith(("DAWA_", "GEMINI_")))
+    run = CliRunner().invoke(app, ["tag", *arguments], env=unset | {"DAWA_GEMINI_BASE_URL": server.url} | settings)
+    assert KEY not in run.output
+    return run
+
+
 def test_the_words_and_the_cost_are_shown(model_server: ModelServer, track: Path) -> None:
-    run = dawa(model_server, track, "--tagger", "gemini", "--bpm", "124", "--json", GEMINI_API_KEY=KEY)
-    assert run.returncode == 0, run.stderr
+    run = here(model_server, str(track), "--tagger", "gemini", "--bpm", "124", "--json", GEMINI_API_KEY=KEY)
+    assert run.exit_code == 0, run.stderr
     (shown,) = json.loads(run.stdout)
     assert [part["model"] for part in shown["segments"]] == ["gemini-3.5-flash-lite"] * 3
     assert shown["segments"][2]["text"] == "silence"
@@ -42,8 +53,8 @@ def test_the_words_and_the_cost_are_shown(model_server: ModelServer, track: Path
     assert len(call["body"]["segments"]) == 2
     assert "Ignore" not in str(call["body"]["texts"])
 
-    run = dawa(model_server, track, DAWA_TAGGER="gemini", GEMINI_API_KEY=KEY)
-    assert run.returncode == 0, run.stderr
+    run = here(model_server, str(track), DAWA_TAGGER="gemini", GEMINI_API_KEY=KEY)
+    assert run.exit_code == 0, run.stderr
     assert "silence" in run.stdout
     assert f"1 calls, {call['input_tokens']:,} tokens in" in run.stderr
     assert f"${shown['cost_usd']:.4f}" in run.stderr
