@@ -7,15 +7,18 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.artists.store import Artist, ensure_artist
+from dawa_assets.datasets.build import build_dataset
 from dawa_assets.defs.jobs import build_job
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.run import run_job
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import attempts
 from dawa_assets.defs.sensors.attempts import ATTEMPTS
 from dawa_assets.defs.sensors.inbox import inbox_sensor
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.intake.inbox import upload
+from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.items.update import update_training_items
+from dawa_assets.prompting.refresh import refresh_prompts
 from tests.campaigns.small_artist import compose
 
 
@@ -41,6 +44,14 @@ def nightly(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[str]:
 def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
     """Leave the record of a run for this request, as the daemon would."""
     instance.create_run_for_job(job_def=dg.job(name="stand_in")(lambda: None), tags=dict(request.tags), status=status)
+
+
+def ingest(pipeline: Pipeline, artist: Artist) -> None:
+    """What the steps of `ingest_job` do, without a run."""
+    ports = pipeline.ports()
+    take_in_live_sets(ports, artist.slug)
+    refresh_prompts(ports, artist.slug)
+    update_training_items(ports, artist.slug)
 
 
 @pytest.fixture
@@ -93,7 +104,7 @@ def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
         other = ensure_artist(connection, "An artist beside them")
     for each in (artist, other):
         upload(ports, each, [next(example.rglob("*.als"))])
-        assert run_job(instance, pipeline_here, "ingest_job", each.slug).success
+        ingest(pipeline_here, each)
     settled = {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
     assert not settled & {artist.slug, other.slug}
     set_profile(ports, artist, {"schema_version": "2.0"})
@@ -104,7 +115,7 @@ def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
     ]
     assert [each.partition_key for each in requests] == [artist.slug]
     assert "dawa/backfill" in requests[0].tags
-    assert run_job(instance, pipeline_here, "prompts_job", artist.slug).success
+    refresh_prompts(ports, artist.slug)
     assert artist.slug not in {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
 
 
@@ -117,10 +128,10 @@ def test_the_night_asks_for_exactly_the_artists_whose_dataset_would_differ(
         without = ensure_artist(connection, "Without a bounce")
     for each in (artist, done):
         upload(ports, each, [example])
-        assert run_job(instance, pipeline_here, "ingest_job", each.slug).success
+        ingest(pipeline_here, each)
     upload(ports, without, [next(example.rglob("*.als"))])
-    assert run_job(instance, pipeline_here, "ingest_job", without.slug).success
-    assert run_job(instance, pipeline_here, "dataset_job", done.slug).success
+    ingest(pipeline_here, without)
+    build_dataset(ports, done.slug)
     asked = nightly(instance, pipeline_here)
     assert artist.slug in asked
     assert done.slug not in asked

@@ -1,6 +1,6 @@
-"""The whole chain on real Live Sets, real audio and hostile files, in one upload.
+"""The chain on real Live Sets, real audio and hostile files, in one upload.
 
-Real sets and sounds are large: the one run that the file's tests look at takes a quarter of a minute.
+Real sets and sounds are large: what the file's tests look at takes ten seconds, and `make test-slow` trains on it.
 """
 
 import shutil
@@ -48,13 +48,14 @@ def artist(pipeline_here: Pipeline, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def built(pipeline_here: Pipeline, artist: Artist) -> BuildResult:
-    return run_job(dg.DagsterInstance.ephemeral(), pipeline_here, "build_job", artist.slug)
+def built(pipeline_here: Pipeline, artist: Artist) -> list[BuildResult]:
+    instance = dg.DagsterInstance.ephemeral()
+    return [run_job(instance, pipeline_here, job, artist.slug) for job in ("ingest_job", "dataset_job")]
 
 
 @pytest.fixture(scope="module")
-def status(pipeline_here: Pipeline, artist: Artist, built: BuildResult) -> ArtistStatus:
-    assert built.failures == []
+def status(pipeline_here: Pipeline, artist: Artist, built: list[BuildResult]) -> ArtistStatus:
+    assert [each.failures for each in built] == [[], []]
     return artist_statuses(pipeline_here.ports(), artist.slug)[0]
 
 
@@ -63,7 +64,13 @@ def test_every_pair_ends_in_the_dataset_and_the_rest_waits(status: ArtistStatus)
     assert status.live_sets == len(PAIRS) + 1
     assert status.dataset_items == len(PAIRS)
     assert status.tagged == status.segments > len(PAIRS)
-    assert status.lora_is_current
+
+
+@pytest.mark.slow
+def test_a_lora_is_trained_on_it(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
+    assert status.dataset_items == len(PAIRS)
+    assert run_job(dg.DagsterInstance.ephemeral(), pipeline_here, "build_job", artist.slug).failures == []
+    assert artist_statuses(pipeline_here.ports(), artist.slug)[0].lora_is_current
 
 
 def test_bad_files_are_rejected_with_their_reason_and_kept(
