@@ -2,15 +2,20 @@
 
 import hashlib
 import io
+import itertools
 import json
 import logging
+import shutil
 import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.build import build_dataset
@@ -21,13 +26,22 @@ from dawa_assets.items.update import update_training_items
 from dawa_assets.leases import lease
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.bucket.base import StoredObject
+from resources.bucket.folder import FolderBucket
+from resources.compute.local import LocalCompute
+from resources.embedded_postgres import EmbeddedDatabase
 from resources.ports import Ports
+from resources.prompt_writer.offline import OfflineWriter
+from resources.settings import Settings
 from tests.coexistence.dashboard import export, parsed_by_its_parser, save
+from tests.databases import GivenDatabase, KeptDatabase, create
+from tests.databases import drop as drop_database
 from tests.housekeeping.killing import Fuse, KilledError, fused, with_short_leases
 from tests.housekeeping.typed import dawa
 from tests.intake.material import als, content, drop, items, keys, ledger, new_artist, rows, unguarded, wav
 
 pytestmark = pytest.mark.usefixtures("nova")
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +53,51 @@ def _quick_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
         monkeypatch.setattr("dawa_assets.ableton.timeline.draw_timeline", draw)
 
 
+@dataclass(frozen=True)
+class _Furnished:
+    """An artist with everything: two sets with bounces, a rejected file, two datasets, a LoRA, a pair of theirs.
+
+    Made once; each test begins with a copy of the database and of the home.
+    """
+
+    artist: Artist
+    database: str
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def furnished(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Furnished]:
+    url, name = database_server.url(), "verify"
+    create(url, name, "dawa")
+    settings = Settings(home=tmp_path_factory.mktemp("furnished") / "home")
+    ports = Ports(
+        settings=settings,
+        database=GivenDatabase(make_conninfo(url, dbname=name)),
+        bucket=FolderBucket(settings.home / "bucket"),
+        prompt_writer=OfflineWriter(),
+        compute=LocalCompute(settings.data_root),
+    )
+    yield _Furnished(_furnish(ports), name, settings.home)
+    drop_database(url, name)
+
+
 @pytest.fixture
-def nova(ports: Ports) -> Artist:
-    """An artist with everything: two sets with bounces, a rejected file, two datasets, a LoRA, a pair of theirs."""
+def database(database_server: EmbeddedDatabase, furnished: _Furnished) -> Iterator[KeptDatabase]:
+    url, name = database_server.url(), f"verify_{next(_numbers)}"
+    create(url, name, furnished.database)
+    given = KeptDatabase(make_conninfo(url, dbname=name))
+    yield given
+    given.close()
+    drop_database(url, name)
+
+
+@pytest.fixture
+def nova(furnished: _Furnished, settings: Settings) -> Artist:
+    shutil.copytree(furnished.home, settings.home)
+    return furnished.artist
+
+
+def _furnish(ports: Ports) -> Artist:
     artist = new_artist(ports)
     drop(ports, "nova", {"P/one.als": als(100), "P/one.wav": wav(200), "broken.als": b"no set"})
     _build(ports)
