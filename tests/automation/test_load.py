@@ -1,11 +1,9 @@
 """The code location loads without any of Dagster's warnings."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.automation.daemon import ROOT
+from tests.command_line import dawa
 
 _LOAD = """
 import warnings
@@ -22,14 +20,7 @@ print(len(repository.get_all_jobs()))
 
 
 def test_warnings_of_dagster_would_stop_the_load_and_there_are_none(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _LOAD],
-        env={name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
-        | {"PYTHONPATH": str(ROOT), "DAWA_HOME": str(tmp_path / "home")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
+    done = dawa(env=clean | {"DAWA_HOME": str(tmp_path / "home")}, cwd=tmp_path, code=_LOAD)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) >= 5

@@ -23,6 +23,7 @@ from modal_app.errors import InputError, JobError, ServiceError
 from resources.errors import BucketError, DatabaseError
 from resources.ports import Ports
 from tests.automation.daemon import ROOT
+from tests.command_line import dawa
 
 _BROKEN_OFF = DatabaseError("the connection broke off")
 _BROKEN_OFF.__cause__ = psycopg.OperationalError("server closed the connection")
@@ -84,14 +85,9 @@ print(json.dumps({key.to_user_string(): sorted(graph.get(key).pools) for key in 
 @pytest.mark.parametrize("hosted", [False, True])
 def test_only_what_asks_a_service_or_uses_a_gpu_is_in_a_pool(tmp_path: Path, hosted: bool) -> None:
     chosen = {"DAWA_PROMPT_WRITER": "openai", "DAWA_TAGGER": "gemini"} if hosted else {}
-    done = subprocess.run(
-        [sys.executable, "-c", _POOLS],
-        env={k: v for k, v in os.environ.items() if not k.startswith("DAWA_")} | chosen | {"PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
+    done = dawa(env=clean | chosen, cwd=tmp_path, code=_POOLS)
+    assert done.returncode == 0, done.stderr
     pools = {asset: used for asset, used in json.loads(done.stdout).items() if used}
     gpu = {asset: ["gpu"] for asset in ("lora_weights", "lora_evaluation", "lora_preview")}
     assert pools == gpu | ({"prompts": ["openai"], "segment_tags": ["gemini"]} if hosted else {})

@@ -2,8 +2,6 @@
 
 import importlib
 import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from dawa_assets.definitions import build_defs
+from tests.command_line import dawa
 
 CHAIN = [
     "als_summaries",
@@ -93,27 +92,17 @@ def test_no_secret_of_the_environment_is_in_the_snapshot(tmp_path: Path) -> None
         for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_DB_URL", "HF_TOKEN")
     }
     secrets["DAWA_HOME"] = str(tmp_path / "canary-home-4711")
-    done = subprocess.run(
-        [sys.executable, "-c", _SNAPSHOT],
-        env={**os.environ, **secrets},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = dawa(env={**os.environ, **secrets}, cwd=tmp_path, code=_SNAPSHOT)
+    assert done.returncode == 0, done.stderr
     assert "als_summaries" in done.stdout
     assert "4711" not in done.stdout
     assert "4711" not in done.stderr
 
 
 def test_dagster_has_nothing_to_warn_of_at_load(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "default", "-c", "import dawa_assets.definitions"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    warned = "import warnings\nwarnings.simplefilter('default')\nimport dawa_assets.definitions"
+    done = dawa(cwd=tmp_path, code=warned)
+    assert done.returncode == 0, done.stderr
     ours = [line for line in done.stderr.splitlines() if str(ROOT) in line]
     assert ours == []
 

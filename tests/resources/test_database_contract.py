@@ -26,6 +26,7 @@ from resources.embedded_postgres import EmbeddedDatabase
 from resources.errors import DatabaseError
 from resources.hosted_database import HostedDatabase
 from resources.migrations import known_migrations, migrate, pending_in, pending_migrations
+from tests.command_line import together
 from tests.resources.hosted_servers import POOL_SIZE, HostedServer, PostgresServer
 from tests.waiting import until
 
@@ -282,16 +283,10 @@ def test_several_processes_that_migrate_at_once_apply_each_file_once(empty_url: 
         "import sys; from resources.migrations import migrate; "
         "print(*[m.file for m in migrate(sys.argv[1], embedded=sys.argv[2] == 'embedded')])"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, empty_url, kind],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        )
-        for _ in range(4)
-    ]  # fmt: skip
-    answers = [process.communicate(timeout=280) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, answers
-    assert sorted(" ".join(out for out, _ in answers).split()) == [migration.file for migration in known_migrations()]
+    answers = together(4, empty_url, kind, code=code)
+    assert [each.returncode for each in answers] == [0] * 4, answers
+    applied = " ".join(each.stdout for each in answers).split()
+    assert sorted(applied) == [migration.file for migration in known_migrations()]
     assert pending_migrations(empty_url) == []
 
 

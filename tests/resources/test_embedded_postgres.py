@@ -21,6 +21,7 @@ from resources import postgres_server
 from resources.embedded_postgres import EmbeddedDatabase
 from resources.errors import DatabaseError
 from resources.postgres_process import processes_in
+from tests.command_line import together
 from tests.waiting import until, until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,12 +42,15 @@ def embedded(folder: Path) -> EmbeddedDatabase:
 
 
 def _python(code: str, folder: Path, whom: Sequence[str] = ()) -> subprocess.Popen[str]:
-    program = "import sys\nfrom pathlib import Path\nfrom resources.embedded_postgres import EmbeddedDatabase\n"
-    program += "database = EmbeddedDatabase(Path(sys.argv[1]))\n" + textwrap.dedent(code)
     return subprocess.Popen(
-        [*whom, sys.executable, "-c", program, str(folder)],
+        [*whom, sys.executable, "-c", _program(code), str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
+
+
+def _program(code: str) -> str:
+    program = "import sys\nfrom pathlib import Path\nfrom resources.embedded_postgres import EmbeddedDatabase\n"
+    return program + "database = EmbeddedDatabase(Path(sys.argv[1]))\n" + textwrap.dedent(code)
 
 
 def _postmaster(folder: Path) -> int:
@@ -62,14 +66,10 @@ def _kill_everything(folder: Path) -> None:
 
 
 def test_six_processes_at_once_make_one_server_and_migrate_it_once(folder: Path) -> None:
-    processes = [
-        _python("with database.transaction() as c: print(c.execute('select pg_postmaster_start_time()').fetchone())",
-                folder)
-        for _ in range(6)
-    ]  # fmt: skip
-    answers = [process.communicate(timeout=280) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 6, answers
-    assert len({out for out, _ in answers}) == 1
+    code = "with database.transaction() as c: print(c.execute('select pg_postmaster_start_time()').fetchone())"
+    answers = together(6, folder, code=_program(code))
+    assert [each.returncode for each in answers] == [0] * 6, answers
+    assert len({each.stdout for each in answers}) == 1
 
 
 def test_it_is_a_real_postgres_that_no_network_reaches(embedded: EmbeddedDatabase, folder: Path) -> None:
