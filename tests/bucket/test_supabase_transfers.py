@@ -368,7 +368,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of resident memory")
-@pytest.mark.parametrize("size", [40, 200])
+@pytest.mark.parametrize("size", [130, pytest.param(400, marks=pytest.mark.slow)])  # above the limit, in MB
 def test_large_objects_and_many_small_ones_go_up_and_down_in_little_memory(
     storage_server: StorageServer, tmp_path: Path, size: int
 ) -> None:

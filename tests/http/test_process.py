@@ -20,6 +20,7 @@ from resources.ports import Ports, open_ports
 from resources.settings import Settings
 from tests.http.serving import PASSWORD, client, command, pair, server
 from tests.intake.material import keys, new_artist, rows, wav
+from tests.prepared import prepare_database
 from tests.waiting import until
 
 
@@ -31,7 +32,7 @@ def nova(ports: Ports) -> Artist:
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Ports]:
     """Ports of a home of its own, as a server's process has them."""
-    made = open_ports(Settings(home=tmp_path / "own home"))
+    made = open_ports(Settings(home=prepare_database(tmp_path / "own home")))
     try:
         yield made
     finally:

@@ -114,7 +114,7 @@ def _killed_run(ports: Ports, artist: Artist, model_server: ModelServer, answers
 
 
 @pytest.mark.parametrize(
-    ("sets", "kills"), [(60, 2), pytest.param(1000, 10, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("sets", "kills"), [(40, 1), pytest.param(1000, 10, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_a_killed_run_pays_again_for_no_more_than_was_in_flight(
     hosted: Hosted, artist: Artist, model_server: ModelServer, sets: int, kills: int

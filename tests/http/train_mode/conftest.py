@@ -35,6 +35,10 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the network is cut off beyond loopback
+    "--in-process-gpu",  # a process fewer, and nothing copied to it: a tenth of the CPU
+    "--no-zygote",
+    "--disable-extensions",
+    "--renderer-process-limit=1",
     "--autoplay-policy=no-user-gesture-required",
 ]
 
