@@ -88,12 +88,14 @@ _GENERATORS = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
-    """Give each file to one test process, and all that load a generator to the same one, so that it is loaded once."""
+    """Give each file to one test process, and all that load a generator to the same two, so that it is loaded twice."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
+            if file.startswith("tests/hosted/"):  # whole builds: as much again as all the others
+                return "hosted"
             return "generators" if file.startswith(_GENERATORS) else file
 
     return Scheduling(config, log)

@@ -47,9 +47,6 @@ class WorkerHere(Compute):
         self._root = root
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
-        import torch
-
-        torch.set_num_threads(1)
         asked = type(request).model_validate_json(request.model_dump_json())
         answer = run_worker_job(asked, DataRoot(self._root), on_event)  # type: ignore[arg-type]
         return request.result_type.model_validate_json(answer.model_dump_json())  # type: ignore[return-value]
