@@ -11,13 +11,14 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import psycopg
 import pytest
+from filelock import FileLock
 from psycopg.conninfo import make_conninfo
 
 from resources.database import Database
@@ -99,6 +100,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
             return "generators" if file.startswith(_GENERATORS) else file
 
     return Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let one test process compile the tests of a new checkout for all: that takes longer than to collect them."""
+    if _is_compiled():
+        return (yield)
+    with FileLock(Path(os.environ[SHARED]) / "collection.lock"):
+        if not _is_compiled():
+            return (yield)
+    return (yield)
+
+
+def _is_compiled() -> bool:
+    """Whether the last file that is collected has been compiled, as pytest does it."""
+    last = max(Path(__file__).parent.rglob("test_*.py"))
+    return any((last.parent / "__pycache__").glob(f"{last.stem}.*-pytest-{pytest.__version__}.pyc"))
 
 
 @pytest.hookimpl(tryfirst=True)
