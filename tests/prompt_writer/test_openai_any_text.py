@@ -25,7 +25,7 @@ texts = st.text(st.characters(), max_size=300) | st.sampled_from(_ODD) | st.text
 
 
 @given(texts)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_valid_prompt_in_the_end_or_a_failure_with_a_reason(
     writer: OpenAIWriter, model_server: ModelServer, text: str
 ) -> None:
@@ -38,7 +38,7 @@ def test_any_text_is_a_valid_prompt_in_the_end_or_a_failure_with_a_reason(
 
 
 @given(st.text(st.characters(), max_size=200))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_context_is_sent(writer: OpenAIWriter, words: str) -> None:
     context = json.dumps({"tempo_bpm": 120, "track": words}, ensure_ascii=False)
     [answer] = written(writer, [request(context=context, instructions=words)]).values()

@@ -152,7 +152,7 @@ _PARTS = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_PARTS | _JSON, _FIELDS)
 def test_whatever_was_stored_gives_a_context(odd_profile: object, odd_summary: dict[str, object]) -> None:
     made = build_context(odd_profile, {**summary(), **odd_summary})

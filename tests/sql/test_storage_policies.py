@@ -111,7 +111,7 @@ def test_a_name_that_is_nearly_in_their_inbox_is_refused(
 @given(
     st.lists(st.sampled_from(["inbox", "artists", "ab", "abc", "..", ".", "", "u", "x", "é", "\\", "\x01"]), max_size=6)
 )
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_name_only_a_file_in_a_folder_of_their_inbox_is_taken(
     database: Database, parts: list[str]
 ) -> None:
