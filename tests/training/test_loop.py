@@ -189,8 +189,8 @@ def test_divergence_ends_it_with_the_last_good_adapter(
 
 @pytest.fixture(scope="module")
 def plain(trained: Trained) -> TrainResult:
-    """Twelve steps of four samples with all the memory there is."""
-    asked = parameters(steps=12, batch_size=4)
+    """Eight steps of four samples with all the memory there is."""
+    asked = parameters(steps=8, batch_size=4)
     return train(train_request(trained.examples, "run-plain", parameters=asked), trained.root, ignore)
 
 
@@ -206,7 +206,7 @@ def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(
 
     changed_loss(monkeypatch, change)
     events: list[Event] = []
-    asked = parameters(steps=12, batch_size=4)
+    asked = parameters(steps=8, batch_size=4)
 
     result = train(train_request(trained.examples, run_id, parameters=asked), trained.root, events.append)
 
@@ -235,7 +235,7 @@ def test_out_of_memory_with_one_sample_turns_to_checkpointing_and_then_says_so(
 
 
 def test_checkpointed_gradients_are_the_same(trained: Trained, run_id: str, plain: TrainResult) -> None:
-    asked = parameters(steps=12, batch_size=4, checkpoint_gradients=True)
+    asked = parameters(steps=8, batch_size=4, checkpoint_gradients=True)
 
     result = train(train_request(trained.examples, run_id, parameters=asked), trained.root, ignore)
 
@@ -253,7 +253,7 @@ def test_in_bf16_the_adapter_stays_in_32_bits_and_learns_as_well(
         "modal_app.backends.ace_step_base.build_tiny_pipeline", lambda: build_tiny_pipeline().to(torch.bfloat16)
     )
     monkeypatch.setattr(_Loop, "_autocast", lambda _: torch.autocast("cpu", dtype=torch.bfloat16))
-    request = train_request(trained.examples, run_id, parameters=parameters(steps=12, batch_size=4))
+    request = train_request(trained.examples, run_id, parameters=parameters(steps=8, batch_size=4))
 
     result = train(request, trained.root, ignore)
 
@@ -264,7 +264,7 @@ def test_in_bf16_the_adapter_stays_in_32_bits_and_learns_as_well(
 
 
 def test_validation_leaves_the_training_as_it_is(trained: Trained, run_id: str, plain: TrainResult) -> None:
-    asked = parameters(steps=12, batch_size=4, validate_every=3)
+    asked = parameters(steps=8, batch_size=4, validate_every=3)
 
     assert train(train_request(trained.examples, run_id, parameters=asked), trained.root, ignore).losses == plain.losses
 

@@ -216,7 +216,9 @@ def test_who_waited_for_the_same_run_takes_its_result(undisturbed: Undisturbed, 
     assert len([event for event in events if "loss" in event.figures]) in (0, STEPS)
 
 
-def test_a_checkpoint_of_another_training_is_refused_with_the_reason(undisturbed: Undisturbed, root: DataRoot) -> None:
+def test_a_checkpoint_of_another_training_is_refused_with_the_reason_and_one_of_another_occasion_is_not(
+    undisturbed: Undisturbed, root: DataRoot
+) -> None:
     with pytest.raises(Stopped):
         train(undisturbed.request, root, at_step(6, stop))
     other = undisturbed.request.model_copy(update={"parameters": parameters(steps=STEPS + 1)})
@@ -227,6 +229,9 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_reason(undisturbed
 
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in root.run("run-r").rglob("*")) == before
+    later = undisturbed.request.model_copy(update={"dataset_fingerprint": "of a later dataset"})
+    assert train(later, root, ignore).losses == undisturbed.result.losses
+    assert json.loads((root.run("run-r") / "card.json").read_text())["dataset_fingerprint"] == "of a later dataset"
 
 
 @pytest.mark.parametrize("name", ["base", "device", "format", "set of versions"])
@@ -249,17 +254,6 @@ def test_a_damaged_checkpoint_is_refused(undisturbed: Undisturbed, root: DataRoo
 
     with pytest.raises(JobError, match=r"this checkpoint is damaged .* remove"):
         train(undisturbed.request, root, ignore)
-
-
-def test_the_occasion_of_a_training_may_change_while_it_is_stopped(undisturbed: Undisturbed, root: DataRoot) -> None:
-    with pytest.raises(Stopped):
-        train(undisturbed.request, root, at_step(6, stop))
-    later = undisturbed.request.model_copy(update={"dataset_fingerprint": "of a later dataset"})
-
-    result = train(later, root, ignore)
-
-    assert result.losses == undisturbed.result.losses
-    assert json.loads((root.run("run-r") / "card.json").read_text())["dataset_fingerprint"] == "of a later dataset"
 
 
 @pytest.mark.slow
