@@ -100,7 +100,7 @@ def _kept(ports: Ports, names: list[str]) -> dict[str, Any]:
 
 
 def test_bad_files_in_the_inbox_are_named_and_change_nothing_for_the_good_ones(ports: Ports) -> None:
-    good = _good(10)
+    good = _good(4)
     _finished(
         ports,
         [*good, *KINDS],
@@ -130,7 +130,7 @@ def test_bad_sources_change_nothing_for_the_good_ones_that_are_prepared_with_the
             found.append(AudioSource(audio_hash=digest, url=path.as_uri(), name=path.name))
         return found
 
-    good = _good(10)
+    good = _good(4)
     bad = {name: data for name, (data, _) in BAD.items()}
     alone = prepare(PrepareRequest(sources=sources(good)), DataRoot(tmp_path / "alone"), lambda _: None)
     mixed = prepare(PrepareRequest(sources=sources(good | bad)), DataRoot(tmp_path / "mixed"), lambda _: None)
