@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(home: Path) -> Iterator[Pipeline]:
-    pipeline = Pipeline(overrides={"home": str(home), "train_steps": "2", "preview_seconds": "1", "quiet_seconds": "0"})
+    pipeline = Pipeline(overrides={"home": str(home), "train_steps": "8", "preview_seconds": "1", "quiet_seconds": "0"})
     database = pipeline.ports().database
     assert isinstance(database, EmbeddedDatabase)
     yield pipeline

@@ -1,10 +1,10 @@
-"""The whole chain through Dagster, on a small artist: what one run does, and what a second run does not.
+"""The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not.
 
-One run of all of it, ten seconds of CPU, is what the file's tests look at. That the worker in a process of its own
-leaves the same is seen in `tests/hosted/test_chain.py`.
+One run of all of it, in this process, is what the file's tests look at; `tests/hosted/test_chain.py` has the worker's own.
 """
 
 import base64
+import json
 from io import BytesIO
 from pathlib import Path
 
@@ -20,9 +20,8 @@ from dawa_assets.intake.inbox import upload
 from dawa_assets.pictures import sound, words
 from dawa_assets.status import artist_statuses
 from dawa_assets.verdicts import judge, verdict
-from tests.campaigns.small_artist import NAME, compose
 from tests.defs.test_definitions import CHAIN
-from tests.prompting.material import profile
+from tests.prepared import example_in
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +32,11 @@ def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance f
 @pytest.fixture(scope="module")
 def artist(pipeline_here: Pipeline, home: Path) -> Artist:
     ports = pipeline_here.ports()
-    compose(home / "files")
+    example = example_in(home / "example")
     with ports.database.transaction() as connection:
-        artist = ensure_artist(connection, NAME)
-    set_profile(ports, artist, profile())
-    upload(ports, artist, [home / "files"])
+        artist = ensure_artist(connection, example.artist_name)
+    set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
+    upload(ports, artist, [example.folder])
     return artist
 
 
@@ -74,8 +73,8 @@ def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline_here: Pi
     assert first.success
     assert first.materialised == CHAIN
     status = artist_statuses(pipeline_here.ports(), artist.slug)[0]
-    assert (status.items, status.ready, status.by_status) == (2, 2, {"exported": 2})
-    assert status.segments >= 2
+    assert (status.items, status.ready, status.by_status) == (3, 3, {"exported": 3})
+    assert status.segments >= 6
     assert status.tagged == status.segments
     assert status.lora_is_current
     assert status.notices == []
@@ -97,8 +96,9 @@ def test_every_check_of_the_run_passed(first: BuildResult, instance: dg.DagsterI
 
 PICTURES = {
     "als_summaries": [
-        "timeline of First Light Project/First Light.als",
-        "timeline of Second Wind Project/Second Wind.als",
+        "timeline of Glass Harbour Project/Glass Harbour.als",
+        "timeline of Night Courier Project/Night Courier.als",
+        "timeline of Paper Lanterns Project/Paper Lanterns.als",
     ],
     "preprocessed_segments": ["spectrogram", "waveforms"],
     "segment_tags": ["commonest words"],
@@ -237,7 +237,7 @@ def test_a_verdict_sees_what_is_gone_from_the_bucket(
     [
         ("als_summaries", "update als_summaries set summary = summary #- '{overview,tempo}'"),
         ("prompts", "update training_items set prompt_id = null, prompt_text = null, status = 'needs_prompt'"),
-        ("preprocessed_segments", "delete from audio_segments where index = 0"),
+        ("preprocessed_segments", "delete from audio_segments where index = 1"),
         ("segment_tags", "delete from segment_tags"),
         ("lora_weights", "update training_runs set metrics = metrics - 'final_loss'"),
         ("lora_evaluation", "delete from lora_evaluations"),
