@@ -1,6 +1,6 @@
 """The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not.
 
-One run of all of it, in this process, is what the file's tests look at; `tests/hosted/test_chain.py` has the worker's own.
+One run of all of it, in this process, is what the file's tests look at.
 """
 
 import base64
