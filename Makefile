@@ -32,7 +32,7 @@ setup: .venv/.ready ## set up .venv (every other target does it by itself; EXTRA
 demo: .venv/.ready ## an example artist through the whole chain
 	@$(BIN)/dawa demo
 
-test: .venv/.all ## all tests but the long campaigns (one folder: make test ONLY=tests/intake)
+test: .venv/.all ## all tests but the long campaigns (one folder: make test ONLY=tests/dawa_assets/intake)
 	$(PYTEST) -m "not slow" $(ONLY)
 
 test-slow: .venv/.all ## the long campaigns: kills, faults, repetitions (one: make test-slow ONLY=tests/campaigns)

@@ -7,7 +7,7 @@ def fill(folder: Path, artists: int, items_each: int) -> None:
     """So many artists with profiles, finished prompts, exported items, current datasets and trainings of these."""
     import psycopg
 
-    from dawa_assets.datasets.store import _FINGERPRINT
+    from dawa_assets.tables.datasets import _FINGERPRINT
 
     with psycopg.connect(ports(folder).database.url(), autocommit=True) as connection:
         connection.execute("set session_replication_role = replica")  # no trigger: each row is as it would leave it
@@ -82,6 +82,6 @@ def instance(folder: Path):  # type: ignore[no-untyped-def]
 
 def stop(folder: Path) -> None:
     """End the database."""
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
 
     EmbeddedDatabase(folder / "home" / "postgres").stop()

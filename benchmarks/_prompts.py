@@ -27,9 +27,9 @@ def setup(folder: Path) -> None:
     """One artist a round, each with a thousand sets that nothing was ever written for; and the server."""
     from psycopg.types.json import Jsonb
 
-    from dawa_assets.artists.store import ensure_artist
+    from dawa_assets.tables.artists import ensure_artist
     from resources.ports import open_database
-    from tests.prompting.material import summary
+    from tests.dawa_assets.prompting.material import summary
 
     with open_database(_settings(folder)).transaction() as connection:
         for number in range(ROUNDS):
@@ -52,7 +52,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the server and the database."""
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
 
     if (folder / "server.pid").exists():
         os.kill(int((folder / "server.pid").read_text()), signal.SIGTERM)
@@ -65,7 +65,7 @@ def write_all(folder: Path, shares: dict[str, float]) -> None:
 
     from dawa_assets.prompting.refresh import refresh_prompts
     from resources.ports import open_ports
-    from tests.model_server.faults import RULE_BREAKING
+    from tests.fakes.model_server.faults import RULE_BREAKING
 
     server = _server(folder)
     server.reset()
@@ -92,7 +92,7 @@ def ask_by_the_client_alone(folder: Path, shares: dict[str, float]) -> None:
     """The same number of questions by OpenAI's client, which waits in the slot when it retries; nothing is stored."""
     from openai import AsyncOpenAI
 
-    from tests.model_server.openai_api import KEY
+    from tests.fakes.model_server.openai_api import KEY
 
     server = _server(folder)
     server.reset()
@@ -151,7 +151,7 @@ def _settings(folder: Path, url: str | None = None):  # type: ignore[no-untyped-
     from pydantic import SecretStr
 
     from resources.settings import Settings
-    from tests.model_server.openai_api import KEY
+    from tests.fakes.model_server.openai_api import KEY
 
     given = {"home": folder / "home", "calls_at_once": AT_ONCE}
     if url:
@@ -166,7 +166,7 @@ def _start_server(folder: Path) -> None:
     held = os.open(pipe, os.O_RDWR)
     with (folder / "server.url").open("w") as told:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.model_server"],
+            [sys.executable, "-m", "tests.fakes.model_server"],
             stdin=held,
             stdout=told,
             stderr=subprocess.DEVNULL,
@@ -182,6 +182,6 @@ def _start_server(folder: Path) -> None:
 
 
 def _server(folder: Path):  # type: ignore[no-untyped-def]
-    from tests.model_server.control import ModelServer
+    from tests.fakes.model_server.control import ModelServer
 
     return ModelServer((folder / "server.url").read_text().strip())

@@ -33,7 +33,7 @@ def teardown(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     """One query for all."""
-    from dawa_assets.datasets.store import artists_whose_dataset_would_differ
+    from dawa_assets.tables.datasets import artists_whose_dataset_would_differ
 
     with _artists.ports(folder).database.transaction() as connection:
         assert len(artists_whose_dataset_would_differ(connection)) == _CHANGED
@@ -41,8 +41,8 @@ def ours(folder: Path) -> None:
 
 def peer(folder: Path) -> None:
     """What a build asks first, for one artist after the other."""
-    from dawa_assets.artists.store import list_artists
-    from dawa_assets.datasets.store import current_dataset, wanted
+    from dawa_assets.tables.artists import list_artists
+    from dawa_assets.tables.datasets import current_dataset, wanted
 
     differing = 0
     with _artists.ports(folder).database.transaction() as connection:

@@ -58,7 +58,7 @@ def ours(folder: Path) -> None:
 
 def peer(folder: Path) -> None:
     """What a tick without memory would begin with."""
-    from dawa_assets.artists.store import list_artists
+    from dawa_assets.tables.artists import list_artists
 
     instance = _artists.instance(folder)
     with _artists.ports(folder).database.transaction() as connection:

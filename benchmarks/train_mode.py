@@ -85,7 +85,7 @@ def score(folder: Path) -> Iterator[str]:
 
 def fill(ports: Any, count: int, name: str = "Many") -> str:
     """An artist with so many Live Sets, of every badge; their slug."""
-    from dawa_assets.artists.store import ensure_artist
+    from dawa_assets.tables.artists import ensure_artist
 
     with ports.database.transaction() as connection:
         artist = ensure_artist(connection, name)

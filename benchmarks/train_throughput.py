@@ -24,10 +24,10 @@ from modal_app.backends.base import BaseModel, TrainBackend, TrainExample
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainParameters
+from modal_app.training.batch_schedule import seed_of
 from modal_app.training.checkpoint import Checkpoints
-from modal_app.training.feed import Batch, StepData
 from modal_app.training.loop import Work, run_loop
-from modal_app.training.order import seed_of
+from modal_app.training.prefetcher import Batch, StepData
 from modal_app.training.run_log import RunLog
 
 RESULTS = Path(__file__).parent / "results"
@@ -202,13 +202,13 @@ def _matrix_peak(device: Any) -> float:
 
 
 def _tiny_ace_step() -> TrainBackend:
-    from modal_app.backends.ace_step import AceStepBackend
+    from modal_app.backends.ace_step.backend import AceStepBackend
 
     return AceStepBackend.load("tiny")
 
 
 def _tiny_musicgen() -> TrainBackend:
-    from modal_app.backends.musicgen import MusicGenBackend
+    from modal_app.backends.musicgen.backend import MusicGenBackend
 
     return MusicGenBackend.load("tiny")
 
@@ -228,7 +228,7 @@ def _real_ace_step() -> TrainBackend:
     from diffusers.pipelines.ace_step import AceStepConditionEncoder
     from transformers import Qwen3Config, Qwen3Model
 
-    from modal_app.backends.ace_step import AceStepBackend
+    from modal_app.backends.ace_step.backend import AceStepBackend
     from modal_app.backends.byte_tokenizer import byte_tokenizer
 
     vae = AutoencoderOobleck(
@@ -266,7 +266,7 @@ def _real_musicgen() -> TrainBackend:
     )
 
     from modal_app.backends.byte_tokenizer import byte_tokenizer
-    from modal_app.backends.musicgen import MusicGenBackend
+    from modal_app.backends.musicgen.backend import MusicGenBackend
 
     tokenizer = byte_tokenizer("</s>")
     config = MusicgenConfig(

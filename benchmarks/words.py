@@ -2,7 +2,7 @@
 
 That reading has code of its own for what is heard: mutes, solos, groups, clips, pads, files. What a name, a device or a
 plugin means it looks up in the same tables (`lexicon.toml`, `live_devices.toml`, `plugins.toml`), so a wrong word in
-those is not found here; `tests/ableton/test_words.py` is for them.
+those is not found here; `tests/dawa_assets/ableton/test_words.py` is for them.
 
 The sets are the example's and, where they lie beside the checkout, real ones. The score is printed; a prompt that
 names an instrument that nothing audible supports, leaves out one of the two most-played drums, or breaks a rule fails

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import modal
 
-from modal_app.calls_desk import CallsDesk
-from modal_app.command import run_generate, run_train, say_line
 from modal_app.config import BackendKind
-from modal_app.deployment import container, environment, web_options
 from modal_app.errors import DawaError, InputError
-from modal_app.functions import APP
-from modal_app.images import generator_image, worker_image
-from modal_app.mounted.files import Block
-from modal_app.remote import Container, run_call, run_part
-from modal_app.sdk import REGISTER, VOLUME, ModalCalls, ModalRegister
-from modal_app.shards import Mapper, run_spread
-from modal_app.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_of
-from modal_app.web.desk import Desk
+from modal_app.modal_runtime.client import REGISTER, VOLUME, ModalCalls, ModalRegister
+from modal_app.modal_runtime.container import Container, run_call, run_part
+from modal_app.modal_runtime.deployment import container, environment, web_options
+from modal_app.modal_runtime.fan_out import Mapper, run_spread
+from modal_app.modal_runtime.images import generator_image, worker_image
+from modal_app.modal_runtime.job_queue import CallsDesk
+from modal_app.modal_runtime.modal_cli import run_generate, run_train, say_line
+from modal_app.modal_runtime.mounted_bucket.files import Block
+from modal_app.modal_runtime.routing import APP
+from modal_app.modal_runtime.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_of
+from modal_app.web.job_queue import Desk
 from modal_app.web.options import WebOptions
 
 if TYPE_CHECKING:

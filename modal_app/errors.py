@@ -50,6 +50,10 @@ class JobCancelledError(JobError):
     """A job was told to stop."""
 
 
+class UnreachableError(JobError):
+    """No answer now; the same may be asked again."""
+
+
 class ServiceError(DawaError):
     """A paid service that can't be used at all: a wrong key, no credit, no such model, no answer."""
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from modal_app.paid_calls import Limits
+from modal_app.hosted_models.metered_requests import Limits
 from resources.bucket.base import Bucket
 from resources.compute.base import Compute
-from resources.database import Database
+from resources.database.base import Database
 from resources.errors import SettingsError
 from resources.prompt_writer.base import Price, PromptWriter
 from resources.settings import Settings
@@ -45,10 +45,10 @@ def open_ports(settings: Settings) -> Ports:
 def open_database(settings: Settings) -> Database:
     """The database alone, for what needs nothing else; raises as `open_ports`."""
     if settings.database == "embedded":
-        from resources.embedded_postgres import EmbeddedDatabase
+        from resources.database.embedded.embedded_database import EmbeddedDatabase
 
         return EmbeddedDatabase(settings.home / "postgres")
-    from resources.hosted_database import HostedDatabase
+    from resources.database.hosted import HostedDatabase
 
     return HostedDatabase(_secret(settings.supabase_db_url, "SUPABASE_DB_URL", "DAWA_DATABASE=supabase"))
 
@@ -74,7 +74,7 @@ def open_compute(settings: Settings, *, several_jobs: bool = True) -> Compute:
         SettingsError: it runs elsewhere, and could not read the bucket's files there.
     """
     if settings.compute == "modal":
-        from modal_app.sdk import ModalCalls
+        from modal_app.modal_runtime.client import ModalCalls
         from resources.compute.modal import ModalCompute
 
         if settings.bucket == "folder":

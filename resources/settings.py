@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
-from modal_app.problems import IDENTIFIER, reason_of
+from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 
 

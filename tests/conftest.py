@@ -21,7 +21,7 @@ import pytest
 from filelock import FileLock
 from psycopg.conninfo import make_conninfo
 
-from resources.database import Database
+from resources.database.base import Database
 from resources.settings import Settings
 from tests.databases import KeptDatabase, Stock, create, drop
 from tests.prepared import SHARED, copy_database
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
 
-    from dawa_assets.artists.store import Artist
+    from dawa_assets.tables.artists import Artist
     from resources.bucket.base import Bucket
     from resources.compute.base import Compute
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
     from resources.ports import Ports
     from resources.prompt_writer.base import PromptWriter
 
@@ -78,12 +78,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Whose tests load a generator's libraries, in their process or in a forkserver of it: ten seconds of CPU for each.
 _GENERATORS = (
-    "tests/backends/",
+    "tests/modal_app/backends/",
     "tests/benchmarks/",
-    "tests/compute/test_warm.py",
-    "tests/defs/test_chain.py",
-    "tests/producer/test_train_producer.py",
-    "tests/training/",
+    "tests/resources/compute/test_warm.py",
+    "tests/dawa_assets/defs/test_chain.py",
+    "tests/modal_app/producer/test_train_producer.py",
+    "tests/modal_app/training/",
 )
 
 
@@ -129,7 +129,7 @@ def pytest_runtestloop() -> None:
 @pytest.fixture(scope="session")
 def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["EmbeddedDatabase"]:
     """The test process's own server, without waiting for the disk: no test of it survives a power cut anyway."""
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
 
     folder = _memory_folder() or tmp_path_factory.mktemp("postgres")
     copy_database(folder / "of the tests")
@@ -227,7 +227,7 @@ def ports(
 @pytest.fixture
 def make_artist(database: Database) -> "Callable[[str], Artist]":
     """A function that makes an artist by name."""
-    from dawa_assets.artists.store import ensure_artist
+    from dawa_assets.tables.artists import ensure_artist
 
     def make(name: str = "Test Artist") -> "Artist":
         with database.transaction() as connection:

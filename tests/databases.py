@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
 
 _MAX_IDLE = 4
 _MAX_BYTES = 2**20

@@ -51,7 +51,7 @@ def made_once(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def _make_database(folder: Path) -> None:
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
 
     database = EmbeddedDatabase(folder / "postgres")
     database.url()

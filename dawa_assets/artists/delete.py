@@ -6,7 +6,6 @@ in one transaction. Until the end is on record nobody gets their slug, so nothin
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dawa_assets.artists import deletions_store
-from dawa_assets.artists.deletions_store import Belongings, Deletion
 from dawa_assets.artists.receipt import receipt_of, receipt_path, write_receipt
-from dawa_assets.artists.store import Artist, get_artist
 from dawa_assets.errors import BusyError, LeavingArtistError, UnknownArtistError
-from dawa_assets.leases import DELETION, Lease, steps_at_work
+from dawa_assets.pipeline.local_files import remove_local_files
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.tables import artist_deletions
+from dawa_assets.tables.artist_deletions import Belongings, Deletion
+from dawa_assets.tables.artists import Artist, get_artist
+from dawa_assets.tables.leases import DELETION, Lease, steps_at_work
 from modal_app.errors import InputError
 from modal_app.protocol.forgetting import ForgetRequest, ForgetResult
 from resources.bucket.base import StoredObject
@@ -65,8 +65,8 @@ def plan_deletion(ports: Ports, slug: str) -> Plan:
     if artist is None:
         return Plan(slug, True, {}, _count_files(ports, slug), {}, 0)
     with ports.database.transaction() as connection:
-        rows = deletions_store.count_rows(connection, artist)
-        own = deletions_store.belongings(connection, artist.id)
+        rows = artist_deletions.count_rows(connection, artist)
+        own = artist_deletions.belongings(connection, artist.id)
     worker = _forget(ports, artist, own, dry_run=True)
     return Plan(slug, deletion is not None, rows, _count_files(ports, slug), worker, own.shared_audio)
 
@@ -92,7 +92,7 @@ def delete_artist(
     artist, deletion = _who(ports, slug)
     if artist is not None:
         with ports.database.transaction() as connection:
-            deletion = deletions_store.begin(connection, artist, author.strip()) or deletion
+            deletion = artist_deletions.begin(connection, artist, author.strip()) or deletion
         if deletion is not None:
             _remove(ports, artist, deletion)
     if deletion is None:
@@ -103,7 +103,7 @@ def delete_artist(
 def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
     """The artist and their deletion, as far as there are either."""
     with ports.database.transaction() as connection:
-        deletion = deletions_store.find_deletion(connection, slug)
+        deletion = artist_deletions.find_deletion(connection, slug)
         is_under_way = deletion is not None and deletion.finished_at is None
         try:
             artist = get_artist(connection, slug)
@@ -125,7 +125,7 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
         with artist_step(ports, artist, DELETION) as step:
             _wait_for_others(ports, artist)
             with ports.database.transaction() as connection:
-                own = deletions_store.belongings(connection, artist.id)
+                own = artist_deletions.belongings(connection, artist.id)
             for call in own.calls:
                 ports.compute.cancel(call)
             if deletion.found is None:
@@ -137,34 +137,23 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
                 }
                 with ports.database.transaction() as connection:
                     step.held.check(connection)
-                    deletions_store.keep_found(connection, deletion, found)
+                    artist_deletions.keep_found(connection, deletion, found)
             _forget(ports, artist, own, dry_run=False)
             while batch := list(islice(_files(ports, artist.slug), _AT_ONCE)):
                 with ports.database.transaction() as connection:
                     step.held.check(connection)
                 ports.bucket.delete([one.key for one in batch])
                 log.info("%s: %d files removed", artist.slug, len(batch))
-            _forget_here(ports, artist, own)
+            remove_local_files(ports.settings, artist.slug, artist.id, own.audio_hashes)
             _remove_rows(ports, artist, deletion, step.held)
     except LeavingArtistError:
         log.info("%s: another process has removed the rows", artist.slug)
 
 
-def _forget_here(ports: Ports, artist: Artist, own: Belongings) -> None:
-    """Remove what this machine keeps for a while: half-built zips, uploads on their way, waveforms."""
-    from dawa_assets.intake.part_uploads import forget_uploads
-    from dawa_assets.items.waveforms import forget_waveforms
-
-    settings = ports.settings
-    shutil.rmtree(settings.home / "tmp" / "datasets" / artist.slug, ignore_errors=True)
-    forget_uploads(settings, artist.id)
-    forget_waveforms(settings, own.audio_hashes)
-
-
 def _remove_rows(ports: Ports, artist: Artist, deletion: Deletion, held: Lease) -> None:
     with ports.database.transaction() as connection:
         held.check(connection)
-        deletions_store.remove_rows(connection, artist, deletion)
+        artist_deletions.remove_rows(connection, artist, deletion)
 
 
 def _wait_for_others(ports: Ports, artist: Artist) -> None:
@@ -193,13 +182,13 @@ def _finish(ports: Ports, deletion: Deletion, forget_partition: Callable[[str], 
     In one transaction, so that of two processes only one does it, and the slug is not free before it is done.
     """
     with ports.database.transaction() as connection:
-        mine = deletions_store.lock_unfinished(connection, deletion)
+        mine = artist_deletions.lock_unfinished(connection, deletion)
         if mine is not None:
             late = list(_files(ports, mine.slug))
             ports.bucket.delete([one.key for one in late])
             forget_partition(mine.slug)
-            deletions_store.finish(connection, mine, {"files": _by_area(late)})
-        done = deletions_store.get_deletion(connection, deletion)
+            artist_deletions.finish(connection, mine, {"files": _by_area(late)})
+        done = artist_deletions.get_deletion(connection, deletion)
         receipt = receipt_of(done)
         path = write_receipt(ports.settings.home, done, receipt)
     return Deleted(receipt, path)

@@ -15,10 +15,10 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from dawa_assets.artists.schema import MasterSchema
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import InvalidProfileError
+from dawa_assets.tables.artists import Artist
 from modal_app.errors import ConflictError
-from resources.database import Connection
+from resources.database.base import Connection
 from resources.ports import Ports
 
 MAX_BYTES = 2_000_000  # a full profile with a hundred works has some 60 kB

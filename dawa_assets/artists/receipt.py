@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dawa_assets.artists.deletions_store import Deletion
+from dawa_assets.tables.artist_deletions import Deletion
 
 FORMAT = "dawa-deletion/1"
 _STAYS = [

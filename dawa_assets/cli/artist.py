@@ -21,7 +21,7 @@ def set_(
 ) -> None:
     """Store an artist's profile. Prompts that it makes stale are rewritten by the next build."""
     from dawa_assets.artists.profile import load_profile, set_profile
-    from dawa_assets.artists.store import ensure_artist
+    from dawa_assets.tables.artists import ensure_artist
     from modal_app.errors import InputError
     from resources.ports import open_ports
     from resources.settings import Settings
@@ -45,7 +45,7 @@ def list_(
     """List the artists."""
     import json
 
-    from dawa_assets.artists.store import list_profiles
+    from dawa_assets.tables.artists import list_profiles
     from resources.ports import open_database
     from resources.settings import Settings
 

@@ -33,10 +33,10 @@ def run_build(name: str, console: Console, job: str = "build_job") -> tuple[str,
         JobError: a step failed; the message says which and why.
     """
     with console.status("loading …"):
-        from dawa_assets.artists.store import resolve_artist
         from dawa_assets.cli.progress import shown_progress
         from dawa_assets.defs.resources import Pipeline
         from dawa_assets.defs.run import open_instance, run_job
+        from dawa_assets.tables.artists import resolve_artist
         from resources.ports import open_ports
         from resources.settings import Settings
 

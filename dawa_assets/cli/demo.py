@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from dawa_assets.status import ArtistStatus
+    from dawa_assets.observability.status import ArtistStatus
     from resources.settings import Settings
 
 
@@ -21,12 +21,12 @@ def demo() -> None:
     from importlib.util import find_spec
 
     from dawa_assets.artists.profile import set_profile
-    from dawa_assets.artists.store import ensure_artist
     from dawa_assets.cli.build import run_build
     from dawa_assets.example.compose import compose_example
     from dawa_assets.intake.inbox import upload
-    from dawa_assets.intake.store import are_all_taken
-    from dawa_assets.status import artist_statuses
+    from dawa_assets.observability.status import artist_statuses
+    from dawa_assets.tables.artists import ensure_artist
+    from dawa_assets.tables.uploads import are_all_taken
     from resources.ports import open_ports
     from resources.settings import Settings
 

@@ -19,7 +19,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from dawa_assets.doctor import examine
+    from dawa_assets.observability.doctor import examine
     from resources.settings import Settings
 
     with Console(stderr=True).status("looking …"):

@@ -26,7 +26,7 @@ def export(
 
     from rich.console import Console
 
-    from dawa_assets.datasets.exports import export_dataset
+    from dawa_assets.exports.export import export_dataset
     from resources.ports import open_ports
     from resources.settings import Settings
 

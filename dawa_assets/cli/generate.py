@@ -29,7 +29,7 @@ def generate(
     from rich.console import Console
 
     from dawa_assets.cli.progress import shown_progress
-    from dawa_assets.training.progress import logged
+    from dawa_assets.pipeline.job_progress import logged
     from modal_app.config import BackendKind
     from modal_app.errors import InputError
     from modal_app.protocol.training import GenerateRequest

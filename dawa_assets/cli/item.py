@@ -7,7 +7,7 @@ import typer
 from dawa_assets.cli.prompt import Author, OfArtist, login_name
 
 if TYPE_CHECKING:
-    from dawa_assets.items.exclusions_store import ListedItem
+    from dawa_assets.tables.item_exclusions import ListedItem
 
 app = typer.Typer(help="Training items: list them, leave them out, take them in again.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def list_(
     import dataclasses
     import json
 
-    from dawa_assets.items.exclude import list_items
+    from dawa_assets.items.exclusions import list_items
     from resources.ports import open_database
     from resources.settings import Settings
 
@@ -69,7 +69,7 @@ def _set(
     import dataclasses
     import json
 
-    from dawa_assets.items.exclude import heard_line, set_excluded
+    from dawa_assets.items.exclusions import heard_line, set_excluded
     from resources.ports import open_database
     from resources.settings import Settings
 

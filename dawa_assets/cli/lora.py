@@ -146,7 +146,7 @@ def _line(lora: "Lora") -> str:
     day = (row["finished_at"] or "")[:16].replace("T", " ")
     judged = row["verdict"] or ("not judged" if row["state"] == "done" else row["state"])
     losses = "" if row["loss"] is None else f"  loss {row['loss']:.4f} (base {row['base_loss'] or 0:.4f})"
-    from dawa_assets.items.exclude import heard_line
+    from dawa_assets.items.exclusions import heard_line
 
     notes = ["being published"] if lora.under_way else []
     notes += [heard_line(lora.heard_excluded)] if lora.heard_excluded else []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from resources.client_access import ClientAccess
+    from resources.database.client_access import ClientAccess
 
 
 def migrate(
@@ -17,11 +17,11 @@ def migrate(
     What policies, grants and public addresses that takes away from clients of the project's API is said before, with
     what their code must do instead, and what was taken away is said after.
     """
-    from resources.client_access import access_at, ended_by
-    from resources.database_refusals import place_of
+    from resources.database.client_access import access_at, ended_by
+    from resources.database.migrations import migrate as apply
+    from resources.database.migrations import pending_migrations
+    from resources.database.refusals import place_of
     from resources.errors import DatabaseError
-    from resources.migrations import migrate as apply
-    from resources.migrations import pending_migrations
     from resources.ports import open_database
     from resources.settings import Settings
 
@@ -47,7 +47,7 @@ def migrate(
 
 
 def _tell_what_went(before: "ClientAccess | None", url: str) -> None:
-    from resources.client_access import access_at
+    from resources.database.client_access import access_at
 
     if before is not None:
         _tell("taken away:", before.without(access_at(url)), instead=False)

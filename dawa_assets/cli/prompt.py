@@ -8,11 +8,11 @@ import typer
 from dawa_assets.cli.backfill import counted
 
 if TYPE_CHECKING:
+    from dawa_assets.prompting.dry_run import Trial, TrialSet
     from dawa_assets.prompting.edit import Edit, GivenBack, Import
-    from dawa_assets.prompting.items import Text
+    from dawa_assets.prompting.item_lookup import Text
     from dawa_assets.prompting.refresh import PromptsReport
-    from dawa_assets.prompting.trial import Trial, TrialSet
-    from resources.database import Database
+    from resources.database.base import Database
 
 app = typer.Typer(help="Try, edit, import and give back prompts.", no_args_is_help=True)
 
@@ -176,8 +176,8 @@ def history(item: Item, artist: OfArtist = None, as_json: AsJson = False) -> Non
     import dataclasses
     import json
 
-    from dawa_assets.prompting.items import find_item
-    from dawa_assets.prompting.items import history as texts_of
+    from dawa_assets.prompting.item_lookup import find_item
+    from dawa_assets.prompting.item_lookup import history as texts_of
 
     with _database().transaction() as connection:
         found = find_item(connection, item, artist)
@@ -200,7 +200,7 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
     from rich.console import Console
 
     from dawa_assets.artists.profile import load_profile
-    from dawa_assets.prompting.trial import instructions_of, read_instructions, try_prompts
+    from dawa_assets.prompting.dry_run import instructions_of, read_instructions, try_prompts
     from modal_app.errors import InputError
     from resources.ports import open_prompt_writer
     from resources.settings import Settings
@@ -236,8 +236,8 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
 def _trial_set(file: Path) -> "TrialSet":
     from dawa_assets.ableton.reader import read_live_set
     from dawa_assets.cli.als import summary_of
+    from dawa_assets.prompting.dry_run import TrialSet
     from dawa_assets.prompting.track import tempo_of
-    from dawa_assets.prompting.trial import TrialSet
     from modal_app.errors import InputError
 
     summary = summary_of(file, read_live_set(file)).model_dump(mode="json")
@@ -355,7 +355,7 @@ def login_name() -> str:
 def _read_text(file: Path) -> str:
     import sys
 
-    from dawa_assets.prompting.trial import MAX_INSTRUCTIONS
+    from dawa_assets.prompting.dry_run import MAX_INSTRUCTIONS
     from modal_app.errors import InputError
 
     try:

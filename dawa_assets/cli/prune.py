@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dawa_assets.housekeeping.prune import File, PruneReport
+    from dawa_assets.maintenance.prune import File, PruneReport
 
 _MOST_NAMED = 40
 
@@ -30,8 +30,8 @@ def prune(
     import dataclasses
     import json
 
-    from dawa_assets.housekeeping.prune import prune as run
-    from dawa_assets.housekeeping.strays import remove_strays
+    from dawa_assets.maintenance.orphans import remove_strays
+    from dawa_assets.maintenance.prune import prune as run
     from modal_app.errors import InputError
     from resources.ports import open_ports
     from resources.settings import Settings

@@ -20,7 +20,7 @@ def retry_rejected(
     import dataclasses
     import json
 
-    from dawa_assets.housekeeping.retry import retry_rejected as retry
+    from dawa_assets.maintenance.retry import retry_rejected as retry
     from resources.ports import open_ports
     from resources.settings import Settings
 

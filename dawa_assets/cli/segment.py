@@ -39,10 +39,10 @@ def segment(
 
 
 def _segment_into(file: Path, out: Path) -> "PreparedAudio":
-    from modal_app.audio.cache import MANIFEST
     from modal_app.audio.prepare import segment_local_file
-    from modal_app.audio.scratch import scratch_folder
+    from modal_app.audio.segment_cache import MANIFEST
     from modal_app.audio.segments import segment_name
+    from modal_app.data_root.scratch import scratch_folder
     from modal_app.errors import InputError, UnreadableAudioError
 
     is_new = not out.exists()

@@ -21,7 +21,7 @@ def serve(
 
     from dawa_assets.http.access import Access
     from dawa_assets.http.app import create_app
-    from dawa_assets.http.listening import address_of, listen, run, summary
+    from dawa_assets.http.server import address_of, listen, run, summary
     from resources.ports import open_ports
     from resources.settings import Settings
 

@@ -7,8 +7,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dawa_assets.observability.status import ArtistStatus
     from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts
-    from dawa_assets.status import ArtistStatus
 
 _MOST_NAMED = 40
 
@@ -25,7 +25,7 @@ def status(
     from rich.text import Text
 
     from dawa_assets.intake.inbox import unclaimed_uploads
-    from dawa_assets.status import artist_statuses
+    from dawa_assets.observability.status import artist_statuses
     from resources.ports import open_ports
     from resources.settings import Settings
 
@@ -91,7 +91,7 @@ def _prompts(counts: "PromptCounts") -> str:
 
 
 def _why(prompt: "ItemPrompt") -> str:
-    from dawa_assets.prompting.store import PROMPT_ERROR
+    from dawa_assets.tables.prompts import PROMPT_ERROR
 
     if prompt.state != "impossible":
         return f"stale ({prompt.state})"

@@ -5,7 +5,7 @@ import typer
 
 def stop() -> None:
     """Stop the embedded database now. It stops by itself some minutes after its last use; the next use starts it."""
-    from resources.embedded_postgres import EmbeddedDatabase
+    from resources.database.embedded.embedded_database import EmbeddedDatabase
     from resources.ports import open_database
     from resources.settings import Settings
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from modal_app.config import DataRoot
-    from modal_app.paid_calls import Usage
+    from modal_app.data_root.layout import DataRoot
+    from modal_app.hosted_models.metered_requests import Usage
     from modal_app.protocol.audio import PreparedAudio
     from modal_app.protocol.tagging import TagRequest, TagResult
     from resources.settings import Settings
@@ -53,9 +53,9 @@ def tag(
 
     from rich.console import Console
 
-    from modal_app.config import DataRoot
+    from modal_app.data_root.layout import DataRoot
     from modal_app.errors import InputError, JobError
-    from modal_app.paid_calls import Usage
+    from modal_app.hosted_models.metered_requests import Usage
     from resources.errors import SettingsError
     from resources.settings import Settings
 
@@ -88,10 +88,10 @@ def tag(
 
 
 def _describe(path: Path, bpm: float | None, root: "DataRoot", settings: "Settings", used: "Usage") -> _Described:
-    from dawa_assets.training.tagger import hosted_model
-    from modal_app.audio.cache import keep
+    from dawa_assets.segments.tagger import hosted_model
     from modal_app.audio.prepare import segment_local_file
-    from modal_app.audio.scratch import scratch_folder
+    from modal_app.audio.segment_cache import keep
+    from modal_app.data_root.scratch import scratch_folder
     from modal_app.protocol.tagging import SegmentToTag, TagRequest
 
     with scratch_folder(root.scratch()) as folder:

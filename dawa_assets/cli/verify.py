@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dawa_assets.housekeeping.strays import Stray
-    from dawa_assets.housekeeping.verify import Finding, VerifyReport
+    from dawa_assets.maintenance.orphans import Stray
+    from dawa_assets.maintenance.verify import Finding, VerifyReport
 
 _MOST_NAMED = 40
 _MARKS = {"mended": "mended", "can be mended": "", "next build": "", "needs you": "needs you"}
@@ -32,8 +32,8 @@ def verify(
     from rich.console import Console
 
     from dawa_assets.cli.progress import shown_progress
-    from dawa_assets.housekeeping.strays import find_strays
-    from dawa_assets.housekeeping.verify import verify as run
+    from dawa_assets.maintenance.orphans import find_strays
+    from dawa_assets.maintenance.verify import verify as run
     from resources.ports import open_ports
     from resources.settings import Settings
 

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from dawa_assets.artists.paths import is_own, own_object
-from dawa_assets.artists.store import Artist
-from dawa_assets.datasets import store
-from dawa_assets.datasets.choice import Superseded, incomplete_items
 from dawa_assets.datasets.manifest import manifest_bytes
-from dawa_assets.datasets.store import Dataset, Wanted, WantedItem
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
 from dawa_assets.items.update import describe_saved_items
-from dawa_assets.leases import Lease
+from dawa_assets.pipeline.local_files import zips_folder
 from dawa_assets.pipeline.step import artist_step
-from resources.database import Connection
+from dawa_assets.tables import datasets
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.chosen_items import Superseded, incomplete_items
+from dawa_assets.tables.datasets import Dataset, Wanted, WantedItem
+from dawa_assets.tables.leases import Lease
+from resources.database.base import Connection
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
@@ -117,10 +118,10 @@ class _Build:
     def _claim(self) -> tuple[Wanted, Dataset | None, bool]:
         """What is wanted now, its row, and whether that row is the artist's current dataset already."""
         with self.ports.database.transaction() as connection:
-            wanted = store.wanted(connection, self.artist, new_items_only=self.new_items_only)
+            wanted = datasets.wanted(connection, self.artist, new_items_only=self.new_items_only)
             if self._fail_unusable(connection, wanted.items):
-                wanted = store.wanted(connection, self.artist, new_items_only=self.new_items_only)
-            abandoned = store.abandoned_datasets(connection, self.artist, wanted.fingerprint)
+                wanted = datasets.wanted(connection, self.artist, new_items_only=self.new_items_only)
+            abandoned = datasets.abandoned_datasets(connection, self.artist, wanted.fingerprint)
             self.held.check(connection)
         for dataset in abandoned:
             paths = [dataset.storage_path, dataset.manifest_path]
@@ -129,18 +130,18 @@ class _Build:
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
             for dataset in abandoned:
-                store.forget_dataset(connection, dataset)
+                datasets.forget_dataset(connection, dataset)
             if wanted.fingerprint is None:
                 return wanted, None, False
-            current = store.current_dataset(connection, self.artist.id)
-            claimed = store.claim_dataset(connection, self.artist, wanted.fingerprint, len(wanted.items), stem)
+            current = datasets.current_dataset(connection, self.artist.id)
+            claimed = datasets.claim_dataset(connection, self.artist, wanted.fingerprint, len(wanted.items), stem)
             return wanted, claimed, current is not None and current.id == claimed.id
 
     def _exported_last(self) -> Dataset | None:
         """The last export, where it is what the artist's items still are."""
         with self.ports.database.transaction() as connection:
-            last = store.last_export(connection, self.artist.id)
-            if last is None or not store.is_as_exported(connection, last):
+            last = datasets.last_export(connection, self.artist.id)
+            if last is None or not datasets.is_as_exported(connection, last):
                 return None
         return last if self._is_intact(last, was_current=False) else None
 
@@ -155,7 +156,7 @@ class _Build:
         """Mark the items that may not be read: users write these rows, the pipeline reads with its own rights."""
         unusable = [(item, reason) for item in items if (reason := self._why_unusable(item)) is not None]
         for item, reason in unusable:
-            store.fail_item(connection, item.id, item.audio_hash, reason)
+            datasets.fail_item(connection, item.id, item.audio_hash, reason)
             self._note_failure(item, reason)
         return bool(unusable)
 
@@ -182,8 +183,8 @@ class _Build:
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
             if again or self.new_items_only:  # of exports too, the one that was asked for last is the last one
-                store.make_current(connection, dataset)
-            exported = store.mark_exported(connection, wanted.items)
+                datasets.make_current(connection, dataset)
+            exported = datasets.mark_exported(connection, wanted.items)
         return self._report("current again" if again else "unchanged", dataset, wanted, exported)
 
     def _make(self, dataset: Dataset, wanted: Wanted) -> DatasetReport:
@@ -194,7 +195,7 @@ class _Build:
         """
         sizes = [self._size(position, item) for position, item in enumerate(wanted.items, start=1)]
         log.info("dataset of %s: writing %d tracks, %.1f MB", self.artist.slug, len(sizes), sum(sizes) / 1e6)
-        folder = self.ports.settings.home / "tmp" / "datasets" / self.artist.slug
+        folder = zips_folder(self.ports.settings, self.artist.slug)
         shutil.rmtree(folder, ignore_errors=True)  # of a killed run; whoever still writes there lost their lease
         folder.mkdir(parents=True)
         try:
@@ -208,8 +209,8 @@ class _Build:
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
             state = "export" if self.new_items_only else "done"
-            store.finish_dataset(connection, dataset, state, wanted.items, archive.size, archive.sha256)
-            exported = store.mark_exported(connection, wanted.items)
+            datasets.finish_dataset(connection, dataset, state, wanted.items, archive.size, archive.sha256)
+            exported = datasets.mark_exported(connection, wanted.items)
         made = Dataset(**{**vars(dataset), "size_bytes": archive.size, "sha256": archive.sha256})
         return self._report("built" if dataset.state == "building" else "restored", made, wanted, exported)
 
@@ -242,7 +243,7 @@ class _Build:
                 return
             with self.ports.database.transaction() as connection:
                 self.held.check(connection)
-                marked = store.fail_item(connection, item.id, item.audio_hash, reason)
+                marked = datasets.fail_item(connection, item.id, item.audio_hash, reason)
         if marked:
             self._note_failure(item, reason)
 
@@ -252,9 +253,9 @@ class _Build:
 
     def _report(self, state: State, dataset: Dataset | None, wanted: Wanted, exported: int) -> DatasetReport:
         with self.ports.database.transaction() as connection:
-            counts = store.counts_by_status(connection, self.artist)
+            counts = datasets.counts_by_status(connection, self.artist)
             incomplete = incomplete_items(connection, self.artist.id)
-            shown = dataset or store.current_dataset(connection, self.artist.id)
+            shown = dataset or datasets.current_dataset(connection, self.artist.id)
         ready = counts.get("ready", 0) + counts.get("exported", 0)
         left_out = f", {len(wanted.superseded)} of them superseded" if wanted.superseded else ""
         for each in wanted.superseded[:_MOST_TOLD]:

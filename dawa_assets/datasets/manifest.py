@@ -2,8 +2,8 @@
 
 import json
 
-from dawa_assets.datasets.store import Dataset, WantedItem
 from dawa_assets.datasets.zip import Archive, entry_names
+from dawa_assets.tables.datasets import Dataset, WantedItem
 
 FORMAT = "dawa-dataset/1"
 

@@ -11,10 +11,10 @@ import dagster as dg
 
 from dawa_assets.defs.metadata import table
 from dawa_assets.defs.partitions import artists
-from dawa_assets.defs.previews import accepted_as_new
+from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.doctor import tagger_health, writer_health
-from dawa_assets.verdicts import verdict
+from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.doctor import tagger_health, writer_health
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import ModelHealth
 from resources.settings import Settings

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import dagster as dg
 
-from dawa_assets.pictures.smaller import at_most
+from dawa_assets.plots.png_size import at_most
 
 MAX_ROWS = 200
 _MAX_PICTURE_BYTES = 150_000

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from resources.database import Database
+from resources.database.base import Database
 
 NAME = "artist"
 artists = dg.DynamicPartitionsDefinition(name=NAME)
@@ -23,7 +23,7 @@ def add_new_artists(instance: dg.DagsterInstance, database: Database, known: int
     The number is a sensor's cursor: a lost one is 0, and adding a partition that is there changes nothing. One that is
     higher than any artist's was kept for another database, and counts as lost.
     """
-    from dawa_assets.artists.store import highest_number, numbered_after
+    from dawa_assets.tables.artists import highest_number, numbered_after
 
     with database.transaction() as connection:
         if known > highest_number(connection):
@@ -44,7 +44,7 @@ def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, kno
 
     Whoever deletes an artist may not reach this instance, and a tick that saw them just before may have put them back.
     """
-    from dawa_assets.artists.deletions_store import deleted_after
+    from dawa_assets.tables.artist_deletions import deleted_after
 
     with database.transaction() as connection:
         gone = deleted_after(connection, known and known - _OVERLAP, AT_ONCE)

@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.launcher import RunLauncher
 
-from dawa_assets.definitions import build_defs
+from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
-from dawa_assets.defs.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.partitions import ensure_partitions
+from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.resources import Pipeline
 from resources.errors import SettingsError
 from resources.settings import Settings
@@ -69,7 +69,7 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
             "DAGSTER_HOME: this instance starts its runs elsewhere, and would end one in this process; "
             "start it in the UI, or take DAGSTER_HOME away"
         )
-    from dawa_assets.artists.store import get_artist
+    from dawa_assets.tables.artists import get_artist
 
     database = pipeline.ports().database
     with database.transaction() as connection:

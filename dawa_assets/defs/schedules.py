@@ -38,7 +38,7 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
         description="Dataset, segments and tags of every artist whose dataset would differ from their last one.",
     )
     def tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> list[dg.RunRequest] | dg.SkipReason:
-        from dawa_assets.datasets.store import artists_whose_dataset_would_differ
+        from dawa_assets.tables.datasets import artists_whose_dataset_would_differ
 
         ports = pipeline.ports()
         with ports.database.transaction() as connection:

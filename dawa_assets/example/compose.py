@@ -16,7 +16,7 @@ from dawa_assets.example.live_set import live_set
 from dawa_assets.example.profile import ARTIST_NAME, master_schema
 from dawa_assets.example.score import Song
 from dawa_assets.example.tracks import songs
-from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.data_root.scratch import scratch_folder, sweep
 
 if TYPE_CHECKING:
     from dawa_assets.example.music import Audio

@@ -1,6 +1,7 @@
 """Who may: users with a token, for the artists that they are linked to, or whoever has the password, for all.
 
-Who asks is found out by a request's headers before anything else of it is read (`gate.py`); here is by what rule.
+Who asks is found out by a request's headers before anything else of it is read (`request_limits.py`); here is by
+what rule.
 """
 
 import hmac
@@ -11,13 +12,13 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from dawa_assets.artists.store import Artist, find_artist
 from dawa_assets.errors import UnauthorizedError, UnknownArtistError
 from dawa_assets.http.tokens import TokenCheck
+from dawa_assets.tables.artists import Artist, find_artist
 from modal_app.errors import DawaError
 from modal_app.web.messages import PASSWORD_FIELD
 from modal_app.web.options import is_set
-from resources.database import Database
+from resources.database.base import Database
 from resources.settings import Settings
 
 bearer_scheme = HTTPBearer(

@@ -15,7 +15,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from modal_app.errors import DawaError
-from modal_app.web.answers import UNEXPECTED
+from modal_app.web.error_responses import UNEXPECTED
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,16 @@ from dawa_assets.http import docs_page, files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
 from dawa_assets.http.api import items, library, page, profiles, progress, renderings, training, uploads
 from dawa_assets.http.cors import Cors
-from dawa_assets.http.desk import ComputeDesk
 from dawa_assets.http.errors import add_error_handlers
-from dawa_assets.http.gate import Gate
-from dawa_assets.http.links import Links
+from dawa_assets.http.file_links import Links
 from dawa_assets.http.messages import HealthAnswer
 from dawa_assets.http.proxies import TrustedProxies
+from dawa_assets.http.request_limits import Gate
 from dawa_assets.http.service import Service, waiting_no_longer_than
-from dawa_assets.http.worker import open_desk, web_options
+from dawa_assets.http.worker_options import open_desk, web_options
 from modal_app.web.body import SMALL_BODY
 from modal_app.web.routes import worker_router
+from resources.job_queue.local import ComputeDesk
 from resources.ports import Ports
 
 _MOST = {

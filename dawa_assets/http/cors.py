@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from modal_app.web.answers import error_answer
+from modal_app.web.error_responses import error_answer
 from modal_app.web.messages import PASSWORD_FIELD
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

@@ -1,6 +1,7 @@
 """How errors leave over HTTP: always `{"error": "message"}`, with a status that fits, and no traceback.
 
-The worker's endpoints answer theirs alike (`modal_app/web/answers.py`); here are those of databases, buckets, writers.
+The worker's endpoints answer theirs alike (`modal_app/web/error_responses.py`); here are those of databases,
+buckets and writers.
 """
 
 import logging
@@ -20,8 +21,8 @@ from dawa_assets.errors import (
     UnknownLiveSetError,
 )
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
-from modal_app.web.answers import answer_errors, answer_to, error_answer, first_problem
 from modal_app.web.body import NOT_JSON, is_json
+from modal_app.web.error_responses import answer_errors, answer_to, error_answer, first_problem
 from modal_app.web.messages import ErrorAnswer
 from resources.errors import (
     BucketError,

@@ -16,11 +16,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import EVERYBODY, MAY_BE_NAMED, identity_of
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.service import Service, service_of
-from dawa_assets.library.items_store import hash_of_audio
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_items import hash_of_audio
 from resources.bucket.base import Bucket
 from resources.bucket.keys import check_key
 from resources.errors import ObjectNotFoundError

@@ -20,7 +20,7 @@ from modal_app.errors import JobError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.desk import Call
+from modal_app.web.job_queue import Call
 from modal_app.web.messages import RunningAnswer, TrainedAnswer
 from modal_app.web.work import Job, finished, generate_key, train_key, trained_answer
 

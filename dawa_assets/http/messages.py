@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from modal_app.problems import ONE_LINE
 from modal_app.protocol.base import Identifier
+from modal_app.value_errors import ONE_LINE
 from modal_app.web.messages import Prompt
 
 _NAME = Field(min_length=1, max_length=255, pattern=ONE_LINE)

@@ -10,10 +10,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from dawa_assets.artists.paths import own_object
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.errors import RefusedError, errors
-from dawa_assets.http.links import base_of
+from dawa_assets.http.file_links import base_of
 from dawa_assets.http.messages import (
     DatasetAnswer,
     ExportAnswer,
@@ -27,13 +26,14 @@ from dawa_assets.http.messages import (
 from dawa_assets.http.saving import pair_of, saved_answer
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.items.save import save_pair
-from modal_app.web.answers import BadRequestError
+from dawa_assets.tables.artists import Artist
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.web.error_responses import BadRequestError
 from modal_app.web.options import MOST_UPLOADED
 from resources.ports import Ports
 
 if TYPE_CHECKING:
-    from dawa_assets.datasets.store import Dataset
+    from dawa_assets.tables.datasets import Dataset
 
 MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY
 """How many bytes the body of a save may have."""
@@ -45,7 +45,7 @@ router = APIRouter(tags=["train mode"])
 @router.post("/api/train", responses=errors(404, 502, 503))
 async def train(body: TrainRequest, caller: CallerOf, service: ServiceOf) -> TrainAnswer:
     """Write the prompt of one Live Set, or give the one that was written for the same before. No item is changed."""
-    from dawa_assets.prompting.ask import ask_for_prompt, known_prompt
+    from dawa_assets.prompting.single_prompt import ask_for_prompt, known_prompt
 
     ports = service.ports
     artist = await service.quickly(caller.artist, ports.database, body.artist_id)
@@ -119,7 +119,7 @@ async def dataset(
 
 
 def _current(ports: Ports, artist: Artist) -> tuple["Dataset | None", bool]:
-    from dawa_assets.datasets.store import current_dataset, last_export
+    from dawa_assets.tables.datasets import current_dataset, last_export
 
     with ports.database.transaction() as connection:
         current = current_dataset(connection, artist.id)

@@ -20,8 +20,8 @@ from dawa_assets.http.jobs import RUNNING, answer_to_job, check_producer
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
 from dawa_assets.http.service import Service, ServiceOf
 from modal_app.errors import InputError
-from modal_app.web.answers import first_problem
 from modal_app.web.body import SMALL_BODY
+from modal_app.web.error_responses import first_problem
 from modal_app.web.messages import PASSWORD_FIELD, GenerateBody, TrainBody, TrainedAnswer
 from modal_app.web.options import MOST_UPLOADED
 from modal_app.web.work import generate_job, store_upload, train_job

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.library.progress import Progress, progress_of
-from dawa_assets.status import Notice, artist_statuses
+from dawa_assets.observability.status import Notice, artist_statuses
+from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 
 _FRESH_SECONDS = 0.9

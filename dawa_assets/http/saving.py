@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.datasets.choice import superseded_items
 from dawa_assets.http.messages import PairFields, SaveAnswer
 from dawa_assets.items.save import NewPair
-from dawa_assets.items.store import findings_of, get_item
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.chosen_items import superseded_items
+from dawa_assets.tables.training_items import findings_of, get_item
 from resources.ports import Ports
 
 

@@ -19,14 +19,14 @@ from fastapi import Depends, Request
 
 from dawa_assets.http.activities import Activities
 from dawa_assets.http.progress_watch import ProgressWatch
-from modal_app.web.desk import Desk
+from modal_app.web.job_queue import Desk
 from modal_app.web.options import WebOptions
 from modal_app.web.work import InThread
 from resources.ports import Ports
 
 if TYPE_CHECKING:
     from dawa_assets.http.access import Access
-    from dawa_assets.http.links import Links
+    from dawa_assets.http.file_links import Links
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import httpx
 import jwt
 
 from dawa_assets.errors import UnauthorizedError
-from modal_app.addresses import service_address
+from modal_app.service_address import service_address
 from resources.errors import NotNowError, SettingsError
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from dawa_assets.artists.store import Artist, ensure_artist, require_staying, slugs_among
-from dawa_assets.intake.gather import GatheredFile, gather
+from dawa_assets.intake.file_selection import GatheredFile, gather
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.projects import closing_note
-from dawa_assets.intake.store import InboxFile, Known, known_waiting
+from dawa_assets.tables.artists import Artist, ensure_artist, require_staying, slugs_among
+from dawa_assets.tables.uploads import InboxFile, Known, known_waiting
 from modal_app.errors import InputError
 from resources.bucket.base import Bucket, StoredObject
 from resources.bucket.keys import FOREIGN, plain_name

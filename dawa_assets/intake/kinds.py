@@ -1,21 +1,14 @@
 """What a file is to the pipeline, told by its name alone: a Live Set, audio, or something else."""
 
 import unicodedata
-from enum import StrEnum
 from pathlib import PurePosixPath
+
+from dawa_assets.tables.uploads import Kind
 
 LIVE_SET_SUFFIX = ".als"
 AUDIO_SUFFIXES = frozenset(
     (".mp3", ".wav", ".wave", ".w64", ".flac", ".aif", ".aiff", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".caf")
 )
-
-
-class Kind(StrEnum):
-    """As in the ledger's column `kind`."""
-
-    LIVE_SET = "live_set"
-    AUDIO = "audio"
-    OTHER = "other"
 
 
 def kind_of(name: str) -> Kind:

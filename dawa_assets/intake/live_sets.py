@@ -16,15 +16,16 @@ from dawa_assets.ableton.summary import PARSER_VERSION
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.intake import store
 from dawa_assets.intake.inbox import close, drops, remove_taken
-from dawa_assets.intake.kinds import Kind, stem_of
+from dawa_assets.intake.kinds import stem_of
 from dawa_assets.intake.layout import export_folder, kept_set
 from dawa_assets.intake.projects import Projects
-from dawa_assets.intake.settle import LocalCopy, local_copy, object_hash, plain_reason, put_verified, reject
-from dawa_assets.intake.store import InboxFile, Summary
-from dawa_assets.items.store import NewItem, adopt_summaries, ensure_item, item_of_summary
+from dawa_assets.intake.rejection import reject
+from dawa_assets.pipeline.file_transfer import LocalCopy, local_copy, object_hash, plain_reason, put_verified
 from dawa_assets.pipeline.step import Step, artist_step
+from dawa_assets.tables import uploads
+from dawa_assets.tables.training_items import NewItem, adopt_summaries, ensure_item, item_of_summary
+from dawa_assets.tables.uploads import InboxFile, Kind, Summary
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
@@ -82,7 +83,7 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
         present = [file.stored.key for drop in inbox for file in drop.files]
         with ports.database.transaction() as connection:
             step.held.check(connection)
-            store.forget_gone(connection, step.artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
+            uploads.forget_gone(connection, step.artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
         projects = Projects(ports.bucket, inbox)
         for drop in (drop for drop in inbox if drop.complete):
             # What is no music goes last: while it lies here, its folders tell of projects.
@@ -125,7 +126,7 @@ def _settle(step: Step, file: InboxFile, projects: Projects, report: LiveSetsRep
 
 def _reject_once(step: Step, file: InboxFile, sha256: str, reason: str, report: LiveSetsReport) -> None:
     with step.ports.database.transaction() as connection:
-        done = store.finished(connection, file, sha256)
+        done = uploads.finished(connection, file, sha256)
     if done:
         remove_taken(step.ports.bucket, file)
     elif reject(step, file, sha256, reason):
@@ -136,8 +137,8 @@ def _take(step: Step, file: InboxFile, projects: Projects, local: LocalCopy, rep
     bucket, artist = step.ports.bucket, step.artist
     identity = parse_id(artist.id, local.path)
     with step.ports.database.transaction() as connection:
-        done = store.finished(connection, file, local.sha256)
-        known = store.find_summary(connection, artist.id, identity)
+        done = uploads.finished(connection, file, local.sha256)
+        known = uploads.find_summary(connection, artist.id, identity)
     if done:
         remove_taken(bucket, file)
         return
@@ -151,12 +152,12 @@ def _take(step: Step, file: InboxFile, projects: Projects, local: LocalCopy, rep
             return
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        upload = store.begin(connection, artist.id, file, local.sha256, summary.source_key)
-        row = summary.id if content is None else store.save_summary(connection, artist.id, summary, content)
+        upload = uploads.begin(connection, artist.id, file, local.sha256, summary.source_key)
+        row = summary.id if content is None else uploads.save_summary(connection, artist.id, summary, content)
         item = item_of_summary(connection, row) or ensure_item(
             connection, artist.id, _item_of(file, project, summary, row)
         )
-        store.finish_taken(connection, upload, item, row)
+        uploads.finish_taken(connection, upload, item, row)
     remove_taken(bucket, file)
     if known is None:
         report.taken.append(_shown(file))
@@ -175,7 +176,7 @@ def _project(step: Step, file: InboxFile, found: str) -> str:
     if project == former:
         return project
     with step.ports.database.transaction() as connection:
-        folders = store.folders_of_item(connection, step.artist.id, f"{former}/{stem}")
+        folders = uploads.folders_of_item(connection, step.artist.id, f"{former}/{stem}")
     if folders is None:
         return project
     is_same = not folders or any(_is_same_place(file.folder, folder) for folder in folders)
@@ -226,12 +227,12 @@ def _read_and_keep(
         reason = f"could not be read by a fault of the program ({type(error).__name__}: {error}); report it"
         with step.ports.database.transaction() as connection:
             step.held.check(connection)
-            store.wait(connection, store.begin(connection, step.artist.id, file, local.sha256), reason)
+            uploads.wait(connection, uploads.begin(connection, step.artist.id, file, local.sha256), reason)
         report.waiting.append((_shown(file), reason))
         return None
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        store.begin(connection, step.artist.id, file, local.sha256, summary.source_key)
+        uploads.begin(connection, step.artist.id, file, local.sha256, summary.source_key)
     put_verified(step.ports.bucket, local, summary.source_key or "")
     _put_outputs(step.ports, summary, content, picture)
     return content
@@ -273,7 +274,7 @@ def _item_of(file: InboxFile, project: str, summary: Summary, row: UUID) -> NewI
 
 def _parse_again(step: Step, report: LiveSetsReport) -> None:
     with step.ports.database.transaction() as connection:
-        outdated = store.parsed_otherwise(connection, step.artist.id, PARSER_VERSION)
+        outdated = uploads.parsed_otherwise(connection, step.artist.id, PARSER_VERSION)
     for number, summary in enumerate(outdated, 1):
         log.info("reading %s again (%d of %d)", summary.als_filename, number, len(outdated))
         try:
@@ -305,7 +306,7 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
         _put_outputs(step.ports, new, content, picture)
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        store.save_summary(connection, step.artist.id, new, content)
+        uploads.save_summary(connection, step.artist.id, new, content)
 
 
 def _is_own_folder(slug: str, path: str | None) -> bool:

@@ -20,13 +20,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from dawa_assets.artists.store import Artist, require_staying
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.intake.gather import skipped_names
+from dawa_assets.intake.file_selection import skipped_names
 from dawa_assets.intake.inbox import complete_key
-from dawa_assets.intake.kinds import Kind, kind_of
+from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.projects import closing_note, projects_by_name
-from dawa_assets.intake.settle import plain_reason
+from dawa_assets.pipeline.file_transfer import plain_reason
+from dawa_assets.pipeline.local_files import incoming_folder, uploads_folder
+from dawa_assets.tables.artists import Artist, require_staying
+from dawa_assets.tables.uploads import Kind
 from modal_app.errors import ConflictError, InputError, UnreadableAudioError
 from resources.bucket.base import UploadLink
 from resources.bucket.keys import check_key
@@ -115,7 +117,7 @@ def list_open(settings: Settings, artist: Artist) -> list[PartUpload]:
     """The artist's uploads that are not closed, the newest first."""
     found = []
     with suppress(FileNotFoundError):
-        for folder in sorted((settings.home / "incoming" / str(artist.id)).iterdir(), reverse=True):
+        for folder in sorted(uploads_folder(settings, artist.id).iterdir(), reverse=True):
             with suppress(UnknownItemError):
                 found.append(find(settings, artist, folder.name))
     return [upload for upload in found if upload.state == "open"]
@@ -269,11 +271,6 @@ def mark_used(settings: Settings, artist: Artist, upload_id: str) -> None:
         _write(_folder(settings, artist, upload_id) / _CLOSED, "")
 
 
-def forget_uploads(settings: Settings, artist_id: object) -> None:
-    """Remove all that arrived for an artist."""
-    shutil.rmtree(settings.home / "incoming" / str(artist_id), ignore_errors=True)
-
-
 def _files(artist: Artist, upload_id: str, purpose: Purpose, given: Sequence[tuple[str, int]]) -> list[PartFile]:
     names = [unicodedata.normalize("NFC", name).strip("/") for name, _ in given]
     skipped = skipped_names(names)
@@ -314,7 +311,7 @@ def _open_file(upload: PartUpload, number: int) -> PartFile:
 def _folder(settings: Settings, artist: Artist, upload_id: str) -> Path:
     if not _ID.fullmatch(upload_id):
         raise UnknownItemError(f"upload {upload_id[:40]!r}: is not known (any more); begin it anew")
-    return settings.home / "incoming" / str(artist.id) / upload_id
+    return uploads_folder(settings, artist.id) / upload_id
 
 
 def _refuse(folder: Path, number: int, reason: str) -> None:
@@ -337,7 +334,7 @@ def _remove(folder: Path) -> None:
 
 def _sweep(settings: Settings) -> None:
     """Remove what is too old: never finished, or closed a while ago."""
-    for folder in _folders(settings.home / "incoming"):
+    for folder in _folders(incoming_folder(settings)):
         with suppress(OSError):
             closed = folder / _CLOSED
             age = time.time() - (closed if closed.exists() else folder).stat().st_mtime

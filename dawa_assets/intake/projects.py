@@ -17,7 +17,7 @@ from resources.errors import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from dawa_assets.intake.inbox import Drop
-    from dawa_assets.intake.store import InboxFile
+    from dawa_assets.tables.uploads import InboxFile
     from resources.bucket.base import Bucket
 
 log = logging.getLogger(__name__)

@@ -11,14 +11,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import is_known, remove_taken
 from dawa_assets.intake.kinds import kind_of
-from dawa_assets.intake.settle import LocalCopy, local_copy, object_hash, plain_reason, put_verified, reject
-from dawa_assets.intake.store import InboxFile, Known, LedgerRow
-from dawa_assets.items import store
-from dawa_assets.items.store import Audio, Item
+from dawa_assets.intake.rejection import reject
+from dawa_assets.pipeline.file_transfer import LocalCopy, local_copy, object_hash, plain_reason, put_verified
 from dawa_assets.pipeline.step import Step
+from dawa_assets.tables import training_items
+from dawa_assets.tables import uploads as ledger
+from dawa_assets.tables.training_items import Audio, Item
+from dawa_assets.tables.uploads import InboxFile, Known, LedgerRow
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
 
@@ -94,7 +95,7 @@ class Bounces:
     def tidy(self, item_id: UUID) -> None:
         """Remove audio of another format that an item's present audio has replaced."""
         with self._step.ports.database.transaction() as connection:
-            item = store.get_item(connection, item_id)
+            item = training_items.get_item(connection, item_id)
         if item is None or item.audio_path is None:
             return
         folder = training_folder(self._step.artist.slug, item_id)
@@ -118,7 +119,7 @@ class Bounces:
             audio = Audio(path, local.sha256, info.extension, info.duration_seconds, info.warnings)
         with self._step.ports.database.transaction() as connection:
             self._step.held.check(connection)
-            store.describe_audio(connection, item, audio)
+            training_items.describe_audio(connection, item, audio)
 
     def _register(self, file: InboxFile, local: LocalCopy) -> None:
         with self._step.ports.database.transaction() as connection:
@@ -143,7 +144,7 @@ class Bounces:
         for _ in range(_ATTEMPTS):
             with self._step.ports.database.transaction() as connection:
                 self._step.held.check(connection)
-                item = store.get_item(connection, item_id)
+                item = training_items.get_item(connection, item_id)
                 if item is None:
                     return False
                 ledger.head_for(connection, row.id, item_id, key)
@@ -154,7 +155,7 @@ class Bounces:
                 put_verified(self._bucket, local, key)
             with self._step.ports.database.transaction() as connection:
                 self._step.held.check(connection)
-                if unchanged or store.set_audio(connection, item, audio):
+                if unchanged or training_items.set_audio(connection, item, audio):
                     ledger.finish_taken(connection, row.id, item_id)
                     self._report.add(row.name, item, local.sha256)
                     return True

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.intake.settle import object_hash, plain_reason
-from dawa_assets.items import store
 from dawa_assets.items.audio import training_folder
-from dawa_assets.items.store import Audio, SavedPair
+from dawa_assets.pipeline.file_transfer import object_hash, plain_reason
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.rules import PromptRules
+from dawa_assets.tables import training_items
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.training_items import Audio, SavedPair
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.errors import BucketError
 from resources.ports import Ports
@@ -63,7 +63,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
     item_id, is_saved = _its_id(ports, artist, new, text, sha256)
     if is_saved:
         with ports.database.transaction() as connection:
-            store.say_again(connection, item_id)
+            training_items.say_again(connection, item_id)
         return item_id
     folder = training_folder(artist.slug, item_id)
     content = text.encode()
@@ -83,8 +83,8 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         raise BucketError(f"{pair.audio.path}: what the bucket holds is not what was written; save it again")
     ports.bucket.put(pair.prompt_path, content)
     with ports.database.transaction() as connection:
-        if not store.insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
-            store.say_again(connection, item_id)
+        if not training_items.insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
+            training_items.say_again(connection, item_id)
     return item_id
 
 
@@ -101,7 +101,7 @@ def _its_id(ports: Ports, artist: Artist, new: NewPair, text: str, sha256: str) 
     for take in itertools.count():
         item_id = _pair_id(artist, new, text, sha256, take)
         with ports.database.transaction() as connection:
-            item = store.get_item(connection, item_id)
+            item = training_items.get_item(connection, item_id)
         if item is None:
             return item_id, False
         if item.audio_hash == sha256 and item.prompt_text == text and not item.excluded:

@@ -13,18 +13,17 @@ from datetime import datetime
 from uuid import UUID
 
 from dawa_assets.artists.paths import is_own, shown_path
-from dawa_assets.artists.store import Artist
-from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import close, drops
-from dawa_assets.intake.kinds import Kind
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
-from dawa_assets.intake.store import LedgerRow
-from dawa_assets.items import store
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
-from dawa_assets.items.saved_texts import saved_file_is
-from dawa_assets.items.store import Item
 from dawa_assets.pipeline.step import Step, artist_step
+from dawa_assets.prompting.prompt_files import saved_file_is
+from dawa_assets.tables import training_items
+from dawa_assets.tables import uploads as ledger
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.training_items import Item
+from dawa_assets.tables.uploads import Kind, LedgerRow
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -77,7 +76,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         _pair_bounces(step, report)
         _mend_and_project(step, report)
         with ports.database.transaction() as connection:
-            report.items = store.count_by_status(connection, step.artist.id)
+            report.items = training_items.count_by_status(connection, step.artist.id)
             waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
     report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
     report.seconds = round(time.monotonic() - started, 3)
@@ -102,7 +101,7 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
         step.held.check(connection)
         audio = ledger.ledger(connection, artist.id, Kind.AUDIO)
         sets = ledger.ledger(connection, artist.id, Kind.LIVE_SET)
-        items = store.items_of(connection, artist.id)
+        items = training_items.items_of(connection, artist.id)
     pairing, rows = _decide(audio, sets, items, Projects(ports.bucket, complete))
     with ports.database.transaction() as connection:
         step.held.check(connection)
@@ -160,13 +159,13 @@ def _mend_and_project(step: Step, report: ItemsReport) -> None:
     ports, artist = step.ports, step.artist
     present = {stored.key for stored in ports.bucket.list(f"artists/{artist.slug}/training")}
     with ports.database.transaction() as connection:
-        items = [item for item in store.items_of(connection, artist.id) if not item.excluded]
+        items = [item for item in training_items.items_of(connection, artist.id) if not item.excluded]
     with_audio = [
         item.id for item in items if item.audio_path is not None and _audio_is_there(step, item, present, report)
     ]
     with ports.database.transaction() as connection:
         step.held.check(connection)
-        report.moved = store.settle_statuses(connection, artist.id, with_audio)
+        report.moved = training_items.settle_statuses(connection, artist.id, with_audio)
     for item in items:
         if item.prompt_text:
             report.prompts_in_place += project_prompt(step, item, item.prompt_text, present)
@@ -180,11 +179,11 @@ def describe_saved_items(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
     """
     report = ItemsReport()
     with ports.database.transaction() as connection:
-        if not store.undescribed_items(connection, artist.id):
+        if not training_items.undescribed_items(connection, artist.id):
             return []
     with artist_step(ports, artist, "items") as step:
         with ports.database.transaction() as connection:
-            saved = store.undescribed_items(connection, artist.id)
+            saved = training_items.undescribed_items(connection, artist.id)
         for item in saved:
             _audio_is_there(step, item, set(), report)
     return report.failed
@@ -203,7 +202,7 @@ def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsRepo
     except (UnreadableAudioError, ObjectNotFoundError) as error:
         with step.ports.database.transaction() as connection:
             step.held.check(connection)
-            store.fail_audio(connection, item, str(error))
+            training_items.fail_audio(connection, item, str(error))
         report.failed.append((item.name, str(error)))
         return False
     return True
@@ -219,12 +218,12 @@ def project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool
     if item.prompt_file_hash is None and path in present and saved_file_is(step, item, path, content):
         with step.ports.database.transaction() as connection:
             step.held.check(connection)
-            store.set_prompt_file(connection, item, path, text_hash)
+            training_items.set_prompt_file(connection, item, path, text_hash)
         return False
     step.ports.bucket.put(path, content)
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        return store.set_prompt_file(connection, item, path, text_hash)
+        return training_items.set_prompt_file(connection, item, path, text_hash)
 
 
 def _origin(row: LedgerRow) -> Origin:

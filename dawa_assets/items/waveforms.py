@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path, PurePosixPath
@@ -18,9 +18,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dawa_assets.intake.settle import local_copy, plain_reason
-from modal_app.audio.scratch import locked, scratch_folder, sweep
+from dawa_assets.pipeline.file_transfer import local_copy, plain_reason
+from dawa_assets.pipeline.local_files import waveform_file, waveforms_folder
 from modal_app.audio.waveform import Loudness, Waveform, measure_waveform
+from modal_app.data_root.scratch import locked, scratch_folder, sweep
 from modal_app.errors import UnreadableAudioError
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -33,7 +34,6 @@ T = TypeVar("T")
 MAX_COPIES_BYTES = 4 * 2**30
 """Of all copies together: some twenty hours of music. Those that nobody has played for longest go first."""
 
-_FORMAT = "w1"  # of what is kept: another one is measured anew
 _PLAYED_EXACTLY = frozenset({".wav", ".wave", ".flac"})
 
 
@@ -44,12 +44,12 @@ def needs_copy(key: str) -> bool:
 
 def is_measured(settings: Settings, sha256: str | None) -> bool:
     """Whether the waveform of a content is kept: reading it takes a moment, measuring it takes a while."""
-    return sha256 is not None and _waveform_place(settings, sha256).exists()
+    return sha256 is not None and waveform_file(settings, sha256, "npz").exists()
 
 
 def is_copied(settings: Settings, sha256: str) -> bool:
     """Whether the copy of a content is kept."""
-    return _copy_place(settings, sha256).exists()
+    return waveform_file(settings, sha256, "flac").exists()
 
 
 def waveform_of(ports: Ports, key: str, sha256: str | None) -> tuple[str, Waveform]:
@@ -61,7 +61,7 @@ def waveform_of(ports: Ports, key: str, sha256: str | None) -> tuple[str, Wavefo
         ObjectNotFoundError: it is gone.
         UnreadableAudioError: it can't be decoded.
     """
-    return _kept(ports, key, sha256, lambda found: _read(_waveform_place(ports.settings, found)), needs_copy(key))
+    return _kept(ports, key, sha256, lambda found: _read(waveform_file(ports.settings, found, "npz")), needs_copy(key))
 
 
 def open_copy(ports: Ports, key: str, sha256: str | None) -> BinaryIO:
@@ -71,19 +71,12 @@ def open_copy(ports: Ports, key: str, sha256: str | None) -> BinaryIO:
         ObjectNotFoundError: it is gone.
         UnreadableAudioError: it can't be decoded, or its copy would be too large to keep.
     """
-    copy = _kept(ports, key, sha256, lambda found: _open(_copy_place(ports.settings, found)), True)[1]
+    copy = _kept(ports, key, sha256, lambda found: _open(waveform_file(ports.settings, found, "flac")), True)[1]
     if not copy.seek(0, os.SEEK_END):  # what was too large is kept empty, so that it isn't decoded again and again
         copy.close()
         raise UnreadableAudioError(f"{key}: has no copy to listen by, it would be too large; play the file itself")
     copy.seek(0)
     return copy
-
-
-def forget_waveforms(settings: Settings, hashes: Iterable[str]) -> None:
-    """Remove what is kept of these contents."""
-    for sha256 in hashes:
-        _waveform_place(settings, sha256).unlink(missing_ok=True)
-        _copy_place(settings, sha256).unlink(missing_ok=True)
 
 
 def _kept(
@@ -92,7 +85,7 @@ def _kept(
     """Return an object's SHA-256 and what `find` finds for it, after decoding where that is nothing."""
     if sha256 is not None and (kept := find(sha256)) is not None:
         return sha256, kept
-    shelf = _folder(ports.settings) / hashlib.sha256(key.encode()).hexdigest()[:2]
+    shelf = waveforms_folder(ports.settings) / hashlib.sha256(key.encode()).hexdigest()[:2]
     shelf.mkdir(parents=True, exist_ok=True)
     with locked(shelf):
         if sha256 is not None and (kept := find(sha256)) is not None:
@@ -110,28 +103,11 @@ def _kept(
         return local.sha256, kept
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.home / "cache" / "waveforms"
-
-
-def _waveform_place(settings: Settings, sha256: str) -> Path:
-    return _place(settings, sha256, "npz")
-
-
-def _copy_place(settings: Settings, sha256: str) -> Path:
-    return _place(settings, sha256, "flac")
-
-
-def _place(settings: Settings, sha256: str, suffix: str) -> Path:
-    name = hashlib.sha256(sha256.encode()).hexdigest()  # rows of others may hold anything as a hash
-    return _folder(settings) / name[:2] / f"{name}.{_FORMAT}.{suffix}"
-
-
 def _decode(settings: Settings, path: Path, sha256: str, with_copy: bool) -> None:
-    place, copy_place = _waveform_place(settings, sha256), _copy_place(settings, sha256)
+    place, copy_place = waveform_file(settings, sha256, "npz"), waveform_file(settings, sha256, "flac")
     place.parent.mkdir(parents=True, exist_ok=True)
-    sweep(_folder(settings) / "scratch")  # a killed process leaves a copy as large as a song
-    with scratch_folder(_folder(settings) / "scratch") as folder:
+    sweep(waveforms_folder(settings) / "scratch")  # a killed process leaves a copy as large as a song
+    with scratch_folder(waveforms_folder(settings) / "scratch") as folder:
         copy = folder / "copy.flac" if with_copy else None
         measured = measure_waveform(path, copy)
         np.savez_compressed(
@@ -151,7 +127,7 @@ def _decode(settings: Settings, path: Path, sha256: str, with_copy: bool) -> Non
 def _make_room(settings: Settings, size: int) -> None:
     """Remove the copies that were opened longest ago, until there is room for another one of `size` bytes."""
     kept = []
-    for path in _folder(settings).glob("*/*.flac"):
+    for path in waveforms_folder(settings).glob("*/*.flac"):
         with suppress(FileNotFoundError):  # another process makes room too
             kept.append((path.stat().st_mtime, path.stat().st_size, path))
     total = size + sum(size for _, size, _ in kept)

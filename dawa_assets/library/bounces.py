@@ -6,14 +6,14 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
-from dawa_assets.intake import store as ledger
 from dawa_assets.intake.inbox import drops, is_known
-from dawa_assets.intake.kinds import Kind
-from dawa_assets.items import store as items
 from dawa_assets.items.audio import AudioReport, Bounces
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.tables import training_items as items
+from dawa_assets.tables import uploads as ledger
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.uploads import Kind
 from modal_app.errors import ConflictError, UnreadableAudioError
 from resources.ports import Ports
 

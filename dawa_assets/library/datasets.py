@@ -6,9 +6,9 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.datasets.store import counts_by_status, current_dataset, wanted
-from resources.database import Database
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.datasets import counts_by_status, current_dataset, wanted
+from resources.database.base import Database
 
 _MOST = 200
 

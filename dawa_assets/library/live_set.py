@@ -11,16 +11,16 @@ from typing import Any
 from dawa_assets.ableton.live_set import MetreChange, TempoPoint, TimeSignature
 from dawa_assets.ableton.time_map import MetreMap, TempoMap, bar_times
 from dawa_assets.artists.profile import observed_profile
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownLiveSetError
-from dawa_assets.intake.store import find_summary
-from dawa_assets.library import store
-from dawa_assets.library.store import Entry
 from dawa_assets.prompting.context import build_context
+from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
 from dawa_assets.prompting.plan import summary_of
-from dawa_assets.prompting.reading import count, mapping, number, objects, text, texts
-from dawa_assets.prompting.store import summary_texts
 from dawa_assets.prompting.track import tempo_of
+from dawa_assets.tables import library_sets
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_sets import Entry
+from dawa_assets.tables.prompts import summary_texts
+from dawa_assets.tables.uploads import find_summary
 from resources.ports import Ports
 
 _MOST_TRACKS = 1_000
@@ -109,7 +109,7 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
     """
     with ports.database.transaction() as connection:
         found = find_summary(connection, artist.id, parse_id)
-        entry = None if found is None else next(iter(store.entries_of(connection, artist.id, found.id)), None)
+        entry = None if found is None else next(iter(library_sets.entries_of(connection, artist.id, found.id)), None)
         if found is None or entry is None:
             raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set; upload it first")
         content = summary_texts(connection, artist.id, [found.id]).get(found.id, "{}")

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.leases import UnderWay, steps_under_way
-from dawa_assets.library.store import artists_seen_by
-from resources.database import Database
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.leases import UnderWay, steps_under_way
+from dawa_assets.tables.library_sets import artists_seen_by
+from resources.database.base import Database
 
 
 @dataclass(frozen=True)

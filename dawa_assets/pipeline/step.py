@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dawa_assets.artists.store import Artist, get_artist
-from dawa_assets.leases import Lease, lease
+from dawa_assets.pipeline.leases import lease
+from dawa_assets.tables.artists import Artist, get_artist
+from dawa_assets.tables.leases import Lease
 from resources.ports import Ports
 
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dawa_assets.artists.profile import observed_profile
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
-from dawa_assets.intake.store import find_summary
-from dawa_assets.prompting import store
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.rules import bpm_line, rule_names, rules_for
 from dawa_assets.prompting.track import tempo_of
-from resources.database import Connection, Database
+from dawa_assets.tables import prompts
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.uploads import find_summary
+from resources.database.base import Connection, Database
 
 _ANY_TEMPO = {"overview": {"tempo": 120}}
 _OF_THE_TEMPO = "ends-with-bpm"
@@ -47,7 +47,7 @@ def check_text(
     with database.transaction() as connection:
         profile = observed_profile(connection, artist.id).master_schema
         summary_id = _summary(connection, artist, parse_id, item_id)
-        tempos = {} if summary_id is None else store.tempos(connection, artist.id, [summary_id])
+        tempos = {} if summary_id is None else prompts.tempos(connection, artist.id, [summary_id])
     summary = {"overview": {"tempo": tempos.get(summary_id) if summary_id else None}}
     tempo = tempo_of(summary)
     rules = rules_for(profile, summary if tempo is not None else _ANY_TEMPO, artist_name=artist.name)

@@ -8,9 +8,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden, no_go_phrases
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts, work_facts
 from dawa_assets.prompting.track import known_tracks, tempo_of, track_facts
-from dawa_assets.prompting.words import Phrase, is_forbidden, no_go_phrases
 
 # Bytes, because a tokeniser never makes more tokens of a text than it has bytes: a hard bound in any script.
 # Real profiles and sets come to 2,000–5,000 bytes, some 600–1,400 tokens.

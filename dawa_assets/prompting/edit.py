@@ -10,18 +10,18 @@ from typing import Any
 from uuid import UUID
 
 from dawa_assets.artists.profile import observed_profile
-from dawa_assets.artists.store import Artist, resolve_artist
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
-from dawa_assets.prompting.items import Found, find_item
+from dawa_assets.prompting.item_lookup import Found, find_item
 from dawa_assets.prompting.plan import batches
 from dawa_assets.prompting.rules import LONGEST, MOST_WORDS, rules_for
 from dawa_assets.prompting.staleness import is_human
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.prompting.track import tempo_of
+from dawa_assets.tables import prompts
+from dawa_assets.tables.artists import Artist, resolve_artist
 from modal_app.errors import ConflictError, InputError
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
 from resources.ports import Ports
 
 MOST_AUTHOR = 200
@@ -95,7 +95,7 @@ def text_in_use(database: Database, reference: str, artist: str | None = None) -
     """
     with database.transaction() as connection:
         found = find_item(connection, reference, artist)
-        item = store.locked_item(connection, found.id)
+        item = prompts.locked_item(connection, found.id)
     return (item.prompt_text or "") if item is not None else ""
 
 
@@ -174,17 +174,17 @@ def give_back_to_the_model(ports: Ports, reference: str, artist: str | None = No
     return GivenBack(found.name, found.id, found.artist.slug, what, item.prompt_text or "")
 
 
-def _give_back(connection: Connection, found: Found, item: store.Item) -> str:
+def _give_back(connection: Connection, found: Found, item: prompts.Item) -> str:
     if is_human(item):
         if item.origin != "human" or item.text != item.prompt_text:  # saved by the dashboard, and seen by nobody yet
             fingerprint = human_fingerprint(item.id, item.prompt_text or "")
-            store.keep_human_text(connection, found.artist.id, item, fingerprint)
+            prompts.keep_human_text(connection, found.artist.id, item, fingerprint)
             item = _locked(connection, found)
-        store.give_back(connection, item)
+        prompts.give_back(connection, item)
         return "given back"
     has_text = bool((item.prompt_text or "").strip())
     more = has_text and not item.given_back
-    store.ask_again(connection, item, more_takes=int(more))
+    prompts.ask_again(connection, item, more_takes=int(more))
     return "another take" if more else "given back" if has_text else "due"
 
 
@@ -196,15 +196,15 @@ def _edit(connection: Connection, found: Found, text: str, author: str, judge: "
     changed = before != text or item.origin != "human" or item.text != text or item.given_back
     if changed:
         if is_human(item) and item.text != item.prompt_text:  # keep what the dashboard saved as history
-            store.save_human_text(connection, found.artist.id, item, human_fingerprint(item.id, before), before)
+            prompts.save_human_text(connection, found.artist.id, item, human_fingerprint(item.id, before), before)
         fingerprint = human_fingerprint(item.id, text)
-        prompt_id = store.save_human_text(connection, found.artist.id, item, fingerprint, text, author)
-        store.give_human_text(connection, item, prompt_id, text)
+        prompt_id = prompts.save_human_text(connection, found.artist.id, item, fingerprint, text, author)
+        prompts.give_human_text(connection, item, prompt_id, text)
     return Edit(found.name, found.id, found.artist.slug, changed, before, text, warnings)
 
 
-def _locked(connection: Connection, found: Found) -> store.Item:
-    item = store.locked_item(connection, found.id)
+def _locked(connection: Connection, found: Found) -> prompts.Item:
+    item = prompts.locked_item(connection, found.id)
     if item is None:
         raise InputError(f"item {found.name}: is gone or excluded since a moment ago; run it again")
     return item
@@ -217,7 +217,7 @@ class _Judge:
         self._connection = connection
         self._profiles: dict[UUID, Any] = {}
 
-    def judge(self, artist: Artist, item: store.Item, text: str) -> list[str]:
+    def judge(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
         """The rules that the text breaks and may break.
 
         Raises:
@@ -229,7 +229,7 @@ class _Judge:
             )
         summary: Any = _ANY_TEMPO
         if item.als_summary_id is not None:
-            tempos = store.tempos(self._connection, artist.id, [item.als_summary_id])
+            tempos = prompts.tempos(self._connection, artist.id, [item.als_summary_id])
             summary = {"overview": {"tempo": tempos.get(item.als_summary_id)}}
         has_tempo = item.als_summary_id is not None and tempo_of(summary) is not None
         if artist.id not in self._profiles:

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from dawa_assets.artists.profile import ObservedProfile, observed_profile
-from dawa_assets.artists.store import Artist, get_artist
-from dawa_assets.prompting import store
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.fingerprint import prompt_fingerprint
 from dawa_assets.prompting.rules import PromptRules, rules_for
 from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
+from dawa_assets.tables import prompts
+from dawa_assets.tables.artists import Artist, get_artist
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer
 
@@ -34,7 +34,7 @@ class Question:
     fingerprint: str
     context: str
     rules: PromptRules
-    items: list[store.Item] = field(default_factory=list)
+    items: list[prompts.Item] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class PromptPlan:
     profile: ObservedProfile
     instructions: str
     wanted: Wanted
-    human: list[store.Item]
-    current: list[store.Item]
-    impossible: list[tuple[store.Item, str]]
+    human: list[prompts.Item]
+    current: list[prompts.Item]
+    impossible: list[tuple[prompts.Item, str]]
     """Items that no prompt can be written for, with the reason."""
     questions: dict[str, Question]
     """By fingerprint: what has to be asked."""
-    reusable: dict[str, tuple[Question, store.Prompt]]
+    reusable: dict[str, tuple[Question, prompts.Prompt]]
     """By fingerprint: what was asked and answered before, and is taken over for nothing."""
     stale_because: dict[str, int]
     """How many items of `questions` and `reusable` are stale for which reason."""
@@ -69,7 +69,7 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
         profile = profile or observed_profile(connection, artist.id)
-        items = store.items_with_prompts(connection, artist.id)
+        items = prompts.items_with_prompts(connection, artist.id)
     wanted = wanted_now(ports, profile)
     human = [item for item in items if is_human(item)]
     people = {item.id for item in human}
@@ -79,12 +79,12 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
         for batch in batches(by_model, _SUMMARIES_AT_ONCE):
             ids = [summary_id(item) for item in batch]
             with session.transaction() as connection:
-                texts = store.summary_texts(connection, artist.id, ids)
+                texts = prompts.summary_texts(connection, artist.id, ids)
             for item in batch:
                 _plan_item(plan, item, texts.get(summary_id(item)))
     for fingerprints in batches(list(plan.questions), 500):
         with ports.database.transaction() as connection:
-            known = store.prompts_of(connection, artist.id, fingerprints)
+            known = prompts.prompts_of(connection, artist.id, fingerprints)
         plan.reusable.update({key: (plan.questions.pop(key), prompt) for key, prompt in known.items()})
     return plan
 
@@ -123,9 +123,9 @@ def asked_of(
 
 def new_prompt(
     artist_id: UUID, summary_id: UUID, fingerprint: str, wanted: Wanted, answer: PromptAnswer, text: str, take: int
-) -> store.NewPrompt:
+) -> prompts.NewPrompt:
     """The row of a text that answers a question, with what the question was made from and what the answer took."""
-    return store.NewPrompt(
+    return prompts.NewPrompt(
         artist_id=artist_id,
         als_summary_id=summary_id,
         fingerprint=fingerprint,
@@ -142,7 +142,7 @@ def new_prompt(
     )
 
 
-def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> None:
+def _plan_item(plan: PromptPlan, item: prompts.Item, summary_text: str | None) -> None:
     if summary_text is None:
         plan.impossible.append((item, "its summary is not one of this artist's; upload the set again"))
         return
@@ -166,7 +166,7 @@ def _plan_item(plan: PromptPlan, item: store.Item, summary_text: str | None) -> 
     question.items.append(item)
 
 
-def _as_it_was_asked(plan: PromptPlan, item: store.Item, context: str, fingerprint: str) -> str:
+def _as_it_was_asked(plan: PromptPlan, item: prompts.Item, context: str, fingerprint: str) -> str:
     """The question's fingerprint as the model that wrote the item's text was asked, where that one will do."""
     wanted = plan.wanted
     if item.model_name is None or item.model_name == wanted.model_name or not wanted.accepts(item.model_name):
@@ -188,7 +188,7 @@ def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def summary_id(item: store.Item) -> UUID:
+def summary_id(item: prompts.Item) -> UUID:
     """The id of a planned item's summary."""
     assert item.als_summary_id is not None  # noqa: S101 - only items with a summary are planned
     return item.als_summary_id

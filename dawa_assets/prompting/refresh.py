@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 
 from dawa_assets.artists.profile import ObservedProfile, validate_profile
 from dawa_assets.errors import InvalidProfileError
-from dawa_assets.items.saved_texts import take_over_saved_texts
-from dawa_assets.leases import Lease, report_progress
+from dawa_assets.pipeline.spending import left_to_spend, mismatch, record_spending
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.prompting import store
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
+from dawa_assets.prompting.prompt_files import take_over_saved_texts
 from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.prompting.track import tempo_of
-from dawa_assets.spending import left_to_spend, mismatch, record_spending
-from modal_app.paid_calls import Usage
-from resources.database import Session
+from dawa_assets.tables import prompts
+from dawa_assets.tables.leases import Lease, report_progress
+from modal_app.hosted_models.metered_requests import Usage
+from resources.database.base import Session
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, used_by
 
@@ -159,12 +159,12 @@ class _Refresh:
         for item, reason in self.plan.impossible:
             self._fail([item], reason, for_good=True)
         if self.plan.reusable or self.plan.questions:
-            self._record_state(store.begin_rewriting)
+            self._record_state(prompts.begin_rewriting)
         for question, prompt in self.plan.reusable.values():
             self._take_over(question, prompt)
         self._ask()
         if not self.tally.open and not self.tally.overtaken:
-            self._record_state(store.complete)
+            self._record_state(prompts.complete)
 
     def _record_state(self, record: Callable[..., None]) -> None:
         wanted = self.plan.wanted
@@ -189,9 +189,9 @@ class _Refresh:
             with self.ports.database.transaction() as connection:
                 self.held.check(connection)
                 kept = (
-                    store.settle(connection, item)
+                    prompts.settle(connection, item)
                     if linked
-                    else store.keep_human_text(connection, self.artist.id, item, fingerprint)
+                    else prompts.keep_human_text(connection, self.artist.id, item, fingerprint)
                 )
             self.tally.overtaken += not kept
 
@@ -201,7 +201,7 @@ class _Refresh:
         if not ids:
             return
         with self.ports.database.transaction() as connection:
-            tempos = store.tempos(connection, self.artist.id, ids)
+            tempos = prompts.tempos(connection, self.artist.id, ids)
         for item in self.plan.human:
             summary = {"overview": {"tempo": tempos.get(item.als_summary_id) if item.als_summary_id else None}}
             if tempo_of(summary) is None or len(self.tally.notes) >= _MOST_NOTES:
@@ -210,18 +210,18 @@ class _Refresh:
             if broken := rules.broken(item.prompt_text or ""):
                 self.tally.notes.append(f"{item.name}: a person's text, left as it is, breaks {broken[0]}")
 
-    def _keep_current(self, item: store.Item) -> None:
+    def _keep_current(self, item: prompts.Item) -> None:
         self.tally.unchanged += 1
         if not _is_unsettled(item):
             return
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
-            self.tally.overtaken += not store.settle(connection, item)
+            self.tally.overtaken += not prompts.settle(connection, item)
 
-    def _take_over(self, question: Question, prompt: store.Prompt) -> None:
+    def _take_over(self, question: Question, prompt: prompts.Prompt) -> None:
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
-            given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
+            given = [item for item in question.items if prompts.give_prompt(connection, item, prompt)]
         self.tally.reused += len(given)
         self._note(question.items, given, prompt)
 
@@ -286,8 +286,8 @@ class _Refresh:
             for model, spent in by_model.items():
                 record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=spent)
             for question, answer, text in usable:
-                prompt = store.save_prompt(connection, self._new_prompt(question, answer, text))
-                given = [item for item in question.items if store.give_prompt(connection, item, prompt)]
+                prompt = prompts.save_prompt(connection, self._new_prompt(question, answer, text))
+                given = [item for item in question.items if prompts.give_prompt(connection, item, prompt)]
                 self.tally.written += len(given)
                 self._note(question.items, given, prompt)
 
@@ -299,13 +299,13 @@ class _Refresh:
                 log.warning("%s: %s", self.artist.slug, note)
                 self.tally.notes.append(note)
 
-    def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> store.NewPrompt:
+    def _new_prompt(self, question: Question, answer: PromptAnswer, text: str) -> prompts.NewPrompt:
         item = question.items[0]
         return new_prompt(
             self.artist.id, summary_id(item), question.fingerprint, self.plan.wanted, answer, text, item.prompt_take
         )
 
-    def _note(self, items: list[store.Item], given: list[store.Item], prompt: store.Prompt) -> None:
+    def _note(self, items: list[prompts.Item], given: list[prompts.Item], prompt: prompts.Prompt) -> None:
         self.tally.overtaken += len(items) - len(given)
         for item in given[: _EXAMPLES - len(self.tally.examples)]:
             because = why_stale(item, prompt.fingerprint, self.plan.wanted) or "current"
@@ -317,22 +317,22 @@ class _Refresh:
             self.tally.open += 1
             self.tally.put_off.append((item.name, reason))
 
-    def _fail(self, items: list[store.Item], reason: str, *, for_good: bool) -> None:
+    def _fail(self, items: list[prompts.Item], reason: str, *, for_good: bool) -> None:
         for item in items:
             self.tally.failed.append((item.name, reason))
             self.tally.open += not for_good
-            if item.error == store.PROMPT_ERROR + reason and item.status != "needs_prompt":
+            if item.error == prompts.PROMPT_ERROR + reason and item.status != "needs_prompt":
                 settled = item.prompt_summary_id == item.als_summary_id
                 if settled or not for_good:
                     continue
             with self.ports.database.transaction() as connection:
                 self.held.check(connection)
-                store.fail(connection, item, reason, for_good=for_good)
+                prompts.fail(connection, item, reason, for_good=for_good)
 
 
-def _is_unsettled(item: store.Item) -> bool:
+def _is_unsettled(item: prompts.Item) -> bool:
     """Whether an item with the right prompt still has to be told so."""
-    mendable = item.status == "needs_prompt" or (item.error or "").startswith(store.PROMPT_ERROR)
+    mendable = item.status == "needs_prompt" or (item.error or "").startswith(prompts.PROMPT_ERROR)
     return mendable or item.prompt_summary_id != item.als_summary_id
 
 

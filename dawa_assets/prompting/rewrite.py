@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.prompting import store
-from dawa_assets.prompting.ask import ask_for_prompt, prompt_asked_for
 from dawa_assets.prompting.edit import give_back_to_the_model
+from dawa_assets.prompting.single_prompt import ask_for_prompt, prompt_asked_for
+from dawa_assets.tables import prompts
+from dawa_assets.tables.artists import Artist
 from resources.errors import NotNowError, PromptWriterError
 from resources.ports import Ports
 
@@ -33,7 +33,7 @@ def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
     """
     given = give_back_to_the_model(ports, str(item_id), artist.slug)
     with ports.database.transaction() as connection:
-        item = store.locked_item(connection, item_id)
+        item = prompts.locked_item(connection, item_id)
     if item is None:
         return Rewritten(given.what, given.before, given.before, "the item is gone or excluded since a moment ago")
     try:
@@ -46,7 +46,7 @@ def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
     ):
         step.held.check(connection)
         prompt = prompt_asked_for(ports, artist, item.parse_id, item.prompt_take)
-        now = store.locked_item(connection, item_id)
-        if prompt is None or now is None or not store.give_prompt(connection, now, prompt):
+        now = prompts.locked_item(connection, item_id)
+        if prompt is None or now is None or not prompts.give_prompt(connection, now, prompt):
             return Rewritten(given.what, given.before, given.before, "somebody else changed the item meanwhile")
     return Rewritten(given.what, given.before, prompt.text, None)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dawa_assets.prompting.phrase_matching import Phrase, contains, no_go_phrases, phrase_of, words_of
 from dawa_assets.prompting.style import names_in, no_go_zones
 from dawa_assets.prompting.track import tempo_of
-from dawa_assets.prompting.words import Phrase, contains, no_go_phrases, phrase_of, words_of
 
 LONGEST = 700
 SHORTEST = 15

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.prompting.store import PROMPT_ERROR, Item
-from resources.database import Connection, Database
+from dawa_assets.tables.prompts import PROMPT_ERROR, Item
+from resources.database.base import Connection, Database
 from resources.prompt_writer.offline import OfflineWriter
 
 ANY_MODEL = "*"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from dawa_assets.prompting.reading import mapping, objects, text, texts
-from dawa_assets.prompting.words import Phrase, contains, is_forbidden, phrase_of, words_of
+from dawa_assets.prompting.json_access import mapping, objects, text, texts
+from dawa_assets.prompting.phrase_matching import Phrase, contains, is_forbidden, phrase_of, words_of
 
 _MOST_ZONES, _LONGEST_ZONE = 500, 2_000
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")

@@ -14,7 +14,7 @@ from dawa_assets.ableton.devices import sound_of_live_instrument
 from dawa_assets.ableton.lexicon import named
 from dawa_assets.ableton.plugins import known_plugin
 from dawa_assets.prompting.instruments import NamedTrack, instruments
-from dawa_assets.prompting.reading import count, mapping, number, objects, text, texts
+from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
 
 _MOST_TRACKS_HEARD = 400
 _MOST_DEVICES = 200

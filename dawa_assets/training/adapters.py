@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dawa_assets.training.progress import logged
-from dawa_assets.training.store import Run
+from dawa_assets.pipeline.job_progress import logged
+from dawa_assets.tables.training_runs import Run
 from modal_app.errors import JobError
 from modal_app.protocol.training import InstallRequest, InstallResult
 from resources.ports import Ports

@@ -9,22 +9,22 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.items.exclude import heard_line
-from dawa_assets.items.exclusions_store import excluded_but_heard
-from dawa_assets.leases import Lease
+from dawa_assets.items.exclusions import heard_line
+from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.training import evaluations_store, store
+from dawa_assets.segments.prepared import PreparedDataset, prepare_dataset
+from dawa_assets.tables import lora_evaluations, training_runs
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.item_exclusions import excluded_but_heard
+from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.lora_evaluations import Evaluation
+from dawa_assets.tables.training_runs import Run, TrainingTrack
 from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
-from dawa_assets.training.calls import GpuMeter, cost_usd
-from dawa_assets.training.evaluations_store import Evaluation
 from dawa_assets.training.examples import fingerprint_of, train_request
-from dawa_assets.training.judgement import RULE, Finding, Standing, choose, judge
-from dawa_assets.training.prepared import PreparedDataset, prepare_dataset
-from dawa_assets.training.progress import logged
+from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
+from dawa_assets.training.promotion_policy import RULE, Finding, Standing, choose, judge
 from dawa_assets.training.runs import examples_of
-from dawa_assets.training.store import Run, TrainingTrack
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
 from resources.ports import Ports
@@ -105,10 +105,10 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
     model_name = ports.settings.model_name
     finish_promotions(ports, artist)
     with ports.database.transaction() as connection:
-        run = store.candidate_run(connection, artist, model_name)
-        promoted = store.promoted_run(connection, artist, model_name)
-        known = None if run is None else evaluations_store.find_evaluation(connection, run)
-        history = history_of(evaluations_store.promotions(connection, artist, model_name))
+        run = training_runs.candidate_run(connection, artist, model_name)
+        promoted = training_runs.promoted_run(connection, artist, model_name)
+        known = None if run is None else lora_evaluations.find_evaluation(connection, run)
+        history = history_of(lora_evaluations.promotions(connection, artist, model_name))
         heard = excluded_but_heard(connection, artist.id)
     if run is None or run.candidate_at is None:
         return "nothing to evaluate", None, None
@@ -141,11 +141,11 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         else:
             with ports.database.transaction() as connection:
                 held.check(connection)
-                evaluations_store.decide(
+                lora_evaluations.decide(
                     connection, run, choice.reason if run.promoted else f"not promoted: {choice.reason}"
                 )
     with ports.database.transaction() as connection:
-        return state, store.get_run(connection, run.id), evaluations_store.find_evaluation(connection, run)
+        return state, training_runs.get_run(connection, run.id), lora_evaluations.find_evaluation(connection, run)
 
 
 def _is_rival(promoted: Run, candidate: Run) -> bool:
@@ -180,7 +180,7 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
     kept = keep_files(ports, artist.slug, run, names_in(run, found.files))
     with ports.database.transaction() as connection:
         held.check(connection)
-        evaluations_store.record_evaluation(
+        lora_evaluations.record_evaluation(
             connection,
             artist,
             run,
@@ -193,7 +193,7 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
             seed=request.seed,
             files={file.key.rpartition("/")[2]: file.size for file in kept},
         )
-        evaluation = evaluations_store.find_evaluation(connection, run)
+        evaluation = lora_evaluations.find_evaluation(connection, run)
     assert evaluation is not None  # noqa: S101 - just recorded
     return evaluation
 
@@ -213,7 +213,7 @@ def _heard_by(ports: Ports, rival: Run) -> Rival | None:
     if rival.dataset_id is None:
         return None
     with ports.database.transaction() as connection:
-        tracks = store.dataset_tracks(connection, rival.dataset_id)
+        tracks = training_runs.dataset_tracks(connection, rival.dataset_id)
     held_out = set(rival.metrics.get("held_out", []))
     heard = [track for track in tracks if track.song not in held_out] or tracks
     return Rival(

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dawa_assets.datasets.store import Dataset
-from dawa_assets.training.prepared import PreparedDataset
-from dawa_assets.training.store import TagKey
+from dawa_assets.segments.prepared import PreparedDataset
+from dawa_assets.tables.datasets import Dataset
+from dawa_assets.tables.training_runs import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio

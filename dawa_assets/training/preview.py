@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.datasets.store import current_dataset
+from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.training import store
+from dawa_assets.tables import training_runs
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.datasets import current_dataset
+from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import run_folder, temporary_folder
-from dawa_assets.training.calls import GpuMeter, cost_usd
-from dawa_assets.training.progress import logged
+from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published
-from dawa_assets.training.store import Run
 from modal_app.config import BackendKind
 from modal_app.errors import JobError
 from modal_app.protocol.training import GenerateRequest
@@ -71,7 +71,7 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
     settings = ports.settings
     with artist_step(ports, slug, "preview") as step:
         with ports.database.transaction() as connection:
-            run = store.promoted_run(connection, step.artist, settings.model_name)
+            run = training_runs.promoted_run(connection, step.artist, settings.model_name)
         if run is None:
             return _report(ports, None, None, 0, [], time.monotonic() - started)
         prompt = _prompt(ports, step.artist, run)
@@ -93,7 +93,7 @@ def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
     with ports.database.transaction() as connection:
         current = current_dataset(connection, artist.id)
         dataset_id = run.dataset_id or (current.id if current else None)
-        tracks = store.dataset_tracks(connection, dataset_id) if dataset_id else []
+        tracks = training_runs.dataset_tracks(connection, dataset_id) if dataset_id else []
     return tracks[0].prompt_text if tracks else "instrumental"
 
 

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist, get_artist, resolve_artist
-from dawa_assets.items.exclude import heard_line
-from dawa_assets.items.exclusions_store import excluded_but_heard
-from dawa_assets.leases import Lease
+from dawa_assets.items.exclusions import heard_line
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.training import evaluations_store, store
+from dawa_assets.tables import lora_evaluations, training_runs
+from dawa_assets.tables.artists import Artist, get_artist, resolve_artist
+from dawa_assets.tables.item_exclusions import excluded_but_heard
+from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.lora_evaluations import Author, Evaluation, Promotion
+from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import install
-from dawa_assets.training.evaluations_store import Author, Evaluation, Promotion
-from dawa_assets.training.store import Run
 from modal_app.errors import DawaError, InputError, JobCancelledError
 from modal_app.protocol.training import InstallResult
 from resources.ports import Ports
@@ -75,7 +75,7 @@ def promote(
     with _promoting(ports, artist) as held:
         with ports.database.transaction() as connection:
             held.check(connection)
-            asked = evaluations_store.ask_promotion(connection, artist, run, author, reason, is_rollback=is_rollback)
+            asked = lora_evaluations.ask_promotion(connection, artist, run, author, reason, is_rollback=is_rollback)
         return _publish(ports, artist, held, asked, run)
 
 
@@ -86,7 +86,7 @@ def finish_promotions(ports: Ports, artist: Artist) -> None:
         BusyError: a promotion of this artist did not end in time.
     """
     with ports.database.transaction() as connection:
-        left = evaluations_store.promotions_under_way(connection, artist)
+        left = lora_evaluations.promotions_under_way(connection, artist)
     if left:
         with _promoting(ports, artist):
             log.debug("nothing is under way any more")
@@ -101,7 +101,7 @@ def ensure_published(ports: Ports, artist: Artist, model_name: str) -> tuple[Run
     """
     with _promoting(ports, artist):
         with ports.database.transaction() as connection:
-            run = store.promoted_run(connection, artist, model_name)
+            run = training_runs.promoted_run(connection, artist, model_name)
         return None if run is None else (run, install(ports, artist.slug, run))
 
 
@@ -111,8 +111,8 @@ def _promoting(ports: Ports, artist: Artist) -> Iterator[Lease]:
     with artist_step(ports, artist, "promotion") as step:
         with ports.database.transaction() as connection:
             left = [
-                (promotion, store.get_run(connection, promotion.run_id))
-                for promotion in evaluations_store.promotions_under_way(connection, artist)
+                (promotion, training_runs.get_run(connection, promotion.run_id))
+                for promotion in lora_evaluations.promotions_under_way(connection, artist)
             ]
         for promotion, run in left:
             log.info("the promotion of run %s was not finished; it is now", run.id)
@@ -134,14 +134,14 @@ def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, ru
     except DawaError:
         with ports.database.transaction() as connection:
             held.check(connection)
-            evaluations_store.withdraw_promotion(connection, promotion)
-            before = store.promoted_run(connection, artist, run.model_name)
+            lora_evaluations.withdraw_promotion(connection, promotion)
+            before = training_runs.promoted_run(connection, artist, run.model_name)
         if before is not None:
             install(ports, artist.slug, before)
         raise
     with ports.database.transaction() as connection:
         held.check(connection)
-        evaluations_store.finish_promotion(connection, artist, promotion)
+        lora_evaluations.finish_promotion(connection, artist, promotion)
     return installed
 
 
@@ -156,17 +156,17 @@ def list_loras(ports: Ports, name: str) -> list[Lora]:
     """
     with ports.database.transaction() as connection:
         artist = resolve_artist(connection, name)
-        under_way = {each.run_id for each in evaluations_store.promotions_under_way(connection, artist)}
+        under_way = {each.run_id for each in lora_evaluations.promotions_under_way(connection, artist)}
         heard = excluded_but_heard(connection, artist.id)
         return [
             Lora(
                 artist.slug,
                 run,
-                evaluations_store.find_evaluation(connection, run),
+                lora_evaluations.find_evaluation(connection, run),
                 run.id in under_way,
                 heard.get(run.id, []),
             )
-            for run in store.list_runs(connection, artist)
+            for run in training_runs.list_runs(connection, artist)
         ]
 
 
@@ -174,7 +174,7 @@ def log_of(ports: Ports, name: str, model_name: str) -> list[Promotion]:
     """Every promotion of one LoRA, the first one first; raises as `list_loras`."""
     with ports.database.transaction() as connection:
         artist = resolve_artist(connection, name)
-        return evaluations_store.promotions(connection, artist, model_name)
+        return lora_evaluations.promotions(connection, artist, model_name)
 
 
 def find_lora(loras: Sequence[Lora], run_id: str) -> Lora:

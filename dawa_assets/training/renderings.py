@@ -10,16 +10,16 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.leases import Lease, report_progress
+from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.training import renderings_store, store
+from dawa_assets.tables import renderings, training_runs
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.leases import Lease, report_progress
+from dawa_assets.tables.listens import Who
+from dawa_assets.tables.renderings import Part, Rendering
+from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import restore_files, temporary_folder
-from dawa_assets.training.listens_store import Who
-from dawa_assets.training.progress import logged
-from dawa_assets.training.renderings_store import Part, Rendering
-from dawa_assets.training.store import Run
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
 from modal_app.protocol.training import GenerateRequest, GenerateResult
@@ -56,15 +56,15 @@ def begin_rendering(ports: Ports, artist: Artist, asked: Asked) -> Rendering:
     if not prompt:
         raise InputError("prompt: is empty; say what the music should be like")
     with ports.database.transaction() as connection:
-        published = store.promoted_run(connection, artist, ports.settings.model_name)
-        candidate = _candidate(ports, store.list_runs(connection, artist), asked, artist, published)
+        published = training_runs.promoted_run(connection, artist, ports.settings.model_name)
+        candidate = _candidate(ports, training_runs.list_runs(connection, artist), asked, artist, published)
         parts = [_part(who, published, candidate) for who in dict.fromkeys(asked.who)]
         if all(part.missing for part in parts):
             raise InputError(f"who: {'; '.join(f'{part.who}: {part.missing}' for part in parts)}")
         content = [str(artist.id), prompt, asked.seed, asked.seconds, asked.scale]
         content += [f"{part.who} {part.run_id}" for part in parts if not part.missing]
         rendering_id = f"r-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]}"
-        return renderings_store.claim_rendering(
+        return renderings.claim_rendering(
             connection,
             artist,
             Rendering(rendering_id, prompt, asked.seed, asked.seconds, asked.scale, parts, created_at=None),
@@ -93,7 +93,7 @@ def render_open(ports: Ports, artist: Artist) -> str:
                 failed += 1
             with ports.database.transaction() as connection:
                 step.held.check(connection)
-                renderings_store.keep_part(connection, rendering.id, rendered)
+                renderings.keep_part(connection, rendering.id, rendered)
         _forget_old(ports, artist, step.held)
     return f"{done} rendered" + (f", {failed} failed" if failed else "")
 
@@ -122,7 +122,7 @@ def _part(who: Who, published: Run | None, candidate: Run | None) -> Part:
 
 def _open_parts(ports: Ports, artist: Artist) -> tuple[Rendering, Part, int] | None:
     with ports.database.transaction() as connection:
-        for rendering in renderings_store.open_renderings(connection, artist.id):
+        for rendering in renderings.open_renderings(connection, artist.id):
             for number, part in enumerate(rendering.parts):
                 if part.is_open:
                     return rendering, part, number
@@ -136,7 +136,7 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
     run = None
     if of is not None:
         with ports.database.transaction() as connection:
-            run = store.get_run(connection, of)
+            run = training_runs.get_run(connection, of)
     heard = run if part.run_id is not None else None
     request = GenerateRequest(
         job_id=f"{rendering.id.replace('r-', 'rendering-')}-{part.who}",
@@ -175,9 +175,9 @@ def _generated(ports: Ports, artist: Artist, request: GenerateRequest, heard: Ru
 def _forget_old(ports: Ports, artist: Artist, held: Lease) -> None:
     """Drop renderings beyond the latest ones that nobody listened to: files first, so that no row is missed."""
     with ports.database.transaction() as connection:
-        old = renderings_store.old_renderings(connection, artist.id, KEPT)
+        old = renderings.old_renderings(connection, artist.id, KEPT)
     for rendering in old:
         ports.bucket.delete([part.key for part in rendering.parts if part.key is not None])
     with ports.database.transaction() as connection:
         held.check(connection)
-        renderings_store.forget(connection, [rendering.id for rendering in old])
+        renderings.forget(connection, [rendering.id for rendering in old])

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.items.exclusions_store import EXCLUDED_TRACK
-from resources.database import Connection
+from dawa_assets.tables.item_exclusions import EXCLUDED_TRACK
+from resources.database.base import Connection
 
 
 @dataclass(frozen=True)

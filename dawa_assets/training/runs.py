@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from dawa_assets.artists.store import Artist
-from dawa_assets.leases import Lease
+from dawa_assets.pipeline.job_progress import reported
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.training import store
+from dawa_assets.segments.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
+from dawa_assets.tables import training_runs
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
-from dawa_assets.training.calls import TrainingCall, cost_usd
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
-from dawa_assets.training.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
-from dawa_assets.training.progress import reported
-from dawa_assets.training.store import Run
+from dawa_assets.training.gpu_usage import TrainingCall, cost_usd
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
@@ -112,7 +112,7 @@ def _run_of(
     fingerprint = fingerprint_of(wanted)
     with ports.database.transaction() as connection:
         held.check(connection)
-        run = store.claim_run(
+        run = training_runs.claim_run(
             connection,
             artist,
             dataset.id,
@@ -125,11 +125,11 @@ def _run_of(
     if run.state == "done" and _has_files(ports, artist, run):
         with ports.database.transaction() as connection:
             held.check(connection)
-            changed = store.make_candidate(connection, artist, run, dataset.id)
+            changed = training_runs.make_candidate(connection, artist, run, dataset.id)
         return "candidate again" if changed else "unchanged", run
     with ports.database.transaction() as connection:
         held.check(connection)
-        store.start_run(connection, run, dataset.id)
+        training_runs.start_run(connection, run, dataset.id)
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 
@@ -160,15 +160,15 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
     except DawaError as error:
         with ports.database.transaction() as connection:
             held.check(connection)
-            store.fail_run(connection, run, str(error))
+            training_runs.fail_run(connection, run, str(error))
         raise
     metrics = _metrics(result, files, dict(zip(sorted(files), (file.size for file in kept), strict=True)))
     metrics |= {"gpu_seconds": call.gpu_seconds, "cost_usd": cost_usd(ports.settings, call.gpu_seconds)}
     with ports.database.transaction() as connection:
         held.check(connection)
-        store.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], metrics)
-        store.make_candidate(connection, artist, run, dataset_id)
-        return store.get_run(connection, run.id)
+        training_runs.finish_run(connection, run, run_folder(artist.slug, run), files[adapter], metrics)
+        training_runs.make_candidate(connection, artist, run, dataset_id)
+        return training_runs.get_run(connection, run.id)
 
 
 def _metrics(result: TrainResult, files: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from modal_app.audio.decode import open_regular
-from modal_app.audio.scratch import scratch_folder
+from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import DawaError, InputError, JobError, UnreadableAudioError
 from modal_app.protocol.audio import AudioSource
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import BinaryIO
 
-from modal_app.audio.cache import find_prepared, keep
 from modal_app.audio.decode import open_regular, read_audio
 from modal_app.audio.fetch import fetched
 from modal_app.audio.recipe import MONO44, RECIPES, Recipe
-from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.audio.segment_cache import find_prepared, keep
 from modal_app.audio.segments import write_segments
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import DawaError, InputError, UnreadableAudioError
 from modal_app.protocol.audio import AudioSource, FailedAudio, PreparedAudio, PrepareRequest, PrepareResult
 from modal_app.protocol.base import Event

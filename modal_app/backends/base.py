@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from modal_app.adapters.card import AdapterCard
 from modal_app.protocol.training import TrainParameters
-from modal_app.training.card import AdapterCard
 
 Signal = npt.NDArray[np.float32]
 Tensor = Any  # torch.Tensor; torch is imported where it is used

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.config import BackendKind
 from modal_app.errors import AdapterError, WrongBaseError
-from modal_app.training.card import AdapterCard
 
 
 def require_base(card: AdapterCard, kind: BackendKind, base: BaseModel, path: Path) -> None:

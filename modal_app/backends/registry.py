@@ -7,8 +7,8 @@ from modal_app.backends.base import InferBackend, TrainBackend
 from modal_app.config import BackendKind
 
 BACKENDS = {
-    BackendKind.ACE_STEP: "modal_app.backends.ace_step:AceStepBackend",
-    BackendKind.MUSICGEN: "modal_app.backends.musicgen:MusicGenBackend",
+    BackendKind.ACE_STEP: "modal_app.backends.ace_step.backend:AceStepBackend",
+    BackendKind.MUSICGEN: "modal_app.backends.musicgen.backend:MusicGenBackend",
 }
 
 IMPORTS = {

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modal_app.audio.prepare import prepare
+from modal_app.audio.published_view import publish_as
 from modal_app.audio.recipe import MONO44, Recipe, recipe_for, whole_recipe_for
-from modal_app.audio.view import publish_as
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest, PublishedSegment
 from modal_app.protocol.base import Event

@@ -13,10 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
-from modal_app.audio.cache import find_prepared
-from modal_app.audio.scratch import discard, locked, scratch_folder, sweep
-from modal_app.config import DataRoot, title_of
+from modal_app.adapters.publish import HTTP_RUN, install, require_free_name
+from modal_app.audio.segment_cache import find_prepared
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import ConflictError, DawaError, InputError
+from modal_app.producer.dataset_files import title_of
 from modal_app.producer.fetch import Fetcher
 from modal_app.producer.material import Heard, Listed, make_examples, prepare_files, publish_job, tag_files
 from modal_app.producer.uploads import find_upload
@@ -24,7 +26,6 @@ from modal_app.protocol.audio import AudioSource
 from modal_app.protocol.base import Event, Message, Sha256
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import InstallRequest, TrainRequest, TrainResult
-from modal_app.training.adapters import HTTP_RUN, install, require_free_name
 from modal_app.training.caption_rule import RULE
 from modal_app.training.train import train
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
 from modal_app.errors import InputError
 
 MOUNT = "/data"

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from modal_app.problems import IDENTIFIER
+from modal_app.value_errors import IDENTIFIER
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -1,10 +1,11 @@
 """Every request there is, as the worker reads them."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
 from modal_app.protocol.audio import PrepareRequest, PublishRequest
+from modal_app.protocol.base import JobRequest
 from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest
 from modal_app.protocol.producer import ProducerTrainRequest
@@ -25,3 +26,14 @@ AnyRequest = Annotated[
     | ForgetRequest,
     Field(discriminator="kind"),
 ]
+
+REQUESTS: dict[str, type[JobRequest[Any]]] = {
+    request.model_fields["kind"].default: request for request in get_args(get_args(AnyRequest)[0])
+}
+"""Kind of job → its request."""
+
+
+def kind_of(request: JobRequest[Any]) -> str:
+    """The kind of job, as `modal_app/worker/job_table.py` names it."""
+    kind: str = type(request).model_fields["kind"].default
+    return kind

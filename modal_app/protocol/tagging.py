@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from modal_app.paid_calls import Usage
+from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.base import JobRequest, JobResult, Message, Sha256
 
 # --- tag: from segments in the cache to words ---

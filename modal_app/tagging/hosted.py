@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from itertools import chain
 
-from modal_app.audio.cache import find_prepared, forget
-from modal_app.audio.scratch import scratch_folder
-from modal_app.config import DataRoot
+from modal_app.audio.segment_cache import find_prepared, forget
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import DawaError, InputError, ServiceError
-from modal_app.paid_calls import Limits, PaidCalls, Usage
+from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Usage
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
-from modal_app.tagging.cached import DamagedError, find_segment, read_wav
-from modal_app.tagging.gemini import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
-from modal_app.tagging.gemini_models import price_of
-from modal_app.tagging.gemini_question import TAG_PROMPT_VERSION
-from modal_app.tagging.kept import KeptAnswer, KeptAnswers
-from modal_app.tagging.names import hint_of
+from modal_app.tagging.answer_cache import KeptAnswer, KeptAnswers
+from modal_app.tagging.gemini.models import price_of
+from modal_app.tagging.gemini.question import TAG_PROMPT_VERSION
+from modal_app.tagging.gemini.service import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
 from modal_app.tagging.offline import Tagging, tag_silence
+from modal_app.tagging.segment_reader import DamagedError, find_segment, read_wav
+from modal_app.tagging.tag_key import hint_of
 
 
 def tag_hosted(request: TagRequest, root: DataRoot, emit: Callable[[Event], None]) -> TagResult:

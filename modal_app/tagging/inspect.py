@@ -5,15 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
 from modal_app.errors import DawaError, InputError
-from modal_app.paid_calls import TryLaterError
+from modal_app.hosted_models.metered_requests import TryLaterError
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import HostedModel, InspectRequest, ModelHealth
-from modal_app.tagging.gemini import connect
-from modal_app.tagging.gemini_models import SUCCESSOR, answering_model, ends_on, price_of, replaced_by
-from modal_app.tagging.gemini_trouble import trouble
-from modal_app.tagging.names import OFFLINE
+from modal_app.tagging.gemini.failures import trouble
+from modal_app.tagging.gemini.models import SUCCESSOR, answering_model, ends_on, price_of, replaced_by
+from modal_app.tagging.gemini.service import connect
+from modal_app.tagging.tag_key import OFFLINE
 
 _WARN_DAYS = 60
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.tagging.features import FRAME_RATE, Features, measure
-from modal_app.tagging.key import Key, find_key
+from modal_app.tagging.musical_key import Key, find_key
 from modal_app.tagging.tempo import Tempo, estimate, verify
 
 _LEAST_ONSETS = 0.5

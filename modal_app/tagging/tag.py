@@ -6,15 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from modal_app.audio.cache import find_prepared, forget
-from modal_app.config import DataRoot
+from modal_app.audio.segment_cache import find_prepared, forget
+from modal_app.data_root.layout import DataRoot
 from modal_app.errors import DawaError
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging import offline
-from modal_app.tagging.cached import DamagedError, find_segment, read_wav
-from modal_app.tagging.names import OFFLINE, hint_of
+from modal_app.tagging.segment_reader import DamagedError, find_segment, read_wav
+from modal_app.tagging.tag_key import OFFLINE, hint_of
 
 if TYPE_CHECKING:
     import numpy as np

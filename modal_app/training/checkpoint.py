@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from modal_app.audio.scratch import discard, scratch_folder
 from modal_app.backends.base import Tensor
+from modal_app.data_root.scratch import discard, scratch_folder
 from modal_app.errors import JobError
 
 FORMAT = "1"

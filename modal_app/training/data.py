@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from modal_app.audio.cache import find_prepared, segment_path
-from modal_app.audio.scratch import scratch_folder
+from modal_app.audio.segment_cache import find_prepared, segment_path
 from modal_app.backends.base import Signal, TrainBackend, TrainExample
-from modal_app.config import BackendKind, DataRoot
+from modal_app.config import BackendKind
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import JobError
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import Example, TrainRequest
+from modal_app.training.batch_schedule import BatchOrder, seed_of
 from modal_app.training.captions import shortened
-from modal_app.training.feed import Batch, StepData
-from modal_app.training.order import BatchOrder, seed_of
+from modal_app.training.prefetcher import Batch, StepData
 
 
 def load_examples(

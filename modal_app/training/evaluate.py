@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.adapters.file_format import read_card
 from modal_app.backends.base import InferBackend, Signal, TrainBackend, TrainExample, ValidationGrid
 from modal_app.backends.registry import load_infer_backend
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import AdapterError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
-from modal_app.training.adapter_file import read_card
+from modal_app.training.audio_metrics import draw_spectrograms, look_at, spectrum_change_db, waveform_change
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
-from modal_app.training.listening import draw_spectrograms, look_at, spectrum_change_db, waveform_change
-from modal_app.training.songs import song_keys
+from modal_app.training.song_titles import song_keys
 from modal_app.training.split import split_by_song
 from modal_app.training.train import MOST_VALIDATED, evenly
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.adapters.publish import resolve_lora
 from modal_app.backends.base import InferBackend, Signal
 from modal_app.backends.registry import load_infer_backend
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import InputError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest, GenerateResult
-from modal_app.training.adapters import resolve_lora
 
 _PEAK = 10 ** (-1 / 20)
 

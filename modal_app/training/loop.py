@@ -19,9 +19,9 @@ from modal_app.backends.base import Tensor, TrainBackend, TrainExample, Validati
 from modal_app.errors import JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainParameters
+from modal_app.training.batch_schedule import seed_of
 from modal_app.training.checkpoint import Checkpoints, Progress
-from modal_app.training.feed import Batch, Feed, StepData
-from modal_app.training.order import seed_of
+from modal_app.training.prefetcher import Batch, Feed, StepData
 from modal_app.training.run_log import RunLog
 from modal_app.training.schedule import interval, is_judged, learning_rate_factor, seconds_left
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from modal_app.protocol.training import Example
-from modal_app.training.songs import song_keys
+from modal_app.training.song_titles import song_keys
 
 _FEWEST_SEGMENTS = 4
 _FEWEST_PLACES = 5  # of one song: one held out, one for the gap, three to learn from

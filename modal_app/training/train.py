@@ -12,19 +12,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modal_app.audio.scratch import locked, scratch_folder, sweep
+from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import TrainBackend
 from modal_app.backends.licence import require_licence
 from modal_app.backends.registry import load_train_backend
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
+from modal_app.data_root.scratch import locked, scratch_folder, sweep
 from modal_app.errors import InputError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainRequest, TrainResult
-from modal_app.training.card import AdapterCard
 from modal_app.training.checkpoint import Checkpoints
-from modal_app.training.curve import draw_losses
 from modal_app.training.data import load_examples, step_data
 from modal_app.training.loop import Outcome, Work, run_loop
+from modal_app.training.loss_plot import draw_losses
 from modal_app.training.run_log import EVENTS, RunLog
 from modal_app.training.split import Split, split_by_song
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from modal_app.problems import LORA_ID
 from modal_app.protocol.base import Identifier
+from modal_app.value_errors import LORA_ID
 
 PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
 _MOST_FILES = 500

@@ -13,7 +13,7 @@ from modal_app.config import BackendKind
 from modal_app.errors import InputError
 from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
-from modal_app.web.answers import BadRequestError
+from modal_app.web.error_responses import BadRequestError
 
 MOST_UPLOADED = 112_500_000
 """The size of a file that store-upload takes, in bytes: 150 MB of base64."""

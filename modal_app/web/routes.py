@@ -23,9 +23,9 @@ from modal_app.errors import JobError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.answers import BadRequestError, answer_errors, error_answer
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
-from modal_app.web.desk import Call, Desk
+from modal_app.web.error_responses import BadRequestError, answer_errors, error_answer
+from modal_app.web.job_queue import Call, Desk
 from modal_app.web.messages import (
     PASSWORD_FIELD,
     AudioAnswer,

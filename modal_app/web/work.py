@@ -9,13 +9,13 @@ from typing import BinaryIO, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from modal_app.config import normalize_dataset
 from modal_app.errors import InputError
+from modal_app.producer.dataset_files import normalize_dataset
 from modal_app.producer.uploads import checked_filename, checked_upload_path, checked_url, public_path
 from modal_app.protocol.base import JobRequest, JobResult
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest
-from modal_app.web.desk import Call, Desk
+from modal_app.web.job_queue import Call, Desk
 from modal_app.web.messages import GenerateBody, StoredUpload, TrainBody, TrainedAnswer
 from modal_app.web.options import WebOptions
 

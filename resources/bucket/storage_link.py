@@ -17,7 +17,7 @@ from typing import TypeVar
 import httpx
 from storage3.utils import StorageException
 
-from modal_app.addresses import ServiceAddress, service_address
+from modal_app.service_address import ServiceAddress, service_address
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
 
 _Answer = TypeVar("_Answer")

@@ -19,13 +19,13 @@ from typing import BinaryIO
 
 from pydantic import SecretStr, ValidationError
 
-from modal_app.audio.scratch import scratch_folder, sweep
+from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
-from modal_app.jobs import Imports, asks_gemini, imports_of
 from modal_app.protocol.base import Event, JobRequest
-from modal_app.worker import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
+from modal_app.worker.job_table import Imports, asks_gemini, imports_of
+from modal_app.worker.process import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
-from resources.compute.warm import WarmProcess, start_warm
+from resources.compute.prefork_client import WarmProcess, start_warm
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class LocalCompute(Compute):
 
     A child that is told to stop has `grace_seconds` before it is killed. `gemini_api_key` is handed to jobs that ask
     Gemini, in their environment, and to no other. `several_jobs`: what jobs import is imported once for all of them
-    (`warm.py`), which makes the first one no quicker and its refusal slower.
+    (`prefork_client.py`), which makes the first one no quicker and its refusal slower.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ def _worker(
             process = start_warm(shared, folder, root, _environment(), keys, log_file.fileno())
         if process is None:
             process = subprocess.Popen(
-                [sys.executable, "-m", "modal_app.worker", str(folder), str(root)],
+                [sys.executable, "-m", "modal_app.worker.process", str(folder), str(root)],
                 stdin=subprocess.PIPE,  # a lifeline: it closes when we are gone, however we went
                 stdout=subprocess.PIPE,
                 stderr=log_file,

@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from modal_app.answers import read_answer, read_used
-from modal_app.calls import Calls, CallState, Taken, UnreachableError, require_below
-from modal_app.errors import JobCancelledError, JobError
-from modal_app.following import Pace, follow
-from modal_app.functions import function_of, key_of, kind_of
+from modal_app.errors import JobCancelledError, JobError, UnreachableError
+from modal_app.modal_runtime.call_results import read_answer, read_used
+from modal_app.modal_runtime.polling import Pace, follow
+from modal_app.modal_runtime.remote_calls import Calls, CallState, Taken, require_below
+from modal_app.modal_runtime.routing import function_of, key_of
 from modal_app.protocol.base import Event, JobRequest
+from modal_app.protocol.requests import kind_of
 from resources.compute.base import CallRecord, Compute, R
 
 _T = TypeVar("_T")

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from modal_app.model_prices import Price as Price
-from modal_app.paid_calls import Usage
+from modal_app.hosted_models.metered_requests import Usage
+from modal_app.hosted_models.prices import Price as Price
 from modal_app.protocol.tagging import ModelHealth
 
 Check = Callable[[str], list[str]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from modal_app.model_prices import Price, known_price
+from modal_app.hosted_models.prices import Price, known_price
 
 Effort = Literal["none", "minimal", "low", "medium"]
 

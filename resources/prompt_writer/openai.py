@@ -1,7 +1,8 @@
 """The hosted writer: asks a model of OpenAI's, many prompts at once, by the Responses API.
 
 A text that breaks the rules is mended where that needs no new answer, and asked for again otherwise, at most twice,
-with what was wrong in the question. Waiting, money and slots are the engine's (`modal_app/paid_calls.py`).
+with what was wrong in the question. Waiting, money and slots are the engine's
+(`modal_app/hosted_models/metered_requests.py`).
 """
 
 import asyncio
@@ -14,10 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from modal_app.addresses import ServiceAddress, service_address
 from modal_app.errors import DawaError, ServiceError
-from modal_app.paid_calls import Limits, PaidCalls, RefusedError, Reply, Service, TryLaterError, Usage
+from modal_app.hosted_models.metered_requests import (
+    Limits,
+    PaidCalls,
+    RefusedError,
+    Reply,
+    Service,
+    TryLaterError,
+    Usage,
+)
 from modal_app.protocol.tagging import ModelHealth
+from modal_app.service_address import ServiceAddress, service_address
 from resources.errors import PromptWriterError, SettingsError
 from resources.prompt_writer.base import Price, PromptAnswer, PromptRequest, PromptWriter
 from resources.prompt_writer.models import Profile, profile_of

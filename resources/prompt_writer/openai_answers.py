@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from modal_app.errors import DawaError, ServiceError
-from modal_app.model_prices import Price, price_of_answer, who_answered
-from modal_app.paid_calls import RefusedError, TryLaterError, Usage
+from modal_app.hosted_models.metered_requests import RefusedError, TryLaterError, Usage
+from modal_app.hosted_models.prices import Price, price_of_answer, who_answered
 
 _MOST_TOKENS = 10**9
 _KEY_LIKE = re.compile(r"\bsk-[\w*.…-]{4,}")

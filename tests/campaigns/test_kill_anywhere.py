@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from resources.embedded_postgres import EmbeddedDatabase
+from resources.database.embedded.embedded_database import EmbeddedDatabase
 from tests.campaigns.final_state import differences, leftovers, settled_state
 from tests.campaigns.small_artist import NAME, SLUG, compose
 from tests.waiting import finish

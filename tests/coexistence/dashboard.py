@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from dawa_assets.artists.store import Artist
+from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
-from tests.intake.material import wav
+from tests.dawa_assets.intake.material import wav
 
 MINIMAL_SUMMARY: dict[str, Any] = {"overview": {"tempo": 124}}
 TEXT = "Warm deep house with a rolling bass.\nBPM: 124"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.housekeeping.verify import verify
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
+from dawa_assets.maintenance.verify import verify
 from dawa_assets.prompting.refresh import refresh_prompts
 from resources.bucket.folder import FolderBucket
 from resources.compute.local import LocalCompute
@@ -25,7 +25,7 @@ from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
 from tests.databases import GivenDatabase
-from tests.intake.material import als, drop, keys, new_artist, rows, wav
+from tests.dawa_assets.intake.material import als, drop, keys, new_artist, rows, wav
 
 # Every row that is written is looked at as it is committed: where it came from, and whether it may be there.
 _WATCH = """

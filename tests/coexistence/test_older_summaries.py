@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from dawa_assets.ableton.summary import PARSER_VERSION
-from dawa_assets.artists.store import Artist
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.prompting.refresh import refresh_prompts
+from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 from tests.coexistence.dashboard import parsed_by_its_parser
-from tests.intake.material import als, drop, identity, items, new_artist, rows
+from tests.dawa_assets.intake.material import als, drop, identity, items, new_artist, rows
 
 
 @pytest.fixture

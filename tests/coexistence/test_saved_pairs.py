@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.datasets.build import DatasetReport, build_dataset
-from dawa_assets.datasets.store import artists_whose_dataset_would_differ
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import ItemsReport, update_training_items
+from dawa_assets.observability.consistency import verdict
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.verdicts import verdict
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.datasets import artists_whose_dataset_would_differ
 from resources.ports import Ports
 from tests.coexistence.dashboard import TEXT, export, parsed_by_its_parser, save
-from tests.intake.material import als, content, drop, keys, new_artist, rows, wav
+from tests.dawa_assets.intake.material import als, content, drop, keys, new_artist, rows, wav
 
 
 @pytest.fixture

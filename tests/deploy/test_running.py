@@ -21,11 +21,11 @@ import httpx
 import pytest
 import yaml
 
-from dawa_assets.artists.store import ensure_artist
+from dawa_assets.tables.artists import ensure_artist
 from tests.databases import GivenDatabase
 from tests.deploy.files import ROOT, dockerfile, load
-from tests.resources.conftest import debian_postgres
-from tests.resources.hosted_servers import PostgresServer
+from tests.fakes.hosted_servers import PostgresServer
+from tests.resources.database.conftest import debian_postgres
 from tests.waiting import until
 
 __all__ = ["debian_postgres"]

@@ -78,7 +78,7 @@ def test_every_command_and_option_that_is_named_is_there(page: Path) -> None:
 def test_every_variable_that_is_named_is_a_setting(page: Path) -> None:
     used_by = [
         *(ROOT / "deploy").rglob("*.*"),
-        ROOT / "modal_app" / "deployment.py",
+        ROOT / "modal_app" / "modal_runtime" / "deployment.py",
         *(ROOT / "tests" / "live").glob("*.py"),
     ]
     elsewhere = set(_VARIABLE.findall("".join(_text(path) for path in used_by if path.is_file())))

@@ -14,15 +14,15 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from dawa_assets.intake.inbox import upload
-from resources.database import Database
-from resources.embedded_postgres import EmbeddedDatabase
-from tests.bucket.storage_server import StorageServer
+from resources.database.base import Database
+from resources.database.embedded.embedded_database import EmbeddedDatabase
 from tests.campaigns.small_artist import NAME, SLUG, compose
 from tests.databases import GivenDatabase
+from tests.fakes.hosted_servers import HostedServer, PostgresServer
+from tests.fakes.storage.storage_server import StorageServer
 from tests.hosted.parts import bucket_on, build, known_artist, small_ports, state_of
 from tests.prepared import made_once
-from tests.resources.conftest import debian_postgres, pooler
-from tests.resources.hosted_servers import HostedServer, PostgresServer
+from tests.resources.database.conftest import debian_postgres, pooler
 
 __all__ = ["debian_postgres", "pooler"]
 

@@ -13,22 +13,22 @@ import dagster as dg
 
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
-from modal_app.config import DataRoot
+from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
-from modal_app.jobs import run_job as run_worker_job
 from modal_app.protocol.base import Event, JobRequest
+from modal_app.worker.job_table import run_job as run_worker_job
 from resources.bucket.base import Bucket
 from resources.bucket.folder import FolderBucket
 from resources.bucket.storage_link import Retries
 from resources.bucket.supabase import SupabaseBucket
 from resources.compute.base import CallRecord, Compute, R
-from resources.database import Database
+from resources.database.base import Database
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
-from tests.bucket.storage_server import StorageServer
 from tests.campaigns.final_state import differences, leftovers, settled_state
 from tests.command_line import dawa as typed
+from tests.fakes.storage.storage_server import StorageServer
 
 QUICK = Retries(tries=3, seconds=10.0, first_pause=0.01, longest_pause=0.02)
 SMALL = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}

@@ -9,17 +9,17 @@ import pytest
 
 from dawa_assets.example.profile import ARTIST_NAME
 from dawa_assets.intake.inbox import upload
-from resources.embedded_postgres import EmbeddedDatabase
-from resources.hosted_database import HostedDatabase
-from resources.migrations import migrate
+from resources.database.embedded.embedded_database import EmbeddedDatabase
+from resources.database.hosted import HostedDatabase
+from resources.database.migrations import migrate
 from resources.settings import Settings
-from tests.bucket.storage_server import StorageServer
 from tests.campaigns.final_state import leftovers
 from tests.campaigns.small_artist import NAME, SLUG
 from tests.databases import GivenDatabase
+from tests.fakes.hosted_servers import HostedServer
+from tests.fakes.storage.storage_server import StorageServer
 from tests.hosted.conftest import Undisturbed
 from tests.hosted.parts import bucket_on, build, dawa, known_artist, small_ports, state_of, wrong_in
-from tests.resources.hosted_servers import HostedServer
 
 
 def stored(server: StorageServer) -> dict[str, tuple[str, str]]:

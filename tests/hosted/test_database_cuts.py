@@ -14,16 +14,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from dawa_assets.defs import retries
+from dawa_assets.defs.policies import retries
 from dawa_assets.intake.inbox import upload
+from resources.database.hosted import HostedDatabase
+from resources.database.migrations import migrate
 from resources.errors import DatabaseError
-from resources.hosted_database import HostedDatabase
-from resources.migrations import migrate
 from tests.campaigns.small_artist import NAME, SLUG
+from tests.fakes.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.fakes.hosted_servers import OWNER, HostedServer, PostgresServer
 from tests.hosted.conftest import Undisturbed
-from tests.hosted.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.hosted.parts import build, known_artist, small_ports, wrong_in
-from tests.resources.hosted_servers import OWNER, HostedServer, PostgresServer
 
 SAMPLE = (211, 34)  # an answer is lost late in a build, then a question early in the next
 SLOW = 120  # cuts of each kind

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from resources.hosted_database import HostedDatabase
-from tests.bucket.storage_server import StorageServer
+from resources.database.hosted import HostedDatabase
+from tests.fakes.storage.storage_server import StorageServer
 from tests.live.project import MIGRATE, NEEDED, WANTED
 
 CHECKOUT = Path(__file__).resolve().parents[2]

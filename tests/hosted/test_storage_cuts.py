@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from resources.bucket.storage_link import Retries
-from resources.database import Database
-from tests.bucket.storage_server import StorageServer
-from tests.bucket.storage_wire import Call, Fault
+from resources.database.base import Database
 from tests.campaigns.small_artist import SLUG
+from tests.fakes.storage.storage_server import StorageServer
+from tests.fakes.storage.storage_wire import Call, Fault
 from tests.hosted.conftest import Undisturbed, Uploaded
 from tests.hosted.parts import bucket_on, build, small_ports, wrong_in
 

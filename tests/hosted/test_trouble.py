@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from resources.embedded_postgres import EmbeddedDatabase
-from resources.migrations import migrate
-from tests.bucket.storage_server import StorageServer
-from tests.bucket.storage_wire import Call, Fault
+from resources.database.embedded.embedded_database import EmbeddedDatabase
+from resources.database.migrations import migrate
 from tests.campaigns.small_artist import NAME, SLUG
+from tests.fakes.storage.storage_server import StorageServer
+from tests.fakes.storage.storage_wire import Call, Fault
 from tests.hosted.conftest import Undisturbed, Uploaded
 from tests.hosted.parts import bucket_on, build, dawa, small_ports, wrong_in
 from tests.prepared import prepare_database

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from resources.bucket.supabase import SupabaseBucket
-from resources.hosted_database import HostedDatabase
-from resources.migrations import migrate
+from resources.database.hosted import HostedDatabase
+from resources.database.migrations import migrate
 from tests.live.project import WANTED, Project, given_project, missing
 
 

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from resources.bucket.supabase import SupabaseBucket
-from resources.client_access import client_access, storage_policies
+from resources.database.client_access import client_access, storage_policies
+from resources.database.hosted import HostedDatabase
+from resources.database.migrations import known_migrations, pending_migrations
 from resources.errors import InvalidKeyError, ObjectNotFoundError
-from resources.hosted_database import HostedDatabase
-from resources.migrations import known_migrations, pending_migrations
 from tests.live.project import MIGRATE, Project
 
 LARGE = 13 * 2**20  # three parts of a resumable upload

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
 
 
 @dataclass(frozen=True)

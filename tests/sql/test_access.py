@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
 from tests.sql.roles import Side, acting_as, columns_of, side, tables_of
 
 REFUSED = (

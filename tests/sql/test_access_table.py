@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
 from tests.sql.roles import Side, acting_as, side, tables_of
 
 VERBS = ("select", "insert", "update", "delete")

@@ -12,18 +12,18 @@ from psycopg.rows import dict_row
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
+from dawa_assets.observability.status import artist_statuses
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.status import artist_statuses
-from dawa_assets.training.segments import prepare_segments
-from dawa_assets.training.tags import tag_segments
+from dawa_assets.segments.segments import prepare_segments
+from dawa_assets.segments.tags import tag_segments
 from resources.bucket.base import Bucket
 from resources.compute.base import Compute
-from resources.migrations import migrate
+from resources.database.migrations import migrate
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptWriter
 from resources.settings import Settings
 from tests.databases import GivenDatabase
-from tests.pipeline.catalogue import tone
+from tests.dawa_assets.training.catalogue import tone
 
 SOURCE = (Path(__file__).parent / "source_schema.sql").read_text(encoding="utf-8")
 SOURCE_TABLES = ("artists", "artist_profiles", "user_artists", "als_summaries", "training_items")

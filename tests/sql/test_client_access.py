@@ -6,12 +6,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dawa_assets.doctor import examine
-from resources.client_access import access_at, ended_by
-from resources.migrations import migrate, pending_migrations
+from dawa_assets.observability.doctor import examine
+from resources.database.client_access import access_at, ended_by
+from resources.database.migrations import migrate, pending_migrations
 from resources.settings import Settings
-from tests.bucket.storage_server import StorageServer
-from tests.prompting.commands import run_main
+from tests.dawa_assets.prompting.commands import run_main
+from tests.fakes.storage.storage_server import StorageServer
 from tests.sql.roles import lay_down_surroundings
 from tests.sql.test_adoption import SOURCE
 
@@ -122,9 +122,9 @@ def test_what_was_taken_before_a_migration_failed_is_said_too(
 def _looked(
     monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, storage: StorageServer
 ) -> dict[str, tuple[str, str]]:
-    from resources.hosted_database import HostedDatabase
+    from resources.database.hosted import HostedDatabase
 
-    monkeypatch.setattr("dawa_assets.doctor.open_database", lambda _: HostedDatabase(url))
+    monkeypatch.setattr("dawa_assets.observability.doctor.open_database", lambda _: HostedDatabase(url))
     settings = Settings.load(
         home=str(tmp_path / "never made"),
         database="supabase",

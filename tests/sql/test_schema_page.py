@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from resources.database import Database
+from resources.database.base import Database
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "supabase-schema.md").read_text(encoding="utf-8")
 _SHORT = {"timestamp with time zone": "timestamptz", "double precision": "float8", "ARRAY": "text[]"}

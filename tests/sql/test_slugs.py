@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from resources.database import Database
+from resources.database.base import Database
 
 
 def _slug(database: Database, name: str) -> tuple[UUID, str]:

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from resources.database import Connection, Database
+from resources.database.base import Connection, Database
+from resources.database.migrations import known_migrations, migrate
 from resources.errors import DatabaseError
-from resources.migrations import known_migrations, migrate
 from tests.sql.roles import acting_as, lay_down_surroundings
 
 BUCKET = "dawa-exports"

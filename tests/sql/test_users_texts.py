@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.rules import PromptRules
-from resources.database import Database
+from resources.database.base import Database
 from tests.sql.roles import Side, acting_as, side
 
 FINE = "Warm melodic house with glassy plucks over a patient bass.\nBPM: 122"

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from dawa_assets.artists.store import get_artist
 from dawa_assets.defs.assets.ingest import training_items
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema, table
 from dawa_assets.defs.partitions import artists
-from dawa_assets.defs.pools import tagger_pool
+from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.tables.artists import get_artist
 from modal_app.errors import JobError
 from resources.ports import Ports
 from resources.settings import Settings
@@ -61,7 +61,7 @@ def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - o
     code_version="1",
     metadata=schema(
         "audio_segments",
-        made_by="dawa_assets.training.segments.prepare_segments",
+        made_by="dawa_assets.segments.segments.prepare_segments",
         audio_hash="string",
         index="int",
         start_seconds="float",
@@ -78,8 +78,8 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 
 def _segmented(ports: Ports, slug: str) -> Any:
     """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
-    from dawa_assets.training.segments import prepare_segments
-    from dawa_assets.verdicts import verdict
+    from dawa_assets.observability.consistency import verdict
+    from dawa_assets.segments.segments import prepare_segments
 
     report = prepare_segments(ports, slug)
     if report.failed and verdict(ports, slug, "preprocessed_segments").problems:
@@ -88,7 +88,7 @@ def _segmented(ports: Ports, slug: str) -> Any:
 
 
 def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
-    from dawa_assets.pictures.sound import draw_segments
+    from dawa_assets.plots.segment_plots import draw_segments
 
     return {title: picture(png, title) for title, png in draw_segments(ports, slug).items()}
 
@@ -103,7 +103,7 @@ def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one
     code_version="1",
     metadata=schema(
         "segment_tags",
-        made_by="dawa_assets.training.tags.tag_segments",
+        made_by="dawa_assets.segments.tags.tag_segments",
         segment_hash="string",
         model="string",
         text="string",
@@ -115,14 +115,14 @@ def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
     Only segments that were never tagged with the same known facts are listened to.
     """
-    from dawa_assets.training.tags import tag_segments
+    from dawa_assets.segments.tags import tag_segments
 
     return run_step(context, pipeline.ports(), tag_segments, _words)
 
 
 def _words(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all
-    from dawa_assets.pictures.words import common_words, draw_words
-    from dawa_assets.training.tagger import tagger_of
+    from dawa_assets.plots.tag_histogram import common_words, draw_words
+    from dawa_assets.segments.tagger import tagger_of
 
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)

@@ -8,7 +8,7 @@ from dawa_assets.artists.paths import own_object
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
-from dawa_assets.defs.pools import writer_pool
+from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
 from resources.settings import Settings
@@ -44,7 +44,7 @@ def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
 
 
 def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
-    from dawa_assets.intake.store import latest_timelines
+    from dawa_assets.tables.uploads import latest_timelines
 
     shown = {}
     with ports.database.transaction() as connection:
@@ -85,7 +85,7 @@ def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Materia
 
 
 def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
-    from dawa_assets.defs.before_after import before_and_after
+    from dawa_assets.defs.text_diff import before_and_after
 
     return {"before and after": before_and_after(report.examples)} if report.examples else {}
 

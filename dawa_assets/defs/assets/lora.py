@@ -9,7 +9,7 @@ from dawa_assets.defs.assets.dataset import segment_tags
 from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema
 from dawa_assets.defs.partitions import artists
-from dawa_assets.defs.pools import GPU
+from dawa_assets.defs.policies.pools import GPU
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dawa_assets.alerts import Message, send
 from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.attempts import ATTEMPT, PARTITION, RETRIED_BY, WORK, is_retried, pause_after
+from dawa_assets.defs.sensors.run_requests import ATTEMPT, PARTITION, RETRIED_BY, WORK, is_retried, pause_after
+from dawa_assets.observability.alerts import Message, send
 from modal_app.errors import DawaError
 
 TOLD = "dawa/told"

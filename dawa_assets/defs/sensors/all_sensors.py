@@ -2,7 +2,7 @@
 
 from dawa_assets.defs.sensors.alerts import alert_on_failure
 from dawa_assets.defs.sensors.inbox import inbox_sensor
-from dawa_assets.defs.sensors.reaping import reap_trainings
+from dawa_assets.defs.sensors.orphan_cleanup import reap_trainings
 from dawa_assets.defs.sensors.retraining import retrain_sensor
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 

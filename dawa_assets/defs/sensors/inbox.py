@@ -10,7 +10,7 @@ import dagster as dg
 from dawa_assets.defs.jobs import build_job, ingest_job
 from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.attempts import Work, ask, result
+from dawa_assets.defs.sensors.run_requests import Work, ask, result
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class _Seen:
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
     """One run per artist with uploads that nobody has looked at yet."""
-    from dawa_assets.artists.deletions_store import leaving_slugs
     from dawa_assets.intake.inbox import pending_uploads
+    from dawa_assets.tables.artist_deletions import leaving_slugs
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)

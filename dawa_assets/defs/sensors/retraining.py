@@ -8,7 +8,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import training_job
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.attempts import LOOKED_AT_PER_TICK, Work, ask, result
+from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, Work, ask, result
 
 
 @dg.sensor(
@@ -22,7 +22,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
-    from dawa_assets.artists.deletions_store import leaving_slugs
+    from dawa_assets.tables.artist_deletions import leaving_slugs
     from dawa_assets.training.retraining import changed_datasets
 
     ports = pipeline.ports()

@@ -8,7 +8,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import prompts_job
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.attempts import Work, ask, result
+from dawa_assets.defs.sensors.run_requests import Work, ask, result
 from dawa_assets.prompting.staleness import StaleArtist
 from resources.ports import Ports
 
@@ -29,7 +29,7 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
-    from dawa_assets.artists.deletions_store import leaving_slugs
+    from dawa_assets.tables.artist_deletions import leaving_slugs
 
     ports = pipeline.ports()
     with ports.database.transaction() as connection:

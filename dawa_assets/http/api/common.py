@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import Depends
 
 from dawa_assets.artists.paths import is_own
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import Caller, CallerOf
 from dawa_assets.http.service import Service, ServiceOf
-from dawa_assets.library.items_store import ShownItem, shown_items
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_items import ShownItem, shown_items
 from resources.ports import Ports
 
 LINK_SECONDS = 12 * 3600

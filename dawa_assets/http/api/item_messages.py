@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.api.common import file_link, listening_link
 from dawa_assets.http.messages import Message, ParseId
 from dawa_assets.http.service import Service
-from dawa_assets.library.items_store import ShownItem
-from dawa_assets.library.store import Badge
-from dawa_assets.prompting.items import Text
+from dawa_assets.prompting.item_lookup import Text
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_items import ShownItem
+from dawa_assets.tables.library_sets import Badge
 
 _TEXT = "Warm melodic house with glassy plucks over a patient, rolling bass.\nBPM: 122"
 PromptText = Annotated[str, Field(max_length=20_000, examples=[_TEXT])]

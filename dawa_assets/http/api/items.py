@@ -7,7 +7,6 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from dawa_assets.artists.paths import is_own
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, author_of, item_of
@@ -31,7 +30,8 @@ from dawa_assets.http.api.item_messages import (
 from dawa_assets.http.errors import errors
 from dawa_assets.http.files import sent_file
 from dawa_assets.http.service import Service, ServiceOf
-from dawa_assets.library.items_store import ShownItem, shown_items
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_items import ShownItem, shown_items
 from resources.ports import Ports
 
 router = APIRouter(tags=["items"])
@@ -56,7 +56,7 @@ async def item(item_id: UUID, artist: ArtistOf, service: ServiceOf) -> ItemWithT
     """Show an item with every text that it had, and who wrote each."""
 
     def look() -> ItemWithTexts:
-        from dawa_assets.prompting.items import Found, history
+        from dawa_assets.prompting.item_lookup import Found, history
 
         shown = item_of(service.ports, artist, item_id)
         with service.ports.database.transaction() as connection:
@@ -176,7 +176,7 @@ async def include(
 def _set_excluded(
     service: Service, artist: Artist, item_id: UUID, excluded: bool, reason: str, author: str
 ) -> ExclusionAnswer:
-    from dawa_assets.items.exclude import set_excluded
+    from dawa_assets.items.exclusions import set_excluded
 
     item_of(service.ports, artist, item_id)
     changes, heard = set_excluded(

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf
 from dawa_assets.http.api.item_messages import ItemAnswer
@@ -18,9 +17,10 @@ from dawa_assets.http.api.library_messages import (
 )
 from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
-from dawa_assets.library.items_store import shown_items
 from dawa_assets.library.live_set import show_live_set
-from dawa_assets.library.store import artists_seen_by, entries_of
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_items import shown_items
+from dawa_assets.tables.library_sets import artists_seen_by, entries_of
 
 router = APIRouter(tags=["library"])
 ParseIdInPath = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -6,16 +6,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.api.common import file_link
 from dawa_assets.http.api.item_messages import ItemAnswer
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service
 from dawa_assets.intake.kinds import stem_of
 from dawa_assets.library.live_set import Facts, Grid, ShownSet, musical_key
-from dawa_assets.library.store import BADGES, ArtistLine, Badge, Entry
-from dawa_assets.prompting.reading import mapping, number, text
+from dawa_assets.prompting.json_access import mapping, number, text
 from dawa_assets.prompting.track import tempo_of
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_sets import BADGES, ArtistLine, Badge, Entry
 
 _BADGES = {"needs_audio": 2, "needs_prompt": 1, "ready": 3, "exported": 4, "failed": 0, "excluded": 0}
 Badges = dict[Badge, int]

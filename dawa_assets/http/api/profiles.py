@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.api.common import ArtistOf
 from dawa_assets.http.api.upload_messages import StartedAnswer
 from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, ServiceOf
+from dawa_assets.tables.artists import Artist
 
 router = APIRouter(tags=["profile"])
 

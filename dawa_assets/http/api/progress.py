@@ -9,13 +9,13 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import Caller, CallerOf
 from dawa_assets.http.api.common import ArtistOf
 from dawa_assets.http.api.library_messages import Badges, all_badges
 from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, ServiceOf
+from dawa_assets.tables.artists import Artist
 from modal_app.errors import DawaError
 
 router = APIRouter(tags=["progress"])

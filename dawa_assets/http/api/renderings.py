@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.api.common import ArtistOf, file_link
 from dawa_assets.http.api.training_messages import (
@@ -17,7 +16,8 @@ from dawa_assets.http.api.training_messages import (
 from dawa_assets.http.api.uploads import UploadIdInPath
 from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
-from dawa_assets.training.renderings_store import Rendering
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.renderings import Rendering
 
 router = APIRouter(tags=["renderings"])
 
@@ -51,7 +51,7 @@ async def renderings(artist: ArtistOf, service: ServiceOf) -> RenderingsAnswer:
     """List what was rendered, the latest first."""
 
     def look() -> list[Rendering]:
-        from dawa_assets.training.renderings_store import list_renderings
+        from dawa_assets.tables.renderings import list_renderings
 
         with service.ports.database.transaction() as connection:
             return list_renderings(connection, artist.id, _MOST)
@@ -67,7 +67,7 @@ async def rendering(rendering_id: UploadIdInPath, artist: ArtistOf, service: Ser
     """Show a rendering as far as it is."""
 
     def look() -> Rendering | None:
-        from dawa_assets.training.renderings_store import find_rendering
+        from dawa_assets.tables.renderings import find_rendering
 
         if not (rendering_id.isascii() and rendering_id.isprintable()):
             return None

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, author_of
@@ -27,6 +26,7 @@ from dawa_assets.http.api.training_messages import (
 )
 from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
+from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
 from resources.ports import Ports
 
@@ -102,7 +102,7 @@ async def listened(body: ListenRequest, artist: ArtistOf, caller: CallerOf, serv
         raise InputError("pair, choice: send two different ones, and one of them or null as the choice")
 
     def keep() -> ListenedAnswer:
-        from dawa_assets.training.listens_store import keep_listen
+        from dawa_assets.tables.listens import keep_listen
 
         listen_id = body.id or uuid4()
         with service.ports.database.transaction() as connection:
@@ -128,7 +128,7 @@ async def listens(artist: ArtistOf, service: ServiceOf) -> ListensAnswer:
     """Show what listeners said, the latest first, and what it comes to for each training."""
 
     def look() -> ListensAnswer:
-        from dawa_assets.training.listens_store import latest_listens, tally
+        from dawa_assets.tables.listens import latest_listens, tally
 
         with service.ports.database.transaction() as connection:
             latest = latest_listens(connection, artist.id, _MOST_LISTENS)

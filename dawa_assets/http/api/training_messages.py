@@ -6,15 +6,15 @@ from uuid import UUID
 
 from pydantic import Field
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.api.common import file_link
 from dawa_assets.http.api.item_messages import Author, Reason
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service
 from dawa_assets.library.datasets import ListedDataset
-from dawa_assets.prompting.reading import mapping, number, objects
-from dawa_assets.training.evaluations_store import Promotion
-from dawa_assets.training.listens_store import Listen, Tally
+from dawa_assets.prompting.json_access import mapping, number, objects
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.listens import Listen, Tally
+from dawa_assets.tables.lora_evaluations import Promotion
 from dawa_assets.training.promotion import Lora
 from modal_app.web.messages import Prompt
 

@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from dawa_assets.artists.store import Artist
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, item_of
 from dawa_assets.http.api.item_messages import ItemAnswer
@@ -32,6 +31,7 @@ from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.intake import part_uploads
 from dawa_assets.intake.part_uploads import MOST_FILES, PART_BYTES
 from dawa_assets.items.save import save_pair
+from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
 from resources.ports import Ports
 

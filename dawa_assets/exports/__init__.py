@@ -1,0 +1,1 @@
+"""The current dataset in the formats that other trainers read."""

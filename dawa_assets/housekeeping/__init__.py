@@ -1,1 +1,0 @@
-"""Keeping house: rows held against objects, old zips and leftovers removed, rejected uploads sent through again."""

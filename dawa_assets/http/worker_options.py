@@ -1,0 +1,29 @@
+"""How `dawa serve` does what the worker's endpoints leave open: models, trainings and waiting by the settings."""
+
+from dawa_assets.segments.tagger import hosted_model
+from dawa_assets.training.examples import train_parameters
+from modal_app.config import BackendKind
+from modal_app.web.options import WebOptions
+from resources.compute.base import Compute
+from resources.job_queue.local import ComputeDesk
+from resources.settings import Settings
+
+
+def open_desk(settings: Settings, compute: Compute) -> ComputeDesk:
+    """The desk of this machine; its records lie under the home."""
+    return ComputeDesk(compute, settings.home / "web-jobs", data_root=settings.data_root)
+
+
+def web_options(settings: Settings) -> WebOptions:
+    """What the settings say. A `tiny` base is there for every generator, any other for its own alone."""
+    kinds = list(BackendKind) if settings.base == "tiny" else [BackendKind(settings.backend)]
+    return WebOptions(
+        parameters=train_parameters(settings),
+        bases=dict.fromkeys(kinds, settings.base),
+        backend=BackendKind(settings.backend),
+        model_name=settings.model_name,
+        tagger=settings.tagger,
+        tag_model=hosted_model(settings),
+        wait_seconds=settings.web_wait_seconds,
+        password=settings.app_password,
+    )

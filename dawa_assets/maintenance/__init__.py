@@ -1,0 +1,1 @@
+"""Verifying rows against objects, repairing what disagrees, pruning what is old, retrying what was rejected."""

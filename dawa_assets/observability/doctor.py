@@ -1,0 +1,179 @@
+"""The doctor: which implementation every port uses, whether it answers, what ends soon, and what may still be spent.
+
+Each finding is one line with its way out. Nothing is changed and nothing is paid for; no secret is shown.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from dawa_assets.pipeline.spending import spent_this_month
+from dawa_assets.prompting.system_prompt import system_prompt
+from dawa_assets.segments.tagger import hosted_model
+from modal_app.errors import DawaError
+from modal_app.protocol.tagging import InspectRequest, ModelHealth
+from modal_app.tagging.tag_key import OFFLINE
+from resources.database.client_access import storage_policies, storage_policies_file
+from resources.database.migrations import pending_migrations
+from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer
+from resources.settings import Settings
+
+State = Literal["ok", "warning", "error"]
+
+_LITTLE_SPACE = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What there is to say of one part: the implementation that the settings choose, its state, and one line."""
+
+    part: str
+    uses: str
+    state: State
+    detail: str
+    ends_on: date | None = None
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at each part in turn; one that can't be used does not keep the others from being looked at."""
+    yield _look("home", str(settings.home), lambda: _home(settings))
+    yield _look("database", settings.database, lambda: _database(settings))
+    yield _look("bucket", settings.bucket, lambda: _bucket(settings))
+    if settings.database == "supabase":
+        yield _look("storage policies", settings.bucket, lambda: _storage_policies(settings))
+    yield _look("prompt writer", _writer_name(settings), lambda: _writer(settings))
+    yield _look("tagger", _tagger_name(settings), lambda: _tagger(settings))
+    yield _look("compute", settings.compute, lambda: _compute(settings))
+    yield _look("system prompt", settings.system_prompt_version, lambda: _system_prompt(settings))
+    yield _look("budget", "-", lambda: _budget(settings))
+
+
+def writer_health(settings: Settings) -> ModelHealth:
+    """Whether the prompt writer can be used, and for how long.
+
+    Raises:
+        DawaError: it can't be opened: a key or a price is not set.
+    """
+    return open_prompt_writer(settings).inspect()
+
+
+def tagger_health(settings: Settings) -> ModelHealth:
+    """Whether the tagger can be used, as the machine says that would run it.
+
+    Raises:
+        DawaError: the worker can't be asked.
+    """
+    if settings.tagger == "offline":  # there is nobody to ask
+        return ModelHealth(service="offline", model=OFFLINE.model, state="ok", detail="signal processing, for nothing")
+    request = InspectRequest(tagger=settings.tagger, model=hosted_model(settings))
+    return open_compute(settings).run(request, lambda _event: None)
+
+
+def _look(part: str, uses: str, look: Callable[[], tuple[State, str] | ModelHealth]) -> Finding:
+    try:
+        found = look()
+    except DawaError as error:
+        return Finding(part, uses, "error", str(error))
+    if isinstance(found, ModelHealth):
+        return Finding(part, uses, found.state, found.detail, found.ends_on)
+    return Finding(part, uses, *found)
+
+
+def _home(settings: Settings) -> tuple[State, str]:
+    import os
+    import shutil
+
+    there = next(folder for folder in (settings.home.absolute(), *settings.home.absolute().parents) if folder.exists())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return "error", f"can't be read: {error.strerror}; choose another with DAWA_HOME"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return "error", f"can't be written to ({there}); choose another with DAWA_HOME"
+    said = f"{free / 2**30:.1f} GiB free"
+    return ("warning", f"{said}: little for audio and segments; make room") if free < _LITTLE_SPACE else ("ok", said)
+
+
+def _database(settings: Settings) -> tuple[State, str]:
+    database = open_database(settings)
+    pending = pending_migrations(database.server_url())
+    if pending and not database.embedded:  # the embedded one is migrated by its next use
+        return "error", f"{len(pending)} migrations are not applied; run `dawa migrate`"
+    with database.transaction() as connection:
+        row = connection.execute(
+            "select current_setting('server_version') as version, (select count(*) from artists) as artists"
+        ).fetchone()
+    assert row is not None  # noqa: S101 - a select without from has a row
+    artists = "1 artist" if row["artists"] == 1 else f"{row['artists']:,} artists"
+    return "ok", f"PostgreSQL {row['version'].split()[0]} answers, {artists}"
+
+
+def _bucket(settings: Settings) -> tuple[State, str]:
+    return open_bucket(settings).inspect()
+
+
+def _storage_policies(settings: Settings) -> tuple[State, str]:
+    with open_database(settings).transaction() as connection:
+        found = storage_policies(connection)
+    if not found.has_storage:
+        if settings.bucket == "folder":
+            return "ok", "no Storage beside this database, and none is used"
+        return (
+            "error",
+            "this database has no Storage: set SUPABASE_DB_URL to that of SUPABASE_URL's project",
+        )
+    if found.public_bucket:
+        return (
+            "error",
+            "the bucket is public, so anyone reads every file; make it private in the dashboard",
+        )
+    if found.missing:
+        return "error", (
+            f'{len(found.missing)} of {found.of} are missing, "{found.missing[0]}" first: users can neither upload to '
+            f"nor read the bucket; run sql/migrations/{storage_policies_file()} as the owner of storage.objects (the "
+            "dashboard's SQL editor), after removing what is there of them"
+        )
+    return "ok", f"all {found.of} are there"
+
+
+def _writer_name(settings: Settings) -> str:
+    return "offline" if settings.prompt_writer == "offline" else f"{settings.prompt_writer} ({settings.openai_model})"
+
+
+def _tagger_name(settings: Settings) -> str:
+    return "offline" if settings.tagger == "offline" else f"{settings.tagger} ({settings.gemini_model})"
+
+
+def _writer(settings: Settings) -> ModelHealth:
+    return writer_health(settings)
+
+
+def _tagger(settings: Settings) -> ModelHealth:
+    return tagger_health(settings)
+
+
+def _compute(settings: Settings) -> tuple[State, str]:
+    compute = open_compute(settings)
+    if settings.compute == "modal":  # a call would cost
+        from modal_app.modal_runtime.client import ModalCalls
+
+        ModalCalls(settings.modal_app, settings.modal_environment).look()
+        return "ok", f"the app {settings.modal_app} is deployed, ${settings.modal_gpu_usd_per_hour:.2f} a GPU hour"
+    compute.run(InspectRequest(), lambda _event: None)
+    return "ok", "a worker starts and answers"
+
+
+def _system_prompt(settings: Settings) -> tuple[State, str]:
+    return "ok", f"{len(system_prompt(settings.system_prompt_version).split())} words"
+
+
+def _budget(settings: Settings) -> tuple[State, str]:
+    runs = f"${settings.prompt_budget_usd:.2f} a run for prompts, ${settings.tag_budget_usd:.2f} for tags"
+    with open_database(settings).transaction() as connection:
+        spent = spent_this_month(connection)
+    if settings.monthly_budget_usd is None:
+        return "ok", f"{runs}; ${spent:.2f} spent this month, no limit set (DAWA_MONTHLY_BUDGET_USD)"
+    left = settings.monthly_budget_usd - spent
+    month = f"${max(left, 0):.2f} left of ${settings.monthly_budget_usd:.2f} this month"
+    return ("error", f"{month}: nothing more is written or tagged") if left <= 0 else ("ok", f"{runs}; {month}")

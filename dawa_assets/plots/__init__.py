@@ -1,0 +1,1 @@
+"""Plots on the pages of assets."""

@@ -1,0 +1,75 @@
+"""Waveforms and a spectrogram of the current dataset's segments, drawn by the worker, where the segments are.
+
+The worker keeps what it drew: a dataset that did not change is not drawn again, and no job is started for it.
+"""
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dawa_assets.pipeline.job_progress import logged
+from dawa_assets.tables.artists import get_artist
+from dawa_assets.tables.datasets import CURRENT_ITEMS
+from modal_app.errors import JobError
+from modal_app.protocol.pictures import MOST_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
+from resources.ports import Ports
+
+_DRAWING = "1"  # raise it when the worker draws differently
+
+_TRACKS = f"""
+  select i.position, coalesce(i.item_key, 'track ' || i.position) as name, i.audio_hash,
+    (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
+     where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
+    count(*) over () as tracks
+  from ({CURRENT_ITEMS}) i
+  where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
+  order by i.position limit {MOST_TRACKS}
+"""
+
+
+def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
+    """PNGs by their titles: the first tracks' waveforms, and the spectrogram of the loudest segment of the first.
+
+    Empty where there is no segment.
+
+    Raises:
+        UnknownArtistError: there is no artist of this slug.
+        JobError: the worker could not draw them.
+    """
+    with ports.database.transaction() as connection:
+        artist = get_artist(connection, slug)
+        tracks = connection.execute(_TRACKS, {"artist": artist.id}).fetchall()
+    if not tracks:
+        return {}
+    request = _request(slug, tracks)
+    folder = f"pictures/{slug}/{request.name}"
+    paths = {"waveforms": f"{folder}-waveforms.png", "spectrogram": f"{folder}-spectrogram.png"}
+    try:
+        return _fetched(ports, paths)
+    except JobError:
+        done = ports.compute.run(request, logged("pictures"))
+    return _fetched(ports, {"waveforms": done.waveforms, "spectrogram": done.spectrogram})
+
+
+def _request(slug: str, tracks: list[dict[str, Any]]) -> DepictRequest:
+    first = tracks[0]
+    shown = [PicturedTrack(audio_hash=track["audio_hash"], name=track["name"]) for track in tracks]
+    segment = PicturedSegment(audio_hash=first["audio_hash"], index=first["loudest_first"][0], name=first["name"])
+    content = repr((_DRAWING, first["tracks"], shown, segment))
+    return DepictRequest(
+        producer_id=slug,
+        name=hashlib.sha256(content.encode()).hexdigest()[:16],
+        tracks=shown,
+        of=first["tracks"],
+        segment=segment,
+    )
+
+
+def _fetched(ports: Ports, paths: dict[str, str]) -> dict[str, bytes]:
+    with TemporaryDirectory(prefix="dawa-") as folder:
+        pictures = {}
+        for title, path in paths.items():
+            ports.compute.fetch(path, Path(folder) / "picture.png")
+            pictures[title] = (Path(folder) / "picture.png").read_bytes()
+    return pictures

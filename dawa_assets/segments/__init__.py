@@ -1,0 +1,1 @@
+"""Segments of the current dataset: cut, tagged, published as a view."""

@@ -1,0 +1,389 @@
+"""SQL of training items: made for sets, joined with audio, moved from status to status by guarded updates.
+
+A guarded update names what its caller has seen; where somebody else changed it meanwhile, nothing happens and the
+caller is told so.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from dawa_assets.tables.prompts import PROMPT_ERROR
+from resources.database.base import Connection
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """What an item is made of when its set is taken in."""
+
+    item_key: str
+    summary_id: UUID
+    parse_id: str
+    als_filename: str
+    project_name: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A training item, as far as its audio and its files are concerned."""
+
+    id: UUID
+    item_key: str | None
+    als_filename: str | None
+    project_name: str | None
+    status: str
+    error: str | None
+    audio_path: str | None
+    audio_hash: str | None
+    prompt_path: str | None
+    prompt_text: str | None
+    prompt_file_hash: str | None
+    excluded: bool
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.item_key or self.als_filename or str(self.id)
+
+    @property
+    def is_saved_pair(self) -> bool:
+        """Whether somebody else saved it with audio of its own: no bounce takes that audio's place."""
+        return self.item_key is None and self.audio_path is not None
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Audio in its place."""
+
+    path: str
+    sha256: str
+    format: str
+    duration_seconds: float
+    findings: tuple[str, ...] = ()
+    """What the reader found in it, one line each."""
+
+
+@dataclass(frozen=True)
+class SavedPair:
+    """A pair that somebody saved at once, with its files in place."""
+
+    id: UUID
+    parse_id: str
+    als_filename: str | None
+    project_name: str | None
+    audio: Audio
+    prompt_path: str
+    text: str
+    text_hash: str
+    author: str | None
+
+
+_COLUMNS = (
+    "id, item_key, als_filename, project_name, status, error, audio_path, audio_hash, prompt_path, prompt_text, "
+    "prompt_file_hash, excluded_at is not null as excluded"
+)
+AUDIO_ERROR = "audio: "
+"""Begins every error that this package records: what mends the audio may take it back, nothing else may."""
+
+# Where an item with audio belongs, and what is left to say of it then.
+_HAS_TEXT = r"coalesce(prompt_text, '') ~ '\S'"
+_WITH_AUDIO = f"case when {_HAS_TEXT} then 'ready' else 'needs_prompt' end"
+_WITHOUT_AUDIO_ERROR = f"case when starts_with(error, '{PROMPT_ERROR}') then error end"
+
+
+UNDESCRIBED = f"""excluded_at is null and audio_path is not null and audio_hash is null
+    and {_HAS_TEXT} and status in ('ready', 'exported')"""
+"""Of `training_items`: saved by somebody else as a whole pair, and not looked at yet."""
+
+
+def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
+    """All items of an artist, oldest first."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s order by created_at, id", [artist_id]
+        ).fetchall()
+
+
+def get_item(connection: Connection, item: UUID) -> Item | None:
+    """One item as it is now."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(f"select {_COLUMNS} from training_items where id = %s", [item]).fetchone()
+
+
+def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
+    """The item that uses this summary now; none of those that the dashboard saved with audio of their own."""
+    row = connection.execute(
+        "select id from training_items where als_summary_id = %s and (item_key is not null or audio_path is null) "
+        "order by item_key is null, created_at, id limit 1",
+        [summary_id],
+    ).fetchone()
+    return None if row is None else UUID(str(row["id"]))
+
+
+def ensure_item(connection: Connection, artist_id: UUID, new: NewItem) -> UUID:
+    """The item of this key, made if there is none; it uses the given summary from now on."""
+    row = connection.execute(
+        "insert into training_items "
+        "(artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status) "
+        "values (%s, %s, %s, %s, %s, %s, 'needs_audio') on conflict (artist_id, item_key) do update "
+        "set als_summary_id = excluded.als_summary_id, parse_id = excluded.parse_id, "
+        "als_filename = excluded.als_filename, project_name = excluded.project_name, updated_at = now() returning id",
+        [artist_id, new.summary_id, new.parse_id, new.als_filename, new.project_name, new.item_key],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return UUID(str(row["id"]))
+
+
+def adopt_summaries(connection: Connection, artist_id: UUID) -> int:
+    """Make an item for every summary that has none (rows of before the pipeline); of several of one set, the newest.
+
+    A summary whose set has an item already is an older version of it and gets none.
+    """
+    return connection.execute(
+        r"""
+        insert into training_items (artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status)
+        select distinct on (item_key) artist_id, id, parse_id, als_filename, project_name, item_key, 'needs_audio'
+        from (
+          select s.*, normalize(coalesce(nullif(project_name, ''), stem) || '/' || stem, NFC) as item_key
+          from (select *, regexp_replace(als_filename, '\.[^.]*$', '') as stem from als_summaries
+                where artist_id = %(artist)s) s
+        ) k
+        where not exists (select from training_items t where t.artist_id = k.artist_id and t.als_summary_id = k.id)
+          and not exists (select from training_items t where t.artist_id = k.artist_id and t.item_key = k.item_key)
+        order by item_key, parse_timestamp desc, id
+        on conflict (artist_id, item_key) do nothing""",
+        {"artist": artist_id},
+    ).rowcount
+
+
+def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
+    """Give an item its audio and the status that follows from it. False where its audio is not the one seen."""
+    return (
+        connection.execute(
+            "update training_items set audio_path = %s, audio_hash = %s, audio_format = %s, "
+            "audio_duration_seconds = %s, audio_findings = %s, updated_at = now(), "
+            f"status = {_WITH_AUDIO}, error = {_WITHOUT_AUDIO_ERROR} "
+            "where id = %s and audio_hash is not distinct from %s and audio_path is not distinct from %s",
+            [
+                audio.path,
+                audio.sha256,
+                audio.format,
+                audio.duration_seconds,
+                list(audio.findings),
+                item.id,
+                item.audio_hash,
+                item.audio_path,
+            ],
+        ).rowcount
+        == 1
+    )
+
+
+def describe_audio(connection: Connection, item: Item, audio: Audio) -> bool:
+    """Record what audio is that was in its place before; an item that was exported stays so."""
+    return (
+        connection.execute(
+            "update training_items set audio_hash = %s, audio_format = %s, audio_duration_seconds = %s, "
+            "audio_findings = %s, updated_at = now() where id = %s and audio_path = %s and audio_hash is null",
+            [audio.sha256, audio.format, audio.duration_seconds, list(audio.findings), item.id, audio.path],
+        ).rowcount
+        == 1
+    )
+
+
+def findings_of(connection: Connection, item: UUID) -> list[str]:
+    """What was found in an item's audio, one line each; nothing where there is no such item."""
+    row = connection.execute("select audio_findings from training_items where id = %s", [item]).fetchone()
+    return [] if row is None else list(row["audio_findings"])
+
+
+def note_findings(connection: Connection, item: UUID, audio_hash: str, findings: list[str]) -> None:
+    """Record what was found in audio that was taken in before anybody looked for such things."""
+    connection.execute(
+        "update training_items set audio_findings = %s where id = %s and audio_hash = %s and audio_findings = '{}'",
+        [findings, item, audio_hash],
+    )
+
+
+def fail_audio(connection: Connection, item: Item, reason: str) -> bool:
+    """Mark an item as failed for its audio's sake."""
+    return (
+        connection.execute(
+            "update training_items set status = 'failed', error = %s, updated_at = now() "
+            "where id = %s and status = %s and audio_path is not distinct from %s "
+            "and audio_hash is not distinct from %s",
+            [AUDIO_ERROR + reason, item.id, item.status, item.audio_path, item.audio_hash],
+        ).rowcount
+        == 1
+    )
+
+
+def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UUID]) -> int:
+    """Move items to where what they have puts them; `with_audio` are those whose audio was seen in its place.
+
+    A failure that is not the audio's stays; whoever recorded it takes it back. What calls itself ready without a text
+    waits for one. Gives how many were moved.
+    """
+    moved = connection.execute(
+        f"update training_items set status = {_WITH_AUDIO}, updated_at = now(), error = {_WITHOUT_AUDIO_ERROR} "
+        "where artist_id = %s and excluded_at is null and audio_hash is not null and id = any(%s) and ("
+        f"status = 'needs_audio' or (status = 'needs_prompt' and {_HAS_TEXT}) "
+        f"or (status in ('ready', 'exported') and not {_HAS_TEXT}) "
+        "or (status = 'failed' and starts_with(error, %s)))",
+        [artist_id, with_audio, AUDIO_ERROR],
+    ).rowcount
+    return (
+        moved
+        + connection.execute(
+            "update training_items set status = 'needs_audio', updated_at = now() where artist_id = %s "
+            "and excluded_at is null and audio_path is null and status in ('needs_prompt', 'ready', 'exported')",
+            [artist_id],
+        ).rowcount
+    )
+
+
+def set_prompt_file(connection: Connection, item: Item, path: str, text_hash: str) -> bool:
+    """Record that the file holds the item's text. False where the text is not the one seen."""
+    return (
+        connection.execute(
+            "update training_items set prompt_path = %s, prompt_file_hash = %s, updated_at = now() "
+            "where id = %s and prompt_text = %s",
+            [path, text_hash, item.id, item.prompt_text],
+        ).rowcount
+        == 1
+    )
+
+
+def items_with_saved_texts(connection: Connection, artist_id: UUID) -> list[Item]:
+    """Items whose text somebody else saved as a file, and not in the row."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s and prompt_text is null and prompt_id is null "
+            "and prompt_path is not null and prompt_file_hash is null order by created_at, id",
+            [artist_id],
+        ).fetchall()
+
+
+def take_over_text(connection: Connection, item: Item, text: str) -> bool:
+    """Give an item the text that its file holds. False where it has one by now."""
+    told = connection.execute(
+        "select system_prompt_version, model_name, generated_at from training_items where id = %s and "
+        "prompt_text is null and prompt_id is null and prompt_path = %s and prompt_file_hash is null for update",
+        [item.id, item.prompt_path],
+    ).fetchone()
+    if told is None:
+        return False
+    connection.execute("update training_items set prompt_text = %s, updated_at = now() where id = %s", [text, item.id])
+    # A new text clears what was told of the one before, and is of now; this one came when the item did, and is the one
+    # that it was told of.
+    connection.execute(
+        "update training_items set prompt_text_at = created_at, system_prompt_version = %s, model_name = %s, "
+        "generated_at = %s where id = %s",
+        [told["system_prompt_version"], told["model_name"], told["generated_at"], item.id],
+    )
+    return True
+
+
+def keep_former_text(connection: Connection, artist_id: UUID, item: Item, fingerprint: str, text: str) -> None:
+    """Keep a person's text, that another one of the same item replaced, in the history of prompts."""
+    connection.execute(
+        "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text) "
+        "values (%s, (select als_summary_id from training_items where id = %s), %s, 'human', %s) "
+        "on conflict (artist_id, fingerprint) do nothing",
+        [artist_id, item.id, fingerprint, text],
+    )
+
+
+def insert_saved_pair(connection: Connection, artist_id: UUID, pair: SavedPair, fingerprint: str) -> bool:
+    """Insert a pair whose files are in place, as ready, with its text as a person's. False where its row is there.
+
+    A text that a model wrote for the same set is told as that model's.
+    """
+    prompt = connection.execute(
+        "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, author, created_at) "
+        "values (%(artist)s, (select id from als_summaries where artist_id = %(artist)s and parse_id = %(parse)s), "
+        "%(fingerprint)s, 'human', %(text)s, %(author)s, clock_timestamp()) on conflict (artist_id, fingerprint) "
+        "do update set author = coalesce(prompts.author, excluded.author) returning id",
+        _saved(artist_id, pair) | {"fingerprint": fingerprint},
+    ).fetchone()
+    assert prompt is not None  # noqa: S101 - an upsert returns its row
+    return (
+        connection.execute(
+            """
+            insert into training_items (id, artist_id, als_summary_id, prompt_summary_id, parse_id, als_filename,
+              project_name, audio_path, audio_hash, audio_format, audio_duration_seconds, audio_findings, prompt_path,
+              prompt_file_hash,
+              prompt_text, prompt_id, status, system_prompt_version, model_name, generated_at)
+            select %(id)s, %(artist)s, s.id, s.id, %(parse)s, %(als_filename)s, %(project_name)s, %(path)s, %(sha256)s,
+              %(format)s, %(duration)s, %(findings)s, %(prompt_path)s, %(text_hash)s, %(text)s, %(prompt)s, 'ready',
+              m.system_prompt_version, m.model_name, coalesce(m.created_at, now())
+            from (select) nothing
+            left join als_summaries s on s.artist_id = %(artist)s and s.parse_id = %(parse)s
+            left join lateral (
+              select p.system_prompt_version, coalesce(p.served_model, p.model_name) as model_name, p.created_at
+              from prompts p
+              where p.als_summary_id = s.id and p.origin = 'model' and p.text = %(text)s
+              order by p.created_at desc limit 1) m on true
+            on conflict (id) do nothing""",
+            _saved(artist_id, pair) | {"prompt": prompt["id"]},
+        ).rowcount
+        == 1
+    )
+
+
+def say_again(connection: Connection, item_id: UUID) -> bool:
+    """Let a saved pair's text be its person's latest word again, where another item's took its place or it failed.
+
+    It is ready anew then. False where nothing had to be changed.
+    """
+    return (
+        connection.execute(
+            """
+            update training_items t set prompt_text_at = clock_timestamp(), status = 'ready', error = null,
+              updated_at = now()
+            where t.id = %s and t.excluded_at is null and (t.status = 'failed' or exists (
+              select from training_items o where o.artist_id = t.artist_id and o.audio_hash = t.audio_hash
+                and o.id <> t.id and o.excluded_at is null and o.prompt_text_at > t.prompt_text_at))""",
+            [item_id],
+        ).rowcount
+        == 1
+    )
+
+
+def _saved(artist_id: UUID, pair: SavedPair) -> dict[str, object]:
+    return {
+        "id": pair.id,
+        "artist": artist_id,
+        "parse": pair.parse_id,
+        "als_filename": pair.als_filename,
+        "project_name": pair.project_name,
+        "path": pair.audio.path,
+        "sha256": pair.audio.sha256,
+        "format": pair.audio.format,
+        "duration": pair.audio.duration_seconds,
+        "findings": list(pair.audio.findings),
+        "prompt_path": pair.prompt_path,
+        "text_hash": pair.text_hash,
+        "text": pair.text,
+        "author": pair.author,
+    }
+
+
+def undescribed_items(connection: Connection, artist_id: UUID) -> list[Item]:
+    """Items that call themselves ready, with audio that nobody has looked at yet."""
+    with connection.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(
+            f"select {_COLUMNS} from training_items where artist_id = %s and {UNDESCRIBED} order by created_at, id",
+            [artist_id],
+        ).fetchall()
+
+
+def count_by_status(connection: Connection, artist_id: UUID) -> dict[str, int]:
+    """How many items that are not excluded have each status."""
+    rows = connection.execute(
+        "select status, count(*) as items from training_items where artist_id = %s and excluded_at is null "
+        "group by status order by status",
+        [artist_id],
+    )
+    return {row["status"]: row["items"] for row in rows}

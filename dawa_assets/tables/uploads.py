@@ -1,0 +1,273 @@
+"""SQL of the intake: the ledger of uploads (`uploads`) and the rows of summaries (`als_summaries`).
+
+A ledger row that waits without a reason is being worked on, or was when its worker was killed; one that waits with
+a reason has been looked at and needs something else to arrive first.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from resources.bucket.base import StoredObject
+from resources.database.base import Connection
+
+
+class Kind(StrEnum):
+    """As in the ledger's column `kind`."""
+
+    LIVE_SET = "live_set"
+    AUDIO = "audio"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class InboxFile:
+    """A file in the inbox: the object, and the folder (inside the upload) and name it had with the user."""
+
+    stored: StoredObject
+    upload_id: str
+    folder: str
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger knows of an object that waits."""
+
+    size_bytes: int
+    looked_at: datetime
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One row of the ledger, as pairing and the items need it."""
+
+    id: UUID
+    upload_id: str
+    inbox_key: str
+    folder: str
+    name: str
+    sha256: str
+    state: str
+    reason: str | None
+    final_key: str | None
+    training_item_id: UUID | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row of `als_summaries` without its summary."""
+
+    id: UUID
+    parse_id: str
+    als_filename: str
+    project_name: str | None
+    export_path: str | None
+    source_key: str | None
+    parser_version: str | None
+
+
+_LEDGER_COLUMNS = (
+    "id, upload_id, inbox_key, folder, name, sha256, state, reason, final_key, training_item_id, created_at"
+)
+_SUMMARY_COLUMNS = "id, parse_id, als_filename, project_name, export_path, source_key, parser_version"
+
+
+def known_waiting(connection: Connection, artist_id: UUID | None = None) -> dict[str, Known]:
+    """What waits with a reason, of one artist or of all, by its key in the inbox."""
+    rows = connection.execute(
+        "select inbox_key, size_bytes, updated_at from uploads where state = 'waiting' and reason is not null "
+        "and (%(artist)s::uuid is null or artist_id = %(artist)s) order by updated_at",
+        {"artist": artist_id},
+    )
+    return {row["inbox_key"]: Known(row["size_bytes"], row["updated_at"]) for row in rows}
+
+
+def ledger(connection: Connection, artist_id: UUID, kind: Kind, *, waiting_only: bool = False) -> list[LedgerRow]:
+    """The artist's uploads of one kind, oldest first; those of one moment in the order of their keys."""
+    with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
+        return cursor.execute(
+            f"select {_LEDGER_COLUMNS} from uploads where artist_id = %s and kind = %s "
+            "and (state = 'waiting' or not %s) order by created_at, inbox_key, id",
+            [artist_id, kind, waiting_only],
+        ).fetchall()
+
+
+def finished(connection: Connection, file: InboxFile, sha256: str) -> LedgerRow | None:
+    """The row of this very object, if it found its place before: only its deletion from the inbox was left to do."""
+    with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
+        return cursor.execute(
+            f"select {_LEDGER_COLUMNS} from uploads "
+            "where inbox_key = %s and sha256 = %s and state <> 'waiting' and updated_at >= %s",
+            [file.stored.key, sha256, file.stored.modified],
+        ).fetchone()
+
+
+def are_all_taken(connection: Connection, artist_id: UUID, hashes: set[str]) -> bool:
+    """Whether every file with one of these hashes was taken in before."""
+    row = connection.execute(
+        "select count(distinct sha256) as n from uploads where artist_id = %s and state = 'taken' and sha256 = any(%s)",
+        [artist_id, list(hashes)],
+    ).fetchone()
+    return row is not None and row["n"] == len(hashes)
+
+
+def begin(connection: Connection, artist_id: UUID, file: InboxFile, sha256: str, final_key: str | None = None) -> UUID:
+    """Record that a file of the inbox is being worked on, and where it is about to go.
+
+    A bounce that was headed for an item when its worker was killed still is. A row of other bytes that waited under
+    the same key is dropped: they were replaced.
+    """
+    connection.execute(
+        "delete from uploads where inbox_key = %s and sha256 <> %s and state = 'waiting'", [file.stored.key, sha256]
+    )
+    row = connection.execute(
+        """
+        insert into uploads as u
+          (artist_id, upload_id, inbox_key, folder, name, kind, sha256, size_bytes, state, final_key)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, 'waiting', %s)
+        on conflict (inbox_key, sha256) do update set state = 'waiting', reason = null, updated_at = now(),
+          final_key = coalesce(excluded.final_key, case when u.state = 'waiting' then u.final_key end),
+          training_item_id = case when u.state = 'waiting' then u.training_item_id end,
+          created_at = case when u.state = 'waiting' then u.created_at else now() end
+        returning id""",
+        [
+            artist_id,
+            file.upload_id,
+            file.stored.key,
+            file.folder,
+            file.name,
+            file.kind,
+            sha256,
+            file.stored.size,
+            final_key,
+        ],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return UUID(str(row["id"]))
+
+
+def forget_gone(connection: Connection, artist_id: UUID, kinds: list[Kind], present: list[str]) -> None:
+    """Drop the rows of files that waited in the inbox and were taken out of it by somebody else."""
+    connection.execute(
+        "delete from uploads where artist_id = %s and state = 'waiting' and kind = any(%s) and inbox_key <> all(%s)",
+        [artist_id, kinds, present],
+    )
+
+
+def head_for(connection: Connection, upload: UUID, item: UUID, final_key: str) -> None:
+    """Record for which item a waiting bounce is about to be copied, and where."""
+    connection.execute(
+        "update uploads set training_item_id = %s, final_key = %s, reason = null, updated_at = now() "
+        "where id = %s and state = 'waiting'",
+        [item, final_key, upload],
+    )
+
+
+def wait(connection: Connection, upload: UUID, reason: str) -> None:
+    """Let a file wait where it lies, with the reason why."""
+    connection.execute(
+        "update uploads set reason = %s, final_key = null, training_item_id = null, updated_at = now() "
+        "where id = %s and state = 'waiting'",
+        [reason, upload],
+    )
+
+
+def finish_taken(connection: Connection, upload: UUID, item: UUID | None, summary: UUID | None = None) -> None:
+    """Record that a file is in its place."""
+    connection.execute(
+        "update uploads set state = 'taken', reason = null, training_item_id = %s, als_summary_id = %s, "
+        "updated_at = now() where id = %s and state = 'waiting'",
+        [item, summary, upload],
+    )
+
+
+def finish_rejected(connection: Connection, upload: UUID, reason: str) -> None:
+    """Record why a file was not taken."""
+    connection.execute(
+        "update uploads set state = 'rejected', reason = %s, updated_at = now() where id = %s and state = 'waiting'",
+        [reason, upload],
+    )
+
+
+def forget(connection: Connection, upload: UUID) -> None:
+    """Drop the row of a file that was replaced in the inbox before it was taken: the new one gets its own."""
+    connection.execute("delete from uploads where id = %s and state = 'waiting'", [upload])
+
+
+def find_summary(connection: Connection, artist_id: UUID, parse_id: str) -> Summary | None:
+    """The artist's summary of these bytes."""
+    with connection.cursor(row_factory=class_row(Summary)) as cursor:
+        return cursor.execute(
+            f"select {_SUMMARY_COLUMNS} from als_summaries where artist_id = %s and parse_id = %s",
+            [artist_id, parse_id],
+        ).fetchone()
+
+
+def folders_of_item(connection: Connection, artist_id: UUID, item_key: str) -> list[str] | None:
+    """The folders that the sets of an item were ever uploaded in; None where the artist has no item of this key."""
+    rows = connection.execute(
+        "select u.folder from training_items t left join uploads u on u.training_item_id = t.id "
+        "and u.kind = 'live_set' where t.artist_id = %s and t.item_key = %s",
+        [artist_id, item_key],
+    ).fetchall()
+    return [row["folder"] for row in rows if row["folder"] is not None] if rows else None
+
+
+def parsed_otherwise(connection: Connection, artist_id: UUID, parser_version: str) -> list[Summary]:
+    """Summaries that another version of the reader made of a set that was kept."""
+    with connection.cursor(row_factory=class_row(Summary)) as cursor:
+        return cursor.execute(
+            f"select {_SUMMARY_COLUMNS} from als_summaries where artist_id = %s and source_key is not null "
+            "and parser_version is distinct from %s order by created_at, id",
+            [artist_id, parser_version],
+        ).fetchall()
+
+
+def save_summary(connection: Connection, artist_id: UUID, summary: Summary, content: dict[str, Any]) -> UUID:
+    """Insert a summary, or bring the one of the same bytes up to date; `summary.id` is used for a new row."""
+    # A row whose artist was deleted lost its artist_id, but still holds the name that this one needs.
+    connection.execute(
+        "update als_summaries set artist_id = %s where als_filename = %s and parse_id = %s and artist_id is null",
+        [artist_id, summary.als_filename, summary.parse_id],
+    )
+    row = connection.execute(
+        "insert into als_summaries (id, artist_id, parse_id, als_filename, project_name, summary, export_path, "
+        "source_key, parser_version) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "on conflict (artist_id, parse_id) do update set summary = excluded.summary, "
+        "project_name = excluded.project_name, export_path = excluded.export_path, "
+        "source_key = excluded.source_key, parser_version = excluded.parser_version returning id",
+        [
+            summary.id,
+            artist_id,
+            summary.parse_id,
+            summary.als_filename,
+            summary.project_name,
+            Jsonb(content),
+            summary.export_path,
+            summary.source_key,
+            summary.parser_version,
+        ],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return UUID(str(row["id"]))
+
+
+def latest_timelines(connection: Connection, slug: str, limit: int) -> list[tuple[str, str]]:
+    """Name and key of the timeline pictures of the sets that were taken in last, the newest first."""
+    rows = connection.execute(
+        "select coalesce(s.project_name || '/', '') || s.als_filename as name, "
+        "s.export_path || '/timeline_visualizer.png' as key "
+        "from als_summaries s join artists a on a.id = s.artist_id "
+        "where a.slug = %s and s.source_key is not null and s.export_path is not null "
+        "order by s.created_at desc, s.id limit %s",
+        [slug, limit],
+    )
+    return [(row["name"], row["key"]) for row in rows]

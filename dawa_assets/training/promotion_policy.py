@@ -1,0 +1,106 @@
+"""What the figures of an evaluation mean: a verdict with its reasons, and whether to promote. Pure.
+
+The rule has a name: a verdict by another rule is made anew.
+"""
+
+from dataclasses import dataclass
+
+from dawa_assets.tables.lora_evaluations import Verdict
+from modal_app.protocol.training import EvaluateResult, Rendering
+
+RULE = "evaluation-v1"
+
+_SILENT = 0.99  # of the time
+_CLIPPED = 0.02  # of the samples
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict of an adapter beside its base, with every reason for it."""
+
+    verdict: Verdict
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a candidate stands to what is published."""
+
+    is_promoted: bool
+    has_promoted: bool  # whether any run is
+    was_taken_back: bool  # by a person
+    heard_excluded: bool = False  # the published one was trained on what is excluded now
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whether to promote, and why or why not."""
+
+    promote: bool
+    reason: str
+
+
+def judge(found: EvaluateResult) -> Finding:
+    """`broken`: it can't be used, or what it renders is no music where the base's is sound.
+
+    Else it is judged by its loss on the held-out songs; with nothing held out by that on trained songs, which says so.
+    """
+    flaws = [found.trouble] if found.trouble else [] if found.lora is None else _flaws(found.base, found.lora)
+    if found.waveform_change == 0:
+        flaws.append("it changes nothing in what is rendered")
+    if found.lora_loss is None and not found.trouble:
+        flaws.append("its loss is no number")
+    if flaws:
+        return Finding("broken", flaws)
+    if found.lora_loss is None or found.base_loss is None:
+        return Finding("no better", ["the base's loss is no number, so that nothing can be compared"])
+    place = (
+        f"on {_count(found.segments, 'held-out segment')} ({', '.join(found.held_out)})"
+        if found.held_out
+        else f"on {_count(found.segments, 'trained segment')}, which says little: {found.split}"
+    )
+    is_better = found.lora_loss < found.base_loss
+    line = f"loss {found.lora_loss:.4f}, the base's {found.base_loss:.4f}, {place}"
+    return Finding("better" if is_better else "no better", [line])
+
+
+def choose(finding: Finding, found: EvaluateResult, standing: Standing) -> Choice:
+    """Promote the first that is not broken; then what is better than the promoted one on songs that neither heard.
+
+    Where there are no such songs, music that is new counts for more than music that is gone: what is better than its
+    base is promoted. What a person took back is theirs to promote again.
+    """
+    if standing.is_promoted:
+        return Choice(False, "is promoted already")
+    if finding.verdict == "broken":
+        return Choice(False, f"broken: {finding.reasons[0]}")
+    if standing.was_taken_back:
+        return Choice(False, "a person took it back; `dawa lora promote` publishes it again")
+    if not standing.has_promoted:
+        return Choice(True, "the first one that is not broken")
+    if standing.heard_excluded:
+        return Choice(True, "not broken, and the published one was trained on what is excluded now")
+    own, rivals = found.shared_lora_loss, found.shared_rival_loss
+    if own is not None and rivals is not None:
+        sign = "less" if own < rivals else "not less"
+        where = ", ".join(found.shared)
+        return Choice(own < rivals, f"loss {own:.4f} is {sign} than the promoted one's {rivals:.4f} ({where})")
+    if finding.verdict == "better":
+        return Choice(True, "better than its base and newer; no song is held out of both trainings")
+    return Choice(False, "no better than its base; no song is held out of both trainings")
+
+
+def _flaws(base: Rendering, lora: Rendering) -> list[str]:
+    """What is wrong with a rendering that is not wrong with the base's."""
+    flaws = []
+    if lora.samples != lora.expected_samples:
+        flaws.append(f"it renders {lora.samples} samples where {lora.expected_samples} were asked for")
+    if lora.silent_share > _SILENT >= base.silent_share:
+        flaws.append("it renders silence")
+    if lora.clipped_share > _CLIPPED >= base.clipped_share:
+        flaws.append(f"{lora.clipped_share:.0%} of what it renders is clipped")
+    return flaws
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

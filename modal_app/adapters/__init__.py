@@ -1,0 +1,1 @@
+"""Adapter files: their card, their format, and where they are published."""

@@ -1,0 +1,75 @@
+"""Adapter files: safetensors with the card in the header. Reading tells why a file is no adapter of ours."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from modal_app.adapters.card import CARD_KEY, AdapterCard
+from modal_app.errors import AdapterError
+
+_LARGEST_HEADER = 100_000_000  # of the safetensors format
+
+
+def write_adapter(path: Path, state: Mapping[str, Any], card: AdapterCard) -> None:
+    """Write tensors and card. The same content gives the same bytes."""
+    from safetensors.torch import save_file
+
+    # the card alone: the order of several entries in a header is left to chance
+    save_file({name: state[name].contiguous() for name in sorted(state)}, path, {CARD_KEY: card.model_dump_json()})
+
+
+def read_card(path: Path) -> AdapterCard:
+    """The card of an adapter file, without reading its tensors. The file must be as long as its header says.
+
+    Raises:
+        AdapterError: the file is missing, a placeholder, cut off, or has no card.
+    """
+    header = _read_header(path)
+    try:
+        return AdapterCard.model_validate_json(header.get("__metadata__", {})[CARD_KEY])
+    except KeyError:
+        raise AdapterError(f"{path}: has no card, so nobody knows its base; train it again") from None
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "JSON"
+        raise AdapterError(f"{path}: its card can't be read ({field}: {problem['msg']}); train it again") from None
+
+
+def read_adapter(path: Path) -> tuple[AdapterCard, dict[str, Any]]:
+    """The card and the tensors of an adapter file.
+
+    Raises:
+        AdapterError: the file is missing, a placeholder, cut off, or has no card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    card = read_card(path)
+    try:
+        return card, load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise AdapterError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 + 2 or not 2 <= length <= min(size - 8, _LARGEST_HEADER):
+                raise AdapterError(f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header)")
+            header = json.loads(file.read(length))
+        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+        end = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
+    except OSError as error:
+        raise AdapterError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise AdapterError(f"{path}: a placeholder, no adapter (its header is no safetensors header)") from None
+    if not tensors:
+        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it)")
+    if size != end:
+        raise AdapterError(f"{path}: cut off or damaged: {size} bytes where its header says {end}; install it again")
+    return dict(header)

@@ -1,0 +1,116 @@
+"""The LoRA on ACE-Step's transformer: putting it in, reading it out, and attaching a file strictly.
+
+Names inside here are those of the transformer's modules (`layers.0.self_attn.to_q.lora_A.weight`); diffusers' files
+have `transformer.` before them, PEFT's `base_model.model.`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modal_app.adapters.card import AdapterCard
+from modal_app.backends.base import BaseModel, Tensor
+from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
+from modal_app.config import BackendKind
+from modal_app.protocol.training import TrainParameters
+
+PEFT_PREFIX = "base_model.model."
+DIFFUSERS_PREFIX = "transformer."
+
+_TARGETS = ["to_k", "to_out.0", "to_q", "to_v"]
+_NAME = "dawa"
+
+
+def inject(transformer: Any, parameters: TrainParameters) -> list[Tensor]:
+    """Put a fresh LoRA on the attention projections; only its weights (32 bits) are to be trained."""
+    import torch
+    from peft import LoraConfig
+
+    with torch.random.fork_rng():
+        torch.manual_seed(parameters.seed)
+        config = LoraConfig(r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS)
+        transformer.add_adapter(config, adapter_name=_NAME)
+    weights = [weight for weight in transformer.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.data = weight.data.float()
+    return weights
+
+
+def state(transformer: Any) -> dict[str, Tensor]:
+    """The adapter's weights by the names of the transformer's modules."""
+    from peft import get_peft_model_state_dict
+
+    weights = get_peft_model_state_dict(transformer, adapter_name=_NAME)
+    return {name: weight.detach().float().cpu().contiguous().clone() for name, weight in weights.items()}
+
+
+def fill(transformer: Any, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into the injected adapter.
+
+    Raises:
+        AdapterError: a name or a shape is not the adapter's.
+    """
+    from peft import set_peft_model_state_dict
+
+    require_shapes({name: tuple(part.shape) for name, part in state(transformer).items()}, weights, "the adapter")
+    set_peft_model_state_dict(transformer, dict(weights), adapter_name=_NAME)
+
+
+def to_diffusers(weights: Mapping[str, Tensor], scaling: float) -> dict[str, Tensor]:
+    """Diffusers' names, with alpha / rank folded into B: without metadata diffusers takes alpha to be the rank."""
+    return {
+        DIFFUSERS_PREFIX + name: weight * scaling if ".lora_B." in name else weight for name, weight in weights.items()
+    }
+
+
+def peft_config(card: AdapterCard) -> dict[str, Any]:
+    """The content of `adapter_config.json`, every list in a fixed order."""
+    from peft import LoraConfig
+
+    parameters = card.parameters
+    config = LoraConfig(
+        r=parameters.rank,
+        lora_alpha=parameters.alpha,
+        target_modules=_TARGETS,
+        base_model_name_or_path=card.base,
+        revision=card.base_revision,
+        inference_mode=True,
+    )
+    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
+
+
+def attach(
+    pipeline: Any, base: BaseModel, path: Path, card: AdapterCard, tensors: Mapping[str, Tensor], scale: float
+) -> None:
+    """Put a file's adapter on the pipeline in place of any other.
+
+    Raises:
+        AdapterError: another base's, keys missing or too many, or without effect.
+    """
+    require_base(card, BackendKind.ACE_STEP, base, path)
+    weights = _to_modules(tensors, card)
+    require_shapes(_expected_shapes(pipeline.transformer, card.parameters.rank), weights, str(path))
+    require_effect(weights, path)
+    pipeline.unload_lora_weights()
+    pipeline.load_lora_weights(to_diffusers(weights, 1.0), adapter_name=_NAME)
+    pipeline.set_adapters([_NAME], [scale])
+    require_arrival(state(pipeline.transformer), weights, path)
+
+
+def _to_modules(tensors: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
+    """The weights by the transformer's names with alpha folded in, whichever of the two files they come from."""
+    if not all(name.startswith(PEFT_PREFIX) for name in tensors):
+        return {name.removeprefix(DIFFUSERS_PREFIX): weight for name, weight in tensors.items()}
+    scaling = card.parameters.alpha / card.parameters.rank
+    folded = to_diffusers({name.removeprefix(PEFT_PREFIX): weight for name, weight in tensors.items()}, scaling)
+    return {name.removeprefix(DIFFUSERS_PREFIX): weight for name, weight in folded.items()}
+
+
+def _expected_shapes(transformer: Any, rank: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, module in transformer.named_modules():
+        plain = name.removesuffix(".base_layer")  # a module that carries an adapter already
+        if plain.endswith(tuple(f".{target}" for target in _TARGETS)) and hasattr(module, "in_features"):
+            shapes[f"{plain}.lora_A.weight"] = (rank, module.in_features)
+            shapes[f"{plain}.lora_B.weight"] = (module.out_features, rank)
+    return shapes

@@ -1,0 +1,52 @@
+"""Where MusicGen's base comes from: `tiny`, a model id of the Hugging Face hub, or a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from modal_app.backends.base import BaseModel
+from modal_app.backends.musicgen.tiny import REVISION, build_tiny
+from modal_app.backends.pretrained import missing_base, name_of, revision_of
+from modal_app.errors import MissingBaseError
+
+LICENCE = "CC-BY-NC-4.0"
+"""Of all weights that Meta published. A folder holds those, or what was made from them."""
+
+_INDEX = "config.json"
+_DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+
+
+def load_model(base: str) -> tuple[Any, Any, BaseModel]:
+    """The model on the best device there is (32 bits), its tokenizer, and what to call its base.
+
+    Raises:
+        MissingBaseError: the base is not on this machine and can't be had, or is none of MusicGen.
+    """
+    import torch
+
+    if base == "tiny":
+        torch.set_num_threads(1)  # on tiny tensors the threads cost more than they give
+        model, tokenizer = build_tiny()
+        named = BaseModel("tiny", REVISION, "none: random weights")
+    else:
+        model, tokenizer = _load_pretrained(base)
+        named = BaseModel(name_of(base), revision_of(base, _INDEX), LICENCE)
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, named
+
+
+def _load_pretrained(base: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoTokenizer, MusicgenConfig, MusicgenForConditionalGeneration
+
+    if Path(base).is_dir() and not (Path(base) / _INDEX).is_file():
+        raise MissingBaseError(f"{base}: no MusicGen model is in this folder ({_INDEX} is missing)")
+    try:
+        kind = MusicgenConfig.get_config_dict(base)[0].get("model_type")
+        if kind != MusicgenConfig.model_type:
+            raise MissingBaseError(f"{base}: no MusicGen model but one of the type {kind}; name another base")
+        config = MusicgenConfig.from_pretrained(base)
+        for name in _DROPOUTS:  # drawn for a whole batch, so a sample's loss would depend on those beside it
+            setattr(config.decoder, name, 0.0)
+        model = MusicgenForConditionalGeneration.from_pretrained(base, config=config, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(base)
+    except (OSError, ValueError, RuntimeError) as error:  # the hub's errors are OSErrors; bad names are ValueErrors
+        raise missing_base(base, error) from error

@@ -1,0 +1,1 @@
+"""Hosted models: metered requests, and what they cost."""

@@ -1,0 +1,1 @@
+"""What Modal is used for: calls, claims, containers, fan-out, images, storage."""

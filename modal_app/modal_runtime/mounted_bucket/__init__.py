@@ -1,0 +1,1 @@
+"""A bucket that is mounted in the place of the volume."""

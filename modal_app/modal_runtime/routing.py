@@ -1,0 +1,55 @@
+"""Which function of the app does which job, and under which key: plain tables, for those who ask and for the app."""
+
+from typing import Any
+
+from modal_app.config import BackendKind
+from modal_app.protocol.base import JobRequest
+from modal_app.protocol.producer import ProducerTrainRequest
+from modal_app.protocol.requests import kind_of
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
+
+APP = "nawfside-music"
+
+_ON_A_GPU = {"train": "train_lora", "train_producer": "train_producer", "evaluate": "evaluate", "generate": "generate"}
+"""Kind of job → its function for ACE-Step; MusicGen's has its own image and its name at the end."""
+
+
+_SPREAD = ("prepare", "tag")
+"""What is taken apart for several machines; each kind has its function."""
+ERRAND = "errand"
+"""All else: short work on a CPU."""
+
+
+def function_of(request: JobRequest[Any]) -> str:
+    """The name of the app's function that does this job."""
+    kind = kind_of(request)
+    if kind in _ON_A_GPU:
+        return gpu_function(kind, _backend_of(request))
+    return kind if kind in _SPREAD else ERRAND
+
+
+def gpu_function(kind: str, backend: BackendKind) -> str:
+    """The name of the function that does this kind of job with this generator."""
+    name = _ON_A_GPU[kind]
+    return name if backend == BackendKind.ACE_STEP else f"{name}_{backend}"
+
+
+FUNCTIONS = {*_SPREAD, ERRAND, *(gpu_function(kind, backend) for kind in _ON_A_GPU for backend in BackendKind)}
+"""All that jobs are asked of."""
+
+
+def key_of(request: JobRequest[Any]) -> str | None:
+    """The key under which only one call may work at a time; None where two at once do no harm."""
+    if isinstance(request, TrainRequest):
+        return f"train/{request.run_id}"
+    if isinstance(request, ProducerTrainRequest):
+        return f"train_producer/{request.producer_id}/{request.job_id}"
+    return None
+
+
+def _backend_of(request: JobRequest[Any]) -> BackendKind:
+    if isinstance(request, EvaluateRequest):
+        return request.training.backend
+    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+        return request.backend
+    return BackendKind.ACE_STEP

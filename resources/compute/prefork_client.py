@@ -1,0 +1,165 @@
+"""Workers that are forked from a process that has their libraries imported (`modal_app/worker/forkserver.py`).
+
+Each family of jobs has a nursery of its own, so that a picture does not wait for the import of torch. It is started
+with the first job of the family, and ends with this process or after ten idle minutes. One that is let go, as its
+libraries saw another environment, stays for the workers that it has forked. Where none can be had (another system than
+Linux, a GPU that was touched), a job starts cold.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from io import IOBase
+from pathlib import Path
+from typing import BinaryIO
+
+from modal_app.worker.job_table import Imports
+
+# A check of CUDA's driver by the usual way would make the GPU useless in what is forked afterwards.
+_FORK_SAFE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+
+
+class WarmProcess:
+    """A forked worker, with as much of `subprocess.Popen` as its caller needs. `stdin` and `stdout` are pipes."""
+
+    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO, told: BinaryIO) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self._told = told
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        if self._code is None and self._is_told(0):
+            line = self._told.readline()
+            self._told.close()
+            # no line: the nursery was killed, and what it forked ends for want of a parent
+            self._code = int(line) if line else -signal.SIGKILL
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and give the exit code.
+
+        Raises:
+            TimeoutExpired: it runs on.
+        """
+        if self._code is None and not self._is_told(timeout):
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        code = self.poll()
+        return -signal.SIGKILL if code is None else code
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+    def _is_told(self, seconds: float | None) -> bool:
+        poll = select.poll()  # `select` takes no file beyond the 1024th, and a server may have more open
+        poll.register(self._told, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+class _Nursery:
+    """The process that forks, and the link to it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.owner = os.getpid()
+        self.environment = environment
+        self._link, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "modal_app.worker.forkserver", str(other.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env=environment | _FORK_SAFE,
+                pass_fds=[other.fileno()],
+                start_new_session=True,
+            )
+
+    def fork(self, message: dict[str, object], stderr: int) -> WarmProcess | None:
+        """A worker that does what the message says; None where the nursery can't fork any.
+
+        Raises:
+            OSError: the nursery has ended.
+        """
+        (stdin, to_stdin), (from_stdout, stdout), (from_told, told) = os.pipe(), os.pipe(), os.pipe()
+        ours = [open(to_stdin, "wb", 0), open(from_stdout, "rb"), open(from_told, "rb", 0)]  # noqa: SIM115, PTH123
+        try:
+            try:
+                socket.send_fds(self._link, [json.dumps(message).encode()], [stdin, stdout, stderr, told])
+            finally:
+                for file in (stdin, stdout, told):
+                    os.close(file)
+            line = ours[2].readline()
+            if not line:
+                raise BrokenPipeError("the nursery has ended")
+            pid = int(line)
+        except BaseException:
+            _close(ours)
+            raise
+        if not pid:
+            _close(ours)
+            return None
+        return WarmProcess(pid, *ours)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Let it go; workers that run go on until their own ends."""
+        self._link.close()
+        threading.Thread(target=self._process.wait, daemon=True).start()  # it is no zombie then
+
+
+def _close(files: Iterable[IOBase]) -> None:
+    for file in files:
+        file.close()
+
+
+nurseries: dict[str, _Nursery] = {}
+"""Family of jobs → the process that forks their workers."""
+_lock = threading.Lock()
+
+
+def start_warm(
+    imports: Imports, folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
+) -> WarmProcess | None:
+    """A worker for the job in `folder`, forked where its modules are imported; None where that can't be had.
+
+    `environment` is what the libraries see when they are imported, `extra` what this job alone is told.
+    """
+    if sys.platform != "linux":
+        return None
+    place = {"folder": str(folder), "root": str(root)}
+    message: dict[str, object] = {"modules": imports.modules, **place, "environment": extra}
+    for _ in range(2):  # the one that is there may have ended of idleness
+        nursery = _nursery_of(imports.family, environment)
+        try:
+            return nursery.fork(message, stderr)
+        except OSError:
+            _drop(imports.family, nursery)
+    return None
+
+
+def _nursery_of(family: str, environment: dict[str, str]) -> _Nursery:
+    with _lock:
+        known = nurseries.get(family)
+        if known is not None and (known.owner, known.environment) != (os.getpid(), environment):
+            nurseries.pop(family).close()
+            known = None
+        if known is None:
+            known = nurseries[family] = _Nursery(environment)
+        return known
+
+
+def _drop(family: str, ended: _Nursery) -> None:
+    with _lock:
+        if nurseries.get(family) is ended:
+            nurseries.pop(family).close()

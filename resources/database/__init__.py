@@ -1,0 +1,1 @@
+"""The `Database` port: embedded or hosted PostgreSQL, and its migrations."""

@@ -1,0 +1,133 @@
+"""The `Database` port: short-lived psycopg connections, one transaction each. No SQL of the domain here.
+
+There is one code path for every PostgreSQL (embedded, direct, behind a pooler): no prepared statements, no
+session settings, no session locks.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from resources.database.refusals import explain, place_of
+from resources.errors import DatabaseError
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+_TRUSTED_SECONDS = 2.0
+
+
+class Database(ABC):
+    """Where the tables live. No connection is handed out before the schema is the one that this version knows."""
+
+    embedded = False
+    """Whether this project made it, so that what Supabase has beside the tables must be laid down too."""
+
+    @abstractmethod
+    def url(self) -> str:
+        """The connection string, after making sure that the server answers and its schema is current.
+
+        It may hold a password: never log it.
+        """
+
+    def server_url(self) -> str:
+        """The connection string after making sure that the server answers; its schema stays as it is."""
+        return self.url()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection with one open transaction: committed when the block ends, rolled back when it raises.
+
+        Rows come as dictionaries. Keep it short: nothing slow (files, models, other services) inside.
+
+        Raises:
+            DatabaseError: the server can't be reached, or the connection broke off in the middle.
+        """
+        connection = self._connect()
+        try:
+            with _committed(connection):
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def session(self) -> Iterator["Session"]:
+        """One connection for many transactions at short intervals, one after the other; opened when it is needed."""
+        session = Session(self._connect)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def reopen(self) -> bool:
+        """Called when a connection was refused. True if it is worth trying once more."""
+        return False
+
+    def _connect(self) -> Connection:
+        for may_try_again in (True, False):
+            address = ""
+            try:
+                address = self._address()
+                return self._open(address)
+            except psycopg.OperationalError as error:
+                refusal = explain(error, address)
+            if not (may_try_again and refusal.again and self.reopen()):
+                break
+        raise DatabaseError(str(refusal))
+
+    def _open(self, address: str) -> Connection:
+        return psycopg.connect(address, row_factory=dict_row, prepare_threshold=None)
+
+    def _address(self) -> str:
+        """What a connection is opened with."""
+        return self.url()
+
+
+class Session:
+    """Transactions over one connection. One that was idle for long is not trusted: poolers close such."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._last_used = 0.0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """As `Database.transaction`."""
+        if time.monotonic() - self._last_used > _TRUSTED_SECONDS:
+            self.close()
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        try:
+            with _committed(self._connection):
+                yield self._connection
+        finally:
+            self._last_used = time.monotonic()
+
+    def close(self) -> None:
+        """Give the connection back; the next transaction opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@contextmanager
+def _committed(connection: Connection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it."""
+    try:
+        yield
+        if connection.broken or not connection.closed:
+            connection.commit()
+    except BaseException as error:
+        if connection.broken and isinstance(error, psycopg.Error):
+            raise DatabaseError(
+                f"{place_of(connection.info.dsn)}: the connection broke off in the middle; run it again, what was "
+                "not committed is not there"
+            ) from error
+        with suppress(psycopg.Error):
+            connection.rollback()
+        raise

@@ -1,0 +1,1 @@
+"""Jobs that came in over HTTP, kept until they are done."""

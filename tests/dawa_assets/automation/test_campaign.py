@@ -1,0 +1,92 @@
+"""A change of three artists among fifty, under a real daemon that is killed in the middle."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from dawa_assets.artists.profile import set_profile
+from dawa_assets.defs.sensors.run_requests import ATTEMPTS
+from dawa_assets.pipeline.leases import lease
+from dawa_assets.prompting.refresh import refresh_prompts
+from dawa_assets.tables.artists import Artist, ensure_artist
+from resources.ports import Ports
+from tests.dawa_assets.automation.daemon import Daemon
+from tests.dawa_assets.prompting.material import give_set, profile, summary
+
+CHANGE = {"dawa__backfill": "schema version 3.0"}
+
+
+@pytest.fixture
+def fifty(home_ports: Ports) -> list[Artist]:
+    """Artists with two sets each and prompts that are up to date."""
+    with home_ports.database.transaction() as connection:
+        artists = [ensure_artist(connection, f"Artist {number:02}") for number in range(50)]
+    for artist in artists:
+        set_profile(home_ports, artist, profile())
+        for name in "AB":
+            give_set(home_ports.database, artist, summary(100, name), name, audio=False)
+        refresh_prompts(home_ports, artist.slug)
+    return artists
+
+
+def statuses(daemon: Daemon, slug: str | None = None) -> Counter[str]:
+    runs = daemon.runs(**CHANGE, **({"dagster__partition": slug} if slug else {}))
+    return Counter(run.status.value for run in runs)
+
+
+def prompts_written(ports: Ports, version: str) -> int:
+    with ports.database.transaction() as connection:
+        row = connection.execute("select count(*) as n from prompts where schema_version = %s", [version]).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_three_of_fifty_get_their_runs_under_one_tag_though_the_daemon_is_killed(
+    daemon: Daemon, home_ports: Ports, fifty: list[Artist]
+) -> None:
+    changed, before = [fifty[7], fifty[21], fifty[42]], prompts_written(home_ports, "3.0")
+    for artist in changed:
+        set_profile(home_ports, artist, {**profile(), "schema_version": "3.0"})
+    daemon.start()
+    daemon.until(lambda: statuses(daemon)["STARTED"] > 0)
+    daemon.kill()
+    daemon.start()
+    slugs = {artist.slug for artist in changed}
+    daemon.until(lambda: {r.tags["dagster/partition"] for r in daemon.runs(**CHANGE) if r.is_success} == slugs)
+    daemon.until(lambda: not any(not run.is_finished for run in daemon.instance.get_runs()))
+    daemon.tick_again("stale_prompts_sensor")  # these have nothing to ask for
+    runs = daemon.instance.get_runs()
+    assert {run.tags["dagster/partition"] for run in runs} == slugs
+    assert Counter(run.tags["dagster/partition"] for run in runs if run.is_success) == dict.fromkeys(slugs, 1)
+    assert all(run.tags["dawa/backfill"] == "schema version 3.0" for run in runs)
+    assert prompts_written(home_ports, "3.0") == before + 3  # both sets of an artist say the same
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_what_fails_is_asked_for_again_then_stands_and_is_told_in_the_tick(
+    daemon: Daemon, home_ports: Ports, fifty: list[Artist]
+) -> None:
+    artist = fifty[13]
+    set_profile(home_ports, artist, {**profile(), "schema_version": "3.0"})
+    with lease(home_ports.database, artist.id, "prompts", seconds=60, wait_seconds=0):
+        daemon.start()
+        daemon.until(lambda: statuses(daemon)["FAILURE"] == ATTEMPTS)
+        daemon.tick_again("stale_prompts_sensor")
+    runs = daemon.runs(**CHANGE)
+    attempts = [f"{number} of {ATTEMPTS}" for number in range(1, ATTEMPTS + 1)]
+    assert [run.tags["dawa/attempt"] for run in runs] == attempts
+    assert len({run.tags["dagster/run_key"] for run in runs}) == ATTEMPTS
+    records = daemon.instance.get_run_records(ascending=True)
+    pauses = [then.create_timestamp.timestamp() - (ended.end_time or 0) for ended, then in pairwise(records)]
+    assert all(pause > 0 for pause in pauses)
+    skipped = " ".join(
+        tick.skip_reason or ""
+        for state in daemon.instance.all_instigator_state()
+        if state.instigator_name == "stale_prompts_sensor"
+        for tick in daemon.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
+    )
+    assert f"{artist.slug}: failed {ATTEMPTS} times" in skipped

@@ -1,0 +1,283 @@
+"""The whole chain through Dagster, on the example artist: what the demo does, and what a second run does not.
+
+One run of all of it, in this process, is what the file's tests look at.
+"""
+
+import base64
+import json
+from io import BytesIO
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from PIL import Image
+
+from dawa_assets.artists.profile import set_profile
+from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.run import BuildResult, run_job
+from dawa_assets.intake.inbox import upload
+from dawa_assets.observability.consistency import judge, verdict
+from dawa_assets.observability.status import artist_statuses
+from dawa_assets.plots import segment_plots, tag_histogram
+from dawa_assets.tables.artists import Artist, ensure_artist
+from tests.dawa_assets.defs.test_definitions import CHAIN
+from tests.prepared import example_in
+
+
+@pytest.fixture(scope="module")
+def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance for the module's one home
+    return dg.DagsterInstance.ephemeral()
+
+
+@pytest.fixture(scope="module")
+def artist(pipeline_here: Pipeline, home: Path) -> Artist:
+    ports = pipeline_here.ports()
+    example = example_in(home / "example")
+    with ports.database.transaction() as connection:
+        artist = ensure_artist(connection, example.artist_name)
+    set_profile(ports, artist, json.loads(example.profile.read_text("utf-8")))
+    upload(ports, artist, [example.folder])
+    return artist
+
+
+@pytest.fixture(scope="module")
+def first(instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist) -> BuildResult:
+    return run_job(instance, pipeline_here, "build_job", artist.slug)
+
+
+def versions(instance: dg.DagsterInstance, slug: str) -> dict[str, str | None]:
+    found = {}
+    for name in CHAIN:
+        record = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[slug]), limit=1
+        ).records[0]
+        found[name] = record.asset_materialization.tags["dagster/data_version"]  # type: ignore[union-attr, index]
+    return found
+
+
+def page(instance: dg.DagsterInstance, asset: str, slug: str) -> dict[str, dg.MetadataValue]:
+    """What the asset's page shows of the artist's latest materialisation."""
+    record = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[slug]), limit=1
+    ).records[0]
+    assert record.asset_materialization is not None
+    return dict(record.asset_materialization.metadata)
+
+
+def stored(pipeline_here: Pipeline) -> dict[str, tuple[int, float]]:
+    return {each.key: (each.size, each.modified.timestamp()) for each in pipeline_here.ports().bucket.list()}
+
+
+def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline_here: Pipeline, artist: Artist) -> None:
+    assert first.failures == []
+    assert first.success
+    assert first.materialised == CHAIN
+    status = artist_statuses(pipeline_here.ports(), artist.slug)[0]
+    assert (status.items, status.ready, status.by_status) == (3, 3, {"exported": 3})
+    assert status.segments >= 6
+    assert status.tagged == status.segments
+    assert status.lora_is_current
+    assert status.notices == []
+
+
+def test_every_check_of_the_run_passed(first: BuildResult, instance: dg.DagsterInstance) -> None:
+    evaluations = [
+        record.event_log_entry.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+        for record in instance.get_records_for_run(
+            first.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+    ]
+    assert {each.asset_key.to_user_string() for each in evaluations} == set(CHAIN)
+    assert all(each.passed for each in evaluations)
+    looked = [each.metadata["checked"].value for each in evaluations if each.check_name.endswith("_hold_together")]
+    assert len(looked) == len(CHAIN)
+    assert min(looked) > 0
+
+
+PICTURES = {
+    "als_summaries": [
+        "timeline of Glass Harbour Project/Glass Harbour.als",
+        "timeline of Night Courier Project/Night Courier.als",
+        "timeline of Paper Lanterns Project/Paper Lanterns.als",
+    ],
+    "preprocessed_segments": ["spectrogram", "waveforms"],
+    "segment_tags": ["commonest words"],
+    "lora_weights": ["loss curve"],
+    "lora_evaluation": ["spectrograms, by the base and with the LoRA"],
+}
+
+
+@pytest.mark.parametrize("asset", PICTURES)
+def test_a_page_shows_its_pictures_small_enough_for_the_event_log(
+    first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str
+) -> None:
+    assert first.success
+    shown = page(instance, asset, artist.slug)
+    prefix = "data:image/png;base64,"
+    pictures = {name: str(value.value) for name, value in shown.items() if prefix in str(value.value)}
+    assert sorted(pictures) == PICTURES[asset]
+    for content in pictures.values():
+        png = base64.b64decode(content.partition(prefix)[2].rstrip(")"), validate=True)
+        assert len(png) <= 150_000
+        with Image.open(BytesIO(png)) as picture:
+            assert picture.width >= 500
+
+
+@pytest.mark.parametrize("asset", CHAIN)
+def test_a_page_begins_with_its_headline_and_ends_with_the_query_of_its_rows(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist, asset: str
+) -> None:
+    assert first.success
+    shown = page(instance, asset, artist.slug)
+    assert next(iter(shown)) == "headline"
+    assert list(shown)[-1] == "rows"
+    query = str(shown["rows"].value).removeprefix("```sql\n").removesuffix("\n```")
+    with pipeline_here.ports().database.transaction() as connection:
+        rows = connection.execute(query.encode()).fetchall()
+    assert dg.MetadataValue.int(len(rows)) == shown["dagster/partition_row_count"]
+    assert rows
+    figures = {name for name, value in shown.items() if isinstance(value.value, int | float)}
+    assert {"took, s", "dagster/partition_row_count"} < figures
+    assert "_" not in "".join(name for name in shown if not name.startswith("dagster/"))
+    assert str(pipeline_here.ports().settings.home) not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("asset", "name", "says"),
+    [
+        ("prompts", "before and after", "(missing)"),
+        ("dataset_zip", "zip and manifest", r"\.zip, "),
+        ("segment_tags", "words", "bass"),
+        ("segment_tags", "everybody's month, USD", 0.0),
+        ("lora_weights", "artist's month, USD", 0.0),
+        ("lora_weights", "all there is now", "ace_step"),
+        ("lora_evaluation", "all there is now", "promoted: the first one that is not broken"),
+        ("lora_preview", "files", r"preview\-lora\.wav, "),
+    ],
+)
+def test_a_page_says_what_is_looked_for_there(
+    first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str, name: str, says: str | float
+) -> None:
+    assert first.success
+    value = page(instance, asset, artist.slug)[name]
+    if isinstance(says, float):
+        assert value.value == says
+    elif isinstance(value, dg.TableMetadataValue):
+        assert says in {cell for record in value.records for cell in record.data.values()}
+    else:
+        assert says in str(value.value)
+
+
+def test_a_picture_that_cannot_be_drawn_fails_nothing(
+    first: BuildResult,
+    instance: dg.DagsterInstance,
+    pipeline_here: Pipeline,
+    artist: Artist,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert first.success
+
+    def broken(*_: object) -> dict[str, bytes]:
+        raise RuntimeError("no fonts\non this machine")
+
+    monkeypatch.setattr(segment_plots, "draw_segments", broken)
+    monkeypatch.setattr(tag_histogram, "draw_words", broken)
+    result = run_job(instance, pipeline_here, "dataset_job", artist.slug)
+    assert result.failures == []
+    for asset in ("preprocessed_segments", "segment_tags"):
+        shown = page(instance, asset, artist.slug)
+        assert shown["not shown"] == dg.MetadataValue.text("the pictures could not be made: no fonts on this machine")
+        assert "segments" in shown
+
+
+def test_a_second_run_changes_nothing(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist
+) -> None:
+    assert first.success
+    before = (stored(pipeline_here), versions(instance, artist.slug))
+    second = run_job(instance, pipeline_here, "build_job", artist.slug)
+    assert second.success
+    assert (stored(pipeline_here), versions(instance, artist.slug)) == before
+
+
+@pytest.mark.parametrize(
+    ("asset", "ending"),
+    [
+        ("als_summaries", "timeline_visualizer.png"),
+        ("training_items", "audio.mp3"),
+        ("training_items", "prompt.txt"),
+        ("dataset_zip", ".zip"),
+        ("lora_weights", ".safetensors"),
+        ("lora_evaluation", "evaluation-lora.wav"),
+        ("lora_preview", "preview-lora.wav"),
+    ],
+)
+def test_a_verdict_sees_what_is_gone_from_the_bucket(
+    first: BuildResult, pipeline_here: Pipeline, artist: Artist, asset: str, ending: str
+) -> None:
+    assert first.success
+    ports = pipeline_here.ports()
+    kept = {}
+    for each in list(ports.bucket.list(f"artists/{artist.slug}")):
+        if each.key.endswith(ending):
+            with ports.bucket.open(each.key) as stream:
+                kept[each.key] = stream.read()
+    assert kept
+    assert verdict(ports, artist.slug, asset).problems == []
+    ports.bucket.delete(kept)
+    try:
+        assert verdict(ports, artist.slug, asset).problems
+    finally:
+        for key, content in kept.items():
+            ports.bucket.put(key, content)
+
+
+@pytest.mark.parametrize(
+    ("asset", "damage"),
+    [
+        ("als_summaries", "update als_summaries set summary = summary #- '{overview,tempo}'"),
+        ("prompts", "update training_items set prompt_id = null, prompt_text = null, status = 'needs_prompt'"),
+        ("preprocessed_segments", "delete from audio_segments where index = 1"),
+        ("segment_tags", "delete from segment_tags"),
+        ("lora_weights", "update training_runs set metrics = metrics - 'final_loss'"),
+        ("lora_evaluation", "delete from lora_evaluations"),
+        ("lora_evaluation", "update lora_promotions set published_at = null"),
+    ],
+)
+def test_a_verdict_sees_what_is_wrong_in_the_database(
+    first: BuildResult, pipeline_here: Pipeline, artist: Artist, asset: str, damage: str
+) -> None:
+    assert first.success
+    ports = pipeline_here.ports()
+    with ports.database.transaction() as connection:
+        connection.execute(damage.encode())
+        found = judge(ports, connection, artist, asset)
+        connection.rollback()
+    assert found.problems
+    assert verdict(ports, artist.slug, asset).problems == []
+
+
+def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline_here: Pipeline) -> None:
+    instance.add_dynamic_partitions("artist", ["nobody"])
+    from dawa_assets.defs.code_location import build_defs
+
+    job = build_defs({"pipeline": pipeline_here}).resolve_job_def("ingest_job")
+    result = job.execute_in_process(instance=instance, partition_key="nobody", raise_on_error=False)
+    assert not result.success
+    failure = result.failure_data_for_node("als_summaries")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert "'nobody': there is none of this slug" in (failure.user_failure_data.description or "")
+
+
+def test_an_artist_with_nothing_to_do_is_a_success_that_says_so(
+    instance: dg.DagsterInstance, pipeline_here: Pipeline
+) -> None:
+    with pipeline_here.ports().database.transaction() as connection:
+        idle = ensure_artist(connection, "Idle Hands")
+    result = run_job(instance, pipeline_here, "build_job", idle.slug)
+    assert result.failures == []
+    assert result.materialised == CHAIN
+    assert set(versions(instance, idle.slug).values()) == {
+        "empty",
+    }

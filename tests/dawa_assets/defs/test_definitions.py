@@ -1,0 +1,113 @@
+"""What the code location promises before anything runs."""
+
+import importlib
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from dawa_assets.defs.code_location import build_defs
+from tests.command_line import dawa
+
+CHAIN = [
+    "als_summaries",
+    "prompts",
+    "training_items",
+    "dataset_zip",
+    "preprocessed_segments",
+    "segment_tags",
+    "lora_weights",
+    "lora_evaluation",
+    "lora_preview",
+]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return build_defs().resolve_asset_graph()
+
+
+def test_each_asset_hangs_on_the_one_before_it(graph: AssetGraph) -> None:
+    for earlier, later in pairwise(CHAIN):
+        assert dg.AssetKey(earlier) in graph.get(dg.AssetKey(later)).parent_keys
+    assert dg.AssetKey("live_sets") in graph.get(dg.AssetKey("als_summaries")).parent_keys
+    assert dg.AssetKey("bounces") in graph.get(dg.AssetKey("training_items")).parent_keys
+    assert dg.AssetKey("artist_profiles") in graph.get(dg.AssetKey("prompts")).parent_keys
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_every_asset_says_what_it_is(graph: AssetGraph, name: str) -> None:
+    node = graph.get(dg.AssetKey(name))
+    assert len(node.description or "") > 80
+    assert node.owners
+    assert node.kinds
+    assert node.group_name != "default"
+    assert node.partitions_def is not None
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_every_asset_names_its_table_columns_and_the_function_that_makes_it(graph: AssetGraph, name: str) -> None:
+    metadata = graph.get(dg.AssetKey(name)).metadata
+    assert str(metadata["dagster/table_name"]).startswith("public.")
+    assert len(metadata["dagster/column_schema"].columns) >= 2
+    module, _, function = str(metadata["made by"]).rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_every_asset_has_a_blocking_check(graph: AssetGraph, name: str) -> None:
+    blocking = {
+        key.name: graph.get(key).blocking for key in graph.asset_check_keys if key.asset_key == dg.AssetKey(name)
+    }
+    ours = {f"{name}_hold_together": True, f"{name}_nothing_open": False}
+    assert blocking == (ours | {f"{name}_model_lasts": False} if name in ("prompts", "segment_tags") else ours)
+
+
+def test_sensors_and_the_schedule_are_on_from_the_start() -> None:
+    repository = build_defs().get_repository_def()
+    assert {each.name for each in repository.sensor_defs} >= {
+        "inbox_sensor",
+        "stale_prompts_sensor",
+        "standing_checks_sensor",
+    }
+    assert all(each.default_status == dg.DefaultSensorStatus.RUNNING for each in repository.sensor_defs)
+    assert [each.name for each in repository.schedule_defs] == ["nightly_dataset_rebuild"]
+
+
+_SNAPSHOT = """
+import dagster as dg
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dawa_assets.definitions import defs
+print(dg.serialize_value(RepositorySnap.from_def(defs.get_repository_def())))
+"""
+
+
+def test_no_secret_of_the_environment_is_in_the_snapshot(tmp_path: Path) -> None:
+    secrets = {
+        name: f"canary-{name.lower()}-4711"
+        for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_DB_URL", "HF_TOKEN")
+    }
+    secrets["DAWA_HOME"] = str(tmp_path / "canary-home-4711")
+    done = dawa(env={**os.environ, **secrets}, cwd=tmp_path, code=_SNAPSHOT)
+    assert done.returncode == 0, done.stderr
+    assert "als_summaries" in done.stdout
+    assert "4711" not in done.stdout
+    assert "4711" not in done.stderr
+
+
+def test_dagster_has_nothing_to_warn_of_at_load(tmp_path: Path) -> None:
+    warned = "import warnings\nwarnings.simplefilter('default')\nimport dawa_assets.definitions"
+    done = dawa(cwd=tmp_path, code=warned)
+    assert done.returncode == 0, done.stderr
+    ours = [line for line in done.stderr.splitlines() if str(ROOT) in line]
+    assert ours == []
+
+
+def test_a_run_is_one_process_whatever_is_chosen() -> None:
+    defs = build_defs()
+    jobs = [*defs.resolve_all_job_defs(), defs.resolve_implicit_global_asset_job_def()]
+    assert {job.executor_def.name for job in jobs} == {"in_process"}

@@ -1,0 +1,87 @@
+"""The rule `caption-v2`."""
+
+import re
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dawa_assets.datasets.build import build_dataset
+from dawa_assets.training.runs import train_lora
+from modal_app.protocol.training import TrainRequest
+from modal_app.training.caption_rule import caption_parts, key_in
+from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
+
+
+def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
+    return " ".join(part.text for part in caption_parts(prompt, tags, bpm))
+
+
+def test_the_prompts_bpm_line_gives_way_to_key_and_tempo_at_the_end() -> None:
+    assert (
+        caption("Dark dub techno with rolling bass.\nBPM: 124", "driving, A minor, heavy bass", 124.0)
+        == "Dark dub techno with rolling bass. driving, heavy bass. Key: A minor. BPM: 124"
+    )
+
+
+def test_each_part_has_its_kind_so_that_a_training_can_leave_it_out() -> None:
+    parts = caption_parts("Slow.\nBPM: 80", "calm, F# major", 80, trigger_word="nawfside")
+    assert [(part.kind, part.text) for part in parts] == [
+        ("trigger", "nawfside."),
+        ("prompt", "Slow."),
+        ("tags", "calm."),
+        ("key", "Key: F# major."),
+        ("tempo", "BPM: 80"),
+    ]
+
+
+def test_what_is_not_known_is_no_part() -> None:
+    assert [part.kind for part in caption_parts("Slow", "A minor, 80 BPM", None)] == ["prompt", "key"]
+    assert caption_parts("  ", None, None) == []
+
+
+def test_the_live_sets_tempo_goes_before_the_prompts() -> None:
+    assert caption("Slow. BPM: 80", None, 87.5) == "Slow. BPM: 87.5"
+
+
+def test_without_a_tempo_of_the_set_the_prompts_own_is_kept() -> None:
+    assert caption("Slow. BPM: 80", "calm", None) == "Slow. calm. BPM: 80"
+    assert caption("Slow", "calm", None) == "Slow. calm."
+
+
+def test_the_tempo_among_the_tags_is_not_said_again() -> None:
+    assert caption("Slow.\nBPM: 80", "calm, 80 BPM, sparse", 80) == "Slow. calm, sparse. BPM: 80"
+    assert caption("Slow.\nBPM: 80", "about 80 BPM", 80) == "Slow. BPM: 80"
+
+
+def test_a_key_is_known_by_its_form() -> None:
+    assert key_in("calm, Eb minor, dark tone") == "Eb minor"
+    assert key_in("a minor groove, calm") is None
+    assert key_in(None) is None
+
+
+@given(st.text(), st.none() | st.text(), st.none() | st.floats(20, 400), st.none() | st.text())
+def test_a_part_is_one_line_and_the_bpm_comes_last(
+    prompt: str, tags: str | None, bpm: float | None, trigger: str | None
+) -> None:
+    parts = caption_parts(prompt, tags, bpm, trigger_word=trigger)
+    for part in parts:
+        assert part.text
+        assert part.text == " ".join(part.text.split())
+    assert len({part.kind for part in parts}) == len(parts)
+    if bpm is not None:
+        assert re.fullmatch(r"BPM: [0-9.e+-]+", parts[-1].text)
+
+
+def test_every_caption_begins_with_the_trigger_word_that_is_set(worker: RecordingCompute, catalogue: Catalogue) -> None:
+    catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
+    settings = catalogue.ports.settings.model_copy(
+        update={"trigger_word": "novakite", "train_patience": 2, "train_validation_share": 0.2, "train_accumulation": 3}
+    )
+    changed = replace(catalogue.ports, settings=settings)
+    build_dataset(changed, catalogue.slug)
+    train_lora(changed, catalogue.slug)
+    (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    assert all(example.caption.startswith("novakite. Dark dub.") for example in request.examples)
+    asked = request.parameters
+    assert (asked.patience, asked.validation_share, asked.accumulation) == (2, 0.2, 3)
