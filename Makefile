@@ -58,9 +58,10 @@ ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its hist
 	@[ "$(origin DAGSTER_HOME)" = environment -a -e "$(DAGSTER_HOME)/dagster.yaml" ] || cp dagster.yaml "$(DAGSTER_HOME)/"
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-lint: .venv/.all ## ruff, formatting, types
+lint: .venv/.all ## ruff, formatting, layers, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 clean: ## remove the environment and all state of this checkout

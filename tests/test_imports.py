@@ -65,18 +65,6 @@ def test_the_worker_protocol_is_light() -> None:
     assert not (HEAVY | {"dagster", "psycopg", "numpy"}) & loaded
 
 
-def test_imports_go_one_way() -> None:
-    worker = {name for name in _importers_of("dawa_assets", "resources") if name.startswith("modal_app/")}
-    ports = {name for name in _importers_of("dawa_assets") if name.startswith("resources/")}
-    assert worker == set()
-    assert ports == set()
-
-
-def test_only_the_dagster_face_imports_dagster() -> None:
-    allowed = ("dawa_assets/defs/", "dawa_assets/definitions.py", "benchmarks/")
-    assert {name for name in _importers_of("dagster") if not name.startswith(allowed)} == set()
-
-
 def test_the_product_never_imports_its_benchmarks_or_tests() -> None:
     importers = _importers_of("benchmarks", "tests")
     assert {name for name in importers if not name.startswith("benchmarks/")} == set()

@@ -14,13 +14,11 @@ from dawa_assets.ableton.finishing import clip_scales, finished_tracks
 from dawa_assets.ableton.live_set import (
     LiveSet,
     Locator,
-    MetreChange,
     Scene,
-    TempoPoint,
-    TimeSignature,
     TrackType,
 )
 from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, MAKE_SMALLER, RefusedError
+from dawa_assets.ableton.time_map import MetreChange, TempoPoint, TimeSignature
 from dawa_assets.ableton.values import (
     BEFORE_TIME,
     HIGHEST_SIGNATURE,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from dawa_assets.ableton.time_map import MetreMap, Prevailing, TempoMap, united
+from dawa_assets.ableton.time_map import MetreChange, MetreMap, Prevailing, TempoMap, TempoPoint, TimeSignature, united
 
 TrackType = Literal["MIDI", "Audio", "Group", "Return"]
 Location = Literal["project", "user library", "pack", "elsewhere", ""]
@@ -196,43 +196,11 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class TempoPoint:
-    """A point of the automated tempo: `time` in quarter beats."""
-
-    time: float
-    bpm: float
-
-
-@dataclass(frozen=True, slots=True)
 class Locator:
     """A named place on the timeline: `time` in quarter beats."""
 
     time: float
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSignature:
-    """Beats in a bar and the note that is one beat."""
-
-    numerator: int
-    denominator: int
-
-    def __str__(self) -> str:
-        return f"{self.numerator}/{self.denominator}"
-
-    @property
-    def beats_per_bar(self) -> float:
-        """Length of a bar in quarter beats."""
-        return self.numerator * 4 / self.denominator
-
-
-@dataclass(frozen=True, slots=True)
-class MetreChange:
-    """Where another time signature begins to hold: `time` in quarter beats."""
-
-    time: float
-    signature: TimeSignature
 
 
 @dataclass(frozen=True, slots=True)

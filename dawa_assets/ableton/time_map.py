@@ -11,10 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dawa_assets.ableton.live_set import MetreChange, TempoPoint, TimeSignature
 
 SLOWEST, FASTEST = 20.0, 999.0
 MAX_BARS = 20_000
@@ -22,6 +18,38 @@ MAX_BARS = 20_000
 _LEAST_HELD = 0.05
 _CANDIDATES = 16
 _HALF_BPM = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TempoPoint:
+    """A point of the automated tempo: `time` in quarter beats."""
+
+    time: float
+    bpm: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSignature:
+    """Beats in a bar and the note that is one beat."""
+
+    numerator: int
+    denominator: int
+
+    def __str__(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+    @property
+    def beats_per_bar(self) -> float:
+        """Length of a bar in quarter beats."""
+        return self.numerator * 4 / self.denominator
+
+
+@dataclass(frozen=True, slots=True)
+class MetreChange:
+    """Where another time signature begins to hold: `time` in quarter beats."""
+
+    time: float
+    signature: TimeSignature
 
 
 @dataclass(frozen=True, slots=True)

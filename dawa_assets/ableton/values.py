@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 
 from dawa_assets.ableton.colours import PALETTE_SIZE
-from dawa_assets.ableton.live_set import Scale, TimeSignature
+from dawa_assets.ableton.live_set import Scale
 from dawa_assets.ableton.stream import SAVE_AGAIN, RefusedError
+from dawa_assets.ableton.time_map import TimeSignature
 
 MAX_TEXT = 400
 MAX_PATH = 1600

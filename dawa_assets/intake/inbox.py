@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dawa_assets.intake.file_selection import GatheredFile, gather
+from dawa_assets.intake.inbox_folders import InboxFolder
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.projects import closing_note
 from dawa_assets.tables.artists import Artist, ensure_artist, require_staying, slugs_among
@@ -59,20 +60,6 @@ class PendingUploads:
     slug: str
     upload_ids: list[str]
     state: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class Drop:
-    """One folder of the inbox.
-
-    `marker` is the `_complete` that closes it. `complete`: it is closed, or has been quiet for long enough.
-    """
-
-    slug: str
-    upload_id: str
-    files: list[InboxFile]
-    complete: bool
-    marker: StoredObject | None = None
 
 
 def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadReceipt:
@@ -192,7 +179,7 @@ def remove_from_inbox(ports: Ports, place: str) -> list[str]:
     return [plain_name(key) for key in found]
 
 
-def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
+def drops(ports: Ports, slug: str | None = None) -> Iterator[InboxFolder]:
     """Every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
     quiet_since = datetime.now(UTC) - timedelta(seconds=ports.settings.quiet_seconds)
     prefix = "inbox" if slug is None else f"inbox/{slug}"
@@ -203,7 +190,7 @@ def drops(ports: Ports, slug: str | None = None) -> Iterator[Drop]:
         closing = next((one for one in stored if one.key == marker), None)
         complete = closing is not None or max(one.modified for one in stored) <= quiet_since
         if owner:
-            yield Drop(owner, upload_id, files, complete, closing)
+            yield InboxFolder(owner, upload_id, files, complete, closing)
 
 
 def complete_key(slug: str, upload_id: str) -> str:
@@ -226,7 +213,7 @@ def remove_taken(bucket: Bucket, file: InboxFile) -> None:
         log.info("%s: uploaded again meanwhile; the new one is taken in next time", file.stored.key)
 
 
-def close(bucket: Bucket, drop: Drop) -> None:
+def close(bucket: Bucket, drop: InboxFolder) -> None:
     """Remove the `_complete` of an upload of which nothing else is left."""
     marker = complete_key(drop.slug, drop.upload_id)
     if [stored.key for stored in bucket.list(marker.rpartition("/")[0])] == [marker]:

@@ -16,7 +16,7 @@ from dawa_assets.ableton.project import PROJECT_MARK, project_around, project_na
 from resources.errors import ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from dawa_assets.intake.inbox import Drop
+    from dawa_assets.intake.inbox_folders import InboxFolder
     from dawa_assets.tables.uploads import InboxFile
     from resources.bucket.base import Bucket
 
@@ -51,7 +51,7 @@ def closing_note(projects: Mapping[str, str], names: Sequence[str]) -> bytes:
 class Projects:
     """The projects of the files of some uploads. `_complete` is read once for each, when it is first asked for."""
 
-    def __init__(self, bucket: Bucket, drops: Sequence[Drop]) -> None:
+    def __init__(self, bucket: Bucket, drops: Sequence[InboxFolder]) -> None:
         self._bucket = bucket
         self._drops = {drop.upload_id: drop for drop in drops}
         self._known: dict[str, dict[str, str]] = {}

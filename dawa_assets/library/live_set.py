@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from dawa_assets.ableton.live_set import MetreChange, TempoPoint, TimeSignature
-from dawa_assets.ableton.time_map import MetreMap, TempoMap, bar_times
+from dawa_assets.ableton.time_map import MetreChange, MetreMap, TempoMap, TempoPoint, TimeSignature, bar_times
 from dawa_assets.artists.profile import observed_profile
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.prompting.context import build_context

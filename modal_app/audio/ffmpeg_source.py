@@ -170,7 +170,7 @@ class FFmpegSource:
             frames = by_length(self._without_filling(packets), timeline)
         if promise.filling is None:
             return frames
-        self._cut = Trimmed(frames, timeline, promise.delay, promise.samples, promise.filling, promise.slack)
+        self._cut = Trimmed(frames, timeline.lost, promise.delay, promise.samples, promise.filling, promise.slack)
         return iter(self._cut)
 
     _frame_count: int | None = None

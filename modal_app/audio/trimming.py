@@ -8,26 +8,25 @@ import numpy as np
 if TYPE_CHECKING:
     from av import AudioFrame
 
-    from modal_app.audio.timeline import Timeline
-
 
 class Trimmed:
     """Frames without the filling before the music, and behind it where that is no more than `filling` samples.
 
     More than that is no filling: all of it is kept, as is what reaches beyond the music by `slack` samples or fewer.
-    `given` counts what came out.
+    `given` counts what came out. `lost` has the places of what was lost (first sample, samples), counted from the first
+    of these frames; in the end they are counted from what came out.
     """
 
     def __init__(
         self,
         frames: "Iterator[AudioFrame]",
-        timeline: "Timeline",
+        lost: list[tuple[int, int]],
         delay: int,
         music: int | None,
         filling: int,
         slack: int = 0,
     ) -> None:
-        self._frames, self._timeline = frames, timeline
+        self._frames, self._lost = frames, lost
         self._delay, self._music, self._filling, self._slack = delay, music, filling, slack
         self.given = 0
 
@@ -56,8 +55,7 @@ class Trimmed:
                     self.given += holding
                     yield from held
                     held, holding, music = [], 0, None
-        lost = [(max(0, at - skipped), samples) for at, samples in self._timeline.lost]
-        self._timeline.lost[:] = lost
+        self._lost[:] = [(max(0, at - skipped), samples) for at, samples in self._lost]
         if held and music is not None:
             beyond = self.given + holding - music
             kept = held if beyond <= self._slack else first_samples(held, music - self.given)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from dawa_assets.ableton.live_set import Plugin, Sample, Scale, TempoPoint
+from dawa_assets.ableton.live_set import Plugin, Sample, Scale
 from dawa_assets.ableton.reader import read_live_set
+from dawa_assets.ableton.time_map import TempoPoint
 from dawa_assets.errors import UnreadableLiveSetError
 from tests.dawa_assets.ableton.als_factory import (
     SetSpec,

@@ -12,10 +12,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dawa_assets.ableton.live_set import TempoPoint
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary_builder import summarise
-from dawa_assets.ableton.time_map import TempoMap, united
+from dawa_assets.ableton.time_map import TempoMap, TempoPoint, united
 from dawa_assets.ableton.usage import pads_in_use
 from tests.dawa_assets.ableton.als_factory import (
     VERSIONS,

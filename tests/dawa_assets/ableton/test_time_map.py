@@ -10,9 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dawa_assets.ableton.live_set import LiveSet, MetreChange, TempoPoint, TimeSignature
+from dawa_assets.ableton.live_set import LiveSet
 from dawa_assets.ableton.reader import read_live_set
-from dawa_assets.ableton.time_map import MAX_BARS, MetreMap, TempoMap, bar_times, united
+from dawa_assets.ableton.time_map import (
+    MAX_BARS,
+    MetreChange,
+    MetreMap,
+    TempoMap,
+    TempoPoint,
+    TimeSignature,
+    bar_times,
+    united,
+)
 from tests.dawa_assets.ableton.als_factory import SetSpec, TrackSpec, switch, value, write_als
 
 _BEATS = st.integers(0, 64).map(lambda number: number / 2)
