@@ -79,7 +79,7 @@ def write_all(folder: Path, shares: dict[str, float]) -> None:
     assert row is not None, "every artist's prompts are written"
     watched = _Watched(ports.prompt_writer)
     report = refresh_prompts(replace(ports, prompt_writer=watched), row["slug"])
-    assert (report.written, report.failed, report.put_off) == (SETS, [], []), report.headline
+    assert (report.written, report.failed, report.deferred) == (SETS, [], []), report.headline
     assert watched.growth_mb() < _SLOWEST_GROWTH_MB, f"memory grew by {watched.growth_mb():.0f} MB"
     answered = server.paid()
     paid = Counter(call["question_hash"] for call in answered)
@@ -110,7 +110,7 @@ def ask_by_the_client_alone(folder: Path, shares: dict[str, float]) -> None:
                     )
                     return given.output_text
 
-            texts = await asyncio.gather(*(ask(context) for context in contexts))
+            texts = await asyncio.select_files(*(ask(context) for context in contexts))
             assert len(texts) == SETS
 
     asyncio.run(ask_all())

@@ -26,7 +26,7 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainParameters
 from modal_app.training.batch_schedule import seed_of
 from modal_app.training.checkpoint import Checkpoints
-from modal_app.training.loop import Work, run_loop
+from modal_app.training.loop import LoopState, run_loop
 from modal_app.training.prefetcher import Batch, StepData
 from modal_app.training.run_log import RunLog
 
@@ -107,7 +107,7 @@ def measure(kind: BackendKind, size: str, batch: int, rank: int, warm_up: int, s
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scratch").mkdir()
-        work = Work(
+        work = LoopState(
             backend=backend,
             parameters=parameters,
             prepare=prepare,

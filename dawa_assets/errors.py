@@ -27,7 +27,7 @@ class InvalidProfileError(InputError):
     """A master_schema that does not follow the interface of the specification."""
 
 
-class LeavingArtistError(UnknownArtistError):
+class ArtistBeingDeletedError(UnknownArtistError):
     """An artist who is being deleted, or was a moment ago."""
 
 

@@ -18,17 +18,17 @@ import modal
 
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, InputError
-from modal_app.modal_runtime.client import REGISTER, VOLUME, ModalCalls, ModalRegister
+from modal_app.modal_runtime.client import CLAIM_STORE, VOLUME, ModalCalls, ModalClaimStore
 from modal_app.modal_runtime.container import Container, run_call, run_part
 from modal_app.modal_runtime.deployment import container, environment, web_options
-from modal_app.modal_runtime.fan_out import Mapper, run_spread
+from modal_app.modal_runtime.fan_out import Mapper, run_sharded
 from modal_app.modal_runtime.images import generator_image, worker_image
-from modal_app.modal_runtime.job_queue import CallsDesk
+from modal_app.modal_runtime.job_queue import ModalJobQueue
 from modal_app.modal_runtime.modal_cli import run_generate, run_train, say_line
 from modal_app.modal_runtime.mounted_bucket.files import Block
 from modal_app.modal_runtime.routing import APP
 from modal_app.modal_runtime.storage import DATA, WEIGHTS, WEIGHTS_VOLUME, data_of
-from modal_app.web.job_queue import Desk
+from modal_app.web.job_queue import JobQueue
 from modal_app.web.options import WebOptions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ settings = environment()
 app = modal.App(APP)
 secret = modal.Secret.from_name("nawfside-modal-secrets", required_keys=["HF_TOKEN"])
 data = data_of(settings, VOLUME)
-register = modal.Dict.from_name(REGISTER, create_if_missing=True)
+claim_store = modal.Dict.from_name(CLAIM_STORE, create_if_missing=True)
 weights = modal.Volume.from_name(WEIGHTS_VOLUME, create_if_missing=True)
 
 _again = modal.Retries(
@@ -74,21 +74,21 @@ _BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
 
 
 def _here(*, has_gpu: bool = False) -> Container:
-    return container(DATA, data.storage, ModalRegister(register), has_gpu=has_gpu, inside=not modal.is_local())
+    return container(DATA, data.storage, ModalClaimStore(claim_store), has_gpu=has_gpu, inside=not modal.is_local())
 
 
 def _call_id() -> str:
     return modal.current_function_call_id() or uuid.uuid4().hex
 
 
-def _web_app(title: str, router: "Callable[[Desk, WebOptions], APIRouter]") -> Any:
+def _web_app(title: str, router: "Callable[[JobQueue, WebOptions], APIRouter]") -> Any:
     from modal_app.web.routes import closed_app, web_app
 
     try:
         options = web_options(settings, os.environ.get("NAWFSIDE_APP_PASSWORD"))
     except InputError as error:  # all else of the app is of use without the endpoints
         return closed_app(title, str(error))
-    return web_app(title, router(CallsDesk(ModalCalls(APP), ModalRegister(register)), options))
+    return web_app(title, router(ModalJobQueue(ModalCalls(APP), ModalClaimStore(claim_store)), options))
 
 
 # --- work on CPUs: a call is taken apart and its parts go to many machines ---
@@ -97,7 +97,7 @@ def _web_app(title: str, router: "Callable[[Desk, WebOptions], APIRouter]") -> A
 @app.function(**_small, timeout=2 * HOUR, max_containers=4)
 def prepare(request: str, key: str | None = None) -> str:
     """Cut audio into segments."""
-    return run_call(request, key, _call_id(), _here(), partial(run_spread, mapper=_mapped(prepare_part)))
+    return run_call(request, key, _call_id(), _here(), partial(run_sharded, mapper=_mapped(prepare_part)))
 
 
 @app.function(**_small, timeout=2 * HOUR, max_containers=20)
@@ -109,7 +109,7 @@ def prepare_part(request: str) -> str:
 @app.function(**_small, timeout=2 * HOUR, max_containers=4)
 def tag(request: str, key: str | None = None) -> str:
     """Describe segments in words."""
-    return run_call(request, key, _call_id(), _here(), partial(run_spread, mapper=_mapped(tag_part)))
+    return run_call(request, key, _call_id(), _here(), partial(run_sharded, mapper=_mapped(tag_part)))
 
 
 @app.function(**_small, timeout=2 * HOUR, max_containers=20)
@@ -119,7 +119,7 @@ def tag_part(request: str) -> str:
 
 
 @app.function(**_small, timeout=20 * MINUTE, max_containers=10)
-def errand(request: str, key: str | None = None) -> str:
+def cpu_task(request: str, key: str | None = None) -> str:
     """Do what takes a moment: publish a view or an adapter, look whether a tagger can be used."""
     return run_call(request, key, _call_id(), _here())
 
@@ -239,7 +239,7 @@ def store_upload_web() -> Any:
 _BY_NAME: dict[str, Any] = {
     "prepare": prepare,
     "tag": tag,
-    "errand": errand,
+    "cpu_task": cpu_task,
     "train_lora": train_lora,
     "train_lora_musicgen": train_lora_musicgen,
     "train_producer": train_producer,

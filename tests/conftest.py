@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 _GENERATORS = (
     "tests/modal_app/backends/",
     "tests/benchmarks/",
-    "tests/resources/compute/test_warm.py",
+    "tests/resources/compute/test_prefork_client.py",
     "tests/dawa_assets/defs/test_chain.py",
     "tests/modal_app/producer/test_train_producer.py",
     "tests/modal_app/training/",

@@ -27,7 +27,7 @@ _APPLE_DOUBLE_MAGIC = b"\x00\x05\x16\x07"
 # Git LFS had another name before its first release, and still reads what it wrote then.
 _GIT_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
-_LONGEST_REFERENCE = len(b"&#x00000000;")
+_MAX_REFERENCE_LENGTH = len(b"&#x00000000;")
 _CHARACTERS = ((0x20, 0xD800), (0xE000, 0xFFFE), (0x10000, 0x110000))
 _REPLACEMENT = b"&#xFFFD;"
 _XML_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<\x00", b"\xfe\xff\x00<", b"<\x00", b"\x00<")
@@ -89,7 +89,7 @@ class UsableReferences:
         for chunk in self._chunks:
             data = rest + chunk if rest else chunk
             rest = b""
-            begun = data.rfind(b"&", max(len(data) - _LONGEST_REFERENCE, 0))
+            begun = data.rfind(b"&", max(len(data) - _MAX_REFERENCE_LENGTH, 0))
             if begun >= 0 and b";" not in data[begun:]:
                 data, rest = data[:begun], data[begun:]
             if b"&" in data and b"&#" in data:  # one byte is looked for many times as fast as two

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dawa_assets.artists.receipt import receipt_of, receipt_path, write_receipt
-from dawa_assets.errors import BusyError, LeavingArtistError, UnknownArtistError
+from dawa_assets.errors import ArtistBeingDeletedError, BusyError, UnknownArtistError
 from dawa_assets.pipeline.local_files import remove_local_files
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import artist_deletions
@@ -28,9 +28,9 @@ from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 _PAUSE_SECONDS = 0.25
-_MOST_AUTHOR = 200
+_MAX_AUTHOR = 200
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def delete_artist(
         BusyError: somebody works for them still and did not end in time; nothing new begins, run it again.
         JobError: the worker can't remove its copies; run it again.
     """
-    if not author.strip() or len(author) > _MOST_AUTHOR or not author.isprintable():
-        raise InputError(f"author: must be a name of at most {_MOST_AUTHOR} printable characters; give another")
+    if not author.strip() or len(author) > _MAX_AUTHOR or not author.isprintable():
+        raise InputError(f"author: must be a name of at most {_MAX_AUTHOR} printable characters; give another")
     artist, deletion = _who(ports, slug)
     if artist is not None:
         with ports.database.transaction() as connection:
@@ -139,14 +139,14 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
                     step.held.check(connection)
                     artist_deletions.keep_found(connection, deletion, found)
             _forget(ports, artist, own, dry_run=False)
-            while batch := list(islice(_files(ports, artist.slug), _AT_ONCE)):
+            while batch := list(islice(_files(ports, artist.slug), _BATCH_SIZE)):
                 with ports.database.transaction() as connection:
                     step.held.check(connection)
                 ports.bucket.delete([one.key for one in batch])
                 log.info("%s: %d files removed", artist.slug, len(batch))
             remove_local_files(ports.settings, artist.slug, artist.id, own.audio_hashes)
             _remove_rows(ports, artist, deletion, step.held)
-    except LeavingArtistError:
+    except ArtistBeingDeletedError:
         log.info("%s: another process has removed the rows", artist.slug)
 
 

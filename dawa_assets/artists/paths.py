@@ -10,7 +10,7 @@ from resources.bucket.base import Bucket, StoredObject
 from resources.bucket.keys import check_key
 from resources.errors import InvalidKeyError
 
-_MOST_SHOWN = 120
+_MAX_SHOWN = 120
 
 
 def is_own(slug: str, path: str | None) -> bool:
@@ -33,5 +33,5 @@ def own_object(bucket: Bucket, slug: str, path: str | None) -> StoredObject | No
 
 def shown_path(path: str) -> str:
     """A path for a message: on one line and not long, whatever somebody wrote into the row."""
-    short = path if len(path) <= _MOST_SHOWN else f"{path[:_MOST_SHOWN]}…"
+    short = path if len(path) <= _MAX_SHOWN else f"{path[:_MAX_SHOWN]}…"
     return "".join(letter if letter.isprintable() else "�" for letter in short)

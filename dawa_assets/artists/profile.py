@@ -26,7 +26,7 @@ _MAX_DEPTH = 32
 _MAX_TEXT = 20_000
 _MAX_ITEMS = 20_000
 _MAX_NUMBER = 1e300
-_MOST_PROBLEMS = 200
+_MAX_PROBLEMS = 200
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def profile_problems(data: object) -> list[Problem]:
     try:
         MasterSchema.model_validate(data)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=True)[:_MOST_PROBLEMS]
+        problems = error.errors(include_url=False, include_input=True)[:_MAX_PROBLEMS]
         return [Problem(each["loc"], _path(each["loc"]), _reason(dict(each))) for each in problems]
     except RecursionError:
         return whole

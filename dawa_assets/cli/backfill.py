@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Bring what is stale of many artists up to date.", no_args_is_help=True)
 
-_MOST_ITEMS = 20
+_MAX_ITEMS = 20
 
 
 @app.callback()
@@ -87,7 +87,7 @@ def _tell(slug: str, outcome: "PromptsReport | str") -> None:
         typer.echo(f"dawa: {slug}: {' '.join(outcome.split())}", err=True)
         return
     typer.echo(f"{slug}: {outcome.headline}")
-    for name, reason in outcome.failed[:_MOST_ITEMS]:
+    for name, reason in outcome.failed[:_MAX_ITEMS]:
         typer.echo(f"  failed: {name}: {reason}")
 
 
@@ -107,7 +107,7 @@ def _print_result(result: "Backfill", *, as_json: bool) -> None:
     )
     if not result.is_complete:
         failed = counted(len(result.failed), "artist")
-        waiting = counted(sum(len(report.put_off) for report in result.done.values()), "prompt")
+        waiting = counted(sum(len(report.deferred) for report in result.done.values()), "prompt")
         typer.echo(f"dawa: {failed} failed, {waiting} put off; run the same command again", err=True)
 
 
@@ -125,11 +125,11 @@ def _print_estimate(planned: "Estimate", *, as_json: bool) -> None:
             f"nothing, {each.current} current, {each.human} by people; about {each.input_tokens:,} + "
             f"{each.output_tokens:,} tokens, ${each.cost_usd:.4f}"
         )
-        for item in each.items[:_MOST_ITEMS]:
+        for item in each.items[:_MAX_ITEMS]:
             typer.echo(f"  {item.name}: {item.reason}{', written before' if item.is_free else ''}")
-        if len(each.items) > _MOST_ITEMS:
-            typer.echo(f"  … and {len(each.items) - _MOST_ITEMS} more; --json names all")
-        for name, reason in each.impossible[:_MOST_ITEMS]:
+        if len(each.items) > _MAX_ITEMS:
+            typer.echo(f"  … and {len(each.items) - _MAX_ITEMS} more; --json names all")
+        for name, reason in each.impossible[:_MAX_ITEMS]:
             typer.echo(f"  impossible: {name}: {reason}")
         if each.cost_usd > planned.run_budget_usd:
             typer.echo(f"  more than one run may spend (${planned.run_budget_usd:.2f}); it takes several")

@@ -69,7 +69,7 @@ def _set(
     import dataclasses
     import json
 
-    from dawa_assets.items.exclusions import heard_line, set_excluded
+    from dawa_assets.items.exclusions import set_excluded, trained_on_line
     from resources.ports import open_database
     from resources.settings import Settings
 
@@ -93,7 +93,9 @@ def _set(
         typer.echo(f"{each.item} of {each.artist}: {state if each.changed else f'was {state} already'}")
     for lora in heard:
         published = " (published)" if lora.published else ""
-        typer.echo(f"run {str(lora.run)[:8]} of {lora.artist}:{lora.model_name}{published} {heard_line(lora.items)}")
+        typer.echo(
+            f"run {str(lora.run)[:8]} of {lora.artist}:{lora.model_name}{published} {trained_on_line(lora.items)}"
+        )
     for slug in sorted({each.artist for each in changes if each.changed}):
         typer.echo(f"Next: dawa build --artist {slug}")
 

@@ -64,7 +64,7 @@ def show(
         return
     typer.echo(_line(lora))
     typer.echo(f"  adapter    {lora.run.adapter_key or 'none'}")
-    if lora.heard_excluded and lora.run.promoted:
+    if lora.trained_on_excluded and lora.run.promoted:
         typer.echo(f"  next       dawa build --artist {lora.artist} trains one without what is excluded")
     typer.echo(f"  held out   {', '.join(lora.run.metrics.get('held_out', [])) or 'nothing'}")
     if lora.evaluation is not None:
@@ -136,7 +136,7 @@ def _row(lora: "Lora") -> dict[str, Any]:
         "decision": None if found is None else found.decision,
         "base_loss": None if found is None else found.figures.get("base_loss"),
         "loss": None if found is None else found.figures.get("lora_loss"),
-        "heard_excluded": lora.heard_excluded,
+        "heard_excluded": lora.trained_on_excluded,
         "adapter_key": run.adapter_key,
     }
 
@@ -146,10 +146,10 @@ def _line(lora: "Lora") -> str:
     day = (row["finished_at"] or "")[:16].replace("T", " ")
     judged = row["verdict"] or ("not judged" if row["state"] == "done" else row["state"])
     losses = "" if row["loss"] is None else f"  loss {row['loss']:.4f} (base {row['base_loss'] or 0:.4f})"
-    from dawa_assets.items.exclusions import heard_line
+    from dawa_assets.items.exclusions import trained_on_line
 
     notes = ["being published"] if lora.under_way else []
-    notes += [heard_line(lora.heard_excluded)] if lora.heard_excluded else []
+    notes += [trained_on_line(lora.trained_on_excluded)] if lora.trained_on_excluded else []
     notes += [row["decision"]] if row["decision"] and not row["promoted"] else []
     mark = "*" if row["promoted"] else " "
     return f"{mark} {row['run'][:8]}  {row['model']}  {day}  {judged}{losses}{''.join(f'  {note}' for note in notes)}"

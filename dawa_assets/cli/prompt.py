@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Try, edit, import and give back prompts.", no_args_is_help=True)
 
-_MOST_TOLD = 50
+_MAX_REPORTED = 50
 
 Item = Annotated[str, typer.Argument(help="The item: its id, its key (project/set) or its Live Set's name.")]
 OfArtist = Annotated[
@@ -165,7 +165,7 @@ def regenerate(
         with shown_progress(Console(stderr=True)):
             report = refresh_prompts(ports, given.artist)
     _print_regenerated(given, report, text_in_use(ports.database, str(given.item_id)), as_json=as_json)
-    if report is not None and (reason := dict([*report.failed, *report.put_off]).get(given.item)) is not None:
+    if report is not None and (reason := dict([*report.failed, *report.deferred]).get(given.item)) is not None:
         typer.echo(f"dawa: {given.item}: {reason}", err=True)
         raise typer.Exit(1)
 
@@ -288,11 +288,11 @@ def _print_import(file: Path, done: "Import") -> None:
         f"{counted(len(done.refused), 'row')} refused"
     )
     for kind, lines in (("refused", done.refused), ("stored all the same", done.warnings)):
-        for line, reason in lines[:_MOST_TOLD]:
+        for line, reason in lines[:_MAX_REPORTED]:
             typer.echo(f"dawa: {file}: line {line}: {kind}: {' '.join(reason.split())}", err=True)
-        if len(lines) > _MOST_TOLD:
-            typer.echo(f"dawa: {file}: {len(lines) - _MOST_TOLD} more lines {kind}; --json lists them", err=True)
-    for slug in sorted(done.artists)[:_MOST_TOLD]:
+        if len(lines) > _MAX_REPORTED:
+            typer.echo(f"dawa: {file}: {len(lines) - _MAX_REPORTED} more lines {kind}; --json lists them", err=True)
+    for slug in sorted(done.artists)[:_MAX_REPORTED]:
         typer.echo(f"Next: dawa build --artist {slug}")
 
 

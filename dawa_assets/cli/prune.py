@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from dawa_assets.maintenance.prune import File, PruneReport
 
-_MOST_NAMED = 40
+_MAX_NAMED = 40
 
 
 def prune(
@@ -66,10 +66,10 @@ def _print(report: "PruneReport", verb: str) -> None:
 
 
 def _name(what: str, files: "list[File]") -> None:
-    for file in files[:_MOST_NAMED]:
+    for file in files[:_MAX_NAMED]:
         typer.echo(f"  {what}: {file.key} ({file.size:,} bytes): {file.reason}")
-    if len(files) > _MOST_NAMED:
-        typer.echo(f"  … and {len(files) - _MOST_NAMED} more; --json names all")
+    if len(files) > _MAX_NAMED:
+        typer.echo(f"  … and {len(files) - _MAX_NAMED} more; --json names all")
 
 
 def _files(count: int, what: str) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dawa_assets.observability.status import ArtistStatus
     from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts
 
-_MOST_NAMED = 40
+_MAX_NAMED = 40
 
 
 def status(
@@ -75,9 +75,9 @@ def _print(console: "Console", shown: "ArtistStatus") -> None:
     console.print(grid)
     for notice in shown.notices:
         console.print(Text(f"  {notice.what}: {notice.name}: {notice.reason}", style="yellow"))
-    for stale in (shown.stale_prompts or [])[:_MOST_NAMED]:
+    for stale in (shown.stale_prompts or [])[:_MAX_NAMED]:
         console.print(Text(f"  prompt: {stale.name}: {_why(stale)}", style="yellow"))
-    if (more := len(shown.stale_prompts or []) - _MOST_NAMED) > 0:
+    if (more := len(shown.stale_prompts or []) - _MAX_NAMED) > 0:
         console.print(Text(f"  … and {more} more prompts; --json names all", style="yellow"))
     console.print()
 

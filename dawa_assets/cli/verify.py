@@ -6,9 +6,9 @@ import typer
 
 if TYPE_CHECKING:
     from dawa_assets.maintenance.orphans import Stray
-    from dawa_assets.maintenance.verify import Finding, VerifyReport
+    from dawa_assets.maintenance.verify import Discrepancy, VerifyReport
 
-_MOST_NAMED = 40
+_MAX_NAMED = 40
 _MARKS = {"mended": "mended", "can be mended": "", "next build": "", "needs you": "needs you"}
 
 
@@ -68,13 +68,13 @@ def _print(report: "VerifyReport") -> None:
     typer.echo(f"{report.slug}: {looked}: {verdict}")
     for problem in ("outside", "missing", "wrong size", "wrong bytes", "left over"):
         findings = [finding for finding in report.findings if finding.problem == problem]
-        for finding in findings[:_MOST_NAMED]:
+        for finding in findings[:_MAX_NAMED]:
             typer.echo(f"  {problem}: {_line(finding)}")
-        if len(findings) > _MOST_NAMED:
-            typer.echo(f"  {problem}: … and {len(findings) - _MOST_NAMED} more; --json names all")
-    for key, size in report.foreign[:_MOST_NAMED]:
+        if len(findings) > _MAX_NAMED:
+            typer.echo(f"  {problem}: … and {len(findings) - _MAX_NAMED} more; --json names all")
+    for key, size in report.foreign[:_MAX_NAMED]:
         typer.echo(f"  foreign: {key} ({size:,} bytes)")
-    if report.foreign_count > _MOST_NAMED:
+    if report.foreign_count > _MAX_NAMED:
         typer.echo(f"  foreign: … {report.foreign_count:,} in all, {report.foreign_bytes:,} bytes")
 
 
@@ -85,7 +85,7 @@ def _print_stray(stray: "Stray") -> None:
     typer.echo(f"foreign: {stray.folder}/ ({stray.amount}): {whose}")
 
 
-def _line(finding: "Finding") -> str:
+def _line(finding: "Discrepancy") -> str:
     mark = _MARKS[finding.outcome.state]
     said = f"{mark}: {finding.outcome.said}" if mark else finding.outcome.said
     if finding.problem == "outside":

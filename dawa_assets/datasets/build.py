@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 _SECONDS_BETWEEN_LINES = 5.0
-_MOST_TOLD = 20  # superseded items that are named in the log; the report has all
+_MAX_REPORTED = 20  # superseded items that are named in the log; the report has all
 
 State = Literal["built", "unchanged", "current again", "restored", "nothing ready"]
 
@@ -258,7 +258,7 @@ class _Build:
             shown = dataset or datasets.current_dataset(connection, self.artist.id)
         ready = counts.get("ready", 0) + counts.get("exported", 0)
         left_out = f", {len(wanted.superseded)} of them superseded" if wanted.superseded else ""
-        for each in wanted.superseded[:_MOST_TOLD]:
+        for each in wanted.superseded[:_MAX_REPORTED]:
             log.info("left out: %s %s", each.item, each.reason)
         return DatasetReport(
             headline=f"dataset: {state}, {ready}/{sum(counts.values())} items ready{left_out}",

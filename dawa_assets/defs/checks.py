@@ -13,7 +13,7 @@ from dawa_assets.defs.metadata import table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.consistency import consistency_of
 from dawa_assets.observability.doctor import tagger_health, writer_health
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import ModelHealth
@@ -40,7 +40,7 @@ def _check(asset: str, description: str) -> dg.AssetChecksDefinition:
         )
         def check(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> dg.AssetCheckResult:
             try:
-                found = verdict(pipeline.ports(), context.partition_key, asset)
+                found = consistency_of(pipeline.ports(), context.partition_key, asset)
             except DawaError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             wrong = found.problems or found.warnings

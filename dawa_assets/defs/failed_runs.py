@@ -11,7 +11,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING
 
-MOST_RUNS = 500
+MAX_RUNS = 500
 _DAYS = 14  # what failed for longer than that without another attempt is nobody's work any more
 _CHAIN = INGEST + DATASET + TRAINING
 _FIRST = {"dataset_job": DATASET[0], "training_job": TRAINING[0], "prompts_job": INGEST[1]}
@@ -36,7 +36,7 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime | None = None) -> li
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.FAILURE], updated_after=(now or datetime.now(UTC)) - timedelta(days=_DAYS)
         ),
-        limit=MOST_RUNS,
+        limit=MAX_RUNS,
     )
     by_work: dict[tuple[str, str], list[dg.RunRecord]] = {}
     for record in records:

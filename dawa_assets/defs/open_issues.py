@@ -20,7 +20,7 @@ from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
-from dawa_assets.observability.backlog import Kind, OpenWork, Signal, open_work
+from dawa_assets.observability.backlog import Backlog, Kind, OpenIssue, load_backlog
 from dawa_assets.pipeline.spending import spent_this_month
 from dawa_assets.tables.artists import slugs_among
 from modal_app.errors import DawaError
@@ -28,8 +28,8 @@ from modal_app.errors import DawaError
 CHAIN = INGEST + DATASET + TRAINING
 SECONDS_BETWEEN_LOOKS = 120
 SECONDS_BETWEEN_REPORTS = 24 * 3600
-_MOST_LINKS = 50
-_LONGEST = 240  # characters of a reason
+_MAX_LINKS = 50
+_MAX_LENGTH = 240  # characters of a reason
 
 # In the order in which a person would see to them.
 _KINDS: dict[Kind, str] = {
@@ -47,7 +47,7 @@ class Standing:
 
     asset: str
     runs: Sequence[FailedRun]
-    work: OpenWork
+    work: Backlog
 
     @property
     def headline(self) -> str:
@@ -97,11 +97,11 @@ def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
             "asset": run.asset,
             "since (UTC)": moment(run.since),
             "tries": run.attempts,
-            "why": " ".join(run.reason.split())[:_LONGEST],
+            "why": " ".join(run.reason.split())[:_MAX_LENGTH],
         }
         for run in oldest_first
     ]
-    links = [f"[{run.run_id[:8]}](/runs/{run.run_id})" for run in oldest_first[:_MOST_LINKS]]
+    links = [f"[{run.run_id[:8]}](/runs/{run.run_id})" for run in oldest_first[:_MAX_LINKS]]
     return {"failed runs": table(rows), "failed runs, logs": dg.MetadataValue.md(", ".join(links))}
 
 
@@ -223,7 +223,7 @@ def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
         there = slugs_among(connection, {run.slug for run in runs})
     runs = [run for run in runs if run.slug in there]  # who was deleted has open work no more, but a history
     # a training's row says again what its run says
-    work = open_work(pipeline.ports()).without(
+    work = load_backlog(pipeline.ports()).without(
         "lora_weights", "failed", {run.slug for run in runs if run.asset == "lora_weights"}
     )
     return [Standing(asset, [run for run in runs if run.asset == asset], work) for asset in CHAIN]
@@ -243,13 +243,13 @@ def _last_made(instance: dg.DagsterInstance) -> dict[str, int]:
     }
 
 
-def _row(signal: Signal) -> dict[str, Any]:
+def _row(signal: OpenIssue) -> dict[str, Any]:
     more = f" and {signal.things - 1:,} more" if signal.things > 1 else ""
     return {
         "artist": signal.slug,
         "what": f"{signal.name}{more}",
         "since (UTC)": None if signal.since is None else moment(signal.since),
-        "why": " ".join(signal.reason.split())[:_LONGEST],
+        "why": " ".join(signal.reason.split())[:_MAX_LENGTH],
     }
 
 

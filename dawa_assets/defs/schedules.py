@@ -12,7 +12,7 @@ from dawa_assets.defs.resources import Pipeline
 from resources.errors import SettingsError
 from resources.settings import Settings
 
-MOST_A_NIGHT = 2_000
+MAX_PER_NIGHT = 2_000
 """Runs that one night asks for; more could not be done until the next, and one tick must stay bounded."""
 
 
@@ -47,12 +47,12 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
             return dg.SkipReason("every artist's dataset is up to date")
         # The date where it is night: an hour that the clocks skip or pass twice makes no second night of it.
         night = context.scheduled_execution_time.astimezone(zone).date().isoformat()
-        if len(slugs) > MOST_A_NIGHT:
+        if len(slugs) > MAX_PER_NIGHT:
             context.log.warning(
-                f"{len(slugs)} artists need it: {MOST_A_NIGHT} are asked for, the others in later nights"
+                f"{len(slugs)} artists need it: {MAX_PER_NIGHT} are asked for, the others in later nights"
             )
             # Others each night, so that those whose rebuild fails keep nobody from their turn.
-            slugs = sorted(random.Random(night).sample(slugs, MOST_A_NIGHT))  # noqa: S311 - no secret
+            slugs = sorted(random.Random(night).sample(slugs, MAX_PER_NIGHT))  # noqa: S311 - no secret
         ensure_partitions(context.instance, slugs)
         return [
             dg.RunRequest(run_key=f"{night}/{slug}", partition_key=slug, tags={"dawa/nightly": night}) for slug in slugs

@@ -8,7 +8,7 @@ import dagster as dg
 from dawa_assets.defs.metadata import escaped
 from dawa_assets.prompting.refresh import PromptExample
 
-_LONGEST = 2_000  # characters of a text that are shown
+_MAX_LENGTH = 2_000  # characters of a text that are shown
 
 
 def before_and_after(examples: Sequence[PromptExample]) -> dg.MetadataValue:
@@ -24,7 +24,7 @@ def before_and_after(examples: Sequence[PromptExample]) -> dg.MetadataValue:
 
 def marked(before: str, after: str) -> tuple[str, str]:
     """Both texts as markdown on one line each: words only in the old one struck out, only in the new one bold."""
-    old, new = before[:_LONGEST].split(), after[:_LONGEST].split()
+    old, new = before[:_MAX_LENGTH].split(), after[:_MAX_LENGTH].split()
     if not old:
         return "", escaped(" ".join(new))
     gone: list[str] = []

@@ -19,8 +19,8 @@ from modal_app.web.error_responses import UNEXPECTED
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 2
-_MOST_KEPT = 2_000
+_BATCH_SIZE = 2
+_MAX_KEPT = 2_000
 
 Name = Literal["intake", "refresh-prompts", "renderings"]
 
@@ -50,7 +50,7 @@ class Activities:
         known = self._known.get((artist_id, name))
         if known is not None and known.state == "running":
             return
-        while len(self._known) >= _MOST_KEPT:
+        while len(self._known) >= _MAX_KEPT:
             self._known.pop(next(iter(self._known)))
         self._known.pop((artist_id, name), None)
         self._known[artist_id, name] = Activity(name, "running", datetime.now(UTC))
@@ -64,7 +64,7 @@ class Activities:
         return sorted(found, key=lambda activity: activity.started_at, reverse=True)
 
     async def _run(self, key: tuple[UUID, Name], work: Callable[[], str]) -> None:
-        self._threads = self._threads or CapacityLimiter(_AT_ONCE)
+        self._threads = self._threads or CapacityLimiter(_BATCH_SIZE)
         headline, error = None, None
         try:
             headline = await anyio.to_thread.run_sync(work, limiter=self._threads)

@@ -15,16 +15,16 @@ from dawa_assets.http.messages import HealthAnswer
 from dawa_assets.http.proxies import TrustedProxies
 from dawa_assets.http.request_limits import Gate
 from dawa_assets.http.service import Service, waiting_no_longer_than
-from dawa_assets.http.worker_options import open_desk, web_options
+from dawa_assets.http.worker_options import open_job_queue, web_options
 from modal_app.web.body import SMALL_BODY
 from modal_app.web.routes import worker_router
-from resources.job_queue.local import ComputeDesk
+from resources.job_queue.local import LocalJobQueue
 from resources.ports import Ports
 
-_MOST = {
-    "/api/train/save": pipeline.MOST_SAVED_BODY,
-    "/api/producer/upload-and-train": producer.MOST_FORM,
-    "/store-upload": pipeline.MOST_SAVED_BODY,
+_MAX_COUNT = {
+    "/api/train/save": pipeline.MAX_SAVED_BODY,
+    "/api/producer/upload-and-train": producer.MAX_FORM,
+    "/store-upload": pipeline.MAX_SAVED_BODY,
 }
 _PASSWORD_IN_BODY = frozenset({"/api/producer/upload-and-train", "/store-upload", "/train", "/generate"})
 _DESCRIPTION = """
@@ -33,10 +33,10 @@ that they are linked to; the password (`x-train-password`) for all. Every error 
 """
 
 
-def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) -> FastAPI:
-    """The app over these ports; `desk` is opened from the settings where none is given, and closed with the app."""
+def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = None) -> FastAPI:
+    """The app over these ports; without a `job_queue` one is opened from the settings, and closed with the app."""
     settings = ports.settings
-    desk = desk or open_desk(settings, ports.compute)
+    job_queue = job_queue or open_job_queue(settings, ports.compute)
     web = web_options(settings)
     origins = settings.web_origins or ()
 
@@ -46,11 +46,11 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
             ports=waiting_no_longer_than(ports, settings.web_wait_seconds),
             access=access,
             links=Links(settings.home / "serve.key"),
-            desk=desk,
+            job_queue=job_queue,
             web=web,
         )
         yield
-        desk.close()
+        job_queue.close()
 
     app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)
@@ -58,7 +58,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
         Gate,
         access=access,
         origins=origins,
-        most=lambda path: uploads.most_of_a_part(path) or _MOST.get(path, SMALL_BODY),
+        most=lambda path: uploads.most_of_a_part(path) or _MAX_COUNT.get(path, SMALL_BODY),
         by_body=_PASSWORD_IN_BODY,
     )
     app.add_middleware(Cors, origins=origins)
@@ -78,7 +78,7 @@ def create_app(ports: Ports, access: Access, desk: ComputeDesk | None = None) ->
     app.include_router(docs_page.router)
     # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
     token_only = access.by_token and not access.by_password
-    app.include_router(worker_router(desk, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
+    app.include_router(worker_router(job_queue, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
     app.get("/healthz", response_model=HealthAnswer, tags=["server"])(_health)
     app.head("/healthz", include_in_schema=False)(_health)
     return app

@@ -23,7 +23,7 @@ class Patience:
 
 
 KNOWN = Patience(silent_seconds=30.0, seconds=900.0)
-STRANGERS = Patience(silent_seconds=5.0, seconds=900.0, bytes_a_second=16_000.0)
+UNAUTHENTICATED = Patience(silent_seconds=5.0, seconds=900.0, bytes_a_second=16_000.0)
 
 
 class Body:

@@ -29,7 +29,7 @@ RUNNING: dict[int | str, dict[str, Any]] = {
 }
 _KEYS = {"train": train_key, "generate": generate_key}
 _ASK_AGAIN_SECONDS = 2
-_LONGEST_WAIT = 140.0
+_MAX_WAIT = 140.0
 _CHUNK = 3 << 16  # a multiple of three is whole base64
 
 router = APIRouter(tags=["producer"])
@@ -47,13 +47,13 @@ async def look(
     request: Request,
     caller: CallerOf,
     service: Annotated[Service, Depends(service_of)],
-    wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT, description="how many seconds to wait for its end")] = 0.0,
+    wait: Annotated[float, Query(ge=0, le=_MAX_WAIT, description="how many seconds to wait for its end")] = 0.0,
 ) -> Response:
     """How a job stands: its answer, as the request that began it would have had it, or 202."""
     await check_producer(service, caller, producer_id)
     key = _KEYS[kind](producer_id, job_id)
     seconds = min(wait, service.web.wait_seconds)
-    call = await finished(service.desk, key, seconds, service.jobs, request.is_disconnected)
+    call = await finished(service.job_queue, key, seconds, service.jobs, request.is_disconnected)
     return await _answer(service, request, call, key)
 
 
@@ -73,9 +73,11 @@ async def answer_to_job(service: Service, request: Request, job: Job) -> Respons
     Raises:
         JobError: it ended without a result.
     """
-    call = await service.jobs(lambda: service.desk.submit(job.key, job.request))
+    call = await service.jobs(lambda: service.job_queue.submit(job.key, job.request))
     if call.status != "done":
-        call = await finished(service.desk, job.key, service.web.wait_seconds, service.jobs, request.is_disconnected)
+        call = await finished(
+            service.job_queue, job.key, service.web.wait_seconds, service.jobs, request.is_disconnected
+        )
     return await _answer(service, request, call, job.key)
 
 
@@ -86,7 +88,7 @@ async def _answer(service: Service, request: Request, call: Call, key: str) -> R
     if isinstance(call.result, GenerateResult):
         path = call.result.path
         try:
-            audio = await service.jobs(lambda: service.desk.open(path))
+            audio = await service.jobs(lambda: service.job_queue.open(path))
         except JobError:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND, f"job {job_id}: its audio is no longer kept; ask for it with a new jobId"

@@ -11,7 +11,7 @@ from dawa_assets.http.errors import RefusedError
 
 _FREE = 30
 _SECONDS_EACH = 3.0
-_MOST_SENDERS = 10_000
+_MAX_SENDERS = 10_000
 
 
 class FailedAttempts:
@@ -33,9 +33,9 @@ class FailedAttempts:
         sender = _sender(address)
         until = max(self._forgotten_at.pop(sender, now), now) + self._seconds_each
         self._forgotten_at[sender] = until
-        if len(self._forgotten_at) > _MOST_SENDERS:
+        if len(self._forgotten_at) > _MAX_SENDERS:
             self._forgotten_at = {name: at for name, at in self._forgotten_at.items() if at > now}
-            while len(self._forgotten_at) > _MOST_SENDERS:
+            while len(self._forgotten_at) > _MAX_SENDERS:
                 del self._forgotten_at[next(iter(self._forgotten_at))]
 
     def require_patience(self, address: str) -> None:

@@ -29,13 +29,13 @@ from dawa_assets.items.save import save_pair
 from dawa_assets.tables.artists import Artist
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.error_responses import BadRequestError
-from modal_app.web.options import MOST_UPLOADED
+from modal_app.web.options import MAX_UPLOADED
 from resources.ports import Ports
 
 if TYPE_CHECKING:
     from dawa_assets.tables.datasets import Dataset
 
-MOST_SAVED_BODY = (MOST_UPLOADED + 2) // 3 * 4 + SMALL_BODY
+MAX_SAVED_BODY = (MAX_UPLOADED + 2) // 3 * 4 + SMALL_BODY
 """How many bytes the body of a save may have."""
 _LINK_SECONDS = 24 * 3600
 
@@ -45,13 +45,13 @@ router = APIRouter(tags=["train mode"])
 @router.post("/api/train", responses=errors(404, 502, 503))
 async def train(body: TrainRequest, caller: CallerOf, service: ServiceOf) -> TrainAnswer:
     """Write the prompt of one Live Set, or give the one that was written for the same before. No item is changed."""
-    from dawa_assets.prompting.single_prompt import ask_for_prompt, known_prompt
+    from dawa_assets.prompting.single_prompt import known_prompt, write_single_prompt
 
     ports = service.ports
     artist = await service.quickly(caller.artist, ports.database, body.artist_id)
     asked = await service.quickly(known_prompt, ports, artist, body.parse_id)
     if asked is None:
-        asked = await service.prompting(artist.id, ask_for_prompt, ports, artist, body.parse_id)
+        asked = await service.prompting(artist.id, write_single_prompt, ports, artist, body.parse_id)
     return TrainAnswer(prompt=asked.text, model=asked.model_name, version=asked.system_prompt_version)
 
 
@@ -71,7 +71,7 @@ async def save(request: Request, caller: CallerOf, service: ServiceOf) -> SaveAn
 
     The same pair sent again is the same item. The format of the audio is told by its bytes.
     """
-    async with streamed_body(request, MOST_SAVED_BODY) as file:
+    async with streamed_body(request, MAX_SAVED_BODY) as file:
         body, long_texts = await service.reading(read_json, file, SaveRequest)
         artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
         item = await service.saving(_save, service.ports, artist, body, file, long_texts, caller.user)
@@ -142,7 +142,7 @@ def _save(
     with TemporaryDirectory(prefix="dawa-") as folder:
         audio = Path(folder) / "audio"
         try:
-            decoded(file, body.audio_base64, long_texts, audio, MOST_UPLOADED)
+            decoded(file, body.audio_base64, long_texts, audio, MAX_UPLOADED)
         except BadRequestError as error:
             raise BadRequestError(error.status, str(error).replace("content_base64", "audioBase64")) from None
         return save_pair(ports, artist, pair_of(body, user), audio)

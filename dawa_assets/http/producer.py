@@ -23,10 +23,10 @@ from modal_app.errors import InputError
 from modal_app.web.body import SMALL_BODY
 from modal_app.web.error_responses import first_problem
 from modal_app.web.messages import PASSWORD_FIELD, GenerateBody, TrainBody, TrainedAnswer
-from modal_app.web.options import MOST_UPLOADED
+from modal_app.web.options import MAX_UPLOADED
 from modal_app.web.work import generate_job, store_upload, train_job
 
-MOST_FORM = MOST_UPLOADED + SMALL_BODY
+MAX_FORM = MAX_UPLOADED + SMALL_BODY
 """How many bytes the form of an upload may have."""
 
 router = APIRouter(tags=["producer"])
@@ -53,14 +53,14 @@ _FORM = {
 async def upload_and_train(request: Request, service: ServiceOf) -> Response:
     """Store one audio file, and train an adapter on it. The same form sent again is the same job."""
     caller = identity_of(request).caller
-    async with _form(request, service, is_stranger=caller is None) as form:
+    async with _form(request, service, is_unauthenticated=caller is None) as form:
         if caller is None:
             caller = service.access.caller(_text(form, PASSWORD_FIELD) or "", None)
         fields, file = _fields(form)
         await check_producer(service, caller, fields.producer_id)
         job_id = fields.job_id or await service.reading(_job_id, fields, file)
         stored = await service.reading(
-            store_upload, service.desk, fields.producer_id, job_id, file.filename or "", file.file
+            store_upload, service.job_queue, fields.producer_id, job_id, file.filename or "", file.file
         )
     body = TrainBody(
         producer_id=fields.producer_id, upload_paths=[stored.path], model_name=fields.model_name, job_id=job_id
@@ -98,10 +98,10 @@ async def generate(body: GenerateRequest, request: Request, caller: CallerOf, se
 
 
 @asynccontextmanager
-async def _form(request: Request, service: Service, *, is_stranger: bool) -> AsyncIterator[FormData]:
+async def _form(request: Request, service: Service, *, is_unauthenticated: bool) -> AsyncIterator[FormData]:
     """The form, its file on disk. Of strangers, whose password is yet to come in it, only few are read at once."""
     async with AsyncExitStack() as stack:
-        if is_stranger:
+        if is_unauthenticated:
             await stack.enter_async_context(service.strangers)
         yield await stack.enter_async_context(read_form(request))
 

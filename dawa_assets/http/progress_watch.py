@@ -12,7 +12,7 @@ from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 
 _FRESH_SECONDS = 0.9
-_MOST_KEPT = 500
+_MAX_KEPT = 500
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ProgressWatch:
         return seen
 
     def _forget(self) -> None:
-        while len(self._seen) > _MOST_KEPT:
+        while len(self._seen) > _MAX_KEPT:
             gone = next(iter(self._seen))
             del self._seen[gone]
             if not self._locks[gone].locked():

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dawa_assets.http.access import Access, Identity
-from dawa_assets.http.bodies import KNOWN, STRANGERS, Body
+from dawa_assets.http.bodies import KNOWN, UNAUTHENTICATED, Body
 from dawa_assets.http.errors import RefusedError
 from dawa_assets.http.local_only import is_foreign
 from dawa_assets.http.password_attempts import FailedAttempts
@@ -29,9 +29,9 @@ from modal_app.web.messages import PASSWORD_FIELD
 log = logging.getLogger(__name__)
 
 _HEALTH = "/healthz"  # answers whatever else waits
-_KNOWN, _STRANGERS, _TOKENS = "known", "strangers", "tokens"
-_MOST_INSIDE = {_KNOWN: 256, _STRANGERS: 64, _TOKENS: 256}
-_MOST_OF_A_USER = 64
+_KNOWN, _UNAUTHENTICATED, _TOKENS = "known", "strangers", "tokens"
+_MAX_INSIDE = {_KNOWN: 256, _UNAUTHENTICATED: 64, _TOKENS: 256}
+_MAX_PER_USER = 64
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _ALWAYS = {"Cross-Origin-Resource-Policy": "same-site", "X-Content-Type-Options": "nosniff"}
 
@@ -107,17 +107,17 @@ class Gate:
         identity = await self._identity(scope, *given)
         scope.setdefault("state", {})["identity"] = identity
         if identity.caller is not None:
-            with self._place(_KNOWN), self._place(identity.caller.user, _MOST_OF_A_USER):
+            with self._place(_KNOWN), self._place(identity.caller.user, _MAX_PER_USER):
                 await self._app(scope, Body(receive, most, KNOWN), sending)
         elif by_body:
-            with self._stranger() as comes_in:
-                await self._app(scope, Body(receive, most, STRANGERS, whole=comes_in), sending)
+            with self._unauthenticated() as comes_in:
+                await self._app(scope, Body(receive, most, UNAUTHENTICATED, whole=comes_in), sending)
             if sending.status == HTTPStatus.UNAUTHORIZED:
                 self._failed.note(_address(scope))
         else:
             refusal = None if scope["method"] in _WITHOUT_BODY else identity.refusal
-            with self._place(_STRANGERS):
-                await self._app(scope, Body(receive, most, STRANGERS, refusal=refusal), sending)
+            with self._place(_UNAUTHENTICATED):
+                await self._app(scope, Body(receive, most, UNAUTHENTICATED, refusal=refusal), sending)
 
     def _given(self, headers: Headers) -> tuple[str | None, str | None]:
         """The password and the token that the headers have, of what counts here."""
@@ -151,15 +151,15 @@ class Gate:
             self._leave(who)
 
     @contextmanager
-    def _stranger(self) -> Iterator[Callable[[], None]]:
+    def _unauthenticated(self) -> Iterator[Callable[[], None]]:
         """A stranger's place. What it gives is called when the body is there: it is decided at once who they are."""
-        held = [_STRANGERS]
-        self._enter(_STRANGERS)
+        held = [_UNAUTHENTICATED]
+        self._enter(_UNAUTHENTICATED)
 
         def comes_in() -> None:
-            if held == [_STRANGERS]:
+            if held == [_UNAUTHENTICATED]:
                 self._enter(_KNOWN)
-                self._leave(_STRANGERS)
+                self._leave(_UNAUTHENTICATED)
                 held[0] = _KNOWN
 
         try:
@@ -168,7 +168,7 @@ class Gate:
             self._leave(held[0])
 
     def _enter(self, who: Hashable, most: int | None = None) -> None:
-        if self._inside[who] >= (_MOST_INSIDE[str(who)] if most is None else most):
+        if self._inside[who] >= (_MAX_INSIDE[str(who)] if most is None else most):
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment")
         self._inside[who] += 1
 

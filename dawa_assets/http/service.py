@@ -1,4 +1,4 @@
-"""What every route needs: the ports, who may, the desk for jobs, and threads for work that would hold up the server.
+"""What every route needs: the ports, who may, the queue of jobs, and threads for work that would hold up the server.
 
 Work that blocks runs in threads of several kinds, so that many who wait for one kind hold up nobody else. Each thread
 has one connection to the database at a time, those that read files none: fourteen in all, which fits a session pooler.
@@ -19,7 +19,7 @@ from fastapi import Depends, Request
 
 from dawa_assets.http.activities import Activities
 from dawa_assets.http.progress_watch import ProgressWatch
-from modal_app.web.job_queue import Desk
+from modal_app.web.job_queue import JobQueue
 from modal_app.web.options import WebOptions
 from modal_app.web.work import InThread
 from resources.ports import Ports
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_UPS, _PROMPTS, _DATASETS, _SAVES, _FILES, _DECODINGS = 4, 4, 2, 4, 12, 2
-_IDENTITIES, _STRANGERS = 8, 4
+_IDENTITIES, _UNAUTHENTICATED = 8, 4
 _Turn = tuple[UUID, str]
 
 
@@ -42,12 +42,12 @@ class Service:
     ports: Ports
     access: "Access"
     links: "Links"
-    desk: Desk
+    job_queue: JobQueue
     web: WebOptions
     jobs: InThread = field(default_factory=lambda: InThread(8))
     activities: Activities = field(default_factory=Activities)
     progress: ProgressWatch = field(default_factory=ProgressWatch)
-    turns: "Turns" = field(default_factory=lambda: Turns())
+    turns: "PerArtistLocks" = field(default_factory=lambda: PerArtistLocks())
     look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_LOOK_UPS))
     prompts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROMPTS))
     datasets: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DATASETS))
@@ -55,7 +55,7 @@ class Service:
     files: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_FILES))
     decodings: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODINGS))
     identities: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_IDENTITIES))
-    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_STRANGERS))
+    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_UNAUTHENTICATED))
     """Of requests that are read before it is known who asks; not of threads."""
 
     async def identifying(self, check: Callable[..., T], *given: object) -> T:
@@ -100,7 +100,7 @@ async def _in_thread(limiter: CapacityLimiter, do: Callable[..., T], *given: obj
     return await anyio.to_thread.run_sync(functools.partial(do, *given), limiter=limiter)
 
 
-class Turns:
+class PerArtistLocks:
     """One at a time for each artist and step; what nobody waits for takes no room."""
 
     def __init__(self) -> None:

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 _AUDIENCE = "authenticated"
 _PUBLIC = ("ES256", "RS256")
 _LEEWAY_SECONDS = 5
-_LONGEST = 8192
+_MAX_LENGTH = 8192
 KEYS_SECONDS = 60.0
 _UNCONFIRMED_SECONDS = 600.0  # keys count for so long that the project was last heard to have; it may be out of service
 _ASKED_AGAIN_SECONDS = 10.0
-_MOST_BYTES = 1 << 18
+_MAX_BYTES = 1 << 18
 _REFUSED = "the token is not one of a signed-in user of this project; sign in again"
 
 
@@ -62,7 +62,7 @@ class TokenCheck:
             UnauthorizedError: it is none of a signed-in user of this project, or it has run out.
             NotNowError: the project's keys can't be had now.
         """
-        if len(token) > _LONGEST:
+        if len(token) > _MAX_LENGTH:
             raise UnauthorizedError(_REFUSED)
         try:
             header = jwt.get_unverified_header(token)
@@ -149,7 +149,7 @@ class _PublicKeys:
             answer.raise_for_status()
             for piece in answer.iter_bytes():
                 content += piece
-                if len(content) > _MOST_BYTES:
+                if len(content) > _MAX_BYTES:
                     raise ValueError("more than keys")
         listed = json.loads(content)["keys"] if content else []
         return {

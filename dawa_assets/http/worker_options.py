@@ -5,13 +5,13 @@ from dawa_assets.training.examples import train_parameters
 from modal_app.config import BackendKind
 from modal_app.web.options import WebOptions
 from resources.compute.base import Compute
-from resources.job_queue.local import ComputeDesk
+from resources.job_queue.local import LocalJobQueue
 from resources.settings import Settings
 
 
-def open_desk(settings: Settings, compute: Compute) -> ComputeDesk:
-    """The desk of this machine; its records lie under the home."""
-    return ComputeDesk(compute, settings.home / "web-jobs", data_root=settings.data_root)
+def open_job_queue(settings: Settings, compute: Compute) -> LocalJobQueue:
+    """The job queue of this machine; its records lie under the home."""
+    return LocalJobQueue(compute, settings.home / "web-jobs", data_root=settings.data_root)
 
 
 def web_options(settings: Settings) -> WebOptions:

@@ -27,7 +27,7 @@ _SAMPLES = "audio below a project's folder that has no set's name: samples, most
 
 
 @dataclass(frozen=True)
-class GatheredFile:
+class SelectedFile:
     """A file to upload, its name in the upload (folders and all, `/`-separated), and the project that it lies in.
 
     The project may begin above all that is uploaded. It is empty where the file lies in none.
@@ -39,14 +39,14 @@ class GatheredFile:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class Selection:
     """What is uploaded, and what is left out as (name, reason)."""
 
-    files: list[GatheredFile]
+    files: list[SelectedFile]
     skipped: list[tuple[str, str]]
 
 
-def gather(paths: Sequence[Path]) -> Gathered:
+def select_files(paths: Sequence[Path]) -> Selection:
     """Look through files and folders. A folder's own name stays: files are told apart and found together by it.
 
     Raises:
@@ -61,7 +61,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
             search.folder(path, search.free_name(_name(path.resolve()) or "root"), None)
         else:
             search.named_file(path)
-    return Gathered(search.files, search.skipped())
+    return Selection(search.files, search.skipped())
 
 
 def skipped_names(names: Sequence[str]) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _why_skipped(parts: list[str], projects: set[str], stems: dict[str, set[str]
 
 class _Search:
     def __init__(self) -> None:
-        self.files: list[GatheredFile] = []
+        self.files: list[SelectedFile] = []
         self._skipped: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._seen: set[Path] = set()
         self._names: set[str] = set()
@@ -190,7 +190,7 @@ class _Search:
         self._names.add(name)
         if path.parent not in self._projects:
             self._projects[path.parent] = project_name(project_folder(path))
-        self.files.append(GatheredFile(path, name, self._projects[path.parent]))
+        self.files.append(SelectedFile(path, name, self._projects[path.parent]))
 
     def _skip(self, folder: str, name: str, reason: str) -> None:
         self._skipped[printable(folder), reason].append(printable(name))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from dawa_assets.intake.file_selection import GatheredFile, gather
+from dawa_assets.intake.file_selection import SelectedFile, select_files
 from dawa_assets.intake.inbox_folders import InboxFolder
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.projects import closing_note
@@ -73,7 +73,7 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
     """
     started = time.monotonic()
     name = check_artist_name(artist) if isinstance(artist, str) else artist.name
-    gathered = gather(paths)
+    gathered = select_files(paths)
     if not gathered.files:
         raise InputError(_nothing_usable(paths, gathered.skipped))
     if isinstance(artist, str):
@@ -111,18 +111,20 @@ def pending_uploads(ports: Ports) -> list[PendingUploads]:
     One listing of the inbox, and two queries for what lies in it, whatever else there is. What waits for something
     else to arrive (the ledger says so) is not pending.
     """
-    listed = list(drops(ports))
+    listed = list(inbox_folders(ports))
     if not listed:
         return []
     with ports.database.transaction() as connection:
-        slugs = slugs_among(connection, {drop.slug for drop in listed})
+        slugs = slugs_among(connection, {inbox_folder.slug for inbox_folder in listed})
         known = known_waiting(connection)
     pending: dict[str, dict[str, list[StoredObject]]] = {}
-    for drop in listed:
-        if drop.slug not in slugs:
-            log.warning("inbox/%s/: no artist has this slug; `dawa upload --artist NAME` makes one", drop.slug)
-        elif drop.complete and (unknown := [file.stored for file in drop.files if not is_known(file, known)]):
-            pending.setdefault(drop.slug, {}).setdefault(drop.upload_id, []).extend(unknown)
+    for inbox_folder in listed:
+        if inbox_folder.slug not in slugs:
+            log.warning("inbox/%s/: no artist has this slug; `dawa upload --artist NAME` makes one", inbox_folder.slug)
+        elif inbox_folder.complete and (
+            unknown := [file.stored for file in inbox_folder.files if not is_known(file, known)]
+        ):
+            pending.setdefault(inbox_folder.slug, {}).setdefault(inbox_folder.upload_id, []).extend(unknown)
     return [PendingUploads(slug, list(uploads), _state(uploads)) for slug, uploads in pending.items()]
 
 
@@ -179,7 +181,7 @@ def remove_from_inbox(ports: Ports, place: str) -> list[str]:
     return [plain_name(key) for key in found]
 
 
-def drops(ports: Ports, slug: str | None = None) -> Iterator[InboxFolder]:
+def inbox_folders(ports: Ports, slug: str | None = None) -> Iterator[InboxFolder]:
     """Every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
     quiet_since = datetime.now(UTC) - timedelta(seconds=ports.settings.quiet_seconds)
     prefix = "inbox" if slug is None else f"inbox/{slug}"
@@ -213,9 +215,9 @@ def remove_taken(bucket: Bucket, file: InboxFile) -> None:
         log.info("%s: uploaded again meanwhile; the new one is taken in next time", file.stored.key)
 
 
-def close(bucket: Bucket, drop: InboxFolder) -> None:
+def close(bucket: Bucket, inbox_folder: InboxFolder) -> None:
     """Remove the `_complete` of an upload of which nothing else is left."""
-    marker = complete_key(drop.slug, drop.upload_id)
+    marker = complete_key(inbox_folder.slug, inbox_folder.upload_id)
     if [stored.key for stored in bucket.list(marker.rpartition("/")[0])] == [marker]:
         bucket.delete([marker])
 
@@ -232,7 +234,7 @@ def check_artist_name(name: str) -> str:
     return name
 
 
-def _put(bucket: Bucket, key: str, file: GatheredFile) -> int | str:
+def _put(bucket: Bucket, key: str, file: SelectedFile) -> int | str:
     """Its size, or why it was not uploaded."""
     try:
         with file.path.open("rb") as stream:

@@ -16,7 +16,7 @@ from dawa_assets.ableton.summary import PARSER_VERSION
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.intake.inbox import close, drops, remove_taken
+from dawa_assets.intake.inbox import close, inbox_folders, remove_taken
 from dawa_assets.intake.kinds import stem_of
 from dawa_assets.intake.layout import export_folder, kept_set
 from dawa_assets.intake.projects import Projects
@@ -79,18 +79,18 @@ def take_in_live_sets(ports: Ports, slug: str) -> LiveSetsReport:
     started = time.monotonic()
     report = LiveSetsReport()
     with artist_step(ports, slug, "intake") as step:
-        inbox = list(drops(ports, slug))
-        present = [file.stored.key for drop in inbox for file in drop.files]
+        inbox = list(inbox_folders(ports, slug))
+        present = [file.stored.key for inbox_folder in inbox for file in inbox_folder.files]
         with ports.database.transaction() as connection:
             step.held.check(connection)
             uploads.forget_gone(connection, step.artist.id, [Kind.LIVE_SET, Kind.OTHER], present)
         projects = Projects(ports.bucket, inbox)
-        for drop in (drop for drop in inbox if drop.complete):
+        for inbox_folder in (inbox_folder for inbox_folder in inbox if inbox_folder.complete):
             # What is no music goes last: while it lies here, its folders tell of projects.
-            for file in sorted(drop.files, key=lambda file: file.kind is Kind.OTHER):
+            for file in sorted(inbox_folder.files, key=lambda file: file.kind is Kind.OTHER):
                 if file.kind is not Kind.AUDIO:
                     _settle(step, file, projects, report)
-            close(ports.bucket, drop)
+            close(ports.bucket, inbox_folder)
         _parse_again(step, report)
         with ports.database.transaction() as connection:
             step.held.check(connection)

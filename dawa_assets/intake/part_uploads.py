@@ -40,14 +40,14 @@ log = logging.getLogger(__name__)
 
 Purpose = Literal["inbox", "pair"]
 
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 """Of one file. An hour of 24-bit stereo at 48 kHz takes it."""
-MOST_FILES = 500
+MAX_FILES = 500
 PART_BYTES = 8 * 2**20
 """How many bytes one request brings at most."""
 
-_MOST_OPEN = 100  # uploads of one artist
-_MOST_KEPT = 40 * 2**30  # bytes of one artist's open uploads, as they were announced
+_MAX_OPEN = 100  # uploads of one artist
+_MAX_KEPT = 40 * 2**30  # bytes of one artist's open uploads, as they were announced
 _KEPT = timedelta(days=7)
 _CLOSED_SECONDS = 3600.0
 _ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
@@ -98,7 +98,7 @@ def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[
         raise InputError(f"nothing to upload ({why}); send Live Sets (.als) or audio (.mp3, .wav, .flac …)")
     there = list_open(ports.settings, artist)
     announced = sum(file.size for upload in there for file in upload.files if file.state == "open")
-    if len(there) >= _MOST_OPEN or announced + sum(file.size for file in files) > _MOST_KEPT:
+    if len(there) >= _MAX_OPEN or announced + sum(file.size for file in files) > _MAX_KEPT:
         raise InputError("too many uploads are under way; finish or cancel some of them first")
     for file in files:
         if purpose == "inbox" and file.state == "open" and file.size:
@@ -294,7 +294,7 @@ def _why_not(artist: Artist, upload_id: str, name: str, size: int) -> str | None
         check_key(_inbox_key(artist, upload_id, name))
     except InvalidKeyError:
         return "the name, with its folders, is too long or leads elsewhere; rename it"
-    return f"larger than {MOST_BYTES:,} bytes" if size > MOST_BYTES else None
+    return f"larger than {MAX_BYTES:,} bytes" if size > MAX_BYTES else None
 
 
 def _inbox_key(artist: Artist, upload_id: str, name: str) -> str:

@@ -51,9 +51,9 @@ def closing_note(projects: Mapping[str, str], names: Sequence[str]) -> bytes:
 class Projects:
     """The projects of the files of some uploads. `_complete` is read once for each, when it is first asked for."""
 
-    def __init__(self, bucket: Bucket, drops: Sequence[InboxFolder]) -> None:
+    def __init__(self, bucket: Bucket, inbox_folders: Sequence[InboxFolder]) -> None:
         self._bucket = bucket
-        self._drops = {drop.upload_id: drop for drop in drops}
+        self._drops = {inbox_folder.upload_id: inbox_folder for inbox_folder in inbox_folders}
         self._known: dict[str, dict[str, str]] = {}
 
     def of(self, upload_id: str, folder: str, name: str) -> str:
@@ -64,19 +64,21 @@ class Projects:
         return self._known[upload_id].get(path) or folder.rpartition("/")[2]
 
     def _read(self, upload_id: str) -> dict[str, str]:
-        drop = self._drops.get(upload_id)
-        if drop is None:
+        inbox_folder = self._drops.get(upload_id)
+        if inbox_folder is None:
             return {}
-        found = projects_by_name([_path(file) for file in drop.files])
-        if drop.marker is None or not drop.marker.size:
+        found = projects_by_name([_path(file) for file in inbox_folder.files])
+        if inbox_folder.marker is None or not inbox_folder.marker.size:
             return found
         try:
-            with self._bucket.open(drop.marker.key) as stream:
+            with self._bucket.open(inbox_folder.marker.key) as stream:
                 said = json.loads(stream.read(_MAX_BYTES))["projects"].items()
         except ObjectNotFoundError:
             return found
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            log.warning("%s: says nothing that is understood; projects are told by folders alone", drop.marker.key)
+            log.warning(
+                "%s: says nothing that is understood; projects are told by folders alone", inbox_folder.marker.key
+            )
             return found
         return found | {path: project for path, project in said if _is_name(project)}
 

@@ -17,8 +17,8 @@ from dawa_assets.tables.training_runs import list_runs
 from modal_app.errors import InputError
 from resources.database.base import Database
 
-_MOST_REASON = 500
-_MOST_AUTHOR = 200
+_MAX_REASON = 500
+_MAX_AUTHOR = 200
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def set_excluded(
         UnknownArtistError: there is no such artist.
         InputError: no item, or several, are called so, or reason or author can't be kept.
     """
-    reason, author = _line(reason, "--reason", _MOST_REASON), _line(author, "author", _MOST_AUTHOR)
+    reason, author = _line(reason, "--reason", _MAX_REASON), _line(author, "author", _MAX_AUTHOR)
     if not author:
         raise InputError("author: is empty; say who wants it")
     with database.transaction() as connection:
@@ -76,7 +76,7 @@ def set_excluded(
         changed = item_exclusions.set_excluded(connection, list(found), excluded=excluded, reason=reason, author=author)
         heard: list[HeardLora] = []
         for owner in {each.artist.id: each.artist for each in found.values()}.values():
-            by_run = item_exclusions.excluded_but_heard(connection, owner.id)
+            by_run = item_exclusions.excluded_but_trained_on(connection, owner.id)
             heard += [
                 HeardLora(owner.slug, run.id, run.model_name, run.promoted, by_run[run.id])
                 for run in list_runs(connection, owner)
@@ -102,7 +102,7 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
         ]
 
 
-def heard_line(items: Sequence[str]) -> str:
+def trained_on_line(items: Sequence[str]) -> str:
     """Names of excluded items that were heard, as a clause."""
     shown = ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
     return f"heard {len(items)} excluded item{'' if len(items) == 1 else 's'}: {shown}"

@@ -13,7 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from dawa_assets.artists.paths import is_own, shown_path
-from dawa_assets.intake.inbox import close, drops
+from dawa_assets.intake.inbox import close, inbox_folders
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
@@ -86,15 +86,15 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
 def _pair_bounces(step: Step, report: ItemsReport) -> None:
     ports, artist = step.ports, step.artist
     bounces = Bounces(step, report)
-    inbox = list(drops(ports, artist.slug))
+    inbox = list(inbox_folders(ports, artist.slug))
     with ports.database.transaction() as connection:
         step.held.check(connection)
-        present = [file.stored.key for drop in inbox for file in drop.files]
+        present = [file.stored.key for inbox_folder in inbox for file in inbox_folder.files]
         ledger.forget_gone(connection, artist.id, [Kind.AUDIO], present)
         known = ledger.known_waiting(connection, artist.id)
-    complete = [drop for drop in inbox if drop.complete]
-    for drop in complete:
-        for file in drop.files:
+    complete = [inbox_folder for inbox_folder in inbox if inbox_folder.complete]
+    for inbox_folder in complete:
+        for file in inbox_folder.files:
             if file.kind is Kind.AUDIO:
                 bounces.register(file, known)
     with ports.database.transaction() as connection:
@@ -114,8 +114,8 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
             bounces.place(row, row.training_item_id)
     for bounce, item in pairing.matches:
         bounces.place(rows[bounce.id], UUID(str(item)))
-    for drop in complete:
-        close(ports.bucket, drop)
+    for inbox_folder in complete:
+        close(ports.bucket, inbox_folder)
 
 
 def _decide(

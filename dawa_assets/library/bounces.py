@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
-from dawa_assets.intake.inbox import drops, is_known
+from dawa_assets.intake.inbox import inbox_folders, is_known
 from dawa_assets.items.audio import AudioReport, Bounces
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import training_items as items
@@ -17,8 +17,8 @@ from dawa_assets.tables.uploads import Kind
 from modal_app.errors import ConflictError, UnreadableAudioError
 from resources.ports import Ports
 
-_MOST_REJECTED = 200
-_MOST_NAMED = 500
+_MAX_REJECTED = 200
+_MAX_NAMED = 500
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Arrivals:
 
 def arrivals(ports: Ports, artist: Artist) -> Arrivals:
     """What waits, what nobody has looked at, and what was rejected, the latest first."""
-    inbox = list(drops(ports, artist.slug))
+    inbox = list(inbox_folders(ports, artist.slug))
     with ports.database.transaction() as connection:
         known = ledger.known_waiting(connection, artist.id)
         with connection.cursor(row_factory=class_row(Waiting)) as cursor:
@@ -76,13 +76,13 @@ def arrivals(ports: Ports, artist: Artist) -> Arrivals:
             rejected = cursor.execute(
                 "select name, coalesce(reason, 'no reason recorded') as reason, updated_at as at from uploads "
                 "where artist_id = %s and state = 'rejected' order by updated_at desc, name limit %s",
-                [artist.id, _MOST_REJECTED],
+                [artist.id, _MAX_REJECTED],
             ).fetchall()
     unread = []
-    for drop in inbox:
-        names = [f"{file.folder}/{file.name}".lstrip("/") for file in drop.files if not is_known(file, known)]
+    for inbox_folder in inbox:
+        names = [f"{file.folder}/{file.name}".lstrip("/") for file in inbox_folder.files if not is_known(file, known)]
         if names:
-            unread.append(Unread(drop.upload_id, drop.complete, names[:_MOST_NAMED]))
+            unread.append(Unread(inbox_folder.upload_id, inbox_folder.complete, names[:_MAX_NAMED]))
     return Arrivals(waiting, unread, rejected)
 
 

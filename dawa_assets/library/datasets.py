@@ -10,7 +10,7 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import counts_by_status, current_dataset, wanted
 from resources.database.base import Database
 
-_MOST = 200
+_MAX_COUNT = 200
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def list_datasets(database: Database, artist: Artist) -> DatasetList:
                   case when state <> 'building' and pruned_at is null then manifest_path end as manifest_path
                 from datasets where artist_id = %(artist)s order by created_at desc, id limit %(most)s
                 """,
-                {"artist": artist.id, "current": None if current is None else current.id, "most": _MOST},
+                {"artist": artist.id, "current": None if current is None else current.id, "most": _MAX_COUNT},
             ).fetchall()
         counts = counts_by_status(connection, artist)
         following = wanted(connection, artist, new_items_only=True)

@@ -22,8 +22,8 @@ from dawa_assets.tables.prompts import summary_texts
 from dawa_assets.tables.uploads import find_summary
 from resources.ports import Ports
 
-_MOST_TRACKS = 1_000
-_MOST_PLACES = 1_000
+_MAX_TRACKS = 1_000
+_MAX_PLACES = 1_000
 _LAST_BEAT = 1e7
 
 
@@ -144,10 +144,10 @@ def _facts(entry: Entry, summary: Any) -> Facts:
         musical_key=musical_key(entry.scale),
         live_version=text(whole.get("live_version"), 40) or None,
         length_bars=number(whole.get("length_bars")),
-        tracks=[_track(name, mapping(breakdown, name)) for name in list(breakdown)[:_MOST_TRACKS]],
+        tracks=[_track(name, mapping(breakdown, name)) for name in list(breakdown)[:_MAX_TRACKS]],
         plugins={
             shown: count(uses)
-            for name, uses in list(mapping(whole, "plugin_usage").items())[:_MOST_TRACKS]
+            for name, uses in list(mapping(whole, "plugin_usage").items())[:_MAX_TRACKS]
             if (shown := text(name, 120))
         },
         genre_indicators=texts(whole.get("genre_indicators"), 40),
@@ -174,12 +174,12 @@ def _tempo_points(summary: Any) -> list[TempoPoint]:
         beat, bpm = number(point.get("time")), number(point.get("tempo"))
         if beat is not None and bpm is not None and 10 <= bpm <= 1_000 and abs(beat) < _LAST_BEAT:
             found.append(TempoPoint(beat, bpm))
-    return sorted(found[:_MOST_PLACES], key=lambda point: point.time)
+    return sorted(found[:_MAX_PLACES], key=lambda point: point.time)
 
 
 def _metre(summary: Any) -> MetreMap:
     changes = []
-    for change in list(objects(mapping(summary).get("time_signature_changes")))[:_MOST_PLACES]:
+    for change in list(objects(mapping(summary).get("time_signature_changes")))[:_MAX_PLACES]:
         beat, signature = number(change.get("time")), _signature(change.get("time_signature"))
         if beat is not None and signature is not None and 0 <= beat < _LAST_BEAT:
             changes.append(MetreChange(beat, signature))
@@ -198,7 +198,7 @@ def _signature(value: Any) -> TimeSignature | None:
 
 def _locators(summary: Any, tempos: TempoMap, metre: MetreMap) -> list[Place]:
     places = []
-    for each in list(objects(mapping(summary).get("locators")))[:_MOST_PLACES]:
+    for each in list(objects(mapping(summary).get("locators")))[:_MAX_PLACES]:
         beat = number(each.get("time"))
         if beat is not None and 0 <= beat < _LAST_BEAT:
             places.append(Place(text(each.get("name"), 200), round(metre.bars(beat) + 1, 4), tempos.seconds_at(beat)))

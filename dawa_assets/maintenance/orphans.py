@@ -14,7 +14,7 @@ from resources.ports import Ports
 log = logging.getLogger(__name__)
 
 _TOPS = ("artists", "inbox")
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def remove_strays(ports: Ports, *, grace_hours: float, dry_run: bool = False) ->
 
 def _remove(ports: Ports, stray: Stray, late: list[StoredObject]) -> bool:
     """Whether all of it went; not where somebody has the slug by now."""
-    for start in range(0, len(late), _AT_ONCE):
+    for start in range(0, len(late), _BATCH_SIZE):
         with ports.database.transaction() as connection:
             if _slug(stray.folder) not in slugs_of_the_deleted(connection):
                 return False
-        ports.bucket.delete([one.key for one in late[start : start + _AT_ONCE]])
+        ports.bucket.delete([one.key for one in late[start : start + _BATCH_SIZE]])
     log.info("%s: %d files of a deleted artist removed", stray.folder, len(late))
     return True
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from dawa_assets.artists.paths import is_own
 from dawa_assets.errors import BusyError
-from dawa_assets.intake.inbox import close, complete_key, drops
+from dawa_assets.intake.inbox import close, complete_key, inbox_folders
 from dawa_assets.intake.layout import rejected_key
 from dawa_assets.items.save import is_saved_pairs_id
 from dawa_assets.maintenance.artist_lock import chosen_artists, holding
@@ -207,12 +207,16 @@ class _Prune:
                 self._leftover(one, "rejected once, and taken in since")
             else:
                 self._foreign(one, "no upload is on record for it")
-        for drop in drops(self.ports, self.artist.slug):
-            marker = None if drop.files else self.ports.bucket.stat(complete_key(drop.slug, drop.upload_id))
+        for inbox_folder in inbox_folders(self.ports, self.artist.slug):
+            marker = (
+                None
+                if inbox_folder.files
+                else self.ports.bucket.stat(complete_key(inbox_folder.slug, inbox_folder.upload_id))
+            )
             if marker is None or marker.modified > self.before:
                 continue
             if not self.dry_run:
-                close(self.ports.bucket, drop)
+                close(self.ports.bucket, inbox_folder)
             self.report.leftovers.append(File(marker.key, marker.size, "nothing else is left of this upload"))
 
     def _leftover(self, one: StoredObject, reason: str) -> None:

@@ -27,7 +27,7 @@ from dawa_assets.tables.datasets import Dataset, WantedItem, fail_item
 from dawa_assets.tables.expected_objects import Claim
 from dawa_assets.tables.training_items import fail_audio, get_item, set_prompt_file
 from dawa_assets.tables.training_runs import get_run
-from dawa_assets.training.adapters import keep_files
+from dawa_assets.training.adapters import persist_files
 from modal_app.errors import DawaError
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -38,58 +38,60 @@ _UPLOAD_AGAIN = "upload the file again"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RepairOutcome:
     """What became of something that is wrong, or would become of it; `said` is one line, and the way out."""
 
     state: Literal["mended", "can be mended", "next build", "needs you"]
     said: str
 
 
-def outlook(claim: Claim, problem: str) -> Outcome:
+def outlook(claim: Claim, problem: str) -> RepairOutcome:
     """What would be done about it."""
     wrong_bytes = problem.startswith("wrong")
     if claim.what == "audio" and wrong_bytes:
-        return Outcome("can be mended", "--repair marks its item as failed; upload the bounce again")
+        return RepairOutcome("can be mended", "--repair marks its item as failed; upload the bounce again")
     if claim.what == "zip" and claim.is_current:
         return _next_build()
     if claim.what == "zip" and wrong_bytes:
-        return Outcome("can be mended", "--repair removes it and records that it was pruned")
+        return RepairOutcome("can be mended", "--repair removes it and records that it was pruned")
     return _OUTLOOKS[claim.what]
 
 
 _OUTLOOKS = {
-    "Live Set": Outcome("needs you", "upload the Live Set again; its summary and its prompt stay"),
-    "summary": Outcome("can be mended", "--repair writes it from its row"),
-    "timeline": Outcome("can be mended", "--repair draws it from the kept Live Set"),
-    "audio": Outcome("can be mended", "--repair looks for the same bytes elsewhere, else marks its item as failed"),
-    "prompt": Outcome("can be mended", "--repair writes it from its row"),
-    "zip": Outcome("can be mended", "--repair records that it was pruned"),
-    "pruned zip": Outcome("can be mended", "--repair or `dawa prune` removes it"),
-    "manifest": Outcome("can be mended", "--repair writes it from its rows"),
-    "adapter": Outcome("can be mended", "--repair copies it from the worker, if that has it still"),
-    "evaluation": Outcome("next build", "the next `dawa build` renders and judges it again"),
-    "rejected upload": Outcome("needs you", _UPLOAD_AGAIN),
-    "reason": Outcome("can be mended", "--repair writes it from its row"),
+    "Live Set": RepairOutcome("needs you", "upload the Live Set again; its summary and its prompt stay"),
+    "summary": RepairOutcome("can be mended", "--repair writes it from its row"),
+    "timeline": RepairOutcome("can be mended", "--repair draws it from the kept Live Set"),
+    "audio": RepairOutcome(
+        "can be mended", "--repair looks for the same bytes elsewhere, else marks its item as failed"
+    ),
+    "prompt": RepairOutcome("can be mended", "--repair writes it from its row"),
+    "zip": RepairOutcome("can be mended", "--repair records that it was pruned"),
+    "pruned zip": RepairOutcome("can be mended", "--repair or `dawa prune` removes it"),
+    "manifest": RepairOutcome("can be mended", "--repair writes it from its rows"),
+    "adapter": RepairOutcome("can be mended", "--repair copies it from the worker, if that has it still"),
+    "evaluation": RepairOutcome("next build", "the next `dawa build` renders and judges it again"),
+    "rejected upload": RepairOutcome("needs you", _UPLOAD_AGAIN),
+    "reason": RepairOutcome("can be mended", "--repair writes it from its row"),
 }
 
 
-def repair(ports: Ports, artist: Artist, claim: Claim, problem: str) -> Outcome:
+def repair(ports: Ports, artist: Artist, claim: Claim, problem: str) -> RepairOutcome:
     """Mend it if that can be done without guessing; what was done, or what a person has to do."""
     step, mend = _REPAIRS[claim.what]
     try:
         with holding(ports, artist, step) as held:
             return mend(held, claim, problem)
     except BusyError:
-        return Outcome("needs you", f"skipped: the step {step!r} is running; verify again when it is done")
+        return RepairOutcome("needs you", f"skipped: the step {step!r} is running; verify again when it is done")
     except DawaError as error:
-        return Outcome("needs you", " ".join(str(error).split()))
+        return RepairOutcome("needs you", " ".join(str(error).split()))
 
 
-def _prompt(step: Step, claim: Claim, problem: str) -> Outcome:
+def _prompt(step: Step, claim: Claim, problem: str) -> RepairOutcome:
     with step.ports.database.transaction() as connection:
         item = get_item(connection, claim.row_id)
     if item is None or not item.prompt_text:
-        return Outcome("needs you", "its row has no text any more; verify again")
+        return RepairOutcome("needs you", "its row has no text any more; verify again")
     content = item.prompt_text.encode()
     if problem != "missing" and saved_file_is(step, item, claim.key, content):
         said = "it holds the row's text; its hash is on record now"
@@ -99,26 +101,26 @@ def _prompt(step: Step, claim: Claim, problem: str) -> Outcome:
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
         if not set_prompt_file(connection, item, claim.key, hashlib.sha256(content).hexdigest()):
-            return Outcome("next build", "its text was changed meanwhile; the next `dawa build` writes it")
-    return Outcome("mended", said)
+            return RepairOutcome("next build", "its text was changed meanwhile; the next `dawa build` writes it")
+    return RepairOutcome("mended", said)
 
 
-def _audio(step: Step, claim: Claim, problem: str) -> Outcome:
+def _audio(step: Step, claim: Claim, problem: str) -> RepairOutcome:
     if problem == "missing" and (source := _put_same_bytes(step, claim)) is not None:
-        return Outcome("mended", f"restored from {source}")
+        return RepairOutcome("mended", f"restored from {source}")
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
         item = get_item(connection, claim.row_id)
         if item is None or (item.audio_path, item.audio_hash) != (claim.key, claim.sha256):
-            return Outcome("mended", "its item has other audio now")
+            return RepairOutcome("mended", "its item has other audio now")
         if problem == "missing":
             failed = fail_audio(connection, item, f"{claim.key} is gone from the bucket; upload the bounce again")
         else:
             reason = "its audio in the bucket is not the one on record; upload the file again"
             failed = fail_item(connection, item.id, item.audio_hash or "", reason)
     if not failed:
-        return Outcome("needs you", "its item was changed meanwhile; verify again")
-    return Outcome("needs you", "its item is marked as failed; upload the bounce again")
+        return RepairOutcome("needs you", "its item was changed meanwhile; verify again")
+    return RepairOutcome("needs you", "its item is marked as failed; upload the bounce again")
 
 
 def _put_same_bytes(step: Step, claim: Claim) -> str | None:
@@ -149,14 +151,14 @@ def _put_same_bytes(step: Step, claim: Claim) -> str | None:
     return None
 
 
-def _summary(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _summary(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     with step.ports.database.transaction() as connection:
         content = recovery_sources.summary_of(connection, claim.row_id)
     step.ports.bucket.put(claim.key, json.dumps(content, ensure_ascii=False, indent=2).encode())
-    return Outcome("mended", "written from its row")
+    return RepairOutcome("mended", "written from its row")
 
 
-def _timeline(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _timeline(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     from dawa_assets.ableton.reader import read_live_set
     from dawa_assets.ableton.timeline import draw_timeline
     from dawa_assets.intake.live_sets import parse_id
@@ -164,20 +166,20 @@ def _timeline(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG00
     with step.ports.database.transaction() as connection:
         kept, identity = recovery_sources.kept_set_of(connection, step.artist.id, claim.row_id)
     if not is_own(step.artist.slug, kept):
-        return Outcome("needs you", "its Live Set does not lie in the artist's own folder; upload it again")
+        return RepairOutcome("needs you", "its Live Set does not lie in the artist's own folder; upload it again")
     try:
         with local_copy(step.ports.bucket, kept, claim.name) as local:
             if parse_id(step.artist.id, local.path) != identity:
-                return Outcome("needs you", "the kept Live Set is not the one that was taken in; upload it again")
+                return RepairOutcome("needs you", "the kept Live Set is not the one that was taken in; upload it again")
             picture = local.path.with_name("timeline_visualizer.png")
             draw_timeline(read_live_set(local.path), picture)
             step.ports.bucket.put(claim.key, picture)
     except ObjectNotFoundError:
-        return Outcome("needs you", "its Live Set is gone too; upload that again")
-    return Outcome("mended", "drawn from the kept Live Set")
+        return RepairOutcome("needs you", "its Live Set is gone too; upload that again")
+    return RepairOutcome("mended", "drawn from the kept Live Set")
 
 
-def _zip(step: Step, claim: Claim, problem: str) -> Outcome:
+def _zip(step: Step, claim: Claim, problem: str) -> RepairOutcome:
     if claim.is_current:
         if problem == "wrong bytes":  # the next build looks at its size only
             step.ports.bucket.delete([claim.key])
@@ -186,28 +188,30 @@ def _zip(step: Step, claim: Claim, problem: str) -> Outcome:
         step.held.check(connection)
         marked = cleanup.mark_pruned(connection, step.artist.id, claim.row_id)
     if not marked:
-        return Outcome("needs you", "its row was changed meanwhile; verify again")
+        return RepairOutcome("needs you", "its row was changed meanwhile; verify again")
     if problem != "missing":
         step.ports.bucket.delete([claim.key])
-    return Outcome("mended", "recorded as pruned; content that comes back is zipped again")
+    return RepairOutcome("mended", "recorded as pruned; content that comes back is zipped again")
 
 
-def _pruned_zip(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _pruned_zip(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     step.ports.bucket.delete([claim.key])
-    return Outcome("mended", "removed; its row says already that it is")
+    return RepairOutcome("mended", "removed; its row says already that it is")
 
 
-def _manifest(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _manifest(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     with step.ports.database.transaction() as connection:
         dataset, items = recovery_sources.dataset_with_items(connection, claim.row_id)
     sizes = _sizes_in_zip(step, dataset, items)
     if sizes is None:
         sizes = [size for item in items if (size := _size_of_audio(step, item)) is not None]
     if dataset.size_bytes is None or dataset.sha256 is None or not len(sizes) == len(items) == dataset.item_count:
-        return Outcome("needs you", "neither its zip nor all of its audio is there; the table dataset_items tells more")
+        return RepairOutcome(
+            "needs you", "neither its zip nor all of its audio is there; the table dataset_items tells more"
+        )
     content = manifest_bytes(dataset, step.artist.slug, items, sizes, Archive(dataset.size_bytes, dataset.sha256))
     step.ports.bucket.put(claim.key, content, content_type="application/json")
-    return Outcome("mended", "written from its rows")
+    return RepairOutcome("mended", "written from its rows")
 
 
 def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list[int] | None:
@@ -238,54 +242,54 @@ def _size_of_audio(step: Step, item: WantedItem) -> int | None:
     return None
 
 
-def _adapter(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _adapter(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     with step.ports.database.transaction() as connection:
         run = get_run(connection, claim.row_id)
     name = claim.key.removeprefix(f"{run.adapter_key}/")
     try:
-        keep_files(step.ports, step.artist.slug, run, {name: run.metrics["files"][name]})
+        persist_files(step.ports, step.artist.slug, run, {name: run.metrics["files"][name]})
     except (DawaError, KeyError):
         if claim.is_current:
-            return Outcome("next build", "the worker has not got it; the next `dawa build` trains it again")
-        return Outcome("needs you", "the worker has not got it, and another LoRA is published; it is lost")
-    return Outcome("mended", "copied from the worker")
+            return RepairOutcome("next build", "the worker has not got it; the next `dawa build` trains it again")
+        return RepairOutcome("needs you", "the worker has not got it, and another LoRA is published; it is lost")
+    return RepairOutcome("mended", "copied from the worker")
 
 
-def _rejected(step: Step, claim: Claim, problem: str) -> Outcome:
+def _rejected(step: Step, claim: Claim, problem: str) -> RepairOutcome:
     with step.ports.database.transaction() as connection:
         inbox_key = recovery_sources.inbox_key_of(connection, claim.row_id)
     is_theirs = inbox_key.startswith(f"inbox/{step.artist.slug}/")
     if problem == "missing" and is_theirs and object_hash(step.ports.bucket, inbox_key) == claim.sha256:
-        return Outcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
+        return RepairOutcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
     if problem == "missing":
         with step.ports.database.transaction() as connection:
             step.held.check(connection)
             recovery_sources.forget_kept_copy(connection, claim.row_id, claim.key)
         step.ports.bucket.delete([f"{claim.key}.reason.txt"])
-        return Outcome("needs you", f"its row says now that it is gone; {_UPLOAD_AGAIN}")
-    return Outcome("needs you", _UPLOAD_AGAIN)
+        return RepairOutcome("needs you", f"its row says now that it is gone; {_UPLOAD_AGAIN}")
+    return RepairOutcome("needs you", _UPLOAD_AGAIN)
 
 
-def _reason(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _reason(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     with step.ports.database.transaction() as connection:
         reason = recovery_sources.reason_of(connection, claim.row_id)
     step.ports.bucket.put(claim.key, f"{reason}\n".encode())
-    return Outcome("mended", "written from its row")
+    return RepairOutcome("mended", "written from its row")
 
 
-def _live_set(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _live_set(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     return _OUTLOOKS["Live Set"]
 
 
-def _evaluation(step: Step, claim: Claim, problem: str) -> Outcome:  # noqa: ARG001 - one shape for all
+def _evaluation(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
     return _OUTLOOKS["evaluation"]
 
 
-def _next_build() -> Outcome:
-    return Outcome("next build", "the next `dawa build` makes it again")
+def _next_build() -> RepairOutcome:
+    return RepairOutcome("next build", "the next `dawa build` makes it again")
 
 
-_REPAIRS: dict[str, tuple[str, Callable[[Step, Claim, str], Outcome]]] = {
+_REPAIRS: dict[str, tuple[str, Callable[[Step, Claim, str], RepairOutcome]]] = {
     "Live Set": ("intake", _live_set),
     "summary": ("intake", _summary),
     "timeline": ("intake", _timeline),

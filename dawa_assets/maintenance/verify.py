@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import BinaryIO, Literal
 
 from dawa_assets.maintenance.artist_lock import chosen_artists
-from dawa_assets.maintenance.repair import Outcome, outlook, repair
+from dawa_assets.maintenance.repair import RepairOutcome, outlook, repair
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.expected_objects import Claim, claim_now, claims, known_among, paths_outside
 from resources.bucket.base import StoredObject
@@ -25,21 +25,21 @@ log = logging.getLogger(__name__)
 
 Problem = Literal["missing", "wrong size", "wrong bytes", "left over", "outside"]
 
-_MOST_FOREIGN = 1000
-_AT_ONCE = 2000
+_MAX_FOREIGN = 1000
+_BATCH_SIZE = 2000
 _CHUNK = 1 << 20
 _MAX_JSON = 64 << 20
 
 
 @dataclass(frozen=True)
-class Finding:
+class Discrepancy:
     """Something that is wrong: an object, or the path of a row (`table.column id`), and what becomes of it."""
 
     problem: Problem
     key: str
     what: str
     name: str
-    outcome: Outcome
+    outcome: RepairOutcome
 
 
 @dataclass
@@ -50,7 +50,7 @@ class VerifyReport:
     artist_name: str
     objects: int = 0
     claims: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Discrepancy] = field(default_factory=list)
     foreign: list[tuple[str, int]] = field(default_factory=list)
     foreign_count: int = 0
     foreign_bytes: int = 0
@@ -94,8 +94,8 @@ class _Verify:
         with self.ports.database.transaction() as connection:
             outside = paths_outside(connection, self.artist)
         for column, row, path in outside:
-            outcome = Outcome("needs you", f"let the row name a file below artists/{self.artist.slug}/, or none")
-            self.report.findings.append(Finding("outside", f"{column} {row}", "path", path, outcome))
+            outcome = RepairOutcome("needs you", f"let the row name a file below artists/{self.artist.slug}/, or none")
+            self.report.findings.append(Discrepancy("outside", f"{column} {row}", "path", path, outcome))
         stored = self.ports.bucket.list(f"artists/{self.artist.slug}")
         unclaimed: list[StoredObject] = []
         # Findings are dealt with after the walk: mending changes what is being listed.
@@ -108,7 +108,7 @@ class _Verify:
             found += [(problem, claim) for claim in claimed if (problem := self._problem(claim, one)) is not None]
             if one is not None and not claimed:
                 unclaimed.append(one)
-            if len(unclaimed) == _AT_ONCE:
+            if len(unclaimed) == _BATCH_SIZE:
                 self._sort_out(unclaimed)
                 unclaimed = []
         self._sort_out(unclaimed)
@@ -171,7 +171,7 @@ class _Verify:
         if (one is None) != (problem == "missing") or (problem == "wrong size" and one and one.size == claim.size):
             return
         outcome = repair(self.ports, self.artist, claim, problem) if self.mend else outlook(claim, problem)
-        self.report.findings.append(Finding(problem, claim.key, claim.what, claim.name, outcome))
+        self.report.findings.append(Discrepancy(problem, claim.key, claim.what, claim.name, outcome))
 
     def _sort_out(self, unclaimed: list[StoredObject]) -> None:
         if not unclaimed:
@@ -182,7 +182,7 @@ class _Verify:
             if one.key not in known:
                 self.report.foreign_count += 1
                 self.report.foreign_bytes += one.size
-                if len(self.report.foreign) < _MOST_FOREIGN:
+                if len(self.report.foreign) < _MAX_FOREIGN:
                     self.report.foreign.append((one.key, one.size))
 
 

@@ -1,7 +1,7 @@
 """Signals: what is failed, stale, unmatched, waiting or behind now, artist by artist, for all artists at once.
 
 Level-triggered: read from the rows as they are, so that what recovered is gone from here by itself. Three queries
-however many artists there are, and at most `MOST_ARTISTS` rows a signal. Nothing here repairs anything. What failed
+however many artists there are, and at most `MAX_ARTISTS` rows a signal. Nothing here repairs anything. What failed
 as a run (a crash, a refused service) is in Dagster's history, not in these rows: `dawa_assets/defs/open_issues.py`.
 """
 
@@ -19,14 +19,14 @@ from resources.ports import Ports
 
 Kind = Literal["failed", "stale", "unmatched", "waiting", "behind"]
 
-MOST_ARTISTS = 100
+MAX_ARTISTS = 100
 _REJECTED_DAYS = 14  # then it is history: who wanted it taken in would have uploaded it again
 _SENSOR = timedelta(hours=1)  # what a sensor sees to within minutes is worth a word after an hour
 _NIGHT = timedelta(hours=26)  # and what the nightly rebuild sees to, after a night
 
 
 @dataclass(frozen=True)
-class Signal:
+class OpenIssue:
     """One artist's open work of one kind on one asset: how much, the oldest thing of it, why, and since when (UTC)."""
 
     asset: str
@@ -39,19 +39,19 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class OpenWork:
-    """What stands open now: the oldest `MOST_ARTISTS` rows of each kind and asset, and how many artists there are."""
+class Backlog:
+    """What stands open now: the oldest `MAX_ARTISTS` rows of each kind and asset, and how many artists there are."""
 
-    signals: list[Signal]
+    signals: list[OpenIssue]
     artists: dict[tuple[str, Kind], int]
     """By asset and kind, with those that `signals` leaves out."""
     things: dict[tuple[str, Kind], int]
 
-    def of(self, asset: str) -> list[Signal]:
+    def of(self, asset: str) -> list[OpenIssue]:
         """The signals of one asset."""
         return [signal for signal in self.signals if signal.asset == asset]
 
-    def without(self, asset: str, kind: Kind, slugs: Collection[str]) -> "OpenWork":
+    def without(self, asset: str, kind: Kind, slugs: Collection[str]) -> "Backlog":
         """All but what these artists have of one kind on one asset, for who tells that otherwise."""
         left = [each for each in self.signals if (each.asset, each.kind) != (asset, kind) or each.slug not in slugs]
         dropped = [signal for signal in self.signals if signal not in left]
@@ -59,10 +59,10 @@ class OpenWork:
             return self
         artists = {**self.artists, (asset, kind): self.artists[asset, kind] - len(dropped)}
         things = {**self.things, (asset, kind): self.things[asset, kind] - sum(signal.things for signal in dropped)}
-        return OpenWork(left, artists, things)
+        return Backlog(left, artists, things)
 
 
-def open_work(ports: Ports, now: datetime | None = None) -> OpenWork:
+def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
     """Everything that stands open at `now` (default: this moment)."""
     now = now or datetime.now(UTC)
     settings = ports.settings
@@ -82,11 +82,11 @@ def open_work(ports: Ports, now: datetime | None = None) -> OpenWork:
                 "rejected_after": now - timedelta(days=_REJECTED_DAYS),
                 "before_sensor": now - _SENSOR,
                 "before_night": now - _NIGHT,
-                "most": MOST_ARTISTS,
+                "most": MAX_ARTISTS,
             },
         ).fetchall()
         signals = [
-            Signal(row["asset"], row["kind"], row["slug"], row["things"], row["name"], row["reason"], row["since"])
+            OpenIssue(row["asset"], row["kind"], row["slug"], row["things"], row["name"], row["reason"], row["since"])
             for row in rows
         ]
         artists: dict[tuple[str, Kind], int] = {(row["asset"], row["kind"]): row["artists"] for row in rows}
@@ -94,17 +94,17 @@ def open_work(ports: Ports, now: datetime | None = None) -> OpenWork:
         failed = {signal.slug for signal in signals if (signal.asset, signal.kind) == ("prompts", "failed")}
         overdue = _overdue(connection, [each for each in stale if each.slug not in failed], now - _SENSOR)
     if overdue:
-        signals += overdue[:MOST_ARTISTS]
+        signals += overdue[:MAX_ARTISTS]
         artists["prompts", "stale"] = len(overdue)
         things["prompts", "stale"] = sum(signal.things for signal in overdue)
-    return OpenWork(signals, artists, things)
+    return Backlog(signals, artists, things)
 
 
-def _overdue(connection: Connection, stale: Sequence[StaleArtist], before: datetime) -> list[Signal]:
+def _overdue(connection: Connection, stale: Sequence[StaleArtist], before: datetime) -> list[OpenIssue]:
     """The stale ones whose inputs changed before then: what changed just now is being seen to."""
     if not stale:
         return []
-    with connection.cursor(row_factory=class_row(Signal)) as cursor:
+    with connection.cursor(row_factory=class_row(OpenIssue)) as cursor:
         return cursor.execute(
             _STALE_SINCE,
             {"slugs": [each.slug for each in stale], "reasons": [each.reason for each in stale], "before": before},

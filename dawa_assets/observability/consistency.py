@@ -19,7 +19,7 @@ _WAV_HEADER_BYTES = 44
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Consistency:
     """`checked` things were looked at; `problems` stop the chain, `warnings` don't."""
 
     checked: int
@@ -27,7 +27,7 @@ class Verdict:
     warnings: list[str] = field(default_factory=list)
 
 
-def verdict(ports: Ports, slug: str, asset: str) -> Verdict:
+def consistency_of(ports: Ports, slug: str, asset: str) -> Consistency:
     """What is to be said of one asset of one artist.
 
     Raises:
@@ -35,10 +35,10 @@ def verdict(ports: Ports, slug: str, asset: str) -> Verdict:
     """
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        return judge(ports, connection, artist, asset)
+        return check_asset(ports, connection, artist, asset)
 
 
-def judge(ports: Ports, connection: Connection, artist: Artist, asset: str) -> Verdict:
+def check_asset(ports: Ports, connection: Connection, artist: Artist, asset: str) -> Consistency:
     """The same, as this transaction sees it."""
     return _VERDICTS[asset](ports, connection, artist)
 
@@ -47,7 +47,7 @@ def _rows(connection: Connection, query: str, artist: Artist) -> list[dict[str, 
     return connection.execute(query, {"artist": artist.id, "slug": artist.slug}).fetchall()
 
 
-def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(
         connection,
         "select als_filename, export_path, source_key, summary -> 'overview' ->> 'tempo' as tempo, parser_version "
@@ -71,10 +71,10 @@ def _summaries(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         "order by created_at desc limit 20",
         artist,
     )
-    return Verdict(len(rows), problems, theirs + [f"rejected: {row['name']}: {row['reason']}" for row in rejected])
+    return Consistency(len(rows), problems, theirs + [f"rejected: {row['name']}: {row['reason']}" for row in rejected])
 
 
-def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
+def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Consistency:  # noqa: ARG001 - one shape for all
     rows = _rows(
         connection,
         "select coalesce(item_key, id::text) as name, prompt_text, error, status, prompt_id, "
@@ -88,10 +88,10 @@ def _prompts(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  
     problems += [f"{row['name']}: its prompt is empty" for row in blank if row["parsed"]]
     warnings = [f"{row['name']}: {row['error']}" for row in missing if row["error"]]
     warnings += [f"{row['name']}: was saved with an empty prompt" for row in blank if not row["parsed"]]
-    return Verdict(len(rows), problems, warnings)
+    return Consistency(len(rows), problems, warnings)
 
 
-def _items(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _items(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(
         connection,
         "select coalesce(item_key, id::text) as name, status, audio_path, prompt_path, prompt_text, error, "
@@ -121,12 +121,12 @@ def _items(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         "and state in ('waiting', 'rejected') order by created_at desc limit 20",
         artist,
     )
-    return Verdict(
+    return Consistency(
         len(rows), problems, warnings + [f"{row['state']}: {row['name']}: {row['reason']}" for row in waiting]
     )
 
 
-def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(
         connection,
         "select d.storage_path, d.manifest_path, d.size_bytes, d.item_count, d.pruned_at, "
@@ -135,7 +135,7 @@ def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
         artist,
     )
     if not rows:
-        return Verdict(0, warnings=["no dataset yet: no item is ready"])
+        return Consistency(0, warnings=["no dataset yet: no item is ready"])
     row, problems = rows[0], []
     if row["items"] != row["item_count"]:
         problems.append(f"{row['storage_path']}: {row['items']} items are recorded, {row['item_count']} were meant")
@@ -145,10 +145,10 @@ def _dataset(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
             problems.append(f"{row['storage_path']}: not in the bucket with its {row['size_bytes']} bytes")
         if own_object(ports.bucket, artist.slug, row["manifest_path"]) is None:
             problems.append(f"{row['manifest_path']}: not in the bucket")
-    return Verdict(row["item_count"], problems)
+    return Consistency(row["item_count"], problems)
 
 
-def _segments(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
+def _segments(ports: Ports, connection: Connection, artist: Artist) -> Consistency:  # noqa: ARG001 - one shape for all
     rows = _rows(
         connection,
         f"select i.item_key, i.audio_hash, count(s.index) as segments, max(s.index) as last, "
@@ -167,10 +167,10 @@ def _segments(ports: Ports, connection: Connection, artist: Artist) -> Verdict: 
             )
         elif row["last"] != row["segments"] - 1 or row["hollow"]:
             problems.append(f"{row['item_key']}: its segments have gaps")
-    return Verdict(sum(row["segments"] for row in rows), problems, warnings)
+    return Consistency(sum(row["segments"] for row in rows), problems, warnings)
 
 
-def _tags(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # noqa: ARG001 - one shape for all
+def _tags(ports: Ports, connection: Connection, artist: Artist) -> Consistency:  # noqa: ARG001 - one shape for all
     rows = _rows(
         connection,
         f"select i.item_key, s.index, t.text from ({CURRENT_ITEMS}) i "
@@ -182,17 +182,17 @@ def _tags(ports: Ports, connection: Connection, artist: Artist) -> Verdict:  # n
     untagged = [f"{row['item_key']}: segment {row['index']} is not tagged" for row in rows if row["text"] is None]
     if rows and len(untagged) == len(rows):
         problems.append("not one segment is tagged")
-    return Verdict(len(rows), problems, untagged)
+    return Consistency(len(rows), problems, untagged)
 
 
-def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _lora(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(
         connection,
         "select id, adapter_key, metrics from training_runs where artist_id = %(artist)s and candidate_at is not null",
         artist,
     )
     if not rows:
-        return Verdict(0, warnings=["no LoRA yet: there is nothing to train on"])
+        return Consistency(0, warnings=["no LoRA yet: there is nothing to train on"])
     problems: list[str] = []
     warnings: list[str] = []
     for row in rows:
@@ -205,10 +205,10 @@ def _lora(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
             problems.append(f"run {row['id']}: its losses were not recorded")
         elif final >= first:
             warnings.append(f"run {row['id']}: the loss did not fall ({first:.3f} → {final:.3f})")
-    return Verdict(len(rows), problems, warnings)
+    return Consistency(len(rows), problems, warnings)
 
 
-def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(
         connection,
         "select r.id, r.adapter_key, e.verdict, e.reasons, e.files, e.decision from training_runs r "
@@ -231,19 +231,19 @@ def _evaluation(ports: Ports, connection: Connection, artist: Artist) -> Verdict
         or stored.size != size
     ]
     broken = [row for row in rows if row["verdict"] == "broken"]
-    return Verdict(len(rows), problems, [f"run {row['id']}: broken: {'; '.join(row['reasons'])}" for row in broken])
+    return Consistency(len(rows), problems, [f"run {row['id']}: broken: {'; '.join(row['reasons'])}" for row in broken])
 
 
-def _preview(ports: Ports, connection: Connection, artist: Artist) -> Verdict:
+def _preview(ports: Ports, connection: Connection, artist: Artist) -> Consistency:
     rows = _rows(connection, "select adapter_key from training_runs where artist_id = %(artist)s and promoted", artist)
     keys = [f"{row['adapter_key']}/preview-{variant}.wav" for row in rows for variant in ("base", "lora")]
     found = {key: own_object(ports.bucket, artist.slug, key) for key in keys}
     sizes = {key: 0 if stored is None else stored.size for key, stored in found.items()}
     problems = [f"{key}: is not there, or holds no sound" for key, size in sizes.items() if size <= _WAV_HEADER_BYTES]
-    return Verdict(len(keys), problems)
+    return Consistency(len(keys), problems)
 
 
-_VERDICTS: dict[str, Callable[[Ports, Connection, Artist], Verdict]] = {
+_VERDICTS: dict[str, Callable[[Ports, Connection, Artist], Consistency]] = {
     "als_summaries": _summaries,
     "prompts": _prompts,
     "training_items": _items,

@@ -25,7 +25,7 @@ _LITTLE_SPACE = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What there is to say of one part: the implementation that the settings choose, its state, and one line."""
 
     part: str
@@ -35,7 +35,7 @@ class Finding:
     ends_on: date | None = None
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[Diagnosis]:
     """Look at each part in turn; one that can't be used does not keep the others from being looked at."""
     yield _look("home", str(settings.home), lambda: _home(settings))
     yield _look("database", settings.database, lambda: _database(settings))
@@ -70,14 +70,14 @@ def tagger_health(settings: Settings) -> ModelHealth:
     return open_compute(settings).run(request, lambda _event: None)
 
 
-def _look(part: str, uses: str, look: Callable[[], tuple[State, str] | ModelHealth]) -> Finding:
+def _look(part: str, uses: str, look: Callable[[], tuple[State, str] | ModelHealth]) -> Diagnosis:
     try:
         found = look()
     except DawaError as error:
-        return Finding(part, uses, "error", str(error))
+        return Diagnosis(part, uses, "error", str(error))
     if isinstance(found, ModelHealth):
-        return Finding(part, uses, found.state, found.detail, found.ends_on)
-    return Finding(part, uses, *found)
+        return Diagnosis(part, uses, found.state, found.detail, found.ends_on)
+    return Diagnosis(part, uses, *found)
 
 
 def _home(settings: Settings) -> tuple[State, str]:

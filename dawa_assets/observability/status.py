@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.items.exclusions import heard_line
+from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
 from dawa_assets.tables.artists import resolve_artist
 from dawa_assets.tables.chosen_items import incomplete_items, superseded_items
-from dawa_assets.tables.item_exclusions import excluded_but_heard
+from dawa_assets.tables.item_exclusions import excluded_but_trained_on
 from resources.database.base import Connection
 from resources.ports import Ports
 
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def _status(
         for found in connection.execute(_NOTICES, {"artist": row["id"]})
     ]
     superseded = superseded_items(connection, row["id"])
-    notices += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MOST_NAMED]]
-    notices += [Notice("item", name, reason) for name, reason in incomplete_items(connection, row["id"])[:_MOST_NAMED]]
+    notices += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MAX_NAMED]]
+    notices += [Notice("item", name, reason) for name, reason in incomplete_items(connection, row["id"])[:_MAX_NAMED]]
     notices += _heard(connection, row["id"], row["slug"])
     return ArtistStatus(
         items=sum(by_status.values()),
@@ -154,9 +154,11 @@ def _status(
 
 def _heard(connection: Connection, artist_id: UUID, slug: str) -> list[Notice]:
     """Published adapters that were trained on what is excluded by now."""
-    heard = excluded_but_heard(connection, artist_id)
+    heard = excluded_but_trained_on(connection, artist_id)
     rows = connection.execute(
         "select id, model_name from training_runs where promoted and id = any(%s) order by model_name", [list(heard)]
     )
     way_out = f"`dawa build --artist {slug}` trains one without"
-    return [Notice("published LoRA", row["model_name"], f"{heard_line(heard[row['id']])}; {way_out}") for row in rows]
+    return [
+        Notice("published LoRA", row["model_name"], f"{trained_on_line(heard[row['id']])}; {way_out}") for row in rows
+    ]

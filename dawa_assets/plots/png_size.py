@@ -4,7 +4,7 @@ from io import BytesIO
 
 _WIDEST = 1_400
 _STEPS = (1.0, 0.8, 0.6, 0.45, 0.33)
-_MOST_PIXELS = 60_000_000  # of ours the largest has some 6 million; a file that claims more is none of ours
+_MAX_PIXELS = 60_000_000  # of ours the largest has some 6 million; a file that claims more is none of ours
 
 
 def at_most(png: bytes, size: int) -> bytes | None:
@@ -18,7 +18,7 @@ def at_most(png: bytes, size: int) -> bytes | None:
 
     try:
         with Image.open(BytesIO(png), formats=["PNG"]) as opened:
-            if opened.width * opened.height > _MOST_PIXELS:
+            if opened.width * opened.height > _MAX_PIXELS:
                 return None
             whole = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError):

@@ -12,7 +12,7 @@ from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.tables.artists import get_artist
 from dawa_assets.tables.datasets import CURRENT_ITEMS
 from modal_app.errors import JobError
-from modal_app.protocol.pictures import MOST_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
+from modal_app.protocol.pictures import MAX_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
 from resources.ports import Ports
 
 _DRAWING = "1"  # raise it when the worker draws differently
@@ -24,7 +24,7 @@ _TRACKS = f"""
     count(*) over () as tracks
   from ({CURRENT_ITEMS}) i
   where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
-  order by i.position limit {MOST_TRACKS}
+  order by i.position limit {MAX_TRACKS}
 """
 
 

@@ -10,7 +10,7 @@ from dawa_assets.tables.datasets import CURRENT_ITEMS
 from modal_app.tagging.tag_key import TaggerName
 from resources.database.base import Connection
 
-MOST_WORDS = 24
+MAX_WORDS = 24
 
 # A tag's value is a word, or a list of them. Of several taggers, each is counted for itself by the asked-for model.
 _WORDS = f"""
@@ -49,7 +49,7 @@ def common_words(connection: Connection, artist_id: UUID, tagger: TaggerName) ->
         "model": tagger.model,
         "any_model": tagger.any_model,
         "version": tagger.tag_prompt_version,
-        "most": MOST_WORDS,
+        "most": MAX_WORDS,
     }
     rows = connection.execute(_WORDS, values).fetchall()
     return [Word(row["tag"], row["word"], row["segments"], row["of_segments"]) for row in rows]

@@ -84,7 +84,7 @@ class Backfill:
     @property
     def is_complete(self) -> bool:
         """Whether nothing waits for another run."""
-        return not self.failed and not any(report.put_off or report.overtaken for report in self.done.values())
+        return not self.failed and not any(report.deferred or report.overtaken for report in self.done.values())
 
 
 def estimate(ports: Ports, names: list[str] | None = None) -> Estimate:

@@ -14,7 +14,7 @@ from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.item_lookup import Found, find_item
 from dawa_assets.prompting.plan import batches
-from dawa_assets.prompting.rules import LONGEST, MOST_WORDS, rules_for
+from dawa_assets.prompting.rules import MAX_LENGTH, MAX_WORDS, rules_for
 from dawa_assets.prompting.staleness import is_human
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.prompting.track import tempo_of
@@ -24,8 +24,8 @@ from modal_app.errors import ConflictError, InputError
 from resources.database.base import Connection, Database
 from resources.ports import Ports
 
-MOST_AUTHOR = 200
-_ROWS_AT_ONCE = 100
+MAX_AUTHOR = 200
+_ROWS_A_BATCH = 100
 _ANY_TEMPO = {"overview": {"tempo": 120}}
 
 
@@ -128,7 +128,7 @@ def import_prompts(
     with database.transaction() as connection:
         if artist is not None:
             artist = resolve_artist(connection, artist).slug
-    for batch in batches(rows, _ROWS_AT_ONCE):
+    for batch in batches(rows, _ROWS_A_BATCH):
         with database.transaction() as connection:
             judge = _Judge(connection)
             for row in batch:
@@ -243,7 +243,7 @@ class _Judge:
 
 def why_no_caption(text: str, broken: Iterable[str]) -> str | None:
     """Which of the rules that a person's text breaks no text may break; None where it may stay as it is."""
-    too_long = len(text) > LONGEST or len(text.split()) > MOST_WORDS
+    too_long = len(text) > MAX_LENGTH or len(text.split()) > MAX_WORDS
     for line in broken:
         rule, _, reason = line.partition(": ")
         if rule == "clean-characters" or (rule == "length" and too_long):
@@ -253,8 +253,8 @@ def why_no_caption(text: str, broken: Iterable[str]) -> str | None:
 
 def _author(name: str) -> str:
     clean = name.strip()
-    if not clean or len(clean) > MOST_AUTHOR or not clean.isprintable():
-        raise InputError(f"author: must be a name of at most {MOST_AUTHOR} printable characters; give another --author")
+    if not clean or len(clean) > MAX_AUTHOR or not clean.isprintable():
+        raise InputError(f"author: must be a name of at most {MAX_AUTHOR} printable characters; give another --author")
     return clean
 
 

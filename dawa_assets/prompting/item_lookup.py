@@ -12,7 +12,7 @@ from dawa_assets.tables.artists import Artist, resolve_artist
 from modal_app.errors import InputError
 from resources.database.base import Connection
 
-_MOST_LISTED = 6
+_MAX_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_item(connection: Connection, reference: str, artist: str | None = None,
             "name": name,
             "artist": None if of is None else of.id,
             "excluded_too": excluded,
-            "most": _MOST_LISTED * 4,
+            "most": _MAX_LISTED * 4,
         },
     ).fetchall()
     by_rank = defaultdict(list)
@@ -79,8 +79,8 @@ def find_item(connection: Connection, reference: str, artist: str | None = None,
         )
     best = by_rank[min(by_rank)]
     if len(best) > 1:
-        listed = ", ".join(f"{row['item_id']} ({row['name']} of {row['slug']})" for row in best[:_MOST_LISTED])
-        more = f" and {len(best) - _MOST_LISTED} more" if len(best) > _MOST_LISTED else ""
+        listed = ", ".join(f"{row['item_id']} ({row['name']} of {row['slug']})" for row in best[:_MAX_LISTED])
+        more = f" and {len(best) - _MAX_LISTED} more" if len(best) > _MAX_LISTED else ""
         raise InputError(f"item {shown}: several are called so: {listed}{more}; give the id, or --artist")
     row = best[0]
     if row["excluded"] and not excluded:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-_LONGEST = 400
+_MAX_LENGTH = 400
 _JOINERS = "\u200c\u200d"
 
 
@@ -37,7 +37,7 @@ def mapping(value: Any, *path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def text(value: Any, longest: int = _LONGEST) -> str:
+def text(value: Any, longest: int = _MAX_LENGTH) -> str:
     """`value` as one clean line of at most `longest` characters; empty unless it is text or a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
@@ -47,7 +47,7 @@ def text(value: Any, longest: int = _LONGEST) -> str:
     return " ".join(plain.translate(_CLEAN).split())[:longest].rstrip()
 
 
-def texts(value: Any, most: int, longest: int = _LONGEST) -> list[str]:
+def texts(value: Any, most: int, longest: int = _MAX_LENGTH) -> list[str]:
     """The distinct texts of a list (or of one text), in order; at most `most`, looked for among ten times as many."""
     found: dict[str, None] = {}
     for item in [value] if isinstance(value, str) else value[: most * 10] if isinstance(value, list) else []:

@@ -24,7 +24,7 @@ from resources.prompt_writer.base import PromptAnswer
 
 T = TypeVar("T")
 
-_SUMMARIES_AT_ONCE = 8  # a large set's summary has 5 MB
+_SUMMARIES_A_BATCH = 8  # a large set's summary has 5 MB
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
     plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
     by_model = [item for item in items if item.id not in people and item.als_summary_id is not None]
     with ports.database.session() as session:
-        for batch in batches(by_model, _SUMMARIES_AT_ONCE):
+        for batch in batches(by_model, _SUMMARIES_A_BATCH):
             ids = [summary_id(item) for item in batch]
             with session.transaction() as connection:
                 texts = prompts.summary_texts(connection, artist.id, ids)

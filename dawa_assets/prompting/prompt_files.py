@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 16  # a prompt has a few hundred; what is larger is none
 
 
-def take_over_saved_texts(ports: Ports, artist: Artist, held: Lease) -> int:
+def import_prompt_files(ports: Ports, artist: Artist, held: Lease) -> int:
     """Give items that were saved with a text in their file only that text, as a person's; how many got theirs."""
     with ports.database.transaction() as connection:
         saved = training_items.items_with_saved_texts(connection, artist.id)
@@ -34,7 +34,7 @@ def take_over_saved_texts(ports: Ports, artist: Artist, held: Lease) -> int:
             continue
         with ports.database.transaction() as connection:
             held.check(connection)
-            taken += training_items.take_over_text(connection, item, text)
+            taken += training_items.import_text(connection, item, text)
     return taken
 
 

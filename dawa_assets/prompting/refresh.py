@@ -15,7 +15,7 @@ from dawa_assets.pipeline.spending import left_to_spend, mismatch, record_spendi
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
-from dawa_assets.prompting.prompt_files import take_over_saved_texts
+from dawa_assets.prompting.prompt_files import import_prompt_files
 from dawa_assets.prompting.repair import mended
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
@@ -30,7 +30,7 @@ from resources.prompt_writer.base import PromptAnswer, PromptRequest, used_by
 log = logging.getLogger(__name__)
 
 _EXAMPLES = 5
-_MOST_NOTES = 50
+_MAX_NOTES = 50
 _TOLD_EVERY = 50
 _SAID_EVERY_SECONDS = 1.0
 
@@ -47,10 +47,10 @@ class PromptExample:
 
 @dataclass(frozen=True)
 class PromptsReport:
-    """What became of an artist's prompts. Items are counted, `failed` and `put_off` have (name, reason).
+    """What became of an artist's prompts. Items are counted, `failed` and `deferred` have (name, reason).
 
     `written` were asked for, `reused` had been written before for the same inputs, `unchanged` are current, `human`
-    are people's texts, `overtaken` were changed by somebody else meanwhile and are looked at again. `put_off` stay
+    are people's texts, `overtaken` were changed by somebody else meanwhile and are looked at again. `deferred` stay
     stale for a reason that passes: a budget, an outage. `calls`, `tokens` and `cost_usd` count whatever was paid for.
     """
 
@@ -60,7 +60,7 @@ class PromptsReport:
     human: int
     overtaken: int
     failed: list[tuple[str, str]]
-    put_off: list[tuple[str, str]]
+    deferred: list[tuple[str, str]]
     stale_because: dict[str, int]
     notes: list[str]
     calls: int
@@ -80,12 +80,12 @@ class PromptsReport:
             "by people": self.human,
             "overtaken": self.overtaken,
             "failed": len(self.failed),
-            "put off": len(self.put_off),
+            "put off": len(self.deferred),
         }
         line = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no set to write a prompt for"
         if self.cost_usd:
             line += f", ${self.cost_usd:.4f}"
-        return f"{line} ({self.put_off[0][1]})" if self.put_off else line
+        return f"{line} ({self.deferred[0][1]})" if self.deferred else line
 
 
 def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
@@ -99,7 +99,7 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
     """
     started = time.monotonic()
     with artist_step(ports, slug, "prompts") as step:
-        take_over_saved_texts(ports, step.artist, step.held)
+        import_prompt_files(ports, step.artist, step.held)
         refresh = _Refresh(ports, step.held, plan_prompts(ports, slug))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
@@ -114,7 +114,7 @@ class _Tally:
     overtaken: int = 0
     open: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
-    put_off: list[tuple[str, str]] = field(default_factory=list)
+    deferred: list[tuple[str, str]] = field(default_factory=list)
     stale_because: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     used: Usage = field(default_factory=Usage)
@@ -128,7 +128,7 @@ class _Tally:
             human=self.human,
             overtaken=self.overtaken,
             failed=self.failed,
-            put_off=self.put_off,
+            deferred=self.deferred,
             stale_because=self.stale_because,
             notes=self.notes,
             calls=self.used.calls,
@@ -204,7 +204,7 @@ class _Refresh:
             tempos = prompts.tempos(connection, self.artist.id, ids)
         for item in self.plan.human:
             summary = {"overview": {"tempo": tempos.get(item.als_summary_id) if item.als_summary_id else None}}
-            if tempo_of(summary) is None or len(self.tally.notes) >= _MOST_NOTES:
+            if tempo_of(summary) is None or len(self.tally.notes) >= _MAX_NOTES:
                 continue
             rules = rules_for(self.plan.profile.master_schema, summary, artist_name=self.artist.name)
             if broken := rules.broken(item.prompt_text or ""):
@@ -241,7 +241,7 @@ class _Refresh:
                     said = time.monotonic()
                     report_progress(self.ports.database, self.held, done, asked, f"{done} of {asked} prompts")
         for question in self.open.values():
-            self._put_off(question, "not asked for in this run; the next one goes on")
+            self._deferred(question, "not asked for in this run; the next one goes on")
 
     def _budget(self) -> float:
         settings = self.ports.settings
@@ -271,8 +271,8 @@ class _Refresh:
                 log.warning("%s: an answer to a question that was not asked, or twice; left out", self.artist.slug)
             elif answer.text is not None and not (broken := question.rules.broken(answer.text)):
                 usable.append((question, answer, answer.text))
-            elif answer.put_off:
-                self._put_off(question, answer.error or "the writer put it off and gave no reason")
+            elif answer.deferred:
+                self._deferred(question, answer.error or "the writer put it off and gave no reason")
             else:
                 reason = answer.error if answer.text is None else f"the writer's text breaks a rule: {broken[0]}"
                 self._fail(question.items, reason or "the writer gave no text and no reason", for_good=False)
@@ -311,11 +311,11 @@ class _Refresh:
             because = why_stale(item, prompt.fingerprint, self.plan.wanted) or "current"
             self.tally.examples.append(PromptExample(item.name, item.prompt_text or "", prompt.text, because))
 
-    def _put_off(self, question: Question, reason: str) -> None:
+    def _deferred(self, question: Question, reason: str) -> None:
         """Leave the items as they are: nothing is wrong with them, and the next run asks."""
         for item in question.items:
             self.tally.open += 1
-            self.tally.put_off.append((item.name, reason))
+            self.tally.deferred.append((item.name, reason))
 
     def _fail(self, items: list[prompts.Item], reason: str, *, for_good: bool) -> None:
         for item in items:

@@ -10,7 +10,7 @@ import unicodedata
 
 from dawa_assets.prompting.rules import bpm_line
 
-_LONGEST = 4_000  # beyond this nothing is a caption, and nothing is worth mending
+_MAX_LENGTH = 4_000  # beyond this nothing is a caption, and nothing is worth mending
 
 _FENCE = re.compile(r"\A\s*```[\w-]*\s*\n(?P<inside>.*?)\n?\s*```\s*\Z", re.DOTALL)
 _LABEL = re.compile(
@@ -39,7 +39,7 @@ def mended(text: str, tempo: float) -> str:
 
     A text in which nothing is left, or that is far too long, is given back as it is, for the rules to refuse.
     """
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         return text
     body = _described(_readable(text))
     return f"{body}\n{bpm_line(tempo)}" if body else text

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.edit import give_back_to_the_model
-from dawa_assets.prompting.single_prompt import ask_for_prompt, prompt_asked_for
+from dawa_assets.prompting.single_prompt import prompt_asked_for, write_single_prompt
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artists import Artist
 from resources.errors import NotNowError, PromptWriterError
@@ -37,7 +37,7 @@ def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
     if item is None:
         return Rewritten(given.what, given.before, given.before, "the item is gone or excluded since a moment ago")
     try:
-        ask_for_prompt(ports, artist, item.parse_id, take=item.prompt_take)
+        write_single_prompt(ports, artist, item.parse_id, take=item.prompt_take)
     except (NotNowError, PromptWriterError) as error:
         return Rewritten(given.what, given.before, given.before, str(error))
     with (

@@ -14,9 +14,9 @@ from dawa_assets.prompting.phrase_matching import Phrase, contains, no_go_phrase
 from dawa_assets.prompting.style import names_in, no_go_zones
 from dawa_assets.prompting.track import tempo_of
 
-LONGEST = 700
+MAX_LENGTH = 700
 SHORTEST = 15
-MOST_WORDS = 90
+MAX_WORDS = 90
 _TOO_LONG_TO_READ = 10_000
 
 _BPM_LINE = re.compile(r"\s*\bBPM:[ \t]*(?P<number>[0-9]+(?:\.[0-9]+)?)[ \t]*\n?\Z")
@@ -51,7 +51,7 @@ class PromptRules:
     def broken(self, text: str) -> list[str]:
         """The rules that the text breaks, one line each, in a fixed order; empty where it is fine."""
         if len(text) > _TOO_LONG_TO_READ:
-            return [f"length: has {len(text):,} characters; at most {LONGEST}"]
+            return [f"length: has {len(text):,} characters; at most {MAX_LENGTH}"]
         body = _BPM_LINE.sub("", text)
         return [
             f"{name}: {reason}"
@@ -121,8 +121,8 @@ def _length(_: PromptRules, body: str) -> str:
     letters, words = len(body.strip()), len(body.split())
     if letters < SHORTEST or words < 3:
         return f"has {words} words; describe the track"
-    if letters > LONGEST or words > MOST_WORDS:
-        return f"has {words} words and {letters} characters; at most {MOST_WORDS} and {LONGEST}"
+    if letters > MAX_LENGTH or words > MAX_WORDS:
+        return f"has {words} words and {letters} characters; at most {MAX_WORDS} and {MAX_LENGTH}"
     return ""
 
 

@@ -49,18 +49,18 @@ class _Question:
 
 
 def known_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked | None:
-    """The prompt of a set where it was written before, without waiting for anybody; raises as `ask_for_prompt`."""
+    """The prompt of a set where it was written before, without waiting for anybody; raises as `write_single_prompt`."""
     return _known(ports, artist, _question(ports, artist, parse_id))
 
 
 def prompt_asked_for(ports: Ports, artist: Artist, parse_id: str, take: int) -> prompts.Prompt | None:
-    """The row of what was written for a set at this take; None where nothing was. Raises as `ask_for_prompt`."""
+    """The row of what was written for a set at this take; None where nothing was. Raises as `write_single_prompt`."""
     fingerprint = _question(ports, artist, parse_id, take).fingerprint
     with ports.database.transaction() as connection:
         return prompts.prompts_of(connection, artist.id, [fingerprint]).get(fingerprint)
 
 
-def ask_for_prompt(ports: Ports, artist: Artist, parse_id: str, *, take: int | None = None) -> Asked:
+def write_single_prompt(ports: Ports, artist: Artist, parse_id: str, *, take: int | None = None) -> Asked:
     """The prompt of the artist's set of this parse id, as the pipeline would write it now.
 
     Without a `take`, it is the one that the set's items are at.
@@ -133,7 +133,7 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
             prompt = prompts.save_prompt(connection, new)
             return _asked(prompt, question)
     reason = (answer.error if answer is not None else None) or "the writer gave no text that meets the rules"
-    if answer is not None and answer.put_off:
+    if answer is not None and answer.deferred:
         raise NotNowError(f"no prompt now: {reason}; ask again later")
     raise PromptWriterError(f"no prompt: {reason}; ask again, or write the text yourself")
 

@@ -11,7 +11,7 @@ from typing import Any
 from dawa_assets.prompting.json_access import mapping, objects, text, texts
 from dawa_assets.prompting.phrase_matching import Phrase, contains, is_forbidden, phrase_of, words_of
 
-_MOST_ZONES, _LONGEST_ZONE = 500, 2_000
+_MAX_ZONES, _MAX_ZONE_LENGTH = 500, 2_000
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 _LISTS: dict[str, tuple[str, ...]] = {
@@ -34,7 +34,7 @@ _LISTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def no_go_zones(profile: Any, most: int = _MOST_ZONES, longest: int = _LONGEST_ZONE) -> list[str]:
+def no_go_zones(profile: Any, most: int = _MAX_ZONES, longest: int = _MAX_ZONE_LENGTH) -> list[str]:
     """The artist's no-go zones, as the artist wrote them."""
     return texts(mapping(profile, "creative_policy").get("no_go_zones"), most, longest)
 

@@ -13,7 +13,7 @@ from modal_app.errors import InputError
 
 COLUMNS = ("item", "text", "author", "artist")
 _NEEDED = COLUMNS[:2]
-_LONGEST_LINE = 100_000  # bytes; below what the csv module takes for one field
+_MAX_LINE_LENGTH = 100_000  # bytes; below what the csv module takes for one field
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(_LONGEST_LINE)
+        line = self._file.readline(_MAX_LINE_LENGTH)
         if not line:
             raise StopIteration
         self.number += 1
-        if len(line) == _LONGEST_LINE:
+        if len(line) == _MAX_LINE_LENGTH:
             while line and not line.endswith(b"\n"):
-                line = self._file.readline(_LONGEST_LINE)
-            raise _UnreadableLineError(f"has more than {_LONGEST_LINE:,} bytes; a prompt has some hundred")
+                line = self._file.readline(_MAX_LINE_LENGTH)
+            raise _UnreadableLineError(f"has more than {_MAX_LINE_LENGTH:,} bytes; a prompt has some hundred")
         try:
             return line.decode("utf-8-sig" if self.number == 1 else "utf-8")
         except UnicodeDecodeError as error:

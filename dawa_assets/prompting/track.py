@@ -16,11 +16,11 @@ from dawa_assets.ableton.plugins import known_plugin
 from dawa_assets.prompting.instruments import NamedTrack, instruments
 from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
 
-_MOST_TRACKS_HEARD = 400
-_MOST_DEVICES = 200
+_MAX_TRACKS_HEARD = 400
+_MAX_DEVICES = 200
 # What nothing is said with where the track's own names say more: a synth plays bass lines, pads and leads.
 _GENERIC = frozenset({"synth", "drums"})
-_MOST_SAMPLES = 2_000  # of a track; a multi-sampled piano has some hundred
+_MAX_SAMPLES = 2_000  # of a track; a multi-sampled piano has some hundred
 _UNNAMED = re.compile(r"\d+[- ](?:MIDI|Audio|Group)(?: \(\d+\))?", re.IGNORECASE)
 _SECTION = re.compile(
     r"\b(intro|verse|pre-?chorus|chorus|hook|refrain|bridge|build(?:-?up)?|drop|break(?:down)?|interlude|solo|middle|"
@@ -59,12 +59,12 @@ def known_tracks(summary: Any) -> KnownTracks:
     position = {name: place for place, name in enumerate(_hierarchy_names(whole))}
     clips = {name: _clips(details) for name, details in breakdown.items()}
     busiest = sorted(breakdown, key=lambda name: (-clips[name], position.get(name, len(position)), name))
-    names = sorted(busiest[:_MOST_TRACKS_HEARD], key=lambda name: (position.get(name, len(position)), name))
+    names = sorted(busiest[:_MAX_TRACKS_HEARD], key=lambda name: (position.get(name, len(position)), name))
     heard = [_named(whole, name, clips[name]) for name in names]
     if knows_sound:
         return KnownTracks(heard, sum(mapping(details).get("sounding") is True for details in breakdown.values()))
     if not breakdown:
-        heard = [NamedTrack(text(name, 120)) for name in list(position)[:_MOST_TRACKS_HEARD]]
+        heard = [NamedTrack(text(name, 120)) for name in list(position)[:_MAX_TRACKS_HEARD]]
     knows_clips = any("clips" in mapping(details) for details in breakdown.values())
     sounding = sum(1 for number in clips.values() if number) if knows_clips else len(breakdown or position)
     return KnownTracks(heard, sounding)
@@ -102,17 +102,17 @@ def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
     details = mapping(summary, "track_breakdown", name)
     if details.get("sounding") is True:
         return _heard(details, name, clips)
-    samples = texts(details.get("sample_files"), _MOST_SAMPLES, 120)
+    samples = texts(details.get("sample_files"), _MAX_SAMPLES, 120)
     plugins = texts(details.get("plugins") or mapping(summary, "plugins_by_track").get(name), 20, 80)
     return NamedTrack(text(name, 120), tuple(samples), clips, sources=_sounds_of(plugins))
 
 
 def _heard(details: dict[str, Any], name: str, clips: int) -> NamedTrack:
     """A track of a summary that says what of it is heard."""
-    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MOST_DEVICES]
+    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     sounds_known = _sounds_of(texts(details.get("plugins_in_use"), 20, 80)) + _sounds_of_live(devices)
     presets = _presets(devices)
-    pads = list(itertools.islice(objects(details.get("pads")), _MOST_SAMPLES))
+    pads = list(itertools.islice(objects(details.get("pads")), _MAX_SAMPLES))
     behind_pads = {sample for pad in pads for sample in texts(pad.get("samples"), 40, 120)}
     beats = {text(each, 120): number(share) or 0.0 for each, share in mapping(details, "samples_in_use").items()}
     played = {each: share for each, share in beats.items() if each and each not in behind_pads}
@@ -204,7 +204,7 @@ def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: i
 
 def _instrument_names(details: dict[str, Any]) -> list[str]:
     """Live's own instruments that are in use, and the presets of them and of their racks."""
-    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MOST_DEVICES]
+    devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     own = [text(each.get("name"), 80) for each in devices if each.get("kind") in {"instrument", "sampler", "drums"}]
     return list(dict.fromkeys([*own, *_presets(devices)]))
 

@@ -12,7 +12,7 @@ _FACTS = (
     *("genres", "secondary_genres", "energy", "melody", "sound_design"),
     *("kick", "snare", "percussion", "bass"),
 )
-_MOST_OF_A_FACT, _MOST_WORDS, _LONGEST_WORD = 6, 40, 60
+_MAX_PER_FACT, _MAX_WORDS, _MAX_WORD_LENGTH = 6, 40, 60
 
 
 def tagger_of(settings: Settings) -> TaggerName:
@@ -43,8 +43,8 @@ def style_vocabulary(profile: Any, artist_name: str) -> list[str]:
     """The artist's own words for their style, for a tagger to prefer: short phrases, without names and no-go zones."""
     names: list[Phrase] = [phrase for name in names_in(profile, artist_name) if (phrase := phrase_of(name))]
     forbidden = [*no_go_phrases(no_go_zones(profile)), *names]
-    facts = style_facts(profile, (), forbidden, _MOST_OF_A_FACT, 4 * _LONGEST_WORD)
+    facts = style_facts(profile, (), forbidden, _MAX_PER_FACT, 4 * _MAX_WORD_LENGTH)
     words = [word for name in _FACTS for word in facts.get(name, [])]
     words += [mood["mood"] for mood in facts.get("moods", [])]
-    short = [word for word in words if len(word) <= _LONGEST_WORD and not is_forbidden(word, forbidden)]
-    return list(dict.fromkeys(short))[:_MOST_WORDS]
+    short = [word for word in words if len(word) <= _MAX_WORD_LENGTH and not is_forbidden(word, forbidden)]
+    return list(dict.fromkeys(short))[:_MAX_WORDS]

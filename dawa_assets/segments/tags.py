@@ -22,8 +22,8 @@ from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 128  # a killed step loses at most so many; about ten seconds of work
-_HOSTED_AT_ONCE = 1_024  # the worker keeps each answer itself, so a killed step loses calls in flight only
+_BATCH_SIZE = 128  # a killed step loses at most so many; about ten seconds of work
+_HOSTED_CONCURRENCY = 1_024  # the worker keeps each answer itself, so a killed step loses calls in flight only
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class TaggedSegment:
 class TagsReport:
     """What was tagged now, and what the dataset has altogether.
 
-    `put_off` are asked for again by the next run: a budget was used up, or the service was not to be had. Calls, tokens
-    and cost count whatever was paid for and not accounted for before.
+    `deferred` are asked for again by the next run: a budget was used up, or the service was not to be had. Calls,
+    tokens and cost count whatever was paid for and not accounted for before.
     """
 
     headline: str
@@ -60,7 +60,7 @@ class TagsReport:
     texts: list[TaggedSegment]
     notes: list[str]
     failed: list[tuple[str, str]]
-    put_off: list[tuple[str, str]]
+    deferred: list[tuple[str, str]]
     seconds: float
 
 
@@ -104,7 +104,7 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
         texts=texts,
         notes=done.notes,
         failed=failed,
-        put_off=done.put_off,
+        deferred=done.deferred,
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -115,14 +115,14 @@ class _Tagging:
     known: int = 0
     used: Usage = field(default_factory=Usage)
     failed: list[tuple[str, str]] = field(default_factory=list)
-    put_off: list[tuple[str, str]] = field(default_factory=list)
+    deferred: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def _headline(segments: int, done: _Tagging) -> str:
     line = f"tags: {segments} segments, {done.tagged} newly tagged, {len(done.failed)} failed"
-    if done.put_off:
-        line += f", {len(done.put_off)} put off ({done.put_off[0][1]})"
+    if done.deferred:
+        line += f", {len(done.deferred)} put off ({done.deferred[0][1]})"
     return f"{line}, ${done.used.cost_usd:.4f}" if done.used.cost_usd else line
 
 
@@ -135,7 +135,7 @@ def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: 
     missing = [pair for key, pair in wanted.items() if key not in texts]
     names = {segment.sha256: f"{part.track.name}, segment {segment.index}" for part, segment in missing}
     done, asked = _Tagging(known=len(wanted) - len(missing)), Usage()
-    at_once = _AT_ONCE if ports.settings.tagger == "offline" else _HOSTED_AT_ONCE
+    at_once = _BATCH_SIZE if ports.settings.tagger == "offline" else _HOSTED_CONCURRENCY
     for start in range(0, len(missing), at_once):
         request = _request(ports, artist, missing[start : start + at_once], asked)
         result = ports.compute.run(request, logged(f"tags {start}+"))
@@ -145,7 +145,7 @@ def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: 
         done.tagged += len(result.tagged)
         done.used += result.used + result.recovered
         for failure in result.failed:
-            (done.put_off if failure.put_off else done.failed).append((names[failure.sha256], failure.reason))
+            (done.deferred if failure.deferred else done.failed).append((names[failure.sha256], failure.reason))
         if result.stopped:
             raise JobError(result.stopped)
     return done

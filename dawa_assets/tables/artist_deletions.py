@@ -238,7 +238,7 @@ def slugs_of_the_deleted(connection: Connection) -> set[str]:
     return {row["slug"] for row in rows}
 
 
-def leaving_slugs(connection: Connection) -> set[str]:
+def slugs_being_deleted(connection: Connection) -> set[str]:
     """Slugs of those who are being deleted: nothing begins for them any more, so there is nothing to ask for."""
     return {row["slug"] for row in connection.execute("select slug from artist_deletions where finished_at is null")}
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.errors import LeavingArtistError, UnknownArtistError
-from dawa_assets.tables.leases import is_leaving
+from dawa_assets.errors import ArtistBeingDeletedError, UnknownArtistError
+from dawa_assets.tables.leases import is_being_deleted
 from resources.database.base import Connection
 
 log = logging.getLogger(__name__)
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 Way = Literal["slug", "id", "name"]
 """By what an artist may be meant."""
 
-_MOST_CANDIDATES = 6
-_MOST_SHOWN = 80
+_MAX_CANDIDATES = 6
+_MAX_SHOWN = 80
 _UUID_LETTERS = 36
 
 
@@ -84,7 +84,7 @@ def resolve_artist(connection: Connection, reference: str) -> Artist:
         with connection.cursor(row_factory=class_row(Artist)) as cursor:
             alike = cursor.execute(
                 "select id, slug, name from artists where lower(name) = lower(%s) order by slug limit %s",
-                [unicodedata.normalize("NFC", reference.strip()), _MOST_CANDIDATES],
+                [unicodedata.normalize("NFC", reference.strip()), _MAX_CANDIDATES],
             ).fetchall()
     if len(alike) == 1:
         return alike[0]
@@ -112,7 +112,7 @@ def _say_if_shadowed(connection: Connection, reference: str, found: Artist) -> N
 
 def shown(reference: str) -> str:
     """A reference for a message: short, on one line and printable, whatever was typed."""
-    short = reference if len(reference) <= _MOST_SHOWN else f"{reference[:_MOST_SHOWN]}…"
+    short = reference if len(reference) <= _MAX_SHOWN else f"{reference[:_MAX_SHOWN]}…"
     return repr("".join(letter if letter.isprintable() else "�" for letter in short))
 
 
@@ -154,12 +154,12 @@ def require_staying(connection: Connection, artist: Artist) -> None:
     Raises:
         LeavingArtistError: they were deleted since, or are being.
     """
-    if is_leaving(connection, artist.id):
-        raise LeavingArtistError(
+    if is_being_deleted(connection, artist.id):
+        raise ArtistBeingDeletedError(
             f"artist {artist.slug!r}: is being deleted; when that is done the name is free for a new one"
         )
     if connection.execute("select from artists where id = %s", [artist.id]).rowcount == 0:
-        raise LeavingArtistError(f"artist {artist.slug!r}: was deleted meanwhile; nothing was kept")
+        raise ArtistBeingDeletedError(f"artist {artist.slug!r}: was deleted meanwhile; nothing was kept")
 
 
 def list_artists(connection: Connection) -> list[Artist]:

@@ -93,7 +93,7 @@ def excluded_positions(connection: Connection, dataset_id: UUID) -> set[int]:
     return {row["position"] for row in rows}
 
 
-def excluded_but_heard(connection: Connection, artist_id: UUID) -> dict[UUID, list[str]]:
+def excluded_but_trained_on(connection: Connection, artist_id: UUID) -> dict[UUID, list[str]]:
     """The artist's runs that were trained on items which are out by now, with the items' names.
 
     What was out before a run's row was made was left out of its training, whatever its dataset holds.

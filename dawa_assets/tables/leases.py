@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from dawa_assets.errors import LeavingArtistError, LostLeaseError
+from dawa_assets.errors import ArtistBeingDeletedError, LostLeaseError
 from resources.database.base import Connection, Database
 from resources.errors import DatabaseError
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DELETION = "deletion"
 """The step that takes an artist's data out: from its beginning on no other one begins or commits."""
 
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE_LENGTH = 300
 _LEAVING = "exists (select from artist_deletions d where d.artist_id = {artist} and d.finished_at is null)"
 
 
@@ -117,7 +117,7 @@ def release(database: Database, held: Lease) -> None:
         )
 
 
-def is_leaving(connection: Connection, artist_id: UUID) -> bool:
+def is_being_deleted(connection: Connection, artist_id: UUID) -> bool:
     """Whether an artist is being deleted."""
     row = connection.execute(f"select {_LEAVING.format(artist='%s')} as leaving", [artist_id]).fetchone()
     return row is not None and bool(row["leaving"])
@@ -160,7 +160,7 @@ def report_progress(database: Database, held: Lease, done: int | None, total: in
             connection.execute(
                 "update leases set progress = %s where artist_id = %s and step = %s and fence = %s",
                 [
-                    Jsonb({"done": done, "total": total, "message": " ".join(message.split())[:_LONGEST_MESSAGE]}),
+                    Jsonb({"done": done, "total": total, "message": " ".join(message.split())[:_MAX_MESSAGE_LENGTH]}),
                     held.artist_id,
                     held.step,
                     held.fence,
@@ -174,9 +174,9 @@ def _refuse_who_leaves(connection: Connection, artist_id: UUID, step: str) -> No
     """The lock makes it certain: who is here before a deletion's beginning is seen by it, who comes after sees it."""
     there = connection.execute("select from artists where id = %s for key share", [artist_id])
     if there.rowcount == 0:
-        raise LeavingArtistError(f"{step}: the artist was deleted meanwhile; nothing was written")
-    if step != DELETION and is_leaving(connection, artist_id):
-        raise LeavingArtistError(f"{step}: the artist is being deleted; nothing begins for them any more")
+        raise ArtistBeingDeletedError(f"{step}: the artist was deleted meanwhile; nothing was written")
+    if step != DELETION and is_being_deleted(connection, artist_id):
+        raise ArtistBeingDeletedError(f"{step}: the artist is being deleted; nothing begins for them any more")
 
 
 def _is_gone(holder: str) -> bool:

@@ -135,7 +135,7 @@ def promotions_under_way(connection: Connection, artist: Artist) -> list[Promoti
         ).fetchall()
 
 
-def ask_promotion(
+def request_promotion(
     connection: Connection, artist: Artist, run: Run, author: Author, reason: str, *, is_rollback: bool
 ) -> Promotion:
     """Log that a run is about to be published."""

@@ -265,7 +265,7 @@ def items_with_saved_texts(connection: Connection, artist_id: UUID) -> list[Item
         ).fetchall()
 
 
-def take_over_text(connection: Connection, item: Item, text: str) -> bool:
+def import_text(connection: Connection, item: Item, text: str) -> bool:
     """Give an item the text that its file holds. False where it has one by now."""
     told = connection.execute(
         "select system_prompt_version, model_name, generated_at from training_items where id = %s and "

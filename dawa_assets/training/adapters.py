@@ -36,7 +36,7 @@ def run_folder(slug: str, run: Run) -> str:
     return f"artists/{slug}/loras/{run.id}"
 
 
-def keep_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> list[RunFile]:
+def persist_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> list[RunFile]:
     """Copy a run's files (name in its folder → SHA-256) from the worker into the bucket.
 
     Raises:

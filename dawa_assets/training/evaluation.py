@@ -9,21 +9,21 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dawa_assets.items.exclusions import heard_line
+from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.prepared import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.item_exclusions import excluded_but_heard
+from dawa_assets.tables.item_exclusions import excluded_but_trained_on
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.lora_evaluations import Evaluation
 from dawa_assets.tables.training_runs import Run, TrainingTrack
-from dawa_assets.training.adapters import keep_files, names_in, restore_files, run_folder
+from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
 from dawa_assets.training.examples import fingerprint_of, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
-from dawa_assets.training.promotion_policy import RULE, Finding, Standing, choose, judge
+from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
 from dawa_assets.training.runs import examples_of
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
@@ -109,12 +109,12 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         promoted = training_runs.promoted_run(connection, artist, model_name)
         known = None if run is None else lora_evaluations.find_evaluation(connection, run)
         history = history_of(lora_evaluations.promotions(connection, artist, model_name))
-        heard = excluded_but_heard(connection, artist.id)
+        heard = excluded_but_trained_on(connection, artist.id)
     if run is None or run.candidate_at is None:
         return "nothing to evaluate", None, None
     is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
     if run.id in heard and not is_decided:  # nothing without them was trained yet, or there is nothing left to train on
-        log.warning("run %s is not judged, it %s", run.id, heard_line(heard[run.id]))
+        log.warning("run %s is not judged, it %s", run.id, trained_on_line(heard[run.id]))
         return "nothing to evaluate", None, None
     rival = promoted if promoted is not None and _is_rival(promoted, run) else None
     is_compared = known is not None and known.rival_id == (rival and rival.id)
@@ -128,14 +128,14 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
     else:
         state, known = "evaluated", _evaluate(ports, artist, held, run, rival, meter)
     if not is_decided:
-        standing = Standing(
+        standing = CandidateState(
             is_promoted=run.promoted,
             has_promoted=promoted is not None,
             was_taken_back=run.id in history.taken_back,
-            heard_excluded=promoted is not None and promoted.id in heard,
+            trained_on_excluded=promoted is not None and promoted.id in heard,
         )
         found = EvaluateResult.model_validate(known.figures)
-        choice = choose(Finding(known.verdict, known.reasons), found, standing)
+        choice = choose(Judgement(known.verdict, known.reasons), found, standing)
         if choice.promote:
             promote(ports, artist, run, "evaluation", choice.reason)
         else:
@@ -177,7 +177,7 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
     )
     found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
     finding = judge(found)
-    kept = keep_files(ports, artist.slug, run, names_in(run, found.files))
+    kept = persist_files(ports, artist.slug, run, names_in(run, found.files))
     with ports.database.transaction() as connection:
         held.check(connection)
         lora_evaluations.record_evaluation(

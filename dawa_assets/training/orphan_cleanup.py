@@ -7,7 +7,7 @@ period is it stopped here. A training in a child process ends with its parent an
 import logging
 from dataclasses import dataclass
 
-from dawa_assets.errors import BusyError, LeavingArtistError
+from dawa_assets.errors import ArtistBeingDeletedError, BusyError
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.training_runs import StrandedRun
@@ -68,5 +68,5 @@ def _reap(ports: Ports, run: StrandedRun) -> bool:
             with ports.database.transaction() as connection:
                 held.check(connection)
                 return training_runs.give_up_run(connection, run, _REASON)
-    except (BusyError, LeavingArtistError):
+    except (BusyError, ArtistBeingDeletedError):
         return False

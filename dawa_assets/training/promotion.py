@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.items.exclusions import heard_line
+from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist, get_artist, resolve_artist
-from dawa_assets.tables.item_exclusions import excluded_but_heard
+from dawa_assets.tables.item_exclusions import excluded_but_trained_on
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.lora_evaluations import Author, Evaluation, Promotion
 from dawa_assets.tables.training_runs import Run
@@ -44,7 +44,7 @@ class Lora:
     evaluation: Evaluation | None
     under_way: bool
     """Its promotion was begun and not finished."""
-    heard_excluded: list[str]
+    trained_on_excluded: list[str]
     """Names of items that it was trained on and that are excluded by now."""
 
 
@@ -75,7 +75,7 @@ def promote(
     with _promoting(ports, artist) as held:
         with ports.database.transaction() as connection:
             held.check(connection)
-            asked = lora_evaluations.ask_promotion(connection, artist, run, author, reason, is_rollback=is_rollback)
+            asked = lora_evaluations.request_promotion(connection, artist, run, author, reason, is_rollback=is_rollback)
         return _publish(ports, artist, held, asked, run)
 
 
@@ -157,7 +157,7 @@ def list_loras(ports: Ports, name: str) -> list[Lora]:
     with ports.database.transaction() as connection:
         artist = resolve_artist(connection, name)
         under_way = {each.run_id for each in lora_evaluations.promotions_under_way(connection, artist)}
-        heard = excluded_but_heard(connection, artist.id)
+        heard = excluded_but_trained_on(connection, artist.id)
         return [
             Lora(
                 artist.slug,
@@ -229,10 +229,10 @@ def _promote_as_asked(ports: Ports, lora: Lora, reason: str, *, is_rollback: boo
         raise InputError(
             f"run {run.id}: is broken ({'; '.join(evaluation.reasons)}); --force publishes it all the same"
         )
-    if lora.heard_excluded and not force:
+    if lora.trained_on_excluded and not force:
         raise InputError(
-            f"run {run.id}: {heard_line(lora.heard_excluded)}; `dawa build --artist {lora.artist}` trains one without, "
-            "--force publishes this one all the same"
+            f"run {run.id}: {trained_on_line(lora.trained_on_excluded)}; "
+            f"`dawa build --artist {lora.artist}` trains one without, --force publishes this one all the same"
         )
     with ports.database.transaction() as connection:
         artist = get_artist(connection, lora.artist)

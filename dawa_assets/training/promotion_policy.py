@@ -15,7 +15,7 @@ _CLIPPED = 0.02  # of the samples
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """A verdict of an adapter beside its base, with every reason for it."""
 
     verdict: Verdict
@@ -23,24 +23,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CandidateState:
     """How a candidate stands to what is published."""
 
     is_promoted: bool
     has_promoted: bool  # whether any run is
     was_taken_back: bool  # by a person
-    heard_excluded: bool = False  # the published one was trained on what is excluded now
+    trained_on_excluded: bool = False  # the published one was trained on what is excluded now
 
 
 @dataclass(frozen=True)
-class Choice:
+class PromotionDecision:
     """Whether to promote, and why or why not."""
 
     promote: bool
     reason: str
 
 
-def judge(found: EvaluateResult) -> Finding:
+def judge(found: EvaluateResult) -> Judgement:
     """`broken`: it can't be used, or what it renders is no music where the base's is sound.
 
     Else it is judged by its loss on the held-out songs; with nothing held out by that on trained songs, which says so.
@@ -51,9 +51,9 @@ def judge(found: EvaluateResult) -> Finding:
     if found.lora_loss is None and not found.trouble:
         flaws.append("its loss is no number")
     if flaws:
-        return Finding("broken", flaws)
+        return Judgement("broken", flaws)
     if found.lora_loss is None or found.base_loss is None:
-        return Finding("no better", ["the base's loss is no number, so that nothing can be compared"])
+        return Judgement("no better", ["the base's loss is no number, so that nothing can be compared"])
     place = (
         f"on {_count(found.segments, 'held-out segment')} ({', '.join(found.held_out)})"
         if found.held_out
@@ -61,33 +61,35 @@ def judge(found: EvaluateResult) -> Finding:
     )
     is_better = found.lora_loss < found.base_loss
     line = f"loss {found.lora_loss:.4f}, the base's {found.base_loss:.4f}, {place}"
-    return Finding("better" if is_better else "no better", [line])
+    return Judgement("better" if is_better else "no better", [line])
 
 
-def choose(finding: Finding, found: EvaluateResult, standing: Standing) -> Choice:
+def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) -> PromotionDecision:
     """Promote the first that is not broken; then what is better than the promoted one on songs that neither heard.
 
     Where there are no such songs, music that is new counts for more than music that is gone: what is better than its
     base is promoted. What a person took back is theirs to promote again.
     """
     if standing.is_promoted:
-        return Choice(False, "is promoted already")
+        return PromotionDecision(False, "is promoted already")
     if finding.verdict == "broken":
-        return Choice(False, f"broken: {finding.reasons[0]}")
+        return PromotionDecision(False, f"broken: {finding.reasons[0]}")
     if standing.was_taken_back:
-        return Choice(False, "a person took it back; `dawa lora promote` publishes it again")
+        return PromotionDecision(False, "a person took it back; `dawa lora promote` publishes it again")
     if not standing.has_promoted:
-        return Choice(True, "the first one that is not broken")
-    if standing.heard_excluded:
-        return Choice(True, "not broken, and the published one was trained on what is excluded now")
+        return PromotionDecision(True, "the first one that is not broken")
+    if standing.trained_on_excluded:
+        return PromotionDecision(True, "not broken, and the published one was trained on what is excluded now")
     own, rivals = found.shared_lora_loss, found.shared_rival_loss
     if own is not None and rivals is not None:
         sign = "less" if own < rivals else "not less"
         where = ", ".join(found.shared)
-        return Choice(own < rivals, f"loss {own:.4f} is {sign} than the promoted one's {rivals:.4f} ({where})")
+        return PromotionDecision(
+            own < rivals, f"loss {own:.4f} is {sign} than the promoted one's {rivals:.4f} ({where})"
+        )
     if finding.verdict == "better":
-        return Choice(True, "better than its base and newer; no song is held out of both trainings")
-    return Choice(False, "no better than its base; no song is held out of both trainings")
+        return PromotionDecision(True, "better than its base and newer; no song is held out of both trainings")
+    return PromotionDecision(False, "no better than its base; no song is held out of both trainings")
 
 
 def _flaws(base: Rendering, lora: Rendering) -> list[str]:

@@ -18,7 +18,7 @@ class ChangedDataset:
     slug: str
     fingerprint: str
     share: float
-    heard_excluded: bool
+    trained_on_excluded: bool
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def changed_datasets(
     rows = connection.execute(
         _UNTRAINED, {"model": model_name, "after": after or UUID(int=0), "limit": limit}
     ).fetchall()
-    changed = [ChangedDataset(**row) for row in rows if row["share"] >= share or row["heard_excluded"]]
+    changed = [ChangedDataset(**row) for row in rows if row["share"] >= share or row["trained_on_excluded"]]
     return ChangedPage(changed, rows[-1]["artist_id"] if len(rows) == limit else None)
 
 
@@ -64,7 +64,7 @@ select u.artist_id, a.slug, u.fingerprint, (
   ) as share, exists (
     select from dataset_items i join datasets d on d.id = i.dataset_id
     where d.id = last.dataset_id and {EXCLUDED_TRACK}
-  ) as heard_excluded
+  ) as trained_on_excluded
 from untrained u join artists a on a.id = u.artist_id
 left join lateral (
   select r.dataset_id from training_runs r

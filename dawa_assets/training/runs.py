@@ -17,7 +17,7 @@ from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_runs import Run
-from dawa_assets.training.adapters import RunFile, are_kept, keep_files, main_adapter, names_in, run_folder
+from dawa_assets.training.adapters import RunFile, are_kept, main_adapter, names_in, persist_files, run_folder
 from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
 from dawa_assets.training.gpu_usage import TrainingCall, cost_usd
 from modal_app.audio.recipe import recipe_for
@@ -139,7 +139,7 @@ def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
     if are_kept(ports, artist.slug, run):
         return True
     try:
-        keep_files(ports, artist.slug, run, run.metrics["files"])
+        persist_files(ports, artist.slug, run, run.metrics["files"])
     except (JobError, KeyError) as error:
         log.warning("run %s is recorded but its files are gone (%s): it is trained again", run.id, error)
         return False
@@ -154,7 +154,7 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
         result = ports.compute.run(request, reported(ports.database, held, "training"), call)
         files = names_in(run, result.files)
         adapter = main_adapter(files)
-        kept = keep_files(ports, artist.slug, run, files)
+        kept = persist_files(ports, artist.slug, run, files)
     except JobCancelledError:
         raise  # the row stays `running` and the next call takes it over
     except DawaError as error:

@@ -23,7 +23,7 @@ _LINEAR = {  # by compression type: what the samples are, and whether the big en
 }
 _PIPED = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
 _PIPED_BYTES = 0x7F000000  # SoX states as many whole frames as fit in, where it writes into a pipe
-_MOST_CHUNKS = 10_000
+_MAX_CHUNKS = 10_000
 _POSITIONS = {1: ("FC",), 2: ("FL", "FR")}
 
 
@@ -34,7 +34,7 @@ def read_aiff(file: Window) -> PcmLayout | Unpacked:
         HeaderError: the header can't be followed.
     """
     comm, sound, at = None, None, 12
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         head = file.at(at, 8)
         if len(head) < 8 or (comm is not None and sound is not None):
             break

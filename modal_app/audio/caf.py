@@ -8,7 +8,7 @@ from modal_app.audio.layouts import HeaderError, seconds, short_of
 from modal_app.audio.pcm import Encoding, PcmLayout, is_readable
 from modal_app.audio.window import Window
 
-_MOST_CHUNKS = 10_000
+_MAX_CHUNKS = 10_000
 _IS_FLOAT, _IS_LITTLE_ENDIAN = 1, 2
 _POSITIONS = {1: ("FC",), 2: ("FL", "FR")}
 
@@ -30,7 +30,7 @@ def read_caf(file: Window) -> PcmLayout | PacketTable | None:
         HeaderError: the header can't be followed.
     """
     description, table, data, at = None, None, None, 8
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         head = file.at(at, 12)
         if len(head) < 12:
             break

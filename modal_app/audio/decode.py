@@ -24,8 +24,8 @@ SAMPLE_RATES = range(4_000, 384_001)
 MAX_CHANNELS = 64
 MAX_SECONDS = 6 * 3600
 
-_MOST_LOST = 0.02  # of the music; more, or more than two seconds, is for a person to decide
-_MOST_LOST_SECONDS = 2.0
+_MAX_LOST = 0.02  # of the music; more, or more than two seconds, is for a person to decide
+_MAX_LOST_SECONDS = 2.0
 _MEND = "export it again as WAV, AIFF, FLAC or MP3"
 
 
@@ -187,7 +187,7 @@ class Audio:
 
     def _weigh_losses(self) -> None:
         missing = sum(samples for _, samples in self._source.lost)
-        if missing > min(_MOST_LOST * self.samples, _MOST_LOST_SECONDS * self.sample_rate):
+        if missing > min(_MAX_LOST * self.samples, _MAX_LOST_SECONDS * self.sample_rate):
             (line,) = self._losses()
             self._refuse(f"{line}; that is too much of {self.samples / self.sample_rate:.1f} s to go on with")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modal_app.audio.window import Window
 
-_MOST_BLOCKS = 1_000
+_MAX_BLOCKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StreamInfo:
 def stream_info(file: Window) -> StreamInfo | None:
     """The block of a native FLAC file; None where it is missing or damaged."""
     at, found = 4, None
-    for _ in range(_MOST_BLOCKS):
+    for _ in range(_MAX_BLOCKS):
         head = file.at(at, 4)
         if len(head) < 4:
             return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from av import AudioFrame
 
 BLOCK = 65_536
-_LONGEST_FRAME = 8_192  # of usual ones
+_MAX_FRAME = 8_192  # of usual ones
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def gathered(frames: "Iterable[AudioFrame]", look: "Callable[[AudioFrame], None]
         if look is not None:
             look(frame)
         if channels != len(room) or frame.samples > room.shape[1]:
-            room = np.empty((channels, frame.samples + _LONGEST_FRAME), np.float32)
+            room = np.empty((channels, frame.samples + _MAX_FRAME), np.float32)
         return _filled(room[:, : frame.samples], frame)
 
     for frame in frames:

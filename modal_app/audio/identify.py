@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from modal_app.audio.mpeg_frames import find_mp3, is_adts_at, is_mp3_at, tag_size
 from modal_app.audio.window import Window
 
-_MOST_TAGS = 4
+_MAX_TAGS = 4
 _PREAMBLE = 65_536  # bytes of something else before a container that are looked through
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff")
@@ -110,7 +110,7 @@ def identify(file: Window) -> Identity | None:
 
 def _behind_tags(file: Window) -> int:
     start = 0
-    for _ in range(_MOST_TAGS):
+    for _ in range(_MAX_TAGS):
         size = tag_size(file.at(start, 10))
         if not size or start + size >= len(file):
             break

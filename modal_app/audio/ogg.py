@@ -14,7 +14,7 @@ from modal_app.audio.window import Window
 _HEAD = 27
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _SEARCHED = 1 << 20
-_LONGEST_PAGE = _HEAD + 255 + 255 * 255
+_MAX_PAGE_LENGTH = _HEAD + 255 + 255 * 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -118,7 +118,7 @@ def _pages(file: Window) -> Iterator[_RawPage]:
     at, size = 0, len(file)
     data, start = b"", 0  # a piece of the file: thousands of small reads cost more than the checksums
     while at < size:
-        if at + _LONGEST_PAGE > start + len(data) < size:
+        if at + _MAX_PAGE_LENGTH > start + len(data) < size:
             data, start = file.at(at, _SEARCHED), at
         page = _page(data, at - start, start)
         if page is not None:

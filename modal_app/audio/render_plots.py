@@ -23,7 +23,7 @@ from modal_app.protocol.pictures import DepictRequest, DepictResult, PicturedSeg
 
 _COLUMNS = 900
 _FRAMES_A_COLUMN = 8192
-_MOST_MARKS = 60  # more would hide what they mark
+_MAX_MARKS = 60  # more would hide what they mark
 _WINDOW, _HOP = 2048, 1024
 _BINS_A_ROW = 4
 _RANGE_DB = 80.0
@@ -105,7 +105,7 @@ def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> Non
 
 
 def _mark(axes: Any, segments: Sequence[Segment], sample_rate: int) -> None:
-    every = -(-len(segments) // _MOST_MARKS)
+    every = -(-len(segments) // _MAX_MARKS)
     for segment in segments:
         if segment.silent:
             end = segment.start_seconds + segment.samples / sample_rate

@@ -27,7 +27,7 @@ _PIPED_64 = (*_PIPED, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _OPEN = ((0x7FFFF000, 0x7FFFFFFF), (0xFFFFF000, 0xFFFFFFFF))  # what is written into a pipe, cut to whole frames or less
 _PAGE = 4_096  # more than a header has
 _WRAP = 1 << 32
-_MOST_CHUNKS = 10_000
+_MAX_CHUNKS = 10_000
 _SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL",
              "TBC", "TBR")  # fmt: skip
 
@@ -99,7 +99,7 @@ class _Walk:
 
     def to_data(self) -> _Found:
         at, found = 12, self._found
-        for _ in range(_MOST_CHUNKS):
+        for _ in range(_MAX_CHUNKS):
             chunk = self._chunk(at)
             if chunk is None:
                 break
@@ -152,7 +152,7 @@ class _Walk:
         """Whether nothing but chunks, or nothing that matters, lies from here to the end; notes further data."""
         file = self._file
         second = 0
-        for _ in range(_MOST_CHUNKS):
+        for _ in range(_MAX_CHUNKS):
             head = file.at(at, 12)
             if len(head) < 8 or behind_its_end(file, at) == 0:
                 self._found.second = second
@@ -192,7 +192,7 @@ class _Walk64:
 
     def to_data(self) -> _Found:
         found, at = _Found(), 40
-        for _ in range(_MOST_CHUNKS):
+        for _ in range(_MAX_CHUNKS):
             head = self._file.at(at, 24)
             if len(head) < 24:
                 break

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SUSTAINED = 8  # frames in a row of another rate are no damage, but another rate
 _LOOKED_BACK = 64  # frames by whose size it is told how many were lost
-_LONGEST_BLOCK = 8_192  # of Vorbis; what lies behind a stream's stated end is the rest of its last one
+_MAX_BLOCK = 8_192  # of Vorbis; what lies behind a stream's stated end is the rest of its last one
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 
 
@@ -195,7 +195,7 @@ class _Group:
                 yield from timeline.silence(missing, frames[0] if frames else None)
             elif damaged and missing < 0:
                 frames = without_first(frames, -missing)
-            elif page.is_last and -_LONGEST_BLOCK <= missing < 0:  # FFmpeg leaves it where all is on one page
+            elif page.is_last and -_MAX_BLOCK <= missing < 0:  # FFmpeg leaves it where all is on one page
                 frames = first_samples(frames, samples + missing)
             self._is_first = False
         yield from map(timeline.put, frames)

@@ -102,7 +102,7 @@ class Service(ABC, Generic[Q, A]):
         """The answers that say that there will be none."""
 
     @abstractmethod
-    def put_off(self, question: Q, reason: str) -> Sequence[A]:
+    def deferred(self, question: Q, reason: str) -> Sequence[A]:
         """The answers that say that there is none yet, for a reason that passes."""
 
     @abstractmethod
@@ -204,11 +204,11 @@ class PaidCalls(Generic[Q, A]):
             except ExceptionGroup as group:
                 raise group.exceptions[0] from None
             for turn in sorted(self._later):
-                await self._hand_on(service.put_off(turn.question, self._stopped or turn.reason))
+                await self._hand_on(service.deferred(turn.question, self._stopped or turn.reason))
             if self._unusable is not None:
                 raise self._unusable
             for _, question in self._questions:
-                await self._hand_on(service.put_off(question, self._stopped))
+                await self._hand_on(service.deferred(question, self._stopped))
         finally:
             await service.close()
 
@@ -260,7 +260,7 @@ class PaidCalls(Generic[Q, A]):
                 return
             except ServiceError as error:  # what is in flight was paid for and is waited for
                 self._unusable, self._stopped = error, str(error)
-                await self._hand_on(service.put_off(question, str(error)))  # what it has cost so far is told by this
+                await self._hand_on(service.deferred(question, str(error)))  # what it has cost so far is told by this
                 return
             self.used += reply.usage
             self._in_a_row, self._last_answer = 0, self._loop.time()
@@ -268,7 +268,7 @@ class PaidCalls(Generic[Q, A]):
             if reply.again is None:
                 return
             question, turn = reply.again, _Turn(turn.due, turn.number, reply.again)
-        await self._hand_on(service.put_off(question, self._stopped))
+        await self._hand_on(service.deferred(question, self._stopped))
 
     def _is_used_up(self) -> bool:
         spent = self.used.cost_usd + self._maybe_usd
@@ -284,7 +284,7 @@ class PaidCalls(Generic[Q, A]):
         if self._in_a_row > limits.at_once and now - self._last_answer > limits.silence_seconds:
             silence = f"{error}; nothing was answered for {now - self._last_answer:.0f} s, try again later"
             self._unusable, self._stopped = ServiceError(silence), silence
-            await self._hand_on(service.put_off(question, silence))
+            await self._hand_on(service.deferred(question, silence))
             return
         wait = error.after_seconds
         if wait is None:
@@ -294,7 +294,7 @@ class PaidCalls(Generic[Q, A]):
             self._pause_until = max(self._pause_until, now + min(wait, limits.longest_wait_seconds))
         if wait > limits.longest_wait_seconds or turn.tries + 1 >= limits.tries:
             why = f"tried {turn.tries + 1} times" if turn.tries else f"to be tried again in {wait:.0f} s"
-            await self._hand_on(service.put_off(question, f"{error}; {why}"))
+            await self._hand_on(service.deferred(question, f"{error}; {why}"))
             return
         log.debug("%s; again in %.1f s", error, wait)
         heapq.heappush(self._later, _Turn(now + wait, turn.number, question, turn.tries + 1, str(error)))

@@ -20,7 +20,7 @@ from modal_app.protocol.base import Message
 log = logging.getLogger(__name__)
 
 
-class Register(ABC):
+class ClaimStore(ABC):
     """Keys and values that every machine sees at once. Safe across threads and machines."""
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Register(ABC):
         """Write a value where there is none; false where there was one. Of two at once, one succeeds."""
 
 
-class FolderRegister(Register):
+class FolderClaimStore(ClaimStore):
     """A register of one machine: a file for each key."""
 
     def __init__(self, folder: Path) -> None:
@@ -82,20 +82,20 @@ class _Claim(Message):
 
 @contextmanager
 def claimed(
-    register: Register, key: str, call_id: str, *, renew_seconds: float = 15.0, lost_seconds: float = 180.0
+    claim_store: ClaimStore, key: str, call_id: str, *, renew_seconds: float = 15.0, lost_seconds: float = 180.0
 ) -> Iterator[str | None]:
     """Hold the job of this key for the length of the block.
 
     Gives None; or, where another call holds it, that call's id. A call that was moved to another machine follows
     itself at once.
     """
-    number, holder = _take(register, key, call_id, lost_seconds)
+    number, holder = _take(claim_store, key, call_id, lost_seconds)
     if holder is not None:
         yield holder
         return
     stop = threading.Event()
     renewer = threading.Thread(
-        target=_renew, args=(register, _name(key, number), call_id, renew_seconds, stop), daemon=True
+        target=_renew, args=(claim_store, _name(key, number), call_id, renew_seconds, stop), daemon=True
     )
     renewer.start()
     try:
@@ -103,35 +103,37 @@ def claimed(
     finally:
         stop.set()
         renewer.join()
-        register.put(_name(key, number), _Claim(call_id=call_id, renewed_at=time.time(), over=True).model_dump_json())
+        claim_store.put(
+            _name(key, number), _Claim(call_id=call_id, renewed_at=time.time(), over=True).model_dump_json()
+        )
 
 
-def _take(register: Register, key: str, call_id: str, lost_seconds: float) -> tuple[int, str | None]:
+def _take(claim_store: ClaimStore, key: str, call_id: str, lost_seconds: float) -> tuple[int, str | None]:
     """The number of the claim that is ours now, or of the one of another call, with its id."""
     number = 0
     while True:
-        claim = _read(register, _name(key, number))
+        claim = _read(claim_store, _name(key, number))
         if claim is None:
             mine = _Claim(call_id=call_id, renewed_at=time.time())
-            if register.put_new(_name(key, number), mine.model_dump_json()):
+            if claim_store.put_new(_name(key, number), mine.model_dump_json()):
                 return number, None
             continue
         is_lost = claim.over or claim.call_id == call_id or claim.renewed_at < time.time() - lost_seconds
-        if not is_lost and _read(register, _name(key, number + 1)) is None:
+        if not is_lost and _read(claim_store, _name(key, number + 1)) is None:
             return number, claim.call_id
         number += 1
 
 
-def _renew(register: Register, name: str, call_id: str, seconds: float, stop: threading.Event) -> None:
+def _renew(claim_store: ClaimStore, name: str, call_id: str, seconds: float, stop: threading.Event) -> None:
     while not stop.wait(seconds):
         try:
-            register.put(name, _Claim(call_id=call_id, renewed_at=time.time()).model_dump_json())
+            claim_store.put(name, _Claim(call_id=call_id, renewed_at=time.time()).model_dump_json())
         except Exception as error:
             log.warning("the claim of this job could not be renewed: %s", type(error).__name__)
 
 
-def _read(register: Register, name: str) -> _Claim | None:
-    value = register.get(name)
+def _read(claim_store: ClaimStore, name: str) -> _Claim | None:
+    value = claim_store.get(name)
     return None if value is None else _Claim.model_validate_json(value)
 
 

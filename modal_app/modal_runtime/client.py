@@ -1,4 +1,4 @@
-"""Modal itself, behind `Calls` and `Register`: the only place, beside `app.py`, that talks to its SDK.
+"""Modal itself, behind `Calls` and `ClaimStore`: the only place, beside `app.py`, that talks to its SDK.
 
 Its errors become one line each, with the way out; a token that slips into one is taken out.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modal_app.errors import JobError, UnreachableError
-from modal_app.modal_runtime.claim_store import Register
+from modal_app.modal_runtime.claim_store import ClaimStore
 from modal_app.modal_runtime.mounted_bucket.files import READ, AppFiles
 from modal_app.modal_runtime.remote_calls import Calls, CallState, require_below
 from modal_app.modal_runtime.routing import FUNCTIONS
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import modal
 
 VOLUME = "nawfside-music-volume"
-REGISTER = "nawfside-music-register"
+CLAIM_STORE = "nawfside-music-register"
 
 _TOKEN = re.compile(r"\b(ak|as|wk|ws)-\w{8,}")
-_MOST_TOLD = 300
+_MAX_REPORTED = 300
 
 
 class ModalCalls(Calls):
@@ -149,11 +149,11 @@ class ModalCalls(Calls):
         return modal.Volume.from_name(VOLUME, environment_name=self._environment)
 
 
-class ModalRegister(Register):
+class ModalClaimStore(ClaimStore):
     """A `modal.Dict`. An entry that nobody reads or writes for a week is forgotten."""
 
-    def __init__(self, register: "modal.Dict") -> None:
-        self._dict = register
+    def __init__(self, claim_store: "modal.Dict") -> None:
+        self._dict = claim_store
 
     def get(self, key: str) -> str | None:
         """The value; None where there is none."""
@@ -207,4 +207,4 @@ def _told(not_found: str) -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     said = _TOKEN.sub("(token)", one_line(error))
-    return said[:_MOST_TOLD]
+    return said[:_MAX_REPORTED]

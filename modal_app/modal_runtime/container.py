@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import DawaError
-from modal_app.modal_runtime.claim_store import Register, claimed
+from modal_app.modal_runtime.claim_store import ClaimStore, claimed
 from modal_app.modal_runtime.remote_calls import ERROR, RESULT, TAKEN, USED, Taken, Used, call_folder, events_part
 from modal_app.protocol.base import Event, JobResult
 from modal_app.protocol.forgetting import ForgetRequest
@@ -72,7 +72,7 @@ class Container:
 
     root: Path
     storage: Storage
-    register: Register
+    claim_store: ClaimStore
     has_gpu: bool = False
     commit_seconds: float = COMMIT_SECONDS
 
@@ -90,12 +90,12 @@ def run_call(asked: str, key: str | None, call_id: str, container: Container, jo
     if (folder / RESULT).is_file():  # its container was taken away at the very end
         return RESULT
     _sweep(container.root)
-    with nullcontext() if key is None else claimed(container.register, key, call_id) as holder:
+    with nullcontext() if key is None else claimed(container.claim_store, key, call_id) as holder:
         if holder is not None:
             write_answer(folder / TAKEN, Taken(call_id=holder))
             container.storage.commit()
             return TAKEN
-        with _diary(folder, container, started) as emit:
+        with _event_log(folder, container, started) as emit:
             answer = _answer(asked, CallRoot(container.root, call_id), container.storage, emit, job)
         name = ERROR if isinstance(answer, JobFailure) else RESULT
         write_answer(folder / name, answer)
@@ -156,29 +156,29 @@ def _answer(
 
 
 @contextmanager
-def _diary(folder: Path, container: Container, started: float) -> Iterator[Callable[[Event], None]]:
+def _event_log(folder: Path, container: Container, started: float) -> Iterator[Callable[[Event], None]]:
     """A function that takes events; they are written and committed at intervals, and at the end however that comes."""
-    diary = _Diary(folder, container, started)
-    handler = EventHandler(diary.take)
+    event_log = _EventLogWriter(folder, container, started)
+    handler = EventHandler(event_log.take)
     ours = logging.getLogger("modal_app")
     level = ours.level
     ours.addHandler(handler)
     ours.setLevel(logging.DEBUG)
     stop = threading.Event()
-    writer = threading.Thread(target=diary.keep_writing, args=(stop,), daemon=True)
+    writer = threading.Thread(target=event_log.keep_writing, args=(stop,), daemon=True)
     writer.start()
     try:
-        yield diary.take
+        yield event_log.take
     finally:
         stop.set()
         writer.join()
         ours.removeHandler(handler)
         ours.setLevel(level)
-        diary.write()
+        event_log.write()
         container.storage.commit()
 
 
-class _Diary:
+class _EventLogWriter:
     def __init__(self, folder: Path, container: Container, started: float) -> None:
         self._folder, self._container, self._started = folder, container, started
         self._lock = threading.Lock()

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
-from modal_app.modal_runtime.claim_store import FolderRegister, Register
+from modal_app.modal_runtime.claim_store import ClaimStore, FolderClaimStore
 from modal_app.modal_runtime.container import Container, Storage
 from modal_app.modal_runtime.storage import VOLUME_CHOICE, FolderStorage
 from modal_app.protocol.tagging import HostedModel
@@ -78,12 +78,12 @@ def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions
     )
 
 
-def container(root: Path, storage: Storage, register: Register, *, has_gpu: bool, inside: bool) -> Container:
+def container(root: Path, storage: Storage, claim_store: ClaimStore, *, has_gpu: bool, inside: bool) -> Container:
     """Where a function's body works: as given inside of Modal, else in a folder of this machine."""
     if inside:
-        return Container(root, storage, register, has_gpu=has_gpu)
+        return Container(root, storage, claim_store, has_gpu=has_gpu)
     here = Path(os.environ.get("DAWA_DATA") or ".dawa/data").resolve()
-    return Container(here, FolderStorage(), FolderRegister(here / "register"))
+    return Container(here, FolderStorage(), FolderClaimStore(here / "register"))
 
 
 def _number(settings: Mapping[str, str], name: str) -> float:

@@ -17,7 +17,7 @@ from modal_app.worker.job_table import run_job
 
 SOURCES_A_SHARD = 4
 SEGMENTS_A_SHARD = 64
-MOST_SHARDS = 16
+MAX_SHARDS = 16
 
 _T = TypeVar("_T")
 
@@ -25,7 +25,7 @@ Mapper = Callable[[Sequence[str]], Iterable[str]]
 """Requests as JSON → their results as JSON, in the same order, each as soon as it is there."""
 
 
-def run_spread(request: AnyRequest, root: DataRoot, emit: Callable[[Event], None], mapper: Mapper) -> JobResult:
+def run_sharded(request: AnyRequest, root: DataRoot, emit: Callable[[Event], None], mapper: Mapper) -> JobResult:
     """Do a job in parts where it can be taken apart, else here; the result is the same.
 
     Raises:
@@ -74,7 +74,7 @@ def split_tag(request: TagRequest) -> list[TagRequest]:
     by_audio: dict[str, list[SegmentToTag]] = {}
     for segment in wanted.values():
         by_audio.setdefault(segment.audio_hash, []).append(segment)
-    most = min(MOST_SHARDS, -(-len(wanted) // SEGMENTS_A_SHARD), len(by_audio), *_at_once(request.model))
+    most = min(MAX_SHARDS, -(-len(wanted) // SEGMENTS_A_SHARD), len(by_audio), *_at_once(request.model))
     parts: list[list[SegmentToTag]] = [[] for _ in range(max(1, most))]
     for segments in sorted(by_audio.values(), key=len, reverse=True):
         min(parts, key=len).extend(segments)
@@ -114,7 +114,7 @@ def _share(model: HostedModel | None, some: int, total: int, parts: int) -> Host
 
 def _parts(items: list[_T], least: int) -> list[list[_T]]:
     """Runs of neighbours, as even as can be, of at least so many where there are more."""
-    count = max(1, min(MOST_SHARDS, -(-len(items) // least)))
+    count = max(1, min(MAX_SHARDS, -(-len(items) // least)))
     return [items[place * len(items) // count : (place + 1) * len(items) // count] for place in range(count)]
 
 

@@ -1,6 +1,7 @@
-"""`CallsDesk`: the web endpoints' jobs as calls. Which call does a key's job is in the register, for all containers.
+"""`ModalJobQueue`: the web endpoints' jobs as calls of the app.
 
-An entry has its number; the next one is written when the call before was interrupted, and by one asker only.
+Which call does a key's job is in the claim store, for all containers. An entry has its number; the next one is written
+when the call before was interrupted, and by one asker only.
 """
 
 import hashlib
@@ -11,16 +12,16 @@ from typing import BinaryIO, cast
 
 from modal_app.errors import JobError
 from modal_app.modal_runtime.call_results import read_answer
-from modal_app.modal_runtime.claim_store import Register
+from modal_app.modal_runtime.claim_store import ClaimStore
 from modal_app.modal_runtime.remote_calls import Calls, Taken, require_below
 from modal_app.modal_runtime.routing import function_of, key_of
 from modal_app.protocol.base import JobRequest, JobResult, Message
 from modal_app.protocol.requests import REQUESTS, kind_of
-from modal_app.web.job_queue import Call, Desk, ReplayedJobError, UnknownJobError
+from modal_app.web.job_queue import Call, JobQueue, ReplayedJobError, UnknownJobError
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 8 << 20
-_MOST_HOPS = 5
+_MAX_HOPS = 5
 
 
 class _Entry(Message):
@@ -33,14 +34,14 @@ class InterruptedJobError(JobError):
     """A call that ended without an answer; handed in again, the job is started again."""
 
 
-class CallsDesk(Desk):
+class ModalJobQueue(JobQueue):
     """Hands jobs to `calls`, and remembers in `register` which call has which."""
 
-    def __init__(self, calls: Calls, register: Register) -> None:
-        self._calls, self._register = calls, register
+    def __init__(self, calls: Calls, claim_store: ClaimStore) -> None:
+        self._calls, self._claim_store = calls, claim_store
 
     def submit(self, key: str, request: JobRequest[JobResult]) -> Call:
-        """Start the job of this key, or find it; see `Desk.submit`."""
+        """Start the job of this key, or find it; see `JobQueue.submit`."""
         asked = request.model_dump_json()
         digest = hashlib.sha256(asked.encode()).hexdigest()
         while True:
@@ -54,19 +55,19 @@ class CallsDesk(Desk):
                     number += 1
             call_id = self._calls.spawn(function_of(request), asked, key_of(request))
             entry = _Entry(kind=kind_of(request), request=digest, call_id=call_id)
-            if self._register.put_new(_name(key, number), entry.model_dump_json()):
+            if self._claim_store.put_new(_name(key, number), entry.model_dump_json()):
                 return Call(call_id, "queued")
             self._calls.cancel(call_id)  # somebody else was quicker
 
     def wait(self, key: str, seconds: float) -> Call:
-        """The call of this key; see `Desk.wait`."""
+        """The call of this key; see `JobQueue.wait`."""
         _, entry = self._latest(key)
         if entry is None:
             raise UnknownJobError(f"{key}: no such job; hand it in first")
         return self._look(entry, seconds)
 
     def open(self, path: str) -> BinaryIO:
-        """A file below the data root; see `Desk.open`."""
+        """A file below the data root; see `JobQueue.open`."""
         file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
         try:
             self._calls.read(require_below(path), cast("BinaryIO", file))
@@ -88,7 +89,7 @@ class CallsDesk(Desk):
 
     def _latest(self, key: str) -> tuple[int, _Entry | None]:
         number, latest = 0, None
-        while (value := self._register.get(_name(key, number))) is not None:
+        while (value := self._claim_store.get(_name(key, number))) is not None:
             latest = _Entry.model_validate_json(value)
             number += 1
         return max(number - 1, 0), latest
@@ -101,7 +102,7 @@ class CallsDesk(Desk):
             UnknownJobError: it is too long ago.
         """
         call_id = entry.call_id
-        for _ in range(_MOST_HOPS):
+        for _ in range(_MAX_HOPS):
             state = self._calls.poll(call_id, seconds)
             if state.name == "running":
                 return Call(entry.call_id, "running")
@@ -118,4 +119,4 @@ class CallsDesk(Desk):
 
 
 def _name(key: str, number: int) -> str:
-    return f"desk/{key}/{number}"
+    return f"desk/{key}/{number}"  # so called by what is deployed

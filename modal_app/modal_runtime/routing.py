@@ -14,9 +14,9 @@ _ON_A_GPU = {"train": "train_lora", "train_producer": "train_producer", "evaluat
 """Kind of job → its function for ACE-Step; MusicGen's has its own image and its name at the end."""
 
 
-_SPREAD = ("prepare", "tag")
+_SHARDED = ("prepare", "tag")
 """What is taken apart for several machines; each kind has its function."""
-ERRAND = "errand"
+CPU_TASK = "cpu_task"
 """All else: short work on a CPU."""
 
 
@@ -25,7 +25,7 @@ def function_of(request: JobRequest[Any]) -> str:
     kind = kind_of(request)
     if kind in _ON_A_GPU:
         return gpu_function(kind, _backend_of(request))
-    return kind if kind in _SPREAD else ERRAND
+    return kind if kind in _SHARDED else CPU_TASK
 
 
 def gpu_function(kind: str, backend: BackendKind) -> str:
@@ -34,7 +34,7 @@ def gpu_function(kind: str, backend: BackendKind) -> str:
     return name if backend == BackendKind.ACE_STEP else f"{name}_{backend}"
 
 
-FUNCTIONS = {*_SPREAD, ERRAND, *(gpu_function(kind, backend) for kind in _ON_A_GPU for backend in BackendKind)}
+FUNCTIONS = {*_SHARDED, CPU_TASK, *(gpu_function(kind, backend) for kind in _ON_A_GPU for backend in BackendKind)}
 """All that jobs are asked of."""
 
 

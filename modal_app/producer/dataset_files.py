@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from modal_app.errors import InputError
 
 _MAX_FILES = 500
-_LONGEST_TITLE, _LONGEST_PROMPT, _LONGEST_TAG, _MOST_TAGS = 200, 2_000, 100, 50
+_MAX_TITLE_LENGTH, _MAX_PROMPT_LENGTH, _MAX_TAG_LENGTH, _MAX_TAGS = 200, 2_000, 100, 50
 _BPM = (1.0, 1000.0)
 _KEY = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(major|maj|minor|min|m|M)?")
 
@@ -58,8 +58,8 @@ def _dataset_file(file: str, told: Mapping[str, object], where: str) -> DatasetF
     if not isinstance(told, Mapping):
         raise InputError(f'{where}: is no object; give one like {{"title": "Night"}}')
     return DatasetFile(
-        title=_line(told.get("title"), f"{where}.title", _LONGEST_TITLE) or title_of(file),
-        prompt=_line(told.get("prompt"), f"{where}.prompt", _LONGEST_PROMPT),
+        title=_line(told.get("title"), f"{where}.title", _MAX_TITLE_LENGTH) or title_of(file),
+        prompt=_line(told.get("prompt"), f"{where}.prompt", _MAX_PROMPT_LENGTH),
         tags=_tags(told.get("tags"), f"{where}.tags"),
         bpm=_bpm(told.get("bpm"), f"{where}.bpm"),
         musical_key=_musical_key(told.get("key", told.get("musical_key")), f"{where}.key"),
@@ -74,7 +74,7 @@ def title_of(file: str) -> str:
         path = ""
     name = PurePosixPath(path).stem
     plain = "".join(letter if letter.isprintable() else " " for letter in name)
-    return " ".join(plain.split())[:_LONGEST_TITLE] or "untitled"
+    return " ".join(plain.split())[:_MAX_TITLE_LENGTH] or "untitled"
 
 
 def _line(value: object, where: str, longest: int) -> str | None:
@@ -97,9 +97,9 @@ def _tags(value: object, where: str) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, Sequence) or isinstance(listed, bytes):
         raise InputError(f'{where}: is neither a list nor a text with commas; write e.g. ["dub", "deep"]')
-    if len(listed) > _MOST_TAGS:
-        raise InputError(f"{where}: has {len(listed)} tags, {_MOST_TAGS} are the most; leave some out")
-    lines = (_line(tag, f"{where}[{number}]", _LONGEST_TAG) for number, tag in enumerate(listed))
+    if len(listed) > _MAX_TAGS:
+        raise InputError(f"{where}: has {len(listed)} tags, {_MAX_TAGS} are the most; leave some out")
+    lines = (_line(tag, f"{where}[{number}]", _MAX_TAG_LENGTH) for number, tag in enumerate(listed))
     return tuple(dict.fromkeys(line for line in lines if line))
 
 

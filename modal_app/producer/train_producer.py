@@ -30,9 +30,9 @@ from modal_app.training.caption_rule import RULE
 from modal_app.training.train import train
 
 _PLAN, _FILES = "plan.json", "files"
-_MOST_NAMES = 10  # that are tried for one adapter
-_LONGEST_NAME = 64  # of an `Identifier`
-_MOST_TOLD = 3  # failures in the message where every file failed
+_MAX_NAMES = 10  # that are tried for one adapter
+_MAX_NAME_LENGTH = 64  # of an `Identifier`
+_MAX_REPORTED = 3  # failures in the message where every file failed
 
 
 class Plan(Message):
@@ -112,8 +112,8 @@ def _free_name(root: DataRoot, run_id: str, request: ProducerTrainRequest) -> st
     """
     names = [request.model_name]
     if request.may_rename:
-        suffixes = ["_upload", *(f"_upload_{number}" for number in range(2, _MOST_NAMES))]
-        names += [request.model_name[: _LONGEST_NAME - len(suffix)] + suffix for suffix in suffixes]
+        suffixes = ["_upload", *(f"_upload_{number}" for number in range(2, _MAX_NAMES))]
+        names += [request.model_name[: _MAX_NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
     for name in names[:-1]:
         with contextlib.suppress(ConflictError):
             require_free_name(root, run_id, request.producer_id, name)
@@ -134,7 +134,9 @@ def _make_plan(
     listed = _list_files(folder / _FILES, request, root, fetcher, failed, emit)
     heard = prepare_files(listed, request, root, failed, emit) if listed else []
     if not heard:
-        told = "; ".join(failed[:_MOST_TOLD]) + (f"; and {len(failed) - _MOST_TOLD} more" * (len(failed) > _MOST_TOLD))
+        told = "; ".join(failed[:_MAX_REPORTED]) + (
+            f"; and {len(failed) - _MAX_REPORTED} more" * (len(failed) > _MAX_REPORTED)
+        )
         raise InputError(f"none of the {len(request.files)} files can be used: {told}")
     for line in failed:
         emit(Event(kind="log", level="warning", message=f"left out: {line}"))

@@ -17,9 +17,9 @@ MOUNT = "/data"
 AUDIO_SUFFIXES = frozenset(
     (".wav", ".wave", ".w64", ".aif", ".aiff", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".aac", ".caf")
 )
-_LONGEST_NAME = 200  # bytes; file systems take 255
-_LONGEST_PATH = 1_000
-_LONGEST_URL = 4_000
+_MAX_NAME_LENGTH = 200  # bytes; file systems take 255
+_MAX_PATH_LENGTH = 1_000
+_MAX_URL_LENGTH = 4_000
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _PORTS = {"http": 80, "https": 443}
@@ -39,7 +39,7 @@ def checked_filename(name: str) -> str:
     """
     if not _is_plain(name):
         raise InputError(
-            f"filename {_shown(name)}: is no plain file name; use at most {_LONGEST_NAME} bytes without slashes, "
+            f"filename {_shown(name)}: is no plain file name; use at most {_MAX_NAME_LENGTH} bytes without slashes, "
             "control characters, or a dot or space at an end"
         )
     suffix = PurePosixPath(name).suffix.lower()
@@ -56,7 +56,7 @@ def checked_upload_path(path: str, producer_id: str) -> str:
     """
     below = path.removeprefix(f"{MOUNT}/")
     parts = below.split("/")
-    own = len(path) <= _LONGEST_PATH and len(parts) >= 3 and parts[:2] == ["uploads", producer_id]
+    own = len(path) <= _MAX_PATH_LENGTH and len(parts) >= 3 and parts[:2] == ["uploads", producer_id]
     if not own or not all(_is_plain(part) for part in parts[2:]):
         raise InputError(
             f"upload path {_shown(path)}: is none of this producer; use the `path` that store-upload answered"
@@ -92,8 +92,8 @@ def checked_url(url: str) -> str:
         host, port = split.hostname or "", split.port
     except ValueError:
         raise InputError("an upload URL can't be read; write it like https://example.com/beat.wav") from None
-    if len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise InputError(f"an upload URL has more than {_LONGEST_URL} characters, or such as must be encoded (%20)")
+    if len(url) > _MAX_URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
+        raise InputError(f"an upload URL has more than {_MAX_URL_LENGTH} characters, or such as must be encoded (%20)")
     if split.scheme not in _PORTS or not host:
         raise InputError("an upload URL is neither http nor https; write it like https://example.com/beat.wav")
     if split.username is not None or split.password is not None:
@@ -130,7 +130,7 @@ def _reads_the_same(url: str, host: str) -> bool:
 
 def _is_plain(name: str) -> bool:
     return (
-        0 < len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME
+        0 < len(name.encode("utf-8", "surrogatepass")) <= _MAX_NAME_LENGTH
         and name.strip(" .") == name
         and not set(name) & set("/\\")
         and not any(unicodedata.category(letter) in _NO_LETTERS for letter in name)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, Sha256
 
-MOST_TRACKS = 6
+MAX_TRACKS = 6
 
 
 class PicturedTrack(Message):
@@ -42,6 +42,6 @@ class DepictRequest(JobRequest[DepictResult]):
     kind: Literal["depict"] = "depict"
     producer_id: Identifier
     name: Identifier
-    tracks: Annotated[list[PicturedTrack], Field(min_length=1, max_length=MOST_TRACKS)]
+    tracks: Annotated[list[PicturedTrack], Field(min_length=1, max_length=MAX_TRACKS)]
     of: int = Field(description="how many tracks there are altogether")
     segment: PicturedSegment

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.base import JobRequest, JobResult, Message, Sha256
@@ -39,7 +39,11 @@ class FailedTags(Message):
 
     sha256: Sha256
     reason: str
-    put_off: bool = Field(False, description="for a reason that passes (a budget, an outage)")
+    deferred: bool = Field(
+        False,
+        validation_alias=AliasChoices("deferred", "put_off"),  # as results that lie on a volume may say it
+        description="for a reason that passes (a budget, an outage)",
+    )
 
 
 class HostedModel(Message):

@@ -18,14 +18,14 @@ from modal_app.protocol.tagging import SegmentTags
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class KeptAnswer(BaseModel):
+class CachedAnswer(BaseModel):
     """An answer with what it took, as far as it was its own share."""
 
     tags: SegmentTags
     paid: Usage
 
 
-class KeptAnswers:
+class AnswerCache:
     """The answers of one model to one version of the instruction."""
 
     def __init__(self, root: DataRoot, model: str, tag_prompt_version: str, scratch: Path) -> None:
@@ -33,17 +33,17 @@ class KeptAnswers:
         self._model, self._version, self._scratch = model, tag_prompt_version, scratch
         self._folder = root.tags() / _folder_name(model) / _folder_name(tag_prompt_version)
 
-    def find(self, sha256: str, hint: str) -> KeptAnswer | None:
+    def find(self, sha256: str, hint: str) -> CachedAnswer | None:
         """The answer that was kept for a segment with these known facts."""
         try:
-            kept = KeptAnswer.model_validate_json(self._path(sha256, hint).read_bytes())
+            kept = CachedAnswer.model_validate_json(self._path(sha256, hint).read_bytes())
         except (OSError, ValidationError):
             return None
         tags = kept.tags
         known = (tags.sha256, tags.hint, tags.model, tags.tag_prompt_version)
         return kept if known == (sha256, hint, self._model, self._version) else None
 
-    def keep(self, answer: KeptAnswer) -> None:
+    def keep(self, answer: CachedAnswer) -> None:
         """Write an answer down."""
         path = self._path(answer.tags.sha256, answer.tags.hint)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,17 @@ from modal_app.errors import DawaError, InputError, ServiceError
 from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Usage
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
-from modal_app.tagging.answer_cache import KeptAnswer, KeptAnswers
+from modal_app.tagging.answer_cache import AnswerCache, CachedAnswer
 from modal_app.tagging.gemini.models import price_of
 from modal_app.tagging.gemini.question import TAG_PROMPT_VERSION
-from modal_app.tagging.gemini.service import GeminiTagger, Item, Outcome, Question, calls_at_once, questions
+from modal_app.tagging.gemini.service import (
+    GeminiTagger,
+    Question,
+    SegmentOutcome,
+    SegmentQuestion,
+    calls_at_once,
+    questions,
+)
 from modal_app.tagging.offline import Tagging, tag_silence
 from modal_app.tagging.segment_reader import DamagedError, find_segment, read_wav
 from modal_app.tagging.tag_key import hint_of
@@ -29,7 +36,7 @@ def tag_hosted(request: TagRequest, root: DataRoot, emit: Callable[[Event], None
     if request.model is None:
         raise InputError(f"the tagger {request.tagger!r} needs a model; name one in the request")
     with scratch_folder(root.scratch()) as scratch:
-        kept = KeptAnswers(root, request.model.name, TAG_PROMPT_VERSION, scratch)
+        kept = AnswerCache(root, request.model.name, TAG_PROMPT_VERSION, scratch)
         return _Job(request, request.model, root, kept, emit).run()
 
 
@@ -37,7 +44,7 @@ class _Job:
     """One request on its way to its result."""
 
     def __init__(
-        self, request: TagRequest, model: HostedModel, root: DataRoot, kept: KeptAnswers, emit: Callable[[Event], None]
+        self, request: TagRequest, model: HostedModel, root: DataRoot, kept: AnswerCache, emit: Callable[[Event], None]
     ) -> None:
         self._request, self._model, self._root, self._kept, self._emit = request, model, root, kept, emit
         self._wanted = {(part.sha256, hint_of(part.bpm)): part for part in request.segments}
@@ -62,11 +69,11 @@ class _Job:
             stopped=stopped,
         )
 
-    def _look_up(self) -> tuple[Usage, list[Item]]:
+    def _look_up(self) -> tuple[Usage, list[SegmentQuestion]]:
         hashes = {part.audio_hash for part in self._wanted.values()}
         entries = {key: find_prepared(self._root, key, self._request.recipe) for key in hashes}
         recovered = Usage()
-        items: list[Item] = []
+        items: list[SegmentQuestion] = []
         for (sha256, hint), part in self._wanted.items():
             if (answer := self._kept.find(sha256, hint)) is not None:
                 recovered += answer.paid
@@ -81,18 +88,18 @@ class _Job:
             if segment.silent:
                 self._add(part, self._row(part, tag_silence(), 0.0))
             else:
-                items.append(Item(part, segment))
+                items.append(SegmentQuestion(part, segment))
         return recovered, items
 
     def _count(self, model: str, used: Usage) -> None:
         self._used_by[model] = self._used_by.get(model, Usage()) + used
 
-    def _ask(self, items: list[Item]) -> tuple[Usage, str | None]:
+    def _ask(self, items: list[SegmentQuestion]) -> tuple[Usage, str | None]:
         model = self._model
         price_of(model)
         asked = questions(items)
         limits = Limits(at_once=calls_at_once(asked, model.at_once), budget_usd=model.budget_usd, calls=model.calls)
-        calls: PaidCalls[Question, Outcome] = PaidCalls(self._connect, limits)
+        calls: PaidCalls[Question, SegmentOutcome] = PaidCalls(self._connect, limits)
         waiting = {(item.part.sha256, hint_of(item.part.bpm)): item.part for item in items}
         try:
             for outcome in chain.from_iterable(calls.answers(asked)):
@@ -102,7 +109,7 @@ class _Job:
             if not calls.used.calls:
                 raise
             for part in waiting.values():
-                self._fail(part, str(error), put_off=True)
+                self._fail(part, str(error), deferred=True)
             return calls.used, str(error)
         finally:
             for answered_by, used in (self._tagger.used_by if self._tagger else {}).items():
@@ -115,16 +122,16 @@ class _Job:
         )
         return self._tagger
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: SegmentOutcome) -> None:
         part, paid = outcome.item.part, outcome.item.paid
         if outcome.tagging is not None:
             tags = self._row(part, outcome.tagging, paid.cost_usd, outcome.served_model)
-            self._kept.keep(KeptAnswer(tags=tags, paid=paid))
+            self._kept.keep(CachedAnswer(tags=tags, paid=paid))
             self._add(part, tags)
             return
         if isinstance(outcome.error, DamagedError):
             self._damaged.add(part.audio_hash)
-        self._fail(part, outcome.reason, put_off=outcome.put_off)
+        self._fail(part, outcome.reason, deferred=outcome.deferred)
 
     def _row(
         self, part: SegmentToTag, tagging: Tagging, cost_usd: float, served_model: str | None = None
@@ -145,8 +152,8 @@ class _Job:
         self._tagged.append(tags)
         self._report(f"segment {part.index}: {tags.text}")
 
-    def _fail(self, part: SegmentToTag, reason: str, *, put_off: bool = False) -> None:
-        self._failed.append(FailedTags(sha256=part.sha256, reason=reason, put_off=put_off))
+    def _fail(self, part: SegmentToTag, reason: str, *, deferred: bool = False) -> None:
+        self._failed.append(FailedTags(sha256=part.sha256, reason=reason, deferred=deferred))
         self._report(f"segment {part.index}: {reason}")
 
     def _report(self, message: str) -> None:

@@ -23,7 +23,7 @@ from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
 from modal_app.training.song_titles import song_keys
 from modal_app.training.split import split_by_song
-from modal_app.training.train import MOST_VALIDATED, evenly
+from modal_app.training.train import MAX_VALIDATED, evenly
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _adapter_of(training: TrainRequest, run_id: str, root: DataRoot) -> Path:
 def _judged(training: TrainRequest) -> _Judged:
     parameters = training.parameters
     split = split_by_song(training.examples, parameters.validation_share, parameters.seed)
-    indices = evenly(split.held_out or split.training, MOST_VALIDATED)
+    indices = evenly(split.held_out or split.training, MAX_VALIDATED)
     return _Judged([training.examples[index] for index in indices], split.songs, split.line)
 
 

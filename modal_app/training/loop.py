@@ -30,7 +30,7 @@ _DIVERGED = 3.0  # times the loss at the beginning, in the mean of an interval: 
 
 
 @dataclass(frozen=True)
-class Work:
+class LoopState:
     """What a loop works on. With nothing held out the last adapter is kept, else the best one."""
 
     backend: TrainBackend
@@ -44,7 +44,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoopResult:
     """How a loop ended; the backend then holds the adapter that is kept."""
 
     log: RunLog
@@ -54,7 +54,7 @@ class Outcome:
     trainable_parameters: int
 
 
-def run_loop(work: Work) -> Outcome:
+def run_loop(work: LoopState) -> LoopResult:
     """Train until all steps are done, or until it is of no use any more.
 
     Raises:
@@ -69,7 +69,7 @@ def run_loop(work: Work) -> Outcome:
 
 
 class _Loop:
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: LoopState) -> None:
         import torch
 
         self._work, self._parameters = work, work.parameters
@@ -92,7 +92,7 @@ class _Loop:
         self._first_step = self._progress.step
         self._seconds_before, self._waited_before = self._progress.seconds, self._progress.steps_waited
 
-    def run(self) -> Outcome:
+    def run(self) -> LoopResult:
         progress, parameters = self._progress, self._parameters
         if progress.step:
             self._say(f"going on after step {progress.step} of {parameters.steps}")
@@ -282,7 +282,7 @@ class _Loop:
     def _recent_loss(self) -> float:
         return _mean(self.log.losses[-interval(self._parameters) :])
 
-    def _end(self) -> Outcome:
+    def _end(self) -> LoopResult:
         progress = self._progress
         reason = self._stopped_because or "all steps are done"
         is_whole = self._stopped_because is None
@@ -297,7 +297,7 @@ class _Loop:
             self.log.write("end", progress.step, because=reason, kept_step=kept)
         progress.seconds = self._seconds_before + time.monotonic() - self._work.started
         count = sum(weight.numel() for weight in self._weights)
-        return Outcome(self.log, progress, kept, reason, count)
+        return LoopResult(self.log, progress, kept, reason, count)
 
     # --- what it says ---
 

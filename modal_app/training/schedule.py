@@ -4,7 +4,7 @@ import math
 
 from modal_app.protocol.training import TrainParameters
 
-_WARMUP_SHARE, _LONGEST_WARMUP = 0.05, 100
+_WARMUP_SHARE, _MAX_WARMUP = 0.05, 100
 _JUDGED_SHARE, _SHORTEST_INTERVAL = 0.1, 10
 
 
@@ -12,7 +12,7 @@ def learning_rate_factor(step: int, parameters: TrainParameters) -> float:
     """Warm-up, then half a cosine down to zero; 0 ≤ `step` < all steps, the factor is in (0, 1]."""
     steps, warmup = parameters.steps, parameters.warmup_steps
     if warmup is None:
-        warmup = min(_LONGEST_WARMUP, max(1, round(_WARMUP_SHARE * steps)))
+        warmup = min(_MAX_WARMUP, max(1, round(_WARMUP_SHARE * steps)))
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -23,13 +23,13 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.data import load_examples, step_data
-from modal_app.training.loop import Outcome, Work, run_loop
+from modal_app.training.loop import LoopResult, LoopState, run_loop
 from modal_app.training.loss_plot import draw_losses
 from modal_app.training.run_log import EVENTS, RunLog
 from modal_app.training.split import Split, split_by_song
 
 _RESULT = "result.json"
-MOST_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
+MAX_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
 _OCCASION: dict[str, bool | set[str]] = {
     "dataset_fingerprint": True,  # another dataset with the same examples is the same training
     "parameters": {"licence_accepted"},  # decides whether, not what
@@ -77,7 +77,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     # 2. What is held out, to judge the adapter by.
     split = split_by_song(request.examples, request.parameters.validation_share, request.parameters.seed)
     emit(Event(kind="log", level="info" if split.held_out else "warning", message=split.line))
-    held_out = [examples[index] for index in evenly(split.held_out, MOST_VALIDATED)]
+    held_out = [examples[index] for index in evenly(split.held_out, MAX_VALIDATED)]
 
     # 3. The steps; nobody else works on this run meanwhile.
     run = root.run(request.run_id)
@@ -88,7 +88,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
             return done
         checkpoints = Checkpoints(run, root.scratch(), _belongs_to(request, backend))
         outcome = run_loop(
-            Work(
+            LoopState(
                 backend=backend,
                 parameters=request.parameters,
                 prepare=step_data(request, examples, split.training, backend),
@@ -148,7 +148,9 @@ def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
     }
 
 
-def _leave(request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: Outcome, split: Split) -> TrainResult:
+def _leave(
+    request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: LoopResult, split: Split
+) -> TrainResult:
     """Adapter in both formats, card, log and picture, in the run's folder."""
     run = root.run(request.run_id)
     card = _card(request, backend, outcome, split)
@@ -187,7 +189,7 @@ def _leave(request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome
     return result
 
 
-def _card(request: TrainRequest, backend: TrainBackend, outcome: Outcome, split: Split) -> AdapterCard:
+def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, split: Split) -> AdapterCard:
     losses = outcome.log.losses
     tenth = max(1, len(losses) // 10)
     validated = {validation.step: validation.loss for validation in outcome.log.validations}

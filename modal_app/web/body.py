@@ -32,9 +32,9 @@ _CHUNK = 1 << 18
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
 """A string, or one without an end: so no byte is looked at twice, whatever the body is."""
 _ESCAPE = re.compile(rb"\\(?:/|u00([0-9a-fA-F]{2}))")
-_LONGEST_ESCAPE = 6
+_MAX_ESCAPE_LENGTH = 6
 _IN_MEMORY = 1 << 16
-_LONGEST_HEAD = 300
+_MAX_HEAD = 300
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def decoded(file: IO[bytes], text: str, texts: list[LongText], target: Path, mos
     long = next((part for part in texts if part.stand_in == text), None)
     if long:
         file.seek(long.start)
-        skipped = _length_of_head(file.read(min(_LONGEST_HEAD, long.end - long.start)))
+        skipped = _length_of_head(file.read(min(_MAX_HEAD, long.end - long.start)))
         pieces = _pieces(file, replace(long, start=long.start + skipped))
     else:
         content = text.encode("utf-8", "replace")
-        pieces = iter([content[_length_of_head(content[:_LONGEST_HEAD]) :]])
+        pieces = iter([content[_length_of_head(content[:_MAX_HEAD]) :]])
     size, carry, ended = 0, b"", False
     with target.open("wb") as out:
         for piece in pieces:
@@ -169,7 +169,7 @@ def _pieces(file: IO[bytes], text: LongText) -> Iterator[bytes]:
         read = file.read(min(_CHUNK, left))
         left -= len(read)
         chunk = carry + read
-        cut = chunk.rfind(b"\\", max(0, len(chunk) - _LONGEST_ESCAPE + 1)) if left else -1
+        cut = chunk.rfind(b"\\", max(0, len(chunk) - _MAX_ESCAPE_LENGTH + 1)) if left else -1
         carry = chunk[cut:] if cut >= 0 else b""
         yield _ESCAPE.sub(_unescaped, chunk[:cut] if cut >= 0 else chunk)
 

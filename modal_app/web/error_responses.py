@@ -23,7 +23,7 @@ from modal_app.errors import (
     UnreadableAudioError,
 )
 from modal_app.value_errors import reason_of
-from modal_app.web.job_queue import BusyDeskError, UnknownJobError
+from modal_app.web.job_queue import QueueFullError, UnknownJobError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def answer_to(error: DawaError) -> JSONResponse:
     headers = {}
     if isinstance(error, BadRequestError):
         status = error.status
-    elif isinstance(error, BusyDeskError):
+    elif isinstance(error, QueueFullError):
         status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(error.retry_after)}
     elif isinstance(error, JobCancelledError | UnreachableError):
         status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}

@@ -1,4 +1,4 @@
-"""`Desk`: where a web endpoint hands in a job and asks for its result. The endpoints know no more of who does the work.
+"""The `JobQueue` port: where a web endpoint hands in a job and asks for its result.
 
 One call for one key, however often it is handed in: a client that lost the answer asks again and gets the same job.
 """
@@ -25,7 +25,7 @@ class FileTakenError(ConflictError):
     """Another file has this name already."""
 
 
-class BusyDeskError(DawaError):
+class QueueFullError(DawaError):
     """So many jobs wait that no other is taken; it may be handed in again after `retry_after` seconds."""
 
     def __init__(self, line: str, retry_after: int) -> None:
@@ -46,7 +46,7 @@ class Call:
     result: JobResult | None = None
 
 
-class Desk(ABC):
+class JobQueue(ABC):
     """Takes jobs under a key (`<kind>/<producer>/<job id>`), and gives their results. Safe across threads."""
 
     @abstractmethod
@@ -102,7 +102,7 @@ class Desk(ABC):
 
     @contextmanager
     def storing(self, path: str) -> Iterator[None]:  # noqa: ARG002 - for desks that tell paths apart
-        """Held while a file is looked for and written. This one keeps out threads; a desk may keep out more."""
+        """Held while a file is looked for and written. This one keeps out threads; a queue may keep out more."""
         with _storing:
             yield
 

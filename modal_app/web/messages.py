@@ -9,7 +9,7 @@ from modal_app.protocol.base import Identifier
 from modal_app.value_errors import LORA_ID
 
 PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
-_MOST_FILES = 500
+_MAX_FILES = 500
 
 
 def _spoken(prompt: str) -> str:
@@ -47,10 +47,10 @@ class TrainBody(Body):
     """Train an adapter on files that are named by URL, or that were uploaded."""
 
     producer_id: Identifier
-    upload_urls: list[str] | None = Field(None, max_length=_MOST_FILES)
-    upload_paths: list[str] | None = Field(None, max_length=_MOST_FILES)
+    upload_urls: list[str] | None = Field(None, max_length=_MAX_FILES)
+    upload_paths: list[str] | None = Field(None, max_length=_MAX_FILES)
     model_name: Identifier | None = None
-    metadata_per_file: list[dict[str, Any]] | None = Field(None, max_length=_MOST_FILES)
+    metadata_per_file: list[dict[str, Any]] | None = Field(None, max_length=_MAX_FILES)
     job_id: Identifier | None = None
     skip_preprocess: bool = False
     tag_before_train: bool = False

@@ -15,7 +15,7 @@ from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
 from modal_app.web.error_responses import BadRequestError
 
-MOST_UPLOADED = 112_500_000
+MAX_UPLOADED = 112_500_000
 """The size of a file that store-upload takes, in bytes: 150 MB of base64."""
 
 
@@ -30,7 +30,7 @@ class WebOptions:
     tagger: Literal["offline", "gemini"] = "offline"
     tag_model: HostedModel | None = None
     wait_seconds: float = 100.0
-    most_uploaded: int = MOST_UPLOADED
+    most_uploaded: int = MAX_UPLOADED
     password: SecretStr | None = None
 
     def backend_for(self, override: str | None) -> tuple[BackendKind, str]:

@@ -1,4 +1,4 @@
-"""The endpoints of spec/modal-app.md over a `Desk`: store-upload, train, generate. Alone at `/`, or side by side.
+"""The endpoints of spec/modal-app.md over a `JobQueue`: store-upload, train, generate. Alone at `/`, or side by side.
 
 Here is what is HTTP; what the endpoints do is in `work.py`. A job that outlasts the wait is answered with 202 and asked
 for again: by the same POST, or by GET with its `job_id`.
@@ -25,7 +25,7 @@ from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.error_responses import BadRequestError, answer_errors, error_answer
-from modal_app.web.job_queue import Call, Desk
+from modal_app.web.job_queue import Call, JobQueue
 from modal_app.web.messages import (
     PASSWORD_FIELD,
     AudioAnswer,
@@ -53,7 +53,7 @@ from modal_app.web.work import (
 B = TypeVar("B", bound=Body)
 
 _ASK_AGAIN_SECONDS = 2
-_STRANGERS = 4
+_UNAUTHENTICATED = 4
 _AUDIO_CHUNK = 3 * (1 << 16)  # bytes; a multiple of three is whole base64
 _PASSWORD = APIKeyHeader(name=PASSWORD_FIELD, auto_error=False, description="where a password is set")
 _Password = Annotated[str | None, Security(_PASSWORD)]
@@ -75,12 +75,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _RUNNING: dict[int | str, dict[str, Any]] = {202: {"model": RunningAnswer, "description": "not done yet; ask again"}}
 
 
-def worker_router(desk: Desk, options: WebOptions) -> APIRouter:
+def worker_router(job_queue: JobQueue, options: WebOptions) -> APIRouter:
     """All three: `/store-upload`, `/train`, `/generate`. The app must answer errors as `answer_errors` makes it."""
     router = APIRouter(tags=["producer"])
-    router.include_router(store_upload_router(desk, options, "/store-upload"))
-    router.include_router(train_router(desk, options, "/train"))
-    router.include_router(generate_router(desk, options, "/generate"))
+    router.include_router(store_upload_router(job_queue, options, "/store-upload"))
+    router.include_router(train_router(job_queue, options, "/train"))
+    router.include_router(generate_router(job_queue, options, "/generate"))
     return router
 
 
@@ -99,9 +99,9 @@ def closed_app(title: str, line: str) -> FastAPI:
     return app
 
 
-def store_upload_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+def store_upload_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -> APIRouter:
     """`POST {path}`: store an audio file among a producer's uploads."""
-    router, in_thread, strangers = APIRouter(), InThread(8), CapacityLimiter(_STRANGERS)
+    router, in_thread, strangers = APIRouter(), InThread(8), CapacityLimiter(_UNAUTHENTICATED)
     most = options.most_uploaded // 3 * 4 + SMALL_BODY
 
     @router.post(path, response_model=StoredUpload, responses=_ERRORS, openapi_extra=_takes(StoreUploadBody))
@@ -118,7 +118,7 @@ def store_upload_router(desk: Desk, options: WebOptions, path: str = "/") -> API
                     target = Path(folder) / "upload"
                     decoded(file, body.content_base64, texts, target, options.most_uploaded)
                     with target.open("rb") as content:
-                        return store_upload(desk, body.producer_id, body.job_id, body.filename, content)
+                        return store_upload(job_queue, body.producer_id, body.job_id, body.filename, content)
 
             stored = await in_thread(keep)
         return JSONResponse(stored.model_dump())
@@ -126,7 +126,7 @@ def store_upload_router(desk: Desk, options: WebOptions, path: str = "/") -> API
     return router
 
 
-def train_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+def train_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -> APIRouter:
     """`POST {path}`: train an adapter; `GET {path}`: ask how a training stands."""
     router, in_thread = APIRouter(), InThread()
 
@@ -140,9 +140,9 @@ def train_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
         """Train an adapter on files by URL, or on stored uploads, and publish it."""
         async with _read(request, TrainBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
             job = train_job(body, options)
-        call = await in_thread(lambda: desk.submit(job.key, job.request))
+        call = await in_thread(lambda: job_queue.submit(job.key, job.request))
         if call.status != "done":
-            call = await finished(desk, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+            call = await finished(job_queue, job.key, options.wait_seconds, in_thread, request.is_disconnected)
         return await answer(request, call, job.job_id, body.producer_id)
 
     @router.get(path, response_model=TrainedAnswer, responses=_RUNNING | _ERRORS)
@@ -150,13 +150,13 @@ def train_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
         """How a training stands, by its `job_id` and `producer_id`."""
         require_password(options.password, password)
         key = train_key(producer_id, job_id)
-        call = await finished(desk, key, options.wait_seconds, in_thread, request.is_disconnected)
+        call = await finished(job_queue, key, options.wait_seconds, in_thread, request.is_disconnected)
         return await answer(request, call, job_id, producer_id)
 
     return router
 
 
-def generate_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRouter:
+def generate_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -> APIRouter:
     """`POST {path}`: render audio from a text; `GET {path}`: ask how a rendering stands."""
     router, in_thread = APIRouter(), InThread()
 
@@ -165,7 +165,7 @@ def generate_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRout
             return _running(request, call, {"job_id": job_id} | ({"producer_id": producer_id} if producer_id else {}))
         path = call.result.path
         try:
-            audio = await in_thread(lambda: desk.open(path))
+            audio = await in_thread(lambda: job_queue.open(path))
         except JobError:
             line = f"job {job_id}: its audio is no longer kept; ask for it with a new job_id"
             raise BadRequestError(HTTPStatus.NOT_FOUND, line) from None
@@ -176,9 +176,9 @@ def generate_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRout
         """Render audio from a text, with the adapter `lora_id` or by the base model alone; a WAV in base64."""
         async with _read(request, GenerateBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
             job = generate_job(body, options)
-        call = await in_thread(lambda: desk.submit(job.key, job.request))
+        call = await in_thread(lambda: job_queue.submit(job.key, job.request))
         if call.status != "done":
-            call = await finished(desk, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+            call = await finished(job_queue, job.key, options.wait_seconds, in_thread, request.is_disconnected)
         return await answer(request, call, job.job_id, body.lora_id.partition(":")[0] if body.lora_id else None)
 
     @router.get(path, response_model=AudioAnswer, responses=_RUNNING | _ERRORS)
@@ -188,7 +188,7 @@ def generate_router(desk: Desk, options: WebOptions, path: str = "/") -> APIRout
         """How a rendering stands, by its `job_id` and, where it was with a LoRA, that one's producer."""
         require_password(options.password, password)
         key = generate_key(producer_id, job_id)
-        call = await finished(desk, key, options.wait_seconds, in_thread, request.is_disconnected)
+        call = await finished(job_queue, key, options.wait_seconds, in_thread, request.is_disconnected)
         return await answer(request, call, job_id, producer_id)
 
     return router

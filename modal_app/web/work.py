@@ -1,4 +1,4 @@
-"""What the endpoints do, apart from HTTP: requests to jobs for a `Desk`, and results to answers."""
+"""What the endpoints do, apart from HTTP: requests to jobs for a `JobQueue`, and results to answers."""
 
 import asyncio
 import hashlib
@@ -15,20 +15,20 @@ from modal_app.producer.uploads import checked_filename, checked_upload_path, ch
 from modal_app.protocol.base import JobRequest, JobResult
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest
-from modal_app.web.job_queue import Call, Desk
+from modal_app.web.job_queue import Call, JobQueue
 from modal_app.web.messages import GenerateBody, StoredUpload, TrainBody, TrainedAnswer
 from modal_app.web.options import WebOptions
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a job
+_FIRST_PAUSE, _MAX_PAUSE = 0.02, 1.0  # seconds between two looks at a job
 
-_LONGEST_KEPT = 5_000  # characters of a URL or path that can't be used; shorter ones would be others
+_MAX_KEPT = 5_000  # characters of a URL or path that can't be used; shorter ones would be others
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as a client knows it (`job_id`), and as the desk does (`key`)."""
+    """A job as a client knows it (`job_id`), and as the queue does (`key`)."""
 
     job_id: str
     key: str
@@ -94,14 +94,14 @@ def _places(body: TrainBody, named: list[str]) -> list[dict[str, str]]:
                 places.append({"path": checked_upload_path(given, body.producer_id)})
         except InputError as error:
             refused.append(error)
-            places.append({"url" if body.upload_urls is not None else "path": given[:_LONGEST_KEPT]})
+            places.append({"url" if body.upload_urls is not None else "path": given[:_MAX_KEPT]})
     if len(refused) == len(named):
         raise refused[0]
     return places
 
 
 def train_key(producer_id: str, job_id: str) -> str:
-    """By what the desk knows a training."""
+    """By what the queue knows a training."""
     return f"train_producer/{producer_id}/{job_id}"
 
 
@@ -152,15 +152,15 @@ def generate_job(body: GenerateBody, options: WebOptions, producer_id: str | Non
 
 
 def generate_key(producer_id: str | None, job_id: str) -> str:
-    """By what the desk knows a rendering; without a producer it is one by the base alone."""
+    """By what the queue knows a rendering; without a producer it is one by the base alone."""
     return f"generate/{producer_id or '-'}/{job_id}"
 
 
-def store_upload(desk: Desk, producer_id: str, job_id: str, filename: str, source: BinaryIO) -> StoredUpload:
+def store_upload(job_queue: JobQueue, producer_id: str, job_id: str, filename: str, source: BinaryIO) -> StoredUpload:
     """Store an audio file among the producer's uploads. The same again is success. `source` can be read again.
 
     Args:
-        desk: whose data root it goes to.
+        job_queue: whose data root it goes to.
         producer_id: whose it is, an `Identifier`.
         job_id: an `Identifier` too.
         filename: its name, checked here.
@@ -172,7 +172,7 @@ def store_upload(desk: Desk, producer_id: str, job_id: str, filename: str, sourc
     """
     path = f"uploads/{producer_id}/{job_id}/{checked_filename(filename)}"
     _require_audio(source, filename)
-    desk.store_once(path, source)
+    job_queue.store_once(path, source)
     return StoredUpload(path=public_path(path), producer_id=producer_id, job_id=job_id)
 
 
@@ -201,7 +201,7 @@ class InThread:
 
 
 async def finished(
-    desk: Desk, key: str, seconds: float, in_thread: InThread, is_gone: Callable[[], Awaitable[bool]]
+    job_queue: JobQueue, key: str, seconds: float, in_thread: InThread, is_gone: Callable[[], Awaitable[bool]]
 ) -> Call:
     """The call of a key, waited for so long; shorter where whoever asked is gone.
 
@@ -214,9 +214,9 @@ async def finished(
     loop = asyncio.get_running_loop()
     end, pause = loop.time() + seconds, _FIRST_PAUSE
     while True:
-        call = await in_thread(lambda: desk.wait(key, 0))
+        call = await in_thread(lambda: job_queue.wait(key, 0))
         left = end - loop.time()
         if call.status == "done" or left <= 0 or await is_gone():
             return call
         await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)

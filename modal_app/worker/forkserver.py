@@ -3,7 +3,7 @@
 It is started as `python -m modal_app.worker.forkserver`.
 
 Those imports take five seconds of CPU, more than many a job. Each job still has a process, a session and an end of its
-own (`process.py`). The nursery itself does nothing but import and fork: it has one thread, and touches no GPU.
+own (`process.py`). The forkserver itself does nothing but import and fork: it has one thread, and touches no GPU.
 """
 
 import gc
@@ -26,7 +26,7 @@ _IDLE_SECONDS = 600.0
 _LOOK_SECONDS = 1.0
 
 
-class Nursery:
+class Forkserver:
     """Answers the process that started it over a socket; ends with it, or when nothing was asked for long.
 
     A message is JSON (`modules`, `folder`, `root`, `environment`) with four open files: the worker's stdin, stdout and
@@ -98,10 +98,10 @@ class Nursery:
             os.chdir(asked["folder"])
             os.environ.update(asked["environment"])
             code = work(Path(asked["folder"]), Path(asked["root"]))
-        except BaseException:  # nothing of the worker goes up into the nursery's own loop, `SystemExit` neither
+        except BaseException:  # nothing of the worker goes up into the forkserver's own loop, `SystemExit` neither
             traceback.print_exc()
         finally:
-            os._exit(code)  # the nursery's own way out is not the worker's
+            os._exit(code)  # the forkserver's own way out is not the worker's
 
     def _reap(self) -> None:
         for pid in list(self._told):
@@ -124,4 +124,4 @@ def _tell(pipe: int, number: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Nursery(socket.socket(fileno=int(sys.argv[1]))).serve()
+    Forkserver(socket.socket(fileno=int(sys.argv[1]))).serve()

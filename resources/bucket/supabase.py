@@ -33,7 +33,7 @@ from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 1000  # objects that Storage lists or removes in one call
+_BATCH_SIZE = 1000  # objects that Storage lists or removes in one call
 _PIECE = 1 << 20
 _READ_ANEW = 3  # how often a fetch begins again because its object was replaced meanwhile
 
@@ -161,7 +161,7 @@ class SupabaseBucket(Bucket):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, a thousand in a call."""
         stored = (encode_key(key) for key in keys)
-        while batch := list(itertools.islice(stored, _AT_ONCE)):
+        while batch := list(itertools.islice(stored, _BATCH_SIZE)):
             self._make_bucket()
             bucket = self._storage.from_(self._name)
             subject = decode_key(batch[0])
@@ -245,7 +245,7 @@ class SupabaseBucket(Bucket):
     def _pages(self, subject: str, start: str) -> Iterator[SearchV2Result]:
         self._make_bucket()
         bucket = self._storage.from_(self._name)
-        options: SearchV2Options = {"prefix": start, "limit": _AT_ONCE}
+        options: SearchV2Options = {"prefix": start, "limit": _BATCH_SIZE}
         while True:
             page = self._link.call(subject, functools.partial(bucket.list_v2, options))
             yield page

@@ -25,7 +25,7 @@ from modal_app.protocol.base import Event, JobRequest
 from modal_app.worker.job_table import Imports, asks_gemini, imports_of
 from modal_app.worker.process import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
 from resources.compute.base import CallRecord, Compute, R
-from resources.compute.prefork_client import WarmProcess, start_warm
+from resources.compute.prefork_client import PreforkedProcess, start_preforked
 
 log = logging.getLogger(__name__)
 
@@ -161,15 +161,15 @@ class LocalCompute(Compute):
 @contextmanager
 def _worker(
     folder: Path, root: Path, grace_seconds: float, keys: dict[str, str], shared: Imports | None
-) -> "Iterator[WarmProcess | subprocess.Popen[bytes]]":
+) -> "Iterator[PreforkedProcess | subprocess.Popen[bytes]]":
     """The process of a job, forked or started. However the block is left, nothing of it is left behind.
 
     `shared`: what it imports, to be forked from a process that has done so; None: it starts by itself.
     """
-    process: WarmProcess | subprocess.Popen[bytes] | None = None
+    process: PreforkedProcess | subprocess.Popen[bytes] | None = None
     with (folder / "worker.log").open("wb") as log_file:
         if shared is not None:
-            process = start_warm(shared, folder, root, _environment(), keys, log_file.fileno())
+            process = start_preforked(shared, folder, root, _environment(), keys, log_file.fileno())
         if process is None:
             process = subprocess.Popen(
                 [sys.executable, "-m", "modal_app.worker.process", str(folder), str(root)],
@@ -186,7 +186,7 @@ def _worker(
         _end(process, grace_seconds)
 
 
-def _end(process: "WarmProcess | subprocess.Popen[bytes]", grace_seconds: float) -> None:
+def _end(process: "PreforkedProcess | subprocess.Popen[bytes]", grace_seconds: float) -> None:
     """Ask the child to stop; after some seconds make it, with whatever it started itself."""
     assert process.stdin  # noqa: S101 - they are pipes
     assert process.stdout  # noqa: S101

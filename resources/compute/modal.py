@@ -29,8 +29,8 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_MOST_CALLS = 16  # that are followed for one job: the one on record, one that has taken it, one of our own …
-_LONGEST_WAIT = 60.0  # seconds, for a call that has ended to let go of its job
+_MAX_CALLS = 16  # that are followed for one job: the one on record, one that has taken it, one of our own …
+_MAX_WAIT = 60.0  # seconds, for a call that has ended to let go of its job
 
 
 class ModalCompute(Compute):
@@ -58,7 +58,7 @@ class ModalCompute(Compute):
         if call_id is not None:
             log.info("%s: taking up the call %s that was started before", kind, call_id)
         holders_gone = 0
-        for _ in range(_MOST_CALLS):
+        for _ in range(_MAX_CALLS):
             if call_id is None:
                 call_id, is_ours = self._start(request, record), True
             state = self._follow(call_id, on_event, record)
@@ -76,10 +76,10 @@ class ModalCompute(Compute):
             else:
                 log.info("%s: the call %s left nothing (%s); starting another", kind, call_id, state.name)
                 if was_named:  # it has ended, and not let go of the job yet
-                    time.sleep(min(self._pace.longest_pause * 2**holders_gone, _LONGEST_WAIT))
+                    time.sleep(min(self._pace.longest_pause * 2**holders_gone, _MAX_WAIT))
                     holders_gone += 1
                 call_id, was_named = None, False
-        raise JobError(f"{kind}: {_MOST_CALLS} calls for it one after the other left nothing; run it again later")
+        raise JobError(f"{kind}: {_MAX_CALLS} calls for it one after the other left nothing; run it again later")
 
     def cancel(self, call_id: str) -> None:
         """Stop a call that nobody waits for any more; one that has ended is left alone."""

@@ -1,6 +1,6 @@
 """Workers that are forked from a process that has their libraries imported (`modal_app/worker/forkserver.py`).
 
-Each family of jobs has a nursery of its own, so that a picture does not wait for the import of torch. It is started
+Each family of jobs has a forkserver of its own, so that a picture does not wait for the import of torch. It is started
 with the first job of the family, and ends with this process or after ten idle minutes. One that is let go, as its
 libraries saw another environment, stays for the workers that it has forked. Where none can be had (another system than
 Linux, a GPU that was touched), a job starts cold.
@@ -26,7 +26,7 @@ from modal_app.worker.job_table import Imports
 _FORK_SAFE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
 
-class WarmProcess:
+class PreforkedProcess:
     """A forked worker, with as much of `subprocess.Popen` as its caller needs. `stdin` and `stdout` are pipes."""
 
     def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO, told: BinaryIO) -> None:
@@ -41,7 +41,7 @@ class WarmProcess:
         if self._code is None and self._is_told(0):
             line = self._told.readline()
             self._told.close()
-            # no line: the nursery was killed, and what it forked ends for want of a parent
+            # no line: the forkserver was killed, and what it forked ends for want of a parent
             self._code = int(line) if line else -signal.SIGKILL
         return self._code
 
@@ -67,7 +67,7 @@ class WarmProcess:
         return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-class _Nursery:
+class _Forkserver:
     """The process that forks, and the link to it."""
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -86,11 +86,11 @@ class _Nursery:
                 start_new_session=True,
             )
 
-    def fork(self, message: dict[str, object], stderr: int) -> WarmProcess | None:
-        """A worker that does what the message says; None where the nursery can't fork any.
+    def fork(self, message: dict[str, object], stderr: int) -> PreforkedProcess | None:
+        """A worker that does what the message says; None where the forkserver can't fork any.
 
         Raises:
-            OSError: the nursery has ended.
+            OSError: the forkserver has ended.
         """
         (stdin, to_stdin), (from_stdout, stdout), (from_told, told) = os.pipe(), os.pipe(), os.pipe()
         ours = [open(to_stdin, "wb", 0), open(from_stdout, "rb"), open(from_told, "rb", 0)]  # noqa: SIM115, PTH123
@@ -102,7 +102,7 @@ class _Nursery:
                     os.close(file)
             line = ours[2].readline()
             if not line:
-                raise BrokenPipeError("the nursery has ended")
+                raise BrokenPipeError("the forkserver has ended")
             pid = int(line)
         except BaseException:
             _close(ours)
@@ -110,7 +110,7 @@ class _Nursery:
         if not pid:
             _close(ours)
             return None
-        return WarmProcess(pid, *ours)  # type: ignore[arg-type]
+        return PreforkedProcess(pid, *ours)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Let it go; workers that run go on until their own ends."""
@@ -123,14 +123,14 @@ def _close(files: Iterable[IOBase]) -> None:
         file.close()
 
 
-nurseries: dict[str, _Nursery] = {}
+nurseries: dict[str, _Forkserver] = {}
 """Family of jobs → the process that forks their workers."""
 _lock = threading.Lock()
 
 
-def start_warm(
+def start_preforked(
     imports: Imports, folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
-) -> WarmProcess | None:
+) -> PreforkedProcess | None:
     """A worker for the job in `folder`, forked where its modules are imported; None where that can't be had.
 
     `environment` is what the libraries see when they are imported, `extra` what this job alone is told.
@@ -140,26 +140,26 @@ def start_warm(
     place = {"folder": str(folder), "root": str(root)}
     message: dict[str, object] = {"modules": imports.modules, **place, "environment": extra}
     for _ in range(2):  # the one that is there may have ended of idleness
-        nursery = _nursery_of(imports.family, environment)
+        forkserver = _forkserver_of(imports.family, environment)
         try:
-            return nursery.fork(message, stderr)
+            return forkserver.fork(message, stderr)
         except OSError:
-            _drop(imports.family, nursery)
+            _drop(imports.family, forkserver)
     return None
 
 
-def _nursery_of(family: str, environment: dict[str, str]) -> _Nursery:
+def _forkserver_of(family: str, environment: dict[str, str]) -> _Forkserver:
     with _lock:
         known = nurseries.get(family)
         if known is not None and (known.owner, known.environment) != (os.getpid(), environment):
             nurseries.pop(family).close()
             known = None
         if known is None:
-            known = nurseries[family] = _Nursery(environment)
+            known = nurseries[family] = _Forkserver(environment)
         return known
 
 
-def _drop(family: str, ended: _Nursery) -> None:
+def _drop(family: str, ended: _Forkserver) -> None:
     with _lock:
         if nurseries.get(family) is ended:
             nurseries.pop(family).close()

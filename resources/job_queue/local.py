@@ -1,4 +1,4 @@
-"""`ComputeDesk`: jobs that came in over HTTP, on any `Compute`, with their records in a folder.
+"""`LocalJobQueue`: jobs that came in over HTTP, on any `Compute`, with their records in a folder.
 
 A record is a folder: `request.json`, then `result.json` or `error.json`. Who made `request.json` first has the key; who
 holds the folder's lock runs the job. A record without an end whose lock is free was interrupted, and runs again when
@@ -34,7 +34,7 @@ from modal_app.producer.uploads import MOUNT
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.requests import AnyRequest
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.job_queue import BusyDeskError, Call, Desk, ReplayedJobError, UnknownJobError
+from modal_app.web.job_queue import Call, JobQueue, QueueFullError, ReplayedJobError, UnknownJobError
 from resources.compute.base import CallRecord, Compute
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class _Failure(BaseModel):
     conflict: bool = False
 
 
-class ComputeDesk(Desk):
+class LocalJobQueue(JobQueue):
     """Runs jobs on `compute`, `at_once` at a time in this process, and keeps their records in `folder`.
 
     No more than `most_waiting` jobs wait. What ended is kept for `kept_days`, and what it
@@ -97,7 +97,7 @@ class ComputeDesk(Desk):
         self._tidied = float("-inf")
 
     def submit(self, key: str, request: JobRequest[JobResult]) -> Call:
-        """Start the job of this key, or find the one that was started; see `Desk.submit`."""
+        """Start the job of this key, or find the one that was started; see `JobQueue.submit`."""
         self._tidy()
         call_id = _call_id(key)
         record = _Record.model_validate({"key": key, "request": request})
@@ -105,7 +105,7 @@ class ComputeDesk(Desk):
         return self._look(call_id)
 
     def wait(self, key: str, seconds: float) -> Call:
-        """The call of this key: done, or as it stands after so many seconds; see `Desk.wait`."""
+        """The call of this key: done, or as it stands after so many seconds; see `JobQueue.wait`."""
         call_id, end = _call_id(key), time.monotonic() + seconds
         if not (self._records / call_id / _REQUEST).is_file():
             job_id = key.rpartition("/")[2]
@@ -204,19 +204,19 @@ class ComputeDesk(Desk):
             if call_id in self._mine:
                 return
             if self._closed:
-                raise BusyDeskError("the server is about to end; ask again in a moment", _RETRY_SECONDS)
+                raise QueueFullError("the server is about to end; ask again in a moment", _RETRY_SECONDS)
             try:
                 self._queue.put_nowait(call_id)
             except queue.Full:
                 raise self._busy() from None
             self._mine[call_id] = "queued"
             if len(self._threads) < self._at_once:
-                thread = threading.Thread(target=self._work, name=f"desk-{len(self._threads)}", daemon=True)
+                thread = threading.Thread(target=self._work, name=f"job-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _busy(self) -> BusyDeskError:
-        return BusyDeskError(
+    def _busy(self) -> QueueFullError:
+        return QueueFullError(
             f"{self._queue.maxsize} jobs are waiting already; ask again in a while", retry_after=_RETRY_SECONDS
         )
 
@@ -316,7 +316,7 @@ class _KeptCall(CallRecord):
 
 
 class _ClosingError(Exception):
-    """The desk closes: the job is to stop, and to be taken up again later."""
+    """The queue closes: the job is to stop, and to be taken up again later."""
 
 
 @contextmanager

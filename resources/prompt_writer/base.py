@@ -35,7 +35,7 @@ class PromptRequest:
 class PromptAnswer:
     """One answer: a text that meets the rules, or the reason why there is none; and what it took.
 
-    With `put_off` there is no text for a reason that passes (a budget, an outage): nothing is wrong with the request.
+    With `deferred` there is no text for a reason that passes (a budget, an outage): nothing is wrong with the request.
     """
 
     key: str
@@ -45,7 +45,7 @@ class PromptAnswer:
     duration_ms: int = 0
     provenance: Mapping[str, str | int] = field(default_factory=dict)
     """Of a text: what is known of where it came from, e.g. `response_id`, `served_model`, `calls`, `mended`."""
-    put_off: bool = False
+    deferred: bool = False
     served_model: str | None = None
     """The model that answered last, where that is another one than the writer asked for."""
 

@@ -190,14 +190,14 @@ class _Question:
         again = f"That answer can't be used:\n{why}\nWrite the caption again, by all the rules, and nothing else."
         return [*said, {"role": "user", "content": again}]
 
-    def without_text(self, reason: str, *, put_off: bool) -> PromptAnswer:
+    def without_text(self, reason: str, *, deferred: bool) -> PromptAnswer:
         return PromptAnswer(
             key=self.request.key,
             text=None,
             error=reason,
             used=self.used,
             duration_ms=round(self.seconds * 1000),
-            put_off=put_off,
+            deferred=deferred,
             served_model=self.served_model,
         )
 
@@ -294,7 +294,7 @@ class _Asking(Service[_Question, PromptAnswer]):
             question.bad = answered.text, reasons
             return Reply(used, again=question)
         reason = f"no answer of {_ANSWERS_A_PROMPT} can be used; the last one: {self._words.clean(reasons[0])}"
-        return Reply(used, [question.without_text(reason, put_off=False)])
+        return Reply(used, [question.without_text(reason, deferred=False)])
 
     async def _body(self, question: _Question, messages: list[dict[str, str]], maybe_usd: float) -> bytes:
         """The body of an answer with status 200."""
@@ -324,11 +324,11 @@ class _Asking(Service[_Question, PromptAnswer]):
 
     def failed(self, question: _Question, reason: str) -> Sequence[PromptAnswer]:
         """One answer without a text."""
-        return [question.without_text(reason, put_off=False)]
+        return [question.without_text(reason, deferred=False)]
 
-    def put_off(self, question: _Question, reason: str) -> Sequence[PromptAnswer]:
+    def deferred(self, question: _Question, reason: str) -> Sequence[PromptAnswer]:
         """One answer without a text, which nobody is to blame for."""
-        return [question.without_text(reason, put_off=True)]
+        return [question.without_text(reason, deferred=True)]
 
     async def close(self) -> None:
         """Close connections."""

@@ -16,7 +16,7 @@ from modal_app.errors import DawaError, ServiceError
 from modal_app.hosted_models.metered_requests import RefusedError, TryLaterError, Usage
 from modal_app.hosted_models.prices import Price, price_of_answer, who_answered
 
-_MOST_TOKENS = 10**9
+_MAX_TOKENS = 10**9
 _KEY_LIKE = re.compile(r"\bsk-[\w*.…-]{4,}")
 _NO_CREDIT = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"}
@@ -133,7 +133,7 @@ def _usage(given: Any, price: Price) -> Usage | None:
 
 
 def _count(given: Any) -> int | None:
-    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= _MOST_TOKENS:
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= _MAX_TOKENS:
         return None
     return given
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_MOST_WORDS = 6
+_MAX_WORDS = 6
 _SHORT = 9  # words; where the opening knows so little, nothing that is known is held back
 _PLAIN = re.compile(r"[\w][\w '’&/+#-]*", re.UNICODE)
 _RHYTHM, _LOW, _TONAL = ("rhythm",), ("bass",), ("harmony", "melody", "voice")
@@ -318,7 +318,7 @@ def _phrases(value: Any) -> list[str]:
     """Texts that can stand inside a sentence: short, without punctuation of their own."""
     texts = value if isinstance(value, list) else []
     plain = (text.strip().rstrip(".") for text in texts if isinstance(text, str))
-    return [text for text in plain if text and len(text.split()) <= _MOST_WORDS and _PLAIN.fullmatch(text)]
+    return [text for text in plain if text and len(text.split()) <= _MAX_WORDS and _PLAIN.fullmatch(text)]
 
 
 def _inner(value: Any) -> list[str]:

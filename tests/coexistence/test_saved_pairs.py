@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dawa_assets.datasets.build import DatasetReport, build_dataset
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import ItemsReport, update_training_items
-from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.consistency import consistency_of
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import artists_whose_dataset_would_differ
@@ -206,13 +206,13 @@ def test_nothing_of_theirs_holds_up_the_chain(ports: Ports, nova: Artist) -> Non
     export(ports, nova)
     _, dataset = _chain(ports)
     assert dataset.item_count == 2
-    said = {asset: verdict(ports, "nova", asset) for asset in ("als_summaries", "prompts", "training_items")}
+    said = {asset: consistency_of(ports, "nova", asset) for asset in ("als_summaries", "prompts", "training_items")}
     assert [found.problems for found in said.values()] == [[], [], []]
     names = ("no tempo.als", "nor here.als")
     assert said["als_summaries"].warnings == [f"{name}: its summary has no tempo" for name in names]
     named = [line for line in said["training_items"].warnings if "it is called .mp3 and is WAV" in line]
     assert (len(named), len(said["training_items"].warnings)) == (2, 5)
-    assert verdict(ports, "nova", "dataset_zip").problems == []
+    assert consistency_of(ports, "nova", "dataset_zip").problems == []
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -78,11 +78,11 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 
 def _segmented(ports: Ports, slug: str) -> Any:
     """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
-    from dawa_assets.observability.consistency import verdict
+    from dawa_assets.observability.consistency import consistency_of
     from dawa_assets.segments.segments import prepare_segments
 
     report = prepare_segments(ports, slug)
-    if report.failed and verdict(ports, slug, "preprocessed_segments").problems:
+    if report.failed and consistency_of(ports, slug, "preprocessed_segments").problems:
         raise JobError("; ".join(reason for _, reason in report.failed[:_TOLD]))
     return report
 

@@ -72,7 +72,7 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
         "lora_evaluations",
         made_by="dawa_assets.training.evaluation.evaluate_lora",
         run_id="uuid",
-        verdict="string",
+        consistency_of="string",
         reasons="text[]",
         figures="json",
     ),

@@ -26,7 +26,7 @@ _GRACE_SECONDS = 600.0  # beyond the pause, until an attempt that nobody made co
 _RUNS_PER_TICK = 200
 _OPEN_PER_TICK = 50
 _LATER_RUNS = 20  # of each, the latest
-_LONGEST_PAUSE_SECONDS = 3_600.0
+_MAX_PAUSE_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Seen:
         try:
             seen = cls(**json.loads(cursor or "{}"))
             since = min(max(float(seen.since), now - _LOOKS_BACK_SECONDS), now)
-            not_before = min(float(seen.not_before), now + _LONGEST_PAUSE_SECONDS)
+            not_before = min(float(seen.not_before), now + _MAX_PAUSE_SECONDS)
             return cls(since, int(seen.undelivered), not_before, str(seen.behind))
         except (ValueError, TypeError):
             return cls(since=now - _LOOKS_BACK_SECONDS)
@@ -73,7 +73,7 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
     try:
         send(address, _message(context.instance, failed, recovered))
     except DawaError as error:
-        pause = min(_LONGEST_PAUSE_SECONDS, 60.0 * 2**seen.undelivered)
+        pause = min(_MAX_PAUSE_SECONDS, 60.0 * 2**seen.undelivered)
         return _result(str(error), replace(seen, undelivered=seen.undelivered + 1, not_before=now + pause))
     for run in failed:
         context.instance.add_run_tags(run.run_id, {TOLD: "failed"})

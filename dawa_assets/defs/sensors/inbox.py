@@ -10,7 +10,7 @@ import dagster as dg
 from dawa_assets.defs.jobs import build_job, ingest_job
 from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import Work, ask, result
+from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class _Seen:
 def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
     """One run per artist with uploads that nobody has looked at yet."""
     from dawa_assets.intake.inbox import pending_uploads
-    from dawa_assets.tables.artist_deletions import leaving_slugs
+    from dawa_assets.tables.artist_deletions import slugs_being_deleted
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)
     gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
     with ports.database.transaction() as connection:
-        leaving = leaving_slugs(connection)
+        leaving = slugs_being_deleted(connection)
     job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
     wanted = [
-        Work(
+        WorkItem(
             f"{pending.slug}:{pending.state}",
             pending.slug,
             {"dawa/uploads": str(len(pending.upload_ids))},

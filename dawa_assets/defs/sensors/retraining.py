@@ -8,7 +8,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import training_job
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, Work, ask, result
+from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, WorkItem, ask, result
 
 
 @dg.sensor(
@@ -22,7 +22,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
-    from dawa_assets.tables.artist_deletions import leaving_slugs
+    from dawa_assets.tables.artist_deletions import slugs_being_deleted
     from dawa_assets.training.retraining import changed_datasets
 
     ports = pipeline.ports()
@@ -30,20 +30,20 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
     if not settings.retrain:
         return dg.SkipReason("off: trainings are started by hand; DAWA_RETRAIN=true switches this on")
     with ports.database.transaction() as connection:
-        leaving = leaving_slugs(connection)
+        leaving = slugs_being_deleted(connection)
         page = changed_datasets(
             connection, settings.model_name, settings.retrain_after_share, _id(context.cursor), LOOKED_AT_PER_TICK
         )
     seen = {dataset.slug: dataset for dataset in page.changed}
 
-    def wanted() -> Iterator[Work]:
+    def wanted() -> Iterator[WorkItem]:
         for dataset in page.changed:
             if dataset.slug in leaving:
                 continue
             heard = "the last training heard excluded items"
-            why = heard if dataset.heard_excluded else f"{dataset.share:.0%} of the dataset is new"
+            why = heard if dataset.trained_on_excluded else f"{dataset.share:.0%} of the dataset is new"
             tags = {"dawa/retrain": why}
-            yield Work(f"{dataset.slug}:training {dataset.fingerprint[:16]}", dataset.slug, tags)
+            yield WorkItem(f"{dataset.slug}:training {dataset.fingerprint[:16]}", dataset.slug, tags)
 
     asked = ask(context.instance, training_job.name, wanted(), time.time(), attempts=1)
     looked_at = seen[asked.stopped_at.slug].artist_id if asked.stopped_at else page.looked_at

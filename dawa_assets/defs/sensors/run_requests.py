@@ -39,7 +39,7 @@ _BATCH = 100  # pieces of work whose runs are read in one query
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkItem:
     """A piece of work for one artist; `name` changes when anything that decides it does."""
 
     name: str
@@ -48,23 +48,23 @@ class Work:
 
 
 @dataclass
-class Asked:
+class RunPlan:
     """What a tick asks for, the work it gave up (in words), and the last that it looked at; None where it saw all."""
 
     requests: list[dg.RunRequest] = field(default_factory=list)
     standing: list[str] = field(default_factory=list)
-    stopped_at: Work | None = None
+    stopped_at: WorkItem | None = None
 
 
 def ask(
-    instance: dg.DagsterInstance, job_name: str, wanted: Iterable[Work], now: float, attempts: int = ATTEMPTS
-) -> Asked:
+    instance: dg.DagsterInstance, job_name: str, wanted: Iterable[WorkItem], now: float, attempts: int = ATTEMPTS
+) -> RunPlan:
     """Requests for pieces of work, without those that a run has in hand, that must wait, or that are given up.
 
     Looks at a bounded number: those that are given up keep nobody from their turn, the next tick goes on behind them.
     Each artist that is asked for is made sure to be a partition.
     """
-    asked, rest, looked_at = Asked(), iter(wanted), 0
+    asked, rest, looked_at = RunPlan(), iter(wanted), 0
     while batch := list(islice(rest, _BATCH)):
         runs = _runs_of(instance, [work.name for work in batch])
         busy = _busy(instance, job_name, [work.slug for work in batch])
@@ -92,7 +92,7 @@ def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:
     return run.tags.get(WILL_RETRY) == "true" and RETRIED_BY not in run.tags and now < ended + _RETRY_SECONDS
 
 
-def result(asked: Asked, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
+def result(asked: RunPlan, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
     """The tick's result: its requests, or why there are none; what stands failed is told in its log either way."""
     for line in asked.standing:
         context.log.warning(line)
@@ -102,7 +102,9 @@ def result(asked: Asked, context: dg.SensorEvaluationContext, nothing: str, curs
     return dg.SensorResult(skip_reason=f"{nothing}{standing}", cursor=cursor)
 
 
-def _judge(asked: Asked, work: Work, job_name: str, tried: Sequence[dg.RunRecord], now: float, attempts: int) -> None:
+def _judge(
+    asked: RunPlan, work: WorkItem, job_name: str, tried: Sequence[dg.RunRecord], now: float, attempts: int
+) -> None:
     """Ask for a piece of work, or leave it."""
     if tried:
         latest = max(tried, key=lambda record: record.storage_id)

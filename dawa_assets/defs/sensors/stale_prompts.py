@@ -8,7 +8,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import prompts_job
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import Work, ask, result
+from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
 from dawa_assets.prompting.staleness import StaleArtist
 from resources.ports import Ports
 
@@ -29,19 +29,19 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
-    from dawa_assets.tables.artist_deletions import leaving_slugs
+    from dawa_assets.tables.artist_deletions import slugs_being_deleted
 
     ports = pipeline.ports()
     with ports.database.transaction() as connection:
-        leaving = leaving_slugs(connection)
+        leaving = slugs_being_deleted(connection)
     seen: dict[str, StaleArtist] = {}
 
-    def wanted() -> Iterator[Work]:
+    def wanted() -> Iterator[WorkItem]:
         for artist in _stale(ports, _id(context.cursor)):
             if artist.slug in leaving:
                 continue
             seen[artist.slug] = artist
-            yield Work(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
+            yield WorkItem(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
 
     asked = ask(context.instance, prompts_job.name, wanted(), time.time())
     cursor = str(seen[asked.stopped_at.slug].id) if asked.stopped_at else ""

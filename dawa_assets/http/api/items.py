@@ -36,7 +36,7 @@ from resources.ports import Ports
 
 router = APIRouter(tags=["items"])
 
-_MOST_POINTS = 8_192
+_MAX_POINTS = 8_192
 
 
 @router.get("/api/artists/{artist_id}/items", responses=errors(404, 503))
@@ -89,7 +89,7 @@ async def waveform(
     service: ServiceOf,
     start: Annotated[float | None, Query(alias="from", ge=0, le=6 * 3600, allow_inf_nan=False)] = None,
     end: Annotated[float | None, Query(alias="to", ge=0, le=6 * 3600, allow_inf_nan=False)] = None,
-    points: Annotated[int, Query(ge=1, le=_MOST_POINTS)] = 2_000,
+    points: Annotated[int, Query(ge=1, le=_MAX_POINTS)] = 2_000,
 ) -> WaveformAnswer:
     """Give a stretch of an item's waveform as numbers, and how loud the whole of it is.
 

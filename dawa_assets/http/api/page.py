@@ -14,7 +14,7 @@ from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, service_of
 from dawa_assets.intake.kinds import AUDIO_SUFFIXES, LIVE_SET_SUFFIX
-from dawa_assets.intake.part_uploads import MOST_BYTES, MOST_FILES, PART_BYTES
+from dawa_assets.intake.part_uploads import MAX_BYTES, MAX_FILES, PART_BYTES
 from resources.settings import Settings
 
 router = APIRouter(tags=["page"])
@@ -57,9 +57,9 @@ class SessionAnswer(Message):
     writer: WriterAnswer
     audio_suffixes: list[str] = Field(examples=[[".mp3", ".wav"]])
     set_suffixes: list[str] = Field(examples=[[".als"]])
-    most_bytes: int = Field(examples=[MOST_BYTES], description="of one file")
+    most_bytes: int = Field(examples=[MAX_BYTES], description="of one file")
     part_bytes: int = Field(examples=[PART_BYTES], description="of one request")
-    most_files: int = Field(examples=[MOST_FILES], description="of one upload")
+    most_files: int = Field(examples=[MAX_FILES], description="of one upload")
 
 
 @router.get("/api/session", responses=errors(503))
@@ -80,9 +80,9 @@ async def session(service: Annotated[Service, Depends(service_of)]) -> SessionAn
         ),
         audio_suffixes=sorted(AUDIO_SUFFIXES),
         set_suffixes=[LIVE_SET_SUFFIX],
-        most_bytes=MOST_BYTES,
+        most_bytes=MAX_BYTES,
         part_bytes=PART_BYTES,
-        most_files=MOST_FILES,
+        most_files=MAX_FILES,
     )
 
 

@@ -15,7 +15,7 @@ from dawa_assets.tables.artists import Artist
 router = APIRouter(tags=["profile"])
 
 _PROFILE = {"schema_version": "1.0", "artist": {"name": "Nova Kite"}}
-_MOST_ITEMS = 500
+_MAX_ITEMS = 500
 
 
 class ProfileRequest(Message):
@@ -179,5 +179,5 @@ def _preview(service: Service, artist: Artist, data: Any) -> PreviewAnswer:
         output_tokens=found.output_tokens,
         cost_usd=found.cost_usd,
         model=ports.prompt_writer.model_name,
-        items=[RewrittenItem(**vars(item)) for item in found.items[:_MOST_ITEMS]],
+        items=[RewrittenItem(**vars(item)) for item in found.items[:_MAX_ITEMS]],
     )

@@ -21,7 +21,7 @@ from dawa_assets.tables.renderings import Rendering
 
 router = APIRouter(tags=["renderings"])
 
-_MOST = 100
+_MAX_COUNT = 100
 
 
 @router.post(
@@ -54,7 +54,7 @@ async def renderings(artist: ArtistOf, service: ServiceOf) -> RenderingsAnswer:
         from dawa_assets.tables.renderings import list_renderings
 
         with service.ports.database.transaction() as connection:
-            return list_renderings(connection, artist.id, _MOST)
+            return list_renderings(connection, artist.id, _MAX_COUNT)
 
     found = await service.quickly(look)
     if any(rendering.is_open for rendering in found):

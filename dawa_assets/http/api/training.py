@@ -32,7 +32,7 @@ from resources.ports import Ports
 
 router = APIRouter(tags=["training"])
 
-_MOST_LISTENS = 200
+_MAX_LISTENS = 200
 
 
 @router.get("/api/artists/{artist_id}/datasets", responses=errors(404, 503))
@@ -131,7 +131,7 @@ async def listens(artist: ArtistOf, service: ServiceOf) -> ListensAnswer:
         from dawa_assets.tables.listens import latest_listens, tally
 
         with service.ports.database.transaction() as connection:
-            latest = latest_listens(connection, artist.id, _MOST_LISTENS)
+            latest = latest_listens(connection, artist.id, _MAX_LISTENS)
             lines = tally(connection, artist.id)
         return ListensAnswer(
             listens=[ListenLine.of(each) for each in latest], tally=[TallyLine.of(line) for line in lines]

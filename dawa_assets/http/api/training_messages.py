@@ -20,7 +20,7 @@ from modal_app.web.messages import Prompt
 
 Who = Literal["base", "published", "candidate"]
 RenderingId = Annotated[str, Field(max_length=60, examples=["r-0a1b2c3d4e5f60718293a4b5"])]
-_MOST_CURVE = 400
+_MAX_CURVE = 400
 
 
 class DatasetLine(Message):
@@ -146,7 +146,7 @@ class RunAnswer(Message):
             steps=None if steps is None else int(steps),
             final_loss=number(run.metrics.get("final_loss")),
             curve=_curve(run.metrics),
-            trained_on_excluded=lora.heard_excluded,
+            trained_on_excluded=lora.trained_on_excluded,
             files=_files(service, artist, lora),
         )
 
@@ -325,7 +325,7 @@ def _curve(metrics: dict[str, Any]) -> list[CurvePoint]:
         for each in objects(metrics.get("validations"))
         if (step := number(each.get("step"))) is not None
     }
-    every = max(len(losses) // _MOST_CURVE, 1)
+    every = max(len(losses) // _MAX_CURVE, 1)
     steps = {*range(every, len(losses) + 1, every), *validations}
     return [
         CurvePoint(
@@ -333,7 +333,7 @@ def _curve(metrics: dict[str, Any]) -> list[CurvePoint]:
             loss=number(losses[step - 1]) if 0 < step <= len(losses) else None,
             validation_loss=validations.get(step),
         )
-        for step in sorted(steps)[: 2 * _MOST_CURVE]
+        for step in sorted(steps)[: 2 * _MAX_CURVE]
     ]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dawa_assets.http.api.item_messages import ItemAnswer
 from dawa_assets.http.messages import Message, PairFields, ParseId
-from dawa_assets.intake.part_uploads import MOST_FILES, PartFile, PartUpload
+from dawa_assets.intake.part_uploads import MAX_FILES, PartFile, PartUpload
 
 _ID = "20261130T065512000000Z-0a1b2c3d"
 UploadId = Annotated[str, Field(max_length=60, examples=[_ID])]
@@ -25,7 +25,7 @@ class UploadRequest(Message):
     """Begin an upload: into the inbox, or of the audio of one pair."""
 
     purpose: Literal["inbox", "pair"]
-    files: list[AnnouncedFile] = Field(min_length=1, max_length=MOST_FILES)
+    files: list[AnnouncedFile] = Field(min_length=1, max_length=MAX_FILES)
 
 
 class LinkAnswer(Message):
@@ -82,7 +82,7 @@ class PairRequest(PairFields):
     """Save audio that was uploaded and a text as a training item of its own."""
 
     upload_id: UploadId
-    file: int = Field(1, ge=1, le=MOST_FILES)
+    file: int = Field(1, ge=1, le=MAX_FILES)
 
 
 class StartedAnswer(Message):

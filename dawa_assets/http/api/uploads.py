@@ -29,7 +29,7 @@ from dawa_assets.http.messages import SaveAnswer
 from dawa_assets.http.saving import pair_of, saved_answer
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.intake import part_uploads
-from dawa_assets.intake.part_uploads import MOST_FILES, PART_BYTES
+from dawa_assets.intake.part_uploads import MAX_FILES, PART_BYTES
 from dawa_assets.items.save import save_pair
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
@@ -40,7 +40,7 @@ router = APIRouter(tags=["uploads"])
 _PART_PATH = re.compile(r"/api/artists/[^/]+/uploads/[^/]+/files/[^/]+")
 _CHUNK = 1 << 20
 UploadIdInPath = Annotated[str, Path(max_length=60)]
-FileInPath = Annotated[int, Path(ge=1, le=MOST_FILES)]
+FileInPath = Annotated[int, Path(ge=1, le=MAX_FILES)]
 _BYTES = {
     "requestBody": {
         "required": True,

@@ -24,7 +24,7 @@ from modal_app.backends.musicgen.sampling import Condition, Sampling, draw_codes
 from modal_app.errors import JobError
 from modal_app.protocol.training import TrainParameters
 
-_MOST_TOKENS = 512  # of a text; what is longer is cut off
+_MAX_TOKENS = 512  # of a text; what is longer is cut off
 _TEXT_BYTES = 1 << 28  # of encoded texts that are kept; a long one of the true model takes half a megabyte
 
 
@@ -189,7 +189,7 @@ class MusicGenBackend:
     def _encode_text(self, caption: str) -> Tensor:
         import torch
 
-        tokens = self._tokenizer(caption, truncation=True, max_length=_MOST_TOKENS, return_tensors="pt")
+        tokens = self._tokenizer(caption, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             states = self._model.text_encoder(
                 input_ids=tokens["input_ids"].to(self.device), attention_mask=tokens["attention_mask"].to(self.device)

@@ -23,7 +23,7 @@ from modal_app.modal_runtime.mounted_bucket.mount import Mount, blocks_of
 
 _APART = "scratch"  # of work in progress, which no other container needs
 _TRIES = 50
-_AT_ONCE = 16  # objects that are written
+_BATCH_SIZE = 16  # objects that are written
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class MountStorage(Storage):
 @contextmanager
 def _at_once() -> Iterator[ThreadPoolExecutor]:
     """Threads for what waits for the bucket; when it ends early, what has not begun is not begun."""
-    pool = ThreadPoolExecutor(_AT_ONCE)
+    pool = ThreadPoolExecutor(_BATCH_SIZE)
     try:
         yield pool
     finally:

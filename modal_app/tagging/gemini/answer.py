@@ -15,11 +15,11 @@ from modal_app.tagging.gemini.question import Energy, TempoFeel, Vocals
 from modal_app.tagging.offline import Tagging
 from modal_app.tagging.text_sanitizing import unfit
 
-_LONGEST_ANSWER = 200_000
-_MOST = {"genre": 3, "mood": 4, "instruments": 8}
+_MAX_ANSWER_LENGTH = 200_000
+_MAX_COUNT = {"genre": 3, "mood": 4, "instruments": 8}
 _LEAST = {"genre": 1, "mood": 1, "instruments": 0}
-_LONGEST_TAG = 40
-_SHORTEST_DESCRIPTION, _LONGEST_DESCRIPTION = 15, 300
+_MAX_TAG_LENGTH = 40
+_MIN_DESCRIPTION_LENGTH, _MAX_DESCRIPTION_LENGTH = 15, 300
 _CHOICES: dict[str, type[StrEnum]] = {"energy": Energy, "tempo_feel": TempoFeel, "vocals": Vocals}
 _NUMBERED_TEMPO = re.compile(r"\bbpm\b|\d+\s*(?:beats per minute)", re.IGNORECASE)
 _QUOTES = str.maketrans("", "", '"“”„«»')
@@ -31,7 +31,7 @@ class _UnusableError(Exception):
 
 def read_answer(text: str | None, asked: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
     """The answer's entries by id, those of `asked` that stand in it exactly once; and why others are missing."""
-    if not text or len(text) > _LONGEST_ANSWER:
+    if not text or len(text) > _MAX_ANSWER_LENGTH:
         return {}, "there was no text" if not text else "it was far too long"
     try:
         entries = json.loads(text)
@@ -55,7 +55,7 @@ def read_answer(text: str | None, asked: Sequence[str]) -> tuple[dict[str, dict[
 def tagging_of(entry: dict[str, Any], bpm: float | None) -> Tagging | str:
     """The tags and the text of one entry, or why it can't be used."""
     try:
-        tags: dict[str, str | list[str]] = {name: _words(name, entry.get(name)) for name in _MOST}
+        tags: dict[str, str | list[str]] = {name: _words(name, entry.get(name)) for name in _MAX_COUNT}
         tags |= {name: _choice(name, entry.get(name)) for name in _CHOICES}
         tags["description"] = _description(entry.get("description"))
     except _UnusableError as error:
@@ -68,19 +68,19 @@ def _words(name: str, value: object) -> list[str]:
     if not isinstance(value, list):
         raise _UnusableError(f"{name} is no list")
     found: dict[str, None] = {}
-    for word in value[: 4 * _MOST[name]]:
+    for word in value[: 4 * _MAX_COUNT[name]]:
         if not isinstance(word, str):
             raise _UnusableError(f"{name} holds what is no text")
         clean = " ".join(word.split()).strip(" ,.;").lower()
         if reason := unfit(clean):
             raise _UnusableError(f"{name}: {reason}")
-        if len(clean) > _LONGEST_TAG:
-            raise _UnusableError(f"{name} holds more than {_LONGEST_TAG} characters in one entry")
+        if len(clean) > _MAX_TAG_LENGTH:
+            raise _UnusableError(f"{name} holds more than {_MAX_TAG_LENGTH} characters in one entry")
         if clean and not _NUMBERED_TEMPO.search(clean):
             found.setdefault(clean.replace(",", ""))
     if len(found) < _LEAST[name]:
         raise _UnusableError(f"{name} is empty")
-    return list(found)[: _MOST[name]]
+    return list(found)[: _MAX_COUNT[name]]
 
 
 def _choice(name: str, value: object) -> str:
@@ -97,9 +97,10 @@ def _description(value: object) -> str:
         raise _UnusableError(f"the description: {reason}")
     if _NUMBERED_TEMPO.search(clean):
         raise _UnusableError("the description states a tempo in numbers")
-    if not _SHORTEST_DESCRIPTION <= len(clean) <= _LONGEST_DESCRIPTION:
+    if not _MIN_DESCRIPTION_LENGTH <= len(clean) <= _MAX_DESCRIPTION_LENGTH:
         raise _UnusableError(
-            f"the description has {len(clean)} characters instead of {_SHORTEST_DESCRIPTION} to {_LONGEST_DESCRIPTION}"
+            f"the description has {len(clean)} characters instead of "
+            f"{_MIN_DESCRIPTION_LENGTH} to {_MAX_DESCRIPTION_LENGTH}"
         )
     return clean
 

@@ -15,7 +15,7 @@ from modal_app.hosted_models.metered_requests import TryLaterError
 from modal_app.protocol.tagging import HostedModel
 from modal_app.tagging.text_sanitizing import plain_line
 
-_LONGEST = 160
+_MAX_LENGTH = 160
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -63,7 +63,7 @@ def _said(error: Any) -> str:
     """The service's own words, without the key should it have repeated it."""
     key = os.environ.get("GEMINI_API_KEY", "").strip()
     message = str(error.message or "")
-    words = plain_line(message.replace(key, "…") if key else message, _LONGEST)
+    words = plain_line(message.replace(key, "…") if key else message, _MAX_LENGTH)
     return f": {words}" if words else ""
 
 

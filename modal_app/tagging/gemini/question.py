@@ -15,7 +15,7 @@ from modal_app.tagging.text_sanitizing import plain_line
 
 TAG_PROMPT_VERSION = "gemini-1"
 
-MOST_WORDS, LONGEST_WORD = 40, 60
+MAX_WORDS, MAX_WORD_LENGTH = 40, 60
 
 INSTRUCTION = """\
 You describe short segments of music for the captions of a music generator. Each segment is a mono FLAC recording,
@@ -100,9 +100,9 @@ def style_words(vocabulary: Iterable[str]) -> list[str]:
     """At most so many short, clean, distinct words or phrases."""
     found: dict[str, None] = {}
     for word in vocabulary:
-        if len(found) >= MOST_WORDS:
+        if len(found) >= MAX_WORDS:
             break
-        clean = plain_line(word, LONGEST_WORD)
+        clean = plain_line(word, MAX_WORD_LENGTH)
         if clean and not _NO_STYLE.search(clean):
             found.setdefault(clean)
     return list(found)

@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 KEY = "GEMINI_API_KEY"
 BASE_URL = "https://generativelanguage.googleapis.com"
 
-MOST_SEGMENTS, MOST_BYTES = 8, 12 << 20
-MOST_BYTES_IN_FLIGHT = 64 << 20  # of wav; a call takes up to five times its own in memory
+MAX_SEGMENTS, MAX_BYTES = 8, 12 << 20
+MAX_BYTES_IN_FLIGHT = 64 << 20  # of wav; a call takes up to five times its own in memory
 _MODEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_/-]|\.(?!\.)){0,127}")
-_MOST_ASKED = 3
-_MOST_REFUSED = 16
+_MAX_QUESTIONS = 3
+_MAX_REFUSED = 16
 _TOKENS_OUT = 160  # of one segment's answer, to estimate what a call without an answer may have cost
-_MOST_TOKENS_OUT = 600
+_MAX_TOKENS_OUT = 600
 _TOKENS_BESIDE = 900
 
 LoadWav = Callable[[SegmentToTag], bytes]
 
 
 @dataclass(frozen=True)
-class Item:
+class SegmentQuestion:
     """A segment that is to be tagged, with what was spent on it until now."""
 
     part: SegmentToTag
@@ -59,32 +59,32 @@ class Item:
 class Question:
     """Segments that are asked for one after the other, at most so many in one call."""
 
-    items: tuple[Item, ...]
-    at_most: int = MOST_SEGMENTS
+    items: tuple[SegmentQuestion, ...]
+    at_most: int = MAX_SEGMENTS
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SegmentOutcome:
     """What became of one segment: a tagging, or the reason why there is none."""
 
-    item: Item
+    item: SegmentQuestion
     tagging: Tagging | None = None
     reason: str = ""
-    put_off: bool = False
+    deferred: bool = False
     error: DawaError | None = None
     """The reason where the trouble is the segment's own."""
     served_model: str | None = None
     """The model that answered, where that is another one than was asked."""
 
 
-def questions(items: Sequence[Item]) -> list[Question]:
+def questions(items: Sequence[SegmentQuestion]) -> list[Question]:
     """The items in calls that are bounded in number and bytes, in their order."""
     found: list[Question] = []
-    batch: list[Item] = []
+    batch: list[SegmentQuestion] = []
     size = 0
     for item in items:
         weight = 2 * item.segment.samples
-        if batch and (len(batch) == MOST_SEGMENTS or size + weight > MOST_BYTES):
+        if batch and (len(batch) == MAX_SEGMENTS or size + weight > MAX_BYTES):
             found.append(Question(tuple(batch)))
             batch, size = [], 0
         batch.append(item)
@@ -95,7 +95,7 @@ def questions(items: Sequence[Item]) -> list[Question]:
 def calls_at_once(asked: Sequence[Question], at_most: int) -> int:
     """How many of these calls may be in flight, so that memory stays bounded."""
     largest = max((sum(2 * item.segment.samples for item in question.items) for question in asked), default=1)
-    return max(1, min(at_most, MOST_BYTES_IN_FLIGHT // largest))
+    return max(1, min(at_most, MAX_BYTES_IN_FLIGHT // largest))
 
 
 def api_key() -> str:
@@ -151,7 +151,7 @@ def connect(model: HostedModel) -> "Client":
     )
 
 
-class GeminiTagger(Service[Question, Outcome]):
+class GeminiTagger(Service[Question, SegmentOutcome]):
     """Asks one Gemini model about segments of one artist."""
 
     def __init__(
@@ -176,7 +176,7 @@ class GeminiTagger(Service[Question, Outcome]):
         self._answered = False
         self._refused = 0
 
-    async def ask(self, question: Question) -> Reply[Question, Outcome]:
+    async def ask(self, question: Question) -> Reply[Question, SegmentOutcome]:
         """Make one call for the question's first segments; see `Service.ask`."""
         batch, rest = question.items[: question.at_most], question.items[question.at_most :]
         loaded, unreadable = await asyncio.to_thread(self._load_all, batch)
@@ -197,38 +197,40 @@ class GeminiTagger(Service[Question, Outcome]):
         ]
         served = None if self._answered_by == self._model.name else self._answered_by
         answers, unusable = _sorted_out(items, response, served)
-        again = [item for item in unusable if item.asked < _MOST_ASKED]
+        again = [item for item in unusable if item.asked < _MAX_QUESTIONS]
         answers += [
-            Outcome(item, reason=f"no usable answer in {item.asked} calls: {item.complaint}")
+            SegmentOutcome(item, reason=f"no usable answer in {item.asked} calls: {item.complaint}")
             for item in unusable
-            if item.asked >= _MOST_ASKED
+            if item.asked >= _MAX_QUESTIONS
         ]
         at_most = question.at_most if len(again) < len(items) else max(1, question.at_most // 2)
         return Reply(used, [*unreadable, *answers], _again([*rest, *again], at_most))
 
-    def failed(self, question: Question, reason: str) -> Sequence[Outcome]:
+    def failed(self, question: Question, reason: str) -> Sequence[SegmentOutcome]:
         """None of these will get an answer."""
-        return [Outcome(item, reason=reason) for item in question.items]
+        return [SegmentOutcome(item, reason=reason) for item in question.items]
 
-    def put_off(self, question: Question, reason: str) -> Sequence[Outcome]:
+    def deferred(self, question: Question, reason: str) -> Sequence[SegmentOutcome]:
         """None of these has an answer yet."""
-        return [Outcome(item, reason=reason, put_off=True) for item in question.items]
+        return [SegmentOutcome(item, reason=reason, deferred=True) for item in question.items]
 
     async def close(self) -> None:
         """Close connections."""
         await self._client.aio.aclose()
 
-    def _load_all(self, batch: Sequence[Item]) -> tuple[list[tuple[Item, bytes]], list[Outcome]]:
-        loaded: list[tuple[Item, bytes]] = []
-        unreadable: list[Outcome] = []
+    def _load_all(
+        self, batch: Sequence[SegmentQuestion]
+    ) -> tuple[list[tuple[SegmentQuestion, bytes]], list[SegmentOutcome]]:
+        loaded: list[tuple[SegmentQuestion, bytes]] = []
+        unreadable: list[SegmentOutcome] = []
         for item in batch:
             try:
                 loaded.append((item, flac(self._load(item.part))))
             except DawaError as error:
-                unreadable.append(Outcome(item, reason=str(error), error=error))
+                unreadable.append(SegmentOutcome(item, reason=str(error), error=error))
         return loaded, unreadable
 
-    async def _call(self, loaded: list[tuple[Item, bytes]]) -> "GenerateContentResponse":
+    async def _call(self, loaded: list[tuple[SegmentQuestion, bytes]]) -> "GenerateContentResponse":
         from google.genai.types import Content, Part
 
         parts = [Part.from_text(text=self._style)]
@@ -244,15 +246,19 @@ class GeminiTagger(Service[Question, Outcome]):
             raise trouble(error, self._model, maybe_usd=self._estimate(loaded)) from None
 
     def _refuse(
-        self, items: list[Item], rest: Sequence[Item], unreadable: list[Outcome], reason: str
-    ) -> Reply[Question, Outcome]:
+        self,
+        items: list[SegmentQuestion],
+        rest: Sequence[SegmentQuestion],
+        unreadable: list[SegmentOutcome],
+        reason: str,
+    ) -> Reply[Question, SegmentOutcome]:
         """A refused call is not paid for. One segment may be the trouble of all in the call: ask one by one."""
         if len(items) > 1:
             return Reply(Usage(), unreadable, Question((*items, *rest), 1))
         self._refused += 1
-        if not self._answered and self._refused >= _MOST_REFUSED:
+        if not self._answered and self._refused >= _MAX_REFUSED:
             raise ServiceError(f"{self._model.name}: every segment is refused: {reason}")
-        return Reply(Usage(), [*unreadable, Outcome(items[0], reason=reason)], _again(rest, 1))
+        return Reply(Usage(), [*unreadable, SegmentOutcome(items[0], reason=reason)], _again(rest, 1))
 
     def _follow(self, served: str | None) -> None:
         """Go by the price and the rules of the model that really answers."""
@@ -261,7 +267,7 @@ class GeminiTagger(Service[Question, Outcome]):
         self._answered_by = answered
         self._price, self._config = price_of(self._model, answered), _config(answered)
 
-    def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[Item, bytes]]) -> Usage:
+    def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[SegmentQuestion, bytes]]) -> Usage:
         """What the service says that the call took; where it says nothing, what it must have cost."""
         told = response.usage_metadata
         if told is None:
@@ -270,7 +276,7 @@ class GeminiTagger(Service[Question, Outcome]):
         tokens_out = max(0, told.candidates_token_count or 0) + max(0, told.thoughts_token_count or 0)
         return Usage(1, tokens_in, tokens_out, self._price.of(tokens_in, tokens_out))
 
-    def _estimate(self, loaded: list[tuple[Item, bytes]]) -> float:
+    def _estimate(self, loaded: list[tuple[SegmentQuestion, bytes]]) -> float:
         seconds = sum(item.segment.samples for item, _ in loaded) / 44_100
         tokens = round(seconds * AUDIO_TOKENS_PER_SECOND) + _TOKENS_BESIDE
         return self._price.of(tokens, _TOKENS_OUT * len(loaded))
@@ -300,22 +306,22 @@ def share(used: Usage, parts: int) -> list[Usage]:
     ]
 
 
-def _again(items: Sequence[Item], at_most: int) -> Question | None:
+def _again(items: Sequence[SegmentQuestion], at_most: int) -> Question | None:
     return Question(tuple(items), at_most) if items else None
 
 
 def _sorted_out(
-    items: list[Item], response: "GenerateContentResponse", served: str | None
-) -> tuple[list[Outcome], list[Item]]:
+    items: list[SegmentQuestion], response: "GenerateContentResponse", served: str | None
+) -> tuple[list[SegmentOutcome], list[SegmentQuestion]]:
     """The usable answers, and the items that have none, each with its complaint."""
     entries, missing = read_answer(_text_of(response), [f"s{number}" for number in range(1, len(items) + 1)])
-    answers: list[Outcome] = []
-    unusable: list[Item] = []
+    answers: list[SegmentOutcome] = []
+    unusable: list[SegmentQuestion] = []
     for number, item in enumerate(items, 1):
         entry = entries.get(f"s{number}")
         tagging = missing if entry is None else tagging_of(entry, item.part.bpm)
         if isinstance(tagging, Tagging):
-            answers.append(Outcome(item, tagging, served_model=served))
+            answers.append(SegmentOutcome(item, tagging, served_model=served))
         else:
             unusable.append(replace(item, complaint=tagging))
     return answers, unusable
@@ -345,6 +351,6 @@ def _config(name: str) -> "GenerateContentConfig":
         system_instruction=INSTRUCTION,
         response_mime_type="application/json",
         response_schema=list[SegmentAnswer],
-        max_output_tokens=MOST_SEGMENTS * _MOST_TOKENS_OUT + (0 if thinking else 4_096),
+        max_output_tokens=MAX_SEGMENTS * _MAX_TOKENS_OUT + (0 if thinking else 4_096),
         thinking_config=thinking,
     )

@@ -16,7 +16,7 @@ import pytest
 
 from dawa_assets.artists.delete import delete_artist, plan_deletion
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.errors import LeavingArtistError, UnknownArtistError
+from dawa_assets.errors import ArtistBeingDeletedError, UnknownArtistError
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.pipeline.spending import record_spending
 from dawa_assets.segments.tags import tag_segments
@@ -279,7 +279,7 @@ delete_artist(Ports(settings=settings, database=GivenDatabase(sys.argv[2]), buck
                            env=os.environ, check=False, timeout=280)  # fmt: skip
     assert child.returncode == -signal.SIGKILL
     assert len(keys(recorded.bucket, f"artists/{artist.slug}")) > 0
-    with pytest.raises(LeavingArtistError, match="is being deleted"):
+    with pytest.raises(ArtistBeingDeletedError, match="is being deleted"):
         build_dataset(recorded, artist.slug)
     assert plan_deletion(recorded, artist.slug).under_way
     delete_artist(recorded, artist.slug, author="somebody else")
@@ -290,7 +290,7 @@ def test_a_name_that_returns_is_a_new_artist_with_nothing_of_the_old(recorded: P
     artist, _ = furnish(recorded, "Nova")
     with recorded.database.transaction() as connection:
         artist_deletions.begin(connection, artist, "me")
-    with recorded.database.transaction() as connection, pytest.raises(LeavingArtistError):
+    with recorded.database.transaction() as connection, pytest.raises(ArtistBeingDeletedError):
         ensure_artist(connection, "Nova")
     with recorded.database.transaction() as connection:
         assert ensure_artist(connection, "NOVA").slug == "nova-2"

@@ -10,7 +10,7 @@ import pytest
 
 from dawa_assets.artists.delete import delete_artist
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.errors import BusyError, LeavingArtistError, LostLeaseError, UnknownArtistError
+from dawa_assets.errors import ArtistBeingDeletedError, BusyError, LostLeaseError, UnknownArtistError
 from dawa_assets.intake.inbox import upload
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.tables import artist_deletions
@@ -74,7 +74,7 @@ def test_a_lease_of_a_deleted_artist_is_lost_in_one_clear_line(recorded: Ports) 
         with recorded.database.transaction() as connection, pytest.raises(LostLeaseError, match="was deleted"):
             held.check(connection)
     with (
-        pytest.raises(LeavingArtistError, match="was deleted"),
+        pytest.raises(ArtistBeingDeletedError, match="was deleted"),
         lease(recorded.database, artist.id, "view", seconds=600, wait_seconds=0),
     ):
         pass
@@ -105,7 +105,7 @@ def test_an_upload_that_is_overtaken_by_a_deletion_is_taken_back(recorded: Ports
             artist_deletions.begin(connection, nova, "me")
 
     for who, hook in (("Nova", begin), (nova, lambda: delete_artist(recorded, "nova", author="me") and None)):
-        with pytest.raises(LeavingArtistError):
+        with pytest.raises(ArtistBeingDeletedError):
             upload(_hooked(recorded, hook), who, [tmp_path / "song.wav"])
         assert keys(recorded.bucket) == []
     with pytest.raises(UnknownArtistError, match=r"was deleted on .* by me"):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.defs.sensors import run_requests
-from dawa_assets.defs.sensors.run_requests import ATTEMPTS, Work, ask, pause_after
+from dawa_assets.defs.sensors.run_requests import ATTEMPTS, WorkItem, ask, pause_after
 from tests.dawa_assets.automation.ticks import leave, leave_run
 
 JOB = "prompts_job"
@@ -21,12 +21,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def asked(instance: dg.DagsterInstance, *work: Work, now: float | None = None) -> list[str]:
+def asked(instance: dg.DagsterInstance, *work: WorkItem, now: float | None = None) -> list[str]:
     return [request.run_key or "" for request in ask(instance, JOB, work, now or time.time()).requests]
 
 
 def test_a_failed_one_waits_longer_each_time_and_then_stands(instance: dg.DagsterInstance) -> None:
-    work, now, keys = Work("nova:abc", "nova"), time.time(), []
+    work, now, keys = WorkItem("nova:abc", "nova"), time.time(), []
     for attempt in range(1, ATTEMPTS + 1):
         (request,) = ask(instance, JOB, [work], now).requests
         keys.append(request.run_key)
@@ -40,11 +40,11 @@ def test_a_failed_one_waits_longer_each_time_and_then_stands(instance: dg.Dagste
     last = ask(instance, JOB, [work], now + 10**7)
     assert last.requests == []
     assert f"nova: failed {ATTEMPTS} times" in last.standing[0]
-    assert asked(instance, Work("nova:changed", "nova")) == ["nova:changed/1"]
+    assert asked(instance, WorkItem("nova:changed", "nova")) == ["nova:changed/1"]
 
 
 def test_what_went_well_and_left_something_is_tried_again_every_day(instance: dg.DagsterInstance) -> None:
-    work, now = Work("nova:budget", "nova"), time.time()
+    work, now = WorkItem("nova:budget", "nova"), time.time()
     for _ in range(ATTEMPTS):
         (request,) = ask(instance, JOB, [work], now).requests
         leave_run(instance, request, dg.DagsterRunStatus.SUCCESS)
@@ -54,7 +54,7 @@ def test_what_went_well_and_left_something_is_tried_again_every_day(instance: dg
 
 
 def test_what_was_cancelled_by_hand_is_not_started_again(instance: dg.DagsterInstance) -> None:
-    work = Work("nova:abc", "nova")
+    work = WorkItem("nova:abc", "nova")
     leave_run(instance, ask(instance, JOB, [work], time.time()).requests[0], dg.DagsterRunStatus.CANCELED)
     again = ask(instance, JOB, [work], time.time() + 10**7)
     assert again.requests == []
@@ -67,12 +67,12 @@ def test_what_was_cancelled_by_hand_is_not_started_again(instance: dg.DagsterIns
 )
 def test_an_artist_is_left_to_a_run_that_makes_the_same(instance: dg.DagsterInstance, job: str, is_asked: bool) -> None:
     leave(instance, job, {"dagster/partition": "nova"}, dg.DagsterRunStatus.STARTED)
-    assert bool(asked(instance, Work("nova:abc", "nova"))) is is_asked
-    assert asked(instance, Work("other:abc", "other")) == ["other:abc/1"]
+    assert bool(asked(instance, WorkItem("nova:abc", "nova"))) is is_asked
+    assert asked(instance, WorkItem("other:abc", "other")) == ["other:abc/1"]
 
 
 def test_two_ticks_that_see_the_same_ask_for_one_run(instance: dg.DagsterInstance) -> None:
-    work = Work("nova:abc", "nova")
+    work = WorkItem("nova:abc", "nova")
     assert asked(instance, work) == asked(instance, work) == ["nova:abc/1"]
 
 
@@ -81,10 +81,10 @@ def test_a_tick_is_bounded_and_the_next_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(run_requests, "LOOKED_AT_PER_TICK", 30)
     monkeypatch.setattr(run_requests, "RUNS_PER_TICK", 10)
-    given_up = [Work(f"a{number:03}:x", f"a{number:03}") for number in range(30)]
+    given_up = [WorkItem(f"a{number:03}:x", f"a{number:03}") for number in range(30)]
     for work in given_up:
         leave(instance, JOB, {"dawa/work": work.name, "dawa/attempt": "1 of 1"}, dg.DagsterRunStatus.CANCELED)
-    fresh = [Work(f"b{number:03}:x", f"b{number:03}") for number in range(12)]
+    fresh = [WorkItem(f"b{number:03}:x", f"b{number:03}") for number in range(12)]
     first = ask(instance, JOB, given_up + fresh, time.time())
     assert (first.requests, first.stopped_at) == ([], given_up[-1])
     second = ask(instance, JOB, fresh, time.time())
@@ -101,7 +101,7 @@ STATUSES = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.Dagster
 def test_whatever_happened_no_key_is_asked_for_twice_and_failures_are_bounded(
     history: list[tuple[dg.DagsterRunStatus, float]],
 ) -> None:
-    work, keys, failures = Work("nova:abc", "nova"), [], 0
+    work, keys, failures = WorkItem("nova:abc", "nova"), [], 0
     with dg.DagsterInstance.ephemeral() as instance:
         for status, later in history:
             for request in ask(instance, JOB, [work], time.time() + later).requests:

@@ -287,7 +287,7 @@ def test_a_night_is_bounded_and_later_ones_ask_for_others(
 ) -> None:
     everybody = [f"artist-{number}" for number in range(12)]
     monkeypatch.setattr("dawa_assets.tables.datasets.artists_whose_dataset_would_differ", lambda _: everybody)
-    monkeypatch.setattr("dawa_assets.defs.schedules.MOST_A_NIGHT", 5)
+    monkeypatch.setattr("dawa_assets.defs.schedules.MAX_PER_NIGHT", 5)
     asked = [night(stored, ports, datetime(2026, 11, day, 3, tzinfo=UTC)) for day in range(1, 15)]
     assert {len(requests) for requests in asked} == {5}
     assert {request.partition_key for requests in asked for request in requests} == set(everybody)

@@ -16,7 +16,7 @@ from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.intake.inbox import upload
-from dawa_assets.observability.consistency import judge, verdict
+from dawa_assets.observability.consistency import check_asset, consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
 from dawa_assets.tables.artists import Artist, ensure_artist
@@ -223,10 +223,10 @@ def test_a_verdict_sees_what_is_gone_from_the_bucket(
             with ports.bucket.open(each.key) as stream:
                 kept[each.key] = stream.read()
     assert kept
-    assert verdict(ports, artist.slug, asset).problems == []
+    assert consistency_of(ports, artist.slug, asset).problems == []
     ports.bucket.delete(kept)
     try:
-        assert verdict(ports, artist.slug, asset).problems
+        assert consistency_of(ports, artist.slug, asset).problems
     finally:
         for key, content in kept.items():
             ports.bucket.put(key, content)
@@ -251,10 +251,10 @@ def test_a_verdict_sees_what_is_wrong_in_the_database(
     ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
         connection.execute(damage.encode())
-        found = judge(ports, connection, artist, asset)
+        found = check_asset(ports, connection, artist, asset)
         connection.rollback()
     assert found.problems
-    assert verdict(ports, artist.slug, asset).problems == []
+    assert consistency_of(ports, artist.slug, asset).problems == []
 
 
 def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline_here: Pipeline) -> None:

@@ -200,7 +200,7 @@ def _is_whole_or_not_there(ports: Ports, audio: bytes) -> None:
 
 
 def test_base64_of_the_largest_size_is_what_the_limit_takes() -> None:
-    from dawa_assets.http.pipeline import MOST_SAVED_BODY
-    from modal_app.web.options import MOST_UPLOADED
+    from dawa_assets.http.pipeline import MAX_SAVED_BODY
+    from modal_app.web.options import MAX_UPLOADED
 
-    assert len(base64.b64encode(bytes(3000))) * (MOST_UPLOADED // 3000) <= MOST_SAVED_BODY - SMALL_BODY
+    assert len(base64.b64encode(bytes(3000))) * (MAX_UPLOADED // 3000) <= MAX_SAVED_BODY - SMALL_BODY

@@ -13,7 +13,7 @@ import pytest
 
 from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http import connections, password_attempts, request_limits
-from dawa_assets.http.bodies import KNOWN, STRANGERS, Body, Patience
+from dawa_assets.http.bodies import KNOWN, UNAUTHENTICATED, Body, Patience
 from dawa_assets.http.errors import RefusedError
 from dawa_assets.http.password_attempts import FailedAttempts
 from resources.ports import Ports
@@ -57,7 +57,7 @@ def test_slow_strangers_do_not_keep_out_who_has_the_password(ports: Ports) -> No
 def test_those_who_may_say_it_in_the_body_have_places_of_their_own_and_less_time(
     ports: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_limits, "STRANGERS", Patience(silent_seconds=3.0, seconds=900.0))
+    monkeypatch.setattr(request_limits, "UNAUTHENTICATED", Patience(silent_seconds=3.0, seconds=900.0))
     with server(protected(ports)) as base, client(base, **GOOD) as http:
         with _slow(base, "/train", MANY) as slow:
             assert http.post("/api/train/export", json=NOBODY).status_code == 404
@@ -69,7 +69,7 @@ def test_those_who_may_say_it_in_the_body_have_places_of_their_own_and_less_time
 
 
 def test_a_user_has_no_more_places_than_are_left_for_others(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_limits, "_MOST_OF_A_USER", 3)
+    monkeypatch.setattr(request_limits, "_MAX_PER_USER", 3)
     user, other = new_user(ports), new_user(ports)
     mine = f"Authorization: {bearer(user)['Authorization']}"
     with server(protected(ports, secret=True)) as base, client(base) as http:
@@ -127,9 +127,9 @@ def test_a_network_of_ipv6_is_one_sender_and_senders_without_end_are_forgotten()
     with pytest.raises(RefusedError):
         failed.require_patience("2001:db8:1:2:ffff::4")
     failed.require_patience("2001:db8:1:3::3")
-    for number in range(password_attempts._MOST_SENDERS + 10):
+    for number in range(password_attempts._MAX_SENDERS + 10):
         failed.note(f"sender {number}")
-    assert len(failed._forgotten_at) <= password_attempts._MOST_SENDERS
+    assert len(failed._forgotten_at) <= password_attempts._MAX_SENDERS
 
 
 def _read(body: Body) -> list[Any]:
@@ -156,22 +156,22 @@ def _coming(*pieces: bytes, seconds: float = 0.0, clock: "_Clock | None" = None)
 
 def test_a_body_is_read_to_its_end_and_tells_that_once() -> None:
     whole: list[str] = []
-    messages = _read(Body(_coming(b"a", b"b"), 10, STRANGERS, whole=lambda: whole.append("whole")))
+    messages = _read(Body(_coming(b"a", b"b"), 10, UNAUTHENTICATED, whole=lambda: whole.append("whole")))
     assert b"".join(message["body"] for message in messages) == b"ab"
     assert whole == ["whole"]
 
 
 def test_a_body_of_who_had_to_say_who_they_are_is_not_begun() -> None:
     with pytest.raises(RefusedError) as caught:
-        _read(Body(_coming(b"a"), 10, STRANGERS, refusal=UnauthorizedError("say who you are")))
+        _read(Body(_coming(b"a"), 10, UNAUTHENTICATED, refusal=UnauthorizedError("say who you are")))
     assert (caught.value.status_code, caught.value.detail) == (401, "say who you are")
 
 
 @pytest.mark.parametrize(
     ("patience", "pieces", "seconds", "status"),
     [
-        (STRANGERS, [b"x"] * 40, 1.0, 408),  # a byte a second
-        (STRANGERS, [b"x" * 20_000] * 40, 1.0, None),
+        (UNAUTHENTICATED, [b"x"] * 40, 1.0, 408),  # a byte a second
+        (UNAUTHENTICATED, [b"x" * 20_000] * 40, 1.0, None),
         (KNOWN, [b"x"] * 40, 1.0, None),
         (KNOWN, [b"x"] * 1000, 1.0, 408),  # not for ever
         (KNOWN, [b"x" * 300_000] * 4, 0.0, 413),

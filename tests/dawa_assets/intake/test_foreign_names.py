@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dawa_assets.intake.inbox import pending_uploads, unclaimed_uploads
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
-from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.consistency import consistency_of
 from resources.bucket.keys import FOREIGN, decode_key, encode_key
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import als, drop, items, keys, ledger, new_artist, rows, wav
@@ -63,7 +63,7 @@ def test_one_that_waits_is_shown_by_status_and_on_its_check_and_can_be_removed(
     _put_as_it_is(ports, "inbox/nova/u/Lost=Bounce.wav", wav(200))
     ports.bucket.put("inbox/nova/u/_complete", b"")
     update_training_items(ports, "nova")
-    assert any("Lost=Bounce.wav" in line for line in verdict(ports, "nova", "training_items").warnings)
+    assert any("Lost=Bounce.wav" in line for line in consistency_of(ports, "nova", "training_items").warnings)
     assert dawa(monkeypatch, ports, "status") == 0
     assert "Lost=Bounce.wav" in capsys.readouterr().out
     assert dawa(monkeypatch, ports, "inbox", "list") == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dawa_assets.intake.file_selection import Gathered, gather, skipped_names
+from dawa_assets.intake.file_selection import Selection, select_files, skipped_names
 from dawa_assets.intake.kinds import kind_of, loose_stem
 from dawa_assets.tables.uploads import Kind
 from modal_app.errors import InputError
@@ -21,7 +21,7 @@ def _lay(root: Path, *names: str) -> Path:
     return root
 
 
-def _names(gathered: Gathered) -> list[str]:
+def _names(gathered: Selection) -> list[str]:
     return [file.name for file in gathered.files]
 
 
@@ -42,7 +42,7 @@ def test_a_project_folder_gives_its_sets_and_bounces_not_its_samples_and_backups
         "._My Song.als",
         ".DS_Store",
     )
-    gathered = gather([project])
+    gathered = select_files([project])
     assert _names(gathered) == [
         f"My Song Project/{name}" for name in ("Bounces/my_song.mp3", "My Song v2.als", "My Song.als", "mixdown.wav")
     ]
@@ -58,25 +58,27 @@ def test_a_folder_of_bounces_or_of_projects_is_taken_as_it_is(tmp_path: Path) ->
     root = _lay(
         tmp_path / "all", "a/a.als", "a/Samples/x.wav", "b/b.als", "b/b.flac", "bounces/one.mp3", "Samples/two.WAV"
     )
-    assert _names(gather([root])) == [
+    assert _names(select_files([root])) == [
         f"all/{name}" for name in ("Samples/two.WAV", "a/a.als", "b/b.als", "b/b.flac", "bounces/one.mp3")
     ]
 
 
 def test_a_backup_or_a_sample_that_is_named_itself_is_taken(tmp_path: Path) -> None:
     root = _lay(tmp_path / "p", "p.als", "Backup/p [1].als", "Samples/kick.wav")
-    assert _names(gather([root / "Backup", root / "Samples" / "kick.wav"])) == ["Backup/p [1].als", "kick.wav"]
+    assert _names(select_files([root / "Backup", root / "Samples" / "kick.wav"])) == ["Backup/p [1].als", "kick.wav"]
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
     _lay(tmp_path, "a/song.mp3", "b/song.mp3", "c/Song/s.als", "d/Song/s.als")
-    gathered = gather([tmp_path / "a/song.mp3", tmp_path / "b/song.mp3", tmp_path / "c/Song", tmp_path / "d/Song"])
+    gathered = select_files(
+        [tmp_path / "a/song.mp3", tmp_path / "b/song.mp3", tmp_path / "c/Song", tmp_path / "d/Song"]
+    )
     assert _names(gathered) == ["song.mp3", "again/song.mp3", "Song/s.als", "Song (2)/s.als"]
 
 
 def test_the_same_file_named_twice_is_taken_once(tmp_path: Path) -> None:
     _lay(tmp_path / "x", "a.mp3")
-    assert _names(gather([tmp_path / "x" / "a.mp3", tmp_path / "x"])) == ["a.mp3"]
+    assert _names(select_files([tmp_path / "x" / "a.mp3", tmp_path / "x"])) == ["a.mp3"]
 
 
 def test_links_are_followed_but_a_loop_ends(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_links_are_followed_but_a_loop_ends(tmp_path: Path) -> None:
     (root / "in" / "loop").symlink_to(root)
     (root / "linked").symlink_to(tmp_path / "elsewhere")
     (root / "broken.mp3").symlink_to(tmp_path / "nothing")
-    gathered = gather([root])
+    gathered = select_files([root])
     assert _names(gathered) == ["root/in/a.mp3", "root/linked/b.mp3"]
     said = dict(gathered.skipped)
     assert "link" in said["root/in/loop/"]
@@ -95,7 +97,7 @@ def test_links_are_followed_but_a_loop_ends(tmp_path: Path) -> None:
 def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
     root = _lay(tmp_path / "root", "a.mp3")
     os.mkfifo(root / "pipe.wav")
-    gathered = gather([root])
+    gathered = select_files([root])
     assert _names(gathered) == ["root/a.mp3"]
     assert "pipe" in dict(gathered.skipped)["root/pipe.wav"]
 
@@ -106,7 +108,7 @@ def test_what_may_not_be_read_is_left_out(tmp_path: Path) -> None:
     (root / "a.mp3").chmod(0)
     (root / "closed").chmod(0)
     try:
-        gathered = gather([root])
+        gathered = select_files([root])
     finally:
         (root / "closed").chmod(0o700)
     assert _names(gathered) == ["root/b.mp3"]
@@ -117,14 +119,14 @@ def test_what_may_not_be_read_is_left_out(tmp_path: Path) -> None:
 def test_names_that_can_not_be_shown_are_left_out(tmp_path: Path) -> None:
     root = _lay(tmp_path / "root", "ok.mp3", "new\nline.mp3")
     (root / os.fsdecode(b"latin\xe4.mp3")).write_bytes(b"")
-    gathered = gather([root])
+    gathered = select_files([root])
     assert _names(gathered) == ["root/ok.mp3"]
     assert all(name.isprintable() for name, _ in gathered.skipped)
 
 
 def test_a_path_that_leads_to_nothing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        gather([tmp_path / "nowhere"])
+        select_files([tmp_path / "nowhere"])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_names_alone_are_chosen_as_the_files_themselves_are(tmp_path: Path) -> N
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    gathered = gather([tmp_path / folder for folder in ("Set Project", "Plain", "Marked")])
+    gathered = select_files([tmp_path / folder for folder in ("Set Project", "Plain", "Marked")])
     assert set(names) - set(skipped_names(names)) == {file.name for file in gathered.files}
     assert {"Marked/Mixes/Deep.mp3", "Marked/Sets/Bounces/deep.wav"} <= {file.name for file in gathered.files}
     assert "Marked/Mixes/other.mp3" in skipped_names(names)

@@ -13,7 +13,7 @@ from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.exclusions import list_items
 from dawa_assets.items.save import NewPair, save_pair
 from dawa_assets.items.update import update_training_items
-from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.consistency import consistency_of
 from dawa_assets.observability.status import artist_statuses
 from modal_app.audio.prepare import prepare
 from modal_app.data_root.layout import DataRoot
@@ -50,7 +50,7 @@ def test_findings_are_kept_with_the_item_and_told_wherever_it_is(ports: Ports, m
     assert [(notice.what, notice.reason) for notice in status.notices if notice.what == "audio"] == [("audio", line)]
     (listed,) = list_items(ports.database, "nova")
     assert listed.findings == [line]
-    assert f"song/song: its audio: {line}" in verdict(ports, "nova", "training_items").warnings
+    assert f"song/song: its audio: {line}" in consistency_of(ports, "nova", "training_items").warnings
     monkeypatch.setattr("resources.ports.open_database", lambda _settings: ports.database)
     assert line in CliRunner().invoke(app, ["item", "list", "nova"]).output
     # Better audio takes them away.

@@ -131,7 +131,7 @@ def test_what_was_excluded_since_the_dataset_was_built_is_not_trained_on(
     evaluate_lora(nova.ports, "nova")
     assert _items_trained_on(worker) == {"a/two"}
     [lora] = list_loras(nova.ports, "nova")
-    assert (lora.heard_excluded, lora.run.promoted) == ([], True)
+    assert (lora.trained_on_excluded, lora.run.promoted) == ([], True)
 
 
 def test_identical_audio_is_out_only_when_both_items_are(nova: Catalogue, worker: RecordingCompute) -> None:
@@ -153,7 +153,7 @@ def test_a_published_adapter_that_heard_it_is_marked_until_the_next_build(nova: 
     assert [change.changed for change in changes] == [True]
     assert [(str(lora.run), lora.published, lora.items) for lora in heard] == [(first, True, ["a/one"])]
     [lora] = list_loras(nova.ports, "nova")
-    assert lora.heard_excluded == ["a/one"]
+    assert lora.trained_on_excluded == ["a/one"]
     [status] = artist_statuses(nova.ports, "nova")
     assert [(notice.what, notice.reason) for notice in status.notices] == [
         (
@@ -174,7 +174,7 @@ def test_a_published_adapter_that_heard_it_is_marked_until_the_next_build(nova: 
             ask()
     promote_lora(nova.ports, "nova", first, force=True)
     _exclude(nova, "a/one", excluded=False)
-    assert [lora.heard_excluded for lora in list_loras(nova.ports, "nova")] == [[], []]
+    assert [lora.trained_on_excluded for lora in list_loras(nova.ports, "nova")] == [[], []]
 
 
 def test_an_adapter_that_heard_it_makes_way_even_for_one_that_is_no_better(

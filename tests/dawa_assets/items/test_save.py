@@ -15,7 +15,7 @@ from dawa_assets.items.save import NewPair, is_saved_pairs_id, save_pair
 from dawa_assets.items.update import update_training_items
 from dawa_assets.maintenance.prune import prune
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.single_prompt import ask_for_prompt
+from dawa_assets.prompting.single_prompt import write_single_prompt
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.bucket.folder import FolderBucket
@@ -69,7 +69,7 @@ def test_a_model_s_text_that_is_saved_as_it_was_is_a_person_s_choice_and_told_as
 ) -> None:
     give_set(ports.database, nova, summary(), "Song", audio=False)
     [made] = rows(ports, "select parse_id from als_summaries")
-    asked = ask_for_prompt(ports, nova, made["parse_id"])
+    asked = write_single_prompt(ports, nova, made["parse_id"])
     item = _row(ports, save_pair(ports, nova, _pair(made["parse_id"], asked.text), audio))
     assert (item["model_name"], item["system_prompt_version"]) == ("offline-v1", "train-v1")
     [prompt] = rows(ports, "select origin from prompts where id = %s", item["prompt_id"])

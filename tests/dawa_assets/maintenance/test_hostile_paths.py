@@ -25,7 +25,7 @@ from dawa_assets.items.update import update_training_items
 from dawa_assets.maintenance.prune import prune
 from dawa_assets.maintenance.retry import retry_rejected
 from dawa_assets.maintenance.verify import verify
-from dawa_assets.observability.consistency import verdict
+from dawa_assets.observability.consistency import consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.pipeline.file_transfer import local_copy
 from dawa_assets.prompting.refresh import refresh_prompts
@@ -186,7 +186,7 @@ def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_i
     assert len(prepare_segments(mine, "nova").tracks) == 2
     assert export_dataset(mine, "nova", "ace-step", tmp_path / "out").tracks == 2
     for asset in ASSETS:
-        verdict(mine, "nova", asset)
+        consistency_of(mine, "nova", asset)
     for mend in (False, True):
         [found] = verify(mine, "nova", deep=True, mend=mend)
         named = {finding.name for finding in found.findings if finding.problem == "outside"}

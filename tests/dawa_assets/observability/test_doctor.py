@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dawa_assets.cli.main import app
-from dawa_assets.observability.doctor import Finding, examine
+from dawa_assets.observability.doctor import Diagnosis, examine
 from resources.database.embedded.embedded_database import EmbeddedDatabase
 from resources.settings import Settings
 from tests.fakes.model_server.control import ModelServer
@@ -32,7 +32,7 @@ def _environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWA_HOME", str(home))
 
 
-def _findings(**settings: object) -> dict[str, Finding]:
+def _findings(**settings: object) -> dict[str, Diagnosis]:
     found = {finding.part: finding for finding in examine(Settings.load(**settings))}  # type: ignore[arg-type]
     assert all("\n" not in finding.detail for finding in found.values())
     return found

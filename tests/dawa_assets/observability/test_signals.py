@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from dawa_assets.artists.profile import set_profile
-from dawa_assets.observability.backlog import MOST_ARTISTS, OpenWork, open_work
+from dawa_assets.observability.backlog import MAX_ARTISTS, Backlog, load_backlog
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from resources.database.base import Database
@@ -18,11 +18,11 @@ from tests.dawa_assets.prompting.material import execute, give_set, profile, sum
 LATER = timedelta(days=3)
 
 
-def look(ports: Ports, later: timedelta = LATER) -> OpenWork:
-    return open_work(ports, datetime.now(UTC) + later)
+def look(ports: Ports, later: timedelta = LATER) -> Backlog:
+    return load_backlog(ports, datetime.now(UTC) + later)
 
 
-def told(found: OpenWork) -> set[tuple[str, str, str]]:
+def told(found: Backlog) -> set[tuple[str, str, str]]:
     return {(each.asset, each.kind, each.slug) for each in found.signals}
 
 
@@ -188,5 +188,5 @@ def test_all_artists_take_as_many_queries_as_one_and_a_bounded_number_of_rows(
     assert queries() == before
     monkeypatch.undo()
     found = look(ports)
-    assert len(found.signals) == MOST_ARTISTS
+    assert len(found.signals) == MAX_ARTISTS
     assert found.artists == {("training_items", "unmatched"): 301}

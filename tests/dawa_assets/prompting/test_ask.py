@@ -9,7 +9,7 @@ import pytest
 from dawa_assets.errors import BusyError, UnknownLiveSetError
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.single_prompt import ask_for_prompt
+from dawa_assets.prompting.single_prompt import write_single_prompt
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
 from resources.errors import NotNowError
@@ -26,7 +26,7 @@ def test_the_prompt_is_the_one_that_the_pipeline_takes_over_and_the_item_is_left
 ) -> None:
     item_id = give_set(ports.database, artist, summary(), "Glass Harbour")
     before = item(ports.database, item_id)
-    asked = ask_for_prompt(ports, artist, _parse(ports, item_id))
+    asked = write_single_prompt(ports, artist, _parse(ports, item_id))
     assert item(ports.database, item_id) == before
     assert (asked.model_name, asked.system_prompt_version) == ("offline-v1", "train-v1")
     assert asked.text.endswith("BPM: 122")
@@ -39,7 +39,7 @@ def test_what_the_pipeline_wrote_is_given_and_written_once_only(ports: Ports, ar
     item_id = give_set(ports.database, artist, summary(), "Glass Harbour")
     refresh_prompts(ports, artist.slug)
     [before] = rows(ports.database, "select * from prompts")
-    assert ask_for_prompt(ports, artist, _parse(ports, item_id)).text == before["text"]
+    assert write_single_prompt(ports, artist, _parse(ports, item_id)).text == before["text"]
     assert rows(ports.database, "select * from prompts") == [before]
 
 
@@ -47,7 +47,7 @@ def test_many_who_ask_at_once_pay_once(hosted: Callable[..., Ports], artist: Art
     ports = hosted()
     parse = _parse(ports, give_set(ports.database, artist, summary(), "Glass Harbour"))
     with ThreadPoolExecutor(6) as pool:
-        texts = list(pool.map(lambda _: ask_for_prompt(ports, artist, parse).text, range(6)))
+        texts = list(pool.map(lambda _: write_single_prompt(ports, artist, parse).text, range(6)))
     assert len(set(texts)) == 1
     [spent] = rows(ports.database, "select calls from spending")
     assert spent["calls"] == 1
@@ -57,7 +57,7 @@ def test_a_budget_that_is_used_up_puts_it_off(hosted: Callable[..., Ports], arti
     ports = hosted(monthly_budget_usd=0.0)
     parse = _parse(ports, give_set(ports.database, artist, summary(), "Glass Harbour"))
     with pytest.raises(NotNowError, match="budget"):
-        ask_for_prompt(ports, artist, parse)
+        write_single_prompt(ports, artist, parse)
     assert rows(ports.database, "select * from prompts") == []
 
 
@@ -65,18 +65,18 @@ def test_a_budget_that_is_used_up_puts_it_off(hosted: Callable[..., Ports], arti
 def test_a_set_without_a_tempo_has_no_prompt(ports: Ports, artist: Artist, content: Any) -> None:
     parse = _parse(ports, give_set(ports.database, artist, content, "Old"))
     with pytest.raises(InputError, match="no tempo"):
-        ask_for_prompt(ports, artist, parse)
+        write_single_prompt(ports, artist, parse)
 
 
 def test_a_set_of_another_artist_is_unknown(ports: Ports, artist: Artist, make_artist: Callable[[str], Artist]) -> None:
     parse = _parse(ports, give_set(ports.database, make_artist("Other"), summary(), "Glass Harbour"))
     with pytest.raises(UnknownLiveSetError):
-        ask_for_prompt(ports, artist, parse)
+        write_single_prompt(ports, artist, parse)
 
 
 def test_while_the_pipeline_writes_it_is_waited_for_and_no_longer_than_is_set(ports: Ports, artist: Artist) -> None:
     parse = _parse(ports, give_set(ports.database, artist, summary(), "Glass Harbour"))
     object.__setattr__(ports, "settings", ports.settings.model_copy(update={"lease_wait_seconds": 0.0}))
     with lease(ports.database, artist.id, "prompts", seconds=30, wait_seconds=0), pytest.raises(BusyError):
-        ask_for_prompt(ports, artist, parse)
-    assert ask_for_prompt(ports, artist, parse).text
+        write_single_prompt(ports, artist, parse)
+    assert write_single_prompt(ports, artist, parse).text

@@ -39,9 +39,9 @@ class PaidWriter(OfflineWriter):
     model_name = "paid-1"
     price = Price(1000.0, 2000.0)
 
-    def __init__(self, *, interrupted_after: int | None = None, gone: bool = False, put_off: bool = False) -> None:
+    def __init__(self, *, interrupted_after: int | None = None, gone: bool = False, deferred: bool = False) -> None:
         self.asked: list[PromptRequest] = []
-        self._interrupted_after, self._gone, self._put_off = interrupted_after, gone, put_off
+        self._interrupted_after, self._gone, self._deferred = interrupted_after, gone, deferred
 
     def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         for request in requests:
@@ -50,8 +50,8 @@ class PaidWriter(OfflineWriter):
             if len(self.asked) == self._interrupted_after:
                 raise KeyboardInterrupt
             self.asked.append(request)
-            if self._put_off:
-                yield [PromptAnswer(request.key, None, "the budget of $5.00 is used up", put_off=True)]
+            if self._deferred:
+                yield [PromptAnswer(request.key, None, "the budget of $5.00 is used up", deferred=True)]
                 continue
             for [answer] in super().write([request]):
                 yield [replace(answer, used=Usage(1, 700, 60, 0.001))]
@@ -243,7 +243,7 @@ def test_what_a_budget_puts_off_is_told_and_the_exit_code_is_1(
     ports: Ports, many: Callable[..., list[Artist]], dawa: Dawa
 ) -> None:
     (artist,) = many(1)
-    said = dawa("backfill", "prompts", on=with_writer(ports, PaidWriter(put_off=True)))
+    said = dawa("backfill", "prompts", on=with_writer(ports, PaidWriter(deferred=True)))
     assert said.code == 1
     assert "2 put off (the budget of $5.00 is used up)" in said.out
     assert "2 prompts put off; run the same command again" in said.err

@@ -67,7 +67,7 @@ def test_a_rough_day_of_the_service_costs_time_but_no_prompt(
     ports = hosted()
     _give(ports, artist, 150)
     report = refresh_prompts(ports, artist.slug)
-    assert (report.written, report.failed, report.put_off) == (150, [], [])
+    assert (report.written, report.failed, report.deferred) == (150, [], [])
     bad = Counter(call["question_hash"] for call in model_server.paid() if call["outcome"] in RULE_BREAKING)
     paid = Counter(call["question_hash"] for call in model_server.paid())
     assert all(paid[question] <= 1 + bad[question] for question in paid), "what was answered is not asked again"
@@ -144,7 +144,7 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight_and_the_next_r
     report = refresh_prompts(ports, artist.slug)
     dearest = max((_price(call) for call in model_server.paid()), default=0.0)
     assert report.cost_usd <= budget + 4 * dearest + 1e-6
-    assert len(report.put_off) == 40 - report.written > 0
+    assert len(report.deferred) == 40 - report.written > 0
     assert "budget" in report.headline
     assert report.failed == []
     rest = refresh_prompts(hosted(), artist.slug)

@@ -98,7 +98,7 @@ def test_another_writer_is_a_choice_too(hosted: Hosted, ports: Ports, artist: Ar
 def test_a_stopped_change_of_model_leaves_nothing_stale_under_a_default(hosted: Hosted, artist: Artist) -> None:
     _written_before(hosted, artist)
     chosen = hosted(openai_model="gpt-5.4-mini", calls_per_run=1, calls_at_once=1)
-    assert len(refresh_prompts(chosen, artist.slug).put_off) == 1
+    assert len(refresh_prompts(chosen, artist.slug).deferred) == 1
     assert _models(chosen) == ["gpt-4o-mini", "gpt-5.4-mini"]
     report = refresh_prompts(hosted(), artist.slug)
     assert (report.unchanged, report.written) == (2, 0)

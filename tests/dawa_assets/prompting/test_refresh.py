@@ -325,7 +325,7 @@ def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: 
 
     give_set(ports.database, artist, summary(), "One")
     report = refresh_prompts(with_writer(ports, Silent()), artist.slug)
-    assert ([name for name, _ in report.put_off], report.failed) == (["One/One"], [])
+    assert ([name for name, _ in report.deferred], report.failed) == (["One/One"], [])
     assert stale_slugs(ports) == [artist.slug]
 
 
@@ -338,11 +338,11 @@ def test_what_is_put_off_stays_as_it_is_and_is_asked_for_by_the_next_run(ports: 
                 if number < 2:
                     yield from super().write([request])
                 else:
-                    yield [PromptAnswer(request.key, None, "the budget of $1.00 is used up", put_off=True)]
+                    yield [PromptAnswer(request.key, None, "the budget of $1.00 is used up", deferred=True)]
 
     ids = [give_set(ports.database, artist, summary(100 + number), f"Set {number}") for number in range(5)]
     report = refresh_prompts(with_writer(ports, Poor()), artist.slug)
-    assert (report.written, len(report.put_off), report.failed) == (2, 3, [])
+    assert (report.written, len(report.deferred), report.failed) == (2, 3, [])
     assert report.headline == "2 written, 3 put off (the budget of $1.00 is used up)"
     assert sorted((item(ports.database, it)["status"], item(ports.database, it)["error"]) for it in ids) == (
         [("needs_prompt", None)] * 3 + [("ready", None)] * 2

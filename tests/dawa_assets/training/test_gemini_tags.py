@@ -105,7 +105,7 @@ def test_rows_texts_and_account_agree_and_a_second_run_pays_nothing(
     fill(catalogue, 10)
     model_server.set(first=["link"])
     report = tag_segments(catalogue.ports, catalogue.slug)
-    assert (report.tagged, report.failed, report.put_off) == (10, [], [])
+    assert (report.tagged, report.failed, report.deferred) == (10, [], [])
     assert (report.model, report.tag_prompt_version) == ("gemini-3.5-flash-lite", "gemini-1")
     assert report.headline == f"tags: 10 segments, 10 newly tagged, 0 failed, ${report.cost_usd:.4f}"
     assert account(catalogue) == billed(model_server)
@@ -145,24 +145,24 @@ def test_another_tagger_tags_anew_and_the_old_rows_stay(catalogue: Catalogue, mo
 def test_a_budget_spans_a_runs_jobs_and_a_months_runs(
     catalogue: Catalogue, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawa_assets.segments.tags._HOSTED_AT_ONCE", 8)
+    monkeypatch.setattr("dawa_assets.segments.tags._HOSTED_CONCURRENCY", 8)
     fill(catalogue, 32)
     one = 0.0018  # dollars of a call with eight of these segments, about
     poor = other_settings(catalogue, model_server, tag_budget_usd=1.5 * one, calls_at_once=1)
     report = tag_segments(poor.ports, catalogue.slug)
     assert report.calls == 2
-    assert (report.tagged, len(report.put_off), report.failed) == (16, 16, [])
-    assert "the budget of $" in report.put_off[0][1]
+    assert (report.tagged, len(report.deferred), report.failed) == (16, 16, [])
+    assert "the budget of $" in report.deferred[0][1]
     assert "16 put off (the budget" in report.headline
     assert report.cost_usd <= 2.5 * one
 
     month = other_settings(catalogue, model_server, monthly_budget_usd=account(catalogue)["cost"] + 0.1 * one)
     report = tag_segments(month.ports, catalogue.slug)
-    assert (report.calls, report.tagged, len(report.put_off)) == (1, 8, 8)
+    assert (report.calls, report.tagged, len(report.deferred)) == (1, 8, 8)
     assert tag_segments(month.ports, catalogue.slug).calls == 0
     few = other_settings(catalogue, model_server, calls_per_run=1)
     report = tag_segments(few.ports, catalogue.slug)
-    assert (report.calls, report.tagged, report.put_off) == (1, 8, [])
+    assert (report.calls, report.tagged, report.deferred) == (1, 8, [])
     assert paid_segments(model_server) == 32
     assert account(catalogue) == billed(model_server)
 

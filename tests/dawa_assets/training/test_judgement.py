@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dawa_assets.tables.lora_evaluations import Promotion
 from dawa_assets.training.promotion import history_of
-from dawa_assets.training.promotion_policy import Finding, Standing, choose, judge
+from dawa_assets.training.promotion_policy import CandidateState, Judgement, choose, judge
 from tests.dawa_assets.training.test_evaluation import FOUND
 
 
@@ -50,8 +50,8 @@ def test_nothing_broken_taken_back_or_worse_is_ever_promoted(
 ) -> None:
     own, rivals = losses or (None, None)
     found = FOUND.model_copy(update={"shared_lora_loss": own, "shared_rival_loss": rivals})
-    standing = Standing(is_promoted, has_promoted or is_promoted, taken_back)
-    choice = choose(Finding(verdict, ["a reason"]), found, standing)
+    standing = CandidateState(is_promoted, has_promoted or is_promoted, taken_back)
+    choice = choose(Judgement(verdict, ["a reason"]), found, standing)
     assert choice.reason
     if choice.promote:
         assert verdict != "broken"

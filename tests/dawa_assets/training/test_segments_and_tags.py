@@ -177,7 +177,7 @@ def test_the_same_sound_in_two_items_is_cut_tagged_and_published_once(catalogue:
 def test_tags_stored_before_a_crash_are_not_asked_for_again(
     worker: RecordingCompute, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawa_assets.segments.tags._AT_ONCE", 1)
+    monkeypatch.setattr("dawa_assets.segments.tags._BATCH_SIZE", 1)
     for number in range(3):
         catalogue.add(f"song {number}", tone(6, 200 + 50 * number))
     build_dataset(catalogue.ports, catalogue.slug)

@@ -22,12 +22,12 @@ from modal._serialization import deserialize, serialize
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientBase
 
-from modal_app.modal_runtime.claim_store import FolderRegister
+from modal_app.modal_runtime.claim_store import FolderClaimStore
 from tests.fakes.modal_server.machine import Machines
 
 TOKEN_ID, TOKEN_SECRET = "ak-TheTokenOfTheseTests01", "as-TheSecretOfTheseTests1"
 FUNCTIONS = (
-    *("prepare", "tag", "errand"),
+    *("prepare", "tag", "cpu_task"),
     *("train_lora", "train_producer", "evaluate", "generate"),
     *("train_lora_musicgen", "train_producer_musicgen", "evaluate_musicgen", "generate_musicgen"),
 )
@@ -53,7 +53,7 @@ class Service(_Everything):
 
     def __init__(self, machines: Machines, app: str, address: str) -> None:
         self.machines, self.app, self.address = machines, app, address
-        self.register = FolderRegister(machines.register)
+        self.claim_store = FolderClaimStore(machines.claim_store)
         self.blobs = machines.root / "blobs"
         self.blobs.mkdir(parents=True, exist_ok=True)
 
@@ -184,7 +184,7 @@ class Service(_Everything):
 
     async def DictGet(self, stream: Stream[Any, Any]) -> None:
         asked = await stream.recv_message()
-        value = self.register.get(deserialize(asked.key, None))
+        value = self.claim_store.get(deserialize(asked.key, None))
         await stream.send_message(
             api_pb2.DictGetResponse(found=value is not None, value=None if value is None else serialize(value))
         )
@@ -195,9 +195,9 @@ class Service(_Everything):
         for entry in asked.updates:
             key, value = deserialize(entry.key, None), deserialize(entry.value, None)
             if asked.if_not_exists:
-                created = self.register.put_new(key, value)
+                created = self.claim_store.put_new(key, value)
             else:
-                self.register.put(key, value)
+                self.claim_store.put(key, value)
         await stream.send_message(api_pb2.DictUpdateResponse(created=created))
 
 

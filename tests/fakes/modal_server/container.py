@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from modal_app.modal_runtime.claim_store import FolderRegister
+from modal_app.modal_runtime.claim_store import FolderClaimStore
 from modal_app.modal_runtime.container import Container, run_call
 from tests.fakes.modal_server.machine import ENDED, RAISED, Machines, write_whole
 from tests.fakes.modal_server.volume import VolumeCopy
@@ -28,7 +28,7 @@ def main(root: Path, call_id: str) -> None:
     container = Container(
         local,
         VolumeCopy(machines.volume, local),
-        FolderRegister(machines.register),
+        FolderClaimStore(machines.claim_store),
         has_gpu=on_gpu,
         commit_seconds=0.1,
     )

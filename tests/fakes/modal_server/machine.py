@@ -35,7 +35,7 @@ class Machines:
         return self.root / "volume"
 
     @property
-    def register(self) -> Path:
+    def claim_store(self) -> Path:
         return self.root / "register"
 
     def call(self, call_id: str) -> Path:

@@ -27,7 +27,7 @@ BAD_ANSWERS = (*RULE_BREAKING, "empty", "nothing", "refusal", "incomplete", "fil
 """Answers with status 200 whose text, or whose account of what it took, is no good or not there."""
 REASONING = ("gpt-5", "gpt-6", "o1", "o3", "o4")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_LONGEST = 400_000  # characters: about 100,000 tokens
+_MAX_LENGTH = 400_000  # characters: about 100,000 tokens
 _KNOWN = {
     "model", "instructions", "input", "max_output_tokens", "store", "temperature", "reasoning", "text", "user",
     "metadata", "safety_identifier", "prompt_cache_key", "service_tier", "top_p", "truncation", "background", "stream",
@@ -89,7 +89,7 @@ class OpenAIApi(Api):
         most = body.get("max_output_tokens")
         if most is not None and (not isinstance(most, int) or most < 16):
             return Refusal("bad_request", "Invalid 'max_output_tokens': integer below minimum value.")
-        if len(str(body.get("input"))) > _LONGEST:
+        if len(str(body.get("input"))) > _MAX_LENGTH:
             return Refusal("too_long")
         return None
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.hosted_models.metered_requests import Usage
-from modal_app.modal_runtime.fan_out import MOST_SHARDS, merge_prepare, merge_tag, run_spread, split_prepare, split_tag
+from modal_app.modal_runtime.fan_out import MAX_SHARDS, merge_prepare, merge_tag, run_sharded, split_prepare, split_tag
 from modal_app.protocol.audio import AudioSource, FailedAudio, PrepareRequest, PrepareResult
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentToTag, TagRequest, TagResult
@@ -43,7 +43,7 @@ def test_parts_of_tags_hold_each_question_once_and_spend_no_more(
     questions = [(segment.sha256, segment.bpm) for part in parts for segment in part.segments]
     assert len(questions) == len(set(questions))
     assert set(questions) == {(segment.sha256, segment.bpm) for segment in asked}
-    assert 1 <= len(parts) <= MOST_SHARDS
+    assert 1 <= len(parts) <= MAX_SHARDS
     assert all(part.vocabulary == ["warm"] and part.tagger == "gemini" for part in parts)
     if model:
         shares = [part.model for part in parts if part.model]
@@ -73,7 +73,7 @@ def test_parts_of_audio_are_put_together_in_the_order_that_was_asked_for(hashes:
 def test_what_parts_used_is_added_up_and_why_one_stopped_is_told() -> None:
     parts = [
         TagResult(
-            tagged=[], failed=[FailedTags(sha256=f"{n:064x}", reason="r", put_off=True)], used=Usage(1, 2, 3, 0.5)
+            tagged=[], failed=[FailedTags(sha256=f"{n:064x}", reason="r", deferred=True)], used=Usage(1, 2, 3, 0.5)
         )
         for n in range(3)
     ]
@@ -97,7 +97,7 @@ def test_a_spread_job_tells_how_many_parts_are_done(tmp_path_factory: pytest.Tem
             yield PrepareResult(prepared=[], failed=[], computed=len(part.sources)).model_dump_json()
 
     root = DataRoot(tmp_path_factory.mktemp("data"))
-    result = run_spread(PrepareRequest(sources=sources), root, events.append, mapper)
+    result = run_sharded(PrepareRequest(sources=sources), root, events.append, mapper)
 
     assert isinstance(result, PrepareResult)
     assert result.computed == 10
@@ -111,7 +111,7 @@ def test_a_part_that_fails_fails_the_job_with_its_line(tmp_path_factory: pytest.
         raise JobError("the disk is full; make room")
 
     with pytest.raises(JobError, match="the disk is full"):
-        run_spread(PrepareRequest(sources=sources), DataRoot(tmp_path_factory.mktemp("d")), lambda _: None, mapper)
+        run_sharded(PrepareRequest(sources=sources), DataRoot(tmp_path_factory.mktemp("d")), lambda _: None, mapper)
 
 
 def test_a_small_job_is_done_where_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -120,7 +120,7 @@ def test_a_small_job_is_done_where_it_is(tmp_path_factory: pytest.TempPathFactor
 
     source = AudioSource(audio_hash="0" * 64, url="missing:", name="one")
     root = DataRoot(tmp_path_factory.mktemp("data"))
-    result = run_spread(PrepareRequest(sources=[source]), root, lambda _: None, mapper)
+    result = run_sharded(PrepareRequest(sources=[source]), root, lambda _: None, mapper)
 
     assert isinstance(result, PrepareResult)
     assert [failure.name for failure in result.failed] == ["one"]

@@ -12,7 +12,7 @@ import soundfile
 
 from modal_app.config import BackendKind
 from modal_app.data_root.layout import DataRoot
-from modal_app.modal_runtime.claim_store import FolderRegister
+from modal_app.modal_runtime.claim_store import FolderClaimStore
 from modal_app.modal_runtime.container import Container, Job, run_call
 from modal_app.modal_runtime.mounted_bucket.files import AppFiles, MountFiles
 from modal_app.modal_runtime.mounted_bucket.mount import Mount
@@ -51,7 +51,7 @@ class Cloud:
         number = next(self._numbers)
         disk, call_id = self.folder / f"disk-{number}", call_id or f"fc-{number}"
         container = Container(
-            disk, MountStorage(disk, Mount(self.bucket)), FolderRegister(self.folder / "register"), commit_seconds=0.1
+            disk, MountStorage(disk, Mount(self.bucket)), FolderClaimStore(self.folder / "register"), commit_seconds=0.1
         )
         name = run_call(request.model_dump_json(), key_of(request), call_id, container, job)
         answer = self.read(f"{call_folder(call_id)}/{name}")

@@ -10,7 +10,7 @@ import pytest
 
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import InputError
-from modal_app.modal_runtime.claim_store import FolderRegister, Register, claimed
+from modal_app.modal_runtime.claim_store import ClaimStore, FolderClaimStore, claimed
 from modal_app.modal_runtime.container import Container, Job, Storage, run_call
 from modal_app.modal_runtime.remote_calls import Taken, Used
 from modal_app.protocol.audio import PublishRequest, PublishResult
@@ -41,7 +41,7 @@ class Ledger(Storage):
 @pytest.fixture
 def container(tmp_path: Path) -> Container:
     root = tmp_path / "data"
-    return Container(root, Ledger(root), FolderRegister(tmp_path / "register"), commit_seconds=0.05)
+    return Container(root, Ledger(root), FolderClaimStore(tmp_path / "register"), commit_seconds=0.05)
 
 
 def left(container: Container, name: str, call_id: str = CALL) -> str:
@@ -144,7 +144,7 @@ def test_gpu_seconds_add_up_over_attempts_and_are_none_without_a_gpu(container: 
     run_call(ASKED, None, CALL, container, saying())
     assert Used.model_validate_json(left(container, "used.json")).gpu_seconds == 0
 
-    with_gpu = Container(container.root, container.storage, container.register, has_gpu=True, commit_seconds=9)
+    with_gpu = Container(container.root, container.storage, container.claim_store, has_gpu=True, commit_seconds=9)
     folder = container.root / "calls" / "fc-2"
     folder.mkdir()
     (folder / "used.json").write_text(Used(seconds=100, gpu_seconds=90).model_dump_json())
@@ -205,24 +205,24 @@ def test_work_in_progress_of_one_call_is_not_anothers(container: Container) -> N
 
 
 def test_a_claim_that_nobody_renews_is_followed_by_another_call(tmp_path: Path) -> None:
-    register = FolderRegister(tmp_path)
-    with claimed(register, "train/x", "fc-silent", renew_seconds=600):
-        with claimed(register, "train/x", "fc-2") as other:
+    claim_store = FolderClaimStore(tmp_path)
+    with claimed(claim_store, "train/x", "fc-silent", renew_seconds=600):
+        with claimed(claim_store, "train/x", "fc-2") as other:
             assert other == "fc-silent"
-        with claimed(register, "train/x", "fc-2", lost_seconds=-1) as other:
+        with claimed(claim_store, "train/x", "fc-2", lost_seconds=-1) as other:
             assert other is None
-            with claimed(register, "train/x", "fc-3") as third:
+            with claimed(claim_store, "train/x", "fc-3") as third:
                 assert third == "fc-2"
 
 
 def test_of_many_at_once_one_holds_a_job(tmp_path: Path) -> None:
-    register = FolderRegister(tmp_path)
+    claim_store = FolderClaimStore(tmp_path)
     barrier = threading.Barrier(8)
     held: list[str | None] = []
 
     def take(call_id: str) -> None:
         barrier.wait()
-        with claimed(register, "train/x", call_id) as other:
+        with claimed(claim_store, "train/x", call_id) as other:
             held.append(other)
             barrier.wait()
 
@@ -237,6 +237,6 @@ def test_of_many_at_once_one_holds_a_job(tmp_path: Path) -> None:
 
 
 def test_a_call_that_was_moved_follows_itself_at_once(tmp_path: Path) -> None:
-    register: Register = FolderRegister(tmp_path)
-    with claimed(register, "train/x", CALL, renew_seconds=600), claimed(register, "train/x", CALL) as other:
+    claim_store: ClaimStore = FolderClaimStore(tmp_path)
+    with claimed(claim_store, "train/x", CALL, renew_seconds=600), claimed(claim_store, "train/x", CALL) as other:
         assert other is None

@@ -9,8 +9,8 @@ import pytest
 from dawa_assets.observability.doctor import examine
 from modal_app.errors import JobError, UnreachableError
 from modal_app.modal_runtime.claim_store import claimed
-from modal_app.modal_runtime.client import ModalCalls, ModalRegister
-from modal_app.modal_runtime.job_queue import CallsDesk
+from modal_app.modal_runtime.client import ModalCalls, ModalClaimStore
+from modal_app.modal_runtime.job_queue import ModalJobQueue
 from modal_app.modal_runtime.polling import Pace
 from modal_app.protocol.audio import PublishedSegment, PublishRequest
 from modal_app.protocol.base import Event
@@ -94,13 +94,13 @@ def test_a_line_that_breaks_off_is_no_answer_and_says_nothing_of_the_call(monkey
     with pytest.raises(UnreachableError, match="Connection lost"):
         ModalCalls(APP).poll("fc-1", 0)
     with pytest.raises(UnreachableError, match="Connection lost"):
-        ModalCalls(APP).spawn("errand", "{}", None)
+        ModalCalls(APP).spawn("cpu_task", "{}", None)
 
 
 @pytest.mark.usefixtures("machines")
 def test_a_cancelled_call_is_told_as_such() -> None:
     calls = ModalCalls(APP)
-    call_id = calls.spawn("errand", NOTHING.model_dump_json(), None)
+    call_id = calls.spawn("cpu_task", NOTHING.model_dump_json(), None)
     calls.cancel(call_id)
 
     assert calls.poll(call_id, 0).name in ("cancelled", "ended")
@@ -110,19 +110,19 @@ def test_a_cancelled_call_is_told_as_such() -> None:
 def test_the_register_keeps_claims_and_the_desks_calls() -> None:
     import modal
 
-    register = ModalRegister(modal.Dict.from_name("r", create_if_missing=True))
-    assert register.get("k") is None
-    assert register.put_new("k", "1")
-    assert not register.put_new("k", "2")
-    register.put("k", "3")
-    assert register.get("k") == "3"
-    with claimed(register, "train/x", "fc-1") as first, claimed(register, "train/x", "fc-2") as second:
+    claim_store = ModalClaimStore(modal.Dict.from_name("r", create_if_missing=True))
+    assert claim_store.get("k") is None
+    assert claim_store.put_new("k", "1")
+    assert not claim_store.put_new("k", "2")
+    claim_store.put("k", "3")
+    assert claim_store.get("k") == "3"
+    with claimed(claim_store, "train/x", "fc-1") as first, claimed(claim_store, "train/x", "fc-2") as second:
         assert (first, second) == (None, "fc-1")
 
-    desk = CallsDesk(ModalCalls(APP), register)
-    call = desk.submit("publish/a/1", NOTHING)
-    assert desk.submit("publish/a/1", NOTHING).call_id == call.call_id
-    while (found := desk.wait("publish/a/1", 20)).status != "done":
+    job_queue = ModalJobQueue(ModalCalls(APP), claim_store)
+    call = job_queue.submit("publish/a/1", NOTHING)
+    assert job_queue.submit("publish/a/1", NOTHING).call_id == call.call_id
+    while (found := job_queue.wait("publish/a/1", 20)).status != "done":
         pass
     assert found.result is not None
 
@@ -133,9 +133,9 @@ def test_what_modal_says_is_one_line_with_the_way_out_and_no_secret(service: Ser
     none = {name: value for name, value in environment.items() if "TOKEN" not in name}
     for settings, app, function, expected in (
         (environment, APP, "no_such", "has no function no_such"),
-        (environment, "other-app", "errand", "modal deploy"),
-        (wrong, APP, "errand", "modal setup"),
-        (none, APP, "errand", "modal setup"),
+        (environment, "other-app", "cpu_task", "modal deploy"),
+        (wrong, APP, "cpu_task", "modal setup"),
+        (none, APP, "cpu_task", "modal setup"),
     ):
         with sdk_at(settings), pytest.raises(JobError, match=expected) as caught:
             ModalCalls(app).spawn(function, NOTHING.model_dump_json(), None)

@@ -13,12 +13,12 @@ from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import HostedModel, SegmentToTag
 from modal_app.tagging.gemini.answer import read_answer, tagging_of
 from modal_app.tagging.gemini.models import price_of
-from modal_app.tagging.gemini.question import LONGEST_WORD, MOST_WORDS, announce, style_facts, style_words
+from modal_app.tagging.gemini.question import MAX_WORD_LENGTH, MAX_WORDS, announce, style_facts, style_words
 from modal_app.tagging.gemini.service import (
-    MOST_BYTES,
-    MOST_BYTES_IN_FLIGHT,
-    MOST_SEGMENTS,
-    Item,
+    MAX_BYTES,
+    MAX_BYTES_IN_FLIGHT,
+    MAX_SEGMENTS,
+    SegmentQuestion,
     calls_at_once,
     questions,
     share,
@@ -123,8 +123,8 @@ def test_only_ids_that_were_asked_count_and_only_once_each() -> None:
 @given(st.lists(st.text(max_size=200), max_size=80))
 def test_the_artists_words_stay_few_short_and_plain(words: list[str]) -> None:
     told = style_words(words)
-    assert len(told) <= MOST_WORDS
-    assert all(0 < len(word) <= LONGEST_WORD and is_plain_line(word) for word in told)
+    assert len(told) <= MAX_WORDS
+    assert all(0 < len(word) <= MAX_WORD_LENGTH and is_plain_line(word) for word in told)
     assert json.loads(style_facts(words).partition(": ")[2]) == {"style_words": told}
 
 
@@ -150,7 +150,7 @@ def test_words_of_other_scripts_are_told_without_direction_marks() -> None:
         "دبكة",
         "シティポップ",
         "garage",
-        "9" * LONGEST_WORD,
+        "9" * MAX_WORD_LENGTH,
     ]
 
 
@@ -165,16 +165,16 @@ def test_what_stands_before_a_segment_states_its_tempo_and_the_complaint() -> No
 @given(st.lists(st.integers(1, 30 * 44_100 * 15), max_size=60))
 def test_calls_are_bounded_in_segments_and_bytes_and_lose_none(samples: list[int]) -> None:
     part = SegmentToTag(audio_hash="b" * 64, index=0, sha256="a" * 64)
-    items = [Item(part, segment(count)) for count in samples]
+    items = [SegmentQuestion(part, segment(count)) for count in samples]
     batches = [question.items for question in questions(items)]
     assert [item for batch in batches for item in batch] == items
     for batch in batches:
-        assert 0 < len(batch) <= MOST_SEGMENTS
-        assert len(batch) == 1 or sum(2 * item.segment.samples for item in batch) <= MOST_BYTES
+        assert 0 < len(batch) <= MAX_SEGMENTS
+        assert len(batch) == 1 or sum(2 * item.segment.samples for item in batch) <= MAX_BYTES
     at_once = calls_at_once(questions(items), 16)
     assert 1 <= at_once <= 16
     weights = sorted((sum(2 * item.segment.samples for item in batch) for batch in batches), reverse=True)
-    assert at_once == 1 or sum(weights[:at_once]) <= MOST_BYTES_IN_FLIGHT
+    assert at_once == 1 or sum(weights[:at_once]) <= MAX_BYTES_IN_FLIGHT
 
 
 @given(st.integers(1, 8), st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 10))

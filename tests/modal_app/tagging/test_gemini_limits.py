@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from modal_app.errors import DawaError, InputError, JobError, ServiceError
 from modal_app.protocol.tagging import InspectRequest, ModelHealth, TagRequest
 from resources.compute.local import LocalCompute
-from resources.compute.prefork_client import start_warm
+from resources.compute.prefork_client import start_preforked
 from tests.fakes.model_server.gemini_api import KEY, NO_AUDIO_MODEL
 from tests.modal_app.tagging.gemini_worker import MODEL, N, Worker, worker_process
 
@@ -44,7 +44,7 @@ def test_a_call_that_hangs_is_given_up_in_time(worker: Worker) -> None:
 def test_a_wait_that_is_too_long_puts_off(worker: Worker) -> None:
     worker.server.set(shares={"busy": 1.0}, retry_after={"retry-after": "3600"})
     result = worker.tag(worker.segments[:8])
-    assert all(failure.put_off and "the service is busy (429)" in failure.reason for failure in result.failed)
+    assert all(failure.deferred and "the service is busy (429)" in failure.reason for failure in result.failed)
     assert len(result.failed) == 8
     assert (result.used.calls, result.tagged) == (0, [])
 
@@ -56,7 +56,7 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(worker: Worker
     assert result.used.cost_usd <= (2.5 + 2) * one * 1.1
     assert result.used.calls in (3, 4)
     assert {failure.reason for failure in result.failed} == {f"the budget of ${2.5 * one:.2f} is used up"}
-    assert all(failure.put_off for failure in result.failed)
+    assert all(failure.deferred for failure in result.failed)
     assert len(result.tagged) + len(result.failed) == N
     assert worker.tag(budget_usd=0).used.calls == 0
 
@@ -114,7 +114,7 @@ def test_what_was_answered_before_the_service_was_lost_is_given(worker: Worker) 
     assert len(result.tagged) == 16
     assert "was refused" in (result.stopped or "")
     assert len(result.failed) == N - 16
-    assert all(failure.put_off for failure in result.failed)
+    assert all(failure.deferred for failure in result.failed)
     assert KEY not in result.model_dump_json()
 
 
@@ -188,7 +188,7 @@ def test_only_a_job_that_asks_gemini_has_the_key(
     worker: Worker, several_jobs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[str | None] = []
-    start, fork = subprocess.Popen, start_warm
+    start, fork = subprocess.Popen, start_preforked
 
     def starting(command: list[str], **how: Any) -> Any:
         if "modal_app.worker.process" in command:
@@ -203,7 +203,7 @@ def test_only_a_job_that_asks_gemini_has_the_key(
         return fork(*what)
 
     monkeypatch.setattr("subprocess.Popen", starting)
-    monkeypatch.setattr("resources.compute.local.start_warm", forking)
+    monkeypatch.setattr("resources.compute.local.start_preforked", forking)
     compute = LocalCompute(worker.root, gemini_api_key=SecretStr(KEY), several_jobs=several_jobs)
     compute.run(InspectRequest(), worker.events.append)
     assert compute.run(request(worker), worker.events.append).used.calls

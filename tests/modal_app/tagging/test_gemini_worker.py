@@ -101,7 +101,7 @@ def test_who_never_answers_well_is_asked_three_times_and_fails_alone(worker: Wor
     assert len(result.failed) == 2
     assert {failure.reason for failure in result.failed} == {"no usable answer in 3 calls: it was no list"}
     assert max(worker.paid_segments().values()) == 3
-    assert not any(failure.put_off for failure in result.failed)
+    assert not any(failure.deferred for failure in result.failed)
     assert result.used.cost_usd > 0
 
 

@@ -20,12 +20,12 @@ from modal_app.producer.train_producer import train_producer
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import TrainParameters
-from modal_app.web.job_queue import Desk
+from modal_app.web.job_queue import JobQueue
 from modal_app.web.options import WebOptions
 from modal_app.web.routes import web_app, worker_router
 from resources.compute.base import CallRecord
 from resources.compute.local import LocalCompute
-from resources.job_queue.local import ComputeDesk
+from resources.job_queue.local import LocalJobQueue
 from tests.modal_app.producer.conftest import Internet, song
 from tests.waiting import until
 
@@ -107,9 +107,9 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def client_of(desk: Desk, options: WebOptions = OPTIONS) -> Iterator[httpx.Client]:
+def client_of(job_queue: JobQueue, options: WebOptions = OPTIONS) -> Iterator[httpx.Client]:
     with (
-        served(web_app("test", worker_router(desk, options))) as url,
+        served(web_app("test", worker_router(job_queue, options))) as url,
         httpx.Client(base_url=url, timeout=290, trust_env=False) as client,
     ):
         yield client
@@ -136,17 +136,17 @@ def internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
 def client(data: DataRoot, internet: Internet) -> Iterator[httpx.Client]:
     """A server that is open, with a real worker."""
     compute = NearCompute(data.root, internet.fetcher())
-    desk = ComputeDesk(compute, data.root.parent / "jobs", data_root=data.root)
-    with client_of(desk) as client:
+    job_queue = LocalJobQueue(compute, data.root.parent / "jobs", data_root=data.root)
+    with client_of(job_queue) as client:
         yield client
-    desk.close()
+    job_queue.close()
 
 
 @pytest.fixture(scope="module")
 def guarded(data: DataRoot) -> Iterator[httpx.Client]:
     """A server with a password."""
-    desk = ComputeDesk(LocalCompute(data.root), data.root.parent / "jobs of the guarded")
+    job_queue = LocalJobQueue(LocalCompute(data.root), data.root.parent / "jobs of the guarded")
     options = WebOptions(parameters=PARAMETERS, password=SecretStr(PASSWORD), most_uploaded=3_000_000)
-    with client_of(desk, options) as client:
+    with client_of(job_queue, options) as client:
         yield client
-    desk.close()
+    job_queue.close()

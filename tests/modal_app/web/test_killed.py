@@ -15,7 +15,7 @@ from modal_app.config import BackendKind
 from modal_app.data_root.layout import DataRoot
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from resources.compute.local import LocalCompute
-from resources.job_queue.local import ComputeDesk
+from resources.job_queue.local import LocalJobQueue
 from tests.modal_app.producer.conftest import song
 from tests.modal_app.web.conftest import PARAMETERS
 
@@ -35,28 +35,28 @@ REQUEST = ProducerTrainRequest(
 CHILD = """
 import sys
 from pathlib import Path
-from tests.modal_app.web.test_killed import KEY, REQUEST, desk_of
+from tests.modal_app.web.test_killed import KEY, REQUEST, job_queue_of
 
-desk = desk_of(Path(sys.argv[1]))
-desk.submit(KEY, REQUEST)
-desk.wait(KEY, 600)
+job_queue = job_queue_of(Path(sys.argv[1]))
+job_queue.submit(KEY, REQUEST)
+job_queue.wait(KEY, 600)
 """
 
 
-def desk_of(folder: Path) -> ComputeDesk:
+def job_queue_of(folder: Path) -> LocalJobQueue:
     root = DataRoot(folder / "data")
     upload = root.uploads("producer_123") / "job_abc" / "beat.wav"
     if not upload.is_file():
         upload.parent.mkdir(parents=True)
         upload.write_bytes(song(110.0, 32.0))
-    return ComputeDesk(LocalCompute(root.root), folder / "jobs")
+    return LocalJobQueue(LocalCompute(root.root), folder / "jobs")
 
 
 def trained(folder: Path) -> ProducerTrainResult:
-    desk = desk_of(folder)
-    desk.submit(KEY, REQUEST)
-    result = desk.wait(KEY, 500).result
-    desk.close()
+    job_queue = job_queue_of(folder)
+    job_queue.submit(KEY, REQUEST)
+    result = job_queue.wait(KEY, 500).result
+    job_queue.close()
     assert isinstance(result, ProducerTrainResult)
     return result
 

@@ -11,7 +11,7 @@ from modal_app.protocol.base import Event, JobRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from resources.compute.base import CallRecord
 from resources.compute.local import LocalCompute
-from resources.job_queue.local import ComputeDesk
+from resources.job_queue.local import LocalJobQueue
 from tests.modal_app.producer.mixed_batch import BAD, GOOD, all_below, mixed, until_the_training, upload
 from tests.modal_app.web.conftest import client_of, train_result
 
@@ -37,12 +37,12 @@ class UntrainedCompute(LocalCompute):
 
 def _trained(root: DataRoot, files: dict[str, bytes]) -> tuple[dict[str, Any], Plan]:
     compute = UntrainedCompute(root.root)
-    desk = ComputeDesk(compute, root.root.parent / f"jobs of {root.root.name}", data_root=root.root)
+    job_queue = LocalJobQueue(compute, root.root.parent / f"jobs of {root.root.name}", data_root=root.root)
     paths = [public_path(path) for path in upload(root, files)]
     body = {"producer_id": "producer_123", "upload_paths": paths, "model_name": "mixed", "job_id": "mixed"}
-    with client_of(desk) as client:
+    with client_of(job_queue) as client:
         answer = client.post("/train", json=body)
-    desk.close()
+    job_queue.close()
     assert answer.status_code == 200, answer.text
     return answer.json(), compute.plan
 

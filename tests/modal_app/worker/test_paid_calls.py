@@ -63,7 +63,7 @@ class Script(Service[int, Answer]):
     def failed(self, question: int, reason: str) -> Sequence[Answer]:
         return [Answer(question, "failed", reason)]
 
-    def put_off(self, question: int, reason: str) -> Sequence[Answer]:
+    def deferred(self, question: int, reason: str) -> Sequence[Answer]:
         return [Answer(question, "put off", reason)]
 
     async def close(self) -> None:
@@ -155,9 +155,9 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
     answers = list(chain.from_iterable(calls.answers(range(30))))
     assert len({answer.number for answer in answers}) == len(answers) == 30
     assert calls.used.cost_usd <= budget + at_once * cost + 1e-9
-    put_off = [answer.reason for answer in answers if answer.state == "put off"]
-    assert all("budget" in reason for reason in put_off)
-    assert put_off or calls.used.calls == (60 if again else 30)
+    deferred = [answer.reason for answer in answers if answer.state == "put off"]
+    assert all("budget" in reason for reason in deferred)
+    assert deferred or calls.used.calls == (60 if again else 30)
 
 
 def test_a_call_without_an_answer_counts_with_what_it_may_have_cost() -> None:

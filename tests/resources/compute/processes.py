@@ -12,7 +12,7 @@ def nurseries() -> list[psutil.Process]:
 
 def workers() -> list[psutil.Process]:
     """The workers, forked or started."""
-    forked = [child for nursery in nurseries() for child in _alive(nursery.children())]
+    forked = [child for forkserver in nurseries() for child in _alive(forkserver.children())]
     return [*forked, *_alive(psutil.Process().children(), "modal_app.worker.process")]
 
 

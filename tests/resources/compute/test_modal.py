@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from modal_app.errors import InputError, JobCancelledError, JobError, UnreachableError
-from modal_app.modal_runtime.claim_store import FolderRegister, claimed
+from modal_app.modal_runtime.claim_store import FolderClaimStore, claimed
 from modal_app.modal_runtime.polling import Pace
 from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest, PublishedSegment, PublishRequest
 from modal_app.protocol.base import Event
@@ -235,7 +235,7 @@ def test_a_call_on_record_that_left_nothing_is_followed_by_another(
 ) -> None:
     call_id = "fc-unknown"
     if left != "unknown":
-        call_id = machines.start("errand", NOTHING.model_dump_json(), None)
+        call_id = machines.start("cpu_task", NOTHING.model_dump_json(), None)
         machines.cancel(call_id)
         if left == "expired and gone":
             (machines.call(call_id) / EXPIRED).touch()
@@ -331,12 +331,12 @@ def test_a_call_that_ended_without_letting_go_of_its_job_is_waited_for(
     compute: ModalCompute, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resources.compute.modal.key_of", lambda _request: "train/x")
-    ended = machines.start("errand", "nothing", None)
+    ended = machines.start("cpu_task", "nothing", None)
     machines.cancel(ended)
     let_go = threading.Event()
 
     def hold() -> None:
-        with claimed(FolderRegister(machines.register), "train/x", ended):
+        with claimed(FolderClaimStore(machines.register), "train/x", ended):
             held.set()
             let_go.wait(240)
 

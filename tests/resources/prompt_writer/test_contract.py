@@ -23,7 +23,7 @@ def any_writer(request: pytest.FixtureRequest) -> PromptWriter:
 def test_one_answer_for_each_request_with_a_text_that_meets_the_rules(any_writer: PromptWriter) -> None:
     answers = written(any_writer, requests(30))
     assert all(answer.text for answer in answers.values())
-    assert all(answer.error is None and not answer.put_off for answer in answers.values())
+    assert all(answer.error is None and not answer.deferred for answer in answers.values())
 
 
 def test_nothing_wanted_nothing_done(any_writer: PromptWriter) -> None:
@@ -35,7 +35,7 @@ def test_a_request_that_can_never_be_met_fails_with_its_reason_and_the_others_go
     answers = written(any_writer, [never, *requests(5)[1:]])
     failed = answers.pop("key 0")
     assert failed.text is None
-    assert not failed.put_off
+    assert not failed.deferred
     assert "never: nothing is good enough" in failed.error
     assert all(answer.text for answer in answers.values())
 

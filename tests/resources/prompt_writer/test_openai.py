@@ -25,7 +25,7 @@ def test_every_request_gets_a_text_with_what_it_took(writer: OpenAIWriter, model
     answers = written(writer, requests(60))
     log = model_server.log()
     assert len(log) == len(model_server.paid()) == 60
-    assert all(answer.text and not answer.error and not answer.put_off for answer in answers.values())
+    assert all(answer.text and not answer.error and not answer.deferred for answer in answers.values())
     total = sum((answer.used for answer in answers.values()), Usage())
     assert total.calls == 60
     assert total.input_tokens == sum(call["input_tokens"] for call in log)
@@ -92,7 +92,7 @@ def test_after_two_more_questions_the_item_fails_and_the_others_go_on(
     [answer] = written(writer, [request()]).values()
     assert answer.text is None
     assert answer.error.startswith("no answer of 3 can be used; the last one: ")
-    assert not answer.put_off
+    assert not answer.deferred
     assert answer.used.calls == len(model_server.paid()) == 3
     assert answer.used.input_tokens == sum(call["input_tokens"] for call in model_server.log())
     model_server.set(each=[kind, kind])
@@ -122,7 +122,7 @@ def test_what_never_passes_is_put_off(make_writer: Make, model_server: ModelServ
     model_server.set(shares={kind: 1.0}, retry_after={})
     [answer] = written(make_writer(limits={"tries": 3}), [request()]).values()
     assert answer.text is None
-    assert answer.put_off
+    assert answer.deferred
     assert answer.error.endswith("; tried 3 times")
     assert len(model_server.log()) == 3
     assert answer.used.calls == (3 if kind == "half_json" else 0)
@@ -156,7 +156,7 @@ def test_the_service_says_how_long_to_wait(
 def test_who_is_told_to_wait_long_is_put_off(writer: OpenAIWriter, model_server: ModelServer) -> None:
     model_server.set(first=["busy"], retry_after={"retry-after": "3600"})
     [answer] = written(writer, [request()]).values()
-    assert answer.put_off
+    assert answer.deferred
     assert answer.error == "OpenAI is busy (HTTP 429); to be tried again in 3600 s"
 
 
@@ -167,7 +167,7 @@ def test_one_question_that_is_refused_fails_alone(writer: OpenAIWriter, model_se
     assert (
         refused.error == "OpenAI refused the request (HTTP 400: Your input exceeds the context window of this model.)"
     )
-    assert not refused.put_off
+    assert not refused.deferred
     assert all(answer.text for answer in answers.values())
     assert len(model_server.log()) == 7
 
@@ -216,7 +216,7 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
     answers = written(writer, requests(300), budget_usd=budget)
     billed = [price.of(call["input_tokens"], call["output_tokens"]) for call in model_server.paid()]
     assert 0 < sum(billed) <= budget + 4 * max(billed)
-    late = [answer for answer in answers.values() if answer.put_off]
+    late = [answer for answer in answers.values() if answer.deferred]
     assert late
     assert all("the budget of $0.05 is used up" in answer.error for answer in late)
 
@@ -228,7 +228,7 @@ def test_calls_whose_answer_is_lost_count_against_the_budget(
     model_server.set(shares={kind: 1.0})
     writer = make_writer(price=Price(100.0, 100.0), limits={"at_once": 2, "budget_usd": 0.1}, timeout_seconds=0.2)
     answers = written(writer, requests(50))
-    assert all(answer.put_off and "the budget of $0.10 is used up" in answer.error for answer in answers.values())
+    assert all(answer.deferred and "the budget of $0.10 is used up" in answer.error for answer in answers.values())
     assert 3 <= len(model_server.log()) <= 5  # each may have cost some 4.5 cents
 
 
@@ -248,7 +248,7 @@ def test_the_environment_has_no_say(
 
 def test_the_smaller_of_both_budgets_counts(make_writer: Make, model_server: ModelServer) -> None:
     answers = written(make_writer(limits={"budget_usd": 0.0}), requests(3), budget_usd=1.0)
-    assert all(answer.put_off for answer in answers.values())
+    assert all(answer.deferred for answer in answers.values())
     written(make_writer(), requests(3), budget_usd=0.0)
     assert not model_server.log()
 

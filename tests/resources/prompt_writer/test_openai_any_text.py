@@ -34,7 +34,7 @@ def test_any_text_is_a_valid_prompt_in_the_end_or_a_failure_with_a_reason(
     [answer] = written(writer, [request()]).values()
     assert (answer.text is None) == bool(answer.error)
     assert answer.used.calls == len(model_server.log()) <= 3
-    assert not answer.put_off
+    assert not answer.deferred
 
 
 @given(st.text(st.characters(), max_size=200))

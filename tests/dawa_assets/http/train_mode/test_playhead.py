@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RATE = 44_100
 EVERY = 7.3  # seconds between clicks: no whole number of any codec's frames
-MOST = 0.020  # seconds
+MAX_COUNT = 0.020  # seconds
 
 # Listens to what the page's player gives out, and notes at once where the playhead is and how long ago the latest click
 # sounded, counted in samples. What the page shows is drawn from the same `currentTime`.
@@ -107,7 +107,7 @@ def _is_true(page: "Page", numbers: list[int]) -> None:
     for number in numbers:
         at = number * EVERY
         off[number] = median(page.evaluate("(start) => heard(start)", at - 0.31)) - at
-    assert max(map(abs, off.values())) < MOST, off
+    assert max(map(abs, off.values())) < MAX_COUNT, off
 
 
 def test_it_agrees_with_an_mp3_before_it_is_saved_and_after(

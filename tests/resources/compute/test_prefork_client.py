@@ -19,7 +19,7 @@ from modal_app.protocol.training import GenerateRequest
 from modal_app.worker.job_table import Imports
 from resources.compute import prefork_client
 from resources.compute.local import LocalCompute
-from resources.compute.prefork_client import start_warm
+from resources.compute.prefork_client import start_preforked
 from tests.fakes.modal_server.gate import gate_with
 from tests.resources.compute.processes import nurseries, workers
 from tests.waiting import until, until_gone
@@ -51,8 +51,8 @@ def test_jobs_share_what_was_imported_and_have_processes_of_their_own(compute: L
         compute.run(SHORT.model_copy(update={"job_id": name}), lambda _: seen.extend(workers()))
 
     assert len({worker.pid for worker in seen}) == 2
-    [nursery] = nurseries()
-    assert all(worker.pid != nursery.pid for worker in seen)
+    [forkserver] = nurseries()
+    assert all(worker.pid != forkserver.pid for worker in seen)
     for worker in seen:
         until_gone([worker])
 
@@ -101,7 +101,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
         yield PrepareRequest(sources=[gate.source])
 
 
-def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(
+def test_a_forkserver_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(
     compute: LocalCompute, endless: PrepareRequest
 ) -> None:
     killed: list[psutil.Process] = []
@@ -110,10 +110,10 @@ def test_a_nursery_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_o
             running = beside.submit(compute.run, endless, ignore)
             until(workers)
             [worker] = workers()
-            nursery = worker.parent()
-            assert nursery is not None
-            killed.extend([worker, nursery])
-            nursery.kill()
+            forkserver = worker.parent()
+            assert forkserver is not None
+            killed.extend([worker, forkserver])
+            forkserver.kill()
             assert isinstance(running.exception(), JobError)
         until_gone(killed)
     assert len({process.pid for process in killed}) == 4
@@ -129,7 +129,7 @@ def test_libraries_that_would_see_another_environment_are_imported_again(
     compute.run(SHORT, ignore)
 
     until_gone([before])
-    [now] = [nursery for nursery in nurseries() if nursery.pid != before.pid]
+    [now] = [forkserver for forkserver in nurseries() if forkserver.pid != before.pid]
     assert now.environ()["HF_HOME"] == str(tmp_path / "other")
 
 
@@ -149,7 +149,7 @@ def test_a_job_goes_on_while_another_one_sees_another_environment(
     assert others == [samples]
 
 
-def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothing(tmp_path: Path) -> None:
+def test_a_forkserver_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothing(tmp_path: Path) -> None:
     (tmp_path / "libcuda.so.1").write_bytes(bytes(4096))
     (tmp_path / "touches_the_gpu.py").write_text(
         "import mmap\n"
@@ -159,12 +159,14 @@ def test_a_nursery_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothi
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     with (tmp_path / "log").open("wb") as log:
         for _ in range(2):
-            forked = start_warm(
+            forked = start_preforked(
                 Imports("others", ("touches_the_gpu",)), tmp_path, tmp_path, environment, {}, log.fileno()
             )
             assert forked is None
-    [nursery] = [nursery for nursery in nurseries() if nursery.environ().get("PYTHONPATH") == environment["PYTHONPATH"]]
-    assert nursery.children() == []
+    [forkserver] = [
+        forkserver for forkserver in nurseries() if forkserver.environ().get("PYTHONPATH") == environment["PYTHONPATH"]
+    ]
+    assert forkserver.children() == []
 
 
 def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: P
 
 
 @pytest.mark.slow
-def test_where_no_nursery_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
+def test_where_no_forkserver_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     warm = (tmp_path / "data" / compute.run(SHORT, ignore).path).read_bytes()

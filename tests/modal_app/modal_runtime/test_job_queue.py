@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from modal_app.errors import JobError
-from modal_app.modal_runtime.claim_store import FolderRegister
-from modal_app.modal_runtime.job_queue import CallsDesk, InterruptedJobError
+from modal_app.modal_runtime.claim_store import FolderClaimStore
+from modal_app.modal_runtime.job_queue import InterruptedJobError, ModalJobQueue
 from modal_app.modal_runtime.remote_calls import Calls, CallState, Taken, call_folder
 from modal_app.protocol.audio import PublishRequest, PublishResult
 from modal_app.protocol.base import JobRequest
@@ -64,73 +64,79 @@ def calls(tmp_path: Path) -> Told:
 
 
 @pytest.fixture
-def desk(calls: Told, tmp_path: Path) -> CallsDesk:
-    return CallsDesk(calls, FolderRegister(tmp_path / "register"))
+def job_queue(calls: Told, tmp_path: Path) -> ModalJobQueue:
+    return ModalJobQueue(calls, FolderClaimStore(tmp_path / "register"))
 
 
 def request_of(producer: str = "a") -> JobRequest[Any]:
     return PublishRequest(producer_id=producer, segments=[])
 
 
-def test_the_same_again_is_the_same_call_until_its_result(desk: CallsDesk, calls: Told) -> None:
-    first = desk.submit("k", request_of())
-    assert (first.status, desk.submit("k", request_of()).status) == ("queued", "running")
+def test_the_same_again_is_the_same_call_until_its_result(job_queue: ModalJobQueue, calls: Told) -> None:
+    first = job_queue.submit("k", request_of())
+    assert (first.status, job_queue.submit("k", request_of()).status) == ("queued", "running")
     calls.end(first.call_id, result=RESULT)
 
-    for call in (desk.submit("k", request_of()), desk.wait("k", 0)):
+    for call in (job_queue.submit("k", request_of()), job_queue.wait("k", 0)):
         assert (call.call_id, call.status, call.result) == (first.call_id, "done", RESULT)
     assert len(calls.states) == 1
 
 
-def test_another_request_under_a_used_key_is_refused(desk: CallsDesk, calls: Told) -> None:
-    desk.submit("k", request_of("a"))
+def test_another_request_under_a_used_key_is_refused(job_queue: ModalJobQueue, calls: Told) -> None:
+    job_queue.submit("k", request_of("a"))
     with pytest.raises(ReplayedJobError, match="use another job_id"):
-        desk.submit("k", request_of("b"))
+        job_queue.submit("k", request_of("b"))
     assert len(calls.states) == 1
 
 
-def test_what_was_never_handed_in_is_not_known(desk: CallsDesk) -> None:
+def test_what_was_never_handed_in_is_not_known(job_queue: ModalJobQueue) -> None:
     with pytest.raises(UnknownJobError):
-        desk.wait("k", 0)
+        job_queue.wait("k", 0)
 
 
 @pytest.mark.parametrize("state", ["cancelled", "failed", "ended", "gone"])
-def test_an_interrupted_job_is_started_again_by_whoever_hands_it_in(desk: CallsDesk, calls: Told, state: str) -> None:
-    first = desk.submit("k", request_of())
+def test_an_interrupted_job_is_started_again_by_whoever_hands_it_in(
+    job_queue: ModalJobQueue, calls: Told, state: str
+) -> None:
+    first = job_queue.submit("k", request_of())
     calls.end(first.call_id, state)
     with pytest.raises(UnknownJobError if state == "gone" else InterruptedJobError):
-        desk.wait("k", 0)
+        job_queue.wait("k", 0)
 
-    second = desk.submit("k", request_of())
+    second = job_queue.submit("k", request_of())
     calls.end(second.call_id, result=RESULT)
     assert second.call_id != first.call_id
-    assert desk.wait("k", 0).result == RESULT
+    assert job_queue.wait("k", 0).result == RESULT
 
 
-def test_a_job_that_failed_is_not_started_again(desk: CallsDesk, calls: Told) -> None:
-    first = desk.submit("k", request_of())
+def test_a_job_that_failed_is_not_started_again(job_queue: ModalJobQueue, calls: Told) -> None:
+    first = job_queue.submit("k", request_of())
     calls.end(first.call_id, error=JobFailure(line="no such base; set another", expected=True))
 
-    for ask in (lambda: desk.submit("k", request_of()), lambda: desk.wait("k", 0)):
+    for ask in (lambda: job_queue.submit("k", request_of()), lambda: job_queue.wait("k", 0)):
         with pytest.raises(JobError, match="no such base; set another"):
             ask()
     assert len(calls.states) == 1
 
 
-def test_a_call_that_found_its_job_taken_stands_for_the_other(desk: CallsDesk, calls: Told) -> None:
-    first = desk.submit("k", request_of())
+def test_a_call_that_found_its_job_taken_stands_for_the_other(job_queue: ModalJobQueue, calls: Told) -> None:
+    first = job_queue.submit("k", request_of())
     calls.end(first.call_id, taken=Taken(call_id="fc-other"))
     calls.states["fc-other"] = CallState("running")
-    assert desk.wait("k", 0).status == "running"
+    assert job_queue.wait("k", 0).status == "running"
     calls.end("fc-other", result=RESULT)
-    assert desk.wait("k", 0).result == RESULT
+    assert job_queue.wait("k", 0).result == RESULT
 
 
-def test_of_two_askers_at_once_one_starts_it_and_the_others_call_is_cancelled(desk: CallsDesk, calls: Told) -> None:
+def test_of_two_askers_at_once_one_starts_it_and_the_others_call_is_cancelled(
+    job_queue: ModalJobQueue, calls: Told
+) -> None:
     barrier = threading.Barrier(2)
     calls.at_spawn = lambda: barrier.wait(240) and None
     found: list[str] = []
-    askers = [threading.Thread(target=lambda: found.append(desk.submit("k", request_of()).call_id)) for _ in range(2)]
+    askers = [
+        threading.Thread(target=lambda: found.append(job_queue.submit("k", request_of()).call_id)) for _ in range(2)
+    ]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -140,12 +146,12 @@ def test_of_two_askers_at_once_one_starts_it_and_the_others_call_is_cancelled(de
     assert {*calls.cancelled, *found} == set(calls.states)
 
 
-def test_files_are_stored_once_and_read_back(desk: CallsDesk) -> None:
-    assert desk.store_once("uploads/a/j/x.wav", io.BytesIO(b"audio"))
-    assert not desk.store_once("uploads/a/j/x.wav", io.BytesIO(b"audio"))
-    with desk.open("uploads/a/j/x.wav") as file:
+def test_files_are_stored_once_and_read_back(job_queue: ModalJobQueue) -> None:
+    assert job_queue.store_once("uploads/a/j/x.wav", io.BytesIO(b"audio"))
+    assert not job_queue.store_once("uploads/a/j/x.wav", io.BytesIO(b"audio"))
+    with job_queue.open("uploads/a/j/x.wav") as file:
         assert file.read() == b"audio"
     with pytest.raises(JobError, match="no such file"):
-        desk.open("uploads/a/j/y.wav")
+        job_queue.open("uploads/a/j/y.wav")
     with pytest.raises(JobError):
-        desk.open("../x")
+        job_queue.open("../x")
