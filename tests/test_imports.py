@@ -5,8 +5,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("dawa_assets", "resources", "modal_app")
 HEAVY = {"torch", "diffusers", "transformers", "peft", "matplotlib"}
@@ -70,24 +68,25 @@ def test_the_product_never_imports_its_benchmarks_or_tests() -> None:
     assert {name for name in importers if not name.startswith("benchmarks/")} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_a_module_says_what_belongs_there(path: Path) -> None:
-    tree = _tree(path)
-    assert ast.get_docstring(tree), "no docstring"
-    if path.name == "__init__.py":
-        assert len(tree.body) == 1, "an __init__ holds a docstring only"
+def test_every_module_says_what_belongs_there() -> None:
+    assert [_name(path) for path in MODULES if not ast.get_docstring(_tree(path))] == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=_name)
-def test_a_module_is_one_concept_long(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+def test_an_init_holds_a_docstring_only() -> None:
+    assert [_name(path) for path in MODULES if path.name == "__init__.py" and len(_tree(path).body) > 1] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
-    tree = _tree(path)
-    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
-    allowed = {"modal"} if _name(path) == "modal_app/app.py" else set()  # it declares the app, and nobody imports it
-    assert not {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY} - allowed
+def test_no_module_is_longer_than_one_concept() -> None:
+    lines = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def test_heavy_packages_are_imported_where_they_are_needed() -> None:
+    found = {}
+    for path in MODULES:
+        top = [node for node in _tree(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
+        found[_name(path)] = {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY}
+    found["modal_app/app.py"] -= {"modal"}  # it declares the app, and nobody imports it
+    assert {name: heavy for name, heavy in found.items() if heavy} == {}

@@ -80,13 +80,13 @@ def test_the_wheel_holds_the_code_the_sql_the_system_prompts_and_the_page(wheel:
     wanted = {
         str(path.relative_to(ROOT))
         for top in TOPS
-        for pattern in ("*.py", "*.sql", "*.toml", "system_prompts/*.md", "train_mode/*.*")
+        for pattern in ("*.py", "py.typed", "*.sql", "*.toml", "system_prompts/*.md", "train_mode/*.*")
         for path in (ROOT / top).rglob(pattern)
     }
     assert wanted - names == set()
     shipped = {name for name in names if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in shipped} == set(TOPS)
-    assert {name for name in shipped if not name.endswith((".py", ".sql", ".md", ".toml"))} == {
+    assert {name for name in shipped if not name.endswith((".py", "py.typed", ".sql", ".md", ".toml"))} == {
         str(path.relative_to(ROOT)) for path in (ROOT / "dawa_assets/http/train_mode").iterdir()
     }
 
