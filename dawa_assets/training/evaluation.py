@@ -12,7 +12,7 @@ from typing import Any, Literal
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.segments.prepared import PreparedDataset, prepare_dataset
+from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on

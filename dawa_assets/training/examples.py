@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dawa_assets.segments.prepared import PreparedDataset
+from dawa_assets.segments.prepared_dataset import PreparedDataset
 from dawa_assets.tables.datasets import Dataset
 from dawa_assets.tables.training_runs import TagKey
 from modal_app.audio.recipe import recipe_for

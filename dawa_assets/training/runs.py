@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dawa_assets.pipeline.job_progress import reported
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.segments.prepared import PreparedDataset, cut_as, prepare_dataset, texts_of
+from dawa_assets.segments.prepared_dataset import PreparedDataset, cut_as, prepare_dataset, texts_of
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease

@@ -14,8 +14,8 @@ from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.segments.segments import prepare_segments
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.tag import tag_segments
 from resources.bucket.base import Bucket
 from resources.compute.base import Compute
 from resources.database.migrations import migrate

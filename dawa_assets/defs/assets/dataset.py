@@ -61,7 +61,7 @@ def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - o
     code_version="1",
     metadata=schema(
         "audio_segments",
-        made_by="dawa_assets.segments.segments.prepare_segments",
+        made_by="dawa_assets.segments.prepare.prepare_segments",
         audio_hash="string",
         index="int",
         start_seconds="float",
@@ -79,7 +79,7 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 def _segmented(ports: Ports, slug: str) -> Any:
     """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
     from dawa_assets.observability.consistency import consistency_of
-    from dawa_assets.segments.segments import prepare_segments
+    from dawa_assets.segments.prepare import prepare_segments
 
     report = prepare_segments(ports, slug)
     if report.failed and consistency_of(ports, slug, "preprocessed_segments").problems:
@@ -103,7 +103,7 @@ def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one
     code_version="1",
     metadata=schema(
         "segment_tags",
-        made_by="dawa_assets.segments.tags.tag_segments",
+        made_by="dawa_assets.segments.tag.tag_segments",
         segment_hash="string",
         model="string",
         text="string",
@@ -115,7 +115,7 @@ def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
     Only segments that were never tagged with the same known facts are listened to.
     """
-    from dawa_assets.segments.tags import tag_segments
+    from dawa_assets.segments.tag import tag_segments
 
     return run_step(context, pipeline.ports(), tag_segments, _words)
 

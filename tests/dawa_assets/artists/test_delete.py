@@ -19,7 +19,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.errors import ArtistBeingDeletedError, UnknownArtistError
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.pipeline.spending import record_spending
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.tables import artist_deletions
 from dawa_assets.tables.artists import Artist, ensure_artist
 from dawa_assets.training.evaluation import evaluate_lora

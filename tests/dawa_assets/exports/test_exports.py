@@ -16,7 +16,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.exports.export import export_dataset
 from dawa_assets.exports.formats import Described, ace_step_manifest, audiocraft_info, audiocraft_line
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.tables.datasets import ExportedTrack
 from modal_app.errors import DawaError, InputError
 from resources.ports import Ports

@@ -29,7 +29,7 @@ from dawa_assets.observability.consistency import consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.pipeline.file_transfer import local_copy
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.segments.segments import prepare_segments
+from dawa_assets.segments.prepare import prepare_segments
 from dawa_assets.tables.artists import Artist
 from resources.bucket.base import StoredObject
 from resources.bucket.folder import FolderBucket

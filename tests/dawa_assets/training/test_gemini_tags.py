@@ -17,9 +17,9 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.segments.segments import prepare_segments
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.segments.tagger import style_vocabulary
-from dawa_assets.segments.tags import tag_segments
 from modal_app.errors import InputError, JobError
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
@@ -145,7 +145,7 @@ def test_another_tagger_tags_anew_and_the_old_rows_stay(catalogue: Catalogue, mo
 def test_a_budget_spans_a_runs_jobs_and_a_months_runs(
     catalogue: Catalogue, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawa_assets.segments.tags._HOSTED_CONCURRENCY", 8)
+    monkeypatch.setattr("dawa_assets.segments.tag._HOSTED_CONCURRENCY", 8)
     fill(catalogue, 32)
     one = 0.0018  # dollars of a call with eight of these segments, about
     poor = other_settings(catalogue, model_server, tag_budget_usd=1.5 * one, calls_at_once=1)
@@ -211,7 +211,7 @@ def test_a_killed_worker_is_accounted_for_by_the_next_run(catalogue: Catalogue, 
 _ORCHESTRATOR = """
 import sys
 from pydantic import SecretStr
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.tag import tag_segments
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from resources.settings import Settings

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.segments.segments import prepare_segments
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.segments.segments import prepare_segments
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.tag import tag_segments
 from modal_app.errors import JobError
 from modal_app.protocol.audio import PrepareRequest
 from modal_app.protocol.base import JobRequest
@@ -177,7 +177,7 @@ def test_the_same_sound_in_two_items_is_cut_tagged_and_published_once(catalogue:
 def test_tags_stored_before_a_crash_are_not_asked_for_again(
     worker: RecordingCompute, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawa_assets.segments.tags._BATCH_SIZE", 1)
+    monkeypatch.setattr("dawa_assets.segments.tag._BATCH_SIZE", 1)
     for number in range(3):
         catalogue.add(f"song {number}", tone(6, 200 + 50 * number))
     build_dataset(catalogue.ports, catalogue.slug)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.preview import render_preview
 from dawa_assets.training.runs import train_lora

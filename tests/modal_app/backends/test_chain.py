@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.segments.segments import prepare_segments
-from dawa_assets.segments.tags import tag_segments
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.tag import tag_segments
 from dawa_assets.training.examples import fingerprint_of, train_request
 from dawa_assets.training.runs import train_lora
 from modal_app.adapters.file_format import read_card

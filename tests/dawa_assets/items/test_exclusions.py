@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.items.exclusions import list_items, set_excluded
 from dawa_assets.observability.status import artist_statuses
-from dawa_assets.segments.segments import prepare_segments
+from dawa_assets.segments.prepare import prepare_segments
 from dawa_assets.tables.datasets import EMPTY_FINGERPRINT, artists_whose_dataset_would_differ
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.promotion import list_loras, promote_lora, rollback_lora

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.segments.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view
+from dawa_assets.segments.prepared_dataset import PreparedDataset, TrackSegments, prepare_dataset, publish_view
 from modal_app.protocol.audio import PublishResult
 from resources.ports import Ports
 

@@ -9,7 +9,13 @@ from dawa_assets.artists.profile import observed_profile
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.spending import left_to_spend, mismatch, record_spending
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.segments.prepared import PreparedDataset, TrackSegments, prepare_dataset, publish_view, texts_of
+from dawa_assets.segments.prepared_dataset import (
+    PreparedDataset,
+    TrackSegments,
+    prepare_dataset,
+    publish_view,
+    texts_of,
+)
 from dawa_assets.segments.tagger import hosted_model, style_vocabulary, tagger_of
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
