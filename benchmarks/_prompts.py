@@ -110,7 +110,7 @@ def ask_by_the_client_alone(folder: Path, shares: dict[str, float]) -> None:
                     )
                     return given.output_text
 
-            texts = await asyncio.select_files(*(ask(context) for context in contexts))
+            texts = await asyncio.gather(*(ask(context) for context in contexts))
             assert len(texts) == SETS
 
     asyncio.run(ask_all())

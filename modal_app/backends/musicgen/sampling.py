@@ -86,4 +86,4 @@ def _draw(logits: Tensor, generator: Any, sampling: Sampling) -> Tensor:
 
     likely, codes = logits.topk(min(sampling.most_likely, logits.shape[-1]))
     waiting = torch.empty_like(likely).exponential_(generator=generator)
-    return codes.select_files(1, (likely - waiting.log()).argmax(1, keepdim=True))[:, 0]
+    return codes.gather(1, (likely - waiting.log()).argmax(1, keepdim=True))[:, 0]

@@ -243,7 +243,7 @@ def test_a_session_plays_at_its_scenes_tempo_where_they_agree(
 
 
 @pytest.mark.parametrize(
-    ("name", "bpm", "metre"), [("InboxFolder 174 BPM", 174, "4/4"), ("3/4 at 90bpm", 90, "3/4"), ("1990", 120, "4/4")]
+    ("name", "bpm", "metre"), [("Drop 174 BPM", 174, "4/4"), ("3/4 at 90bpm", 90, "3/4"), ("1990", 120, "4/4")]
 )
 def test_until_live_10_a_scenes_name_sets_tempo_and_metre(tmp_path: Path, name: str, bpm: float, metre: str) -> None:
     session = TrackSpec(id="1", slots=["loop"])

@@ -336,7 +336,7 @@ def test_a_call_that_ended_without_letting_go_of_its_job_is_waited_for(
     let_go = threading.Event()
 
     def hold() -> None:
-        with claimed(FolderClaimStore(machines.register), "train/x", ended):
+        with claimed(FolderClaimStore(machines.claim_store), "train/x", ended):
             held.set()
             let_go.wait(240)
 

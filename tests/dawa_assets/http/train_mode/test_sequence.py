@@ -213,7 +213,7 @@ def test_a_small_file_that_would_fill_the_memory_goes_up_and_is_not_decoded_by_t
     open_page.locator(".waveform").wait_for()
     open_page.get_by_text("arrived – not saved yet").wait_for()
     open_page.get_by_role("button", name="Remove").click()
-    open_page.get_by_text("InboxFolder the bounce of this set anywhere").wait_for()
+    open_page.get_by_text("Drop the bounce of this set anywhere").wait_for()
 
 
 def test_unsaved_text_is_asked_about_kept_as_a_draft_and_undone(site: str, site_ports: Ports, page: "Page") -> None:
