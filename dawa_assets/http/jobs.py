@@ -1,36 +1,28 @@
-"""The dashboard's jobs once they are handed in: waited for, answered, and asked for again by whoever may.
+"""The dashboard's jobs: who may hand one in and ask for it, and under which address.
 
-A job that outlasts the wait is answered with 202 and a `Location`, which can be asked until the answer is there: the
-one that was waited for, or the error. So nothing that was sent is ever sent again.
+How a job is waited for and answered is in `modal_app/web/job_answers.py`, for the worker's endpoints too.
 """
 
-import base64
-from collections.abc import Iterator
-from http import HTTPStatus
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from dawa_assets.http.access import Caller, CallerOf
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import GenerateAnswer
 from dawa_assets.http.service import Service, service_of
-from modal_app.errors import JobError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
+from modal_app.web.job_answers import RUNNING, audio_answer, running_answer, submit
 from modal_app.web.job_queue import Call
-from modal_app.web.messages import RunningAnswer, TrainedAnswer
+from modal_app.web.messages import TrainedAnswer
 from modal_app.web.work import Job, finished, generate_key, train_key, trained_answer
 
-RUNNING: dict[int | str, dict[str, Any]] = {
-    202: {"model": RunningAnswer, "description": "not done yet; GET the `Location` for the answer"}
-}
 _KEYS = {"train": train_key, "generate": generate_key}
-_ASK_AGAIN_SECONDS = 2
 _MAX_WAIT = 140.0
-_CHUNK = 3 << 16  # a multiple of three is whole base64
+_AUDIO_FIELDS = [("audio_base64", ""), ("audioUrl", "data:audio/wav;base64,")]
 
 router = APIRouter(tags=["producer"])
 
@@ -73,11 +65,7 @@ async def answer_to_job(service: Service, request: Request, job: Job) -> Respons
     Raises:
         JobError: it ended without a result.
     """
-    call = await service.jobs(lambda: service.job_queue.submit(job.key, job.request))
-    if call.status != "done":
-        call = await finished(
-            service.job_queue, job.key, service.web.wait_seconds, service.jobs, request.is_disconnected
-        )
+    call = await submit(service.job_queue, job, service.web.wait_seconds, service.jobs, request)
     return await _answer(service, request, call, job.key)
 
 
@@ -86,31 +74,12 @@ async def _answer(service: Service, request: Request, call: Call, key: str) -> R
         return JSONResponse(trained_answer(call.result).model_dump(exclude_none=True))
     job_id = key.rpartition("/")[2]
     if isinstance(call.result, GenerateResult):
-        path = call.result.path
-        try:
-            audio = await service.jobs(lambda: service.job_queue.open(path))
-        except JobError:
-            raise RefusedError(
-                HTTPStatus.NOT_FOUND, f"job {job_id}: its audio is no longer kept; ask for it with a new jobId"
-            ) from None
-        return StreamingResponse(_audio(audio), media_type="application/json")
-    answer = RunningAnswer(job_id=job_id, call_id=call.call_id)
-    headers = {"Location": _location(request, key), "Retry-After": str(_ASK_AGAIN_SECONDS)}
-    return JSONResponse(answer.model_dump(), HTTPStatus.ACCEPTED, headers)
+        gone = f"job {job_id}: its audio is no longer kept; ask for it with a new jobId"
+        return await audio_answer(service.job_queue, call.result, service.jobs, fields=_AUDIO_FIELDS, gone=gone)
+    return running_answer(request, call, job_id, _path(key))
 
 
-def _location(request: Request, key: str) -> str:
+def _path(key: str) -> str:
     _, producer_id, job_id = key.split("/")
     kind = next(kind for kind, of in _KEYS.items() if of(producer_id, job_id) == key)
-    return f"{request.scope.get('root_path', '')}/api/jobs/{kind}/{producer_id}/{job_id}"
-
-
-def _audio(audio: BinaryIO) -> Iterator[bytes]:
-    """The answer, piece by piece: a minute of audio twice in base64 is some 30 MB."""
-    with audio:
-        for before in (b'{"audio_base64":"', b'","audioUrl":"data:audio/wav;base64,'):
-            yield before
-            audio.seek(0)
-            while chunk := audio.read(_CHUNK):
-                yield base64.b64encode(chunk)
-        yield b'"}'
+    return f"/api/jobs/{kind}/{producer_id}/{job_id}"

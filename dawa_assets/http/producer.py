@@ -16,12 +16,13 @@ from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http.access import MAY_BE_NAMED, CallerOf, identity_of
 from dawa_assets.http.errors import RefusedError, errors
 from dawa_assets.http.forms import read_form
-from dawa_assets.http.jobs import RUNNING, answer_to_job, check_producer
+from dawa_assets.http.jobs import answer_to_job, check_producer
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
 from dawa_assets.http.service import Service, ServiceOf
 from modal_app.errors import InputError
 from modal_app.web.body import SMALL_BODY
 from modal_app.web.error_responses import first_problem
+from modal_app.web.job_answers import RUNNING
 from modal_app.web.messages import PASSWORD_FIELD, GenerateBody, TrainBody, TrainedAnswer
 from modal_app.web.options import MAX_UPLOADED
 from modal_app.web.work import generate_job, store_upload, train_job

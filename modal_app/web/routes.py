@@ -1,30 +1,29 @@
 """The endpoints of spec/modal-app.md over a `JobQueue`: store-upload, train, generate. Alone at `/`, or side by side.
 
-Here is what is HTTP; what the endpoints do is in `work.py`. A job that outlasts the wait is answered with 202 and asked
-for again: by the same POST, or by GET with its `job_id`.
+Here is what is HTTP; what the endpoints do is in `work.py`, how a job is waited for and answered in `job_answers.py`.
+One that outlasts the wait is asked for again by the same POST, or by GET with its `job_id`.
 """
 
-import base64
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 
-from modal_app.errors import JobError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
 from modal_app.web.error_responses import BadRequestError, answer_errors, error_answer
+from modal_app.web.job_answers import RUNNING, audio_answer, running_answer, submit
 from modal_app.web.job_queue import Call, JobQueue
 from modal_app.web.messages import (
     PASSWORD_FIELD,
@@ -32,7 +31,6 @@ from modal_app.web.messages import (
     Body,
     ErrorAnswer,
     GenerateBody,
-    RunningAnswer,
     StoredUpload,
     StoreUploadBody,
     TrainBody,
@@ -52,9 +50,7 @@ from modal_app.web.work import (
 
 B = TypeVar("B", bound=Body)
 
-_ASK_AGAIN_SECONDS = 2
 _UNAUTHENTICATED = 4
-_AUDIO_CHUNK = 3 * (1 << 16)  # bytes; a multiple of three is whole base64
 _PASSWORD = APIKeyHeader(name=PASSWORD_FIELD, auto_error=False, description="where a password is set")
 _Password = Annotated[str | None, Security(_PASSWORD)]
 _JobId = Annotated[Identifier, Query(description="as in the answer 202")]
@@ -72,7 +68,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
 }
-_RUNNING: dict[int | str, dict[str, Any]] = {202: {"model": RunningAnswer, "description": "not done yet; ask again"}}
 
 
 def worker_router(job_queue: JobQueue, options: WebOptions) -> APIRouter:
@@ -132,20 +127,18 @@ def train_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -> A
 
     async def answer(request: Request, call: Call, job_id: str, producer_id: str) -> Response:
         if not isinstance(call.result, ProducerTrainResult):
-            return _running(request, call, {"job_id": job_id, "producer_id": producer_id})
+            return _running(request, call, job_id, producer_id)
         return JSONResponse(trained_answer(call.result).model_dump(exclude_none=True))
 
-    @router.post(path, response_model=TrainedAnswer, responses=_RUNNING | _ERRORS, openapi_extra=_takes(TrainBody))
+    @router.post(path, response_model=TrainedAnswer, responses=RUNNING | _ERRORS, openapi_extra=_takes(TrainBody))
     async def train(request: Request, password: _Password) -> Response:
         """Train an adapter on files by URL, or on stored uploads, and publish it."""
         async with _read(request, TrainBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
             job = train_job(body, options)
-        call = await in_thread(lambda: job_queue.submit(job.key, job.request))
-        if call.status != "done":
-            call = await finished(job_queue, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+        call = await submit(job_queue, job, options.wait_seconds, in_thread, request)
         return await answer(request, call, job.job_id, body.producer_id)
 
-    @router.get(path, response_model=TrainedAnswer, responses=_RUNNING | _ERRORS)
+    @router.get(path, response_model=TrainedAnswer, responses=RUNNING | _ERRORS)
     async def look(request: Request, password: _Password, job_id: _JobId, producer_id: Identifier) -> Response:
         """How a training stands, by its `job_id` and `producer_id`."""
         require_password(options.password, password)
@@ -162,26 +155,19 @@ def generate_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -
 
     async def answer(request: Request, call: Call, job_id: str, producer_id: str | None) -> Response:
         if not isinstance(call.result, GenerateResult):
-            return _running(request, call, {"job_id": job_id} | ({"producer_id": producer_id} if producer_id else {}))
-        path = call.result.path
-        try:
-            audio = await in_thread(lambda: job_queue.open(path))
-        except JobError:
-            line = f"job {job_id}: its audio is no longer kept; ask for it with a new job_id"
-            raise BadRequestError(HTTPStatus.NOT_FOUND, line) from None
-        return _audio_answer(audio)
+            return _running(request, call, job_id, producer_id)
+        gone = f"job {job_id}: its audio is no longer kept; ask for it with a new job_id"
+        return await audio_answer(job_queue, call.result, in_thread, fields=[("audio_base64", "")], gone=gone)
 
-    @router.post(path, response_model=AudioAnswer, responses=_RUNNING | _ERRORS, openapi_extra=_takes(GenerateBody))
+    @router.post(path, response_model=AudioAnswer, responses=RUNNING | _ERRORS, openapi_extra=_takes(GenerateBody))
     async def generate(request: Request, password: _Password) -> Response:
         """Render audio from a text, with the adapter `lora_id` or by the base model alone; a WAV in base64."""
         async with _read(request, GenerateBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
             job = generate_job(body, options)
-        call = await in_thread(lambda: job_queue.submit(job.key, job.request))
-        if call.status != "done":
-            call = await finished(job_queue, job.key, options.wait_seconds, in_thread, request.is_disconnected)
+        call = await submit(job_queue, job, options.wait_seconds, in_thread, request)
         return await answer(request, call, job.job_id, body.lora_id.partition(":")[0] if body.lora_id else None)
 
-    @router.get(path, response_model=AudioAnswer, responses=_RUNNING | _ERRORS)
+    @router.get(path, response_model=AudioAnswer, responses=RUNNING | _ERRORS)
     async def look(
         request: Request, password: _Password, job_id: _JobId, producer_id: Identifier | None = None
     ) -> Response:
@@ -212,30 +198,9 @@ async def _read(
         yield body, texts, file
 
 
-def _running(request: Request, call: Call, asked: dict[str, str]) -> Response:
-    answer = RunningAnswer(job_id=asked["job_id"], call_id=call.call_id)
-    headers = {
-        "Location": f"{request.scope.get('root_path', '')}{request.url.path}?{urlencode(asked)}",
-        "Retry-After": str(_ASK_AGAIN_SECONDS),
-    }
-    return JSONResponse(answer.model_dump(), HTTPStatus.ACCEPTED, headers)
-
-
-def _audio_answer(audio: BinaryIO) -> Response:
-    """`{"audio_base64": …}` of a file, piece by piece."""
-    size = audio.seek(0, 2)
-    audio.seek(0)
-    before, after = b'{"audio_base64":"', b'"}'
-
-    def pieces() -> Iterator[bytes]:
-        with audio:
-            yield before
-            while chunk := audio.read(_AUDIO_CHUNK):
-                yield base64.b64encode(chunk)
-            yield after
-
-    length = len(before) + (size + 2) // 3 * 4 + len(after)
-    return StreamingResponse(pieces(), media_type="application/json", headers={"Content-Length": str(length)})
+def _running(request: Request, call: Call, job_id: str, producer_id: str | None) -> Response:
+    asked = {"job_id": job_id} | ({"producer_id": producer_id} if producer_id else {})
+    return running_answer(request, call, job_id, f"{request.url.path}?{urlencode(asked)}")
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
