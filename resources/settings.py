@@ -11,10 +11,11 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
+from modal_app.protocol.training import TrainParameters
 from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 
@@ -94,12 +95,8 @@ def _known_networks(networks: tuple[str, ...] | None) -> tuple[str, ...] | None:
         raise ValueError("name addresses or networks, `10.0.0.5,172.16.0.0/12`, with commas between") from None
 
 
-class Settings(BaseSettings):
-    """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="DAWA_", env_file=(_CHECKOUT / ".env", ".env"), extra="ignore", frozen=True, populate_by_name=True
-    )
+class Places(BaseModel):
+    """Where things lie."""
 
     home: Path = Field(default_factory=_default_home, description="everything that this machine keeps")
     data: Path | None = Field(None, description="the worker's data root; default: `data` under the home")
@@ -109,12 +106,92 @@ class Settings(BaseSettings):
         description="the Dagster instance that commands run on; default: `dagster` under the home",
     )
 
+    @cached_property
+    def data_root(self) -> Path:
+        """The worker's data root (`/data` in a container): a cache that may be deleted."""
+        return (self.data or self.home / "data").resolve()
+
+    @cached_property
+    def dagster_folder(self) -> Path:
+        """Where the Dagster instance keeps its configuration, and on one machine its history."""
+        return (self.dagster_home or self.home / "dagster").expanduser().resolve()
+
+
+class Services(BaseModel):
+    """Whom to talk to."""
+
     database: Literal["embedded", "supabase"] = Field("embedded", description="where the tables live")
     bucket: Literal["folder", "supabase"] = Field("folder", description="where the files live")
     prompt_writer: Literal["offline", "openai"] = Field("offline", description="who writes prompts")
     compute: Literal["local", "modal"] = Field("local", description="who prepares, tags, trains and generates")
     tagger: Literal["offline", "gemini"] = Field("offline", description="who tags segments")
 
+
+class SupabaseProject(BaseModel):
+    """A Supabase project."""
+
+    supabase_db_url: SecretStr | None = Field(
+        None, validation_alias="SUPABASE_DB_URL", description="the project's connection string, of any of its three"
+    )
+    supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL", description="the project's address")
+    supabase_secret_key: SecretStr | None = Field(
+        None, validation_alias="SUPABASE_SECRET_KEY", description="the project's secret key"
+    )
+    supabase_publishable_key: str | None = Field(
+        None,
+        validation_alias="SUPABASE_PUBLISHABLE_KEY",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="the project's public key, by which the page of Train Mode lets users sign in",
+    )
+    supabase_jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias="SUPABASE_JWT_SECRET",
+        description="the project's legacy secret for users' tokens; without it, the public keys under SUPABASE_URL",
+    )
+    jwks_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=600,
+        description="after how many seconds the project's public keys are asked for anew",
+    )
+
+
+class ModalAccount(BaseModel):
+    """A Modal account."""
+
+    modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")
+    modal_environment: str | None = Field(None, description="its Modal environment; default: the account's own")
+    modal_gpu_usd_per_hour: float = Field(
+        3.95, ge=0, description="what an hour of the app's GPU costs, for the figures of a run"
+    )
+
+
+class Serving(BaseModel):
+    """`dawa serve`."""
+
+    app_password: SecretStr | None = Field(
+        None, validation_alias="NAWFSIDE_APP_PASSWORD", description="the password of `dawa serve`'s clients"
+    )
+    web_wait_seconds: float = Field(
+        100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
+    )
+    web_origins: Annotated[
+        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_origins)
+    ] = Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
+    web_proxies: Annotated[
+        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_networks)
+    ] = Field(None, description="addresses of proxies before `dawa serve` whose X-Forwarded headers are believed")
+    serve_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
+        None,
+        description="where a browser reaches `dawa serve`, for links to datasets, and to files on the assets' pages",
+    )
+
+
+class HostedModels(BaseModel):
+    """Hosted models."""
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="OpenAI's key")
+    gemini_api_key: SecretStr | None = Field(None, validation_alias="GEMINI_API_KEY", description="Google's key")
     openai_model: str = Field("gpt-6-luna", min_length=1, description="the model that writes prompts")
     openai_base_url: str | None = Field(None, description="a gateway to ask instead of OpenAI itself")
     openai_price: Price | None = Field(
@@ -133,65 +210,10 @@ class Settings(BaseSettings):
     calls_per_run: int = Field(20_000, ge=0, description="how many paid calls one run may make")
     calls_at_once: int = Field(16, ge=1, le=256, description="how many paid calls are in flight at once")
     call_timeout_seconds: float = Field(45.0, gt=0, le=600, description="how long one paid call may take")
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="OpenAI's key")
-    gemini_api_key: SecretStr | None = Field(None, validation_alias="GEMINI_API_KEY", description="Google's key")
 
-    supabase_db_url: SecretStr | None = Field(
-        None, validation_alias="SUPABASE_DB_URL", description="the project's connection string, of any of its three"
-    )
-    supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL", description="the project's address")
-    supabase_secret_key: SecretStr | None = Field(
-        None, validation_alias="SUPABASE_SECRET_KEY", description="the project's secret key"
-    )
 
-    supabase_publishable_key: str | None = Field(
-        None,
-        validation_alias="SUPABASE_PUBLISHABLE_KEY",
-        pattern=r"^[A-Za-z0-9._-]+$",
-        description="the project's public key, by which the page of Train Mode lets users sign in",
-    )
-    supabase_jwt_secret: SecretStr | None = Field(
-        None,
-        validation_alias="SUPABASE_JWT_SECRET",
-        description="the project's legacy secret for users' tokens; without it, the public keys under SUPABASE_URL",
-    )
-    jwks_seconds: float = Field(
-        60.0,
-        ge=1,
-        le=600,
-        description="after how many seconds the project's public keys are asked for anew",
-    )
-    app_password: SecretStr | None = Field(
-        None, validation_alias="NAWFSIDE_APP_PASSWORD", description="the password of `dawa serve`'s clients"
-    )
-    web_wait_seconds: float = Field(
-        100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
-    )
-
-    web_origins: Annotated[
-        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_origins)
-    ] = Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
-    web_proxies: Annotated[
-        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_networks)
-    ] = Field(None, description="addresses of proxies before `dawa serve` whose X-Forwarded headers are believed")
-    serve_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
-        None,
-        description="where a browser reaches `dawa serve`, for links to datasets, and to files on the assets' pages",
-    )
-
-    modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")
-    modal_environment: str | None = Field(None, description="its Modal environment; default: the account's own")
-    modal_gpu_usd_per_hour: float = Field(
-        3.95, ge=0, description="what an hour of the app's GPU costs, for the figures of a run"
-    )
-
-    retrain: bool = Field(False, description="whether a dataset that changed enough is trained on without being asked")
-    retrain_after_share: float = Field(
-        0.2, gt=0, le=1, description="how much of a dataset must be new since the last training"
-    )
-    alert_webhook_url: SecretStr | None = Field(
-        None, description="where failures are told (Slack's or a compatible incoming webhook)"
-    )
+class Training(BaseModel):
+    """Prompts and training."""
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
     backend: Annotated[str, AfterValidator(_known_backend)] = Field(
@@ -233,6 +255,32 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
     preview_seconds: float = Field(4.0, gt=0, le=60, description="length of a preview, in seconds")
 
+    @property
+    def train_parameters(self) -> TrainParameters:
+        """The hyper-parameters as the worker is asked with."""
+        return TrainParameters(
+            steps=self.train_steps,
+            batch_size=self.train_batch,
+            learning_rate=self.learning_rate,
+            rank=self.lora_rank,
+            alpha=2 * self.lora_rank,
+            seed=self.seed,
+            accumulation=self.train_accumulation,
+            warmup_steps=self.train_warmup_steps,
+            weight_decay=self.train_weight_decay,
+            caption_dropout=self.train_caption_dropout,
+            part_dropout=self.train_part_dropout,
+            validation_share=self.train_validation_share,
+            validate_every=self.train_validate_every,
+            patience=self.train_patience,
+            checkpoint_gradients=self.train_checkpoint_gradients,
+            licence_accepted=self.licence_accepted or "",
+        )
+
+
+class Automation(BaseModel):
+    """When."""
+
     lease_seconds: float = Field(60.0, gt=0.5, description="after how long a silent holder's lease runs out")
     lease_wait_seconds: float = Field(900.0, ge=0, description="how long a build waits for another of the same artist")
     follow_uploads: Literal["lora", "items"] = Field(
@@ -245,6 +293,36 @@ class Settings(BaseSettings):
     )
     nightly_cron: str = Field("0 3 * * *", description="when datasets are rebuilt")
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field("UTC", description="the zone of that time")
+    retrain: bool = Field(False, description="whether a dataset that changed enough is trained on without being asked")
+    retrain_after_share: float = Field(
+        0.2, gt=0, le=1, description="how much of a dataset must be new since the last training"
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="where failures are told (Slack's or a compatible incoming webhook)"
+    )
+
+
+GROUPS: tuple[type[BaseModel], ...] = (
+    Places,
+    Services,
+    SupabaseProject,
+    ModalAccount,
+    Serving,
+    HostedModels,
+    Training,
+    Automation,
+)
+"""The groups of settings, in the order of `.env.example`."""
+
+
+class Settings(
+    Places, Services, SupabaseProject, ModalAccount, Serving, HostedModels, Training, Automation, BaseSettings
+):
+    """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DAWA_", env_file=(_CHECKOUT / ".env", ".env"), extra="ignore", frozen=True, populate_by_name=True
+    )
 
     @property
     def takes_any_openai_model(self) -> bool:
@@ -255,16 +333,6 @@ class Settings(BaseSettings):
     def takes_any_gemini_model(self) -> bool:
         """Whether nobody chose the model that tags segments: what an earlier default said is as good then."""
         return self.tagger == "gemini" and "gemini_model" not in self.model_fields_set
-
-    @cached_property
-    def data_root(self) -> Path:
-        """The worker's data root (`/data` in a container): a cache that may be deleted."""
-        return (self.data or self.home / "data").resolve()
-
-    @cached_property
-    def dagster_folder(self) -> Path:
-        """Where the Dagster instance keeps its configuration, and on one machine its history."""
-        return (self.dagster_home or self.home / "dagster").expanduser().resolve()
 
     @classmethod
     def load(cls, **overrides: str | float) -> Self:

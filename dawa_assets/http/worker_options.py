@@ -1,7 +1,6 @@
 """How `dawa serve` does what the worker's endpoints leave open: models, trainings and waiting by the settings."""
 
 from dawa_assets.segments.tagger import hosted_model
-from dawa_assets.training.examples import train_parameters
 from modal_app.config import BackendKind
 from modal_app.web.options import WebOptions
 from resources.compute.base import Compute
@@ -18,7 +17,7 @@ def web_options(settings: Settings) -> WebOptions:
     """What the settings say. A `tiny` base is there for every generator, any other for its own alone."""
     kinds = list(BackendKind) if settings.base == "tiny" else [BackendKind(settings.backend)]
     return WebOptions(
-        parameters=train_parameters(settings),
+        parameters=settings.train_parameters,
         bases=dict.fromkeys(kinds, settings.base),
         backend=BackendKind(settings.backend),
         model_name=settings.model_name,

@@ -10,7 +10,7 @@ from dawa_assets.tables.training_runs import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
-from modal_app.protocol.training import Example, TrainParameters, TrainRequest
+from modal_app.protocol.training import Example, TrainRequest
 from modal_app.training.caption_rule import RULE, caption_parts, key_in
 from resources.settings import Settings
 
@@ -81,30 +81,8 @@ def train_request(
         dataset_fingerprint=dataset.fingerprint,
         recipe=recipe_for(BackendKind(settings.backend)).name,
         caption_rule=RULE,
-        parameters=train_parameters(settings),
+        parameters=settings.train_parameters,
         examples=examples,
-    )
-
-
-def train_parameters(settings: Settings) -> TrainParameters:
-    """The hyper-parameters that the settings name."""
-    return TrainParameters(
-        steps=settings.train_steps,
-        batch_size=settings.train_batch,
-        learning_rate=settings.learning_rate,
-        rank=settings.lora_rank,
-        alpha=2 * settings.lora_rank,
-        seed=settings.seed,
-        accumulation=settings.train_accumulation,
-        warmup_steps=settings.train_warmup_steps,
-        weight_decay=settings.train_weight_decay,
-        caption_dropout=settings.train_caption_dropout,
-        part_dropout=settings.train_part_dropout,
-        validation_share=settings.train_validation_share,
-        validate_every=settings.train_validate_every,
-        patience=settings.train_patience,
-        checkpoint_gradients=settings.train_checkpoint_gradients,
-        licence_accepted=settings.licence_accepted or "",
     )
 
 
