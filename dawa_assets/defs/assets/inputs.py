@@ -6,8 +6,8 @@ from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.observability.versions import content_version
 from dawa_assets.tables.artists import list_artists
+from dawa_assets.tables.content_versions import content_version
 
 live_sets = dg.AssetSpec(
     "live_sets",

@@ -1,4 +1,4 @@
-"""Content versions: one short hash per artist and asset, from what the asset holds and nothing else.
+"""SQL of content versions: one short hash per artist and asset, from what the asset holds and nothing else.
 
 An asset whose inputs did not change keeps its version, so nothing downstream looks stale to Dagster. Row ids,
 times and statuses are left out: they differ between two builds of the same content.
@@ -49,7 +49,7 @@ _CONTENT = {
 
 
 def content_version(connection: Connection, artist_id: UUID, asset: str) -> str:
-    """16 hex digits that change exactly when what `asset` holds for this artist changes; `empty` for nothing."""
+    """Return 16 hex digits that change exactly when what `asset` holds of this artist changes; `empty` for nothing."""
     row = connection.execute(
         f"select left(encode(sha256(convert_to(({_CONTENT[asset]}), 'UTF8')), 'hex'), 16) as version",
         {"artist": artist_id},

@@ -1,4 +1,4 @@
-"""Contents: what an asset holds for one artist now, as rows for a table (what a run changed is in its report)."""
+"""SQL of what an asset holds of one artist now, as rows for its page; what a run changed is in the run's report."""
 
 from typing import Any
 from uuid import UUID
@@ -63,19 +63,19 @@ _WHERE = {
 
 
 def contents(connection: Connection, artist_id: UUID, asset: str, limit: int) -> list[dict[str, Any]]:
-    """At most `limit` rows; empty for an asset whose report already shows all that it holds."""
+    """Return at most `limit` rows; none for an asset whose report already shows all that it holds."""
     if asset not in _ROWS:
         return []
     return connection.execute(_ROWS[asset], {"artist": artist_id, "limit": limit}).fetchall()
 
 
 def rows_query(artist_id: UUID, asset: str) -> str:
-    """The SQL that shows what an asset holds of one artist."""
+    """Return the SQL that shows what an asset holds of one artist."""
     return f"select * from {_rows_of(artist_id, asset)};".replace(" where ", "\nwhere ")
 
 
 def row_count(connection: Connection, artist_id: UUID, asset: str) -> int:
-    """How many rows that are."""
+    """Count those rows."""
     row = connection.execute(f"select count(*) as n from {_rows_of(artist_id, asset)}").fetchone()
     assert row is not None  # noqa: S101 - an aggregate has a row
     return int(row["n"])
