@@ -20,9 +20,10 @@ from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
-from dawa_assets.observability.backlog import Backlog, Kind, OpenIssue, load_backlog
+from dawa_assets.observability.backlog import Backlog, load_backlog
 from dawa_assets.pipeline.spending import spent_this_month
 from dawa_assets.tables.artists import slugs_among
+from dawa_assets.tables.backlog import Kind, OpenIssue
 from modal_app.errors import DawaError
 
 CHAIN = INGEST + DATASET + TRAINING

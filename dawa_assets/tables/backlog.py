@@ -1,0 +1,211 @@
+"""SQL of what stands open, artist by artist, for all artists at once: each kind of issue on each asset, and since when.
+
+Level-triggered: read from the rows as they are, so that what recovered is gone from here by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+
+from dawa_assets.tables.prompts import PROMPT_ERROR
+from resources.database.base import Connection
+
+Kind = Literal["failed", "stale", "unmatched", "waiting", "behind"]
+
+
+@dataclass(frozen=True)
+class OpenIssue:
+    """One artist's open work of one kind on one asset: how much, the oldest thing of it, why, and since when (UTC)."""
+
+    asset: str
+    kind: Kind
+    slug: str
+    things: int
+    name: str
+    reason: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class OpenIssues:
+    """The oldest issues of each kind and asset; by asset and kind, how many artists and things there are in all."""
+
+    issues: list[OpenIssue]
+    artists: dict[tuple[str, Kind], int]
+    things: dict[tuple[str, Kind], int]
+
+
+def open_issues(
+    connection: Connection,
+    *,
+    model_name: str,
+    now: datetime,
+    rejected_after: datetime,
+    before_sensor: datetime,
+    before_night: datetime,
+    limit: int,
+) -> OpenIssues:
+    """Read everything but stale prompts; of each kind and asset, the `limit` artists whose issue is oldest.
+
+    Args:
+        connection: an open transaction.
+        model_name: whose trainings are looked at.
+        now: what came later is left out.
+        rejected_after: uploads that were rejected before are left out.
+        before_sensor: what a sensor sees to is open if it has been so since then.
+        before_night: what the nightly rebuild sees to is open if it has been so since then.
+        limit: how many artists of each kind and asset.
+    """
+    rows = connection.execute(
+        _OPEN,
+        {
+            "now": now,
+            "model_name": model_name,
+            "ours": f"{PROMPT_ERROR}%",
+            "rejected_after": rejected_after,
+            "before_sensor": before_sensor,
+            "before_night": before_night,
+            "most": limit,
+        },
+    ).fetchall()
+    return OpenIssues(
+        [
+            OpenIssue(row["asset"], row["kind"], row["slug"], row["things"], row["name"], row["reason"], row["since"])
+            for row in rows
+        ],
+        {(row["asset"], row["kind"]): row["artists"] for row in rows},
+        {(row["asset"], row["kind"]): row["all_things"] for row in rows},
+    )
+
+
+def stale_before(
+    connection: Connection, slugs: Sequence[str], reasons: Sequence[str], before: datetime
+) -> list[OpenIssue]:
+    """Return an issue for each artist whose prompts are stale, for the reason beside it, since before then."""
+    if not slugs:
+        return []
+    with connection.cursor(row_factory=class_row(OpenIssue)) as cursor:
+        return cursor.execute(
+            _STALE_SINCE, {"slugs": list(slugs), "reasons": list(reasons), "before": before}
+        ).fetchall()
+
+
+_STALE_SINCE = """
+select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, since from (
+  select named.slug, named.reason, counted.things, counted.name,
+    coalesce(
+      case when named.reason in ('profile', 'schema version') then p.updated_at
+        when named.reason in ('system prompt', 'model') then s.completed_at end,
+      counted.changed) as since
+  from unnest(%(slugs)s::text[], %(reasons)s::text[]) as named (slug, reason)
+  join artists a on a.slug = named.slug
+  left join artist_profiles p on p.artist_id = a.id
+  left join artist_prompt_state s on s.artist_id = a.id
+  cross join lateral (
+    select count(*) as things, min(coalesce(i.item_key, i.als_filename, i.id::text)) as name,
+      min(i.updated_at) as changed
+    from training_items i
+    where i.artist_id = a.id and i.als_summary_id is not null and i.excluded_at is null
+      and (named.reason <> 'missing' or i.prompt_summary_id is distinct from i.als_summary_id)
+  ) counted
+) stale where since < %(before)s order by since, slug
+"""
+
+_OPEN = """
+with current_dataset as (
+  select distinct on (artist_id) id, artist_id, item_count, finished_at from datasets where state = 'done'
+  order by artist_id, finished_at desc
+), candidate as (
+  select id, artist_id, dataset_id, candidate_at, adapter_sha256 from training_runs
+  where model_name = %(model_name)s and candidate_at is not null
+), untrained as (
+  -- only of these anything can be missing below: what was trained on has its segments
+  select d.* from current_dataset d left join candidate c on c.artist_id = d.artist_id
+  where c.dataset_id is distinct from d.id and d.finished_at < %(before_sensor)s
+), opened (asset, kind, artist_id, name, reason, since) as (
+  select 'als_summaries', 'failed', u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'),
+    u.updated_at
+  from uploads u where u.state = 'rejected' and u.kind <> 'audio' and u.updated_at > %(rejected_after)s
+    and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
+      and o.created_at > u.created_at)
+union all
+  select 'als_summaries', 'waiting', artist_id, name, coalesce(reason, 'is being looked at'), updated_at
+  from uploads where state = 'waiting' and kind <> 'audio' and updated_at < %(before_sensor)s
+union all
+  select 'training_items', 'failed', u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'),
+    u.updated_at
+  from uploads u where u.state = 'rejected' and u.kind = 'audio' and u.updated_at > %(rejected_after)s
+    and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
+      and o.created_at > u.created_at)
+union all
+  select 'training_items', 'unmatched', artist_id, name, coalesce(reason, 'is being looked at'), created_at
+  from uploads where state = 'waiting' and kind = 'audio'
+union all
+  select case when error like %(ours)s then 'prompts' else 'training_items' end, 'failed', artist_id,
+    coalesce(item_key, als_filename, id::text), coalesce(error, 'no reason recorded'), updated_at
+  from training_items where excluded_at is null and status = 'failed'
+union all
+  select 'training_items', 'waiting', artist_id, coalesce(item_key, als_filename, id::text), 'waits for its bounce',
+    created_at
+  from training_items where excluded_at is null and status = 'needs_audio'
+union all
+  select 'prompts', 'failed', artist_id, coalesce(item_key, als_filename, id::text), error, updated_at
+  from training_items
+  where excluded_at is null and status = 'needs_prompt' and error is not null
+union all
+  select 'dataset_zip', 'behind', t.artist_id, coalesce(t.item_key, t.als_filename, t.id::text),
+    'is ready and in no dataset yet', t.updated_at
+  from training_items t
+  where t.excluded_at is null and t.status = 'ready' and t.updated_at < %(before_night)s
+    and not exists (select from training_items o where o.artist_id = t.artist_id and o.status = 'exported'
+      and o.audio_hash = t.audio_hash)
+union all
+  select 'preprocessed_segments', 'behind', d.artist_id, coalesce(i.item_key, 'track ' || i.position),
+    'has no segments', d.finished_at
+  from untrained d join dataset_items i on i.dataset_id = d.id
+  left join training_items t on t.id = i.training_item_id
+  where t.status is distinct from 'failed' and t.excluded_at is null
+    and not exists (select from audio_segments s where s.audio_hash = i.audio_hash)
+union all
+  select 'segment_tags', 'behind', d.artist_id, coalesce(i.item_key, 'track ' || i.position) || ', segment ' || s.index,
+    'has no text', d.finished_at
+  from untrained d join dataset_items i on i.dataset_id = d.id
+  join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
+  where not exists (select from segment_tags t where t.segment_hash = s.segment_hash)
+union all
+  select 'lora_weights', 'failed', r.artist_id, r.base, coalesce(r.error, 'no reason recorded'), r.created_at
+  from training_runs r where r.state = 'failed' and r.model_name = %(model_name)s
+    and not exists (select from training_runs o where o.artist_id = r.artist_id and o.model_name = r.model_name
+      and o.created_at > r.created_at)
+    and not exists (select from candidate c where c.artist_id = r.artist_id and c.candidate_at > r.created_at)
+union all
+  select 'lora_weights', 'behind', d.artist_id, d.item_count || ' tracks',
+    'its LoRA is of an earlier dataset', d.finished_at
+  from current_dataset d join candidate c on c.artist_id = d.artist_id
+  where c.dataset_id is distinct from d.id and d.finished_at < %(before_night)s
+union all
+  select 'lora_evaluation', 'behind', c.artist_id, c.id::text, 'was trained and not judged', c.candidate_at
+  from candidate c
+  where c.candidate_at < %(before_sensor)s and not exists (select from lora_evaluations e where e.run_id = c.id
+    and e.adapter_sha256 = c.adapter_sha256 and e.decided_at is not null)
+union all
+  select 'lora_evaluation', 'failed', artist_id, run_id::text, 'its promotion was begun and not finished', asked_at
+  from lora_promotions where published_at is null and asked_at < %(before_sensor)s
+), by_artist as (
+  select asset, kind, artist_id, count(*) as things, min(since) as since,
+    (array_agg(name order by since, name))[1] as name, (array_agg(reason order by since, name))[1] as reason
+  from opened group by asset, kind, artist_id
+), ranked as (
+  select *, count(*) over (partition by asset, kind) as artists,
+    sum(things) over (partition by asset, kind) as all_things,
+    row_number() over (partition by asset, kind order by since, artist_id) as place
+  from by_artist
+)
+select r.asset, r.kind, a.slug, r.things::int, r.name, r.reason, r.since, r.artists::int, r.all_things::int
+from ranked r join artists a on a.id = r.artist_id
+where r.place <= %(most)s and r.since <= %(now)s
+order by r.asset, r.kind, r.since, a.slug
+"""
