@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dawa_assets.library.progress import Progress, progress_of
-from dawa_assets.observability.status import Notice, artist_statuses
+from dawa_assets.observability.status import artist_statuses
+from dawa_assets.tables.artist_status import Notice
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 

@@ -11,6 +11,7 @@ from typing import Literal
 from dawa_assets.pipeline.spending import spent_this_month
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.segments.tagger import hosted_model
+from dawa_assets.tables.artists import count_artists
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import InspectRequest, ModelHealth
 from modal_app.tagging.tag_key import OFFLINE
@@ -101,12 +102,10 @@ def _database(settings: Settings) -> tuple[State, str]:
     if pending and not database.embedded:  # the embedded one is migrated by its next use
         return "error", f"{len(pending)} migrations are not applied; run `dawa migrate`"
     with database.transaction() as connection:
-        row = connection.execute(
-            "select current_setting('server_version') as version, (select count(*) from artists) as artists"
-        ).fetchone()
-    assert row is not None  # noqa: S101 - a select without from has a row
-    artists = "1 artist" if row["artists"] == 1 else f"{row['artists']:,} artists"
-    return "ok", f"PostgreSQL {row['version'].split()[0]} answers, {artists}"
+        count = count_artists(connection)
+        version = connection.info.parameter_status("server_version") or "?"
+    artists = "1 artist" if count == 1 else f"{count:,} artists"
+    return "ok", f"PostgreSQL {version.split()[0]} answers, {artists}"
 
 
 def _bucket(settings: Settings) -> tuple[State, str]:

@@ -168,6 +168,13 @@ def list_artists(connection: Connection) -> list[Artist]:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
 
 
+def count_artists(connection: Connection) -> int:
+    """Count the artists."""
+    row = connection.execute("select count(*) as artists from artists").fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return int(row["artists"])
+
+
 def slugs_among(connection: Connection, slugs: Collection[str]) -> set[str]:
     """Those of these slugs that are an artist's."""
     rows = connection.execute("select slug from artists where slug = any(%s)", [list(slugs)])

@@ -196,6 +196,15 @@ def _latest(connection: Connection, artist_id: UUID, state: str) -> Dataset | No
         ).fetchone()
 
 
+def count_items(connection: Connection, dataset_id: UUID) -> int:
+    """Count the items that are recorded for a dataset."""
+    row = connection.execute(
+        "select count(*) as items from dataset_items where dataset_id = %s", [dataset_id]
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return int(row["items"])
+
+
 def is_as_exported(connection: Connection, export: Dataset) -> bool:
     """Whether nothing happened since an export: its items are as it holds them, and no others were exported."""
     changed = connection.execute(

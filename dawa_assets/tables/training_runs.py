@@ -1,7 +1,7 @@
 """SQL of training: the current dataset's items, records of segments, tags, and the rows of training runs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -302,6 +302,14 @@ def candidate_run(connection: Connection, artist: Artist, model_name: str) -> Ru
         ).fetchone()
 
 
+def candidate_runs(connection: Connection, artist: Artist) -> list[Run]:
+    """Return the run of each model name that is to be judged, or was judged last."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            f"select {_RUN} from training_runs where artist_id = %s and candidate_at is not null", [artist.id]
+        ).fetchall()
+
+
 def list_runs(connection: Connection, artist: Artist) -> list[Run]:
     """The artist's runs, the latest first."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
@@ -317,6 +325,14 @@ def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run
             f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and promoted",
             [artist.id, model_name],
         ).fetchone()
+
+
+def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Run]:
+    """Return those of these runs whose adapters are published, by model name."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            f"select {_RUN} from training_runs where promoted and id = any(%s) order by model_name", [list(run_ids)]
+        ).fetchall()
 
 
 def _finite(value: float | None) -> float | None:

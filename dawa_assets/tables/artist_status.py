@@ -1,0 +1,109 @@
+"""SQL of what there is of each artist now: figures for a list, and what waits or failed and why."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from resources.database.base import Connection
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that waits, failed or was rejected, and why."""
+
+    what: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ArtistFigures:
+    """What there is of one artist; `by_status` counts the items that are not excluded."""
+
+    id: UUID
+    slug: str
+    name: str
+    live_sets: int
+    excluded: int
+    by_status: dict[str, int]
+    uploads_waiting: int
+    uploads_rejected: int
+    datasets: int
+    dataset_key: str | None
+    dataset_items: int
+    dataset_at: datetime | None
+    segments: int
+    tagged: int
+    lora_key: str | None
+    lora_at: datetime | None
+    lora_is_current: bool
+
+
+def artist_figures(connection: Connection, slug: str | None = None) -> list[ArtistFigures]:
+    """Return the figures of every artist by slug, or of one."""
+    with connection.cursor(row_factory=class_row(ArtistFigures)) as cursor:
+        return cursor.execute(_STATUS, {"slug": slug}).fetchall()
+
+
+def notices(connection: Connection, artist_id: UUID) -> list[Notice]:
+    """Return what waits, failed, was rejected or is left to a person, at most 20 of a kind."""
+    with connection.cursor(row_factory=class_row(Notice)) as cursor:
+        return cursor.execute(_NOTICES, {"artist": artist_id}).fetchall()
+
+
+_STATUS = """
+with current_dataset as (
+  select distinct on (artist_id) * from datasets where state = 'done' order by artist_id, finished_at desc
+), lora as (
+  select distinct on (artist_id) * from training_runs where promoted order by artist_id, finished_at desc
+), heard as (
+  select d.artist_id, count(s.segment_hash) as segments,
+    count(s.segment_hash) filter (where exists (
+      select from segment_tags t where t.segment_hash = s.segment_hash)) as tagged
+  from current_dataset d join dataset_items i on i.dataset_id = d.id
+  join audio_segments s on s.audio_hash = i.audio_hash group by d.artist_id
+)
+select a.id, a.slug, a.name,
+  (select count(*) from als_summaries s where s.artist_id = a.id) as live_sets,
+  (select count(*) from training_items t where t.artist_id = a.id and t.excluded_at is not null) as excluded,
+  coalesce((select jsonb_object_agg(status, n) from (
+    select status, count(*) as n from training_items t
+    where t.artist_id = a.id and t.excluded_at is null group by status) g), '{}') as by_status,
+  (select count(*) from uploads u where u.artist_id = a.id and u.state = 'waiting') as uploads_waiting,
+  (select count(*) from uploads u where u.artist_id = a.id and u.state = 'rejected') as uploads_rejected,
+  (select count(*) from datasets d where d.artist_id = a.id and d.state = 'done') as datasets,
+  d.storage_path as dataset_key, coalesce(d.item_count, 0) as dataset_items, d.finished_at as dataset_at,
+  coalesce(h.segments, 0) as segments, coalesce(h.tagged, 0) as tagged,
+  l.adapter_key as lora_key, l.finished_at as lora_at, coalesce(l.dataset_id = d.id, false) as lora_is_current
+from artists a
+left join current_dataset d on d.artist_id = a.id
+left join lora l on l.artist_id = a.id
+left join heard h on h.artist_id = a.id
+where %(slug)s::text is null or a.slug = %(slug)s
+order by a.slug
+"""
+
+_NOTICES = """
+select what, name, coalesce(nullif(reason, ''), 'no reason recorded') as reason from (
+(select state || ' upload' as what, name, reason from uploads
+ where artist_id = %(artist)s and state <> 'taken' order by created_at desc limit 20)
+union all
+(select case when status = 'failed' then 'failed item' else 'item' end, coalesce(item_key, id::text),
+   case status when 'failed' then error when 'needs_audio' then 'waits for its bounce'
+     else coalesce(error, 'waits for its prompt') end
+ from training_items where artist_id = %(artist)s and excluded_at is null
+   and status in ('failed', 'needs_audio', 'needs_prompt') order by created_at limit 20)
+union all
+(select 'audio', coalesce(item_key, id::text), array_to_string(audio_findings, '; ')
+ from training_items where artist_id = %(artist)s and excluded_at is null and audio_findings <> '{}'
+ order by created_at limit 20)
+union all
+(select 'failed training', base, error from training_runs
+ where artist_id = %(artist)s and state = 'failed' order by created_at desc limit 3)
+union all
+(select 'new LoRA', r.model_name, e.decision from training_runs r join lora_evaluations e on e.run_id = r.id
+ where r.artist_id = %(artist)s and r.candidate_at is not null and not r.promoted and e.decided_at is not null)
+) found
+"""
