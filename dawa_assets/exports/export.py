@@ -22,6 +22,7 @@ from dawa_assets.segments.tagger import tagger_of
 from dawa_assets.tables import datasets
 from dawa_assets.tables.artists import Artist, resolve_artist
 from dawa_assets.tables.datasets import Dataset, ExportedTrack
+from dawa_assets.tables.segment_tags import segment_texts
 from modal_app.audio.decode import probe
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.ports import Ports
@@ -62,7 +63,7 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
             raise InputError(f"{artist.slug}: has no dataset yet; `dawa build --artist {artist.slug}` makes one")
         tracks = datasets.exported_tracks(connection, dataset.id)
         tagger = tagger_of(ports.settings)
-        texts = datasets.segment_texts(connection, dataset.id, tagger)
+        texts = segment_texts(connection, dataset.id, tagger)
     if dataset.pruned_at is not None or own_object(ports.bucket, artist.slug, dataset.storage_path) is None:
         raise InputError(f"{dataset.storage_path}: is not there any more; `dawa build --artist {artist.slug}` mends it")
     target = out.absolute()

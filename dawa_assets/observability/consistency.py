@@ -12,9 +12,9 @@ from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.tables.artists import Artist, get_artist
 from dawa_assets.tables.consistency import (
     checked_items,
+    checked_segments,
     item_segments,
     summary_files,
-    tagged_segments,
     unplaced_uploads,
 )
 from dawa_assets.tables.datasets import count_items, current_dataset
@@ -131,7 +131,7 @@ def _segments(ports: Ports, connection: Connection, artist: Artist) -> Consisten
 
 
 def _tags(ports: Ports, connection: Connection, artist: Artist) -> Consistency:  # noqa: ARG001 - one shape for all
-    rows = tagged_segments(connection, artist.id)
+    rows = checked_segments(connection, artist.id)
     problems = [f"{row.item_key}: segment {row.index} has an empty text" for row in rows if row.text == ""]
     untagged = [f"{row.item_key}: segment {row.index} is not tagged" for row in rows if row.text is None]
     if rows and len(untagged) == len(rows):

@@ -6,26 +6,15 @@ The worker keeps what it drew: a dataset that did not change is not drawn again,
 import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.tables.artists import get_artist
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.audio_segments import SegmentedTrack, segmented_tracks
 from modal_app.errors import JobError
 from modal_app.protocol.pictures import MAX_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
 from resources.ports import Ports
 
 _DRAWING = "1"  # raise it when the worker draws differently
-
-_TRACKS = f"""
-  select i.position, coalesce(i.item_key, 'track ' || i.position) as name, i.audio_hash,
-    (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
-     where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
-    count(*) over () as tracks
-  from ({CURRENT_ITEMS}) i
-  where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
-  order by i.position limit {MAX_TRACKS}
-"""
 
 
 def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
@@ -39,7 +28,7 @@ def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
     """
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        tracks = connection.execute(_TRACKS, {"artist": artist.id}).fetchall()
+        tracks = segmented_tracks(connection, artist.id, MAX_TRACKS)
     if not tracks:
         return {}
     request = _request(slug, tracks)
@@ -52,16 +41,16 @@ def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
     return _fetched(ports, {"waveforms": done.waveforms, "spectrogram": done.spectrogram})
 
 
-def _request(slug: str, tracks: list[dict[str, Any]]) -> DepictRequest:
+def _request(slug: str, tracks: list[SegmentedTrack]) -> DepictRequest:
     first = tracks[0]
-    shown = [PicturedTrack(audio_hash=track["audio_hash"], name=track["name"]) for track in tracks]
-    segment = PicturedSegment(audio_hash=first["audio_hash"], index=first["loudest_first"][0], name=first["name"])
-    content = repr((_DRAWING, first["tracks"], shown, segment))
+    shown = [PicturedTrack(audio_hash=track.audio_hash, name=track.name) for track in tracks]
+    segment = PicturedSegment(audio_hash=first.audio_hash, index=first.loudest_first[0], name=first.name)
+    content = repr((_DRAWING, first.of_tracks, shown, segment))
     return DepictRequest(
         producer_id=slug,
         name=hashlib.sha256(content.encode()).hexdigest()[:16],
         tracks=shown,
-        of=first["tracks"],
+        of=first.of_tracks,
         segment=segment,
     )
 

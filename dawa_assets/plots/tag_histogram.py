@@ -1,58 +1,10 @@
-"""What the tags of an artist's current segments say, counted: rows for a table, and a picture of the commonest."""
+"""A picture of the commonest words in the tags of an artist's current segments."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
-from uuid import UUID
 
 from dawa_assets.ableton.fonts import drawable, families
-from dawa_assets.tables.datasets import CURRENT_ITEMS
-from modal_app.tagging.tag_key import TaggerName
-from resources.database.base import Connection
-
-MAX_WORDS = 24
-
-# A tag's value is a word, or a list of them. Of several taggers, each is counted for itself by the asked-for model.
-_WORDS = f"""
-  with heard as (
-    select distinct on (s.segment_hash, i.position) t.tags
-    from ({CURRENT_ITEMS}) i
-    join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
-    join segment_tags t on t.segment_hash = s.segment_hash and (t.model = %(model)s or %(any_model)s)
-      and t.tag_prompt_version = %(version)s
-    order by s.segment_hash, i.position, t.hint desc, t.created_at desc, t.model desc
-  ), said as (
-    select field.key as tag, word from heard
-    cross join lateral jsonb_each(heard.tags) as field
-    cross join lateral jsonb_array_elements_text(
-      case jsonb_typeof(field.value) when 'array' then field.value else jsonb_build_array(field.value) end) as word
-  )
-  select tag, word, count(*)::int as segments, (select count(*) from heard)::int as of_segments
-  from said where word <> '' group by tag, word order by segments desc, tag, word limit %(most)s
-"""
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of one tag, and how many segments have it, of how many."""
-
-    tag: str
-    word: str
-    segments: int
-    of_segments: int
-
-
-def common_words(connection: Connection, artist_id: UUID, tagger: TaggerName) -> list[Word]:
-    """The commonest words that one tagger has for the segments of the artist's current dataset."""
-    values = {
-        "artist": artist_id,
-        "model": tagger.model,
-        "any_model": tagger.any_model,
-        "version": tagger.tag_prompt_version,
-        "most": MAX_WORDS,
-    }
-    rows = connection.execute(_WORDS, values).fetchall()
-    return [Word(row["tag"], row["word"], row["segments"], row["of_segments"]) for row in rows]
+from dawa_assets.tables.segment_tags import Word
 
 
 def draw_words(words: Sequence[Word]) -> bytes:

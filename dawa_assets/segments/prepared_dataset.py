@@ -11,13 +11,13 @@ from dawa_assets.artists.paths import is_own
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.tagger import tagger_of
-from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.datasets import Dataset, current_dataset, fail_item
+from dawa_assets.tables.audio_segments import record_segments
+from dawa_assets.tables.datasets import Dataset, TrainingTrack, current_dataset, dataset_tracks, fail_item
 from dawa_assets.tables.item_exclusions import excluded_positions
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.segment_tags import TagKey, known_tags
 from dawa_assets.tables.training_items import note_findings
-from dawa_assets.tables.training_runs import TrainingTrack
 from modal_app.audio.recipe import MONO44, Recipe
 from modal_app.protocol.audio import (
     AudioSource,
@@ -77,7 +77,7 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     """
     with ports.database.transaction() as connection:
         dataset = current_dataset(connection, artist.id)
-        tracks = [] if dataset is None else training_runs.dataset_tracks(connection, dataset.id)
+        tracks = [] if dataset is None else dataset_tracks(connection, dataset.id)
         out = set() if dataset is None else excluded_positions(connection, dataset.id)
     if dataset is None:
         return None
@@ -90,7 +90,7 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     failures = {failure.audio_hash: _explained(failure, urls[failure.audio_hash]) for failure in result.failed}
     with ports.database.transaction() as connection:
         held.check(connection)
-        training_runs.record_segments(connection, result.prepared)
+        record_segments(connection, result.prepared)
         for track in tracks:
             found = by_hash.get(track.audio_hash)
             if found is not None and found.warnings and track.training_item_id is not None:
@@ -121,12 +121,12 @@ def cut_as(ports: Ports, artist: Artist, prepared: PreparedDataset, recipe: Reci
     return {audio.audio_hash: audio for audio in result.prepared}
 
 
-def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[training_runs.TagKey, str]:
+def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[TagKey, str]:
     """The tags that are known of the dataset's segments, by segment and hint."""
     tagger = tagger_of(ports.settings)
     hashes = [segment.sha256 for _, segment in prepared.segments()]
     with ports.database.transaction() as connection:
-        return training_runs.known_tags(connection, tagger, hashes)
+        return known_tags(connection, tagger, hashes)
 
 
 def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> PublishResult:

@@ -17,9 +17,9 @@ from dawa_assets.segments.prepared_dataset import (
     texts_of,
 )
 from dawa_assets.segments.tagger import hosted_model, style_vocabulary, tagger_of
-from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.segment_tags import TagKey, add_tags
 from modal_app.errors import JobError
 from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.audio import Segment
@@ -186,7 +186,7 @@ def _store(ports: Ports, artist: Artist, held: Lease, result: TagResult) -> None
     """Rows and what they cost, in one transaction: what is lost here is given, and accounted for, by the next run."""
     with ports.database.transaction() as connection:
         held.check(connection)
-        training_runs.add_tags(connection, result.tagged)
+        add_tags(connection, result.tagged)
         asked = tagger_of(ports.settings).model
         for model, used in (result.used_by or {asked: result.used + result.recovered}).items():
             record_spending(connection, service="tags", model=model, artist_id=artist.id, used=used)
@@ -201,7 +201,7 @@ def _note_mismatch(ports: Ports, artist: Artist, done: _Tagging, result: TagResu
             done.notes.append(note)
 
 
-def _texts(prepared: PreparedDataset, texts: dict[training_runs.TagKey, str]) -> list[TaggedSegment]:
+def _texts(prepared: PreparedDataset, texts: dict[TagKey, str]) -> list[TaggedSegment]:
     return [
         TaggedSegment(
             f"seg_{number:04d}",

@@ -58,7 +58,7 @@ class ItemSegments:
 
 
 @dataclass(frozen=True)
-class TaggedSegment:
+class CheckedSegment:
     """A segment of the current dataset; without a text it isn't tagged."""
 
     item_key: str | None
@@ -114,9 +114,9 @@ def item_segments(connection: Connection, artist_id: UUID) -> list[ItemSegments]
         ).fetchall()
 
 
-def tagged_segments(connection: Connection, artist_id: UUID) -> list[TaggedSegment]:
+def checked_segments(connection: Connection, artist_id: UUID) -> list[CheckedSegment]:
     """Return the current dataset's segments with a text each, whichever tagger's."""
-    with connection.cursor(row_factory=class_row(TaggedSegment)) as cursor:
+    with connection.cursor(row_factory=class_row(CheckedSegment)) as cursor:
         return cursor.execute(
             f"""
             select i.item_key, s.index, t.text from ({CURRENT_ITEMS}) i

@@ -16,7 +16,6 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.chosen_items import PLACE_OF_ITS_AUDIO, WHOLE_SET, Superseded, superseded_items
 from dawa_assets.tables.item_exclusions import EXCLUDED_TRACK, excluded_positions
 from dawa_assets.tables.training_items import UNDESCRIBED
-from modal_app.tagging.tag_key import TaggerName
 from resources.database.base import Connection
 
 NEW_ITEMS_PREFIX = "new-items:"
@@ -36,6 +35,14 @@ CURRENT_ITEMS = """
     select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done'
     order by d.finished_at desc limit 1)
 """
+
+
+_WITH_SUMMARIES = """from dataset_items i left join training_items t on t.id = i.training_item_id
+            left join als_summaries s on s.id = coalesce(t.als_summary_id, i.als_summary_id)"""
+# Of these: the tempo that an item's Live Set states now; null where that is no usable one.
+_BPM = """case when jsonb_typeof(s.summary -> 'overview' -> 'tempo') = 'number'
+                and (s.summary -> 'overview' ->> 'tempo')::numeric between 1 and 1000
+                then (s.summary -> 'overview' ->> 'tempo')::double precision end"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,30 @@ class Dataset:
     size_bytes: int | None
     sha256: str | None
     pruned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TrainingTrack:
+    """One item of a dataset, with the tempo that its Live Set states now."""
+
+    position: int
+    training_item_id: UUID | None
+    item_key: str | None
+    audio_path: str
+    audio_hash: str
+    audio_format: str
+    prompt_text: str
+    bpm: float | None
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.item_key or str(self.training_item_id or f"track {self.position}")
+
+    @property
+    def song(self) -> str:
+        """What keeps segments of one song together, whatever happens to its audio."""
+        return self.item_key or str(self.training_item_id or self.audio_hash)
 
 
 @dataclass(frozen=True)
@@ -334,33 +365,25 @@ def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTr
     """A dataset's items in order. The tempo is null where no summary states a usable one."""
     with connection.cursor(row_factory=class_row(ExportedTrack)) as cursor:
         return cursor.execute(
-            """
+            f"""
             select i.position, i.item_key, i.audio_hash, i.audio_format, i.prompt_text,
-              case when jsonb_typeof(s.summary -> 'overview' -> 'tempo') = 'number'
-                and (s.summary -> 'overview' ->> 'tempo')::numeric between 1 and 1000
-                then (s.summary -> 'overview' ->> 'tempo')::double precision end as bpm,
+              {_BPM} as bpm,
               s.summary -> 'overview' ->> 'time_signature' as time_signature
-            from dataset_items i
-            left join training_items t on t.id = i.training_item_id
-            left join als_summaries s on s.id = coalesce(t.als_summary_id, i.als_summary_id)
-            where i.dataset_id = %s order by i.position
+            {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
             """,
             [dataset_id],
         ).fetchall()
 
 
-def segment_texts(connection: Connection, dataset_id: UUID, tagger: TaggerName) -> dict[int, list[str]]:
-    """What one tagger said of each item's segments, by the item's position; one text a segment, whatever the hint."""
-    rows = connection.execute(
-        """
-        select position, array_agg(text order by index) as texts from (
-          select distinct on (i.position, s.index) i.position, s.index, t.text
-          from dataset_items i join audio_segments s on s.audio_hash = i.audio_hash
-          join segment_tags t on t.segment_hash = s.segment_hash and (t.model = %s or %s)
-            and t.tag_prompt_version = %s
-          where i.dataset_id = %s order by i.position, s.index, t.hint desc, t.created_at desc, t.model desc) tagged
-        group by position
-        """,
-        [tagger.model, tagger.any_model, tagger.tag_prompt_version, dataset_id],
-    )
-    return {row["position"]: row["texts"] for row in rows}
+def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTrack]:
+    """A dataset's items in order. The tempo is null where no summary states a usable one."""
+    with connection.cursor(row_factory=class_row(TrainingTrack)) as cursor:
+        return cursor.execute(
+            f"""
+            select i.position, i.training_item_id, i.item_key, i.audio_path, i.audio_hash, i.audio_format,
+              i.prompt_text,
+              {_BPM} as bpm
+            {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
+            """,
+            [dataset_id],
+        ).fetchall()

@@ -1,7 +1,6 @@
-"""SQL of training: the current dataset's items, records of segments, tags, and the rows of training runs."""
+"""SQL of training runs: begun, finished, failed, stranded; which one is to be judged, and which are published."""
 
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,37 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dawa_assets.tables.artists import Artist
-from modal_app.protocol.audio import PreparedAudio
-from modal_app.protocol.tagging import SegmentTags
-from modal_app.tagging.tag_key import TaggerName
 from resources.database.base import Connection
-
-TagKey = tuple[str, str]
-"""A segment's SHA-256 and the hint that its tagger was given."""
-
-
-@dataclass(frozen=True)
-class TrainingTrack:
-    """One item of a dataset, with the tempo that its Live Set states now."""
-
-    position: int
-    training_item_id: UUID | None
-    item_key: str | None
-    audio_path: str
-    audio_hash: str
-    audio_format: str
-    prompt_text: str
-    bpm: float | None
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return self.item_key or str(self.training_item_id or f"track {self.position}")
-
-    @property
-    def song(self) -> str:
-        """What keeps segments of one song together, whatever happens to its audio."""
-        return self.item_key or str(self.training_item_id or self.audio_hash)
 
 
 @dataclass(frozen=True)
@@ -80,91 +49,6 @@ _RUN = (
     "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted, "
     "candidate_at, finished_at, call_id"
 )
-
-
-def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTrack]:
-    """A dataset's items in order. The tempo is null where no summary states a usable one."""
-    with connection.cursor(row_factory=class_row(TrainingTrack)) as cursor:
-        return cursor.execute(
-            """
-            select i.position, i.training_item_id, i.item_key, i.audio_path, i.audio_hash, i.audio_format,
-              i.prompt_text,
-              case when jsonb_typeof(s.summary -> 'overview' -> 'tempo') = 'number'
-                and (s.summary -> 'overview' ->> 'tempo')::numeric between 1 and 1000
-                then (s.summary -> 'overview' ->> 'tempo')::double precision end as bpm
-            from dataset_items i
-            left join training_items t on t.id = i.training_item_id
-            left join als_summaries s on s.id = coalesce(t.als_summary_id, i.als_summary_id)
-            where i.dataset_id = %s order by i.position
-            """,
-            [dataset_id],
-        ).fetchall()
-
-
-def record_segments(connection: Connection, prepared: Iterable[PreparedAudio]) -> None:
-    """Record what lies in the worker's cache; rows that say the same already are left alone."""
-    for audio in prepared:
-        segments = audio.segments
-        connection.execute(
-            "delete from audio_segments where audio_hash = %s and recipe = %s and index >= %s",
-            [audio.audio_hash, audio.recipe, len(segments)],
-        )
-        connection.execute(
-            """
-            insert into audio_segments as known (audio_hash, recipe, index, segment_hash, start_seconds, samples,
-              gain_db, peak_dbfs, silent)
-            select %s, %s, * from unnest(%s::int[], %s::text[], %s::float8[], %s::int[], %s::float8[],
-              %s::float8[], %s::bool[])
-            on conflict (audio_hash, recipe, index) do update set segment_hash = excluded.segment_hash,
-              start_seconds = excluded.start_seconds, samples = excluded.samples, gain_db = excluded.gain_db,
-              peak_dbfs = excluded.peak_dbfs, silent = excluded.silent
-            where known.segment_hash <> excluded.segment_hash
-            """,
-            [
-                audio.audio_hash,
-                audio.recipe,
-                [segment.index for segment in segments],
-                [segment.sha256 for segment in segments],
-                [segment.start_seconds for segment in segments],
-                [segment.samples for segment in segments],
-                [segment.gain_db for segment in segments],
-                [segment.peak_dbfs for segment in segments],
-                [segment.silent for segment in segments],
-            ],
-        )
-
-
-def known_tags(connection: Connection, tagger: TaggerName, hashes: list[str]) -> dict[TagKey, str]:
-    """The texts that a tagger gave these segments, by segment and hint; the newest where several models' will do."""
-    rows = connection.execute(
-        "select segment_hash, hint, text from segment_tags "
-        "where (model = %s or %s) and tag_prompt_version = %s and segment_hash = any(%s) order by created_at, model",
-        [tagger.model, tagger.any_model, tagger.tag_prompt_version, hashes],
-    )
-    return {(row["segment_hash"], row["hint"]): row["text"] for row in rows}
-
-
-def add_tags(connection: Connection, tagged: list[SegmentTags]) -> None:
-    """Store what a tagger said; what is there already stays."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into segment_tags (segment_hash, model, tag_prompt_version, hint, text, tags, figures, cost_usd, "
-            "served_model) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-            [
-                [
-                    tags.sha256,
-                    tags.model,
-                    tags.tag_prompt_version,
-                    tags.hint,
-                    tags.text,
-                    Jsonb(tags.tags),
-                    Jsonb({name: _finite(value) for name, value in tags.figures.items()}),
-                    tags.cost_usd,
-                    tags.served_model,
-                ]
-                for tags in tagged
-            ],
-        )
 
 
 def claim_run(
@@ -333,8 +217,3 @@ def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Ru
         return cursor.execute(
             f"select {_RUN} from training_runs where promoted and id = any(%s) order by model_name", [list(run_ids)]
         ).fetchall()
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON in PostgreSQL knows no NaN and no infinity."""
-    return value if value is not None and math.isfinite(value) else None

@@ -15,10 +15,11 @@ from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.datasets import TrainingTrack, dataset_tracks
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.lora_evaluations import Evaluation
-from dawa_assets.tables.training_runs import Run, TrainingTrack
+from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
 from dawa_assets.training.examples import fingerprint_of, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
@@ -213,7 +214,7 @@ def _heard_by(ports: Ports, rival: Run) -> Rival | None:
     if rival.dataset_id is None:
         return None
     with ports.database.transaction() as connection:
-        tracks = training_runs.dataset_tracks(connection, rival.dataset_id)
+        tracks = dataset_tracks(connection, rival.dataset_id)
     held_out = set(rival.metrics.get("held_out", []))
     heard = [track for track in tracks if track.song not in held_out] or tracks
     return Rival(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset
 from dawa_assets.tables.datasets import Dataset
-from dawa_assets.tables.training_runs import TagKey
+from dawa_assets.tables.segment_tags import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio

@@ -12,7 +12,7 @@ from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.datasets import current_dataset
+from dawa_assets.tables.datasets import current_dataset, dataset_tracks
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import run_folder, temporary_folder
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
@@ -93,7 +93,7 @@ def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
     with ports.database.transaction() as connection:
         current = current_dataset(connection, artist.id)
         dataset_id = run.dataset_id or (current.id if current else None)
-        tracks = training_runs.dataset_tracks(connection, dataset_id) if dataset_id else []
+        tracks = dataset_tracks(connection, dataset_id) if dataset_id else []
     return tracks[0].prompt_text if tracks else "instrumental"
 
 

@@ -16,6 +16,7 @@ from resources.ports import Ports
 from resources.settings import Settings
 
 _TOLD = 5  # reasons that get into one line
+_MAX_WORDS = 24
 
 
 @dg.asset(
@@ -121,12 +122,13 @@ def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
 
 def _words(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all
-    from dawa_assets.plots.tag_histogram import common_words, draw_words
+    from dawa_assets.plots.tag_histogram import draw_words
     from dawa_assets.segments.tagger import tagger_of
+    from dawa_assets.tables.segment_tags import common_words
 
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
-        words = common_words(connection, artist.id, tagger_of(ports.settings))
+        words = common_words(connection, artist.id, tagger_of(ports.settings), _MAX_WORDS)
     if not words:
         return {}
     rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]

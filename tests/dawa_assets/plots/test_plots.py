@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dawa_assets.plots.png_size import at_most
-from dawa_assets.plots.tag_histogram import Word, draw_words
+from dawa_assets.plots.tag_histogram import draw_words
+from dawa_assets.tables.segment_tags import Word
 from modal_app.audio.pcm import Signal
 from modal_app.audio.recipe import MONO44
 from modal_app.audio.render_plots import depict, envelope

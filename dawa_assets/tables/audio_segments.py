@@ -1,0 +1,72 @@
+"""SQL of segments: what lies in the worker's cache of each item's audio."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from dawa_assets.tables.datasets import CURRENT_ITEMS
+from modal_app.protocol.audio import PreparedAudio
+from resources.database.base import Connection
+
+_TRACKS = f"""
+  select i.position, coalesce(i.item_key, 'track ' || i.position) as name, i.audio_hash,
+    (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
+     where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
+    count(*) over () as of_tracks
+  from ({CURRENT_ITEMS}) i
+  where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
+  order by i.position limit %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class SegmentedTrack:
+    """An item of the current dataset that has segments, and how many such items there are."""
+
+    position: int
+    name: str
+    audio_hash: str
+    loudest_first: list[int]
+    """The indices of its segments: those with sound before silent ones, and what needs little gain before the rest."""
+    of_tracks: int
+
+
+def record_segments(connection: Connection, prepared: Iterable[PreparedAudio]) -> None:
+    """Record what lies in the worker's cache; rows that say the same already are left alone."""
+    for audio in prepared:
+        segments = audio.segments
+        connection.execute(
+            "delete from audio_segments where audio_hash = %s and recipe = %s and index >= %s",
+            [audio.audio_hash, audio.recipe, len(segments)],
+        )
+        connection.execute(
+            """
+            insert into audio_segments as known (audio_hash, recipe, index, segment_hash, start_seconds, samples,
+              gain_db, peak_dbfs, silent)
+            select %s, %s, * from unnest(%s::int[], %s::text[], %s::float8[], %s::int[], %s::float8[],
+              %s::float8[], %s::bool[])
+            on conflict (audio_hash, recipe, index) do update set segment_hash = excluded.segment_hash,
+              start_seconds = excluded.start_seconds, samples = excluded.samples, gain_db = excluded.gain_db,
+              peak_dbfs = excluded.peak_dbfs, silent = excluded.silent
+            where known.segment_hash <> excluded.segment_hash
+            """,
+            [
+                audio.audio_hash,
+                audio.recipe,
+                [segment.index for segment in segments],
+                [segment.sha256 for segment in segments],
+                [segment.start_seconds for segment in segments],
+                [segment.samples for segment in segments],
+                [segment.gain_db for segment in segments],
+                [segment.peak_dbfs for segment in segments],
+                [segment.silent for segment in segments],
+            ],
+        )
+
+
+def segmented_tracks(connection: Connection, artist_id: UUID, limit: int) -> list[SegmentedTrack]:
+    """Return the first items of the current dataset that have segments, in order."""
+    with connection.cursor(row_factory=class_row(SegmentedTrack)) as cursor:
+        return cursor.execute(_TRACKS, {"artist": artist_id, "limit": limit}).fetchall()
