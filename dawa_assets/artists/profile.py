@@ -9,16 +9,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
-from uuid import UUID
 
-from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from dawa_assets.artists.schema import MasterSchema
 from dawa_assets.errors import InvalidProfileError
-from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.artist_profiles import observed_profile, profile_as_stored, save_profile
+from dawa_assets.tables.artists import Artist, hold_artist
 from modal_app.errors import ConflictError
-from resources.database.base import Connection
 from resources.ports import Ports
 
 MAX_BYTES = 2_000_000  # a full profile with a hundred works has some 60 kB
@@ -27,15 +25,6 @@ _MAX_TEXT = 20_000
 _MAX_ITEMS = 20_000
 _MAX_NUMBER = 1e300
 _MAX_PROBLEMS = 200
-
-
-@dataclass(frozen=True)
-class ObservedProfile:
-    """A profile as it is stored, and the two values by which a change is noticed. All empty where there is none."""
-
-    master_schema: Any
-    content_hash: str
-    schema_version: str
 
 
 def load_profile(path: Path) -> dict[str, Any]:
@@ -103,17 +92,6 @@ def profile_problems(data: object) -> list[Problem]:
     return whole
 
 
-def profile_as_stored(connection: Connection, data: dict[str, Any]) -> ObservedProfile:
-    """A valid profile as it would be observed if it were stored; nothing is stored."""
-    row = connection.execute(
-        "select md5((%(p)s::jsonb - 'provenance' - 'schema_version' - 'uuids')::text) as hash, "
-        "coalesce(%(p)s::jsonb ->> 'schema_version', '') as version, %(p)s::jsonb::text as text",
-        {"p": Jsonb(data)},
-    ).fetchone()
-    assert row is not None  # noqa: S101 - a select without a table has a row
-    return ObservedProfile(json.loads(row["text"]), row["hash"], row["version"])
-
-
 def set_profile(ports: Ports, artist: Artist, data: object, *, seen_hash: str | None = None) -> bool:
     """Store the artist's profile; whether it differs from what was stored (if not, nothing is written).
 
@@ -125,33 +103,11 @@ def set_profile(ports: Ports, artist: Artist, data: object, *, seen_hash: str | 
     """
     profile = validate_profile(data)
     with ports.database.transaction() as connection:
-        connection.execute("select from artists where id = %s for no key update", [artist.id])
+        hold_artist(connection, artist.id)
         there = observed_profile(connection, artist.id).content_hash
         if seen_hash is not None and there not in (seen_hash, profile_as_stored(connection, profile).content_hash):
             raise ConflictError("the profile was changed meanwhile; look at it, and change that")
-        row = connection.execute(
-            "insert into artist_profiles (artist_id, name, master_schema) values (%s, %s, %s) "
-            "on conflict (artist_id) do update set master_schema = excluded.master_schema, updated_at = now() "
-            "where artist_profiles.master_schema is distinct from excluded.master_schema returning artist_id",
-            [artist.id, artist.name, Jsonb(profile)],
-        ).fetchone()
-    return row is not None
-
-
-def observed_profile(connection: Connection, artist_id: UUID) -> ObservedProfile:
-    """The artist's profile as it is stored, whoever stored it and whatever it holds."""
-    row = connection.execute(
-        "select master_schema::text as text, content_hash, coalesce(master_schema ->> 'schema_version', '') as version "
-        "from artist_profiles where artist_id = %s",
-        [artist_id],
-    ).fetchone()
-    if row is None:
-        return ObservedProfile({}, "", "")
-    try:
-        profile = json.loads(row["text"])
-    except (ValueError, RecursionError):  # nested or numbered beyond what Python reads
-        profile = None
-    return ObservedProfile(profile, row["content_hash"] or "", row["version"])
+        return save_profile(connection, artist, profile)
 
 
 def _parsed(content: bytes) -> object:

@@ -21,9 +21,9 @@ from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.observability.backlog import Backlog, load_backlog
-from dawa_assets.pipeline.spending import spent_this_month
 from dawa_assets.tables.artists import slugs_among
 from dawa_assets.tables.backlog import Kind, OpenIssue
+from dawa_assets.tables.spending import spent_this_month
 from modal_app.errors import DawaError
 
 CHAIN = INGEST + DATASET + TRAINING

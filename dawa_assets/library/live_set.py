@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dawa_assets.ableton.time_map import MetreChange, MetreMap, TempoMap, TempoPoint, TimeSignature, bar_times
-from dawa_assets.artists.profile import observed_profile
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
 from dawa_assets.prompting.plan import summary_of
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import library_sets
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_sets import Entry
 from dawa_assets.tables.prompts import summary_texts

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from dawa_assets.pipeline.spending import spent_this_month
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.segments.tagger import hosted_model
 from dawa_assets.tables.artists import count_artists
+from dawa_assets.tables.spending import spent_this_month
 from modal_app.errors import DawaError
 from modal_app.protocol.tagging import InspectRequest, ModelHealth
 from modal_app.tagging.tag_key import OFFLINE

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.artists.profile import observed_profile
 from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.rules import bpm_line, rule_names, rules_for
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.uploads import find_summary
 from resources.database.base import Connection, Database

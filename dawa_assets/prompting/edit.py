@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.artists.profile import observed_profile
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.item_lookup import Found, find_item
@@ -19,6 +18,7 @@ from dawa_assets.prompting.staleness import is_human
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist, resolve_artist
 from modal_app.errors import ConflictError, InputError
 from resources.database.base import Connection, Database

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from dawa_assets.artists.profile import ObservedProfile, observed_profile
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.fingerprint import prompt_fingerprint
 from dawa_assets.prompting.rules import PromptRules, rules_for
@@ -18,6 +17,7 @@ from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
+from dawa_assets.tables.artist_profiles import ObservedProfile, observed_profile
 from dawa_assets.tables.artists import Artist, get_artist
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dawa_assets.artists.profile import ObservedProfile, validate_profile
+from dawa_assets.artists.profile import validate_profile
 from dawa_assets.errors import InvalidProfileError
-from dawa_assets.pipeline.spending import left_to_spend, mismatch, record_spending
+from dawa_assets.pipeline.spending import left_to_spend, mismatch
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
@@ -21,7 +21,9 @@ from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
+from dawa_assets.tables.artist_profiles import ObservedProfile
 from dawa_assets.tables.leases import Lease, report_progress
+from dawa_assets.tables.spending import record_spending
 from modal_app.hosted_models.metered_requests import Usage
 from resources.database.base import Session
 from resources.ports import Ports

@@ -8,9 +8,8 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.artists.profile import observed_profile
 from dawa_assets.errors import UnknownLiveSetError
-from dawa_assets.pipeline.spending import left_to_spend, record_spending
+from dawa_assets.pipeline.spending import left_to_spend
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.plan import asked_of, new_prompt, summary_of, wanted_now
 from dawa_assets.prompting.repair import mended
@@ -19,8 +18,10 @@ from dawa_assets.prompting.staleness import Wanted
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.spending import record_spending
 from dawa_assets.tables.uploads import find_summary
 from modal_app.errors import InputError
 from resources.errors import NotNowError, PromptWriterError

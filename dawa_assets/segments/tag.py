@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dawa_assets.artists.profile import observed_profile
 from dawa_assets.pipeline.job_progress import logged
-from dawa_assets.pipeline.spending import left_to_spend, mismatch, record_spending
+from dawa_assets.pipeline.spending import left_to_spend, mismatch
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.prepared_dataset import (
     PreparedDataset,
@@ -17,9 +16,11 @@ from dawa_assets.segments.prepared_dataset import (
     texts_of,
 )
 from dawa_assets.segments.tagger import hosted_model, style_vocabulary, tagger_of
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.segment_tags import TagKey, add_tags
+from dawa_assets.tables.spending import record_spending
 from modal_app.errors import JobError
 from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.audio import Segment

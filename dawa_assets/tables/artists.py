@@ -168,6 +168,11 @@ def list_artists(connection: Connection) -> list[Artist]:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
 
 
+def hold_artist(connection: Connection, artist_id: UUID) -> None:
+    """Let others who hold the artist's row wait until this transaction ends."""
+    connection.execute("select from artists where id = %s for no key update", [artist_id])
+
+
 def count_artists(connection: Connection) -> int:
     """Count the artists."""
     row = connection.execute("select count(*) as artists from artists").fetchone()

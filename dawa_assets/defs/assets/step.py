@@ -13,10 +13,10 @@ import dagster as dg
 from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
 from dawa_assets.defs.policies.retries import failed
 from dawa_assets.errors import UnknownArtistError
-from dawa_assets.pipeline.spending import spent_by_artist, spent_this_month
 from dawa_assets.tables.artists import Artist, get_artist
 from dawa_assets.tables.asset_rows import contents, row_count, rows_query
 from dawa_assets.tables.content_versions import content_version
+from dawa_assets.tables.spending import spent_by_artist, spent_this_month
 from modal_app.errors import DawaError
 from resources.database.base import Connection
 from resources.ports import Ports

@@ -100,7 +100,7 @@ async def profile(artist: ArtistOf, service: ServiceOf) -> ProfileAnswer:
     """Show the artist's profile as it is stored, and where it does not follow the interface."""
 
     def look() -> ProfileAnswer:
-        from dawa_assets.artists.profile import observed_profile
+        from dawa_assets.tables.artist_profiles import observed_profile
 
         with service.ports.database.transaction() as connection:
             found = observed_profile(connection, artist.id)
@@ -134,7 +134,8 @@ async def save(body: SaveProfileRequest, artist: ArtistOf, service: ServiceOf) -
     """Store the artist's profile. The texts that it makes stale are written by the pipeline, or when it is asked."""
 
     def change() -> SavedProfileAnswer:
-        from dawa_assets.artists.profile import observed_profile, set_profile
+        from dawa_assets.artists.profile import set_profile
+        from dawa_assets.tables.artist_profiles import observed_profile
 
         changed = set_profile(service.ports, artist, body.profile, seen_hash=body.seen_content_hash)
         with service.ports.database.transaction() as connection:

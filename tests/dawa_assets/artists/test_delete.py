@@ -18,10 +18,10 @@ from dawa_assets.artists.delete import delete_artist, plan_deletion
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.errors import ArtistBeingDeletedError, UnknownArtistError
 from dawa_assets.intake.live_sets import take_in_live_sets
-from dawa_assets.pipeline.spending import record_spending
 from dawa_assets.segments.tag import tag_segments
 from dawa_assets.tables import artist_deletions
 from dawa_assets.tables.artists import Artist, ensure_artist
+from dawa_assets.tables.spending import record_spending
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.runs import train_lora
 from modal_app.audio.published_view import publish

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dawa_assets.artists.profile import MAX_BYTES, load_profile, observed_profile, set_profile, validate_profile
+from dawa_assets.artists.profile import MAX_BYTES, load_profile, set_profile, validate_profile
 from dawa_assets.errors import InvalidProfileError
 from dawa_assets.example.profile import master_schema
 from dawa_assets.example.tracks import songs
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 from tests.dawa_assets.prompting.material import execute, rows
