@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dawa_assets.observability.status import ArtistStatus
-    from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts
+    from dawa_assets.tables.prompt_staleness import ItemPrompt, PromptCounts
 
 _MAX_NAMED = 40
 

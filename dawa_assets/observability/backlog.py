@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dawa_assets.prompting.staleness import stale_artists
 from dawa_assets.tables.backlog import Kind, OpenIssue, open_issues, stale_before
+from dawa_assets.tables.prompt_staleness import stale_artists
 from resources.ports import Ports
 
 MAX_ARTISTS = 100

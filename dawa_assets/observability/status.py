@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from dawa_assets.items.exclusions import trained_on_line
-from dawa_assets.prompting.staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
 from dawa_assets.tables.artist_status import ArtistFigures, Notice, artist_figures, notices
 from dawa_assets.tables.artists import resolve_artist
 from dawa_assets.tables.chosen_items import incomplete_items, superseded_items
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on
+from dawa_assets.tables.prompt_staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
 from dawa_assets.tables.training_runs import promoted_among
 from resources.database.base import Connection
 from resources.ports import Ports

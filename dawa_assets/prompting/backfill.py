@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from dawa_assets.artists.profile import validate_profile
 from dawa_assets.prompting.plan import PromptPlan, Question, plan_prompts
 from dawa_assets.prompting.refresh import PromptsReport, refresh_prompts
-from dawa_assets.prompting.staleness import PromptCounts, prompt_counts, stale_artists, why_stale
+from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.tables.artist_profiles import profile_as_stored
 from dawa_assets.tables.artists import Artist, resolve_artist
+from dawa_assets.tables.prompt_staleness import PromptCounts, prompt_counts, stale_artists
 from modal_app.errors import DawaError
 from resources.errors import PromptWriterError
 from resources.ports import Ports

@@ -9,7 +9,7 @@ import dagster as dg
 from dawa_assets.defs.jobs import prompts_job
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
-from dawa_assets.prompting.staleness import StaleArtist
+from dawa_assets.tables.prompt_staleness import StaleArtist
 from resources.ports import Ports
 
 BACKFILL = "dawa/backfill"
@@ -66,7 +66,7 @@ def backfill_of(ports: Ports, artist: StaleArtist) -> str:
 
 def _stale(ports: Ports, after: UUID | None) -> Iterator[StaleArtist]:
     """Artists with stale prompts by id, page by page, as many as are asked for."""
-    from dawa_assets.prompting.staleness import stale_page
+    from dawa_assets.tables.prompt_staleness import stale_page
 
     version, writer = ports.settings.system_prompt_version, ports.prompt_writer
     while page := stale_page(ports.database, version, writer.model_name, after, any_model=writer.takes_any_model):

@@ -18,9 +18,9 @@ from dawa_assets.pipeline.leases import lease
 from dawa_assets.prompting.edit import edit_prompt, give_back_to_the_model, import_prompts
 from dawa_assets.prompting.item_lookup import find_item, history
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.staleness import item_prompts, stale_artists
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.prompt_staleness import item_prompts, stale_artists
 from modal_app.errors import InputError
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest

@@ -9,8 +9,8 @@ import pytest
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.prompting.backfill import estimate
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.staleness import prompt_counts, stale_artists
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.prompt_staleness import prompt_counts, stale_artists
 from modal_app.hosted_models.prices import known_price
 from resources.ports import Ports, open_prompt_writer
 from resources.settings import Settings

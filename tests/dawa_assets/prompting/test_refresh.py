@@ -11,8 +11,8 @@ from dawa_assets.artists.profile import set_profile
 from dawa_assets.errors import BusyError
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.staleness import StaleArtist, stale_artists
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.prompt_staleness import StaleArtist, stale_artists
 from modal_app.hosted_models.metered_requests import Usage
 from resources.errors import PromptWriterError
 from resources.ports import Ports

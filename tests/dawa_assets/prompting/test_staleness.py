@@ -8,7 +8,8 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.prompting.refresh import refresh_prompts
-from dawa_assets.prompting.staleness import (
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.prompt_staleness import (
     _STALE,
     PromptCounts,
     StaleArtist,
@@ -17,7 +18,6 @@ from dawa_assets.prompting.staleness import (
     stale_artists,
     stale_page,
 )
-from dawa_assets.tables.artists import Artist
 from resources.errors import PromptWriterError
 from resources.ports import Ports
 from tests.dawa_assets.prompting.material import execute, give_set, item, profile, summary, with_writer
