@@ -10,8 +10,8 @@ from dawa_assets.cli.backfill import counted
 if TYPE_CHECKING:
     from dawa_assets.prompting.dry_run import Trial, TrialSet
     from dawa_assets.prompting.edit import Edit, GivenBack, Import
-    from dawa_assets.prompting.item_lookup import Text
     from dawa_assets.prompting.refresh import PromptsReport
+    from dawa_assets.tables.item_lookup import ItemText
     from resources.database.base import Database
 
 app = typer.Typer(help="Try, edit, import and give back prompts.", no_args_is_help=True)
@@ -177,11 +177,11 @@ def history(item: Item, artist: OfArtist = None, as_json: AsJson = False) -> Non
     import json
 
     from dawa_assets.prompting.item_lookup import find_item
-    from dawa_assets.prompting.item_lookup import history as texts_of
+    from dawa_assets.tables.item_lookup import texts_of_item
 
     with _database().transaction() as connection:
         found = find_item(connection, item, artist)
-        texts = texts_of(connection, found)
+        texts = texts_of_item(connection, found.artist.id, found.id)
     if as_json:
         plain = [dataclasses.asdict(each) for each in texts]
         typer.echo(json.dumps(plain, default=str, ensure_ascii=False, indent=2))
@@ -316,7 +316,7 @@ def _print_regenerated(given: "GivenBack", report: "PromptsReport | None", after
     typer.echo(f"{given.artist}: {report.headline}")
 
 
-def _origin(text: "Text") -> str:
+def _origin(text: "ItemText") -> str:
     if text.origin == "human":
         back = f", given back {text.given_back_at:%Y-%m-%d %H:%M}" if text.given_back_at else ""
         return f"by {text.author or 'a person'}{back}"

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
+from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.rules import bpm_line, rule_names, rules_for
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.training_items import summary_of_item
 from dawa_assets.tables.uploads import find_summary
 from resources.database.base import Connection, Database
 
@@ -68,12 +69,4 @@ def _summary(connection: Connection, artist: Artist, parse_id: str | None, item_
         if found is None:
             raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set; upload it first")
         return found.id
-    if item_id is None:
-        return None
-    row = connection.execute(
-        "select als_summary_id from training_items where id = %s and artist_id = %s", [item_id, artist.id]
-    ).fetchone()
-    if row is None:
-        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
-    summary_id: UUID | None = row["als_summary_id"]
-    return summary_id
+    return None if item_id is None else summary_of_item(connection, artist, item_id)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.errors import UnknownItemError
+from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
 
@@ -109,6 +111,21 @@ def get_item(connection: Connection, item: UUID) -> Item | None:
     """One item as it is now."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(f"select {_COLUMNS} from training_items where id = %s", [item]).fetchone()
+
+
+def summary_of_item(connection: Connection, artist: Artist, item_id: UUID) -> UUID | None:
+    """Return the summary that an item of the artist uses now, if any.
+
+    Raises:
+        UnknownItemError: the artist has no such item.
+    """
+    row = connection.execute(
+        "select als_summary_id from training_items where id = %s and artist_id = %s", [item_id, artist.id]
+    ).fetchone()
+    if row is None:
+        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+    summary_id: UUID | None = row["als_summary_id"]
+    return summary_id
 
 
 def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:

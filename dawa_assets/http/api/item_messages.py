@@ -9,8 +9,8 @@ from pydantic import Field
 from dawa_assets.http.api.common import file_link, listening_link
 from dawa_assets.http.messages import Message, ParseId
 from dawa_assets.http.service import Service
-from dawa_assets.prompting.item_lookup import Text
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.item_lookup import ItemText
 from dawa_assets.tables.library_items import ShownItem
 from dawa_assets.tables.library_sets import Badge
 
@@ -74,7 +74,7 @@ class TextAnswer(Message):
     given_back_at: datetime | None
 
     @classmethod
-    def of(cls, text: Text) -> "TextAnswer":
+    def of(cls, text: ItemText) -> "TextAnswer":
         """As it is shown."""
         shown = {name: value for name, value in vars(text).items() if name in cls.model_fields}
         return cls(**{**shown, "origin": "person" if text.origin == "human" else "model", "model": text.model_name})
@@ -125,7 +125,7 @@ class ItemWithTexts(ItemAnswer):
     texts: list[TextAnswer]
 
     @classmethod
-    def with_texts(cls, service: Service, artist: Artist, item: ShownItem, texts: list[Text]) -> "ItemWithTexts":
+    def with_texts(cls, service: Service, artist: Artist, item: ShownItem, texts: list[ItemText]) -> "ItemWithTexts":
         """As it is shown."""
         return cls(**_shown(service, artist, item), texts=[TextAnswer.of(text) for text in texts])
 

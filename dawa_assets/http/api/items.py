@@ -56,11 +56,11 @@ async def item(item_id: UUID, artist: ArtistOf, service: ServiceOf) -> ItemWithT
     """Show an item with every text that it had, and who wrote each."""
 
     def look() -> ItemWithTexts:
-        from dawa_assets.prompting.item_lookup import Found, history
+        from dawa_assets.tables.item_lookup import texts_of_item
 
         shown = item_of(service.ports, artist, item_id)
         with service.ports.database.transaction() as connection:
-            texts = history(connection, Found(shown.id, shown.name, artist))
+            texts = texts_of_item(connection, artist.id, shown.id)
         return ItemWithTexts.with_texts(service, artist, shown, texts)
 
     return await service.quickly(look)

@@ -16,10 +16,11 @@ from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.prompting.edit import edit_prompt, give_back_to_the_model, import_prompts
-from dawa_assets.prompting.item_lookup import find_item, history
+from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.prompting.texts_file import Row
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.item_lookup import texts_of_item
 from dawa_assets.tables.prompt_staleness import item_prompts, stale_artists
 from modal_app.errors import InputError
 from resources.ports import Ports
@@ -204,7 +205,7 @@ def test_the_history_has_every_text_with_who_wrote_it(ports: Ports, artist: Arti
     refresh_prompts(ports, artist.slug)
     written(ports, artist, "Another set")
     with ports.database.transaction() as connection:
-        texts = history(connection, find_item(connection, "One"))
+        texts = texts_of_item(connection, artist.id, find_item(connection, "One").id)
     told = [(each.origin, each.author, each.model_name, each.take, each.in_use) for each in texts]
     assert told == [
         ("model", None, "offline-v1", 0, False),
