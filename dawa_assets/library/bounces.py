@@ -1,10 +1,7 @@
 """Audio that waits for its set: what there is of it and why, and giving it to an item by hand."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
-
-from psycopg.rows import class_row
 
 from dawa_assets.errors import UnknownItemError, UnknownLiveSetError
 from dawa_assets.intake.inbox import inbox_folders, is_known
@@ -13,33 +10,12 @@ from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import training_items as items
 from dawa_assets.tables import uploads as ledger
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.uploads import Kind
+from dawa_assets.tables.uploads import Kind, RejectedFile, WaitingBounce
 from modal_app.errors import ConflictError, UnreadableAudioError
 from resources.ports import Ports
 
 _MAX_REJECTED = 200
 _MAX_NAMED = 500
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A bounce that waits with its reason."""
-
-    id: UUID
-    name: str
-    folder: str
-    size_bytes: int
-    reason: str
-    arrived_at: datetime
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A file that was put aside."""
-
-    name: str
-    reason: str
-    at: datetime
 
 
 @dataclass(frozen=True)
@@ -55,9 +31,9 @@ class Unread:
 class Arrivals:
     """What came of an artist's and is not, or not yet, in its place."""
 
-    waiting: list[Waiting]
+    waiting: list[WaitingBounce]
     inbox: list[Unread]
-    rejected: list[Rejected]
+    rejected: list[RejectedFile]
 
 
 def arrivals(ports: Ports, artist: Artist) -> Arrivals:
@@ -65,19 +41,8 @@ def arrivals(ports: Ports, artist: Artist) -> Arrivals:
     inbox = list(inbox_folders(ports, artist.slug))
     with ports.database.transaction() as connection:
         known = ledger.known_waiting(connection, artist.id)
-        with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-            waiting = cursor.execute(
-                "select id, name, folder, size_bytes, coalesce(reason, 'is being worked on') as reason, "
-                "created_at as arrived_at from uploads where artist_id = %s and state = 'waiting' and kind = 'audio' "
-                "order by created_at desc, name",
-                [artist.id],
-            ).fetchall()
-        with connection.cursor(row_factory=class_row(Rejected)) as cursor:
-            rejected = cursor.execute(
-                "select name, coalesce(reason, 'no reason recorded') as reason, updated_at as at from uploads "
-                "where artist_id = %s and state = 'rejected' order by updated_at desc, name limit %s",
-                [artist.id, _MAX_REJECTED],
-            ).fetchall()
+        waiting = ledger.waiting_bounces(connection, artist.id)
+        rejected = ledger.latest_rejected(connection, artist.id, _MAX_REJECTED)
     unread = []
     for inbox_folder in inbox:
         names = [f"{file.folder}/{file.name}".lstrip("/") for file in inbox_folder.files if not is_known(file, known)]

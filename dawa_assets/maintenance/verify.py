@@ -17,6 +17,7 @@ from dawa_assets.maintenance.artist_lock import chosen_artists
 from dawa_assets.maintenance.repair import RepairOutcome, outlook, repair
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.expected_objects import Claim, claim_now, claims, known_among, paths_outside
+from dawa_assets.tables.recovery_sources import summary_of
 from resources.bucket.base import StoredObject
 from resources.errors import InvalidKeyError, ObjectNotFoundError
 from resources.ports import Ports
@@ -155,8 +156,8 @@ class _Verify:
             described = content.get("zip") if isinstance(content, dict) else None
             return isinstance(described, dict) and described.get("sha256") == claim.sha256
         with self.ports.database.transaction() as connection:
-            row = connection.execute("select summary from als_summaries where id = %s", [claim.row_id]).fetchone()
-        return row is None or row["summary"] == content
+            summary = summary_of(connection, claim.row_id)
+        return summary is None or summary == content
 
     def _conclude(self, problem: Problem, claim: Claim) -> None:
         """Look once more, mend if that is asked for, and report."""

@@ -9,7 +9,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from dawa_assets.errors import UnknownItemError
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.item_exclusions import EXCLUDED_TRACK
 from resources.database.base import Connection
 
 
@@ -33,6 +35,8 @@ class Run:
     finished_at: datetime | None
     call_id: str | None
     """The latest call on another machine that trained it."""
+    error: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,23 @@ class StrandedRun:
     call_id: str
 
 
+@dataclass(frozen=True)
+class UntrainedDataset:
+    """A current dataset that no training was ever begun for.
+
+    `share` of its items is new since the last one, which may have heard items that are excluded by now.
+    """
+
+    artist_id: UUID
+    slug: str
+    fingerprint: str
+    share: float
+    trained_on_excluded: bool
+
+
 _RUN = (
     "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted, "
-    "candidate_at, finished_at, call_id"
+    "candidate_at, finished_at, call_id, error, created_at"
 )
 
 
@@ -82,6 +100,18 @@ def get_run(connection: Connection, run_id: UUID) -> Run:
         run = cursor.execute(f"select {_RUN} from training_runs where id = %s", [run_id]).fetchone()
     assert run is not None  # noqa: S101 - the caller has just written it
     return run
+
+
+def require_run(connection: Connection, artist: Artist, run_id: UUID) -> None:
+    """Refuse what is asked of a run that the artist does not have.
+
+    Raises:
+        UnknownItemError: there is none of this id.
+    """
+    if not connection.execute(
+        "select from training_runs where id = %s and artist_id = %s", [run_id, artist.id]
+    ).rowcount:
+        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id")
 
 
 def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:
@@ -217,3 +247,47 @@ def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Ru
         return cursor.execute(
             f"select {_RUN} from training_runs where promoted and id = any(%s) order by model_name", [list(run_ids)]
         ).fetchall()
+
+
+def untrained_datasets(
+    connection: Connection, model_name: str, after: UUID | None, limit: int
+) -> list[UntrainedDataset]:
+    """Return the first current datasets that were never trained on, by their artists' ids after this one.
+
+    An item is new if the dataset of the last training of this model name had none of the same audio and text.
+    """
+    with connection.cursor(row_factory=class_row(UntrainedDataset)) as cursor:
+        return cursor.execute(
+            _UNTRAINED, {"model": model_name, "after": after or UUID(int=0), "limit": limit}
+        ).fetchall()
+
+
+# First what was never trained on, which is little, then which of that is current: the other way round looks up each.
+_UNTRAINED = f"""
+with untrained as (
+  select d.artist_id, d.id, d.fingerprint from datasets d
+  where d.state = 'done' and d.artist_id > %(after)s
+    and not exists (select from training_runs r where r.dataset_id = d.id and r.model_name = %(model)s)
+    and not exists (
+      select from datasets later
+      where later.artist_id = d.artist_id and later.state = 'done' and later.finished_at > d.finished_at)
+  order by d.artist_id limit %(limit)s
+)
+select u.artist_id, a.slug, u.fingerprint, (
+    select coalesce(avg((not exists (
+      select from dataset_items before
+      where before.dataset_id = last.dataset_id and before.audio_hash = now.audio_hash
+        and before.prompt_text = now.prompt_text))::int), 0)::double precision
+    from dataset_items now where now.dataset_id = u.id
+  ) as share, exists (
+    select from dataset_items i join datasets d on d.id = i.dataset_id
+    where d.id = last.dataset_id and {EXCLUDED_TRACK}
+  ) as trained_on_excluded
+from untrained u join artists a on a.id = u.artist_id
+left join lateral (
+  select r.dataset_id from training_runs r
+  where r.artist_id = u.artist_id and r.model_name = %(model)s and r.state = 'done' and r.dataset_id is not null
+  order by r.finished_at desc limit 1
+) last on true
+order by u.artist_id
+"""

@@ -74,6 +74,27 @@ class Summary:
     parser_version: str | None
 
 
+@dataclass(frozen=True)
+class WaitingBounce:
+    """A bounce that waits with its reason."""
+
+    id: UUID
+    name: str
+    folder: str
+    size_bytes: int
+    reason: str
+    arrived_at: datetime
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """A file that was put aside."""
+
+    name: str
+    reason: str
+    at: datetime
+
+
 _LEDGER_COLUMNS = (
     "id, upload_id, inbox_key, folder, name, sha256, state, reason, final_key, training_item_id, created_at"
 )
@@ -97,6 +118,27 @@ def ledger(connection: Connection, artist_id: UUID, kind: Kind, *, waiting_only:
             f"select {_LEDGER_COLUMNS} from uploads where artist_id = %s and kind = %s "
             "and (state = 'waiting' or not %s) order by created_at, inbox_key, id",
             [artist_id, kind, waiting_only],
+        ).fetchall()
+
+
+def waiting_bounces(connection: Connection, artist_id: UUID) -> list[WaitingBounce]:
+    """Return the artist's bounces that wait, the latest first."""
+    with connection.cursor(row_factory=class_row(WaitingBounce)) as cursor:
+        return cursor.execute(
+            "select id, name, folder, size_bytes, coalesce(reason, 'is being worked on') as reason, "
+            "created_at as arrived_at from uploads where artist_id = %s and state = 'waiting' and kind = 'audio' "
+            "order by created_at desc, name",
+            [artist_id],
+        ).fetchall()
+
+
+def latest_rejected(connection: Connection, artist_id: UUID, limit: int) -> list[RejectedFile]:
+    """Return the artist's files that were rejected, the latest first."""
+    with connection.cursor(row_factory=class_row(RejectedFile)) as cursor:
+        return cursor.execute(
+            "select name, coalesce(reason, 'no reason recorded') as reason, updated_at as at from uploads "
+            "where artist_id = %s and state = 'rejected' order by updated_at desc, name limit %s",
+            [artist_id, limit],
         ).fetchall()
 
 

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter
 
-from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, author_of
 from dawa_assets.http.api.training_messages import (
@@ -28,7 +27,6 @@ from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
-from resources.ports import Ports
 
 router = APIRouter(tags=["training"])
 
@@ -85,9 +83,11 @@ async def promote(
     """Publish a training's adapter in place of the one that is published."""
 
     def change() -> PromotedAnswer:
+        from dawa_assets.tables.training_runs import require_run
         from dawa_assets.training.promotion import promote_lora
 
-        _require_run(service.ports, artist, run_id)
+        with service.ports.database.transaction() as connection:
+            require_run(connection, artist, run_id)
         reason = _why(body, author_of(caller, body.author), "chose it")
         lora, changed = promote_lora(service.ports, artist.slug, str(run_id), force=body.force, reason=reason)
         return PromotedAnswer(changed=changed, run_id=lora.run.id)
@@ -145,29 +145,11 @@ def _loras(service: Service, artist: Artist) -> LorasAnswer:
 
     ports = service.ports
     found = list_loras(ports, artist.slug)
-    with ports.database.transaction() as connection:
-        rows = connection.execute(
-            "select id, created_at, error from training_runs where artist_id = %s", [artist.id]
-        ).fetchall()
-    said = {row["id"]: row for row in rows}
     return LorasAnswer(
         model_name=ports.settings.model_name,
-        runs=[
-            RunAnswer.of(service, artist, lora, said[lora.run.id]["created_at"], said[lora.run.id]["error"])
-            for lora in found
-            if lora.run.id in said
-        ],
+        runs=[RunAnswer.of(service, artist, lora) for lora in found],
         log=[PromotionLine.of(line) for line in log_of(ports, artist.slug, ports.settings.model_name)],
     )
-
-
-def _require_run(ports: Ports, artist: Artist, run_id: UUID) -> None:
-    with ports.database.transaction() as connection:
-        found = connection.execute(
-            "select from training_runs where id = %s and artist_id = %s", [run_id, artist.id]
-        ).rowcount
-    if not found:
-        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id")
 
 
 def _why(body: PromoteRequest, author: str, otherwise: str) -> str:

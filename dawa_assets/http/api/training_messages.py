@@ -10,9 +10,9 @@ from dawa_assets.http.api.common import file_link
 from dawa_assets.http.api.item_messages import Author, Reason
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service
-from dawa_assets.library.datasets import ListedDataset
 from dawa_assets.prompting.json_access import mapping, number, objects
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.library_datasets import ListedDataset
 from dawa_assets.tables.listens import Listen, Tally
 from dawa_assets.tables.lora_evaluations import Promotion
 from dawa_assets.training.promotion import Lora
@@ -116,7 +116,7 @@ class RunAnswer(Message):
     files: list[RunFile]
 
     @classmethod
-    def of(cls, service: Service, artist: Artist, lora: Lora, created_at: datetime, error: str | None) -> "RunAnswer":
+    def of(cls, service: Service, artist: Artist, lora: Lora) -> "RunAnswer":
         """As it is listed."""
         run, found = lora.run, lora.evaluation
         figures = {} if found is None else mapping(found.figures)
@@ -127,11 +127,11 @@ class RunAnswer(Message):
             backend=run.backend,
             base=run.base,
             state=run.state,
-            error=error,
+            error=run.error,
             is_published=run.promoted,
             is_candidate=run.candidate_at is not None,
             is_under_way=lora.under_way,
-            created_at=created_at,
+            created_at=run.created_at,
             finished_at=run.finished_at,
             dataset_id=run.dataset_id,
             verdict=None if found is None else found.verdict,
