@@ -1,14 +1,23 @@
 import ast
 import json
+import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("dawa_assets", "resources", "modal_app")
 HEAVY = {"torch", "diffusers", "transformers", "peft", "matplotlib"}
 HEAVY |= {"librosa", "openai", "google.genai", "modal", "supabase"}
+SQL_PACKAGES = ("dawa_assets/tables/", "resources/database/")
+SQL_STATEMENT = re.compile(
+    r"[\s(]*(?:select\s(?:.*\sfrom\s|\s*[\w.]+\()|insert\s+into\s|update\s+[\w.]+(?:\s+(?:as\s+)?\w+)?\s+set\s.*=|delete\s+from\s"
+    r"|with\s.*\bas\s+(?:(?:not\s+)?materialized\s*)?\(\s*(?:--.*\n\s*)?(?:select|insert|update|delete)\s)",
+    re.IGNORECASE | re.DOTALL,
+)
 MODULES = sorted(path for package in (*LAYERS, "sql", "benchmarks") for path in (ROOT / package).rglob("*.py"))
 
 
@@ -90,3 +99,67 @@ def test_heavy_packages_are_imported_where_they_are_needed() -> None:
         found[_name(path)] = {name for name in names if name in HEAVY or name.split(".")[0] in HEAVY}
     found["modal_app/app.py"] -= {"modal"}  # it declares the app, and nobody imports it
     assert {name: heavy for name, heavy in found.items() if heavy} == {}
+
+
+def _text(node: ast.AST) -> str | None:
+    """The text of a string, with a name in the place of what is filled in or added; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "filled_in" for part in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return (_text(node.left) or "filled_in") + (_text(node.right) or "filled_in")
+    return None
+
+
+def _sql(tree: ast.Module) -> list[str]:
+    """Where a module holds an SQL statement or sends one; docstrings may speak of them."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in ("execute", "executemany"):
+                found.append(f"line {node.lineno}: {ast.unparse(node.func)}(…)")
+        elif id(node) not in docstrings and (text := _text(node)) and SQL_STATEMENT.match(text):
+            found.append(f"line {node.lineno}: {text.strip()[:60]!r}")
+    return found
+
+
+def test_sql_stands_among_the_tables() -> None:
+    others = [path for path in MODULES if _name(path).startswith(LAYERS) and not _name(path).startswith(SQL_PACKAGES)]
+    assert {_name(path): found for path in others if (found := _sql(_tree(path)))} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'A = "select id from artists"',
+        'A = "select now()"',
+        'A = """\n  (select id,\n name from artists)"""',
+        'A = f"select {COLUMNS} from artists"',
+        'A = "select id, " + f"{NAME} from artists"',
+        'A = "with one as (select 1) select * from one"',
+        'A = "insert into artists (name) values (%s)"',
+        'A = "UPDATE artists SET name = %s"',
+        'A = f"update {TABLE} t set name = %s"',
+        'A = "delete from artists"',
+        "rows = connection.execute(QUERY)",
+        "cursor.executemany(QUERY, rows)",
+    ],
+)
+def test_sql_is_seen_wherever_it_stands(code: str) -> None:
+    assert _sql(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""Select rows from artists."""',
+        'A = "with the adapter of a run"',
+        'A = "update it, and set another"',
+        'A = "selected from all"',
+        'A = f"with {trait} in its melody"',
+    ],
+)
+def test_words_are_not_taken_for_sql(code: str) -> None:
+    assert _sql(ast.parse(code)) == []
