@@ -124,16 +124,16 @@ def _segments(ports: Ports, connection: Connection, artist: Artist) -> Consisten
     warnings: list[str] = []
     for row in rows:
         if row.segments == 0:
-            (warnings if row.error else problems).append(f"{row.item_key}: no segments ({row.error or 'why?'})")
+            (warnings if row.error else problems).append(f"{row.name}: no segments ({row.error or 'why?'})")
         elif row.last != row.segments - 1 or row.is_hollow:
-            problems.append(f"{row.item_key}: its segments have gaps")
+            problems.append(f"{row.name}: its segments have gaps")
     return Consistency(sum(row.segments for row in rows), problems, warnings)
 
 
 def _tags(ports: Ports, connection: Connection, artist: Artist) -> Consistency:  # noqa: ARG001 - one shape for all
     rows = checked_segments(connection, artist.id)
-    problems = [f"{row.item_key}: segment {row.index} has an empty text" for row in rows if row.text == ""]
-    untagged = [f"{row.item_key}: segment {row.index} is not tagged" for row in rows if row.text is None]
+    problems = [f"{row.name}: segment {row.index} has an empty text" for row in rows if row.text == ""]
+    untagged = [f"{row.name}: segment {row.index} is not tagged" for row in rows if row.text is None]
     if rows and len(untagged) == len(rows):
         problems.append("not one segment is tagged")
     return Consistency(len(rows), problems, untagged)

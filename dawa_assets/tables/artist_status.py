@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
 
@@ -85,19 +86,19 @@ where %(slug)s::text is null or a.slug = %(slug)s
 order by a.slug
 """
 
-_NOTICES = """
+_NOTICES = f"""
 select what, name, coalesce(nullif(reason, ''), 'no reason recorded') as reason from (
 (select state || ' upload' as what, name, reason from uploads
  where artist_id = %(artist)s and state <> 'taken' order by created_at desc limit 20)
 union all
-(select case when status = 'failed' then 'failed item' else 'item' end, coalesce(item_key, id::text),
+(select case when status = 'failed' then 'failed item' else 'item' end, {item_name("training_items")},
    case status when 'failed' then error when 'needs_audio' then 'waits for its bounce'
      else coalesce(error, 'waits for its prompt') end
  from training_items where artist_id = %(artist)s and excluded_at is null
    and status in ('failed', 'needs_audio', 'needs_prompt') order by created_at limit 20)
 union all
-(select 'audio', coalesce(item_key, id::text), array_to_string(audio_findings, '; ')
- from training_items where artist_id = %(artist)s and excluded_at is null and audio_findings <> '{}'
+(select 'audio', {item_name("training_items")}, array_to_string(audio_findings, '; ')
+ from training_items where artist_id = %(artist)s and excluded_at is null and audio_findings <> '{{}}'
  order by created_at limit 20)
 union all
 (select 'failed training', base, error from training_runs

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
 _ROWS = {
@@ -15,15 +16,15 @@ _ROWS = {
           regexp_replace(coalesce(summary ->> 'length_bars', ''), '[.]0$', '') as bars,
           coalesce(summary ->> 'live_version', '') as live, parse_id, export_path
         from als_summaries where artist_id = %(artist)s order by parse_timestamp desc limit %(limit)s""",
-    "prompts": """
-        select coalesce(t.item_key, t.id::text) as item, t.prompt_text as prompt,
+    "prompts": f"""
+        select {item_name("t")} as item, t.prompt_text as prompt,
           case when p.origin = 'model' then concat_ws(', ', t.model_name, t.system_prompt_version)
             else 'a person' end as by
         from training_items t left join prompts p on p.id = t.prompt_id
         where t.artist_id = %(artist)s and t.prompt_text is not null and t.excluded_at is null
         order by t.generated_at desc nulls last limit %(limit)s""",
-    "training_items": """
-        select coalesce(item_key, id::text) as item, status, coalesce(audio_format, '') as audio,
+    "training_items": f"""
+        select {item_name("training_items")} as item, status, coalesce(audio_format, '') as audio,
           round(audio_duration_seconds::numeric, 2)::float8 as seconds,
           concat_ws('; ', coalesce(error, case when excluded_at is not null then 'excluded' end),
             nullif(array_to_string(audio_findings, '; '), '')) as note,

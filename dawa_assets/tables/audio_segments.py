@@ -7,11 +7,12 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.names import track_name
 from modal_app.protocol.audio import PreparedAudio
 from resources.database.base import Connection
 
 _TRACKS = f"""
-  select i.position, coalesce(i.item_key, 'track ' || i.position) as name, i.audio_hash,
+  select i.position, {track_name("i")} as name, i.audio_hash,
     (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
      where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
     count(*) over () as of_tracks

@@ -10,6 +10,7 @@ from typing import Literal
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
 
@@ -93,7 +94,7 @@ def stale_before(
         ).fetchall()
 
 
-_STALE_SINCE = """
+_STALE_SINCE = f"""
 select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, since from (
   select named.slug, named.reason, counted.things, counted.name,
     coalesce(
@@ -105,7 +106,7 @@ select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, sin
   left join artist_profiles p on p.artist_id = a.id
   left join artist_prompt_state s on s.artist_id = a.id
   cross join lateral (
-    select count(*) as things, min(coalesce(i.item_key, i.als_filename, i.id::text)) as name,
+    select count(*) as things, min({item_name("i")}) as name,
       min(i.updated_at) as changed
     from training_items i
     where i.artist_id = a.id and i.als_summary_id is not null and i.excluded_at is null
@@ -114,7 +115,7 @@ select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, sin
 ) stale where since < %(before)s order by since, slug
 """
 
-_OPEN = """
+_OPEN = f"""
 with current_dataset as (
   select distinct on (artist_id) id, artist_id, item_count, finished_at from datasets where state = 'done'
   order by artist_id, finished_at desc
@@ -145,32 +146,32 @@ union all
   from uploads where state = 'waiting' and kind = 'audio'
 union all
   select case when error like %(ours)s then 'prompts' else 'training_items' end, 'failed', artist_id,
-    coalesce(item_key, als_filename, id::text), coalesce(error, 'no reason recorded'), updated_at
+    {item_name("training_items")}, coalesce(error, 'no reason recorded'), updated_at
   from training_items where excluded_at is null and status = 'failed'
 union all
-  select 'training_items', 'waiting', artist_id, coalesce(item_key, als_filename, id::text), 'waits for its bounce',
+  select 'training_items', 'waiting', artist_id, {item_name("training_items")}, 'waits for its bounce',
     created_at
   from training_items where excluded_at is null and status = 'needs_audio'
 union all
-  select 'prompts', 'failed', artist_id, coalesce(item_key, als_filename, id::text), error, updated_at
+  select 'prompts', 'failed', artist_id, {item_name("training_items")}, error, updated_at
   from training_items
   where excluded_at is null and status = 'needs_prompt' and error is not null
 union all
-  select 'dataset_zip', 'behind', t.artist_id, coalesce(t.item_key, t.als_filename, t.id::text),
+  select 'dataset_zip', 'behind', t.artist_id, {item_name("t")},
     'is ready and in no dataset yet', t.updated_at
   from training_items t
   where t.excluded_at is null and t.status = 'ready' and t.updated_at < %(before_night)s
     and not exists (select from training_items o where o.artist_id = t.artist_id and o.status = 'exported'
       and o.audio_hash = t.audio_hash)
 union all
-  select 'preprocessed_segments', 'behind', d.artist_id, coalesce(i.item_key, 'track ' || i.position),
+  select 'preprocessed_segments', 'behind', d.artist_id, {track_name("i")},
     'has no segments', d.finished_at
   from untrained d join dataset_items i on i.dataset_id = d.id
   left join training_items t on t.id = i.training_item_id
   where t.status is distinct from 'failed' and t.excluded_at is null
     and not exists (select from audio_segments s where s.audio_hash = i.audio_hash)
 union all
-  select 'segment_tags', 'behind', d.artist_id, coalesce(i.item_key, 'track ' || i.position) || ', segment ' || s.index,
+  select 'segment_tags', 'behind', d.artist_id, {track_name("i")} || ', segment ' || s.index,
     'has no text', d.finished_at
   from untrained d join dataset_items i on i.dataset_id = d.id
   join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'

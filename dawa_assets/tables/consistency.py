@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.uploads import Kind
 from resources.database.base import Connection
 
@@ -50,7 +51,7 @@ class CheckedItem:
 class ItemSegments:
     """How many segments an item of the current dataset has; `is_hollow`: one of them has no samples."""
 
-    item_key: str | None
+    name: str
     segments: int
     last: int | None
     is_hollow: bool | None
@@ -61,7 +62,7 @@ class ItemSegments:
 class CheckedSegment:
     """A segment of the current dataset; without a text it isn't tagged."""
 
-    item_key: str | None
+    name: str
     index: int
     text: str | None
 
@@ -92,7 +93,7 @@ def checked_items(connection: Connection, artist_id: UUID) -> list[CheckedItem]:
     """Return the artist's items that are not excluded, oldest first."""
     with connection.cursor(row_factory=class_row(CheckedItem)) as cursor:
         return cursor.execute(
-            "select coalesce(item_key, id::text) as name, status, audio_path, prompt_path, prompt_text, error, "
+            f"select {item_name('training_items')} as name, status, audio_path, prompt_path, prompt_text, error, "
             "audio_findings, als_summary_id is not null as is_parsed "
             "from training_items where artist_id = %s and excluded_at is null order by created_at, id",
             [artist_id],
@@ -104,8 +105,8 @@ def item_segments(connection: Connection, artist_id: UUID) -> list[ItemSegments]
     with connection.cursor(row_factory=class_row(ItemSegments)) as cursor:
         return cursor.execute(
             f"""
-            select i.item_key, count(s.index) as segments, max(s.index) as last, bool_or(s.samples <= 0) as is_hollow,
-              t.error
+            select {track_name("i")} as name, count(s.index) as segments, max(s.index) as last,
+              bool_or(s.samples <= 0) as is_hollow, t.error
             from ({CURRENT_ITEMS}) i left join audio_segments s on s.audio_hash = i.audio_hash
             left join training_items t on t.id = i.training_item_id
             group by i.position, i.item_key, i.audio_hash, t.error order by i.position
@@ -119,7 +120,7 @@ def checked_segments(connection: Connection, artist_id: UUID) -> list[CheckedSeg
     with connection.cursor(row_factory=class_row(CheckedSegment)) as cursor:
         return cursor.execute(
             f"""
-            select i.item_key, s.index, t.text from ({CURRENT_ITEMS}) i
+            select {track_name("i")} as name, s.index, t.text from ({CURRENT_ITEMS}) i
             join audio_segments s on s.audio_hash = i.audio_hash
             left join lateral (
               select text from segment_tags t where t.segment_hash = s.segment_hash limit 1) t on true

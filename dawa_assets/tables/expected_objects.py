@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection, Database
 
 _PAGE = 5000
@@ -32,7 +33,7 @@ class Claim:
     """Of a dataset's files: whether it is the artist's current one."""
 
 
-_CLAIMS = """
+_CLAIMS = f"""
   select source_key as key, 'Live Set' as what, id as row_id, als_filename as name, null::bigint as size,
     parse_id as sha256, true as must, false as is_current
   from als_summaries where artist_id = %(artist)s and source_key is not null
@@ -41,12 +42,12 @@ _CLAIMS = """
     (values ('/summary.json', 'summary'), ('/timeline_visualizer.png', 'timeline')) as outputs (file, what)
   where artist_id = %(artist)s and source_key is not null and export_path is not null
   union all
-  select audio_path, 'audio', id, coalesce(item_key, als_filename, id::text), null, audio_hash,
+  select audio_path, 'audio', id, {item_name("training_items")}, null, audio_hash,
     status <> 'failed' and excluded_at is null, false
   from training_items where artist_id = %(artist)s and audio_path is not null
   union all
   -- a text that was edited since its file was written is not in it yet: the next build brings it there
-  select prompt_path, 'prompt', id, coalesce(item_key, als_filename, id::text), null,
+  select prompt_path, 'prompt', id, {item_name("training_items")}, null,
     case when prompt_file_hash = encode(sha256(convert_to(prompt_text, 'UTF8')), 'hex') then prompt_file_hash end,
     excluded_at is null and coalesce(prompt_text, '') <> '', false
   from training_items where artist_id = %(artist)s and prompt_path is not null
@@ -63,14 +64,14 @@ _CLAIMS = """
   select adapter_key || '/' || file.key, 'adapter', id, model_name, (metrics -> 'sizes' ->> file.key)::bigint,
     file.value, state = 'done', promoted
   from training_runs, jsonb_each_text(
-    case jsonb_typeof(metrics -> 'files') when 'object' then metrics -> 'files' else '{}' end) as file
+    case jsonb_typeof(metrics -> 'files') when 'object' then metrics -> 'files' else '{{}}' end) as file
   where artist_id = %(artist)s and adapter_key is not null
   union all
   -- only the candidate's evaluation is looked at again, and made again, by a build
   select r.adapter_key || '/' || file.key, 'evaluation', r.id, r.model_name, file.value::bigint, null,
     r.state = 'done' and r.candidate_at is not null, r.promoted
   from lora_evaluations e join training_runs r on r.id = e.run_id, jsonb_each_text(
-    case jsonb_typeof(e.files) when 'object' then e.files else '{}' end) as file
+    case jsonb_typeof(e.files) when 'object' then e.files else '{{}}' end) as file
   where e.artist_id = %(artist)s and r.adapter_key is not null and e.adapter_sha256 = r.adapter_sha256
   union all
   select final_key || file, case when file = '' then 'rejected upload' else 'reason' end, id, name,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
 
@@ -49,8 +50,8 @@ def list_items(connection: Connection, artist_id: UUID) -> list[ListedItem]:
     """All items of an artist, oldest first."""
     with connection.cursor(row_factory=class_row(ListedItem)) as cursor:
         return cursor.execute(
-            """
-            select t.id, coalesce(t.item_key, t.als_filename, t.id::text) as item, t.parse_id, t.status,
+            f"""
+            select t.id, {item_name("t")} as item, t.parse_id, t.status,
               t.audio_duration_seconds as seconds, t.excluded_at, coalesce(e.reason, '') as reason,
               coalesce(e.author, '') as author, t.audio_findings as findings
             from training_items t left join lateral (
@@ -100,7 +101,7 @@ def excluded_but_trained_on(connection: Connection, artist_id: UUID) -> dict[UUI
     """
     rows = connection.execute(
         f"""
-        select distinct r.id, coalesce(x.item_key, x.als_filename, x.id::text) as item
+        select distinct r.id, {item_name("x")} as item
         from training_runs r join datasets d on d.id = r.dataset_id join dataset_items i on i.dataset_id = d.id
         join training_items x on x.artist_id = r.artist_id and x.excluded_at > r.created_at
           and (x.id = i.training_item_id or x.audio_hash = i.audio_hash)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
 
@@ -74,9 +75,9 @@ def texts_of_item(connection: Connection, artist_id: UUID, item_id: UUID) -> lis
         return cursor.execute(_HISTORY, {"item": item_id, "artist": artist_id, "human": f"human:{item_id}:"}).fetchall()
 
 
-_FIND = """
+_FIND = f"""
 select i.id as item_id, a.id as artist_id, a.slug, a.name as artist_name,
-  coalesce(i.item_key, i.als_filename, i.id::text) as name, i.excluded_at is not null as is_excluded,
+  {item_name("i")} as name, i.excluded_at is not null as is_excluded,
   case
     when i.id = %(id)s::uuid then 0
     when i.excluded_at is not null and not %(excluded_too)s then 3

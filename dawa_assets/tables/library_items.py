@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from dawa_assets.tables.chosen_items import superseded_items
 from dawa_assets.tables.library_sets import REASON, TEXT_BY, Badge
+from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
 
@@ -63,7 +64,7 @@ class ShownItem:
 
 
 _ITEMS = f"""
-  select i.id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.parse_id, i.als_summary_id as live_set_id,
+  select i.id, {item_name("i")} as name, i.parse_id, i.als_summary_id as live_set_id,
     i.als_filename, i.project_name, i.item_key is null and i.audio_path is not null as is_saved_pair, i.status,
     case when i.excluded_at is not null then 'excluded' else i.status end as badge, {REASON} as reason,
     i.prompt_text as text, {TEXT_BY} as text_by, i.model_name as model, i.system_prompt_version,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.names import item_name
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection, Database
 from resources.prompt_writer.offline import OfflineWriter
@@ -168,7 +169,7 @@ with wanted as (
   from artists a left join artist_profiles p on p.artist_id = a.id left join artist_prompt_state s on s.artist_id = a.id
   where %(slug)s::text is null or a.slug = %(slug)s
 ), looked_at as (
-  select w.*, i.id as item_id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.error, i.created_at,
+  select w.*, i.id as item_id, {item_name("i")} as name, i.error, i.created_at,
     i.als_summary_id, i.prompt_summary_id, i.prompt_take, i.prompt_text, i.prompt_id,
     coalesce(i.prompt_text, '') !~ '\\S' as is_blank,
     i.prompt_summary_id is not null and i.prompt_summary_id is not distinct from i.als_summary_id as is_settled

@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from dawa_assets.tables.names import item_name
 from modal_app.hosted_models.metered_requests import Usage
 from resources.database.base import Connection
 
@@ -96,8 +97,8 @@ _MOVED = """
     else status end,
   error = case when starts_with(coalesce(error, ''), %(ours)s) then null else error end,
   prompt_summary_id = als_summary_id, updated_at = now()"""
-_SELECT_ITEMS = """
-  select i.id, coalesce(i.item_key, i.als_filename, i.id::text) as name, i.status, i.error, i.parse_id,
+_SELECT_ITEMS = f"""
+  select i.id, {item_name("i")} as name, i.status, i.error, i.parse_id,
     i.als_summary_id, i.prompt_summary_id, i.prompt_id, i.prompt_text, p.fingerprint, p.origin, p.text,
     p.system_prompt_version, p.schema_version, p.profile_hash, p.model_name, p.als_summary_id as prompt_of_summary_id,
     i.prompt_take, p.take as prompt_of_take, p.given_back_at is not null as given_back
