@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.current_datasets import CURRENT_DATASETS
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -54,9 +55,9 @@ def notices(connection: Connection, artist_id: UUID) -> list[Notice]:
         return cursor.execute(_NOTICES, {"artist": artist_id}).fetchall()
 
 
-_STATUS = """
+_STATUS = f"""
 with current_dataset as (
-  select distinct on (artist_id) * from datasets where state = 'done' order by artist_id, finished_at desc
+  select * from {CURRENT_DATASETS} d
 ), lora as (
   select distinct on (artist_id) * from training_runs where promoted order by artist_id, finished_at desc
 ), heard as (
@@ -71,7 +72,7 @@ select a.id, a.slug, a.name,
   (select count(*) from training_items t where t.artist_id = a.id and t.excluded_at is not null) as excluded,
   coalesce((select jsonb_object_agg(status, n) from (
     select status, count(*) as n from training_items t
-    where t.artist_id = a.id and t.excluded_at is null group by status) g), '{}') as by_status,
+    where t.artist_id = a.id and t.excluded_at is null group by status) g), '{{}}') as by_status,
   (select count(*) from uploads u where u.artist_id = a.id and u.state = 'waiting') as uploads_waiting,
   (select count(*) from uploads u where u.artist_id = a.id and u.state = 'rejected') as uploads_rejected,
   (select count(*) from datasets d where d.artist_id = a.id and d.state = 'done') as datasets,

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_ITEMS
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -54,9 +54,9 @@ _WHERE = {
     "prompts": "prompts where artist_id = '{artist}'",
     "training_items": "training_items where artist_id = '{artist}'",
     "dataset_zip": "datasets where artist_id = '{artist}' and state = 'done'",
-    "preprocessed_segments": "audio_segments where audio_hash in (select audio_hash from ({current}) i)",
+    "preprocessed_segments": "audio_segments where audio_hash in (select audio_hash from {current} i)",
     "segment_tags": "segment_tags where segment_hash in (select segment_hash from audio_segments where audio_hash "
-    "in (select audio_hash from ({current}) i))",
+    "in (select audio_hash from {current} i))",
     "lora_weights": "training_runs where artist_id = '{artist}'",
     "lora_evaluation": "lora_evaluations where artist_id = '{artist}'",
     "lora_preview": "training_runs where artist_id = '{artist}' and promoted",

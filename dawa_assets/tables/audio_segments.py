@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_ITEMS
 from dawa_assets.tables.names import track_name
 from modal_app.protocol.audio import PreparedAudio
 from resources.database.base import Connection
@@ -16,7 +16,7 @@ _TRACKS = f"""
     (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
      where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
     count(*) over () as of_tracks
-  from ({CURRENT_ITEMS}) i
+  from {CURRENT_ITEMS} i
   where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
   order by i.position limit %(limit)s
 """

@@ -10,6 +10,7 @@ from typing import Literal
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.current_datasets import CURRENT_DATASETS
 from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
@@ -117,8 +118,7 @@ select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, sin
 
 _OPEN = f"""
 with current_dataset as (
-  select distinct on (artist_id) id, artist_id, item_count, finished_at from datasets where state = 'done'
-  order by artist_id, finished_at desc
+  select id, artist_id, item_count, finished_at from {CURRENT_DATASETS} d
 ), candidate as (
   select id, artist_id, dataset_id, candidate_at, adapter_sha256 from training_runs
   where model_name = %(model_name)s and candidate_at is not null

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.current_datasets import CURRENT_DATASET_ID
 from resources.database.base import Connection
 
 
@@ -77,14 +78,13 @@ def zips(connection: Connection, artist_id: UUID) -> list[Zip]:
     """Every finished dataset and export, the current one first, then the newest first."""
     with connection.cursor(row_factory=class_row(Zip)) as cursor:
         return cursor.execute(
-            """
-            select id, storage_path, manifest_path, pruned_at, is_current from (
-              select *, id = first_value(id) over (order by state = 'done' desc, finished_at desc) and state = 'done'
-                as is_current
-              from datasets where artist_id = %s and state in ('done', 'export')
-            ) d order by is_current desc, finished_at desc, id
+            f"""
+            select id, storage_path, manifest_path, pruned_at,
+              id is not distinct from {CURRENT_DATASET_ID} as is_current
+            from datasets where artist_id = %(artist)s and state in ('done', 'export')
+            order by is_current desc, finished_at desc, id
             """,
-            [artist_id],
+            {"artist": artist_id},
         ).fetchall()
 
 
@@ -99,9 +99,7 @@ def mark_pruned(connection: Connection, artist_id: UUID, dataset_id: UUID) -> bo
     return (
         connection.execute(
             "update datasets set pruned_at = now() where id = %(id)s and artist_id = %(artist)s "
-            "and state in ('done', 'export') and pruned_at is null and id is distinct from ("
-            "select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done' "
-            "order by d.finished_at desc limit 1)",
+            f"and state in ('done', 'export') and pruned_at is null and id is distinct from {CURRENT_DATASET_ID}",
             {"id": dataset_id, "artist": artist_id},
         ).rowcount
         == 1

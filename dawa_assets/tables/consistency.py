@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_ITEMS
 from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.uploads import Kind
 from resources.database.base import Connection
@@ -107,7 +107,7 @@ def item_segments(connection: Connection, artist_id: UUID) -> list[ItemSegments]
             f"""
             select {track_name("i")} as name, count(s.index) as segments, max(s.index) as last,
               bool_or(s.samples <= 0) as is_hollow, t.error
-            from ({CURRENT_ITEMS}) i left join audio_segments s on s.audio_hash = i.audio_hash
+            from {CURRENT_ITEMS} i left join audio_segments s on s.audio_hash = i.audio_hash
             left join training_items t on t.id = i.training_item_id
             group by i.position, i.item_key, i.audio_hash, t.error order by i.position
             """,
@@ -120,7 +120,7 @@ def checked_segments(connection: Connection, artist_id: UUID) -> list[CheckedSeg
     with connection.cursor(row_factory=class_row(CheckedSegment)) as cursor:
         return cursor.execute(
             f"""
-            select {track_name("i")} as name, s.index, t.text from ({CURRENT_ITEMS}) i
+            select {track_name("i")} as name, s.index, t.text from {CURRENT_ITEMS} i
             join audio_segments s on s.audio_hash = i.audio_hash
             left join lateral (
               select text from segment_tags t where t.segment_hash = s.segment_hash limit 1) t on true

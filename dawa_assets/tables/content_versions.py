@@ -6,7 +6,7 @@ times and statuses are left out: they differ between two builds of the same cont
 
 from uuid import UUID
 
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_DATASETS, CURRENT_ITEMS
 from resources.database.base import Connection
 
 _CONTENT = {
@@ -24,15 +24,14 @@ _CONTENT = {
         select string_agg(concat_ws(':', coalesce(item_key, id::text), audio_hash, md5(prompt_text),
           excluded_at is not null), E'\n' order by coalesce(item_key, id::text))
         from training_items where artist_id = %(artist)s""",
-    "dataset_zip": """
-        select fingerprint from datasets where artist_id = %(artist)s and state = 'done'
-        order by finished_at desc limit 1""",
+    "dataset_zip": f"""
+        select fingerprint from {CURRENT_DATASETS} d where artist_id = %(artist)s""",
     "preprocessed_segments": f"""
         select string_agg(s.segment_hash, E'\n' order by i.position, s.index)
-        from ({CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash""",
+        from {CURRENT_ITEMS} i join audio_segments s on s.audio_hash = i.audio_hash""",
     "segment_tags": f"""
         select string_agg(t.segment_hash || t.hint || t.text, E'\n' order by i.position, s.index, t.model, t.hint)
-        from ({CURRENT_ITEMS}) i join audio_segments s on s.audio_hash = i.audio_hash
+        from {CURRENT_ITEMS} i join audio_segments s on s.audio_hash = i.audio_hash
         join segment_tags t on t.segment_hash = s.segment_hash""",
     "lora_weights": """
         select fingerprint || coalesce(adapter_sha256, '') from training_runs

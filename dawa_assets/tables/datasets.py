@@ -1,8 +1,4 @@
-"""SQL of datasets: what belongs in one, which is current, and the rows of those being built and done.
-
-An artist's *current* dataset is the `done` one that finished last. Content that returns to what an earlier one
-holds makes that one current again: its `finished_at` is moved, nothing is built.
-"""
+"""SQL of datasets: what belongs in one, and the rows of those being built and done."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,6 +10,7 @@ from psycopg.rows import class_row
 
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.chosen_items import PLACE_OF_ITS_AUDIO, WHOLE_SET, Superseded, superseded_items
+from dawa_assets.tables.current_datasets import CURRENT_DATASETS
 from dawa_assets.tables.item_exclusions import EXCLUDED_TRACK, excluded_positions
 from dawa_assets.tables.training_items import UNDESCRIBED
 from resources.database.base import Connection
@@ -28,14 +25,6 @@ EMPTY_FINGERPRINT = hashlib.sha256(b"").hexdigest()
 _FINGERPRINT = """encode(sha256(convert_to(string_agg(
     audio_hash || ' ' || audio_format || ' ' || encode(sha256(convert_to(prompt_text, 'UTF8')), 'hex'),
     E'\\n' order by created_at, id), 'UTF8')), 'hex')"""
-
-# The items of the dataset that is an artist's current one: the whole set that was finished last.
-CURRENT_ITEMS = """
-  select di.* from dataset_items di where di.dataset_id = (
-    select d.id from datasets d where d.artist_id = %(artist)s and d.state = 'done'
-    order by d.finished_at desc limit 1)
-"""
-
 
 _WITH_SUMMARIES = """from dataset_items i left join training_items t on t.id = i.training_item_id
             left join als_summaries s on s.id = coalesce(t.als_summary_id, i.als_summary_id)"""
@@ -149,8 +138,7 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
         ), wanted as (
           select artist_id, {_FINGERPRINT} as fingerprint from belonging where place = 1 group by artist_id
         ), current as (
-          select distinct on (artist_id) id, artist_id, fingerprint from datasets where state = 'done'
-          order by artist_id, finished_at desc
+          select id, artist_id, fingerprint from {CURRENT_DATASETS} d
         ), due as (
           select a.slug from wanted w join artists a on a.id = w.artist_id
           left join current c on c.artist_id = w.artist_id
@@ -211,19 +199,19 @@ def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:
 
 def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
     """The artist's current dataset."""
-    return _latest(connection, artist_id, "done")
+    with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        return cursor.execute(
+            f"select {_DATASET} from {CURRENT_DATASETS} d where artist_id = %s", [artist_id]
+        ).fetchone()
 
 
 def last_export(connection: Connection, artist_id: UUID) -> Dataset | None:
     """The export of new items that was finished last."""
-    return _latest(connection, artist_id, "export")
-
-
-def _latest(connection: Connection, artist_id: UUID, state: str) -> Dataset | None:
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         return cursor.execute(
-            f"select {_DATASET} from datasets where artist_id = %s and state = %s order by finished_at desc limit 1",
-            [artist_id, state],
+            f"select {_DATASET} from datasets where artist_id = %s and state = 'export' "
+            "order by finished_at desc limit 1",
+            [artist_id],
         ).fetchone()
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.current_datasets import CURRENT_DATASET_ID
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection, Database
 
@@ -53,9 +54,7 @@ _CLAIMS = f"""
   from training_items where artist_id = %(artist)s and prompt_path is not null
   union all
   select storage_path, case when pruned_at is null then 'zip' else 'pruned zip' end, id, storage_path, size_bytes,
-    sha256, state <> 'building' and pruned_at is null, id is not distinct from (
-      select c.id from datasets c where c.artist_id = %(artist)s and c.state = 'done'
-      order by c.finished_at desc limit 1)
+    sha256, state <> 'building' and pruned_at is null, id is not distinct from {CURRENT_DATASET_ID}
   from datasets where artist_id = %(artist)s
   union all
   select manifest_path, 'manifest', id, storage_path, null, sha256, state <> 'building', false

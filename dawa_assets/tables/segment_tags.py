@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from dawa_assets.tables.datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_ITEMS
 from modal_app.protocol.tagging import SegmentTags
 from modal_app.tagging.tag_key import TaggerName
 from resources.database.base import Connection
@@ -19,7 +19,7 @@ TagKey = tuple[str, str]
 _WORDS = f"""
   with heard as (
     select distinct on (s.segment_hash, i.position) t.tags
-    from ({CURRENT_ITEMS}) i
+    from {CURRENT_ITEMS} i
     join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
     join segment_tags t on t.segment_hash = s.segment_hash and (t.model = %(model)s or %(any_model)s)
       and t.tag_prompt_version = %(version)s
