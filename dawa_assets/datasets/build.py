@@ -27,6 +27,7 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.chosen_items import Superseded, incomplete_items
 from dawa_assets.tables.datasets import Dataset, Wanted, WantedItem
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.training_items import counts_by_status
 from resources.database.base import Connection
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -253,7 +254,7 @@ class _Build:
 
     def _report(self, state: State, dataset: Dataset | None, wanted: Wanted, exported: int) -> DatasetReport:
         with self.ports.database.transaction() as connection:
-            counts = datasets.counts_by_status(connection, self.artist)
+            counts = counts_by_status(connection, self.artist.id)
             incomplete = incomplete_items(connection, self.artist.id)
             shown = dataset or datasets.current_dataset(connection, self.artist.id)
         ready = counts.get("ready", 0) + counts.get("exported", 0)

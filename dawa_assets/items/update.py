@@ -76,8 +76,9 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         _pair_bounces(step, report)
         _mend_and_project(step, report)
         with ports.database.transaction() as connection:
-            report.items = training_items.count_by_status(connection, step.artist.id)
+            counts = training_items.counts_by_status(connection, step.artist.id)
             waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
+    report.items = {status: number for status, number in counts.items() if status != "excluded"}
     report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
     report.seconds = round(time.monotonic() - started, 3)
     return report

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.datasets import counts_by_status, wanted
+from dawa_assets.tables.datasets import wanted
 from dawa_assets.tables.library_datasets import ListedDataset, latest_datasets
+from dawa_assets.tables.training_items import counts_by_status
 from resources.database.base import Database
 
 _MAX_COUNT = 200
@@ -29,7 +30,7 @@ def list_datasets(database: Database, artist: Artist) -> DatasetList:
     """What was built and exported, and how many items are ready."""
     with database.transaction() as connection:
         found = latest_datasets(connection, artist.id, _MAX_COUNT)
-        counts = counts_by_status(connection, artist)
+        counts = counts_by_status(connection, artist.id)
         following = wanted(connection, artist, new_items_only=True)
     total = sum(number for status, number in counts.items() if status != "excluded")
     return DatasetList(

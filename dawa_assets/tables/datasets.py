@@ -187,16 +187,6 @@ def _must_be_emptied(connection: Connection, artist: Artist) -> bool:
     return current is not None and (current.item_count == 0 or bool(excluded_positions(connection, current.id)))
 
 
-def counts_by_status(connection: Connection, artist: Artist) -> dict[str, int]:
-    """How many items there are of each status; excluded ones are counted as `excluded`."""
-    rows = connection.execute(
-        "select case when excluded_at is null then status else 'excluded' end as status, count(*) as n "
-        "from training_items where artist_id = %s group by 1 order by 1",
-        [artist.id],
-    )
-    return {row["status"]: row["n"] for row in rows}
-
-
 def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
     """The artist's current dataset."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:

@@ -396,11 +396,11 @@ def undescribed_items(connection: Connection, artist_id: UUID) -> list[Item]:
         ).fetchall()
 
 
-def count_by_status(connection: Connection, artist_id: UUID) -> dict[str, int]:
-    """How many items that are not excluded have each status."""
+def counts_by_status(connection: Connection, artist_id: UUID) -> dict[str, int]:
+    """Count the items of each status; excluded ones are counted as `excluded`."""
     rows = connection.execute(
-        "select status, count(*) as items from training_items where artist_id = %s and excluded_at is null "
-        "group by status order by status",
+        "select case when excluded_at is null then status else 'excluded' end as status, count(*) as n "
+        "from training_items where artist_id = %s group by 1 order by 1",
         [artist_id],
     )
-    return {row["status"]: row["items"] for row in rows}
+    return {row["status"]: row["n"] for row in rows}
