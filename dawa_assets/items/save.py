@@ -18,7 +18,8 @@ from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.rules import PromptRules
 from dawa_assets.tables import training_items
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.training_items import Audio, SavedPair
+from dawa_assets.tables.saved_pairs import SavedPair, insert_saved_pair, say_again
+from dawa_assets.tables.training_items import Audio
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.errors import BucketError
 from resources.ports import Ports
@@ -63,7 +64,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
     item_id, is_saved = _its_id(ports, artist, new, text, sha256)
     if is_saved:
         with ports.database.transaction() as connection:
-            training_items.say_again(connection, item_id)
+            say_again(connection, item_id)
         return item_id
     folder = training_folder(artist.slug, item_id)
     content = text.encode()
@@ -83,8 +84,8 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         raise BucketError(f"{pair.audio.path}: what the bucket holds is not what was written; save it again")
     ports.bucket.put(pair.prompt_path, content)
     with ports.database.transaction() as connection:
-        if not training_items.insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
-            training_items.say_again(connection, item_id)
+        if not insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
+            say_again(connection, item_id)
     return item_id
 
 
