@@ -40,7 +40,7 @@ def verify(
     ports = open_ports(Settings.load())
     reports = []
     with shown_progress(Console(stderr=True)):
-        reports = list(run(ports, artist, deep=deep, mend=repair))
+        reports = list(run(ports, artist, deep=deep, fix=repair))
         strays = find_strays(ports) if artist is None else []
     wrong = sum(report.still_wrong for report in reports)
     if as_json:
@@ -63,8 +63,8 @@ def verify(
 def _print(report: "VerifyReport") -> None:
     looked = f"{report.claims:,} files on record, {report.objects:,} in the bucket"
     found = len(report.findings)
-    mended = found - report.still_wrong
-    verdict = "all well" if not found else f"{found} wrong" + (f", {mended} of them mended" if mended else "")
+    fixed = found - report.still_wrong
+    verdict = "all well" if not found else f"{found} wrong" + (f", {fixed} of them mended" if fixed else "")
     typer.echo(f"{report.slug}: {looked}: {verdict}")
     for problem in ("outside", "missing", "wrong size", "wrong bytes", "left over"):
         findings = [finding for finding in report.findings if finding.problem == problem]

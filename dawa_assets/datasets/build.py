@@ -114,7 +114,7 @@ class _Build:
             try:
                 return self._make(dataset, wanted)
             except BadTrackError as error:
-                self._fail_unless_mended(wanted.items[error.position - 1])
+                self._fail_unless_fixed(wanted.items[error.position - 1])
 
     def _claim(self) -> tuple[Wanted, Dataset | None, bool]:
         """What is wanted now, its row, and whether that row is the artist's current dataset already."""
@@ -236,7 +236,7 @@ class _Build:
         manifest = manifest_bytes(dataset, self.artist.slug, items, sizes, archive)
         self.ports.bucket.put(dataset.manifest_path, manifest, content_type="application/json")
 
-    def _fail_unless_mended(self, item: WantedItem) -> None:
+    def _fail_unless_fixed(self, item: WantedItem) -> None:
         """Mark an item failed whose audio is wrong, unless it was just being replaced: that step is waited for."""
         with artist_step(self.ports, self.artist, "items"):
             reason = _why_unreadable(self.ports, item)

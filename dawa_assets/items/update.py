@@ -74,7 +74,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
     report = ItemsReport()
     with artist_step(ports, slug, "items") as step:
         _pair_bounces(step, report)
-        _mend_and_project(step, report)
+        _fix_and_project(step, report)
         with ports.database.transaction() as connection:
             counts = training_items.counts_by_status(connection, step.artist.id)
             waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
@@ -156,7 +156,7 @@ def _decide(
     return pairing, {row.id: row for row in waiting}
 
 
-def _mend_and_project(step: Step, report: ItemsReport) -> None:
+def _fix_and_project(step: Step, report: ItemsReport) -> None:
     ports, artist = step.ports, step.artist
     present = {stored.key for stored in ports.bucket.list(f"artists/{artist.slug}/training")}
     with ports.database.transaction() as connection:

@@ -77,10 +77,10 @@ _OUTLOOKS = {
 
 def repair(ports: Ports, artist: Artist, claim: Claim, problem: str) -> RepairOutcome:
     """Mend it if that can be done without guessing; what was done, or what a person has to do."""
-    step, mend = _REPAIRS[claim.what]
+    step, fix = _REPAIRS[claim.what]
     try:
         with holding(ports, artist, step) as held:
-            return mend(held, claim, problem)
+            return fix(held, claim, problem)
     except BusyError:
         return RepairOutcome("needs you", f"skipped: the step {step!r} is running; verify again when it is done")
     except DawaError as error:

@@ -63,21 +63,21 @@ class VerifyReport:
         return sum(finding.outcome.state != "mended" for finding in self.findings)
 
 
-def verify(ports: Ports, slug: str | None = None, *, deep: bool = False, mend: bool = False) -> Iterator[VerifyReport]:
+def verify(ports: Ports, slug: str | None = None, *, deep: bool = False, fix: bool = False) -> Iterator[VerifyReport]:
     """Verify one artist, or every one, one after the other.
 
     Args:
         ports: where rows and objects are.
         slug: only this artist.
         deep: read every object and compare its hash, too.
-        mend: repair what can be repaired without guessing (`repair.py`).
+        fix: repair what can be repaired without guessing (`repair.py`).
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
     """
     for artist in chosen_artists(ports, slug):
         started = time.monotonic()
-        run = _Verify(ports, artist, deep, mend, VerifyReport(artist.slug, artist.name))
+        run = _Verify(ports, artist, deep, fix, VerifyReport(artist.slug, artist.name))
         run.run()
         run.report.seconds = round(time.monotonic() - started, 3)
         yield run.report
@@ -88,7 +88,7 @@ class _Verify:
     ports: Ports
     artist: Artist
     deep: bool
-    mend: bool
+    fix: bool
     report: VerifyReport
 
     def run(self) -> None:
@@ -171,7 +171,7 @@ class _Verify:
             one = None
         if (one is None) != (problem == "missing") or (problem == "wrong size" and one and one.size == claim.size):
             return
-        outcome = repair(self.ports, self.artist, claim, problem) if self.mend else outlook(claim, problem)
+        outcome = repair(self.ports, self.artist, claim, problem) if self.fix else outlook(claim, problem)
         self.report.findings.append(Discrepancy(problem, claim.key, claim.what, claim.name, outcome))
 
     def _sort_out(self, unclaimed: list[StoredObject]) -> None:

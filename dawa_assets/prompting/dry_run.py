@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dawa_assets.prompting.context import build_context
-from dawa_assets.prompting.repair import mended
+from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import PromptRules, rule_names, rules_for
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.prompting.track import tempo_of
@@ -107,7 +107,7 @@ def try_prompts(
             instructions=instructions.text,
             context=question.context,
             check=question.rules.broken,
-            mend=question.mend,
+            fix=question.fix,
         )
         for key, question in asked.items()
     ]
@@ -122,8 +122,8 @@ class _Question:
     context: str
     rules: PromptRules
 
-    def mend(self, text: str) -> str:
-        return mended(text, self.rules.tempo)
+    def fix(self, text: str) -> str:
+        return fixed(text, self.rules.tempo)
 
 
 def _question(tried: TrialSet, profile: dict[str, Any]) -> _Question:

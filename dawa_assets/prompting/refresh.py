@@ -16,7 +16,7 @@ from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.plan import PromptPlan, Question, new_prompt, plan_prompts, summary_id
 from dawa_assets.prompting.prompt_files import import_prompt_files
-from dawa_assets.prompting.repair import mended
+from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
 from dawa_assets.prompting.track import tempo_of
@@ -258,7 +258,7 @@ class _Refresh:
                 instructions=self.plan.instructions,
                 context=question.context,
                 check=rules.broken,
-                mend=lambda text, tempo=rules.tempo: mended(text, tempo),  # type: ignore[misc]
+                fix=lambda text, tempo=rules.tempo: fixed(text, tempo),  # type: ignore[misc]
                 take=question.items[0].prompt_take,
             )
 
@@ -334,8 +334,8 @@ class _Refresh:
 
 def _is_unsettled(item: prompts.Item) -> bool:
     """Whether an item with the right prompt still has to be told so."""
-    mendable = item.status == "needs_prompt" or (item.error or "").startswith(prompts.PROMPT_ERROR)
-    return mendable or item.prompt_summary_id != item.als_summary_id
+    is_open = item.status == "needs_prompt" or (item.error or "").startswith(prompts.PROMPT_ERROR)
+    return is_open or item.prompt_summary_id != item.als_summary_id
 
 
 def _notes(profile: ObservedProfile) -> list[str]:

@@ -34,7 +34,7 @@ _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "�
 _HARMLESS_FORMAT = "\u200c\u200d"
 
 
-def mended(text: str, tempo: float) -> str:
+def fixed(text: str, tempo: float) -> str:
     """The text as one plain paragraph and the line `BPM: <tempo>`; mending it again changes nothing.
 
     A text in which nothing is left, or that is far too long, is given back as it is, for the rules to refuse.

@@ -12,7 +12,7 @@ from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.pipeline.spending import left_to_spend
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.plan import asked_of, new_prompt, summary_of, wanted_now
-from dawa_assets.prompting.repair import mended
+from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import PromptRules, rules_for
 from dawa_assets.prompting.staleness import Wanted
 from dawa_assets.prompting.system_prompt import system_prompt
@@ -118,7 +118,7 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
         instructions=question.instructions,
         context=question.context,
         check=rules.broken,
-        mend=lambda text: mended(text, rules.tempo),
+        fix=lambda text: fixed(text, rules.tempo),
         take=question.take,
     )
     answers = list(chain.from_iterable(ports.prompt_writer.write([request], budget)))

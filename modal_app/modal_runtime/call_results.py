@@ -78,7 +78,7 @@ def read_used(calls: Calls, call_id: str) -> Used:
 def _error(failure: JobFailure, kind: str, call_id: str) -> JobError:
     if failure.conflict:
         return ConflictingJobError(failure.line)
-    if failure.mendable:
+    if failure.user_fixable:
         return RefusedJobError(failure.line)
     if failure.expected:
         return JobError(failure.line)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
 
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import ConflictError, DawaError, InputError
@@ -40,7 +40,7 @@ class JobFailure(BaseModel):
 
     line: str
     expected: bool  # an error of the project's own tree, or something nobody thought of
-    mendable: bool = False  # by the user
+    user_fixable: bool = Field(False, validation_alias=AliasChoices("user_fixable", "mendable"))  # its former name
     conflict: bool = False  # with something that is there already
 
 
@@ -160,7 +160,7 @@ def failure_of(error: Exception) -> JobFailure:
     return JobFailure(
         line=one_line(error),
         expected=True,
-        mendable=isinstance(error, InputError),
+        user_fixable=isinstance(error, InputError),
         conflict=isinstance(error, ConflictError),
     )
 

@@ -138,7 +138,7 @@ class LocalCompute(Compute):
             if failure.conflict:
                 return ConflictingJobError(failure.line)
             if failure.expected:
-                return RefusedJobError(failure.line) if failure.mendable else JobError(failure.line)
+                return RefusedJobError(failure.line) if failure.user_fixable else JobError(failure.line)
             return JobError(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
         if code == -signal.SIGKILL:
             reason = "was killed (SIGKILL), most often for want of memory; free some or make the batch smaller"

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
@@ -59,7 +59,7 @@ class _Failure(BaseModel):
     """Why a job ended without a result."""
 
     line: str
-    mendable: bool = False
+    user_fixable: bool = Field(False, validation_alias=AliasChoices("user_fixable", "mendable"))  # its former name
     conflict: bool = False
 
 
@@ -196,7 +196,7 @@ class LocalJobQueue(JobQueue):
             failure = _read(folder / _ERROR, _Failure)
             if failure.conflict:
                 raise ConflictingJobError(failure.line)
-            raise RefusedJobError(failure.line) if failure.mendable else JobError(failure.line)
+            raise RefusedJobError(failure.line) if failure.user_fixable else JobError(failure.line)
         return None
 
     def _enqueue(self, call_id: str) -> None:
@@ -253,7 +253,7 @@ class LocalJobQueue(JobQueue):
             except DawaError as error:
                 answer = _Failure(
                     line=self._told(error),
-                    mendable=isinstance(error, InputError),
+                    user_fixable=isinstance(error, InputError),
                     conflict=isinstance(error, ConflictError),
                 )
             except Exception as error:  # or whoever asks again would run into it again and again

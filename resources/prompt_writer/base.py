@@ -9,7 +9,7 @@ from modal_app.hosted_models.prices import Price as Price
 from modal_app.protocol.tagging import ModelHealth
 
 Check = Callable[[str], list[str]]
-Mend = Callable[[str], str]
+Fix = Callable[[str], str]
 
 
 def _as_it_is(text: str) -> str:
@@ -25,7 +25,7 @@ class PromptRequest:
     context: str
     check: Check
     """Takes a text, gives the rules that it breaks, as one line each; empty where it is fine."""
-    mend: Mend = _as_it_is
+    fix: Fix = _as_it_is
     """Takes a text, gives it with everything put right that needs no new answer: markup, quotes, the BPM line."""
     take: int = 0
     """How often another text than before was asked for with the same messages: for a writer that draws no lots."""

@@ -272,7 +272,7 @@ class _Asking(Service[_Question, PromptAnswer]):
     def _judged(self, question: _Question, answered: Answered, used: Usage) -> Reply[_Question, PromptAnswer]:
         request = question.request
         question.judged += 1
-        text = request.mend(answered.text) if answered.text.strip() else ""
+        text = request.fix(answered.text) if answered.text.strip() else ""
         reasons = [answered.trouble] if answered.trouble else request.check(text)
         if not reasons:
             answer = PromptAnswer(

@@ -34,10 +34,10 @@ def source(empty_database_url: str) -> str:
 
 def test_what_is_foretold_is_what_is_taken_away(source: str) -> None:
     before = access_at(source)
-    foretold = ended_by(before, pending_migrations(source))
+    predicted = ended_by(before, pending_migrations(source))
     migrate(source)
     gone = before.without(access_at(source))
-    assert foretold == gone
+    assert predicted == gone
     assert ("training_items", "Users can read their own training items") in gone.policies
     assert ("storage.objects", "Public read") in gone.policies
     assert ("storage.objects", "Two") not in gone.policies, "other buckets need it"

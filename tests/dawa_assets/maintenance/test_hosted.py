@@ -47,7 +47,7 @@ def test_verify_repair_prune_and_retry_do_the_same_on_a_hosted_bucket(hosted: Po
 
     ours = items(hosted)["Süß & Schön/Träume (1)"]
     hosted.bucket.delete([ours["prompt_path"], ours["audio_path"], f"artists/nova/training/{theirs}/prompt.txt"])
-    [report] = verify(hosted, mend=True)
+    [report] = verify(hosted, fix=True)
     assert [finding.outcome.state for finding in report.findings] == ["mended"] * 3
     assert content(hosted.bucket, ours["audio_path"]) == wav(200)
 

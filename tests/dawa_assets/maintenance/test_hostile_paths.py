@@ -187,8 +187,8 @@ def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_i
     assert export_dataset(mine, "nova", "ace-step", tmp_path / "out").tracks == 2
     for asset in ASSETS:
         consistency_of(mine, "nova", asset)
-    for mend in (False, True):
-        [found] = verify(mine, "nova", deep=True, mend=mend)
+    for fix in (False, True):
+        [found] = verify(mine, "nova", deep=True, fix=fix)
         named = {finding.name for finding in found.findings if finding.problem == "outside"}
         assert named >= {path for path in HOSTILE if not path.startswith(("artists/nova/夜", "artists/nova/xxx"))}
     retry_rejected(mine, "nova")

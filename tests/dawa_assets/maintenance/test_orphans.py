@@ -88,7 +88,7 @@ def test_what_an_evaluation_rendered_is_claimed_and_made_again_by_the_next_build
     assert (before.findings, before.foreign) == ([], [])
     [picture] = [key for key in report.files if Path(key).name == "evaluation.png"]
     recorded.bucket.delete([picture])
-    [found] = verify(recorded, "nova", mend=True)
+    [found] = verify(recorded, "nova", fix=True)
     assert [(each.problem, each.key, each.what, each.outcome.state) for each in found.findings] == [
         ("missing", picture, "evaluation", "next build")
     ]

@@ -135,8 +135,8 @@ def _train(ports: Ports, artist: Artist) -> None:
         )
 
 
-def _verify(ports: Ports, *, deep: bool = False, mend: bool = False) -> VerifyReport:
-    [report] = verify(ports, "nova", deep=deep, mend=mend)
+def _verify(ports: Ports, *, deep: bool = False, fix: bool = False) -> VerifyReport:
+    [report] = verify(ports, "nova", deep=deep, fix=fix)
     return report
 
 
@@ -181,7 +181,7 @@ def test_what_is_missing_is_found_and_mended_where_it_can_be(ports: Ports, endin
     ports.bucket.delete([key])
     [(problem, found, outlook)] = _found(_verify(ports))
     assert (problem, found, outlook) == ("missing", what, "can be mended" if state == "mended" else "needs you")
-    assert _found(_verify(ports, mend=True)) == [("missing", what, state)]
+    assert _found(_verify(ports, fix=True)) == [("missing", what, state)]
     if state == "mended":
         assert _verify(ports, deep=True).findings == []
         now = content(ports.bucket, key)
@@ -224,7 +224,7 @@ def test_wrong_bytes_of_the_right_size_are_found_by_reading(ports: Ports, ending
     ports.bucket.put(key, altered)
     assert _verify(ports).findings == []
     assert [found[:2] for found in _found(_verify(ports, deep=True))] == [("wrong bytes", what)]
-    assert _found(_verify(ports, deep=True, mend=True)) == [("wrong bytes", what, state)]
+    assert _found(_verify(ports, deep=True, fix=True)) == [("wrong bytes", what, state)]
     if state == "mended":
         assert _verify(ports, deep=True).findings == []
     else:
@@ -238,7 +238,7 @@ def test_audio_that_is_nowhere_fails_its_item_alone_and_the_upload_brings_it_bac
         connection.execute("update datasets set pruned_at = now()")
     item = items(ports)["P/one"]
     ports.bucket.delete([item["audio_path"]])
-    assert _found(_verify(ports, mend=True)) == [("missing", "audio", "needs you")]
+    assert _found(_verify(ports, fix=True)) == [("missing", "audio", "needs you")]
     assert items(ports)["P/one"]["status"] == "failed"
     assert items(ports)["P/one"]["error"].endswith("is gone from the bucket; upload the bounce again")
     assert items(ports)["P/two"]["status"] == "exported"
@@ -253,7 +253,7 @@ def test_audio_comes_back_from_another_item_with_the_same(ports: Ports, nova: Ar
     _build(ports)
     key = f"artists/nova/training/{again}/audio.mp3"
     ports.bucket.delete([key])
-    [finding] = _verify(ports, mend=True).findings
+    [finding] = _verify(ports, fix=True).findings
     assert finding.outcome.said == f"restored from {items(ports)['P/one']['audio_path']}"
     assert content(ports.bucket, key) == wav(200)
 
@@ -262,7 +262,7 @@ def test_an_older_zip_that_is_gone_is_recorded_as_pruned_the_current_one_is_made
     older, current = rows(ports, "select * from datasets order by finished_at")
     before, described = (content(ports.bucket, key) for key in (current["storage_path"], older["manifest_path"]))
     ports.bucket.delete([older["storage_path"], current["storage_path"], older["manifest_path"]])
-    found = _verify(ports, mend=True)
+    found = _verify(ports, fix=True)
     assert sorted(_found(found)) == [
         ("missing", "manifest", "mended"),
         ("missing", "zip", "mended"),
@@ -275,7 +275,7 @@ def test_an_older_zip_that_is_gone_is_recorded_as_pruned_the_current_one_is_made
     with ports.database.transaction() as connection:
         connection.execute("delete from training_items where item_key = 'P/one'")
     ports.bucket.delete([older["manifest_path"]])
-    assert ("missing", "manifest", "needs you") in _found(_verify(ports, mend=True))
+    assert ("missing", "manifest", "needs you") in _found(_verify(ports, fix=True))
 
 
 @pytest.mark.parametrize("damage", ["shorter", "altered"])
@@ -286,7 +286,7 @@ def test_a_damaged_zip_is_made_again_or_recorded_as_pruned(ports: Ports, damage:
         data = content(ports.bucket, row["storage_path"])
         ports.bucket.put(row["storage_path"], data[:-1] if damage == "shorter" else bytes(reversed(data)))
     problem = "wrong size" if damage == "shorter" else "wrong bytes"
-    assert sorted(_found(_verify(ports, deep=True, mend=True))) == [
+    assert sorted(_found(_verify(ports, deep=True, fix=True))) == [
         (problem, "zip", "mended"),
         (problem, "zip", "next build"),
     ]
@@ -303,7 +303,7 @@ def test_a_manifest_is_written_again_byte_for_byte(ports: Ports, manifest: bytes
         ports.bucket.delete([older["manifest_path"]])
     else:
         ports.bucket.put(older["manifest_path"], manifest)
-    [(_, what, state)] = _found(_verify(ports, deep=True, mend=True))
+    [(_, what, state)] = _found(_verify(ports, deep=True, fix=True))
     assert (what, state, content(ports.bucket, older["manifest_path"])) == ("manifest", "mended", before)
 
 
@@ -312,7 +312,7 @@ def test_a_zip_that_a_killed_prune_left_is_removed(ports: Ports) -> None:
     older = rows(ports, "select * from datasets order by finished_at")[0]
     ports.bucket.put(older["storage_path"], b"left")
     assert _found(_verify(ports)) == [("left over", "pruned zip", "can be mended")]
-    assert _found(_verify(ports, mend=True)) == [("left over", "pruned zip", "mended")]
+    assert _found(_verify(ports, fix=True)) == [("left over", "pruned zip", "mended")]
     assert ports.bucket.stat(older["storage_path"]) is None
 
 
@@ -320,7 +320,7 @@ def test_an_adapter_that_nobody_has_is_trained_again(ports: Ports) -> None:
     [run] = rows(ports, "select adapter_key from training_runs")
     (ports.settings.data_root / "runs" / run["adapter_key"].rpartition("/")[2] / "adapter.safetensors").unlink()
     ports.bucket.delete([f"{run['adapter_key']}/adapter.safetensors"])
-    assert _found(_verify(ports, mend=True)) == [("missing", "adapter", "next build")]
+    assert _found(_verify(ports, fix=True)) == [("missing", "adapter", "next build")]
 
 
 def test_a_row_that_names_another_artist_s_file_is_told_and_that_is_never_touched(ports: Ports) -> None:
@@ -329,7 +329,7 @@ def test_a_row_that_names_another_artist_s_file_is_told_and_that_is_never_touche
     ports.bucket.put(secret, wav(700))
     unguarded(ports, "update training_items set audio_path = %s where item_key = 'P/one'", secret)
     unguarded(ports, "update training_items set audio_path = 'artists/nova/../x' where item_key = 'P/two'")
-    report = _verify(ports, deep=True, mend=True)
+    report = _verify(ports, deep=True, fix=True)
     outside = [finding for finding in report.findings if finding.problem == "outside"]
     assert {finding.name for finding in outside} == {secret, "artists/nova/../x"}
     assert all(finding.key.startswith("training_items.audio_path ") for finding in outside)
@@ -339,7 +339,7 @@ def test_a_row_that_names_another_artist_s_file_is_told_and_that_is_never_touche
 def test_what_a_file_of_a_person_said_is_kept_when_it_is_written_over(ports: Ports) -> None:
     item = items(ports)["P/one"]
     ports.bucket.put(item["prompt_path"], b"By hand, in the bucket.\nBPM: 100")
-    assert _found(_verify(ports, deep=True, mend=True)) == [("wrong bytes", "prompt", "mended")]
+    assert _found(_verify(ports, deep=True, fix=True)) == [("wrong bytes", "prompt", "mended")]
     assert content(ports.bucket, item["prompt_path"]) == item["prompt_text"].encode()
     assert rows(ports, "select from prompts where origin = 'human' and text = %s", "By hand, in the bucket.\nBPM: 100")
 
@@ -374,7 +374,7 @@ def test_a_step_that_is_running_is_not_disturbed(ports: Ports, nova: Artist, mon
     key = _key(ports, "/prompt.txt")
     ports.bucket.delete([key])
     with lease(ports.database, nova.id, "items", seconds=60, wait_seconds=0):
-        [finding] = _verify(ports, mend=True).findings
+        [finding] = _verify(ports, fix=True).findings
     assert (finding.outcome.state, ports.bucket.stat(key)) == ("needs you", None)
     assert finding.outcome.said == "skipped: the step 'items' is running; verify again when it is done"
 
@@ -452,9 +452,9 @@ def test_a_repair_killed_after_any_change_is_ended_by_the_next(ports: Ports, str
         gone = _damage(ports)
         fuse = Fuse(changes or None)
         try:
-            list(verify(fused(ports, fuse), "nova", mend=True))
+            list(verify(fused(ports, fuse), "nova", fix=True))
         except KilledError:
-            list(verify(ports, "nova", mend=True))
+            list(verify(ports, "nova", fix=True))
         burnt = burnt if changes else fuse.burnt
         assert _verify(ports, deep=True).findings == [], f"killed after change {changes}"
         assert all(ports.bucket.stat(key) is not None for key in gone)

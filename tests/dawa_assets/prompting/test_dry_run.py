@@ -99,7 +99,7 @@ def test_a_file_as_the_system_prompt_is_what_the_model_is_told(
         "one-or-two-sentences",
     ):
         assert part in said.out
-    assert writer.asked[0].mend("One **slow** word") == "One slow word\nBPM: 122"
+    assert writer.asked[0].fix("One **slow** word") == "One slow word\nBPM: 122"
     assert rows(ports.database, "select * from prompts") == []
 
 

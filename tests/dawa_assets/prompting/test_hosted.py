@@ -71,8 +71,8 @@ def test_a_rough_day_of_the_service_costs_time_but_no_prompt(
     bad = Counter(call["question_hash"] for call in model_server.paid() if call["outcome"] in RULE_BREAKING)
     paid = Counter(call["question_hash"] for call in model_server.paid())
     assert all(paid[question] <= 1 + bad[question] for question in paid), "what was answered is not asked again"
-    mended = [call for call in model_server.paid() if call["outcome"] in MENDABLE]
-    assert mended, "the day had answers that only had to be mended"
+    fixed = [call for call in model_server.paid() if call["outcome"] in MENDABLE]
+    assert fixed, "the day had answers that only had to be mended"
     calls = len(model_server.log())
     assert refresh_prompts(ports, artist.slug).unchanged == 150
     assert len(model_server.log()) == calls, "a second run asks nothing"

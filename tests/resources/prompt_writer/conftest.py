@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from dawa_assets.prompting.phrase_matching import no_go_phrases
-from dawa_assets.prompting.repair import mended
+from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import PromptRules
 from modal_app.hosted_models.metered_requests import Limits
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
@@ -32,7 +32,7 @@ def request(number: int = 0, tempo: float = 120.0, **more: Any) -> PromptRequest
         "instructions": "Write the caption.",
         "context": json.dumps(context),
         "check": rules.broken,
-        "mend": lambda text: mended(text, tempo),
+        "mend": lambda text: fixed(text, tempo),
     }
     return PromptRequest(**{**given, **more})
 
