@@ -1,5 +1,12 @@
 """The Dagster code location that `workspace.yaml` points at."""
 
-from dawa_assets.defs.code_location import build_defs
+import dagster as dg
 
-defs = build_defs()
+from dawa_assets.defs.code_location import build_defs
+from resources.settings import Settings
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Build the code location of this process's settings, which are read when Dagster asks and not at import."""
+    return build_defs(Settings.load())

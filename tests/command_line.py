@@ -1,8 +1,7 @@
 """The command line as it is typed: a process of its own, its streams and exit code, without paying for its imports.
 
 Each test process has one process that has imported what commands need, and forks one for each command: with its own
-arguments, environment and folder, as if it had been started. What is read of the environment when it is imported
-(`dawa_assets.definitions`) is imported anew each time.
+arguments, environment and folder, as if it had been started. Nothing that is imported has read the environment.
 """
 
 import atexit

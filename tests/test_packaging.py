@@ -113,7 +113,7 @@ def test_the_installed_wheel_knows_its_migrations_without_the_checkout(installed
 def test_the_installed_wheel_loads_its_definitions_and_its_command_line(installed: Path, tmp_path: Path) -> None:
     code = (
         "import dawa_assets.cli.main, dawa_assets.definitions as d; "
-        "print(len(list(d.defs.resolve_all_asset_keys())), dawa_assets.__path__[0])"
+        "print(len(list(d.defs().resolve_all_asset_keys())), dawa_assets.__path__[0])"
     )
     count, where = _run(code, installed, tmp_path).split(maxsplit=1)
     assert int(count) >= 9

@@ -1,8 +1,17 @@
-"""Builds the code location from its assets, checks, jobs, sensors and schedules."""
+"""Builds the code location from its assets, checks, jobs, sensors and schedules.
+
+Nothing here reads the environment: pools and the schedule follow the settings that are given, and every step, check and
+sensor speaks to the outside through the `pipeline` that is given.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
-from dawa_assets.defs.assets import dataset, ingest, inputs, lora
+from dawa_assets.defs import assets as asset_modules
 from dawa_assets.defs.checks import checks
 from dawa_assets.defs.jobs import jobs
 from dawa_assets.defs.open_issues import needs_attention, standing_checks, standing_checks_sensor
@@ -11,29 +20,32 @@ from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors.all_sensors import sensors
 from resources.settings import Settings
 
+Asset = dg.AssetsDefinition | dg.AssetSpec | dg.SourceAsset
 
-def build_defs(resource_overrides: dict[str, Pipeline] | None = None) -> dg.Definitions:
-    """The whole location; a test hands in its own `pipeline` and needs no patching."""
+
+def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Build the whole location for these settings.
+
+    Args:
+        settings: decide pools and the nightly schedule.
+        resources: what replaces the usual ones, by name: something with the methods of `Pipeline` as `pipeline`. The
+            usual one reads the settings where and when it is used: a run's process may be on another machine.
+
+    Raises:
+        SettingsError: the schedule's time is none.
+    """
     return dg.Definitions(
-        assets=[
-            inputs.live_sets,
-            inputs.bounces,
-            inputs.artist_profiles,
-            ingest.als_summaries,
-            ingest.prompts,
-            ingest.training_items,
-            dataset.dataset_zip,
-            dataset.preprocessed_segments,
-            dataset.segment_tags,
-            lora.lora_weights,
-            lora.lora_evaluation,
-            lora.lora_preview,
-            needs_attention,
-        ],
+        assets=[*_assets(settings), needs_attention],
         asset_checks=[*checks, standing_checks],
         jobs=jobs,
         sensors=[*sensors, standing_checks_sensor],
-        schedules=[nightly_dataset_rebuild(Settings.load())],
-        resources={"pipeline": Pipeline(), **(resource_overrides or {})},
+        schedules=[nightly_dataset_rebuild(settings)],
+        resources={"pipeline": Pipeline(), **(resources or {})},
         executor=dg.in_process_executor,  # one process a run, whatever is chosen in the UI: a step's own takes 14 s
     )
+
+
+def _assets(settings: Settings) -> Iterator[Asset]:
+    """What the modules of `defs/assets/` define, each by its function `assets`."""
+    for found in pkgutil.iter_modules(asset_modules.__path__, f"{asset_modules.__name__}."):
+        yield from importlib.import_module(found.name).assets(settings)

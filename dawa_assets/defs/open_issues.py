@@ -14,11 +14,11 @@ from typing import Any
 
 import dagster as dg
 
-from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.step import OWNERS
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.observability.backlog import Backlog, load_backlog
 from dawa_assets.tables.artists import slugs_among

@@ -5,12 +5,20 @@ differs from the settings, and the settings are read from the environment where 
 """
 
 from functools import lru_cache
+from typing import Protocol
 
 import dagster as dg
 from pydantic import Field
 
 from resources.ports import Ports, open_ports
 from resources.settings import Settings
+
+
+class OpensPorts(Protocol):
+    """What can stand as the resource `pipeline`: anything that hands out the four ports."""
+
+    def ports(self) -> Ports:
+        """The ports, open."""
 
 
 class Pipeline(dg.ConfigurableResource[Ports]):

@@ -13,7 +13,7 @@ from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
-from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.resources import OpensPorts
 from resources.errors import SettingsError
 from resources.settings import Settings
 
@@ -57,7 +57,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         ) from error
 
 
-def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slug: str) -> BuildResult:
+def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, slug: str) -> BuildResult:
     """Run one job for one artist in this process.
 
     Raises:
@@ -75,7 +75,7 @@ def run_job(instance: dg.DagsterInstance, pipeline: Pipeline, job_name: str, slu
     with database.transaction() as connection:
         get_artist(connection, slug)
     ensure_partitions(instance, [slug])
-    job = build_defs({"pipeline": pipeline}).resolve_job_def(job_name)
+    job = build_defs(pipeline.ports().settings, {"pipeline": pipeline}).resolve_job_def(job_name)
     result = job.execute_in_process(
         instance=instance,
         partition_key=slug,

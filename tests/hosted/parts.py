@@ -3,15 +3,13 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import NAMESPACE_DNS, uuid5
 
 import dagster as dg
 
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
@@ -29,12 +27,11 @@ from resources.settings import Settings
 from tests.campaigns.final_state import differences, leftovers, settled_state
 from tests.command_line import dawa as typed
 from tests.fakes.storage.storage_server import StorageServer
+from tests.given_pipeline import GivenPipeline
 
 QUICK = Retries(tries=3, seconds=10.0, first_pause=0.01, longest_pause=0.02)
 SMALL = {"DAWA_TRAIN_STEPS": "2", "DAWA_PREVIEW_SECONDS": "1", "OMP_NUM_THREADS": "1"}
 _FOREIGN = ("DAWA_", "SUPABASE_", "OPENAI_", "GEMINI_")
-
-_given: dict[str, Ports] = {}
 
 
 class WorkerHere(Compute):
@@ -61,24 +58,6 @@ class WorkerHere(Compute):
         (self._root / path).parent.mkdir(parents=True, exist_ok=True)
         with (self._root / path).open("wb") as file:
             shutil.copyfileobj(source, file)
-
-
-class GivenPipeline(Pipeline):
-    """The pipeline of the ports that were given for its home."""
-
-    def ports(self) -> Ports:
-        return _given[self.overrides["home"]]
-
-
-@contextmanager
-def given_pipeline(ports: Ports) -> Iterator[Pipeline]:
-    """A pipeline of these ports, while the block lasts."""
-    home = str(ports.settings.home)
-    _given[home] = ports
-    try:
-        yield GivenPipeline(overrides={"home": home})
-    finally:
-        del _given[home]
 
 
 def small_ports(home: Path, database: Database, bucket: Bucket | None = None) -> Ports:
@@ -109,8 +88,8 @@ def known_artist(database: Database, name: str) -> None:
 
 def build(ports: Ports, slug: str) -> BuildResult:
     """Run the whole chain in this process."""
-    with given_pipeline(ports) as pipeline, dg.DagsterInstance.ephemeral() as instance:
-        return run_job(instance, pipeline, "build_job", slug)
+    with dg.DagsterInstance.ephemeral() as instance:
+        return run_job(instance, GivenPipeline(ports), "build_job", slug)
 
 
 def state_of(ports: Ports, aside: Path) -> dict[str, Any]:

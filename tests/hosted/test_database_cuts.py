@@ -56,7 +56,7 @@ class _Project:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step whose connection broke off is run again without the pause."""
-    monkeypatch.setattr(retries, "_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.1)
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 """From training items to tagged segments: the dataset's zip, 15-second segments, and a text for each."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from dawa_assets.defs.assets.ingest import training_items
-from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema, table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.step import OWNERS, Shown, run_step
 from dawa_assets.tables.artists import get_artist
 from modal_app.errors import JobError
 from resources.ports import Ports
@@ -19,9 +19,14 @@ _TOLD = 5  # reasons that get into one line
 _MAX_WORDS = 24
 
 
+def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """The assets of this module."""
+    return [dataset_zip, preprocessed_segments, segment_tags(settings)]
+
+
 @dg.asset(
     partitions_def=artists,
-    deps=[training_items],
+    deps=["training_items"],
     group_name="dataset",
     kinds={"python", "postgres"},
     owners=OWNERS,
@@ -55,7 +60,7 @@ def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - o
 
 @dg.asset(
     partitions_def=artists,
-    deps=[dataset_zip],
+    deps=["dataset_zip"],
     group_name="dataset",
     kinds={"python", "audio"},
     owners=OWNERS,
@@ -94,31 +99,36 @@ def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one
     return {title: picture(png, title) for title, png in draw_segments(ports, slug).items()}
 
 
-@dg.asset(
-    partitions_def=artists,
-    deps=[preprocessed_segments],
-    group_name="dataset",
-    kinds={"python", "postgres"},
-    owners=OWNERS,
-    pool=tagger_pool(Settings.load()),
-    code_version="1",
-    metadata=schema(
-        "segment_tags",
-        made_by="dawa_assets.segments.tag.tag_segments",
-        segment_hash="string",
-        model="string",
-        text="string",
-        figures="json",
-    ),
-)
-def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """A text for every segment: tempo, key when sure, energy, density, brightness, bass, percussion, loudness.
+def segment_tags(settings: Settings) -> dg.AssetsDefinition:
+    """Define the tags: who tags decides which pool a run takes a place in."""
 
-    Only segments that were never tagged with the same known facts are listened to.
-    """
-    from dawa_assets.segments.tag import tag_segments
+    @dg.asset(
+        partitions_def=artists,
+        deps=["preprocessed_segments"],
+        group_name="dataset",
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        pool=tagger_pool(settings),
+        code_version="1",
+        metadata=schema(
+            "segment_tags",
+            made_by="dawa_assets.segments.tag.tag_segments",
+            segment_hash="string",
+            model="string",
+            text="string",
+            figures="json",
+        ),
+    )
+    def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+        """A text for every segment: tempo, key when sure, energy, density, brightness, bass, percussion, loudness.
 
-    return run_step(context, pipeline.ports(), tag_segments, _words)
+        Only segments that were never tagged with the same known facts are listened to.
+        """
+        from dawa_assets.segments.tag import tag_segments
+
+        return run_step(context, pipeline.ports(), tag_segments, _words)
+
+    return segment_tags
 
 
 def _words(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all

@@ -1,19 +1,25 @@
 """From uploads to training items: summaries of Live Sets, prompts, and pairs of audio and prompt."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from dawa_assets.artists.paths import own_object
-from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.step import OWNERS, Shown, run_step
 from resources.ports import Ports
 from resources.settings import Settings
 
 _PICTURES = 3
+
+
+def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """The assets of this module."""
+    return [als_summaries, prompts(settings), training_items]
 
 
 @dg.asset(
@@ -56,32 +62,37 @@ def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
     return shown
 
 
-@dg.asset(
-    partitions_def=artists,
-    deps=[als_summaries, "artist_profiles"],
-    group_name="ingest",
-    kinds={"python", "postgres"},
-    owners=OWNERS,
-    pool=writer_pool(Settings.load()),
-    code_version="1",
-    metadata=schema(
-        "prompts",
-        made_by="dawa_assets.prompting.refresh.refresh_prompts",
-        fingerprint="string",
-        origin="string",
-        text="string",
-        model_name="string",
-    ),
-)
-def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """One prompt per set: one or two dense sentences and the BPM, from the artist's profile and the set's summary.
+def prompts(settings: Settings) -> dg.AssetsDefinition:
+    """Define the prompts: who writes them decides which pool a run takes a place in."""
 
-    Only stale prompts are written: missing ones, and those whose inputs, writer or system prompt changed. What a
-    person wrote stays. A prompt that can't be written fails its item alone.
-    """
-    from dawa_assets.prompting.refresh import refresh_prompts
+    @dg.asset(
+        partitions_def=artists,
+        deps=["als_summaries", "artist_profiles"],
+        group_name="ingest",
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        pool=writer_pool(settings),
+        code_version="1",
+        metadata=schema(
+            "prompts",
+            made_by="dawa_assets.prompting.refresh.refresh_prompts",
+            fingerprint="string",
+            origin="string",
+            text="string",
+            model_name="string",
+        ),
+    )
+    def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
+        """One prompt per set: one or two dense sentences and the BPM, from the artist's profile and the set's summary.
 
-    return run_step(context, pipeline.ports(), refresh_prompts, _rewritten, without=["examples"])
+        Only stale prompts are written: missing ones, and those whose inputs, writer or system prompt changed. What a
+        person wrote stays. A prompt that can't be written fails its item alone.
+        """
+        from dawa_assets.prompting.refresh import refresh_prompts
+
+        return run_step(context, pipeline.ports(), refresh_prompts, _rewritten, without=["examples"])
+
+    return prompts
 
 
 def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
@@ -92,7 +103,7 @@ def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 -
 
 @dg.asset(
     partitions_def=artists,
-    deps=[prompts, "bounces"],
+    deps=["prompts", "bounces"],
     group_name="ingest",
     kinds={"python", "postgres", "audio"},
     owners=OWNERS,

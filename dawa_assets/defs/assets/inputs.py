@@ -1,13 +1,22 @@
 """What comes from outside: Live Sets and bounces (uploads), and artists' profiles (observed, not made here)."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from dawa_assets.defs.assets.step import OWNERS
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.step import OWNERS
 from dawa_assets.tables.artists import list_artists
 from dawa_assets.tables.content_versions import content_version
+from resources.settings import Settings
+
+
+def assets(_settings: Settings) -> Sequence[dg.AssetSpec | dg.SourceAsset]:
+    """The assets of this module."""
+    return [live_sets, bounces, artist_profiles]
+
 
 live_sets = dg.AssetSpec(
     "live_sets",

@@ -1,22 +1,28 @@
 """From tagged segments to a LoRA that can be heard."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from dawa_assets.artists.paths import own_object
-from dawa_assets.defs.assets.dataset import segment_tags
-from dawa_assets.defs.assets.step import OWNERS, Shown, run_step
 from dawa_assets.defs.metadata import files, picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import GPU
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.step import OWNERS, Shown, run_step
 from resources.ports import Ports
+from resources.settings import Settings
+
+
+def assets(_settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """The assets of this module."""
+    return [lora_weights, lora_evaluation, lora_preview]
 
 
 @dg.asset(
     partitions_def=artists,
-    deps=[segment_tags],
+    deps=["segment_tags"],
     group_name="lora",
     kinds={"pytorch", "huggingface"},
     owners=OWNERS,
@@ -62,7 +68,7 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
 
 @dg.asset(
     partitions_def=artists,
-    deps=[lora_weights],
+    deps=["lora_weights"],
     group_name="lora",
     kinds={"pytorch", "audio"},
     owners=OWNERS,
@@ -99,7 +105,7 @@ def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:
 
 @dg.asset(
     partitions_def=artists,
-    deps=[lora_evaluation],
+    deps=["lora_evaluation"],
     group_name="lora",
     kinds={"pytorch", "audio"},
     owners=OWNERS,

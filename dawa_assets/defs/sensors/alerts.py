@@ -21,10 +21,12 @@ from modal_app.errors import DawaError
 TOLD = "dawa/told"
 """On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too."""
 
+OPEN_PER_TICK = 50
+"""Failed runs whose recovery one tick looks for; the next tick goes on behind them."""
+
 _LOOKS_BACK_SECONDS = 86_400.0
 _GRACE_SECONDS = 600.0  # beyond the pause, until an attempt that nobody made counts as one that nobody makes
 _RUNS_PER_TICK = 200
-_OPEN_PER_TICK = 50
 _LATER_RUNS = 20  # of each, the latest
 _MAX_PAUSE_SECONDS = 3_600.0
 
@@ -128,7 +130,7 @@ def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.Dagst
     """
     recovered = []
     told = dg.RunsFilter(tags={TOLD: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
-    records = instance.get_run_records(told, limit=_OPEN_PER_TICK, cursor=behind or None)
+    records = instance.get_run_records(told, limit=OPEN_PER_TICK, cursor=behind or None)
     for record in records:
         run = record.dagster_run
         partition = {PARTITION: run.tags[PARTITION]} if PARTITION in run.tags else {}
@@ -140,7 +142,7 @@ def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.Dagst
         )
         if any(_makes_good(later, run) for later in instance.get_runs(better, limit=_LATER_RUNS)):
             recovered.append(run)
-    return recovered, records[-1].dagster_run.run_id if len(records) == _OPEN_PER_TICK else ""
+    return recovered, records[-1].dagster_run.run_id if len(records) == OPEN_PER_TICK else ""
 
 
 def _makes_good(later: dg.DagsterRun, failed: dg.DagsterRun) -> bool:

@@ -8,7 +8,8 @@ from dawa_assets.defs.sensors.run_requests import PARTITION, UNFINISHED
 GRACE_SECONDS = 600.0
 """How long a training is left for somebody to take up again."""
 
-_PAGE = 500
+PAGE = 500
+"""Runs that are read from the history at once."""
 
 
 @dg.sensor(
@@ -29,7 +30,7 @@ def _owned(instance: dg.DagsterInstance) -> set[str]:
     """The artists for whom a run is queued or under way."""
     owned: set[str] = set()
     cursor = None
-    while page := instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), cursor=cursor, limit=_PAGE):
+    while page := instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), cursor=cursor, limit=PAGE):
         owned |= {run.tags[PARTITION] for run in page if PARTITION in run.tags}
         cursor = page[-1].run_id
     return owned

@@ -32,7 +32,9 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
-_FIRST_PAUSE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 60.0
+"""Between a first attempt that failed and the second; each further pause is five times as long."""
+
 _RETRY_SECONDS = 600.0
 _A_DAY = 86_400.0
 _BATCH = 100  # pieces of work whose runs are read in one query
@@ -84,7 +86,7 @@ def ask(
 
 def pause_after(attempt: int) -> float:
     """Seconds between the end of an attempt and the next one: one minute, then five, then twenty-five."""
-    return float(_FIRST_PAUSE_SECONDS * 5 ** (attempt - 1))
+    return float(FIRST_PAUSE_SECONDS * 5 ** (attempt - 1))
 
 
 def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:

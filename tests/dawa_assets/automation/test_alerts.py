@@ -110,7 +110,7 @@ def test_a_recovery_is_told_once(instance: dg.DagsterInstance, told_to: Ports, w
 def test_what_never_recovers_keeps_no_other_recovery_untold(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "_OPEN_PER_TICK", 2)
+    monkeypatch.setattr(alerts, "OPEN_PER_TICK", 2)
     for slug in ("first", "second", "third"):
         leave(instance, "dataset_job", {"dagster/partition": slug}, FAILED)
     cursor = tick(alert_on_failure, instance, told_to).cursor

@@ -13,7 +13,7 @@ for category in (BetaWarning, ConfigArgumentWarning, PreviewWarning, Supersessio
     warnings.simplefilter("error", category)
 warnings.filterwarnings("error", category=DeprecationWarning, module="dawa_assets|resources|modal_app")
 from dawa_assets.definitions import defs
-repository = defs.get_repository_def()
+repository = defs().get_repository_def()
 repository.load_all_definitions()
 print(len(repository.get_all_jobs()))
 """

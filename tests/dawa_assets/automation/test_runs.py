@@ -1,6 +1,5 @@
 """What is tried again within a run, who takes a place in a pool, and how a run whose process died is seen."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,16 +12,17 @@ import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 
-from dawa_assets.defs.assets.step import run_step
+from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.partitions import artists, ensure_partitions
 from dawa_assets.defs.policies import retries
 from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
+from dawa_assets.defs.step import run_step
 from dawa_assets.errors import BusyError, LostLeaseError
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError, JobError, ServiceError
 from resources.errors import BucketError, DatabaseError
 from resources.ports import Ports
-from tests.command_line import dawa
+from resources.settings import Settings
 from tests.dawa_assets.automation.daemon import ROOT
 
 _BROKEN_OFF = DatabaseError("the connection broke off")
@@ -57,7 +57,7 @@ def test_only_what_passes_by_waiting_is_tried_again(
     calls: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retries, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "PAUSE_SECONDS", 0.01)
     made = []
 
     def work(_ports: Ports, slug: str) -> None:
@@ -74,23 +74,14 @@ def test_only_what_passes_by_waiting_is_tried_again(
     assert len(made) == calls
 
 
-_POOLS = """
-import json
-from dawa_assets.definitions import defs
-graph = defs.resolve_asset_graph()
-print(json.dumps({key.to_user_string(): sorted(graph.get(key).pools) for key in graph.materializable_asset_keys}))
-"""
-
-
 @pytest.mark.parametrize("hosted", [False, True])
-def test_only_what_asks_a_service_or_uses_a_gpu_is_in_a_pool(tmp_path: Path, hosted: bool) -> None:
-    chosen = {"DAWA_PROMPT_WRITER": "openai", "DAWA_TAGGER": "gemini"} if hosted else {}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
-    done = dawa(env=clean | chosen, cwd=tmp_path, code=_POOLS)
-    assert done.returncode == 0, done.stderr
-    pools = {asset: used for asset, used in json.loads(done.stdout).items() if used}
-    gpu = {asset: ["gpu"] for asset in ("lora_weights", "lora_evaluation", "lora_preview")}
-    assert pools == gpu | ({"prompts": ["openai"], "segment_tags": ["gemini"]} if hosted else {})
+def test_only_what_asks_a_service_or_uses_a_gpu_is_in_a_pool(settings: Settings, hosted: bool) -> None:
+    chosen = {"prompt_writer": "openai", "tagger": "gemini"} if hosted else {}
+    graph = build_defs(settings.model_copy(update=chosen)).resolve_asset_graph()
+    used = {key.to_user_string(): graph.get(key).pools for key in graph.materializable_asset_keys}
+    pools = {asset: names for asset, names in used.items() if names}
+    gpu = {asset: {"gpu"} for asset in ("lora_weights", "lora_evaluation", "lora_preview")}
+    assert pools == gpu | ({"prompts": {"openai"}, "segment_tags": {"gemini"}} if hosted else {})
 
 
 def started(instance: dg.DagsterInstance, pid: int, tags: dict[str, str]) -> dg.DagsterRun:

@@ -389,7 +389,7 @@ def test_a_training_that_heard_what_is_excluded_by_now_is_followed_by_another(
 
 
 def test_every_unfinished_run_owns_its_artist(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dawa_assets.defs.sensors.orphan_cleanup._PAGE", 2)
+    monkeypatch.setattr("dawa_assets.defs.sensors.orphan_cleanup.PAGE", 2)
     for number in range(5):
         leave(instance, "build_job", {"dagster/partition": f"a{number}"}, dg.DagsterRunStatus.STARTED)
     leave(instance, "build_job", {"dagster/partition": "done"}, dg.DagsterRunStatus.SUCCESS)

@@ -4,32 +4,18 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from resources.ports import Ports
-
-
-class Given(Pipeline):
-    """A pipeline whose ports are the test's own."""
-
-    def ports(self) -> Ports:
-        return PORTS[self.overrides["ports"]]
-
-
-PORTS: dict[str, Ports] = {}
-
-
-def given(ports: Ports) -> Given:
-    """A pipeline resource that hands out these ports."""
-    PORTS[str(id(ports))] = ports
-    return Given(overrides={"ports": str(id(ports))})
+from tests.given_pipeline import GivenPipeline
 
 
 def tick(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, ports: Ports, cursor: str | None = None
 ) -> dg.SensorResult:
     """What a tick gives; a bare reason to skip as a result, too."""
-    with dg.build_sensor_context(instance=instance, resources={"pipeline": given(ports)}, cursor=cursor) as context:
+    with dg.build_sensor_context(
+        instance=instance, resources={"pipeline": GivenPipeline(ports)}, cursor=cursor
+    ) as context:
         result = sensor(context)
     if isinstance(result, dg.SkipReason):
         return dg.SensorResult(skip_reason=result.skip_message, cursor=cursor)
@@ -47,7 +33,7 @@ def night(
     """What the nightly schedule asks for at this time."""
     schedule = nightly_dataset_rebuild(ports.settings)
     with dg.build_schedule_context(
-        instance=instance, resources={"pipeline": given(ports)}, scheduled_execution_time=at
+        instance=instance, resources={"pipeline": GivenPipeline(ports)}, scheduled_execution_time=at
     ) as context:
         asked = schedule(context)
     return asked if isinstance(asked, list) else []

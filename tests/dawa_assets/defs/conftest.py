@@ -9,7 +9,8 @@ import pytest
 
 from dawa_assets.defs.resources import Pipeline
 from resources.database.embedded.embedded_database import EmbeddedDatabase
-from tests.hosted.parts import WorkerHere, given_pipeline
+from tests.given_pipeline import GivenPipeline
+from tests.hosted.parts import WorkerHere
 from tests.prepared import prepare_database
 
 
@@ -34,8 +35,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def pipeline_here(pipeline: Pipeline) -> Iterator[Pipeline]:
+def pipeline_here(pipeline: Pipeline) -> GivenPipeline:
     """The same without worker processes, for what is not about them: none is started and imports its libraries."""
     ports = pipeline.ports()
-    with given_pipeline(replace(ports, compute=WorkerHere(ports.settings.data_root))) as here:
-        yield here
+    return GivenPipeline(replace(ports, compute=WorkerHere(ports.settings.data_root)))

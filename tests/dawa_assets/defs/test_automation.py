@@ -85,7 +85,7 @@ def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
-    monkeypatch.setattr(run_requests, "_FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE_SECONDS", 0.0)
     keys = []
     for _ in range(ATTEMPTS + 2):
         for each in tick(inbox_sensor, instance, pipeline_here):

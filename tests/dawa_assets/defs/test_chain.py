@@ -261,7 +261,7 @@ def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pi
     instance.add_dynamic_partitions("artist", ["nobody"])
     from dawa_assets.defs.code_location import build_defs
 
-    job = build_defs({"pipeline": pipeline_here}).resolve_job_def("ingest_job")
+    job = build_defs(pipeline_here.ports().settings, {"pipeline": pipeline_here}).resolve_job_def("ingest_job")
     result = job.execute_in_process(instance=instance, partition_key="nobody", raise_on_error=False)
     assert not result.success
     failure = result.failure_data_for_node("als_summaries")

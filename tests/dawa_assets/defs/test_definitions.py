@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import re
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from dawa_assets.defs.code_location import build_defs
+from resources.settings import Settings
 from tests.command_line import dawa
 
 CHAIN = [
@@ -27,8 +30,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def graph() -> AssetGraph:
-    return build_defs().resolve_asset_graph()
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_defs(Settings(home=tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="module")
+def graph(defs: dg.Definitions) -> AssetGraph:
+    return defs.resolve_asset_graph()
 
 
 def test_each_asset_hangs_on_the_one_before_it(graph: AssetGraph) -> None:
@@ -67,8 +75,8 @@ def test_every_asset_has_a_blocking_check(graph: AssetGraph, name: str) -> None:
     assert blocking == (ours | {f"{name}_model_lasts": False} if name in ("prompts", "segment_tags") else ours)
 
 
-def test_sensors_and_the_schedule_are_on_from_the_start() -> None:
-    repository = build_defs().get_repository_def()
+def test_sensors_and_the_schedule_are_on_from_the_start(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
     assert {each.name for each in repository.sensor_defs} >= {
         "inbox_sensor",
         "stale_prompts_sensor",
@@ -82,7 +90,7 @@ _SNAPSHOT = """
 import dagster as dg
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dawa_assets.definitions import defs
-print(dg.serialize_value(RepositorySnap.from_def(defs.get_repository_def())))
+print(dg.serialize_value(RepositorySnap.from_def(defs().get_repository_def())))
 """
 
 
@@ -100,14 +108,59 @@ def test_no_secret_of_the_environment_is_in_the_snapshot(tmp_path: Path) -> None
 
 
 def test_dagster_has_nothing_to_warn_of_at_load(tmp_path: Path) -> None:
-    warned = "import warnings\nwarnings.simplefilter('default')\nimport dawa_assets.definitions"
+    warned = "import warnings\nwarnings.simplefilter('default')\nfrom dawa_assets.definitions import defs\ndefs()"
     done = dawa(cwd=tmp_path, code=warned)
     assert done.returncode == 0, done.stderr
     ours = [line for line in done.stderr.splitlines() if str(ROOT) in line]
     assert ours == []
 
 
-def test_a_run_is_one_process_whatever_is_chosen() -> None:
-    defs = build_defs()
+def test_a_run_is_one_process_whatever_is_chosen(defs: dg.Definitions) -> None:
     jobs = [*defs.resolve_all_job_defs(), defs.resolve_implicit_global_asset_job_def()]
     assert {job.executor_def.name for job in jobs} == {"in_process"}
+
+
+_UNREAD = """
+import importlib, pkgutil
+from resources.settings import Settings
+read = Settings.__init__
+def refuse(*given, **named):
+    raise AssertionError("settings were read by an import")
+Settings.__init__ = refuse
+import dawa_assets.defs as package
+names = [found.name for found in pkgutil.walk_packages(package.__path__, "dawa_assets.defs.")]
+for name in names + ["dawa_assets.definitions"]:
+    importlib.import_module(name)
+print(len(names))
+Settings.__init__ = read
+importlib.import_module("dawa_assets.definitions").defs()
+"""
+
+
+def test_importing_the_definitions_reads_no_setting_and_calling_them_does(tmp_path: Path) -> None:
+    done = dawa(env={**os.environ, "DAWA_BACKEND": "none-such"}, cwd=tmp_path, code=_UNREAD)
+    assert int(done.stdout) > 20, done.stderr
+    assert done.returncode != 0
+    assert "SettingsError: DAWA_BACKEND: no generator is called" in done.stderr
+
+
+@pytest.mark.parametrize("path", [ROOT / "dawa_assets/definitions.py", *(ROOT / "dawa_assets/defs").rglob("*.py")])
+def test_nothing_of_dagster_reads_the_environment_by_itself(path: Path) -> None:
+    assert re.search(r"\b(environ|getenv|EnvVar|dotenv)\b", path.read_text(encoding="utf-8")) is None
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A resource that is no pipeline at all."""
+
+
+def test_pools_the_schedule_and_resources_are_those_of_what_is_given(settings: Settings) -> None:
+    other = {"prompt_writer": "openai", "nightly_cron": "30 4 * * 1", "timezone": "Europe/Berlin"}
+    given = StandIn()
+    defs = build_defs(settings.model_copy(update=other), resources={"pipeline": given, "another": 7})
+    graph = defs.resolve_asset_graph()
+    assert graph.get(dg.AssetKey("prompts")).pools == {"openai"}
+    assert graph.get(dg.AssetKey("segment_tags")).pools == set()
+    (nightly,) = defs.get_repository_def().schedule_defs
+    assert (nightly.cron_schedule, nightly.execution_timezone) == ("30 4 * * 1", "Europe/Berlin")
+    assert defs.resources == {"pipeline": given, "another": 7}

@@ -8,16 +8,16 @@ import dagster as dg
 import pytest
 
 from dawa_assets.artists.profile import set_profile
-from dawa_assets.defs import resources
 from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.jobs import standing_check
 from dawa_assets.defs.open_issues import CHAIN, needs_attention, standing_checks_sensor
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import run_job
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
+from resources.settings import Settings
 from tests.dawa_assets.automation.ticks import leave
 from tests.dawa_assets.prompting.material import execute, give_set, profile, summary
+from tests.given_pipeline import GivenPipeline
 
 Events = dict[str, dg.AssetCheckEvaluation | dg.AssetMaterialization]
 
@@ -25,15 +25,10 @@ Events = dict[str, dg.AssetCheckEvaluation | dg.AssetMaterialization]
 class Watch:
     """The sensor, tick by tick, with its cursor, on an instance of its own."""
 
-    def __init__(self, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, ports: Ports) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
-        self.pipeline = Pipeline()
+        self.pipeline = GivenPipeline(ports)
         self.cursor: str | None = None
-        self._monkeypatch = monkeypatch
-        self.use(ports)
-
-    def use(self, ports: Ports) -> None:
-        self._monkeypatch.setattr(resources, "_opened", lambda _: ports)
 
     def tick(self) -> Events:
         """What is reported, by asset."""
@@ -50,8 +45,8 @@ class Watch:
 
 
 @pytest.fixture
-def watch(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    return Watch(ports, monkeypatch)
+def watch(ports: Ports) -> Watch:
+    return Watch(ports)
 
 
 def evaluation(events: Events, asset: str) -> dg.AssetCheckEvaluation:
@@ -111,10 +106,9 @@ def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
 ) -> None:
     set_profile(ports, artist, profile())
     give_set(ports.database, artist, summary(100, "One"), "One", audio=False)
-    watch.use(replace(ports, settings=ports.settings.model_copy(update={"system_prompt_version": "none-such"})))
-    runs = [run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug) for _ in range(2)]
+    broken = replace(ports, settings=ports.settings.model_copy(update={"system_prompt_version": "none-such"}))
+    runs = [run_job(watch.instance, GivenPipeline(broken), "prompts_job", artist.slug) for _ in range(2)]
     assert not any(run.success for run in runs)
-    watch.use(ports)
     assert run_job(watch.instance, watch.pipeline, "prompts_job", make_artist("Another").slug).success
     found = watch.tick()
     failed = evaluation(found, "prompts")
@@ -142,8 +136,8 @@ def test_failed_runs_of_who_was_deleted_stand_open_no_more(watch: Watch, artist:
     assert watch.tick()["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(1)
 
 
-def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch: Watch) -> None:
-    definitions = build_defs({"pipeline": watch.pipeline})
+def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch: Watch, settings: Settings) -> None:
+    definitions = build_defs(settings, {"pipeline": watch.pipeline})
     for job in ("ingest_job", "prompts_job", "dataset_job", "training_job", "build_job"):
         assert "standing_checks" not in definitions.resolve_job_def(job).graph.node_dict
     only = dg.define_asset_job("by_hand", selection=dg.AssetSelection.checks(standing_check("prompts")))
