@@ -6,14 +6,14 @@ sensor speaks to the outside through the `pipeline` that is given.
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from dawa_assets.defs import assets as asset_modules
 from dawa_assets.defs.checks import checks
-from dawa_assets.defs.jobs import jobs
+from dawa_assets.defs.jobs import CHAIN, jobs
 from dawa_assets.defs.open_issues import needs_attention, standing_checks, standing_checks_sensor
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
@@ -33,9 +33,12 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
 
     Raises:
         SettingsError: the schedule's time is none.
+        DagsterInvalidDefinitionError: an asset has no description, or a description no asset.
     """
+    assets = list(_assets(settings))
+    _compare_with_descriptions(assets)
     return dg.Definitions(
-        assets=[*_assets(settings), needs_attention],
+        assets=[*assets, needs_attention],
         asset_checks=[*checks, standing_checks],
         jobs=jobs,
         sensors=[*sensors, standing_checks_sensor],
@@ -49,3 +52,13 @@ def _assets(settings: Settings) -> Iterator[Asset]:
     """What the modules of `defs/assets/` define, each by its function `assets`."""
     for found in pkgutil.iter_modules(asset_modules.__path__, f"{asset_modules.__name__}."):
         yield from importlib.import_module(found.name).assets(settings)
+
+
+def _compare_with_descriptions(assets: Sequence[Asset]) -> None:
+    """Make sure that each asset that is made here is described, and that what is described is made."""
+    made = {asset.key.to_user_string() for asset in assets if isinstance(asset, dg.AssetsDefinition)}
+    if odd := made ^ set(CHAIN):
+        raise dg.DagsterInvalidDefinitionError(
+            f"{', '.join(sorted(odd))}: an asset is made in dawa_assets/defs/assets/ and described in "
+            "dawa_assets/observability/assets.py, under one name"
+        )

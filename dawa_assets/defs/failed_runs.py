@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING
+from dawa_assets.defs.jobs import CHAIN, made_by
 
 MAX_RUNS = 500
 _DAYS = 14  # what failed for longer than that without another attempt is nobody's work any more
-_CHAIN = INGEST + DATASET + TRAINING
-_FIRST = {"dataset_job": DATASET[0], "training_job": TRAINING[0], "prompts_job": INGEST[1]}
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,12 @@ def _reasons(instance: dg.DagsterInstance, run_id: str, job_name: str) -> list[t
         dg.DagsterEventType.RUN_FAILURE,
     }
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kinds) if entry.dagster_event]
-    if steps := [(step, reason) for step, reason in failed_steps(events) if step in _CHAIN]:
+    if steps := [(step, reason) for step, reason in failed_steps(events) if step in CHAIN]:
         return steps
-    at = _FIRST.get(job_name, _CHAIN[0])
+    at = (made_by(job_name) or CHAIN)[0]
     reason = "the run ended without saying why"
     for event in events:
-        if event.event_type == dg.DagsterEventType.STEP_START and event.step_key in _CHAIN:
+        if event.event_type == dg.DagsterEventType.STEP_START and event.step_key in CHAIN:
             at = str(event.step_key)
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message:
             reason = event.message.strip().splitlines()[0]

@@ -1,10 +1,14 @@
 """Jobs: the pieces of the chain that are run together: one artist and one process per run."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-INGEST = ["als_summaries", "prompts", "training_items"]
-DATASET = ["dataset_zip", "preprocessed_segments", "segment_tags"]
-TRAINING = ["lora_weights", "lora_evaluation", "lora_preview"]
+from dawa_assets.observability.assets import ASSETS
+
+CHAIN = [asset.name for asset in ASSETS]
+"""Every asset that is made here, in order."""
+
+_BUILD = "build_job"
 
 
 def standing_check(asset: str) -> dg.AssetCheckKey:
@@ -12,48 +16,30 @@ def standing_check(asset: str) -> dg.AssetCheckKey:
     return dg.AssetCheckKey(dg.AssetKey(asset), f"{asset}_nothing_open")
 
 
-def _made_of(assets: list[str]) -> dg.AssetSelection:
-    """The assets with their checks, but those that look at all artists: a run is for one."""
-    return dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*map(standing_check, assets))
-
-
-ingest_job = dg.define_asset_job(
-    "ingest_job",
-    selection=_made_of(INGEST),
-    description="Takes in what lies in the inbox: summaries, prompts, training items.",
-)
-prompts_job = dg.define_asset_job(
-    "prompts_job",
-    selection=_made_of(INGEST[1:]),
-    description="Rewrites stale prompts and puts them in place.",
-)
-dataset_job = dg.define_asset_job(
-    "dataset_job",
-    selection=_made_of(DATASET),
-    description="Rebuilds the dataset, its segments and their tags.",
-)
-training_job = dg.define_asset_job(
-    "training_job",
-    selection=_made_of(TRAINING),
-    description="Trains the LoRA on the current dataset, promotes it if it is better, and renders previews.",
-)
-build_job = dg.define_asset_job(
-    "build_job",
-    selection=_made_of(INGEST + DATASET + TRAINING),
-    description="The whole chain, from the inbox to the LoRA.",
-)
-
-jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]
-
-_ASSETS = {
-    "ingest_job": INGEST,
-    "prompts_job": INGEST[1:],
-    "dataset_job": DATASET,
-    "training_job": TRAINING,
-    "build_job": INGEST + DATASET + TRAINING,
-}
+def made_by(job_name: str) -> list[str]:
+    """Return the assets that a job makes, in order; none for a job that is none of ours."""
+    return [asset.name for asset in ASSETS if job_name == _BUILD or job_name in asset.jobs]
 
 
 def overlapping(one: str, other: str) -> bool:
     """Whether two jobs make an asset in common; a job that is none of ours may make any."""
-    return other not in _ASSETS or not set(_ASSETS[one]).isdisjoint(_ASSETS[other])
+    assets = made_by(other)
+    return not assets or not set(made_by(one)).isdisjoint(assets)
+
+
+def _job(name: str, description: str) -> UnresolvedAssetJobDefinition:
+    """A job of its assets with their checks, but those that look at all artists: a run is for one."""
+    assets = made_by(name)
+    standing = dg.AssetSelection.checks(*map(standing_check, assets))
+    return dg.define_asset_job(name, dg.AssetSelection.assets(*assets) - standing, description=description)
+
+
+ingest_job = _job("ingest_job", "Takes in what lies in the inbox: summaries, prompts, training items.")
+prompts_job = _job("prompts_job", "Rewrites stale prompts and puts them in place.")
+dataset_job = _job("dataset_job", "Rebuilds the dataset, its segments and their tags.")
+training_job = _job(
+    "training_job", "Trains the LoRA on the current dataset, promotes it if it is better, and renders previews."
+)
+build_job = _job(_BUILD, "The whole chain, from the inbox to the LoRA.")
+
+jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]

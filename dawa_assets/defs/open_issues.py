@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
-from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING, standing_check
+from dawa_assets.defs.jobs import CHAIN, standing_check
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
@@ -26,7 +26,6 @@ from dawa_assets.tables.backlog import Kind, OpenIssue
 from dawa_assets.tables.spending import spent_this_month
 from modal_app.errors import DawaError
 
-CHAIN = INGEST + DATASET + TRAINING
 SECONDS_BETWEEN_LOOKS = 120
 SECONDS_BETWEEN_REPORTS = 24 * 3600
 _MAX_LINKS = 50

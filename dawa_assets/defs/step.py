@@ -13,9 +13,8 @@ import dagster as dg
 from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
 from dawa_assets.defs.policies.retries import failed
 from dawa_assets.errors import UnknownArtistError
+from dawa_assets.observability.assets import AssetDescription, description_of
 from dawa_assets.tables.artists import Artist, get_artist
-from dawa_assets.tables.asset_rows import contents, row_count, rows_query
-from dawa_assets.tables.content_versions import content_version
 from dawa_assets.tables.spending import spent_by_artist, spent_this_month
 from modal_app.errors import DawaError
 from resources.database.base import Connection
@@ -51,9 +50,10 @@ def run_step(
         seconds = round(time.monotonic() - started, 2)
         with ports.database.transaction() as connection:
             artist = get_artist(connection, slug)
-            version = content_version(connection, artist.id, asset)
-            now = contents(connection, artist.id, asset, MAX_ROWS)
-            figures = _figures(connection, artist, asset, report)
+            described = description_of(asset)
+            version = described.content_version(connection, artist.id)
+            now = described.rows.to_show(connection, artist.id, MAX_ROWS)
+            figures = _figures(connection, artist, described, report)
     except UnknownArtistError as error:
         raise dg.Failure(
             f"{error} (a partition whose artist is gone can be deleted on this asset's page)", allow_retries=False
@@ -66,7 +66,7 @@ def run_step(
     if now:
         metadata["all there is now"] = table([{label(name): value for name, value in row.items()} for row in now])
     metadata |= {**told, "took, s": dg.MetadataValue.float(seconds), **figures}
-    metadata["rows"] = dg.MetadataValue.md(f"```sql\n{rows_query(artist.id, asset)}\n```")
+    metadata["rows"] = dg.MetadataValue.md(f"```sql\n{described.rows.query(artist.id)}\n```")
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
 
@@ -81,9 +81,9 @@ def _shown(show: Callable[[Ports, str, Any], Shown], ports: Ports, slug: str, re
         return {"not shown": dg.MetadataValue.text(f"the pictures could not be made: {reason}")}
 
 
-def _figures(connection: Connection, artist: Artist, asset: str, report: Any) -> Shown:
+def _figures(connection: Connection, artist: Artist, asset: AssetDescription, report: Any) -> Shown:
     """What grows over time beside what this run did: the artist's rows, and what models and GPUs cost this month."""
-    figures: Shown = {"dagster/partition_row_count": dg.MetadataValue.int(row_count(connection, artist.id, asset))}
+    figures: Shown = {"dagster/partition_row_count": dg.MetadataValue.int(asset.rows.count(connection, artist.id))}
     if hasattr(report, "cost_usd"):
         spent = {
             "artist's month, USD": spent_by_artist(connection, artist.id),

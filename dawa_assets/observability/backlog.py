@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from dawa_assets.observability.assets import ASSETS
 from dawa_assets.tables.backlog import Kind, OpenIssue, open_issues, stale_before
 from dawa_assets.tables.prompt_staleness import stale_artists
 from resources.ports import Ports
@@ -56,6 +57,7 @@ def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
     with ports.database.transaction() as connection:
         found = open_issues(
             connection,
+            {asset.name: asset.backlog for asset in ASSETS if asset.backlog},
             model_name=settings.model_name,
             now=now,
             rejected_after=now - timedelta(days=_REJECTED_DAYS),

@@ -3,7 +3,7 @@
 Level-triggered: read from the rows as they are, so that what recovered is gone from here by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,6 +16,18 @@ from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
 
 Kind = Literal["failed", "stale", "unmatched", "waiting", "behind"]
+
+
+@dataclass(frozen=True)
+class OpenWork:
+    """One kind of work that can stand open on an asset, and the query that finds it for all artists.
+
+    The query gives an artist's id, the name of the thing, the reason, and since when. It may use `current_dataset`,
+    `candidate` and `untrained` as tables, and the arguments of `open_issues` by their names.
+    """
+
+    kind: Kind
+    query: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class OpenIssues:
 
 def open_issues(
     connection: Connection,
+    work: Mapping[str, Sequence[OpenWork]],
     *,
     model_name: str,
     now: datetime,
@@ -54,6 +67,7 @@ def open_issues(
 
     Args:
         connection: an open transaction.
+        work: what is looked for, by asset; at least one thing.
         model_name: whose trainings are looked at.
         now: what came later is left out.
         rejected_after: uploads that were rejected before are left out.
@@ -62,15 +76,15 @@ def open_issues(
         limit: how many artists of each kind and asset.
     """
     rows = connection.execute(
-        _OPEN,
+        _query(work),
         {
             "now": now,
             "model_name": model_name,
-            "ours": f"{PROMPT_ERROR}%",
+            "prompt_error": f"{PROMPT_ERROR}%",
             "rejected_after": rejected_after,
             "before_sensor": before_sensor,
             "before_night": before_night,
-            "most": limit,
+            "limit": limit,
         },
     ).fetchall()
     return OpenIssues(
@@ -116,7 +130,7 @@ select 'prompts' as asset, 'stale' as kind, slug, things::int, name, reason, sin
 ) stale where since < %(before)s order by since, slug
 """
 
-_OPEN = f"""
+_BEFORE = f"""
 with current_dataset as (
   select id, artist_id, item_count, finished_at from {CURRENT_DATASETS} d
 ), candidate as (
@@ -126,76 +140,122 @@ with current_dataset as (
   -- only of these anything can be missing below: what was trained on has its segments
   select d.* from current_dataset d left join candidate c on c.artist_id = d.artist_id
   where c.dataset_id is distinct from d.id and d.finished_at < %(before_sensor)s
-), opened (asset, kind, artist_id, name, reason, since) as (
-  select 'als_summaries', 'failed', u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'),
-    u.updated_at
-  from uploads u where u.state = 'rejected' and u.kind <> 'audio' and u.updated_at > %(rejected_after)s
-    and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
-      and o.created_at > u.created_at)
-union all
-  select 'als_summaries', 'waiting', artist_id, name, coalesce(reason, 'is being looked at'), updated_at
-  from uploads where state = 'waiting' and kind <> 'audio' and updated_at < %(before_sensor)s
-union all
-  select 'training_items', 'failed', u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'),
-    u.updated_at
-  from uploads u where u.state = 'rejected' and u.kind = 'audio' and u.updated_at > %(rejected_after)s
-    and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
-      and o.created_at > u.created_at)
-union all
-  select 'training_items', 'unmatched', artist_id, name, coalesce(reason, 'is being looked at'), created_at
-  from uploads where state = 'waiting' and kind = 'audio'
-union all
-  select case when error like %(ours)s then 'prompts' else 'training_items' end, 'failed', artist_id,
-    {item_name("training_items")}, coalesce(error, 'no reason recorded'), updated_at
-  from training_items where excluded_at is null and status = 'failed'
-union all
-  select 'training_items', 'waiting', artist_id, {item_name("training_items")}, 'waits for its bounce',
-    created_at
-  from training_items where excluded_at is null and status = 'needs_audio'
-union all
-  select 'prompts', 'failed', artist_id, {item_name("training_items")}, error, updated_at
-  from training_items
-  where excluded_at is null and status = 'needs_prompt' and error is not null
-union all
-  select 'dataset_zip', 'behind', t.artist_id, {item_name("t")},
-    'is ready and in no dataset yet', t.updated_at
-  from training_items t
-  where t.excluded_at is null and t.status = 'ready' and t.updated_at < %(before_night)s
-    and not exists (select from training_items o where o.artist_id = t.artist_id and o.status = 'exported'
-      and o.audio_hash = t.audio_hash)
-union all
-  select 'preprocessed_segments', 'behind', d.artist_id, {track_name("i")},
-    'has no segments', d.finished_at
-  from untrained d join dataset_items i on i.dataset_id = d.id
-  left join training_items t on t.id = i.training_item_id
-  where t.status is distinct from 'failed' and t.excluded_at is null
-    and not exists (select from audio_segments s where s.audio_hash = i.audio_hash)
-union all
-  select 'segment_tags', 'behind', d.artist_id, {track_name("i")} || ', segment ' || s.index,
-    'has no text', d.finished_at
-  from untrained d join dataset_items i on i.dataset_id = d.id
-  join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
-  where not exists (select from segment_tags t where t.segment_hash = s.segment_hash)
-union all
-  select 'lora_weights', 'failed', r.artist_id, r.base, coalesce(r.error, 'no reason recorded'), r.created_at
-  from training_runs r where r.state = 'failed' and r.model_name = %(model_name)s
-    and not exists (select from training_runs o where o.artist_id = r.artist_id and o.model_name = r.model_name
-      and o.created_at > r.created_at)
-    and not exists (select from candidate c where c.artist_id = r.artist_id and c.candidate_at > r.created_at)
-union all
-  select 'lora_weights', 'behind', d.artist_id, d.item_count || ' tracks',
-    'its LoRA is of an earlier dataset', d.finished_at
-  from current_dataset d join candidate c on c.artist_id = d.artist_id
-  where c.dataset_id is distinct from d.id and d.finished_at < %(before_night)s
-union all
-  select 'lora_evaluation', 'behind', c.artist_id, c.id::text, 'was trained and not judged', c.candidate_at
-  from candidate c
-  where c.candidate_at < %(before_sensor)s and not exists (select from lora_evaluations e where e.run_id = c.id
-    and e.adapter_sha256 = c.adapter_sha256 and e.decided_at is not null)
-union all
-  select 'lora_evaluation', 'failed', artist_id, run_id::text, 'its promotion was begun and not finished', asked_at
-  from lora_promotions where published_at is null and asked_at < %(before_sensor)s
-), by_artist as (
+),
+"""
+
+REJECTED_SETS = OpenWork(
+    "failed",
+    """
+    select u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'), u.updated_at
+    from uploads u where u.state = 'rejected' and u.kind <> 'audio' and u.updated_at > %(rejected_after)s
+      and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
+        and o.created_at > u.created_at)""",
+)
+WAITING_SETS = OpenWork(
+    "waiting",
+    """
+    select artist_id, name, coalesce(reason, 'is being looked at'), updated_at
+    from uploads where state = 'waiting' and kind <> 'audio' and updated_at < %(before_sensor)s""",
+)
+REJECTED_BOUNCES = OpenWork(
+    "failed",
+    """
+    select u.artist_id, u.name, 'rejected: ' || coalesce(u.reason, 'no reason recorded'), u.updated_at
+    from uploads u where u.state = 'rejected' and u.kind = 'audio' and u.updated_at > %(rejected_after)s
+      and not exists (select from uploads o where o.artist_id = u.artist_id and o.name = u.name and o.state = 'taken'
+        and o.created_at > u.created_at)""",
+)
+UNMATCHED_BOUNCES = OpenWork(
+    "unmatched",
+    """
+    select artist_id, name, coalesce(reason, 'is being looked at'), created_at
+    from uploads where state = 'waiting' and kind = 'audio'""",
+)
+FAILED_PROMPTS = OpenWork(
+    "failed",
+    f"""
+    select artist_id, {item_name("training_items")}, coalesce(error, 'no reason recorded'), updated_at
+    from training_items where excluded_at is null and status = 'failed' and error like %(prompt_error)s""",
+)
+FAILED_ITEMS = OpenWork(
+    "failed",
+    f"""
+    select artist_id, {item_name("training_items")}, coalesce(error, 'no reason recorded'), updated_at
+    from training_items
+    where excluded_at is null and status = 'failed' and (error like %(prompt_error)s) is not true""",
+)
+ITEMS_WITHOUT_BOUNCE = OpenWork(
+    "waiting",
+    f"""
+    select artist_id, {item_name("training_items")}, 'waits for its bounce', created_at
+    from training_items where excluded_at is null and status = 'needs_audio'""",
+)
+ITEMS_WITHOUT_PROMPT = OpenWork(
+    "failed",
+    f"""
+    select artist_id, {item_name("training_items")}, error, updated_at
+    from training_items where excluded_at is null and status = 'needs_prompt' and error is not null""",
+)
+ITEMS_IN_NO_DATASET = OpenWork(
+    "behind",
+    f"""
+    select t.artist_id, {item_name("t")}, 'is ready and in no dataset yet', t.updated_at
+    from training_items t
+    where t.excluded_at is null and t.status = 'ready' and t.updated_at < %(before_night)s
+      and not exists (select from training_items o where o.artist_id = t.artist_id and o.status = 'exported'
+        and o.audio_hash = t.audio_hash)""",
+)
+TRACKS_WITHOUT_SEGMENTS = OpenWork(
+    "behind",
+    f"""
+    select d.artist_id, {track_name("i")}, 'has no segments', d.finished_at
+    from untrained d join dataset_items i on i.dataset_id = d.id
+    left join training_items t on t.id = i.training_item_id
+    where t.status is distinct from 'failed' and t.excluded_at is null
+      and not exists (select from audio_segments s where s.audio_hash = i.audio_hash)""",
+)
+SEGMENTS_WITHOUT_TAGS = OpenWork(
+    "behind",
+    f"""
+    select d.artist_id, {track_name("i")} || ', segment ' || s.index, 'has no text',
+      d.finished_at
+    from untrained d join dataset_items i on i.dataset_id = d.id
+    join audio_segments s on s.audio_hash = i.audio_hash and s.recipe = 'mono44'
+    where not exists (select from segment_tags t where t.segment_hash = s.segment_hash)""",
+)
+FAILED_TRAININGS = OpenWork(
+    "failed",
+    """
+    select r.artist_id, r.base, coalesce(r.error, 'no reason recorded'), r.created_at
+    from training_runs r where r.state = 'failed' and r.model_name = %(model_name)s
+      and not exists (select from training_runs o where o.artist_id = r.artist_id and o.model_name = r.model_name
+        and o.created_at > r.created_at)
+      and not exists (select from candidate c where c.artist_id = r.artist_id and c.candidate_at > r.created_at)""",
+)
+LORAS_OF_EARLIER_DATASETS = OpenWork(
+    "behind",
+    """
+    select d.artist_id, d.item_count || ' tracks', 'its LoRA is of an earlier dataset', d.finished_at
+    from current_dataset d join candidate c on c.artist_id = d.artist_id
+    where c.dataset_id is distinct from d.id and d.finished_at < %(before_night)s""",
+)
+UNJUDGED_LORAS = OpenWork(
+    "behind",
+    """
+    select c.artist_id, c.id::text, 'was trained and not judged', c.candidate_at
+    from candidate c
+    where c.candidate_at < %(before_sensor)s and not exists (select from lora_evaluations e where e.run_id = c.id
+      and e.adapter_sha256 = c.adapter_sha256 and e.decided_at is not null)""",
+)
+BROKEN_OFF_PROMOTIONS = OpenWork(
+    "failed",
+    """
+    select artist_id, run_id::text, 'its promotion was begun and not finished', asked_at
+    from lora_promotions where published_at is null and asked_at < %(before_sensor)s""",
+)
+
+_AFTER = """
+by_artist as (
   select asset, kind, artist_id, count(*) as things, min(since) as since,
     (array_agg(name order by since, name))[1] as name, (array_agg(reason order by since, name))[1] as reason
   from opened group by asset, kind, artist_id
@@ -207,6 +267,17 @@ union all
 )
 select r.asset, r.kind, a.slug, r.things::int, r.name, r.reason, r.since, r.artists::int, r.all_things::int
 from ranked r join artists a on a.id = r.artist_id
-where r.place <= %(most)s and r.since <= %(now)s
+where r.place <= %(limit)s and r.since <= %(now)s
 order by r.asset, r.kind, r.since, a.slug
 """
+
+
+def _query(work: Mapping[str, Sequence[OpenWork]]) -> str:
+    """Return the query for all of it at once, asset by asset."""
+    parts = [
+        f"select '{asset}', '{each.kind}', part.* from ({each.query}) part (artist_id, name, reason, since)"
+        for asset, all_of_it in work.items()
+        for each in all_of_it
+    ]
+    opened = "\nunion all\n".join(parts)
+    return f"{_BEFORE} opened (asset, kind, artist_id, name, reason, since) as (\n{opened}\n), {_AFTER}"

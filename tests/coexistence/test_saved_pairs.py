@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dawa_assets.datasets.build import DatasetReport, build_dataset
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import ItemsReport, update_training_items
-from dawa_assets.observability.consistency import consistency_of
+from dawa_assets.observability.assets import consistency_of
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import artists_whose_dataset_would_differ

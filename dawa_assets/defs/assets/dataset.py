@@ -84,7 +84,7 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
 
 def _segmented(ports: Ports, slug: str) -> Any:
     """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
-    from dawa_assets.observability.consistency import consistency_of
+    from dawa_assets.observability.assets import consistency_of
     from dawa_assets.segments.prepare import prepare_segments
 
     report = prepare_segments(ports, slug)

@@ -9,7 +9,7 @@ from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
 from dawa_assets.tables.artists import list_artists
-from dawa_assets.tables.content_versions import content_version
+from dawa_assets.tables.content_versions import PROFILES, content_version
 from resources.settings import Settings
 
 
@@ -50,8 +50,5 @@ with accepted_as_new():  # observable source assets
         """The version of each artist's profile."""
         with pipeline.ports().database.transaction() as connection:
             return dg.DataVersionsByPartition(
-                {
-                    artist.slug: content_version(connection, artist.id, "artist_profiles")
-                    for artist in list_artists(connection)
-                }
+                {artist.slug: content_version(connection, artist.id, PROFILES) for artist in list_artists(connection)}
             )

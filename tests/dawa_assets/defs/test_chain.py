@@ -16,7 +16,7 @@ from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.intake.inbox import upload
-from dawa_assets.observability.consistency import check_asset, consistency_of
+from dawa_assets.observability.assets import check_asset, consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
 from dawa_assets.tables.artists import Artist, ensure_artist

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dawa_assets.intake.inbox import pending_uploads, unclaimed_uploads
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
-from dawa_assets.observability.consistency import consistency_of
+from dawa_assets.observability.assets import consistency_of
 from resources.bucket.keys import FOREIGN, decode_key, encode_key
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import als, drop, items, keys, ledger, new_artist, rows, wav

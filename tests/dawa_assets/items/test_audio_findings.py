@@ -13,7 +13,7 @@ from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.exclusions import list_items
 from dawa_assets.items.save import NewPair, save_pair
 from dawa_assets.items.update import update_training_items
-from dawa_assets.observability.consistency import consistency_of
+from dawa_assets.observability.assets import consistency_of
 from dawa_assets.observability.status import artist_statuses
 from modal_app.audio.prepare import prepare
 from modal_app.data_root.layout import DataRoot

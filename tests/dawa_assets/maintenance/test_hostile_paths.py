@@ -17,7 +17,7 @@ from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.defs.assets.ingest import _timelines
 from dawa_assets.defs.assets.lora import _picture
-from dawa_assets.defs.jobs import DATASET, INGEST, TRAINING
+from dawa_assets.defs.jobs import CHAIN
 from dawa_assets.exports.export import export_dataset
 from dawa_assets.intake.layout import export_folder, kept_set
 from dawa_assets.intake.live_sets import take_in_live_sets
@@ -25,7 +25,7 @@ from dawa_assets.items.update import update_training_items
 from dawa_assets.maintenance.prune import prune
 from dawa_assets.maintenance.retry import retry_rejected
 from dawa_assets.maintenance.verify import verify
-from dawa_assets.observability.consistency import consistency_of
+from dawa_assets.observability.assets import consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.pipeline.file_transfer import local_copy
 from dawa_assets.prompting.refresh import refresh_prompts
@@ -66,7 +66,6 @@ HOSTILE = [
     "..",
     " ",
 ]
-ASSETS = [*INGEST, *DATASET, *TRAINING]
 SECRET = b"another artist's unreleased song"
 
 
@@ -185,7 +184,7 @@ def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_i
     assert build_dataset(mine, "nova", new_items_only=True).state == "nothing ready"
     assert len(prepare_segments(mine, "nova").tracks) == 2
     assert export_dataset(mine, "nova", "ace-step", tmp_path / "out").tracks == 2
-    for asset in ASSETS:
+    for asset in CHAIN:
         consistency_of(mine, "nova", asset)
     for fix in (False, True):
         [found] = verify(mine, "nova", deep=True, fix=fix)

@@ -9,8 +9,8 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.code_location import build_defs
-from dawa_assets.defs.jobs import standing_check
-from dawa_assets.defs.open_issues import CHAIN, needs_attention, standing_checks_sensor
+from dawa_assets.defs.jobs import CHAIN, standing_check
+from dawa_assets.defs.open_issues import needs_attention, standing_checks_sensor
 from dawa_assets.defs.run import run_job
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
