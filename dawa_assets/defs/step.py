@@ -6,6 +6,7 @@ No domain logic here, and no Dagster in the domain.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -28,11 +29,20 @@ Shown = dict[str, dg.MetadataValue]
 """What is shown on a page, by its name there."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a step did for one artist, for what is shown of it beside the report's own fields."""
+
+    ports: Ports
+    slug: str
+    report: Any
+
+
 def run_step(
     context: dg.AssetExecutionContext,
     ports: Ports,
     work: Callable[[Ports, str], Any],
-    show: Callable[[Ports, str, Any], Shown] | None = None,
+    show: Callable[[Made], Shown] | None = None,
     *,
     without: Sequence[str] = (),
 ) -> dg.MaterializeResult[None]:
@@ -60,7 +70,7 @@ def run_step(
         ) from None
     except DawaError as error:
         raise failed(context, error) from error
-    shown = _shown(show, ports, slug, report) if show else {}
+    shown = _shown(show, Made(ports, slug, report)) if show else {}
     told = describe(report, without=[*without, "seconds"])
     metadata = {"headline": told.pop("headline"), **shown}
     if now:
@@ -71,13 +81,13 @@ def run_step(
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
 
 
-def _shown(show: Callable[[Ports, str, Any], Shown], ports: Ports, slug: str, report: Any) -> Shown:
+def _shown(show: Callable[[Made], Shown], made: Made) -> Shown:
     """What is to be looked at; that it can't be shown is said, and takes nothing from what was made."""
     try:
-        return show(ports, slug, report)
+        return show(made)
     except Exception as error:  # whatever it is, the work is done
         reason = " ".join(str(error).split()) or type(error).__name__
-        log.warning("%s: the page's pictures could not be made: %s", slug, reason)
+        log.warning("%s: the page's pictures could not be made: %s", made.slug, reason)
         return {"not shown": dg.MetadataValue.text(f"the pictures could not be made: {reason}")}
 
 

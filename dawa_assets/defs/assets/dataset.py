@@ -9,7 +9,7 @@ from dawa_assets.defs.metadata import files, picture, schema, table
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.step import OWNERS, Shown, run_step
+from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from dawa_assets.tables.artists import get_artist
 from modal_app.errors import JobError
 from resources.ports import Ports
@@ -51,11 +51,11 @@ def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     return run_step(context, pipeline.ports(), build_dataset, _archive, without=["storage_path", "manifest_path"])
 
 
-def _archive(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
-    if report.storage_path is None:
+def _archive(made: Made) -> Shown:
+    if made.report.storage_path is None:
         return {}
-    sizes = {report.storage_path: report.size_bytes, report.manifest_path: None}
-    return {"zip and manifest": files(sizes, ports.settings.serve_url)}
+    sizes = {made.report.storage_path: made.report.size_bytes, made.report.manifest_path: None}
+    return {"zip and manifest": files(sizes, made.ports.settings.serve_url)}
 
 
 @dg.asset(
@@ -93,10 +93,10 @@ def _segmented(ports: Ports, slug: str) -> Any:
     return report
 
 
-def _drawn(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+def _drawn(made: Made) -> Shown:
     from dawa_assets.plots.segment_plots import draw_segments
 
-    return {title: picture(png, title) for title, png in draw_segments(ports, slug).items()}
+    return {title: picture(png, title) for title, png in draw_segments(made.ports, made.slug).items()}
 
 
 def segment_tags(settings: Settings) -> dg.AssetsDefinition:
@@ -131,14 +131,14 @@ def segment_tags(settings: Settings) -> dg.AssetsDefinition:
     return segment_tags
 
 
-def _words(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all
+def _words(made: Made) -> Shown:
     from dawa_assets.plots.tag_histogram import draw_words
     from dawa_assets.segments.tagger import tagger_of
     from dawa_assets.tables.segment_tags import common_words
 
-    with ports.database.transaction() as connection:
-        artist = get_artist(connection, slug)
-        words = common_words(connection, artist.id, tagger_of(ports.settings), _MAX_WORDS)
+    with made.ports.database.transaction() as connection:
+        artist = get_artist(connection, made.slug)
+        words = common_words(connection, artist.id, tagger_of(made.ports.settings), _MAX_WORDS)
     if not words:
         return {}
     rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]

@@ -1,7 +1,6 @@
 """From uploads to training items: summaries of Live Sets, prompts, and pairs of audio and prompt."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -10,8 +9,7 @@ from dawa_assets.defs.metadata import picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.step import OWNERS, Shown, run_step
-from resources.ports import Ports
+from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from resources.settings import Settings
 
 _PICTURES = 3
@@ -49,15 +47,15 @@ def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     return run_step(context, pipeline.ports(), take_in_live_sets, _timelines)
 
 
-def _timelines(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+def _timelines(made: Made) -> Shown:
     from dawa_assets.tables.uploads import latest_timelines
 
     shown = {}
-    with ports.database.transaction() as connection:
-        keys = latest_timelines(connection, slug, _PICTURES)
+    with made.ports.database.transaction() as connection:
+        keys = latest_timelines(connection, made.slug, _PICTURES)
     for name, key in keys:
-        if own_object(ports.bucket, slug, key) is not None:
-            with ports.bucket.open(key) as stream:
+        if own_object(made.ports.bucket, made.slug, key) is not None:
+            with made.ports.bucket.open(key) as stream:
                 shown[f"timeline of {name}"] = picture(stream.read(), f"timeline of {name}")
     return shown
 
@@ -95,10 +93,10 @@ def prompts(settings: Settings) -> dg.AssetsDefinition:
     return prompts
 
 
-def _rewritten(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
+def _rewritten(made: Made) -> Shown:
     from dawa_assets.defs.text_diff import before_and_after
 
-    return {"before and after": before_and_after(report.examples)} if report.examples else {}
+    return {"before and after": before_and_after(made.report.examples)} if made.report.examples else {}
 
 
 @dg.asset(

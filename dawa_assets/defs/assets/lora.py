@@ -1,7 +1,6 @@
 """From tagged segments to a LoRA that can be heard."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -10,7 +9,7 @@ from dawa_assets.defs.metadata import files, picture, schema
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import GPU
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.step import OWNERS, Shown, run_step
+from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from resources.ports import Ports
 from resources.settings import Settings
 
@@ -47,10 +46,10 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), train_lora, _curve, without=["losses", "files"])
 
 
-def _curve(ports: Ports, slug: str, report: Any) -> Shown:
+def _curve(made: Made) -> Shown:
     return {
-        **_picture(ports, slug, report.adapter_key, "loss.png", "loss curve"),
-        **_files(ports, {file.key: file.size for file in report.files}),
+        **_picture(made.ports, made.slug, made.report.adapter_key, "loss.png", "loss curve"),
+        **_files(made.ports, {file.key: file.size for file in made.report.files}),
     }
 
 
@@ -94,12 +93,14 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms, without=["files"])
 
 
-def _spectrograms(ports: Ports, slug: str, report: Any) -> Shown:
+def _spectrograms(made: Made) -> Shown:
     from dawa_assets.training.evaluation import PICTURE
 
     return {
-        **_picture(ports, slug, report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"),
-        **_files(ports, dict.fromkeys(report.files)),
+        **_picture(
+            made.ports, made.slug, made.report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"
+        ),
+        **_files(made.ports, dict.fromkeys(made.report.files)),
     }
 
 
@@ -125,5 +126,5 @@ def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), render_preview, _sounds, without=["files"])
 
 
-def _sounds(ports: Ports, slug: str, report: Any) -> Shown:  # noqa: ARG001 - one shape for all steps
-    return _files(ports, {file.key: file.size for file in report.files})
+def _sounds(made: Made) -> Shown:
+    return _files(made.ports, {file.key: file.size for file in made.report.files})

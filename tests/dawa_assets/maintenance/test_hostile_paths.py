@@ -18,6 +18,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.defs.assets.ingest import _timelines
 from dawa_assets.defs.assets.lora import _picture
 from dawa_assets.defs.jobs import CHAIN
+from dawa_assets.defs.step import Made
 from dawa_assets.exports.export import export_dataset
 from dawa_assets.intake.layout import export_folder, kept_set
 from dawa_assets.intake.live_sets import take_in_live_sets
@@ -193,7 +194,7 @@ def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_i
     retry_rejected(mine, "nova")
     prune(mine, keep=1, slug="nova", grace_hours=0)
     artist_statuses(mine, "nova")
-    _timelines(mine, "nova", None)
+    _timelines(Made(mine, "nova", None))
     for path in HOSTILE:
         assert _picture(mine, "nova", path, "loss.png", "loss") == {}
 
