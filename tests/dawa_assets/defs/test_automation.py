@@ -8,7 +8,6 @@ import pytest
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.defs.jobs import build_job
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import run_requests
 from dawa_assets.defs.sensors.inbox import inbox_sensor
@@ -20,15 +19,16 @@ from dawa_assets.items.update import update_training_items
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist, ensure_artist
 from tests.campaigns.small_artist import compose
+from tests.given_pipeline import GivenPipeline
 
 
-def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[dg.RunRequest]:
+def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, pipeline: GivenPipeline) -> list[dg.RunRequest]:
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         result = sensor(context)
     return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
 
 
-def nightly(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[str]:
+def nightly(instance: dg.DagsterInstance, pipeline: GivenPipeline) -> list[str]:
     import datetime
 
     schedule = nightly_dataset_rebuild(pipeline.ports().settings)
@@ -46,7 +46,7 @@ def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.Dags
     instance.create_run_for_job(job_def=dg.job(name="stand_in")(lambda: None), tags=dict(request.tags), status=status)
 
 
-def ingest(pipeline: Pipeline, artist: Artist) -> None:
+def ingest(pipeline: GivenPipeline, artist: Artist) -> None:
     """What the steps of `ingest_job` do, without a run."""
     ports = pipeline.ports()
     take_in_live_sets(ports, artist.slug)
@@ -55,7 +55,7 @@ def ingest(pipeline: Pipeline, artist: Artist) -> None:
 
 
 @pytest.fixture
-def artist(pipeline_here: Pipeline, request: pytest.FixtureRequest) -> Artist:
+def artist(pipeline_here: GivenPipeline, request: pytest.FixtureRequest) -> Artist:
     with pipeline_here.ports().database.transaction() as connection:
         return ensure_artist(connection, request.node.name)
 
@@ -67,7 +67,7 @@ def example(home: Path) -> Path:
 
 
 def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(
-    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
     requests = [each for each in tick(inbox_sensor, instance, pipeline_here) if each.partition_key == artist.slug]
@@ -78,7 +78,7 @@ def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(
 
 
 def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
-    pipeline_here: Pipeline,
+    pipeline_here: GivenPipeline,
     instance: dg.DagsterInstance,
     artist: Artist,
     example: Path,
@@ -97,7 +97,7 @@ def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
 
 
 def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
-    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     ports = pipeline_here.ports()
     with ports.database.transaction() as connection:
@@ -120,7 +120,7 @@ def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
 
 
 def test_the_night_asks_for_exactly_the_artists_whose_dataset_would_differ(
-    pipeline_here: Pipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+    pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     ports = pipeline_here.ports()
     with ports.database.transaction() as connection:

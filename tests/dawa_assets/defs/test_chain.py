@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from dawa_assets.artists.profile import set_profile
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.intake.inbox import upload
 from dawa_assets.observability.assets import check_asset, consistency_of
@@ -21,6 +20,7 @@ from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
 from dawa_assets.tables.artists import Artist, ensure_artist
 from tests.dawa_assets.defs.test_definitions import CHAIN
+from tests.given_pipeline import GivenPipeline
 from tests.prepared import example_in
 
 
@@ -30,7 +30,7 @@ def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance f
 
 
 @pytest.fixture(scope="module")
-def artist(pipeline_here: Pipeline, home: Path) -> Artist:
+def artist(pipeline_here: GivenPipeline, home: Path) -> Artist:
     ports = pipeline_here.ports()
     example = example_in(home / "example")
     with ports.database.transaction() as connection:
@@ -41,7 +41,7 @@ def artist(pipeline_here: Pipeline, home: Path) -> Artist:
 
 
 @pytest.fixture(scope="module")
-def first(instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist) -> BuildResult:
+def first(instance: dg.DagsterInstance, pipeline_here: GivenPipeline, artist: Artist) -> BuildResult:
     return run_job(instance, pipeline_here, "build_job", artist.slug)
 
 
@@ -64,11 +64,11 @@ def page(instance: dg.DagsterInstance, asset: str, slug: str) -> dict[str, dg.Me
     return dict(record.asset_materialization.metadata)
 
 
-def stored(pipeline_here: Pipeline) -> dict[str, tuple[int, float]]:
+def stored(pipeline_here: GivenPipeline) -> dict[str, tuple[int, float]]:
     return {each.key: (each.size, each.modified.timestamp()) for each in pipeline_here.ports().bucket.list()}
 
 
-def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline_here: Pipeline, artist: Artist) -> None:
+def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline_here: GivenPipeline, artist: Artist) -> None:
     assert first.failures == []
     assert first.success
     assert first.materialised == CHAIN
@@ -125,7 +125,7 @@ def test_a_page_shows_its_pictures_small_enough_for_the_event_log(
 
 @pytest.mark.parametrize("asset", CHAIN)
 def test_a_page_begins_with_its_headline_and_ends_with_the_query_of_its_rows(
-    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist, asset: str
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: GivenPipeline, artist: Artist, asset: str
 ) -> None:
     assert first.success
     shown = page(instance, asset, artist.slug)
@@ -171,7 +171,7 @@ def test_a_page_says_what_is_looked_for_there(
 def test_a_picture_that_cannot_be_drawn_fails_nothing(
     first: BuildResult,
     instance: dg.DagsterInstance,
-    pipeline_here: Pipeline,
+    pipeline_here: GivenPipeline,
     artist: Artist,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,7 +191,7 @@ def test_a_picture_that_cannot_be_drawn_fails_nothing(
 
 
 def test_a_second_run_changes_nothing(
-    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: Pipeline, artist: Artist
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: GivenPipeline, artist: Artist
 ) -> None:
     assert first.success
     before = (stored(pipeline_here), versions(instance, artist.slug))
@@ -213,7 +213,7 @@ def test_a_second_run_changes_nothing(
     ],
 )
 def test_a_verdict_sees_what_is_gone_from_the_bucket(
-    first: BuildResult, pipeline_here: Pipeline, artist: Artist, asset: str, ending: str
+    first: BuildResult, pipeline_here: GivenPipeline, artist: Artist, asset: str, ending: str
 ) -> None:
     assert first.success
     ports = pipeline_here.ports()
@@ -245,7 +245,7 @@ def test_a_verdict_sees_what_is_gone_from_the_bucket(
     ],
 )
 def test_a_verdict_sees_what_is_wrong_in_the_database(
-    first: BuildResult, pipeline_here: Pipeline, artist: Artist, asset: str, damage: str
+    first: BuildResult, pipeline_here: GivenPipeline, artist: Artist, asset: str, damage: str
 ) -> None:
     assert first.success
     ports = pipeline_here.ports()
@@ -257,7 +257,7 @@ def test_a_verdict_sees_what_is_wrong_in_the_database(
     assert consistency_of(ports, artist.slug, asset).problems == []
 
 
-def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline_here: Pipeline) -> None:
+def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pipeline_here: GivenPipeline) -> None:
     instance.add_dynamic_partitions("artist", ["nobody"])
     from dawa_assets.defs.code_location import build_defs
 
@@ -271,7 +271,7 @@ def test_an_unknown_artist_is_one_clear_failure(instance: dg.DagsterInstance, pi
 
 
 def test_an_artist_with_nothing_to_do_is_a_success_that_says_so(
-    instance: dg.DagsterInstance, pipeline_here: Pipeline
+    instance: dg.DagsterInstance, pipeline_here: GivenPipeline
 ) -> None:
     with pipeline_here.ports().database.transaction() as connection:
         idle = ensure_artist(connection, "Idle Hands")

@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.intake.inbox import upload
 from dawa_assets.observability.status import ArtistStatus, artist_statuses
 from dawa_assets.tables.artists import Artist, ensure_artist
+from tests.given_pipeline import GivenPipeline
 from tests.shared_data import shared
 
 # set (what is special about it) → audio that becomes its bounce, under the set's stem
@@ -29,7 +29,7 @@ BAD = ["04_truncated_gzip.als", "17_billion_laughs.als", "34_bomb_whitespace_1.2
 
 
 @pytest.fixture(scope="module")
-def artist(pipeline_here: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Artist:
+def artist(pipeline_here: GivenPipeline, tmp_path_factory: pytest.TempPathFactory) -> Artist:
     sets, audio, bad = shared("als"), shared("audio"), shared("als-bad")
     folder = tmp_path_factory.mktemp("real") / "Real Music"
     folder.mkdir()
@@ -48,13 +48,13 @@ def artist(pipeline_here: Pipeline, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def built(pipeline_here: Pipeline, artist: Artist) -> list[BuildResult]:
+def built(pipeline_here: GivenPipeline, artist: Artist) -> list[BuildResult]:
     instance = dg.DagsterInstance.ephemeral()
     return [run_job(instance, pipeline_here, job, artist.slug) for job in ("ingest_job", "dataset_job")]
 
 
 @pytest.fixture(scope="module")
-def status(pipeline_here: Pipeline, artist: Artist, built: list[BuildResult]) -> ArtistStatus:
+def status(pipeline_here: GivenPipeline, artist: Artist, built: list[BuildResult]) -> ArtistStatus:
     assert [each.failures for each in built] == [[], []]
     return artist_statuses(pipeline_here.ports(), artist.slug)[0]
 
@@ -67,14 +67,14 @@ def test_every_pair_ends_in_the_dataset_and_the_rest_waits(status: ArtistStatus)
 
 
 @pytest.mark.slow
-def test_a_lora_is_trained_on_it(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
+def test_a_lora_is_trained_on_it(status: ArtistStatus, pipeline_here: GivenPipeline, artist: Artist) -> None:
     assert status.dataset_items == len(PAIRS)
     assert run_job(dg.DagsterInstance.ephemeral(), pipeline_here, "build_job", artist.slug).failures == []
     assert artist_statuses(pipeline_here.ports(), artist.slug)[0].lora_is_current
 
 
 def test_bad_files_are_rejected_with_their_reason_and_kept(
-    status: ArtistStatus, pipeline_here: Pipeline, artist: Artist
+    status: ArtistStatus, pipeline_here: GivenPipeline, artist: Artist
 ) -> None:
     rejected = {each.name: each.reason for each in status.notices if each.what == "rejected upload"}
     assert set(rejected) == {*BAD, "torn.mp3"}
@@ -83,7 +83,9 @@ def test_bad_files_are_rejected_with_their_reason_and_kept(
     assert {f"{name}.reason.txt" for name in rejected} <= kept
 
 
-def test_prompts_carry_the_tempo_of_their_set(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
+def test_prompts_carry_the_tempo_of_their_set(
+    status: ArtistStatus, pipeline_here: GivenPipeline, artist: Artist
+) -> None:
     assert status.items == len(PAIRS) + 1
     with pipeline_here.ports().database.transaction() as connection:
         rows = connection.execute(
@@ -96,6 +98,6 @@ def test_prompts_carry_the_tempo_of_their_set(status: ArtistStatus, pipeline_her
         assert row["prompt_text"].rstrip().endswith(f"BPM: {tempo:g}")
 
 
-def test_nothing_is_left_in_the_inbox(status: ArtistStatus, pipeline_here: Pipeline, artist: Artist) -> None:
+def test_nothing_is_left_in_the_inbox(status: ArtistStatus, pipeline_here: GivenPipeline, artist: Artist) -> None:
     assert status.uploads_waiting == 0
     assert list(pipeline_here.ports().bucket.list(f"inbox/{artist.slug}")) == []
