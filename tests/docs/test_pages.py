@@ -12,7 +12,7 @@ from dawa_assets.cli.main import app
 from resources.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 VARIABLES = {str(field.validation_alias or f"DAWA_{name.upper()}") for name, field in Settings.model_fields.items()}
 MADE_BY_THE_READER = {"deploy/.env", "dawa_assets/prompting/system_prompts/train-v2.md"}
 _VARIABLE = re.compile(r"\bDAWA_[A-Z_]*[A-Z]\b")
