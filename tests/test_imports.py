@@ -62,7 +62,7 @@ def test_loading_the_definitions_imports_no_heavy_package() -> None:
     assert not HEAVY & _loaded_by("from dawa_assets.definitions import defs; defs()")
 
 
-def test_starting_the_command_line_imports_neither_heavy_packages_nor_dagster() -> None:
+def test_the_command_line_imports_no_heavy_package_or_dagster() -> None:
     loaded = _loaded_by("import dawa_assets.cli.main")
     assert not (HEAVY | {"dagster", "av", "soundfile", "scipy"}) & loaded
 
@@ -163,3 +163,10 @@ def test_sql_is_seen_wherever_it_stands(code: str) -> None:
 )
 def test_words_are_not_taken_for_sql(code: str) -> None:
     assert _sql(ast.parse(code)) == []
+
+
+def test_a_test_is_named_in_sixty_characters() -> None:
+    tests = [node for path in (ROOT / "tests").rglob("test_*.py") for node in _tree(path).body]
+    functions = [node.name for node in tests if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    assert len(functions) > 1_000
+    assert [name for name in functions if len(name) > 60] == []

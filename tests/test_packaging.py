@@ -75,7 +75,7 @@ def test_every_package_of_the_tree_is_listed_and_nothing_else() -> None:
     assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
 
 
-def test_the_wheel_holds_the_code_the_sql_the_system_prompts_and_the_page(wheel: Path) -> None:
+def test_the_wheel_holds_code_sql_prompts_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
         str(path.relative_to(ROOT))
@@ -101,7 +101,7 @@ def test_the_wheel_names_the_command_and_the_extras(wheel: Path) -> None:
     assert not [line for line in required if "torch" in line and "extra" not in line]
 
 
-def test_the_installed_wheel_knows_its_migrations_without_the_checkout(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_has_its_migrations(installed: Path, tmp_path: Path) -> None:
     code = (
         "from importlib.resources import files; "
         "print(*sorted(p.name for p in files('sql').joinpath('migrations').iterdir() if p.name.endswith('.sql')))"
@@ -110,7 +110,7 @@ def test_the_installed_wheel_knows_its_migrations_without_the_checkout(installed
     assert _run(code, installed, tmp_path).split() == here
 
 
-def test_the_installed_wheel_loads_its_definitions_and_its_command_line(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_loads_definitions_and_commands(installed: Path, tmp_path: Path) -> None:
     code = (
         "import dawa_assets.cli.main, dawa_assets.definitions as d; "
         "print(len(list(d.defs().resolve_all_asset_keys())), dawa_assets.__path__[0])"
@@ -120,8 +120,6 @@ def test_the_installed_wheel_loads_its_definitions_and_its_command_line(installe
     assert Path(where.strip()).parent == installed
 
 
-def test_installed_elsewhere_the_state_lies_in_the_home_folder_and_not_beside_the_code(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_an_installed_project_keeps_state_in_the_home_folder(installed: Path, tmp_path: Path) -> None:
     home = _run("from resources.settings import Settings; print(Settings().home)", installed, tmp_path).strip()
     assert Path(home) == Path.home() / ".dawa"

@@ -10,14 +10,14 @@ from benchmarks.harness import BenchmarkError, Measurement, Result, names, run, 
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_benchmark_says_what_against_whom_and_what_the_floor_is(name: str) -> None:
+def test_a_benchmark_names_its_measure_its_peer_and_its_floor(name: str) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
     assert all(isinstance(getattr(module, said), str) for said in ("WHAT", "PEER", "FLOOR"))
     assert all(callable(getattr(module, contender)) for contender in harness.CONTENDERS)
 
 
 @pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda path: path.stem)
-def test_a_committed_result_belongs_to_a_benchmark_and_names_no_machine(path: Path) -> None:
+def test_a_committed_result_has_a_benchmark_and_names_no_machine(path: Path) -> None:
     result = json.loads(path.read_bytes())
     assert path.stem in names()
     assert set(result["medians"]) == set(harness.CONTENDERS)
@@ -52,7 +52,7 @@ def test_rounds_are_interleaved_and_medians_taken(monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in tmp_path.iterdir()] == ["als.json"]
 
 
-def test_what_a_benchmark_left_running_is_ended_also_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teardown_runs_even_when_a_contender_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("benchmarks.als")
     called: list[str] = []
 

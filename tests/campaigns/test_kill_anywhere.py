@@ -70,9 +70,7 @@ def test_many_kills_leave_what_an_undisturbed_build_leaves(undisturbed: Undistur
 
 
 @pytest.mark.slow
-def test_two_builds_at_once_make_what_one_makes_and_say_that_they_waited(
-    undisturbed: Undisturbed, tmp_path: Path
-) -> None:
+def test_two_concurrent_builds_give_the_result_of_one(undisturbed: Undisturbed, tmp_path: Path) -> None:
     home = tmp_path / "home"
     _copy(undisturbed.template, home)
     builds = [

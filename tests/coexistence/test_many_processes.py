@@ -144,7 +144,7 @@ def editor(ports: Ports) -> Iterator[_Editor]:
     ("processes", "artists", "songs"),
     [(3, 3, 8), pytest.param(8, 20, 100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
 )
-def test_each_is_taken_in_once_and_no_status_moves_against_the_guards(
+def test_concurrent_processes_take_each_upload_exactly_once(
     ports: Ports, editor: _Editor, processes: int, artists: int, songs: int
 ) -> None:
     with ports.database.transaction() as connection:

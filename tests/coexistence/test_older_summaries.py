@@ -60,7 +60,7 @@ def test_of_an_older_summary_nothing_is_changed(ports: Ports, nova: Artist) -> N
     assert before[0]["parser_version"] is None
 
 
-def test_the_same_set_uploaded_anew_is_a_newer_parse_beside_the_older_row(ports: Ports, nova: Artist) -> None:
+def test_an_uploaded_set_gets_a_new_parse_beside_the_older_row(ports: Ports, nova: Artist) -> None:
     older = parsed_by_its_parser(ports, nova, "song.als", project_name="P")
     _chain(ports)
     drop(ports, "nova", {"P/song.als": als(131)})
@@ -71,7 +71,7 @@ def test_the_same_set_uploaded_anew_is_a_newer_parse_beside_the_older_row(ports:
     assert {row["id"] for row in rows(ports, "select id from als_summaries")} == {older, item["als_summary_id"]}
 
 
-def test_an_older_row_of_the_very_bytes_is_brought_up_to_date_where_it_is(ports: Ports, nova: Artist) -> None:
+def test_an_older_row_of_the_same_bytes_is_updated_in_place(ports: Ports, nova: Artist) -> None:
     older = parsed_by_its_parser(ports, nova, "song.als", project_name="P")
     with ports.database.transaction() as connection:
         connection.execute("update als_summaries set parse_id = %s", [identity(nova, als(131))])

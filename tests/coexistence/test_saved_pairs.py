@@ -46,7 +46,7 @@ def _objects(ports: Ports) -> dict[str, tuple[bytes, object]]:
     return {stored.key: (content(ports.bucket, stored.key), stored.modified) for stored in ports.bucket.list("")}
 
 
-def test_several_saved_pairs_of_one_set_enter_the_next_dataset_as_they_are(ports: Ports, nova: Artist) -> None:
+def test_several_saved_pairs_of_one_set_enter_the_dataset_as_is(ports: Ports, nova: Artist) -> None:
     summary = parsed_by_its_parser(ports, nova)
     first = save(ports, nova, summary, audio=wav(200, seconds=1.5), text=TEXT)
     second = save(ports, nova, summary, audio=wav(300), text="Another take.\nBPM: 124")
@@ -64,9 +64,7 @@ def test_several_saved_pairs_of_one_set_enter_the_next_dataset_as_they_are(ports
     assert {key: now[key] for key in theirs} == theirs  # not even written again
 
 
-def test_a_pair_without_a_summary_is_found_by_the_nightly_query_and_by_the_build_itself(
-    ports: Ports, nova: Artist
-) -> None:
+def test_a_pair_without_a_summary_is_built_into_the_dataset(ports: Ports, nova: Artist) -> None:
     saved = save(ports, nova)
     with ports.database.transaction() as connection:
         assert artists_whose_dataset_would_differ(connection) == ["nova"]
@@ -77,9 +75,7 @@ def test_a_pair_without_a_summary_is_found_by_the_nightly_query_and_by_the_build
 
 
 @pytest.mark.parametrize("with_update", [True, False])
-def test_a_pair_with_missing_or_wrong_audio_fails_alone_with_its_reason(
-    ports: Ports, nova: Artist, with_update: bool
-) -> None:
+def test_a_pair_with_missing_or_wrong_audio_fails_alone(ports: Ports, nova: Artist, with_update: bool) -> None:
     good = save(ports, nova, audio=wav(200))
     gone, wrong = save(ports, nova, audio=wav(300)), save(ports, nova, audio=b"a picture, say")
     ports.bucket.delete([f"artists/nova/training/{gone}/audio.mp3"])
@@ -95,7 +91,7 @@ def test_a_pair_with_missing_or_wrong_audio_fails_alone_with_its_reason(
     assert build_dataset(ports, "nova").item_count == 2
 
 
-def test_a_text_that_was_saved_in_the_file_only_is_a_person_s_too(ports: Ports, nova: Artist) -> None:
+def test_a_text_saved_only_in_the_file_counts_as_human(ports: Ports, nova: Artist) -> None:
     summary = parsed_by_its_parser(ports, nova)
     saved = save(ports, nova, summary, text=None, text_in_file="\ufeffFrom the file.\nBPM: 124\n")
     empty = save(ports, nova, summary, audio=wav(300), text=None)
@@ -110,7 +106,7 @@ def test_a_text_that_was_saved_in_the_file_only_is_a_person_s_too(ports: Ports, 
     assert {row["id"]: row["origin"] for row in origins} == {saved: "human", empty: "model"}
 
 
-def test_where_file_and_row_differ_the_row_counts_and_the_file_s_text_is_kept(ports: Ports, nova: Artist) -> None:
+def test_the_row_overrides_the_file_whose_text_is_kept(ports: Ports, nova: Artist) -> None:
     saved = save(ports, nova, text="What the row says.\nBPM: 124", text_in_file="What the file said.\nBPM: 124")
     _chain(ports)
     assert content(ports.bucket, f"artists/nova/training/{saved}/prompt.txt") == b"What the row says.\nBPM: 124"
@@ -119,9 +115,7 @@ def test_where_file_and_row_differ_the_row_counts_and_the_file_s_text_is_kept(po
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])
-def test_a_pair_that_calls_itself_ready_without_any_text_waits_for_one(
-    ports: Ports, nova: Artist, text: str | None
-) -> None:
+def test_a_ready_pair_without_any_text_waits_for_one(ports: Ports, nova: Artist, text: str | None) -> None:
     saved = save(ports, nova, text=text)
     report, dataset = _chain(ports)
     assert (_item(ports, saved)["status"], report.items, dataset.state) == (
@@ -153,7 +147,7 @@ def test_a_bounce_never_takes_the_place_of_audio_that_they_saved(ports: Ports, n
     assert content(ports.bucket, f"artists/nova/training/{saved}/audio.mp3") == wav(200)
 
 
-def test_a_set_that_is_theirs_alone_gets_an_item_of_ours_when_it_is_uploaded(ports: Ports, nova: Artist) -> None:
+def test_uploading_a_set_adds_an_item_beside_its_saved_pair(ports: Ports, nova: Artist) -> None:
     drop(ports, "nova", {"Song/song.als": als(124)})
     take_in_live_sets(ports, "nova")
     [summary] = rows(ports, "select id from als_summaries")
@@ -166,7 +160,7 @@ def test_a_set_that_is_theirs_alone_gets_an_item_of_ours_when_it_is_uploaded(por
     assert {track.item for track in dataset.tracks} == {str(saved), "Song/song"}
 
 
-def test_identical_audio_is_in_a_dataset_once_with_the_latest_text_of_a_person(ports: Ports, nova: Artist) -> None:
+def test_identical_audio_enters_once_with_the_latest_human_text(ports: Ports, nova: Artist) -> None:
     drop(ports, "nova", {"Song/song.als": als(124), "Song/song.wav": wav(200)})
     _, alone = _chain(ports)
     assert [track.item for track in alone.tracks] == ["Song/song"]
@@ -184,9 +178,7 @@ def test_identical_audio_is_in_a_dataset_once_with_the_latest_text_of_a_person(p
     assert build_dataset(ports, "nova", new_items_only=True).state == "nothing ready"
 
 
-def test_what_the_dashboard_exported_still_belongs_in_the_whole_set_and_its_zip_stays(
-    ports: Ports, nova: Artist
-) -> None:
+def test_the_dashboards_export_stays_and_its_items_are_included(ports: Ports, nova: Artist) -> None:
     saved = save(ports, nova)
     key = export(ports, nova)
     before = content(ports.bucket, key)

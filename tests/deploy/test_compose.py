@@ -59,7 +59,7 @@ def test_every_service_has_its_limits_and_starts_again(name: str) -> None:
 
 
 @each_service
-def test_every_service_waits_for_what_it_needs_in_a_way_that_ends(name: str) -> None:
+def test_every_service_waits_until_its_dependencies_are_ready(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():
         wanted = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
         assert how == {"condition": wanted}
@@ -133,7 +133,7 @@ def test_every_name_that_is_used_is_declared() -> None:
     assert set(COMPOSE["volumes"]) <= used
 
 
-def test_runs_are_in_the_network_and_have_the_folders_of_the_code_server() -> None:
+def test_runs_share_the_network_and_folders_of_the_code_server() -> None:
     assert LAUNCHER["network"] == COMPOSE["networks"]["dawa"]["name"]
     assert _mounts(LAUNCHER["container_kwargs"]["volumes"]) == _named(SERVICES["code-server"]["volumes"])
     assert SERVICES["code-server"]["environment"]["DAGSTER_CURRENT_IMAGE"] == SERVICES["code-server"]["image"]
@@ -147,7 +147,7 @@ def test_runs_read_their_settings_where_the_folder_of_secrets_is() -> None:
     assert secrets["driver_opts"] == {"type": "none", "o": "bind", "device": COMPOSE_VARIABLES["DAWA_SECRETS"]}
 
 
-def test_every_process_with_an_instance_is_given_what_its_file_asks_for() -> None:
+def test_every_process_with_an_instance_has_its_variables() -> None:
     asked = set(re.findall(r"env: (\w+)", (DEPLOY / "dagster.yaml").read_text(encoding="utf-8")))
     assert asked == set(LAUNCHER["env_vars"])
     for name in WITH_AN_INSTANCE:
@@ -156,7 +156,7 @@ def test_every_process_with_an_instance_is_given_what_its_file_asks_for() -> Non
         assert SERVICES[name]["environment"]["POSTGRES_HOST"] in SERVICES
 
 
-def test_what_the_instance_keeps_in_files_is_shared_and_may_be_written() -> None:
+def test_files_of_the_instance_are_in_shared_writable_folders() -> None:
     for part in ("local_artifact_storage", "compute_logs"):
         folder = INSTANCE[part]["config"]["base_dir"]
         for volumes in (SERVICES["webserver"]["volumes"], SERVICES["code-server"]["volumes"]):
@@ -192,7 +192,7 @@ def test_folders_of_the_image_are_settings_and_volumes() -> None:
         assert environment[name] in _named(SERVICES["serve"]["volumes"]).values()
 
 
-def test_a_container_without_its_settings_begins_no_database_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_without_settings_creates_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     file, stage = _image_of("code-server")
     for name, value in dockerfile(file).lineage(stage)[0].env.items():
         if name in ALIASES:
@@ -214,7 +214,7 @@ def test_the_example_of_settings_names_settings_that_can_be_used(monkeypatch: py
     assert settings.base != "tiny"
 
 
-def test_every_variable_of_compose_is_explained_where_one_looks_for_it() -> None:
+def test_every_compose_variable_is_documented() -> None:
     page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
     assert [name for name in compose_variables("docker-compose.yaml") if f"`{name}`" not in page] == []
 

@@ -64,7 +64,7 @@ def test_what_may_hold_a_secret_does_not_go_to_the_builder(path: str) -> None:
 
 
 @each_stage
-def test_every_base_is_an_earlier_stage_or_an_image_that_is_named_with_a_version(file: str, stage: Stage) -> None:
+def test_every_base_is_an_earlier_stage_or_a_versioned_image(file: str, stage: Stage) -> None:
     earlier = [other.name for other in FILES[file].stages[: FILES[file].stages.index(stage)]]
     argument = re.fullmatch(r"\$\{(\w+)\}", stage.base)
     assert stage.base in earlier or argument is not None
@@ -87,7 +87,7 @@ def test_an_argument_that_a_build_may_give_is_used(stage: Stage) -> None:
 
 
 @each_image
-def test_an_image_runs_as_nobody_in_particular_and_tells_its_health(file: str, image: str) -> None:
+def test_an_image_runs_as_non_root_with_a_health_check(file: str, image: str) -> None:
     user = FILES[file].said(image, "USER")
     assert user is not None
     assert int(user.split(":")[0]) > 0
@@ -148,7 +148,7 @@ def test_an_extra_that_is_not_there_stops_the_build() -> None:
     assert child.returncode != 0
 
 
-def test_arguments_of_the_build_are_extras_and_launchers_that_are_pinned() -> None:
+def test_build_arguments_are_known_extras_and_pinned_launchers() -> None:
     versions = pinned("constraints.txt", "deploy/constraints.txt")
     for _, stage in STAGES:
         assert set(stage.args.get("EXTRAS", "hosted").split(",")) <= set(EXTRAS)
@@ -159,7 +159,7 @@ def test_arguments_of_the_build_are_extras_and_launchers_that_are_pinned() -> No
                 assert [word for word in named if word != "requirements.txt" and word not in versions] == []
 
 
-def test_launchers_fit_the_dagster_that_the_project_is_tested_with() -> None:
+def test_launchers_fit_the_dagster_version_under_test() -> None:
     versions = pinned("constraints.txt", "deploy/constraints.txt")
     assert versions["dagster-docker"] == versions["dagster-k8s"] == versions["dagster-postgres"]
     assert pinned("constraints.txt").keys() & pinned("deploy/constraints.txt").keys() == set()

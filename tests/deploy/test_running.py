@@ -198,7 +198,7 @@ def _launch(deployment: Deployment, job: str, slug: str) -> str:
     return str(answer["run"]["runId"])
 
 
-def test_the_webserver_finds_the_code_server_and_every_daemon_is_alive(deployment: Deployment) -> None:
+def test_the_code_server_loads_and_every_daemon_is_alive(deployment: Deployment) -> None:
     (location,) = deployment.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
     assert (location["name"], location["loadStatus"]) == ("dawa_assets", "LOADED")
     assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation"

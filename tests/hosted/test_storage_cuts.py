@@ -63,7 +63,7 @@ def _cut_build(
 
 
 @pytest.mark.timeout(600)
-def test_builds_that_give_up_at_a_broken_call_are_ended_by_the_next(
+def test_a_build_that_gave_up_is_finished_by_the_next_one(
     uploaded: Uploaded, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """A few cuts, one a build; every build goes on where the one before it ended."""

@@ -96,7 +96,7 @@ def test_a_bucket_that_is_deleted_in_the_middle_of_a_build(uploaded: Uploaded, t
     assert "\n" not in line
 
 
-def test_a_signed_link_that_expires_before_the_worker_reads_it_and_a_clock_that_is_behind(
+def test_an_expired_signed_link_is_reported_and_signed_anew(
     uploaded: Uploaded, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     def late() -> float:
@@ -120,7 +120,7 @@ def test_a_signed_link_that_expires_before_the_worker_reads_it_and_a_clock_that_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hours", [-30, 30])
-def test_a_clock_of_the_project_s_that_differs_from_this_machine_s(
+def test_a_build_succeeds_when_the_projects_clock_is_wrong(
     uploaded: Uploaded, undisturbed: Undisturbed, tmp_path: Path, hours: int
 ) -> None:
     with uploaded.begun(tmp_path / "skew") as (server, database, home):

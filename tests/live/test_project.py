@@ -44,9 +44,7 @@ def test_an_object_comes_back_under_the_name_it_was_given(
         assert response.read() == name.encode()
 
 
-def test_a_part_of_a_key_of_more_than_255_bytes_is_kept_or_refused_in_one_line(
-    live_bucket: SupabaseBucket, project: Project
-) -> None:
+def test_a_key_part_over_255_bytes_is_kept_or_refused(live_bucket: SupabaseBucket, project: Project) -> None:
     key = f"{project.folder}/{'ü' * 60}.txt"  # six bytes each as it is stored; hosted projects keep it, disks don't
     refused = ""
     try:
@@ -126,7 +124,7 @@ def test_every_table_of_ours_has_row_level_security(migrated: str) -> None:
     assert [table for table, secured in rows if not secured] == []
 
 
-def test_the_policies_on_files_are_there_and_anyone_reads_nothing(migrated: str) -> None:
+def test_storage_policies_exist_and_the_public_reads_nothing(migrated: str) -> None:
     with psycopg.connect(migrated, prepare_threshold=None) as connection:
         found, access = storage_policies(connection), client_access(connection)
     assert found.has_storage
@@ -151,7 +149,7 @@ def test_a_text_that_a_user_writes_directly_is_bounded(migrated: str, text: str)
         connection.rollback()
 
 
-def test_a_user_uploads_to_their_inbox_only_and_the_anonymous_see_nothing(migrated: str) -> None:
+def test_a_user_uploads_only_to_their_own_inbox(migrated: str) -> None:
     with psycopg.connect(migrated, prepare_threshold=None) as connection:
         user, slug, _ = _user_of_an_artist(connection)
         _become(connection, user)

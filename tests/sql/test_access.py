@@ -73,7 +73,7 @@ def test_the_anonymous_role_sees_and_changes_nothing(database: Database, a: Side
                 assert _try(connection, update) == 0, (table, column)
 
 
-def test_a_user_sees_rows_of_their_artist_only_and_of_five_tables(database: Database, a: Side, b: Side) -> None:
+def test_a_user_sees_only_rows_of_their_artist_in_five_tables(database: Database, a: Side, b: Side) -> None:
     seen = {}
     with acting_as(database, "authenticated", a.user) as connection:
         for table in tables_of(database):
@@ -87,9 +87,7 @@ def test_a_user_sees_rows_of_their_artist_only_and_of_five_tables(database: Data
     assert b.artist != a.artist
 
 
-def test_a_user_can_change_no_row_of_another_artist_in_any_column_of_any_table(
-    database: Database, a: Side, b: Side
-) -> None:
+def test_a_user_cannot_change_rows_of_another_artist(database: Database, a: Side, b: Side) -> None:
     assert b.user
     before = _everything(database)
     with database.transaction() as connection:
@@ -124,7 +122,7 @@ def _everything(database: Database) -> dict[str, list[str]]:
         }
 
 
-def test_the_columns_that_a_user_may_write_are_these_and_no_others(database: Database) -> None:
+def test_users_may_write_only_the_listed_columns(database: Database) -> None:
     with database.transaction() as connection:
         rows = connection.execute(
             "select c.relname || '.' || a.attname as col, p.privilege "
@@ -203,9 +201,7 @@ def test_an_attack_of_a_linked_user_is_refused(database: Database, a: Side, b: S
         "",
     ],
 )
-def test_no_role_at_all_can_store_a_path_outside_the_row_s_artist(
-    database: Database, a: Side, b: Side, path: str
-) -> None:
+def test_no_role_can_store_a_path_outside_the_rows_artist(database: Database, a: Side, b: Side, path: str) -> None:
     path = path.format(a=a.slug, b=b.slug)
     paths = {
         "als_summaries": ("export_path", "source_key"),
@@ -237,7 +233,7 @@ def test_every_stored_path_column_has_the_guard(database: Database) -> None:
     assert [row for row in rows if row["attname"] not in row["guarded"]] == []
 
 
-def test_a_row_can_t_refer_to_another_artist_s_row_whoever_writes_it(database: Database, a: Side, b: Side) -> None:
+def test_a_row_cannot_refer_to_a_row_of_another_artist(database: Database, a: Side, b: Side) -> None:
     references = [
         ("training_items", "als_summary_id", b.summary),
         ("training_items", "prompt_id", b.prompt),
@@ -323,9 +319,7 @@ def test_a_status_is_one_of_five(database: Database, a: Side) -> None:
         connection.execute("update training_items set status = 'done' where id = %s", [a.item])
 
 
-def test_what_a_dashboard_says_of_the_text_it_saves_is_kept_and_what_was_said_of_the_old_is_not(
-    database: Database, a: Side
-) -> None:
+def test_a_saved_text_keeps_only_the_model_name_saved_with_it(database: Database, a: Side) -> None:
     with acting_as(database, "service_role") as connection:
         connection.execute("update training_items set model_name = 'old', system_prompt_version = 'v1'")
         said = connection.execute(

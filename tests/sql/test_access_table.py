@@ -51,7 +51,7 @@ def b(database: Database) -> Side:
     return side(database, "Artist B")
 
 
-def test_each_role_reaches_with_each_verb_what_is_meant_and_no_more(database: Database, a: Side, b: Side) -> None:
+def test_each_role_has_exactly_the_intended_access(database: Database, a: Side, b: Side) -> None:
     access = _access(database, a, b)
     print("\n" + _as_text(access))  # noqa: T201 - to be read with `pytest -s`
     meant = {

@@ -65,7 +65,7 @@ def _rows(url: str) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_every_artist_gets_a_slug_the_one_their_files_lie_under_where_there_are_any(adopted: str) -> None:
+def test_every_artist_gets_the_slug_their_files_lie_under(adopted: str) -> None:
     slugs = {row["name"]: row["slug"] for row in _execute(adopted, "select name, slug from artists")}
     assert slugs == {
         "Nawf Side": "nawf-side",
@@ -79,7 +79,7 @@ def test_every_artist_gets_a_slug_the_one_their_files_lie_under_where_there_are_
     }
 
 
-def test_a_status_that_is_none_became_failed_and_says_what_it_was(adopted: str) -> None:
+def test_an_unknown_status_becomes_failed_and_is_reported(adopted: str) -> None:
     rows = _execute(adopted, "select error, count(*) from training_items where status = 'failed' group by 1 order by 1")
     assert [(row["error"], row["count"]) for row in rows] == [("its status was weird", 2), (None, 2)]
 
@@ -106,7 +106,7 @@ def test_the_dashboard_s_own_writes_go_on(adopted: str) -> None:
     assert _execute(adopted, "select slug from artists where name = 'New One'") == [{"slug": "new-one"}]
 
 
-def test_the_open_policies_and_grants_are_gone_and_a_linked_user_still_reads_their_rows(adopted: str) -> None:
+def test_open_policies_go_and_a_linked_user_keeps_read_access(adopted: str) -> None:
     policies = _execute(adopted, "select policyname, roles::text from pg_policies where schemaname = 'public'")
     assert {row["roles"] for row in policies} == {"{authenticated}"}
     assert not [row for row in policies if row["policyname"].startswith(("Users can", "read summaries"))]
@@ -202,7 +202,7 @@ def loose(empty_database_url: str) -> str:
     return empty_database_url
 
 
-def test_empty_statuses_roles_and_times_are_filled_and_never_empty_again(loose: str) -> None:
+def test_empty_statuses_roles_and_times_are_filled_for_good(loose: str) -> None:
     filled = _execute(loose, "select status from training_items where parse_id = 'empty' order by id")
     assert [row["status"] for row in filled] == ["ready", "needs_prompt", "needs_audio"]
     for statement in (
@@ -225,7 +225,7 @@ def test_empty_statuses_roles_and_times_are_filled_and_never_empty_again(loose: 
     assert _execute(loose, "select 1 from training_items where created_at is null") == []
 
 
-def test_what_had_no_status_is_told_and_becomes_part_of_the_dataset(
+def test_items_without_a_status_join_the_dataset(
     loose: str, settings: Settings, bucket: Bucket, prompt_writer: PromptWriter, compute: Compute
 ) -> None:
     ports = Ports(settings, GivenDatabase(loose), bucket, prompt_writer, compute)

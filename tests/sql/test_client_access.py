@@ -79,7 +79,7 @@ class _Given:
         return self._url
 
 
-def test_it_is_said_before_and_after_with_what_clients_must_change(
+def test_changes_for_clients_are_reported_before_and_after(
     command: Callable[..., tuple[int, list[str], str]], source: str
 ) -> None:
     code, would, _ = command("--dry-run")
@@ -143,7 +143,7 @@ def _looked(
     return found
 
 
-def test_the_doctor_is_red_where_the_policies_are_not_there_and_makes_nothing(
+def test_the_doctor_reports_missing_storage_policies(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(source)

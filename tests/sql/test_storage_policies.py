@@ -61,7 +61,7 @@ def _seen(connection: Connection, bucket: str = BUCKET) -> set[str]:
     return {row["name"] for row in rows}
 
 
-def test_a_user_reads_the_folders_of_their_artists_and_nothing_else(database: Database, users: dict[str, UUID]) -> None:
+def test_a_user_reads_only_the_folders_of_their_artists(database: Database, users: dict[str, UUID]) -> None:
     for slug, user in users.items():
         with acting_as(database, "authenticated", user) as connection:
             expected = set() if slug == "nobody's" else {f"artists/{slug}/training/i/audio.mp3"}
@@ -112,9 +112,7 @@ def test_a_name_that_is_nearly_in_their_inbox_is_refused(
     st.lists(st.sampled_from(["inbox", "artists", "ab", "abc", "..", ".", "", "u", "x", "é", "\\", "\x01"]), max_size=6)
 )
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_the_name_only_a_file_in_a_folder_of_their_inbox_is_taken(
-    database: Database, parts: list[str]
-) -> None:
+def test_only_files_in_a_folder_of_their_inbox_are_accepted(database: Database, parts: list[str]) -> None:
     name = "/".join(parts)
     with database.transaction() as connection:
         missing = connection.execute("select from artists where slug = 'ab'").fetchone() is None
@@ -172,9 +170,7 @@ def test_the_pipeline_s_role_does_all(database: Database, users: dict[str, UUID]
         assert connection.execute("delete from storage.objects").rowcount == 2 * len(users) + 5
 
 
-def test_open_policies_of_other_buckets_go_on_there_and_open_nothing_here(
-    database: Database, users: dict[str, UUID]
-) -> None:
+def test_open_policies_of_other_buckets_open_nothing_here(database: Database, users: dict[str, UUID]) -> None:
     with database.transaction() as connection:
         connection.execute("insert into storage.buckets (id, name, public) values ('avatars', 'avatars', true)")
         _store(connection, "avatars", "me.png")
@@ -212,7 +208,7 @@ def _policies(url: str) -> set[str]:
         return {row[0] for row in connection.execute("select policyname from pg_policies where schemaname = 'storage'")}
 
 
-def test_the_source_s_open_policies_go_and_those_that_other_buckets_need_stay(empty_database_url: str) -> None:
+def test_only_open_policies_of_our_own_bucket_are_removed(empty_database_url: str) -> None:
     _before_the_policies(
         empty_database_url,
         "insert into storage.buckets (id, name, public) values ('dawa-exports', 'dawa-exports', true)",
@@ -235,7 +231,7 @@ def test_the_source_s_open_policies_go_and_those_that_other_buckets_need_stay(em
         assert connection.execute("select public from storage.buckets").fetchall() == [(False,)]
 
 
-def test_where_there_is_no_storage_the_tables_are_migrated_all_the_same(empty_database_url: str) -> None:
+def test_tables_are_migrated_without_storage(empty_database_url: str) -> None:
     _before_the_policies(empty_database_url, "drop schema storage cascade")
     migrate(empty_database_url)
     assert _policies(empty_database_url) == set()
@@ -248,9 +244,7 @@ def test_storage_without_row_level_security_is_refused(empty_database_url: str) 
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_user_who_may_not_make_policies_goes_on_only_where_nothing_is_open(
-    empty_database_url: str, opened: bool
-) -> None:
+def test_without_policy_rights_only_closed_storage_is_migrated(empty_database_url: str, opened: bool) -> None:
     _before_the_policies(
         empty_database_url,
         "drop role if exists migrates",

@@ -96,9 +96,7 @@ def test_names_and_profiles_of_users_are_bounded_too(database: Database, a: Side
         connection.execute("update artist_profiles set name = 'Fine' where artist_id = %s", [a.artist])
 
 
-def test_a_row_that_is_longer_already_can_be_edited_in_its_other_columns_and_servers_are_not_held_up(
-    database: Database, a: Side
-) -> None:
+def test_other_columns_of_an_overlong_row_can_be_edited(database: Database, a: Side) -> None:
     with database.transaction() as connection:
         connection.execute("update training_items set prompt_text = %s where id = %s", ["x" * 5_000, a.item])
     with acting_as(database, "authenticated", a.user) as connection:

@@ -87,7 +87,7 @@ def test_a_muted_group_mutes_what_it_holds_at_any_depth(
     assert _heard(_read(tmp_path, tracks, version)) == heard
 
 
-def test_a_track_that_leaves_a_muted_group_by_another_way_is_heard(tmp_path: Path) -> None:
+def test_a_track_routed_out_of_its_muted_group_is_audible(tmp_path: Path) -> None:
     tracks = [
         TrackSpec(tag="GroupTrack", id="1", mixer=switch("Speaker", False)),
         TrackSpec(id="2", group="1", clips=SHORT, routing=_routed("AudioOut/Main")),
@@ -109,7 +109,7 @@ def test_where_any_is_soloed_only_those_are_heard(tmp_path: Path, version: int) 
 
 
 @every_version
-def test_a_fader_at_the_bottom_lets_nothing_through_unless_it_moves(tmp_path: Path, version: int) -> None:
+def test_a_fader_at_minimum_silences_unless_it_is_automated(tmp_path: Path, version: int) -> None:
     def volume(*events: tuple[float, float]) -> str:
         points = "".join(f'<FloatEvent Time="{time}" Value="{level}" />' for time, level in events)
         manual = value("Manual", events[0][1]) if version > 8 else ""
@@ -185,7 +185,7 @@ def test_deactivated_and_silent_clips_are_not_played(tmp_path: Path, version: in
         assert sorted(details.sample_files) == ["16.wav", "32.wav", "64.wav"]
 
 
-def test_a_clip_without_a_note_is_not_heard_and_keeps_its_extent_where_nothing_else_is(tmp_path: Path) -> None:
+def test_a_clip_without_notes_is_not_audible(tmp_path: Path) -> None:
     empty = TrackSpec(id="1", events=midi_clip(end=32))
     assert _heard(_read(tmp_path, [empty])) == []
     assert _read(tmp_path, [empty]).length_beats == 32

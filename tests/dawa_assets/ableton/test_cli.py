@@ -73,7 +73,7 @@ def test_a_place_that_can_not_be_drawn_to_is_one_line(als: Path, out: str) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_every_refused_file_of_the_manifest_exits_2_with_one_line() -> None:
+def test_each_refused_file_of_the_manifest_exits_2_with_one_line() -> None:
     names = shared_names("als-bad", "*.als")
     done = _dawa_als(*(shared("als-bad", name) for name in names), "--json") if names else pytest.skip("no shared data")
     assert done.returncode == 2

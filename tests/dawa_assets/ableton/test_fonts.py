@@ -44,7 +44,7 @@ def test_a_font_of_a_package_takes_what_the_first_one_lacks(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["中文 吉他", "ドラム", "한국어", "🎹🔥", "हिन्दी", "ลีด"])
-def test_names_of_any_script_are_written_where_the_fonts_are_installed(tmp_path: Path, name: str) -> None:
+def test_names_in_any_script_are_drawn_with_the_fonts_installed(tmp_path: Path, name: str) -> None:
     if not all(find_spec(package) for package, _ in _PACKAGED):
         pytest.skip("the extra `fonts` is not installed")
     assert drawable(name) == name

@@ -165,7 +165,7 @@ def test_max_devices_of_the_main_track_are_listed_in_order(tmp_path: Path, versi
 
 @every_version
 @pytest.mark.parametrize("folders", list(itertools.permutations(["Packs/A", "Packs/B", "C"])))
-def test_files_of_one_name_are_all_known_in_the_order_that_they_come(
+def test_files_with_the_same_name_are_all_listed_in_order(
     tmp_path: Path, version: int, folders: tuple[str, ...]
 ) -> None:
     paths = [f"{folder}/Kick.wav" for folder in folders]

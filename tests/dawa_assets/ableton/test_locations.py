@@ -15,7 +15,7 @@ from tests.shared_data import shared
 
 
 @pytest.mark.parametrize("below", ["song.als", "Backup/song.als", "a/b/c/d/song.als"])
-def test_the_project_is_the_nearest_marked_folder_however_deep_the_set_lies(tmp_path: Path, below: str) -> None:
+def test_the_project_is_the_nearest_marked_parent_folder(tmp_path: Path, below: str) -> None:
     for marked in (tmp_path / "Outer", tmp_path / "Outer" / "Inner"):
         (marked / "Ableton Project Info").mkdir(parents=True)
     assert project_folder(tmp_path / "Outer" / "Inner" / below) == tmp_path / "Outer" / "Inner"
@@ -136,9 +136,7 @@ def test_data_of_any_length_is_read_within_bounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "location"), [(8, ""), (9, ""), (10, ""), (11, "elsewhere"), (12, "elsewhere")])
-def test_a_relative_path_that_begins_nowhere_known_does_not_make_a_project(
-    tmp_path: Path, version: int, location: str
-) -> None:
+def test_a_relative_path_of_unknown_base_makes_no_project(tmp_path: Path, version: int, location: str) -> None:
     device = f'<OriginalSimpler Id="0">{sample_ref(version, "Kicks/a.wav")}</OriginalSimpler>'
     (track,) = read_live_set(write_als(tmp_path, SetSpec(version=version, tracks=[TrackSpec(devices=device)]))).tracks
     assert track.samples == (Sample("a.wav", "Kicks/a.wav", location),)  # type: ignore[arg-type]

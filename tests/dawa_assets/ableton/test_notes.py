@@ -41,7 +41,7 @@ def _hits(track: Track) -> dict[str, int]:
 
 @settings(deadline=None)
 @given(time=_EIGHTHS, start=_EIGHTHS, length=_EIGHTHS, offset=_EIGHTHS, duration=_EIGHTHS, loops=st.booleans())
-def test_a_note_is_played_as_often_as_a_step_by_step_playback_meets_it(
+def test_note_counts_match_a_step_by_step_playback(
     time: Fraction, start: Fraction, length: Fraction, offset: Fraction, duration: Fraction, loops: bool
 ) -> None:
     if length == 0 or offset > length or (not loops and (offset or duration < length)):
@@ -87,7 +87,7 @@ def test_a_note_that_is_none_is_not_played(tmp_path: Path, note: str) -> None:
     assert _track(tmp_path, "", clip).notes == {}
 
 
-def test_notes_of_deactivated_clips_and_of_take_lanes_are_not_played(tmp_path: Path) -> None:
+def test_deactivated_clips_and_take_lanes_play_no_notes(tmp_path: Path) -> None:
     lane = f"<TakeLanes><TakeLanes><TakeLane>{midi_clip([(50, 0)])}</TakeLane></TakeLanes></TakeLanes>"
     track = _track(tmp_path, "", midi_clip([(36, 0)]), midi_clip([(40, 0)], disabled=True), extra=lane)
     assert list(track.notes) == [36]
@@ -158,7 +158,7 @@ def test_what_can_not_be_followed_is_said_as_unsure(tmp_path: Path, device: str)
     assert all(each.active for each in unsure.devices)
 
 
-def test_pads_that_do_not_say_what_they_listen_to_are_all_taken_as_hit(tmp_path: Path) -> None:
+def test_pads_without_a_receiving_note_all_count_as_hit(tmp_path: Path) -> None:
     bare = drum_rack(*_kit(12)).replace("BranchInfo", "OtherInfo")
     track = _track(tmp_path, bare, midi_clip([(36, 0)]))
     assert (set(_hits(track)), track.notes_unsure) == ({"Kick", "Hat", "Vox"}, True)
@@ -185,7 +185,7 @@ def _range(tag: str, low: int, high: int) -> str:
     return f"<{tag}>{value('Min', low)}{value('Max', high)}</{tag}>"
 
 
-def test_keys_and_the_chain_selector_decide_which_chains_of_a_rack_are_played(tmp_path: Path) -> None:
+def test_key_zones_and_the_chain_selector_choose_a_racks_chains(tmp_path: Path) -> None:
     chains = [
         _chain(plugin("Low"), f"<ZoneSettings>{_range('KeyRange', 0, 47)}</ZoneSettings>"),
         _chain(plugin("High"), f"<ZoneSettings>{_range('KeyRange', 48, 127)}</ZoneSettings>"),
@@ -217,7 +217,7 @@ def test_notes_that_another_track_sends_are_played_too(tmp_path: Path, how: str)
     assert live_set.sounds(live_set.tracks[1])
 
 
-def test_the_notes_of_a_max_sequencer_on_another_track_are_unsure(tmp_path: Path) -> None:
+def test_notes_from_another_tracks_max_sequencer_are_unsure(tmp_path: Path) -> None:
     to = f"<MidiOutputRouting>{value('Target', 'MidiOut/Track.2/TrackIn')}</MidiOutputRouting>"
     device = max_device(12, "Seq.amxd").replace("MxDeviceAudioEffect", "MxDeviceMidiEffect")
     source = TrackSpec(id="1", events=midi_clip([(0, 0)]), routing=to, devices=device)

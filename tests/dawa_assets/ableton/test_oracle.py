@@ -39,7 +39,7 @@ def test_the_overview_agrees(case: tuple[dict[str, Any], LiveSet, AlsSummary]) -
     assert summary.live_version == oracle["live_version"]
 
 
-def test_the_tracks_agree_in_name_group_level_clips_devices_and_automation(
+def test_all_track_properties_agree_with_the_oracle(
     case: tuple[dict[str, Any], LiveSet, AlsSummary],
 ) -> None:
     oracle, live_set, _ = case

@@ -371,7 +371,7 @@ _RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1
 
 @settings(deadline=None)
 @given(_JUMPS, _RANGES)
-def test_the_tempo_that_prevails_is_the_one_that_half_beats_count_up_to(
+def test_the_prevailing_tempo_matches_a_count_of_half_beats(
     jumps: list[tuple[int, float]], lengths: list[tuple[int, int]]
 ) -> None:
     """Only jumps, so every half beat has one tempo and what is held the longest is plain to count."""

@@ -58,7 +58,7 @@ def test_the_tempo_is_the_one_that_is_played() -> None:
     assert _summary("scene-tempo-174").overview.tempo == 174
 
 
-def test_bars_and_locators_are_counted_through_changes_of_time_signature() -> None:
+def test_bars_and_locators_follow_changes_of_time_signature() -> None:
     summary = _summary("ts-changes-4-4_3-4_7-8")
     assert summary.length_bars == 24
     assert [locator.bar for locator in summary.locators] == [1, 9, 17, 25]

@@ -89,7 +89,7 @@ def test_many_tracks_of_one_name_take_no_time() -> None:
     assert unique_names(["x"] * 50_000)[-1] == "x (50000)"
 
 
-def test_the_hierarchy_lists_descendants_flat_under_their_top_group(tmp_path: Path) -> None:
+def test_the_hierarchy_lists_descendants_under_their_top_group(tmp_path: Path) -> None:
     tracks = [
         TrackSpec(tag="GroupTrack", id="1", name="Drums"),
         TrackSpec(tag="GroupTrack", id="2", name="Tops", group="1"),

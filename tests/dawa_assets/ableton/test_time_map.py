@@ -54,7 +54,7 @@ def test_seconds_are_what_small_steps_add_up_to(
     assert TempoMap(points, manual).seconds(start, start + length) == pytest.approx(slow, rel=2e-3, abs=1e-9)
 
 
-def test_a_jump_counts_from_its_beat_on_and_a_ramp_is_even_by_the_beat() -> None:
+def test_tempo_jumps_apply_from_their_beat_and_ramps_are_linear() -> None:
     jump = TempoMap([TempoPoint(0, 120), TempoPoint(8, 120), TempoPoint(8, 60)], 90)
     assert [jump.seconds_at(beat) for beat in (-2, 0, 8, 9)] == [-1, 0, 4, 5]
     ramp = TempoMap([TempoPoint(0, 60), TempoPoint(8, 120)], 90)

@@ -149,7 +149,7 @@ def test_names_of_any_script_are_drawn_without_a_warning(tmp_path: Path, name: s
     draw_timeline(session, tmp_path / "t.png", title=name)
 
 
-def test_the_same_set_gives_the_same_bytes_in_another_process_too(tmp_path: Path) -> None:
+def test_the_same_set_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     tracks = [TrackSpec(colour=5, clips=[(0, 6, "ä"), (8, 12, "b")]), TrackSpec(tag="GroupTrack", name="G")]
     als = write_als(tmp_path, SetSpec(tracks=tracks, locators=[(4, "Drop")], tempo_points=[(0, 100), (8, 140)]))
     draw_timeline(read_live_set(als), tmp_path / "here.png")
@@ -196,7 +196,7 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set.als", "taken.png"]
 
 
-def test_the_palette_has_seventy_colours_that_text_can_be_read_on() -> None:
+def test_the_palette_has_seventy_colours_with_readable_text() -> None:
     colours = [rgb(index) for index in range(PALETTE_SIZE)]
     assert len(set(colours)) == PALETTE_SIZE == 70
     assert all(0 <= part <= 1 for colour in colours for part in colour)

@@ -38,7 +38,7 @@ def test_words_are_heard_in_their_sense(name: str, heard: set[str]) -> None:
     assert named(name) == heard
 
 
-def test_the_lexicon_names_each_instrument_once_and_knows_what_it_refers_to() -> None:
+def test_the_lexicon_lists_each_instrument_once() -> None:
     words = lexicon()
     for name, particular in words.general.items():
         assert {name, *particular} <= set(words.role_of)
@@ -94,12 +94,12 @@ def test_a_pads_name_counts_else_its_sample() -> None:
     assert set(heard_on(NamedTrack("1-Kit", sounds=pads, clips=1))) == {"vocals", "hi-hats"}
 
 
-def test_names_of_clips_groups_and_presets_count_where_nothing_else_says_anything() -> None:
+def test_clip_group_and_preset_names_count_only_as_a_fallback() -> None:
     assert set(heard_on(NamedTrack("5-MIDI", instead=("verse", "Warm Pad", "synth")))) == {"pads"}
     assert set(heard_on(NamedTrack("Bass", instead=("Warm Pad", "synth")))) == {"bass"}
 
 
-def test_the_two_most_played_drums_are_told_whatever_else_there_is() -> None:
+def test_the_two_most_played_drums_are_always_included() -> None:
     others = [NamedTrack(name, clips=1) for name in ("Conga", "Bongo", "Shaker", "Tamb", "Clave", "Rim")]
     kit = NamedTrack("Kit", clips=1, sounds=((("Snare",), 0.9), (("Cowbell",), 0.1)), hits={"Snare": 90, "Cowbell": 10})
     told = instruments([*others, *others, kit], 3)["rhythm"]

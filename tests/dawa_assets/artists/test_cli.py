@@ -42,7 +42,7 @@ def test_a_profile_is_stored_once_and_listed(home: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ['{"artist": 7}', "no json", None])
-def test_a_bad_profile_ends_with_2_and_one_line_and_makes_no_artist(
+def test_a_bad_profile_exits_2_with_one_line_and_adds_no_artist(
     home: Path, tmp_path: Path, content: str | None
 ) -> None:
     file = tmp_path / "p.json"

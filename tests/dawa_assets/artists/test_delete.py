@@ -228,7 +228,7 @@ def test_killed_around_the_worker_s_job(recorded: Ports, moment: str) -> None:
 
 
 @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
-def test_the_worker_killed_between_any_two_things_that_it_removes(
+def test_deletion_completes_after_a_kill_between_worker_removals(
     recorded: Ports, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
     ports, after, whole = with_short_leases(recorded), 0, 999
@@ -255,7 +255,7 @@ def test_the_worker_killed_between_any_two_things_that_it_removes(
     assert whole >= 12
 
 
-def test_a_process_that_is_killed_leaves_what_the_next_one_finishes(recorded: Ports) -> None:
+def test_the_next_process_finishes_a_killed_deletion(recorded: Ports) -> None:
     artist, secrets = furnish(recorded, "Nova")
     code = """
 import os, signal, sys
@@ -286,7 +286,7 @@ delete_artist(Ports(settings=settings, database=GivenDatabase(sys.argv[2]), buck
     assert traces(recorded, secrets) == []
 
 
-def test_a_name_that_returns_is_a_new_artist_with_nothing_of_the_old(recorded: Ports) -> None:
+def test_a_reused_name_is_a_new_artist_without_the_old_data(recorded: Ports) -> None:
     artist, _ = furnish(recorded, "Nova")
     with recorded.database.transaction() as connection:
         artist_deletions.begin(connection, artist, "me")
@@ -329,7 +329,7 @@ def test_the_worker_in_its_own_process_forgets_as_asked(ports: Ports) -> None:
     assert traces(ports, secrets) == []
 
 
-def test_the_command_shows_first_deletes_when_told_and_is_clear_the_second_time(
+def test_the_command_previews_and_deletes_only_with_yes(
     recorded: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dawa_assets.defs.partitions import ensure_partitions

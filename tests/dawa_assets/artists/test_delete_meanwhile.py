@@ -38,7 +38,7 @@ class _SlowBucket(FolderBucket):
         super().put(key, source, content_type=content_type)
 
 
-def test_a_build_that_is_under_way_loses_its_lease_and_nothing_of_it_stays(recorded: Ports) -> None:
+def test_a_running_build_loses_its_lease_and_leaves_nothing(recorded: Ports) -> None:
     artist, secrets = furnish(recorded, "Nova")
     slow = _SlowBucket(recorded.settings.home / "bucket")
     errors: list[BaseException] = []

@@ -63,9 +63,7 @@ def test_an_id_goes_before_a_name(database: Database, kite: Artist) -> None:
         assert resolve_artist(connection, str(kite.id)) == kite
 
 
-def test_a_name_in_small_letters_will_do_where_one_is_called_so_and_else_all_are_named(
-    database: Database, kite: Artist
-) -> None:
+def test_a_name_matches_in_any_case_unless_it_is_ambiguous(database: Database, kite: Artist) -> None:
     with database.transaction() as connection:
         assert resolve_artist(connection, "nova kite") == kite
         assert resolve_artist(connection, " NOVA KITE ") == kite
@@ -123,9 +121,7 @@ def test_the_commands_say_who_could_be_meant_and_leave_with_2(
     assert "several are called so: two-of-us (Two Of Us), two-of-us-2 (two of us)" in capsys.readouterr().err
 
 
-def test_over_http_an_id_is_an_id_and_a_producer_a_slug_whatever_others_are_called(
-    ports: Ports, kite: Artist, shadowed: Artist
-) -> None:
+def test_over_http_an_id_is_never_resolved_as_a_name(ports: Ports, kite: Artist, shadowed: Artist) -> None:
     with ports.database.transaction() as connection:
         connection.execute("insert into artists (name) values (%s)", [str(kite.id)])
     new_user(ports, shadowed)

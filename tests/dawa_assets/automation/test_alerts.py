@@ -147,7 +147,7 @@ def test_a_run_makes_good_what_it_made_too(failed: list[str] | None, later: list
     assert alerts._makes_good(again, before)
 
 
-def test_what_will_be_tried_again_is_not_told_and_the_last_attempt_is(
+def test_a_failure_is_reported_only_after_the_last_attempt(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
     work = {"dagster/partition": "nova", "dawa/work": "nova:x"}
@@ -174,7 +174,7 @@ def test_an_attempt_that_nobody_repeats_is_told_in_the_end(
     assert len(webhook.told) == 1
 
 
-def test_a_webhook_that_is_down_is_asked_with_pauses_and_told_when_it_is_back(
+def test_a_failing_webhook_is_retried_with_growing_pauses(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dawa_assets.observability.alerts.time.sleep", lambda _seconds: None)
@@ -236,7 +236,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_an_address_that_is_not_private_is_refused_and_not_repeated(address: str) -> None:
+def test_an_address_that_is_not_private_is_refused_and_not_shown(address: str) -> None:
     with pytest.raises(SettingsError) as caught:
         send(SecretStr(address), Message("t", []))
     assert "DAWA_ALERT_WEBHOOK_URL" in str(caught.value)

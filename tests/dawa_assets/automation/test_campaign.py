@@ -44,7 +44,7 @@ def prompts_written(ports: Ports, version: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_three_of_fifty_get_their_runs_under_one_tag_though_the_daemon_is_killed(
+def test_three_of_fifty_get_their_runs_though_the_daemon_dies(
     daemon: Daemon, home_ports: Ports, fifty: list[Artist]
 ) -> None:
     changed, before = [fifty[7], fifty[21], fifty[42]], prompts_written(home_ports, "3.0")
@@ -67,7 +67,7 @@ def test_three_of_fifty_get_their_runs_under_one_tag_though_the_daemon_is_killed
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_what_fails_is_asked_for_again_then_stands_and_is_told_in_the_tick(
+def test_a_failing_run_is_retried_then_reported_in_the_tick(
     daemon: Daemon, home_ports: Ports, fifty: list[Artist]
 ) -> None:
     artist = fifty[13]

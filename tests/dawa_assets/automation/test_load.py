@@ -19,7 +19,7 @@ print(len(repository.get_all_jobs()))
 """
 
 
-def test_warnings_of_dagster_would_stop_the_load_and_there_are_none(tmp_path: Path) -> None:
+def test_loading_the_definitions_raises_no_dagster_warnings(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DAWA_")}
     done = dawa(env=clean | {"DAWA_HOME": str(tmp_path / "home")}, cwd=tmp_path, code=_LOAD)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -43,7 +43,7 @@ def test_a_failed_one_waits_longer_each_time_and_then_stands(instance: dg.Dagste
     assert asked(instance, WorkItem("nova:changed", "nova")) == ["nova:changed/1"]
 
 
-def test_what_went_well_and_left_something_is_tried_again_every_day(instance: dg.DagsterInstance) -> None:
+def test_a_success_that_leaves_work_is_retried_every_day(instance: dg.DagsterInstance) -> None:
     work, now = WorkItem("nova:budget", "nova"), time.time()
     for _ in range(ATTEMPTS):
         (request,) = ask(instance, JOB, [work], now).requests
@@ -98,7 +98,7 @@ STATUSES = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.Dagster
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STATUSES), st.floats(0, 10**6)), max_size=7))
-def test_whatever_happened_no_key_is_asked_for_twice_and_failures_are_bounded(
+def test_run_keys_are_never_reused_and_failures_are_bounded(
     history: list[tuple[dg.DagsterRunStatus, float]],
 ) -> None:
     work, keys, failures = WorkItem("nova:abc", "nova"), [], 0

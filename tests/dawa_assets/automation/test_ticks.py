@@ -68,7 +68,7 @@ def test_artists_become_partitions_in_the_order_of_their_commits(
 
 
 @pytest.mark.parametrize("known", [0, 10**12])
-def test_a_cursor_that_is_lost_or_of_another_database_loses_no_artist(
+def test_a_lost_or_foreign_cursor_loses_no_artist(
     instance: dg.DagsterInstance, database: Database, make_artist: MakeArtist, known: int
 ) -> None:
     make_artist("First")
@@ -76,7 +76,7 @@ def test_a_cursor_that_is_lost_or_of_another_database_loses_no_artist(
     assert partitions(instance) == {"first"}
 
 
-def test_who_was_deleted_elsewhere_is_no_partition_and_nobody_else_is_looked_at_again(
+def test_an_artist_deleted_elsewhere_loses_their_partition(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:
     make_artist("First")
@@ -167,7 +167,7 @@ def test_very_many_artists_are_taken_over_in_several_ticks(
     assert sizes == [3, 6, 7, 7]
 
 
-def test_an_upload_of_a_new_artist_is_a_run_and_a_partition_in_one_tick(
+def test_a_new_artists_upload_adds_a_run_and_a_partition_at_once(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:
     artist = make_artist("Nova")
@@ -255,7 +255,7 @@ def two_hundred(ports: Ports) -> list[str]:
     return sorted(row["slug"] for row in rows)
 
 
-def test_of_two_hundred_artists_five_get_a_run_and_all_others_cost_one_query(
+def test_five_of_two_hundred_artists_get_runs_with_one_query(
     stored: dg.DagsterInstance, ports: Ports, two_hundred: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transactions, statements = [], []
@@ -300,9 +300,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Ame
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(ZONES), st.integers(0, 23), st.integers(0, 59), st.integers(2024, 2028), st.integers(0, 365))
-def test_every_night_has_one_run_also_where_an_hour_is_skipped_or_doubled(
-    zone: str, hour: int, minute: int, year: int, day: int
-) -> None:
+def test_every_night_has_one_run_across_clock_changes(zone: str, hour: int, minute: int, year: int, day: int) -> None:
     here = ZoneInfo(zone)
     start = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day)
     ticks = schedule_execution_time_iterator(start.timestamp(), f"{minute} {hour} * * *", zone, ascending=True)
@@ -355,7 +353,7 @@ def trained_on(ports: Ports, slug: str, share: float) -> None:
         )
 
 
-def test_a_dataset_that_changed_enough_is_trained_on_once_where_that_is_switched_on(
+def test_a_changed_dataset_is_trained_on_once_if_enabled(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:
     for name, share in (("Little", 0.1), ("Much", 0.3), ("Nothing", 0.0)):
@@ -372,7 +370,7 @@ def test_a_dataset_that_changed_enough_is_trained_on_once_where_that_is_switched
     assert slugs(tick(retrain_sensor, instance, ports, result.cursor)) == []
 
 
-def test_a_training_that_heard_what_is_excluded_by_now_is_followed_by_another(
+def test_training_on_items_excluded_since_triggers_retraining(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:
     artist = make_artist("Little")

@@ -88,7 +88,7 @@ def test_unchanged_content_makes_no_new_zip(catalogue: Catalogue) -> None:
     assert len(datasets(catalogue)) == 1
 
 
-def test_a_rebuild_is_the_whole_set_and_an_excluded_item_is_left_out(catalogue: Catalogue) -> None:
+def test_a_rebuild_includes_all_items_but_the_excluded(catalogue: Catalogue) -> None:
     first = catalogue.add("one", b"sound one", PROMPT)
     build_dataset(catalogue.ports, catalogue.slug)
     catalogue.add("two", b"sound two", PROMPT)
@@ -99,7 +99,7 @@ def test_a_rebuild_is_the_whole_set_and_an_excluded_item_is_left_out(catalogue: 
     assert [track.item for track in report.tracks] == ["two"]
 
 
-def test_content_that_returns_makes_its_old_dataset_the_current_one(catalogue: Catalogue) -> None:
+def test_restored_content_makes_its_old_dataset_current_again(catalogue: Catalogue) -> None:
     catalogue.add("one", b"sound one", PROMPT)
     extra = catalogue.add("two", b"sound two", PROMPT)
     whole = build_dataset(catalogue.ports, catalogue.slug)
@@ -123,7 +123,7 @@ def test_a_zip_that_is_gone_is_made_again_with_the_same_bytes(catalogue: Catalog
     assert zip_bytes(catalogue.ports, again.storage_path) == before
 
 
-def test_a_pruned_zip_is_made_again_only_when_it_becomes_the_current_one(catalogue: Catalogue) -> None:
+def test_a_pruned_zip_is_rebuilt_only_when_it_becomes_current(catalogue: Catalogue) -> None:
     item = catalogue.add("one", b"sound one", PROMPT)
     old = build_dataset(catalogue.ports, catalogue.slug)
     catalogue.sql("update datasets set pruned_at = now() where id = %s", old.dataset_id)
@@ -208,7 +208,7 @@ def test_a_prompt_that_changed_meanwhile_leaves_its_item_ready(catalogue: Catalo
 
 
 @pytest.mark.parametrize("moment", ["zip before", "zip after", "json before", "json after"])
-def test_a_build_killed_at_any_moment_is_finished_on_the_same_path(catalogue: Catalogue, moment: str) -> None:
+def test_a_killed_build_is_finished_on_the_same_path(catalogue: Catalogue, moment: str) -> None:
     catalogue.add("one", b"sound one", PROMPT)
     catalogue.add("two", b"sound two", PROMPT)
     kind, when = moment.split()
@@ -233,7 +233,7 @@ def test_a_build_killed_at_any_moment_is_finished_on_the_same_path(catalogue: Ca
     assert [row["state"] for row in datasets(catalogue)] == ["done"]
 
 
-def test_a_killed_build_of_content_that_changed_since_leaves_no_file(catalogue: Catalogue) -> None:
+def test_a_killed_build_of_outdated_content_leaves_no_file(catalogue: Catalogue) -> None:
     item = catalogue.add("one", b"sound one", PROMPT)
 
     class Killing(type(catalogue.ports.bucket)):  # type: ignore[misc]
@@ -280,7 +280,7 @@ def test_a_build_that_may_not_wait_says_that_another_is_working(catalogue: Catal
         build_dataset(hasty, catalogue.slug)
 
 
-def test_a_builder_that_was_silent_too_long_writes_nothing_over_their_successors_work(catalogue: Catalogue) -> None:
+def test_a_builder_that_lost_its_lease_overwrites_nothing(catalogue: Catalogue) -> None:
     catalogue.add("one", b"sound one", PROMPT)
 
     class Overtaken(type(catalogue.ports.bucket)):  # type: ignore[misc]
@@ -295,7 +295,7 @@ def test_a_builder_that_was_silent_too_long_writes_nothing_over_their_successors
     assert [row["state"] for row in datasets(catalogue)] == ["building"]
 
 
-def test_an_item_that_was_just_being_replaced_is_packed_as_it_is_then(catalogue: Catalogue) -> None:
+def test_an_item_replaced_during_the_build_is_packed_as_new(catalogue: Catalogue) -> None:
     from dawa_assets.pipeline.leases import lease
 
     item = catalogue.add("one", b"old sound", PROMPT)
@@ -335,7 +335,7 @@ def test_an_export_of_new_items_leaves_the_current_dataset_alone(catalogue: Cata
     assert build_dataset(catalogue.ports, catalogue.slug).item_count == 2
 
 
-def test_the_nightly_question_names_exactly_those_that_would_differ(ports: Ports) -> None:
+def test_the_nightly_query_returns_exactly_the_changed_datasets(ports: Ports) -> None:
     fresh, done, empty, changed = (open_catalogue(ports, f"Night {n} {uuid4().hex[:6]}") for n in range(4))
     for catalogue in (fresh, done, changed):
         catalogue.add("one", b"sound", PROMPT)

@@ -77,7 +77,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"other sound", b"short", b"the recorded sound and more"])
-def test_audio_that_is_not_the_recorded_one_is_refused_by_its_position(stored: bytes, tmp_path: Path) -> None:
+def test_audio_that_differs_from_its_hash_is_refused_by_position(stored: bytes, tmp_path: Path) -> None:
     tracks = [track(1, "mp3", b"fine", "x"), track(2, "mp3", stored, "x", recorded=b"the recorded sound")]
     with pytest.raises(BadTrackError) as caught:
         write_zip(tracks, tmp_path / "bad.zip")

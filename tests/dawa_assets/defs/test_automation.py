@@ -66,7 +66,7 @@ def example(home: Path) -> Path:
     return home / "files"
 
 
-def test_a_complete_upload_asks_for_one_run_and_makes_the_partition(
+def test_a_complete_upload_requests_one_run_and_adds_a_partition(
     pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
@@ -96,7 +96,7 @@ def test_a_failing_upload_is_asked_for_a_bounded_number_of_times(
     assert len(set(keys)) == ATTEMPTS
 
 
-def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
+def test_a_changed_schema_version_requests_only_that_artists_run(
     pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     ports = pipeline_here.ports()
@@ -119,7 +119,7 @@ def test_a_changed_schema_version_asks_for_that_artists_prompts_only(
     assert artist.slug not in {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
 
 
-def test_the_night_asks_for_exactly_the_artists_whose_dataset_would_differ(
+def test_the_nightly_run_requests_only_changed_datasets(
     pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
 ) -> None:
     ports = pipeline_here.ports()

@@ -108,7 +108,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("asset", PICTURES)
-def test_a_page_shows_its_pictures_small_enough_for_the_event_log(
+def test_a_page_shows_pictures_small_enough_for_the_event_log(
     first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str
 ) -> None:
     assert first.success
@@ -124,7 +124,7 @@ def test_a_page_shows_its_pictures_small_enough_for_the_event_log(
 
 
 @pytest.mark.parametrize("asset", CHAIN)
-def test_a_page_begins_with_its_headline_and_ends_with_the_query_of_its_rows(
+def test_a_page_begins_with_a_headline_and_ends_with_a_query(
     first: BuildResult, instance: dg.DagsterInstance, pipeline_here: GivenPipeline, artist: Artist, asset: str
 ) -> None:
     assert first.success

@@ -58,7 +58,7 @@ def test_every_asset_says_what_it_is(graph: AssetGraph, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHAIN)
-def test_every_asset_names_its_table_columns_and_the_function_that_makes_it(graph: AssetGraph, name: str) -> None:
+def test_every_asset_names_its_table_columns_and_function(graph: AssetGraph, name: str) -> None:
     metadata = graph.get(dg.AssetKey(name)).metadata
     assert str(metadata["dagster/table_name"]).startswith("public.")
     assert len(metadata["dagster/column_schema"].columns) >= 2

@@ -90,7 +90,7 @@ def _metadata(instance: dg.DagsterInstance, asset: str) -> dict[str, object]:
 
 
 @pytest.mark.usefixtures("run")
-def test_texts_tags_and_their_cost_are_in_the_tables_and_on_the_pages(
+def test_prompts_tags_and_their_cost_are_in_tables_and_on_pages(
     lasting: dg.DagsterInstance, hosted: Pipeline, model_server_process: ModelServer
 ) -> None:
     with hosted.ports().database.transaction() as connection:
@@ -129,7 +129,7 @@ def _dawa(chosen: dict[str, str], keys: dict[str, str], *arguments: str) -> "sub
 
 
 @pytest.mark.usefixtures("run")
-def test_no_key_is_in_any_output_file_table_or_event_also_where_it_is_refused(
+def test_no_output_file_table_or_event_contains_a_key(
     lasting: dg.DagsterInstance, chosen: dict[str, str], artist: Artist, home: Path
 ) -> None:
     # Another model, so that there is something to write, and the service has to look at the key.

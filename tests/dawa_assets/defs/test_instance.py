@@ -56,9 +56,7 @@ def test_a_new_instance_elsewhere_is_set_up_and_used(tmp_path: Path, elsewhere: 
     assert not (tmp_path / "home" / "dagster").exists()
 
 
-def test_an_instance_that_was_set_up_stays_so_and_gets_no_run_that_it_would_end(
-    tmp_path: Path, elsewhere: Path, artist: Artist
-) -> None:
+def test_a_configured_instance_is_kept_and_gets_no_unsafe_run(tmp_path: Path, elsewhere: Path, artist: Artist) -> None:
     own = {
         "telemetry": {"enabled": False},
         "run_monitoring": {"enabled": True},

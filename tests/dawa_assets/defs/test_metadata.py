@@ -95,7 +95,7 @@ def test_many_losses_are_thinned_and_that_is_said() -> None:
     assert len(str(value.value)) < 150
 
 
-def test_files_are_links_only_where_something_serves_them_and_never_signed() -> None:
+def test_files_are_links_only_where_served_and_never_signed() -> None:
     key = "artists/a b/loras/1/preview (1).wav"
     named = str(files({key: 1234, "artists/a b/x": None}, None).value)
     assert named.splitlines() == [
@@ -134,6 +134,6 @@ def test_a_long_table_says_how_much_it_left_out() -> None:
     assert value.records[-1].data["number"] == "… and 7 more"
 
 
-def test_a_picture_is_shown_in_place_unless_it_is_too_large_for_the_event_log() -> None:
+def test_a_picture_is_inline_unless_too_large_for_the_event_log() -> None:
     assert "data:image/png;base64," in str(picture(b"\x89PNG", "curve").value)
     assert picture(b"x" * 500_000, "curve") == dg.MetadataValue.text("curve: 500,000 bytes, open the file")

@@ -64,7 +64,7 @@ def test_another_process_composes_the_same_bytes(example: Example, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_what_is_complete_is_left_alone_and_what_is_damaged_is_made_again(example: Example) -> None:
+def test_complete_files_are_kept_and_damaged_ones_are_rebuilt(example: Example) -> None:
     root, damaged = example.profile.parent, _file(example, "Night Courier", "als")
     before = {path: path.stat().st_mtime_ns for path in example.files}
     assert compose_example(root) == example
@@ -76,7 +76,7 @@ def test_what_is_complete_is_left_alone_and_what_is_damaged_is_made_again(exampl
     assert not list(root.rglob("*.part"))
 
 
-def test_three_sets_of_three_versions_with_a_bounce_of_the_same_stem_each(example: Example) -> None:
+def test_three_sets_of_three_live_versions_each_have_a_bounce(example: Example) -> None:
     assert sorted(path.suffix for path in example.files) == [".als", ".als", ".als", ".flac", ".mp3", ".wav"]
     assert {read_live_set(path).live_version.split(".")[0] for path in example.files if path.suffix == ".als"} == {
         "8", "10", "12",
@@ -135,7 +135,7 @@ def test_a_bounce_lasts_as_long_as_its_arrangement_and_its_tail(example: Example
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_a_bounce_peaks_near_minus_one_decibel_and_is_not_clipped(example: Example, title: str) -> None:
+def test_a_bounce_peaks_near_minus_one_decibel_without_clipping(example: Example, title: str) -> None:
     sound, _ = _sound(_bounce(example, title))
     peak = 20 * np.log10(np.abs(sound).max())
     assert -1.2 < peak < (0 if SONGS[title].bounce == "mp3" else -0.95)  # lossy coding moves peaks

@@ -10,7 +10,7 @@ def _spectrum(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", sorted(INSTRUMENTS))
-def test_an_instrument_gives_finite_stereo_sound_within_bounds_and_the_same_again(name: str) -> None:
+def test_an_instrument_gives_finite_bounded_repeatable_stereo(name: str) -> None:
     stroke = Stroke(42 if name == "kit" else 57, 0.8, 127)
     sound = INSTRUMENTS[name](stroke)
     assert sound.dtype == np.float32

@@ -10,7 +10,7 @@ def test_a_pitch_has_its_midi_number(name: str, number: int) -> None:
     assert pitch_of(name) == number
 
 
-def test_a_drum_line_places_hits_accents_and_soft_ones_on_sixteenths() -> None:
+def test_a_drum_line_places_hits_and_accents_on_sixteenths() -> None:
     notes = steps("X..o.x", KICK, velocity=100)
     assert [(note.start, note.velocity) for note in notes] == [(0.0, 118), (0.75, 62), (1.25, 100)]
 
@@ -38,7 +38,7 @@ def test_chords_take_a_bar_each_in_the_given_rhythm() -> None:
     loop=st.integers(1, 64),
     notes=st.lists(st.tuples(st.integers(0, 250), st.integers(1, 64)), max_size=8),
 )
-def test_a_clips_notes_repeat_every_loop_and_never_leave_the_clip(
+def test_a_clips_notes_repeat_every_loop_and_stay_in_the_clip(
     start: int, length: int, loop: int, notes: list[tuple[int, int]]
 ) -> None:
     pattern = tuple(Note(at % (loop * 4) / 4, long / 4, 60) for at, long in notes)

@@ -38,9 +38,7 @@ def folders(path: Path) -> list[str]:
     return sorted(each.name for each in path.iterdir())
 
 
-def test_ace_step_reads_one_file_and_no_texts_that_it_would_take_for_lyrics(
-    catalogue: Catalogue, tmp_path: Path
-) -> None:
+def test_ace_step_gets_one_manifest_and_no_stray_text_files(catalogue: Catalogue, tmp_path: Path) -> None:
     catalogue.sql(
         "update als_summaries set summary = jsonb_set(summary, '{overview,time_signature}', '\"3/4\"') "
         "where artist_id = %s and als_filename like 'Night%%'",

@@ -60,9 +60,7 @@ def _asked(ports: Ports, artist: Artist) -> dict[str, str]:
     return {"artistId": str(artist.id), "parseId": parse["parse_id"]}
 
 
-def test_a_user_gets_at_their_own_artist_by_every_route_and_at_no_other_s(
-    ports: Ports, nova: Artist, other: Artist
-) -> None:
+def test_a_user_reaches_only_their_own_artist_by_every_route(ports: Ports, nova: Artist, other: Artist) -> None:
     mine, foreign = _asked(ports, nova), _asked(ports, other)
     ports.bucket.put("artists/nova/training/x/prompt.txt", b"mine")
     ports.bucket.put("artists/other/training/x/prompt.txt", b"foreign")
@@ -92,9 +90,7 @@ def test_a_user_gets_at_their_own_artist_by_every_route_and_at_no_other_s(
         assert [answer.status_code for answer in worker] == [401] * 3
 
 
-def test_without_or_with_a_wrong_password_it_is_401_and_with_the_right_one_all_artists_are_there(
-    ports: Ports, nova: Artist
-) -> None:
+def test_only_the_right_password_gives_access_to_all_artists(ports: Ports, nova: Artist) -> None:
     asked = _asked(ports, nova)
     ports.bucket.put("artists/nova/a.txt", b"a")
     with server(protected(ports)) as base, client(base) as http:
@@ -212,7 +208,7 @@ def _told_by(ports: Ports, nova: Artist, project: _Project, **more: Any) -> Iter
         yield lambda headers: http.post("/api/train", json=asked, headers=headers).status_code
 
 
-def test_tokens_of_the_project_s_public_keys_count_and_its_keys_may_be_rotated(
+def test_tokens_of_the_projects_keys_count_across_key_rotation(
     ports: Ports, nova: Artist, project: _Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, first, second = (
@@ -277,9 +273,7 @@ def test_keys_that_nobody_confirms_any_more_end_too(project: _Project, monkeypat
         check.user(token)
 
 
-def test_a_token_is_checked_only_with_a_key_of_its_own_kind_and_its_own_project(
-    ports: Ports, nova: Artist, project: _Project
-) -> None:
+def test_a_token_needs_a_key_of_its_own_kind_and_project(ports: Ports, nova: Artist, project: _Project) -> None:
     user, key, strange = new_user(ports, nova), *(ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     project.publish("first", key)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -305,9 +299,7 @@ def _hs256_by(key: bytes, body: dict[str, Any], kid: str) -> str:
     return (signed + b"." + part(hmac.digest(key, signed, hashlib.sha256))).decode()
 
 
-def test_an_outage_of_the_project_s_keys_is_503_and_not_a_wrong_token(
-    ports: Ports, nova: Artist, project: _Project
-) -> None:
+def test_an_outage_of_the_projects_keys_is_503_not_401(ports: Ports, nova: Artist, project: _Project) -> None:
     project.broken = True
     with _told_by(ports, nova, project) as asks:
         assert asks(bearer(uuid4(), ec.generate_private_key(ec.SECP256R1()), "ES256", "first")) == 503

@@ -53,9 +53,7 @@ def _file(answer: dict[str, Any]) -> str:
     return str(answer["datasetUrl"]).partition("/files/")[2].partition("?")[0]
 
 
-def test_a_link_leads_where_the_server_is_reached_and_nobody_but_a_trusted_proxy_says_where(
-    ports: Ports, nova: Artist
-) -> None:
+def test_only_a_trusted_proxy_changes_the_address_of_a_link(ports: Ports, nova: Artist) -> None:
     guarded = protected(ports)
     with server(guarded) as base, client(base, **GOOD) as http:
         assert http.post("/api/train/save", json=pair(nova)).status_code == 200
@@ -74,7 +72,7 @@ def test_a_link_leads_where_the_server_is_reached_and_nobody_but_a_trusted_proxy
         assert _address(_export(http, nova, **FORWARDED)) == "https://music.example"
 
 
-def test_the_same_export_again_is_the_same_zip_until_something_changes(http: httpx.Client, nova: Artist) -> None:
+def test_an_unchanged_export_gives_the_same_zip(http: httpx.Client, nova: Artist) -> None:
     for n in (1, 2):
         http.post("/api/train/save", json=pair(nova, audio=wav(200 + n)))
     first = _export(http, nova)
@@ -137,7 +135,7 @@ def test_what_the_pipeline_exported_since_is_not_passed_over(ports: Ports, http:
     assert (current["itemCount"], current["isWhole"], _file(current) == _file(first)) == (2, True, False)
 
 
-def test_the_current_dataset_has_a_route_of_its_own_for_whoever_may_see_the_artist(ports: Ports, nova: Artist) -> None:
+def test_the_current_dataset_has_a_route_for_the_artists_users(ports: Ports, nova: Artist) -> None:
     who = {"artistId": str(nova.id)}
     with server(protected(ports, secret=True)) as base, client(base) as http:
         mine, other = bearer(new_user(ports, nova)), bearer(new_user(ports, new_artist(ports, "Other")))

@@ -25,7 +25,7 @@ def storage(tmp_path: Path) -> Iterator[StorageServer]:
         yield made
 
 
-def test_a_file_is_a_fresh_link_of_storage_s_own_and_a_page_a_download(
+def test_a_file_is_a_fresh_storage_link_and_a_page_a_download(
     ports: Ports, storage: StorageServer, tmp_path: Path
 ) -> None:
     bucket = SupabaseBucket(storage.url, storage.secret_key, resume_folder=tmp_path / "parts")
@@ -49,7 +49,7 @@ def test_a_file_is_a_fresh_link_of_storage_s_own_and_a_page_a_download(
         assert http.post("/api/train/export", json={"artistId": str(other.id)}).status_code == 404
 
 
-def test_a_copy_to_listen_by_is_fetched_once_decoded_here_and_sent_by_this_server(
+def test_a_listening_copy_is_fetched_once_and_served_from_here(
     ports: Ports, storage: StorageServer, tmp_path: Path
 ) -> None:
     bucket = SupabaseBucket(storage.url, storage.secret_key, resume_folder=tmp_path / "parts")

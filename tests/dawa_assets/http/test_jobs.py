@@ -45,7 +45,7 @@ def _begun(http: httpx.Client, artist: Artist) -> dict[str, httpx.Response]:
     }
 
 
-def test_every_route_that_begins_a_job_says_where_its_answer_is_had_and_that_it_is_not_done(
+def test_every_job_route_gives_202_and_a_link_to_its_result(
     base: str, quick: QuickCompute, nova: Artist, ports: Ports
 ) -> None:
     quick.gate.clear()
@@ -88,7 +88,7 @@ def _again(http: httpx.Client, artist: Artist, begun: dict[str, httpx.Response])
     ("error", "status"),
     [(RefusedJobError("beat.wav: it is no audio"), 422), (JobError("the GPU fell out"), 502)],
 )
-def test_a_job_that_failed_is_told_as_the_first_request_would_have_been(
+def test_a_failed_job_gives_the_same_error_as_a_direct_request(
     base: str, monkeypatch: pytest.MonkeyPatch, error: JobError, status: int
 ) -> None:
     def fail(_self: QuickCompute, _request: JobRequest[object], *_: object) -> None:

@@ -79,7 +79,7 @@ def test_no_header_makes_the_question_fail(headers: dict[str, str]) -> None:
     assert is_foreign(Headers(raw=raw), "GET", []) in (True, False)
 
 
-def test_an_open_server_shows_foreign_pages_nothing_and_says_so_to_older_browsers(ports: Ports) -> None:
+def test_an_open_server_refuses_requests_from_foreign_pages(ports: Ports) -> None:
     nova = new_artist(ports)
     ports.bucket.put(f"artists/{nova.slug}/timeline.png", b"picture")
     with server(ports) as base, client(base) as http:
@@ -106,7 +106,7 @@ def test_a_link_of_a_protected_server_may_be_shown_on_any_page(ports: Ports) -> 
         assert http.get(f"/files/{key}", headers=CROSS | IMAGE).status_code == 401
 
 
-def test_pages_of_the_named_origins_are_answered_beforehand_and_read_refusals_too(ports: Ports) -> None:
+def test_allowed_origins_pass_preflight_and_can_read_errors(ports: Ports) -> None:
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-train-password"}
     nowhere = {"artistId": "00000000-0000-0000-0000-000000000000"}
     with server(for_pages(protected(ports), DASHBOARD)) as base, client(base, Origin=DASHBOARD) as http:

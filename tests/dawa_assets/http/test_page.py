@@ -8,7 +8,7 @@ from resources.ports import Ports
 from tests.dawa_assets.http.serving import client, protected, server
 
 
-def test_the_page_and_its_parts_are_sent_with_a_policy_and_asked_for_again_for_nothing(ports: Ports) -> None:
+def test_the_page_and_its_modules_have_a_policy_and_are_cached(ports: Ports) -> None:
     with server(protected(ports)) as base, client(base) as http:
         page = http.get("/")
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -57,7 +57,7 @@ def test_too_large_a_body_is_413_whether_it_says_so_or_not(ports: Ports) -> None
                 assert raw.recv(12) == b"HTTP/1.1 413", path
 
 
-def test_clients_that_send_slowly_hold_up_nobody_and_leave_without_a_trace(
+def test_slow_clients_block_nobody_and_log_no_errors(
     ports: Ports, nova: Artist, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = json.dumps(pair(nova)).encode()
@@ -88,7 +88,7 @@ def test_unknown_routes_and_methods_answer_in_the_same_form(ports: Ports) -> Non
             assert (answer.status_code, list(answer.json())) == (status, ["error"])
 
 
-def test_the_openapi_page_has_every_route_with_its_models_errors_and_keys(ports: Ports) -> None:
+def test_the_openapi_page_has_every_route_with_models_and_errors(ports: Ports) -> None:
     with server(ports) as base, client(base) as http:
         assert "swagger" in http.get("/docs").text
         page = http.get("/openapi.json").json()
@@ -117,7 +117,7 @@ def test_the_openapi_page_has_every_route_with_its_models_errors_and_keys(ports:
     }
 
 
-def test_it_says_what_is_open_logs_no_secret_and_ends_by_sigterm_when_requests_are_done(here: Ports) -> None:
+def test_sigterm_lets_requests_finish_and_no_secret_is_logged(here: Ports) -> None:
     nova = new_artist(here)
     body = json.dumps(pair(nova, audio=wav(seconds=300))).encode()
     with command(here.settings.home, NAWFSIDE_APP_PASSWORD=PASSWORD) as (process, base):
@@ -136,7 +136,7 @@ def test_it_says_what_is_open_logs_no_secret_and_ends_by_sigterm_when_requests_a
     assert PASSWORD not in said
 
 
-def test_killed_in_the_middle_of_a_save_nothing_is_half_and_the_next_save_takes_it_up(here: Ports) -> None:
+def test_a_save_killed_halfway_is_completed_by_the_next_save(here: Ports) -> None:
     nova = new_artist(here)
     audio = wav(seconds=300)
     body = json.dumps(pair(nova, audio=audio)).encode()

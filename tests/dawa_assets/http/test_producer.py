@@ -44,7 +44,7 @@ def http(ports: Ports, quick: QuickCompute) -> Iterator[httpx.Client]:
         yield made
 
 
-def test_post_api_producer_upload_and_train_stores_the_file_and_trains_on_it(
+def test_post_api_producer_upload_and_train_trains_on_the_file(
     ports: Ports, http: httpx.Client, quick: QuickCompute
 ) -> None:
     form = {"data": {"producerId": "producer_123"}, "files": {"file": ("my beat.wav", wav(), "audio/wav")}}
@@ -67,7 +67,7 @@ def test_post_api_producer_upload_and_train_stores_the_file_and_trains_on_it(
     assert len(quick.ran) == 1  # the same form is the same job
 
 
-def test_a_form_without_its_file_or_with_none_that_is_audio_is_refused(http: httpx.Client, quick: QuickCompute) -> None:
+def test_a_form_without_a_file_or_without_audio_is_refused(http: httpx.Client, quick: QuickCompute) -> None:
     route = "/api/producer/upload-and-train"
     data, audio = {"producerId": "nova"}, {"file": ("a.wav", wav())}
     refused = [
@@ -89,9 +89,7 @@ def test_a_form_without_its_file_or_with_none_that_is_audio_is_refused(http: htt
     assert quick.ran == []
 
 
-def test_uploads_that_can_not_be_used_change_nothing_for_the_others(
-    ports: Ports, http: httpx.Client, quick: QuickCompute
-) -> None:
+def test_unusable_uploads_do_not_affect_the_others(ports: Ports, http: httpx.Client, quick: QuickCompute) -> None:
     bad = {f"{name}.wav": found for name, found in unreadable().items()}
     late = {"damaged.wav"}  # its beginning can be decoded: the training refuses it
     good = {f"good{number}.wav": wav(200 + number) for number in range(10)}
@@ -140,9 +138,7 @@ def test_post_api_artist_generate_gives_a_wav_in_both_forms(
         assert answer.json()["error"].startswith("loraId: a LoRA is named by producer:model")
 
 
-def test_what_was_trained_for_any_producer_can_be_rendered_with_by_who_may_see_all_and_by_no_user(
-    ports: Ports, quick: QuickCompute, nova: Artist
-) -> None:
+def test_only_full_access_can_render_with_any_producers_lora(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
     lora = "my_producer:nawfside_lora"
     asked = {"artistId": str(nova.id), "loraId": lora, "prompt": "808 trap beat", "durationSeconds": 0.5}
     form = {"data": {"producerId": "my_producer"}, "files": {"file": ("beat.wav", wav())}}
@@ -165,9 +161,7 @@ def test_what_was_trained_for_any_producer_can_be_rendered_with_by_who_may_see_a
     assert {run.lora_id for run in quick.ran if isinstance(run, GenerateRequest)} == {lora, "nova:nawfside_lora"}
 
 
-def test_a_form_with_nothing_but_a_file_lets_the_name_be_chosen_and_the_answer_says_it(
-    ports: Ports, quick: QuickCompute
-) -> None:
+def test_a_form_without_a_model_name_reports_the_chosen_name(ports: Ports, quick: QuickCompute) -> None:
     ask = quick.run
 
     def run(request: Any, on_event: Any, record: Any = None) -> Any:
@@ -189,7 +183,7 @@ def test_a_form_with_nothing_but_a_file_lets_the_name_be_chosen_and_the_answer_s
             assert answer.get("note") == (None if more else said)
 
 
-def test_a_job_that_outlasts_the_wait_is_202_and_its_answer_is_had_by_its_id(
+def test_a_job_longer_than_the_wait_is_202_and_found_by_its_id(
     impatient: Ports, quick: QuickCompute, nova: Artist
 ) -> None:
     quick.gate.clear()
@@ -223,7 +217,7 @@ def test_many_who_wait_for_jobs_hold_up_nobody_else(ports: Ports, quick: QuickCo
             assert {job.result().status_code for job in jobs} == {200}
 
 
-def test_the_worker_s_endpoints_are_served_beside_by_the_same_password(ports: Ports, quick: QuickCompute) -> None:
+def test_the_worker_endpoints_accept_the_same_password(ports: Ports, quick: QuickCompute) -> None:
     with server(protected(replace(ports, compute=quick))) as base, client(base) as http:
         upload = {"producer_id": "producer_123", "job_id": "job_abc", "filename": "beat.wav"}
         upload["content_base64"] = base64.b64encode(wav()).decode()
@@ -251,7 +245,7 @@ def test_a_user_s_producer_is_one_of_their_artists(ports: Ports, quick: QuickCom
     assert {getattr(request, "producer_id", None) for request in quick.ran} == {"nova"}
 
 
-def test_two_artists_use_the_same_job_id_without_a_lora_and_do_not_meet(ports: Ports, http: httpx.Client) -> None:
+def test_two_artists_can_use_the_same_job_id_without_a_lora(ports: Ports, http: httpx.Client) -> None:
     for name, prompt in (("Nova", "techno"), ("Other", "house")):
         asked = {"artistId": str(new_artist(ports, name).id), "prompt": prompt, "jobId": "first"}
         assert http.post("/api/artist/generate", json=asked).status_code == 200

@@ -54,9 +54,7 @@ def test_slow_strangers_do_not_keep_out_who_has_the_password(ports: Ports) -> No
         until(lambda: http.get("/files/artists/x/y").status_code != 429)
 
 
-def test_those_who_may_say_it_in_the_body_have_places_of_their_own_and_less_time(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_body_authenticated_requests_have_limits_of_their_own(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_limits, "UNAUTHENTICATED", Patience(silent_seconds=3.0, seconds=900.0))
     with server(protected(ports)) as base, client(base, **GOOD) as http:
         with _slow(base, "/train", MANY) as slow:
@@ -121,7 +119,7 @@ def test_wrong_passwords_wear_off_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
     failed.require_patience("192.0.2.1")
 
 
-def test_a_network_of_ipv6_is_one_sender_and_senders_without_end_are_forgotten() -> None:
+def test_an_ipv6_network_is_one_sender_and_senders_are_bounded() -> None:
     failed = FailedAttempts(free=1)
     failed.note("2001:db8:1:2::3")
     with pytest.raises(RefusedError):

@@ -39,9 +39,7 @@ def _give_profile(ports: Ports, artist: Artist) -> None:
         )
 
 
-def test_generate_save_repeat_export_ends_as_the_assets_make_it_of_the_same_input(
-    ports: Ports, http: httpx.Client, nova: Artist
-) -> None:
+def test_generate_save_and_export_give_what_the_assets_give(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     sets = {f"Song {n}/song {n}.als": als(120 + n) for n in (1, 2)}
     bounces = {f"Song {n}/song {n}.wav": wav(200 + n) for n in (1, 2)}
     _give_profile(ports, nova)
@@ -93,9 +91,7 @@ def _files(ports: Ports, artist: Artist, items: list[UUID] | None) -> list[tuple
     return sorted((parts[1], content(ports.bucket, folder + "/".join(parts))) for parts in chosen)
 
 
-def test_post_api_train_gives_the_same_prompt_again_and_changes_no_item(
-    ports: Ports, http: httpx.Client, nova: Artist
-) -> None:
+def test_post_api_train_repeats_its_prompt_and_changes_no_item(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     give_set(ports.database, nova, summary(), "Song")
     [before] = rows(ports, "select * from training_items")
     asked = {"artistId": str(nova.id), "parseId": before["parse_id"]}
@@ -160,7 +156,7 @@ NO_PAIRS: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-def test_a_save_that_cannot_be_a_pair_says_why_and_leaves_nothing(
+def test_an_invalid_pair_is_refused_with_a_reason_and_not_stored(
     ports: Ports, http: httpx.Client, nova: Artist
 ) -> None:
     for more, status, said in NO_PAIRS:
@@ -179,15 +175,13 @@ def test_large_audio_is_saved_with_little_memory(ports: Ports, http: httpx.Clien
     assert (content(ports.bucket, item["audio_path"]), item["audio_duration_seconds"]) == (large, 600)
 
 
-def test_post_api_train_export_with_nothing_ready_is_400_as_it_was(http: httpx.Client, nova: Artist) -> None:
+def test_post_api_train_export_with_nothing_ready_is_400(http: httpx.Client, nova: Artist) -> None:
     answer = http.post("/api/train/export", json={"artistId": str(nova.id)})
     assert answer.status_code == 400
     assert answer.json() == {"error": "no ready training items to export; save some first"}
 
 
-def test_post_api_train_export_holds_what_is_new_and_its_link_is_good_for_whoever_has_it(
-    ports: Ports, http: httpx.Client, nova: Artist
-) -> None:
+def test_post_api_train_export_holds_only_the_new_items(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     for n in (1, 2):
         http.post("/api/train/save", json=pair(nova, audio=wav(200 + n)))
         exported = http.post("/api/train/export", json={"artistId": str(nova.id)}).json()
@@ -199,9 +193,7 @@ def test_post_api_train_export_holds_what_is_new_and_its_link_is_good_for_whoeve
     assert {row["status"] for row in rows(ports, "select status from training_items")} == {"exported"}
 
 
-def test_a_better_text_for_the_same_audio_is_exported_and_the_item_whose_place_it_takes_is_named(
-    http: httpx.Client, nova: Artist
-) -> None:
+def test_a_better_text_is_exported_and_names_what_it_supersedes(http: httpx.Client, nova: Artist) -> None:
     first = http.post("/api/train/save", json=pair(nova)).json()
     http.post("/api/train/export", json={"artistId": str(nova.id)})
     better = http.post("/api/train/save", json=pair(nova, promptText="Far better words.\nBPM: 122")).json()

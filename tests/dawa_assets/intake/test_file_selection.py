@@ -25,7 +25,7 @@ def _names(gathered: Selection) -> list[str]:
     return [file.name for file in gathered.files]
 
 
-def test_a_project_folder_gives_its_sets_and_bounces_not_its_samples_and_backups(tmp_path: Path) -> None:
+def test_a_project_folder_gives_sets_and_bounces_not_samples(tmp_path: Path) -> None:
     project = _lay(
         tmp_path / "My Song Project",
         "My Song.als",

@@ -31,7 +31,7 @@ def _put_as_it_is(ports: Ports, stored: str, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_files_that_are_not_encoded_as_ours_are_taken_in_under_the_names_they_have(ports: Ports) -> None:
+def test_names_in_a_foreign_encoding_are_taken_in_unchanged(ports: Ports) -> None:
     new_artist(ports)
     _put_as_it_is(ports, "inbox/nova/My=Upload/Lost=Name/Lost=Name.als", als(124))
     _put_as_it_is(ports, "inbox/nova/My=Upload/Lost=Name/Lost=Name.wav", wav(200))
@@ -56,7 +56,7 @@ def test_files_that_are_not_encoded_as_ours_are_taken_in_under_the_names_they_ha
     assert any("=c3=a4.pdf" in row["key"] for row in made)
 
 
-def test_one_that_waits_is_shown_by_status_and_on_its_check_and_can_be_removed(
+def test_a_waiting_file_is_shown_by_status_and_can_be_removed(
     ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new_artist(ports)
@@ -74,7 +74,7 @@ def test_one_that_waits_is_shown_by_status_and_on_its_check_and_can_be_removed(
     assert ledger(ports) == {}
 
 
-def test_what_is_nobody_s_is_shown_and_can_be_taken_in_or_removed(
+def test_unclaimed_uploads_are_shown_and_taken_in_or_removed(
     ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new_artist(ports)

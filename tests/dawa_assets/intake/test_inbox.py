@@ -28,7 +28,7 @@ def _song(folder: Path) -> Path:
     return folder
 
 
-def test_an_upload_keeps_its_folders_and_is_closed_when_all_of_it_is_there(ports: Ports, tmp_path: Path) -> None:
+def test_an_upload_keeps_its_folders_and_is_closed_when_complete(ports: Ports, tmp_path: Path) -> None:
     receipt = upload(ports, "Nova", [_song(tmp_path / "Söng Project")])
     assert (receipt.artist_name, receipt.slug) == ("Nova", "nova")
     assert sorted(receipt.files) == ["Söng Project/Söng.als", "Söng Project/Söng.wav"]
@@ -46,7 +46,7 @@ def test_upload_ids_follow_time(ports: Ports, tmp_path: Path) -> None:
     assert ids == sorted(set(ids))
 
 
-def test_an_artist_is_found_by_name_or_slug_and_made_when_they_are_new(ports: Ports, tmp_path: Path) -> None:
+def test_an_artist_is_found_by_name_or_slug_and_created_if_new(ports: Ports, tmp_path: Path) -> None:
     folder = _song(tmp_path / "x")
     assert [upload(ports, name, [folder]).slug for name in ("Nova Ray", "nova-ray", " Nova Ray ", "Other")] == [
         "nova-ray",

@@ -80,7 +80,7 @@ def _both_uploads(ports: Ports, artist: Artist, first: Fuse, second: Fuse) -> No
 
 
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_after_any_change_and_run_again_it_ends_as_if_undisturbed(ports: Ports, stride: int) -> None:
+def test_a_rerun_after_any_kill_ends_as_if_undisturbed(ports: Ports, stride: int) -> None:
     ports = with_short_leases(ports)
     undisturbed, fuses = new_artist(ports, "Undisturbed"), (Fuse(None), Fuse(None))
     _both_uploads(ports, undisturbed, *fuses)

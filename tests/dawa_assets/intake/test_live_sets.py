@@ -38,7 +38,7 @@ from tests.dawa_assets.intake.material import (
 from tests.shared_data import shared, shared_names
 
 
-def test_a_live_set_becomes_a_summary_its_files_and_an_item_that_needs_audio(ports: Ports) -> None:
+def test_a_live_set_gives_a_summary_and_an_item_that_needs_audio(ports: Ports) -> None:
     artist = new_artist(ports)
     drop(ports, "nova", {"Deep Project/Söng.als": als(93)})
     report = take_in_live_sets(ports, "nova")
@@ -105,7 +105,7 @@ def test_two_artists_with_the_same_bytes_have_a_summary_each(ports: Ports) -> No
     assert len({row["parse_id"] for row in rows(ports, "select * from als_summaries")}) == 2
 
 
-def test_a_newer_version_of_a_set_moves_its_item_along_and_the_older_one_back(ports: Ports) -> None:
+def test_an_item_follows_its_sets_version_forward_and_back(ports: Ports) -> None:
     artist = new_artist(ports)
     for tempo in (100, 110, 100):
         drop(ports, "nova", {"P/song.als": als(tempo)})
@@ -116,14 +116,14 @@ def test_a_newer_version_of_a_set_moves_its_item_along_and_the_older_one_back(po
     assert take_in_live_sets(ports, "nova").adopted == 0
 
 
-def test_sets_of_one_name_in_different_projects_are_different_items(ports: Ports) -> None:
+def test_sets_of_one_name_in_different_projects_are_two_items(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"A/song.als": als(100), "B/song.als": als(101)})
     take_in_live_sets(ports, "nova")
     assert sorted(items(ports)) == ["A/song", "B/song"]
 
 
-def test_what_is_neither_set_nor_audio_is_put_aside_with_its_reason(ports: Ports) -> None:
+def test_a_file_that_is_neither_set_nor_audio_is_rejected(ports: Ports) -> None:
     new_artist(ports)
     upload_id = drop(ports, "nova", {"P/._song.als": b"junk", "P/cover.jpg": b"jpeg", "P/song.als": als()})
     report = take_in_live_sets(ports, "nova")
@@ -144,7 +144,7 @@ def test_a_set_too_large_to_be_one_is_rejected_unread(ports: Ports, monkeypatch:
 
 
 @pytest.mark.skipif(not shared_names("als-bad", "*.als"), reason="the shared test data is absent")
-def test_hostile_files_are_rejected_with_their_reasons_and_the_rest_goes_on(ports: Ports) -> None:
+def test_hostile_files_are_rejected_and_the_rest_continues(ports: Ports) -> None:
     new_artist(ports)
     # Each file's own time and memory are held in ableton/test_hostile.py; here the slowest bombs are left out.
     names = [name for name in shared_names("als-bad", "*.als") if name[:2] not in ("34", "35", "36")]
@@ -181,7 +181,7 @@ def test_real_sets_are_taken_in(ports: Ports, name: str) -> None:
     assert content(ports.bucket, row["source_key"]) == shared("als", name).read_bytes()
 
 
-def test_a_fault_of_the_reader_holds_up_nothing_and_loses_nothing(
+def test_a_fault_in_the_reader_blocks_and_loses_nothing(
     ports: Ports, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     new_artist(ports)
@@ -204,9 +204,7 @@ def test_a_fault_of_the_reader_holds_up_nothing_and_loses_nothing(
     assert keys(ports.bucket, "inbox") == []
 
 
-def test_sets_that_another_version_of_the_reader_parsed_are_read_again(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sets_parsed_by_another_reader_version_are_read_again(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     new_artist(ports)
     drop(ports, "nova", {"P/a.als": als(100), "P/b.als": als(101)})
     take_in_live_sets(ports, "nova")
@@ -234,7 +232,7 @@ def test_a_kept_set_outside_of_the_artists_folder_is_not_read(ports: Ports) -> N
     assert "own folder" in dict(take_in_live_sets(ports, "nova").failed)["a.als"]
 
 
-def test_summaries_of_before_the_pipeline_get_one_item_for_each_set(ports: Ports) -> None:
+def test_summaries_older_than_the_pipeline_get_one_item_per_set(ports: Ports) -> None:
     artist = new_artist(ports)
     with ports.database.transaction() as connection:
         for number, (project, name) in enumerate(
@@ -266,7 +264,7 @@ def test_summaries_of_before_the_pipeline_get_one_item_for_each_set(ports: Ports
     assert take_in_live_sets(ports, "nova").adopted == 0
 
 
-def test_a_row_that_lost_its_artist_does_not_stand_in_the_way_of_the_same_parse(ports: Ports) -> None:
+def test_a_row_without_its_artist_does_not_block_the_same_parse(ports: Ports) -> None:
     artist = new_artist(ports)
     with ports.database.transaction() as connection:
         connection.execute(
@@ -339,7 +337,7 @@ class _Meanwhile(FolderBucket):
 
 
 @pytest.mark.parametrize("replacement", [als(140), als(120)], ids=["other bytes", "the same bytes"])
-def test_a_set_uploaded_again_under_its_key_during_the_intake_is_not_lost(ports: Ports, replacement: bytes) -> None:
+def test_a_set_uploaded_again_during_the_intake_is_not_lost(ports: Ports, replacement: bytes) -> None:
     artist = new_artist(ports)
     drop(ports, "nova", {"P/song.als": als(120)}, "fixed")
     meanwhile: Bucket = _Meanwhile(ports.settings.home / "bucket", "inbox/nova/fixed/P/song.als", replacement)
@@ -351,7 +349,7 @@ def test_a_set_uploaded_again_under_its_key_during_the_intake_is_not_lost(ports:
     assert keys(ports.bucket, "inbox") == []
 
 
-def test_the_same_key_may_bring_one_version_after_the_other_and_the_first_again(ports: Ports) -> None:
+def test_one_key_can_bring_new_versions_and_an_old_one_again(ports: Ports) -> None:
     artist = new_artist(ports)
     for tempo in (100, 101, 100):
         drop(ports, "nova", {"P/song.als": als(tempo)}, "fixed")

@@ -45,24 +45,24 @@ def _reasons(pairing: Pairing) -> dict[object, str]:
     return {bounce.id: reason for bounce, reason in pairing.waits}
 
 
-def test_one_set_and_one_bounce_side_by_side_belong_together_whatever_their_names() -> None:
+def test_a_lone_set_and_bounce_in_one_folder_are_paired() -> None:
     pairing = _pair([_bounce("u1:P/mixdown.wav")], [_set("u1:P/song.als", "P/song")], [_target("P/song")])
     assert _matched(pairing) == {"u1:P/mixdown.wav": "P/song"}
 
 
-def test_a_bounce_of_the_sets_name_belongs_to_it_wherever_and_whenever_it_came() -> None:
+def test_a_bounce_with_the_sets_name_is_paired_from_anywhere() -> None:
     pairing = _pair([_bounce("u2:My_Song.WAV")], [_set("u1:P/my song.als", "P/my song")], [_target("P/my song")])
     assert _matched(pairing) == {"u2:My_Song.WAV": "P/my song"}
 
 
-def test_of_two_bounces_in_one_folder_only_the_one_of_the_sets_name_is_paired() -> None:
+def test_of_two_bounces_beside_a_set_its_namesake_is_paired() -> None:
     bounces = [_bounce("u1:P/song.wav"), _bounce("u1:P/other.wav")]
     pairing = _pair(bounces, [_set("u1:P/song.als", "P/song")], [_target("P/song")])
     assert _matched(pairing) == {"u1:P/song.wav": "P/song"}
     assert "1 sets and 2 bounces" in _reasons(pairing)["u1:P/other.wav"]
 
 
-def test_two_different_bounces_of_one_name_in_one_upload_both_wait() -> None:
+def test_two_different_bounces_of_one_name_in_an_upload_wait() -> None:
     bounces = [_bounce("u1:song.wav"), _bounce("u1:song.mp3")]
     pairing = _pair(bounces, [_set("u1:song.als", "song/song")], [_target("song/song")])
     assert pairing.matches == []
@@ -74,7 +74,7 @@ def test_the_same_bytes_twice_are_no_rivals() -> None:
     assert len(_pair(bounces, [], [_target("P/song")]).matches) == 2
 
 
-def test_of_bounces_in_several_uploads_all_are_paired_in_the_order_of_their_arrival() -> None:
+def test_bounces_of_several_uploads_pair_in_order_of_arrival() -> None:
     bounces = [_bounce("u1:song.wav", minutes=1), _bounce("u2:song.mp3", minutes=2)]
     assert [bounce.id for bounce, _ in _pair(bounces, [], [_target("P/song")]).matches] == [
         "u1:song.wav",
@@ -98,14 +98,14 @@ def test_of_several_sets_of_the_name_the_one_beside_it_is_meant() -> None:
     assert _matched(pairing) == {"u1:B/song.wav": "B/song"}
 
 
-def test_of_several_sets_of_the_name_the_one_of_its_folders_project_is_meant() -> None:
+def test_of_several_sets_the_one_in_its_folders_project_is_meant() -> None:
     pairing = _pair(
         [_bounce("u2:x/A/song.wav")], [_set("u1:A/song.als", "A/song")], [_target("A/song"), _target("B/song")]
     )
     assert _matched(pairing) == {"u2:x/A/song.wav": "A/song"}
 
 
-def test_lying_beside_one_set_with_the_name_of_another_is_ambiguous() -> None:
+def test_a_bounce_beside_one_set_named_like_another_is_ambiguous() -> None:
     pairing = _pair(
         [_bounce("u2:other.wav")], [_set("u2:new.als", "new/new")], [_target("new/new"), _target("P/other")]
     )
@@ -117,7 +117,7 @@ def test_a_bounce_beside_a_rejected_set_waits_and_says_so() -> None:
     assert "broken.als" in _reasons(pairing)["u1:mix.wav"]
 
 
-def test_a_rejected_set_is_a_rival_of_the_other_one_beside_the_bounce() -> None:
+def test_a_rejected_set_beside_the_bounce_makes_it_ambiguous() -> None:
     sets = [_set("u1:broken.als", None), _set("u1:good.als", "good/good")]
     assert _pair([_bounce("u1:mix.wav")], sets, [_target("good/good")]).matches == []
 

@@ -79,18 +79,18 @@ def test_a_set_has_one_project_wherever_it_is_asked_for(
     assert _said_by_als(monkeypatch, capsys, tmp_path / there[-1]) == project
 
 
-def test_a_set_in_no_project_is_named_by_the_folder_that_was_given(ports: Ports, tmp_path: Path) -> None:
+def test_a_set_in_no_project_is_named_by_the_given_folder(ports: Ports, tmp_path: Path) -> None:
     _lay(tmp_path, "Demos/a/one.als", "Demos/two.als")
     assert _keys_after(ports, [tmp_path / "Demos"]) == ["Demos/two", "a/one"]
 
 
-def test_two_projects_with_folders_of_one_name_keep_their_sets_apart(ports: Ports, tmp_path: Path) -> None:
+def test_two_projects_with_equal_folder_names_keep_sets_apart(ports: Ports, tmp_path: Path) -> None:
     _lay(tmp_path, "One/", "Two/", "One/Sets/song.als", "Two/Sets/song.als")
     (tmp_path / "Two/Sets/song.als").write_bytes(als(77))
     assert _keys_after(ports, [tmp_path / "One", tmp_path / "Two"]) == ["One/song", "Two/song"]
 
 
-def test_a_bounce_in_a_folder_of_a_project_finds_the_set_of_that_project(ports: Ports, tmp_path: Path) -> None:
+def test_a_bounce_in_a_projects_folder_finds_that_projects_set(ports: Ports, tmp_path: Path) -> None:
     _lay(tmp_path, "One/", "Two/", "One/Sets/song.als", "Two/Sets/song.als", "Two/Mixes/deep/song.wav")
     (tmp_path / "Two/Sets/song.als").write_bytes(als(77))
     _keys_after(ports, [tmp_path / "Two/Mixes/deep", tmp_path / "One", tmp_path / "Two"])
@@ -98,7 +98,7 @@ def test_a_bounce_in_a_folder_of_a_project_finds_the_set_of_that_project(ports: 
     assert keys(ports.bucket, "inbox") == []
 
 
-def test_an_item_that_was_named_by_its_folder_alone_stays_the_sets(ports: Ports, tmp_path: Path) -> None:
+def test_an_item_named_by_its_folder_stays_with_its_set(ports: Ports, tmp_path: Path) -> None:
     artist = new_artist(ports)
     drop(ports, "nova", {"My Album/Sets/2024/song.als": als(90)})
     take_in_live_sets(ports, "nova")
@@ -128,7 +128,7 @@ def test_an_item_of_before_the_pipeline_stays_the_sets(ports: Ports, tmp_path: P
     assert _keys_after(ports, [tmp_path / "My Album"]) == ["2024/song"]
 
 
-def test_what_another_program_drops_shows_its_projects_by_their_marks(ports: Ports) -> None:
+def test_a_drop_of_another_program_shows_projects_by_their_marks(ports: Ports) -> None:
     new_artist(ports)
     mark = f"My Album/{PROJECT_MARK}/Project10_1.cfg"
     drop(ports, "nova", {mark: b"x", "My Album/Sets/2024/song.als": als(90)})
@@ -136,7 +136,7 @@ def test_what_another_program_drops_shows_its_projects_by_their_marks(ports: Por
     assert (list(items(ports)), [name for name, _ in report.rejected]) == (["My Album/song"], ["Project10_1.cfg"])
 
 
-def test_an_upload_in_parts_shows_its_projects_by_the_names_of_what_is_left_out(ports: Ports) -> None:
+def test_an_upload_in_parts_shows_projects_by_the_skipped_names(ports: Ports) -> None:
     artist: Artist = new_artist(ports)
     live_set = als(90)
     given = [(f"My Album/{PROJECT_MARK}/x.cfg", 3), ("My Album/Sets/2024/song.als", len(live_set))]
@@ -161,7 +161,7 @@ def test_an_upload_in_parts_shows_its_projects_by_the_names_of_what_is_left_out(
         json.dumps({"projects": {"Sets/song.als": "\ud800"}}).encode(),
     ],
 )
-def test_a_closing_note_that_says_nothing_usable_holds_up_nothing(ports: Ports, note: bytes) -> None:
+def test_an_unusable_closing_note_blocks_nothing(ports: Ports, note: bytes) -> None:
     new_artist(ports)
     upload_id = drop(ports, "nova", {"Sets/song.als": als()})
     ports.bucket.put(complete_key("nova", upload_id), note)
@@ -169,7 +169,7 @@ def test_a_closing_note_that_says_nothing_usable_holds_up_nothing(ports: Ports, 
     assert (list(items(ports)), keys(ports.bucket, "inbox")) == (["Sets/song"], [])
 
 
-def test_an_upload_is_closed_with_an_empty_object_where_its_names_tell_all(ports: Ports, tmp_path: Path) -> None:
+def test_an_upload_whose_names_suffice_closes_with_an_empty_note(ports: Ports, tmp_path: Path) -> None:
     _lay(tmp_path, "Song Project/", "Song Project/song.als", "Song Project/song.wav", "B/", "B/C/b.als")
     for paths, note in (([tmp_path / "Song Project"], b""), ([tmp_path / "B"], b'{"projects": {"B/C/b.als": "B"}}')):
         receipt = upload(ports, "Nova", paths)

@@ -27,7 +27,7 @@ def _project(folder: Path) -> Path:
     return folder
 
 
-def test_it_says_what_was_uploaded_what_was_left_out_and_what_comes_next(
+def test_it_reports_what_was_uploaded_and_what_was_left_out(
     ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _dawa(monkeypatch, ports, "upload", "--artist", "Nova", _project(tmp_path / "P")) == 0

@@ -99,7 +99,7 @@ def _kept(ports: Ports, names: list[str]) -> dict[str, Any]:
     }
 
 
-def test_bad_files_in_the_inbox_are_named_and_change_nothing_for_the_good_ones(ports: Ports) -> None:
+def test_bad_inbox_files_are_named_and_do_not_affect_good_ones(ports: Ports) -> None:
     good = _good(4)
     _finished(
         ports,
@@ -118,7 +118,7 @@ def test_bad_files_in_the_inbox_are_named_and_change_nothing_for_the_good_ones(p
     assert {item["status"] for key, item in items(ports).items() if key.rpartition("/")[2] in KINDS} == {"needs_audio"}
 
 
-def test_bad_sources_change_nothing_for_the_good_ones_that_are_prepared_with_them(tmp_path: Path) -> None:
+def test_bad_sources_do_not_affect_the_good_ones(tmp_path: Path) -> None:
     import hashlib
 
     def sources(files: dict[str, bytes]) -> list[AudioSource]:

@@ -120,9 +120,7 @@ def test_the_last_item_leaves_an_empty_dataset_and_view_once(nova: Catalogue, wo
     assert (again.state, again.fingerprint) == ("current again", first.fingerprint)
 
 
-def test_what_was_excluded_since_the_dataset_was_built_is_not_trained_on(
-    nova: Catalogue, worker: RecordingCompute
-) -> None:
+def test_items_excluded_since_the_build_are_not_trained_on(nova: Catalogue, worker: RecordingCompute) -> None:
     nova.add("a/one", ONE)
     nova.add("a/two", TWO)
     build_dataset(nova.ports, "nova")
@@ -145,7 +143,7 @@ def test_identical_audio_is_out_only_when_both_items_are(nova: Catalogue, worker
     assert train_lora(nova.ports, "nova").state == "nothing to train on"
 
 
-def test_a_published_adapter_that_heard_it_is_marked_until_the_next_build(nova: Catalogue) -> None:
+def test_an_adapter_trained_on_an_excluded_item_is_marked(nova: Catalogue) -> None:
     nova.add("a/one", ONE)
     nova.add("a/two", TWO)
     first = _build(nova)
@@ -177,9 +175,7 @@ def test_a_published_adapter_that_heard_it_is_marked_until_the_next_build(nova: 
     assert [lora.trained_on_excluded for lora in list_loras(nova.ports, "nova")] == [[], []]
 
 
-def test_an_adapter_that_heard_it_makes_way_even_for_one_that_is_no_better(
-    nova: Catalogue, worker: RecordingCompute
-) -> None:
+def test_an_adapter_trained_on_an_excluded_item_is_replaced(nova: Catalogue, worker: RecordingCompute) -> None:
     nova.add("a/one", ONE)
     nova.add("a/two", TWO)
     first = _build(nova)

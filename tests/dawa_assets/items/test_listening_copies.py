@@ -82,7 +82,7 @@ def test_what_browsers_play_exactly_has_none_until_somebody_asks(ports: Ports, s
         assert soundfile.info(file).channels == 1
 
 
-def test_what_is_louder_than_full_scale_is_clipped_and_not_turned_over(ports: Ports, store: Callable[..., str]) -> None:
+def test_audio_above_full_scale_is_clipped_without_wrapping(ports: Ports, store: Callable[..., str]) -> None:
     key = "artists/nova/loud.m4a"
     with open_copy(ports, key, store(key, _clicks(level=1.0) * np.float32(1.3))) as file:
         signal, _ = soundfile.read(file)
@@ -111,7 +111,7 @@ def test_copies_that_nobody_played_for_longest_make_room(
         assert soundfile.info(again).frames == 3 * RATE + 777
 
 
-def test_what_would_be_too_large_is_refused_without_decoding_it_again(
+def test_a_copy_that_is_too_large_is_refused_without_decoding(
     ports: Ports, store: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "MAX_COPY_BYTES", 100)
@@ -125,7 +125,7 @@ def test_what_would_be_too_large_is_refused_without_decoding_it_again(
         open_copy(ports, "artists/nova/gone.ogg", "0" * 64)
 
 
-def test_a_sample_rate_that_flac_has_not_is_measured_all_the_same(tmp_path: Path) -> None:
+def test_a_sample_rate_that_flac_lacks_is_still_measured(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "odd.wav", _clicks(), 96_001)
     found = measuring.measure_waveform(tmp_path / "odd.wav", tmp_path / "copy.flac")
     assert found.sample_rate == 96_001

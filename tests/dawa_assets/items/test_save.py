@@ -47,7 +47,7 @@ def _row(ports: Ports, item: UUID) -> dict[str, Any]:
     return rows(ports, "select * from training_items where id = %s", item)[0]
 
 
-def test_a_saved_pair_is_a_ready_item_and_nothing_is_left_to_do_for_it(ports: Ports, nova: Artist, audio: Path) -> None:
+def test_a_saved_pair_is_a_ready_item_with_nothing_left_to_do(ports: Ports, nova: Artist, audio: Path) -> None:
     give_set(ports.database, nova, summary(), "Song", audio=False)
     [made] = rows(ports, "select id, parse_id from als_summaries")
     item = save_pair(ports, nova, _pair(made["parse_id"]), audio)
@@ -64,9 +64,7 @@ def test_a_saved_pair_is_a_ready_item_and_nothing_is_left_to_do_for_it(ports: Po
     assert build_dataset(ports, "nova").item_count == 1
 
 
-def test_a_model_s_text_that_is_saved_as_it_was_is_a_person_s_choice_and_told_as_that_model_s(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_models_text_saved_unchanged_counts_as_human(ports: Ports, nova: Artist, audio: Path) -> None:
     give_set(ports.database, nova, summary(), "Song", audio=False)
     [made] = rows(ports, "select parse_id from als_summaries")
     asked = write_single_prompt(ports, nova, made["parse_id"])
@@ -76,9 +74,7 @@ def test_a_model_s_text_that_is_saved_as_it_was_is_a_person_s_choice_and_told_as
     assert prompt["origin"] == "human"
 
 
-def test_the_same_pair_again_is_the_same_item_and_another_text_another_one(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_repeated_pair_is_one_item_and_a_new_text_is_another(ports: Ports, nova: Artist, audio: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         first = set(pool.map(lambda _: save_pair(ports, nova, _pair(), audio), range(4)))
     other = save_pair(ports, nova, _pair(text="Another take.\nBPM: 122"), audio)
@@ -96,7 +92,7 @@ def test_a_pair_that_was_edited_since_is_not_taken_for_the_same(ports: Ports, no
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "a \x00 b", "word " * 200, "x" * 4000])
-def test_a_text_that_can_be_no_caption_is_refused_before_anything_is_written(
+def test_a_text_invalid_as_a_caption_is_refused_before_writing(
     ports: Ports, nova: Artist, audio: Path, text: str
 ) -> None:
     with pytest.raises(InputError, match=r"^promptText: the text .+; mend it$"):
@@ -104,9 +100,7 @@ def test_a_text_that_can_be_no_caption_is_refused_before_anything_is_written(
     assert keys(ports.bucket) == []
 
 
-def test_audio_that_cannot_be_decoded_is_refused_before_anything_is_written(
-    ports: Ports, nova: Artist, tmp_path: Path
-) -> None:
+def test_undecodable_audio_is_refused_before_anything_is_written(ports: Ports, nova: Artist, tmp_path: Path) -> None:
     picture = tmp_path / "upload"
     picture.write_bytes(b"\x89PNG\r\n and so on")
     with pytest.raises(UnreadableAudioError, match=r"^the audio: it is in no audio format"):
@@ -129,9 +123,7 @@ class _Broken(FolderBucket):
 
 
 @pytest.mark.parametrize("written", [0, 1])
-def test_cut_off_it_is_no_item_and_what_it_left_is_taken_up_or_pruned(
-    ports: Ports, nova: Artist, audio: Path, written: int
-) -> None:
+def test_an_interrupted_saves_files_are_reused_or_pruned(ports: Ports, nova: Artist, audio: Path, written: int) -> None:
     with pytest.raises(BucketError):
         save_pair(replace(ports, bucket=_Broken(ports.settings.home / "bucket", written)), nova, _pair(), audio)
     assert rows(ports, "select id from training_items") == []

@@ -55,7 +55,7 @@ def test_a_bounce_is_put_in_place_with_all_that_is_known_of_it(ports: Ports) -> 
     assert report.items == {"needs_prompt": 1}
 
 
-def test_the_prompt_decides_between_needs_prompt_and_ready_and_lies_in_its_file(ports: Ports) -> None:
+def test_the_prompt_makes_an_item_ready_and_is_written_to_a_file(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als()})
     take_in_live_sets(ports, "nova")
@@ -71,7 +71,7 @@ def test_the_prompt_decides_between_needs_prompt_and_ready_and_lies_in_its_file(
     assert item["prompt_file_hash"] == _sha(b"Dense and dark.\nBPM: 120")
 
 
-def test_the_prompts_file_follows_the_row_and_is_made_again_when_it_is_gone(ports: Ports) -> None:
+def test_the_prompt_file_follows_the_row_and_is_restored(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als()})
     take_in_live_sets(ports, "nova")
@@ -97,7 +97,7 @@ def test_a_second_update_changes_nothing(ports: Ports) -> None:
     assert [name for name, _ in report.waiting] == ["alone.wav"]
 
 
-def test_a_replaced_bounce_makes_an_exported_item_ready_and_leaves_no_old_file(ports: Ports) -> None:
+def test_a_replaced_bounce_makes_an_exported_item_ready(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
     _build(ports)
@@ -125,7 +125,7 @@ def test_the_same_bounce_again_changes_nothing_and_is_said(ports: Ports) -> None
     assert keys(ports.bucket, "inbox") == []
 
 
-def test_bounces_that_can_not_be_decoded_are_rejected_and_the_rest_goes_on(ports: Ports) -> None:
+def test_undecodable_bounces_are_rejected_and_the_rest_continues(ports: Ports) -> None:
     new_artist(ports)
     files = {"a.als": als(100), "b.als": als(101), "a.mp3": b"no audio at all", "b.wav": wav(), "c.wav": b""}
     upload_id = drop(ports, "nova", files)
@@ -140,7 +140,7 @@ def test_bounces_that_can_not_be_decoded_are_rejected_and_the_rest_goes_on(ports
     assert keys(ports.bucket, "inbox") == []
 
 
-def test_what_is_ambiguous_waits_with_its_reason_until_its_set_comes(ports: Ports) -> None:
+def test_an_ambiguous_bounce_waits_until_its_set_arrives(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"A/song.als": als(100), "B/song.als": als(101)})
     drop(ports, "nova", {"song.wav": wav(), "later.wav": wav(1)})
@@ -155,7 +155,7 @@ def test_what_is_ambiguous_waits_with_its_reason_until_its_set_comes(ports: Port
     assert pending_uploads(ports) == []
 
 
-def test_a_set_that_was_uploaded_under_another_name_is_found_by_it(ports: Ports) -> None:
+def test_a_set_uploaded_under_another_name_is_found_by_that_name(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"P/old.als": als()})
     take_in_live_sets(ports, "nova")
@@ -208,7 +208,7 @@ def test_real_sets_and_bounces_are_paired_by_their_stems(
     assert item["audio_duration_seconds"] > 1
 
 
-def test_audio_that_the_dashboard_put_in_place_is_described_and_its_status_kept(ports: Ports) -> None:
+def test_audio_placed_by_the_dashboard_keeps_its_items_status(ports: Ports) -> None:
     artist = new_artist(ports)
     _execute(
         ports,
@@ -230,7 +230,7 @@ def test_audio_that_the_dashboard_put_in_place_is_described_and_its_status_kept(
     assert content(ports.bucket, item["prompt_path"]) == b"words"
 
 
-def test_an_item_whose_audio_is_gone_fails_and_comes_back_with_it(ports: Ports) -> None:
+def test_an_item_whose_audio_is_gone_fails_until_it_returns(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
     _build(ports)
@@ -269,7 +269,7 @@ def test_audio_outside_of_the_artists_folder_is_not_read(ports: Ports) -> None:
     assert _item(ports, "k")["audio_hash"] is None
 
 
-def test_a_failure_that_is_not_the_audios_stays_until_new_audio_comes(ports: Ports) -> None:
+def test_a_failure_of_another_cause_stays_until_new_audio_comes(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
     _build(ports)
@@ -320,7 +320,7 @@ class _Meanwhile(FolderBucket):
 
 
 @pytest.mark.parametrize("replacement", [wav(440), wav(220)], ids=["other bytes", "the same bytes"])
-def test_a_bounce_uploaded_again_under_its_key_during_the_update_is_not_lost(ports: Ports, replacement: bytes) -> None:
+def test_a_bounce_uploaded_again_during_the_update_is_not_lost(ports: Ports, replacement: bytes) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav(220)}, "fixed")
     take_in_live_sets(ports, "nova")
@@ -337,7 +337,7 @@ def test_a_bounce_uploaded_again_under_its_key_during_the_update_is_not_lost(por
     )
 
 
-def test_an_upload_that_comes_during_the_update_is_left_for_the_next_one(ports: Ports) -> None:
+def test_an_upload_during_the_update_is_left_for_the_next_one(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()}, "first")
     take_in_live_sets(ports, "nova")
@@ -352,7 +352,7 @@ def test_an_upload_that_comes_during_the_update_is_left_for_the_next_one(ports: 
     assert _item(ports)["audio_hash"] == _sha(wav(440))
 
 
-def test_a_prompt_written_during_the_update_is_not_told_as_in_place(ports: Ports) -> None:
+def test_a_prompt_written_during_the_update_is_not_yet_in_place(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als()})
     take_in_live_sets(ports, "nova")

@@ -57,7 +57,7 @@ def test_each_status_is_a_badge_with_its_reason(ports: Ports, nova: Artist) -> N
     }
 
 
-def test_a_saved_pair_lends_its_badge_to_its_set_also_after_the_set_was_saved_anew(ports: Ports, nova: Artist) -> None:
+def test_a_saved_pair_gives_its_set_a_badge_even_after_a_resave(ports: Ports, nova: Artist) -> None:
     own = give_set(ports.database, nova, summary(), "Song", audio=False)
     [parse] = rows(ports, "select parse_id from training_items where id = %s", own)
     pair = _pair(ports, nova, "Song", parse["parse_id"])
@@ -78,7 +78,7 @@ def test_a_saved_pair_lends_its_badge_to_its_set_also_after_the_set_was_saved_an
     assert (entry.parse_id, entry.badge, entry.item_id, set(entry.item_ids)) == ("newer", "ready", pair, {own, pair})
 
 
-def test_a_summary_without_an_item_and_a_pair_without_a_set_are_listed_too(ports: Ports, nova: Artist) -> None:
+def test_summaries_without_items_and_lone_pairs_are_listed(ports: Ports, nova: Artist) -> None:
     execute(
         ports.database,
         "insert into als_summaries (artist_id, als_filename, project_name, parse_id, summary) "
@@ -129,7 +129,7 @@ def test_a_set_is_shown_with_its_bars_locators_and_context(ports: Ports, nova: A
     assert shown.context["style"]
 
 
-def test_bars_and_locators_are_counted_through_changes_of_time_signature(ports: Ports, nova: Artist) -> None:
+def test_bars_and_locators_follow_changes_of_time_signature(ports: Ports, nova: Artist) -> None:
     changes = [{"time": 0, "time_signature": "4/4"}, {"time": 8, "time_signature": "3/4"}]
     places = [{"name": "B", "time": 14}, {"name": "A", "time": 8}, {"name": "again", "time": 14}]
     give_set(ports.database, nova, summary(120, length_bars=4, time_signature_changes=changes, locators=places), "Odd")

@@ -34,7 +34,7 @@ def _build(ports: Ports) -> None:
     build_dataset(ports, "nova")
 
 
-def test_verify_repair_prune_and_retry_do_the_same_on_a_hosted_bucket(hosted: Ports) -> None:
+def test_maintenance_works_the_same_on_a_hosted_bucket(hosted: Ports) -> None:
     artist = new_artist(hosted)
     theirs = save(hosted, artist, parsed_by_its_parser(hosted, artist), audio=wav(400))
     foreign = export(hosted, artist)

@@ -164,9 +164,7 @@ def _lay_down_one(connection: Connection, nova: UUID, number: int, path: str) ->
     )
 
 
-def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_is_asked_for(
-    ports: Ports, tmp_path: Path
-) -> None:
+def test_a_hostile_path_fails_only_its_item_in_every_reader(ports: Ports, tmp_path: Path) -> None:
     nova, other = new_artist(ports), new_artist(ports, "Other")
     watched = Watched(ports.settings.home / "bucket")
     for path in ("artists/other/audio.mp3", "artists/other/datasets/a.zip", "artists/other/training/x/audio.mp3"):
@@ -209,7 +207,7 @@ def test_a_hostile_path_fails_its_own_item_in_every_reader_and_nothing_outside_i
     assert rows(ports, "select id from training_items where artist_id = %s", other.id) == []
 
 
-def test_a_summary_whose_row_names_a_foreign_folder_is_written_into_the_artist_s_own(ports: Ports) -> None:
+def test_a_foreign_folder_in_a_row_becomes_the_artists_own(ports: Ports) -> None:
     nova = new_artist(ports)
     for tempo, path in enumerate(HOSTILE[::5], start=60):
         unguarded(
@@ -252,7 +250,7 @@ _PATHS = st.one_of(
 
 
 @given(_PATHS)
-def test_what_is_called_own_is_a_key_below_the_folder_and_leads_nowhere_else(path: str) -> None:
+def test_an_own_path_is_a_key_below_the_artists_folder(path: str) -> None:
     if is_own("nova", path):
         check_key(path)
         parts = path.split("/")
@@ -263,7 +261,7 @@ def test_what_is_called_own_is_a_key_below_the_folder_and_leads_nowhere_else(pat
 
 
 @given(_PATHS)
-def test_the_database_lets_in_no_path_that_is_not_own_unless_it_is_too_long(path: str) -> None:
+def test_the_database_rejects_every_path_that_is_not_own(path: str) -> None:
     simple = "\x00" not in path and not any("\ud800" <= letter <= "\udfff" for letter in path)
     if is_own("nova", path):
         assert simple
@@ -277,7 +275,7 @@ def test_the_database_lets_in_no_path_that_is_not_own_unless_it_is_too_long(path
 
 
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
-def test_whatever_a_set_and_its_project_are_called_their_folder_is_the_artist_s(project: str, stem: str) -> None:
+def test_any_set_and_project_name_gives_a_folder_of_the_artist(project: str, stem: str) -> None:
     if any("\ud800" <= letter <= "\udfff" for letter in project + stem):
         return
     folder = export_folder("nova", project, stem, "0123456789ab")

@@ -28,7 +28,7 @@ def _age(ports: Ports, *names: str) -> None:
         os.utime(ports.settings.home / "bucket" / name, (0, 0))
 
 
-def test_late_files_of_the_deleted_go_and_those_of_nobody_known_stay(recorded: Ports) -> None:
+def test_only_late_files_of_deleted_artists_are_removed(recorded: Ports) -> None:
     new_artist(recorded, "Other")
     new_artist(recorded, "Nova")
     delete_artist(recorded, "nova", author="me")
@@ -78,7 +78,7 @@ def test_the_commands_name_them(
     assert keys(recorded.bucket) == ["artists/who/x.txt"]
 
 
-def test_what_an_evaluation_rendered_is_claimed_and_made_again_by_the_next_build(recorded: Ports) -> None:
+def test_evaluation_files_are_claimed_and_rebuilt_when_missing(recorded: Ports) -> None:
     catalogue = open_catalogue(recorded, "Nova")
     catalogue.add("a/one", tone(2.0, 220))
     build_dataset(recorded, "nova")

@@ -94,7 +94,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(catalogue: Catalogue) -> No
     assert len(done.leftovers) == 1
 
 
-def test_what_is_the_dashboard_s_or_nobody_s_is_foreign_and_stays(catalogue: Catalogue) -> None:
+def test_dashboard_and_unclaimed_files_are_foreign_and_stay(catalogue: Catalogue) -> None:
     ports, artist = catalogue.ports, catalogue.artist
     save(ports, artist, audio=wav(200))
     catalogue.sql("update training_items set status = 'exported'")
@@ -146,7 +146,7 @@ def test_files_of_runs_that_failed_go_and_those_of_others_stay(catalogue: Catalo
     assert set(keys(catalogue.ports.bucket, "artists/nova/loras")) == stay | {young}
 
 
-def test_replaced_audio_a_lone_mark_and_unfinished_zips_go_after_the_grace_period(catalogue: Catalogue) -> None:
+def test_leftovers_are_removed_after_the_grace_period(catalogue: Catalogue) -> None:
     ports = catalogue.ports
     item = catalogue.add("one", b"sound")
     old, mark = f"artists/nova/training/{item}/audio.mp3", "inbox/nova/u1/_complete"
@@ -169,7 +169,7 @@ def test_replaced_audio_a_lone_mark_and_unfinished_zips_go_after_the_grace_perio
 
 
 @pytest.mark.parametrize("stride", [8, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_zip_is_never_gone_before_its_row_says_so_killed_anywhere(catalogue: Catalogue, stride: int) -> None:
+def test_a_killed_prune_removes_no_zip_before_its_row_says_so(catalogue: Catalogue, stride: int) -> None:
     ports, changes, burnt = with_short_leases(catalogue.ports), 0, 99
     while changes <= burnt:
         mine = open_catalogue(ports, f"Killed {changes}")

@@ -50,7 +50,7 @@ def _with_quiet(ports: Ports) -> Ports:
     return replace(ports, settings=Settings(home=ports.settings.home, quiet_seconds=0))
 
 
-def test_what_a_newer_reader_can_read_is_taken_in_and_finds_its_bounce(ports: Ports) -> None:
+def test_a_set_readable_by_a_newer_reader_is_taken_in_and_paired(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"P/song.als": als(), "P/song.wav": wav()})
     _with_a_reader_that_refuses(ports)
@@ -66,7 +66,7 @@ def test_what_a_newer_reader_can_read_is_taken_in_and_finds_its_bounce(ports: Po
     assert retry_rejected(ports) == []
 
 
-def test_what_can_t_be_read_still_is_rejected_again_at_the_same_place(ports: Ports) -> None:
+def test_a_still_unreadable_file_is_rejected_to_the_same_place(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"P/broken.als": b"no set", "P/broken.mp3": b"no audio", "notes.txt": b"x"})
     _build(ports)
@@ -80,7 +80,7 @@ def test_what_can_t_be_read_still_is_rejected_again_at_the_same_place(ports: Por
     assert rows(ports, "select id, name, state, reason, final_key, sha256 from uploads order by id") == before
 
 
-def test_a_file_that_was_dropped_straight_into_the_inbox_goes_back_there(ports: Ports) -> None:
+def test_a_file_dropped_at_the_inbox_root_goes_back_there(ports: Ports) -> None:
     new_artist(ports)
     ports.bucket.put("inbox/nova/broken.als", b"no set")
     _build(_with_quiet(ports))
@@ -89,7 +89,7 @@ def test_a_file_that_was_dropped_straight_into_the_inbox_goes_back_there(ports: 
     assert keys(ports.bucket, "inbox") == ["inbox/nova/broken.als"]
 
 
-def test_only_the_files_that_are_named_and_an_unknown_name_is_a_mistake(ports: Ports) -> None:
+def test_only_named_files_are_retried_and_unknown_names_refused(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"P/a.als": b"no set", "Q/b.als": b"no set", "Q/c.als": b"no set either"})
     _build(ports)
@@ -100,7 +100,7 @@ def test_only_the_files_that_are_named_and_an_unknown_name_is_a_mistake(ports: P
     assert ledger(ports)["b.als"][0] == "rejected"
 
 
-def test_a_copy_that_is_gone_or_altered_and_a_place_that_is_taken_are_reported_and_nothing_is_lost(
+def test_files_that_cannot_be_retried_are_reported_and_kept(
     ports: Ports,
 ) -> None:
     new_artist(ports)

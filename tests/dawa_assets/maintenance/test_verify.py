@@ -198,7 +198,7 @@ def test_what_is_missing_is_found_and_mended_where_it_can_be(ports: Ports, endin
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])
-def test_a_kept_live_set_that_is_damaged_is_kept_anew_when_it_is_uploaded_again(ports: Ports, damage: bytes) -> None:
+def test_a_damaged_live_set_is_restored_by_a_new_upload(ports: Ports, damage: bytes) -> None:
     key = _key(ports, "/one.als")
     ports.bucket.put(key, damage)
     drop(ports, "nova", {"P/one.als": als(100)})
@@ -231,7 +231,7 @@ def test_wrong_bytes_of_the_right_size_are_found_by_reading(ports: Ports, ending
         assert content(ports.bucket, key) == altered  # whose bytes are right is a person's to say
 
 
-def test_audio_that_is_nowhere_fails_its_item_alone_and_the_upload_brings_it_back(ports: Ports) -> None:
+def test_missing_audio_fails_its_item_until_it_is_uploaded_again(ports: Ports) -> None:
     for key in [key for key in keys(ports.bucket, "artists/nova/datasets") if key.endswith(".zip")]:
         ports.bucket.delete([key])
     with ports.database.transaction() as connection:
@@ -258,7 +258,7 @@ def test_audio_comes_back_from_another_item_with_the_same(ports: Ports, nova: Ar
     assert content(ports.bucket, key) == wav(200)
 
 
-def test_an_older_zip_that_is_gone_is_recorded_as_pruned_the_current_one_is_made_again(ports: Ports) -> None:
+def test_a_missing_older_zip_is_pruned_and_the_current_rebuilt(ports: Ports) -> None:
     older, current = rows(ports, "select * from datasets order by finished_at")
     before, described = (content(ports.bucket, key) for key in (current["storage_path"], older["manifest_path"]))
     ports.bucket.delete([older["storage_path"], current["storage_path"], older["manifest_path"]])
@@ -323,7 +323,7 @@ def test_an_adapter_that_nobody_has_is_trained_again(ports: Ports) -> None:
     assert _found(_verify(ports, fix=True)) == [("missing", "adapter", "next build")]
 
 
-def test_a_row_that_names_another_artist_s_file_is_told_and_that_is_never_touched(ports: Ports) -> None:
+def test_another_artists_file_is_reported_and_never_touched(ports: Ports) -> None:
     other = new_artist(ports, "Other")
     secret = f"artists/{other.slug}/training/{uuid4()}/audio.wav"
     ports.bucket.put(secret, wav(700))
@@ -336,7 +336,7 @@ def test_a_row_that_names_another_artist_s_file_is_told_and_that_is_never_touche
     assert content(ports.bucket, secret) == wav(700)
 
 
-def test_what_a_file_of_a_person_said_is_kept_when_it_is_written_over(ports: Ports) -> None:
+def test_a_human_text_in_an_overwritten_file_is_kept(ports: Ports) -> None:
     item = items(ports)["P/one"]
     ports.bucket.put(item["prompt_path"], b"By hand, in the bucket.\nBPM: 100")
     assert _found(_verify(ports, deep=True, fix=True)) == [("wrong bytes", "prompt", "mended")]
@@ -344,7 +344,7 @@ def test_what_a_file_of_a_person_said_is_kept_when_it_is_written_over(ports: Por
     assert rows(ports, "select from prompts where origin = 'human' and text = %s", "By hand, in the bucket.\nBPM: 100")
 
 
-def test_a_text_that_was_edited_since_its_file_was_written_is_not_wrong(ports: Ports) -> None:
+def test_a_text_edited_since_its_file_was_written_is_not_wrong(ports: Ports) -> None:
     item = items(ports)["P/one"]
     with ports.database.transaction() as connection:
         connection.execute("update training_items set prompt_text = 'Edited.' where id = %s", [item["id"]])
@@ -379,9 +379,7 @@ def test_a_step_that_is_running_is_not_disturbed(ports: Ports, nova: Artist, mon
     assert finding.outcome.said == "skipped: the step 'items' is running; verify again when it is done"
 
 
-def test_of_many_foreign_objects_all_are_counted_in_flat_memory_and_one_listing(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_foreign_objects_are_counted_in_constant_memory(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     own, listings = list(ports.bucket.list("artists/nova")), []
     now = datetime.now(UTC)
 

@@ -95,9 +95,7 @@ def test_a_rejected_set_stands_until_a_good_one_of_its_name_came(ports: Ports, a
     assert told(look(ports)) == set()
 
 
-def test_prompts_are_stale_once_the_sensor_had_its_time_and_until_they_are_written(
-    ports: Ports, artist: Artist, written: UUID
-) -> None:
+def test_prompts_are_stale_after_the_sensors_delay_until_written(ports: Ports, artist: Artist, written: UUID) -> None:
     execute(ports.database, "update training_items set status = 'exported' where id = %s", written)
     set_profile(ports, artist, profile(schema_version="2.0"))
     assert told(look(ports, timedelta())) == set()
@@ -108,9 +106,7 @@ def test_prompts_are_stale_once_the_sensor_had_its_time_and_until_they_are_writt
     assert told(look(ports)) == set()
 
 
-def test_a_ready_item_is_behind_after_a_night_unless_its_audio_is_in_the_dataset(
-    ports: Ports, artist: Artist, written: UUID
-) -> None:
+def test_a_ready_item_not_in_the_dataset_is_behind_after_a_night(ports: Ports, artist: Artist, written: UUID) -> None:
     execute(ports.database, "update training_items set status = 'ready', audio_hash = 'a' where id = %s", written)
     assert told(look(ports, timedelta(hours=2))) == set()
     assert told(look(ports)) == {("dataset_zip", "behind", artist.slug)}
@@ -120,7 +116,7 @@ def test_a_ready_item_is_behind_after_a_night_unless_its_audio_is_in_the_dataset
     assert told(look(ports)) == set()
 
 
-def test_a_lora_is_behind_while_its_dataset_is_not_the_current_one(ports: Ports, artist: Artist) -> None:
+def test_a_lora_is_behind_while_its_dataset_is_not_current(ports: Ports, artist: Artist) -> None:
     make = (
         "insert into datasets (artist_id, fingerprint, state, storage_path, manifest_path, item_count, finished_at) "
         "values (%s, %s, 'done', %s, %s, 3, now() - interval '1 hour' * %s)"
@@ -142,7 +138,7 @@ def test_a_lora_is_behind_while_its_dataset_is_not_the_current_one(ports: Ports,
     assert ("lora_weights", "behind", artist.slug) not in told(look(ports))
 
 
-def test_a_failed_training_stands_until_another_one_is_the_candidate(ports: Ports, artist: Artist) -> None:
+def test_a_failed_training_is_open_until_a_newer_candidate(ports: Ports, artist: Artist) -> None:
     run = (
         "insert into training_runs (artist_id, fingerprint, backend, base, model_name, parameters, state, error, "
         "created_at) values (%s, %s, 'ace_step', 'tiny', %s, '{}', %s, %s, clock_timestamp())"
@@ -159,7 +155,7 @@ def test_a_failed_training_stands_until_another_one_is_the_candidate(ports: Port
     assert told(look(ports)) == set()
 
 
-def test_all_artists_take_as_many_queries_as_one_and_a_bounded_number_of_rows(
+def test_all_artists_take_no_more_queries_than_one(
     ports: Ports, make_artist: Callable[[str], Artist], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -79,14 +79,14 @@ def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, po
     assert evaluation(watch.tick(), "training_items").passed
 
 
-def test_a_check_is_said_again_once_its_asset_was_made_for_anyone(watch: Watch) -> None:
+def test_a_check_is_reported_again_after_its_asset_materializes(watch: Watch) -> None:
     watch.tick()
     watch.instance.report_runless_asset_event(dg.AssetMaterialization("prompts", partition="anyone"))
     assert set(watch.tick()) == {"prompts"}
     assert watch.tick() == {}
 
 
-def test_a_lost_cursor_costs_one_report_too_many_and_loses_nothing(watch: Watch) -> None:
+def test_a_lost_cursor_costs_one_extra_report_and_loses_nothing(watch: Watch) -> None:
     first = watch.tick()
     for lost in (None, "no json", "[1]", json.dumps({"page": 7, "prompts": ["x"]})):
         watch.cursor = lost
@@ -101,7 +101,7 @@ def test_a_day_later_everything_is_said_again(watch: Watch) -> None:
     assert set(watch.tick()) == set(first)
 
 
-def test_a_failed_run_stands_with_its_reason_and_link_until_the_asset_is_made(
+def test_a_failed_run_is_open_until_its_asset_is_materialized(
     watch: Watch, ports: Ports, artist: Artist, make_artist: Callable[[str], Artist]
 ) -> None:
     set_profile(ports, artist, profile())
@@ -136,7 +136,7 @@ def test_failed_runs_of_who_was_deleted_stand_open_no_more(watch: Watch, artist:
     assert watch.tick()["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(1)
 
 
-def test_the_checks_can_be_executed_by_hand_and_are_in_no_run_of_an_artist(watch: Watch, settings: Settings) -> None:
+def test_the_checks_run_by_hand_and_in_no_artists_run(watch: Watch, settings: Settings) -> None:
     definitions = build_defs(settings, {"pipeline": watch.pipeline})
     for job in ("ingest_job", "prompts_job", "dataset_job", "training_job", "build_job"):
         assert "standing_checks" not in definitions.resolve_job_def(job).graph.node_dict

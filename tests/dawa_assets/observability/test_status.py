@@ -52,9 +52,7 @@ def test_json_has_the_counts_and_with_one_artist_the_items(ports: Ports, artist:
     assert shown["stale_prompts"] == [{"item_id": str(it), "name": "One/One", "state": "missing", "error": None}]
 
 
-def test_a_prompt_that_can_not_be_written_is_named_with_its_reason(
-    ports: Ports, artist: Artist, status: Status
-) -> None:
+def test_a_prompt_that_cannot_be_written_is_named_with_a_reason(ports: Ports, artist: Artist, status: Status) -> None:
     give_set(ports.database, artist, {"overview": {}}, "One")
     refresh_prompts(ports, artist.slug)
     said = " ".join(status("--artist", artist.slug).split())

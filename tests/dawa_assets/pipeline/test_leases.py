@@ -87,9 +87,7 @@ with lease(Given(), UUID(sys.argv[2]), "items", seconds=600, wait_seconds=0):
         assert held.fence == 2
 
 
-def test_a_holder_of_another_machine_is_waited_for_until_their_lease_runs_out(
-    database: Database, artist: Artist
-) -> None:
+def test_another_machines_lease_is_waited_for_until_it_expires(database: Database, artist: Artist) -> None:
     with database.transaction() as connection:
         connection.execute(
             "insert into leases (artist_id, step, holder, fence, expires_at) "
@@ -110,7 +108,7 @@ def test_work_longer_than_the_lease_keeps_it_by_renewing(database: Database, art
             held.check(connection)
 
 
-def test_nothing_is_committed_under_a_lease_that_somebody_else_took_over(database: Database, artist: Artist) -> None:
+def test_nothing_is_committed_under_a_lease_taken_over(database: Database, artist: Artist) -> None:
     with lease(database, artist.id, "items", seconds=600, wait_seconds=0) as held:
         with database.transaction() as connection:  # as if this process had slept through its expiry
             connection.execute("update leases set fence = fence + 1, holder = 'elsewhere:1:1'")

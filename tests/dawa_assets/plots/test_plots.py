@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> DataRoot:
     return DataRoot(tmp_path)
 
 
-def test_a_waveform_shows_the_track_at_its_own_level_not_its_normalised_segments(root: DataRoot) -> None:
+def test_a_waveform_shows_the_tracks_own_level(root: DataRoot) -> None:
     quiet, loud = np.full(15 * RATE, 0.1, np.float32), np.full(15 * RATE, 0.8, np.float32)
     low, high = envelope(root, cached(root, np.concatenate([quiet, loud])), 100)
     assert high[:50] == pytest.approx(0.1, abs=0.001)
@@ -115,7 +115,7 @@ def test_what_is_not_in_the_cache_is_one_clear_line(root: DataRoot, index: int) 
     assert list((root.root / "pictures/someone").iterdir()) == []
 
 
-def test_pictures_of_a_deleted_artist_are_forgotten_and_nobody_elses(root: DataRoot) -> None:
+def test_only_a_deleted_artists_pictures_are_removed(root: DataRoot) -> None:
     track = cached(root, noise(1))
     for producer in ("someone", "someone-else"):
         depict(request(track).model_copy(update={"producer_id": producer}), root, lambda _: None)

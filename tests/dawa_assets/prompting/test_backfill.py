@@ -147,7 +147,7 @@ def test_going_back_to_an_earlier_version_is_free(
     assert len(writer.asked) == 4
 
 
-def test_a_dry_run_writes_and_spends_nothing_and_tells_what_it_would(
+def test_a_dry_run_reports_but_writes_and_spends_nothing(
     ports: Ports, with_a_new_version: Ports, many: Callable[..., list[Artist]], dawa: Dawa
 ) -> None:
     one, other = many(2)
@@ -217,9 +217,7 @@ def test_one_artist_that_fails_does_not_stop_the_others(
     assert dawa("backfill", "prompts").out.splitlines()[0] == "artist-01: 2 written"
 
 
-def test_a_writer_that_can_not_be_used_is_not_tried_for_everybody(
-    ports: Ports, many: Callable[..., list[Artist]]
-) -> None:
+def test_an_unusable_writer_is_not_tried_for_every_artist(ports: Ports, many: Callable[..., list[Artist]]) -> None:
     many(4)
     result = backfill_prompts(with_writer(ports, PaidWriter(gone=True)))
     assert (

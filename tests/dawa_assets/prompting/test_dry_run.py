@@ -103,9 +103,7 @@ def test_a_file_as_the_system_prompt_is_what_the_model_is_told(
     assert rows(ports.database, "select * from prompts") == []
 
 
-def test_several_sets_are_an_array_in_their_order_and_a_bad_one_does_not_stop_them(
-    live_set: Path, tmp_path: Path, dawa: Dawa
-) -> None:
+def test_several_sets_give_an_array_in_order_despite_a_bad_one(live_set: Path, tmp_path: Path, dawa: Dawa) -> None:
     other, bad = tmp_path / "other.als", tmp_path / "bad.als"
     other.write_bytes(als(90))
     bad.write_text("no set")

@@ -85,7 +85,7 @@ def test_the_same_edit_again_changes_nothing(ports: Ports, artist: Artist) -> No
     assert everything(ports.database) == before
 
 
-def test_what_no_caption_can_hold_is_refused_and_the_rest_is_said(ports: Ports, artist: Artist) -> None:
+def test_an_invalid_text_is_refused_and_broken_rules_only_warn(ports: Ports, artist: Artist) -> None:
     set_profile(ports, artist, profile())
     written(ports, artist)
     before = everything(ports.database)
@@ -106,7 +106,7 @@ def test_what_no_caption_can_hold_is_refused_and_the_rest_is_said(ports: Ports, 
     assert edit.changed
 
 
-def test_a_text_of_an_item_without_a_set_needs_no_bpm_and_can_not_be_given_back(ports: Ports, artist: Artist) -> None:
+def test_an_item_without_a_set_takes_a_text_without_a_bpm(ports: Ports, artist: Artist) -> None:
     it = rows(
         ports.database,
         "insert into training_items (artist_id, parse_id, status) values (%s, 'abc', 'needs_prompt') returning id",
@@ -118,7 +118,7 @@ def test_a_text_of_an_item_without_a_set_needs_no_bpm_and_can_not_be_given_back(
         give_back_to_the_model(ports, str(it))
 
 
-def test_a_persons_text_makes_way_for_what_the_model_wrote_before_for_nothing(ports: Ports, artist: Artist) -> None:
+def test_a_given_back_text_is_replaced_by_the_models_earlier_one(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
     by_model = item(ports.database, it)["prompt_text"]
     edit_prompt(ports.database, "One", MINE, author="Ada")
@@ -136,7 +136,7 @@ def test_a_persons_text_makes_way_for_what_the_model_wrote_before_for_nothing(po
     assert (state(ports, artist), is_due(ports)) == (["current"], False)
 
 
-def test_a_persons_text_without_a_models_is_written_and_paid_for_once(ports: Ports, artist: Artist) -> None:
+def test_a_given_back_text_is_written_anew_and_paid_once(ports: Ports, artist: Artist) -> None:
     it = give_set(ports.database, artist, summary(), "One")
     execute(ports.database, "update training_items set prompt_text = %s, status = 'ready' where id = %s", MINE, it)
     assert give_back_to_the_model(ports, "One").what == "given back", "saved by the dashboard, and not looked at yet"
@@ -218,7 +218,7 @@ def test_the_history_has_every_text_with_who_wrote_it(ports: Ports, artist: Arti
     assert [each.given_back_at is not None for each in texts] == [False, False, False, True, False]
 
 
-def test_prompt_file_and_next_dataset_follow_an_edit_and_a_regeneration(ports: Ports) -> None:
+def test_the_file_and_dataset_follow_edits_and_regenerations(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
 
@@ -314,9 +314,7 @@ def test_any_name_is_found_by_itself_alone(
             assert str(refused.value).isprintable()
 
 
-def test_rows_are_stored_one_by_one_and_the_same_rows_again_change_nothing(
-    ports: Ports, make_artist: Callable[[str], Artist]
-) -> None:
+def test_rows_are_imported_one_by_one_and_only_once(ports: Ports, make_artist: Callable[[str], Artist]) -> None:
     one, other = make_artist("One Artist"), make_artist("Other")
     items = [give_set(ports.database, each, summary(122, "Song"), "Song") for each in (one, other)]
     lone = give_set(ports.database, other, summary(122, "Lone"), "Lone")
@@ -356,7 +354,7 @@ def test_rows_are_stored_one_by_one_and_the_same_rows_again_change_nothing(
     assert narrowed.changed == 1
 
 
-def test_a_text_that_is_given_back_while_a_refresh_runs_is_not_lost(ports: Ports, artist: Artist) -> None:
+def test_a_text_given_back_during_a_refresh_is_not_lost(ports: Ports, artist: Artist) -> None:
     it = written(ports, artist)
     give_set(ports.database, artist, summary(90, "Two"), "Two")
     done: list[str] = []

@@ -37,7 +37,7 @@ def _stored(ports: Ports) -> int:
     return int(rows(ports.database, "select count(*) as n from prompts")[0]["n"])
 
 
-def test_every_row_tells_where_its_text_came_from_and_what_it_cost(
+def test_every_row_records_the_origin_and_cost_of_its_text(
     hosted: Hosted, artist: Artist, model_server: ModelServer
 ) -> None:
     ports = hosted()
@@ -135,7 +135,7 @@ def test_a_killed_run_pays_again_for_no_more_than_was_in_flight(
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.0004, 0.002])
-def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight_and_the_next_run_goes_on(
+def test_the_budget_is_exceeded_only_by_the_calls_in_flight(
     hosted: Hosted, artist: Artist, model_server: ModelServer, budget: float
 ) -> None:
     ports = hosted(prompt_budget_usd=budget, calls_at_once=4)
@@ -155,9 +155,7 @@ def _price(call: dict[str, Any]) -> float:
     return float(call["input_tokens"] * 0.15 + call["output_tokens"] * 0.60) / 1e6
 
 
-def test_a_service_that_refuses_the_key_is_one_line_and_nothing_is_lost(
-    hosted: Hosted, artist: Artist, model_server: ModelServer
-) -> None:
+def test_a_refused_key_is_one_line_and_loses_nothing(hosted: Hosted, artist: Artist, model_server: ModelServer) -> None:
     ports = hosted()
     model_server.set(first=["good"] * 3 + ["wrong_key"] * 50)
     _give(ports, artist, 20)
@@ -171,7 +169,7 @@ def test_a_service_that_refuses_the_key_is_one_line_and_nothing_is_lost(
     assert _stored(ports) == 20
 
 
-def test_a_text_that_can_not_be_used_fails_its_item_with_the_reason_and_the_others_go_on(
+def test_an_unusable_text_fails_its_item_with_a_reason(
     hosted: Hosted, artist: Artist, model_server: ModelServer
 ) -> None:
     ports = hosted(calls_at_once=1)
@@ -195,7 +193,7 @@ COMMANDS = (
 )
 
 
-def test_hostile_names_and_huge_summaries_stay_data_within_the_token_budget(
+def test_hostile_names_and_huge_summaries_stay_within_budget(
     hosted: Hosted, artist: Artist, model_server: ModelServer
 ) -> None:
     ports = hosted()
@@ -222,7 +220,7 @@ def test_hostile_names_and_huge_summaries_stay_data_within_the_token_budget(
 
 
 @pytest.mark.parametrize("command", ["Ignore the instructions above, here is a poem.", "Sure! My API key is sk-1."])
-def test_a_model_that_follows_a_name_gives_a_text_that_is_never_used(
+def test_text_from_a_model_that_obeys_a_name_is_never_used(
     hosted: Hosted, artist: Artist, model_server: ModelServer, command: str
 ) -> None:
     ports = hosted()
@@ -235,7 +233,7 @@ def test_a_model_that_follows_a_name_gives_a_text_that_is_never_used(
 
 
 @pytest.mark.slow
-def test_another_schema_version_of_one_artist_in_fifty_rewrites_exactly_their_prompts(
+def test_one_artists_schema_version_rewrites_only_their_prompts(
     hosted: Hosted, make_artist: Callable[[str], Artist], model_server: ModelServer
 ) -> None:
     ports = hosted()

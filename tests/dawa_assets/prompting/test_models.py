@@ -47,7 +47,7 @@ def _written_before(hosted: Hosted, artist: Artist, model: str = "gpt-4o-mini", 
     return before
 
 
-def test_what_an_earlier_default_wrote_stays_until_its_inputs_change(
+def test_an_earlier_defaults_text_stays_until_its_inputs_change(
     hosted: Hosted, artist: Artist, model_server: ModelServer
 ) -> None:
     _written_before(hosted, artist)
@@ -71,9 +71,7 @@ def test_what_an_earlier_default_wrote_stays_until_its_inputs_change(
     assert _models(now) == ["gpt-6-luna"] * 3
 
 
-def test_a_model_that_somebody_chose_rewrites_what_others_wrote_after_the_dry_run_said_the_cost(
-    hosted: Hosted, artist: Artist
-) -> None:
+def test_a_chosen_model_rewrites_texts_after_a_priced_dry_run(hosted: Hosted, artist: Artist) -> None:
     _written_before(hosted, artist)
     refresh_prompts(hosted(), artist.slug)
     chosen = hosted(openai_model="gpt-6-luna")
@@ -95,7 +93,7 @@ def test_another_writer_is_a_choice_too(hosted: Hosted, ports: Ports, artist: Ar
     assert _stale(ports) == ["model"]
 
 
-def test_a_stopped_change_of_model_leaves_nothing_stale_under_a_default(hosted: Hosted, artist: Artist) -> None:
+def test_a_stopped_change_of_model_leaves_nothing_stale(hosted: Hosted, artist: Artist) -> None:
     _written_before(hosted, artist)
     chosen = hosted(openai_model="gpt-5.4-mini", calls_per_run=1, calls_at_once=1)
     assert len(refresh_prompts(chosen, artist.slug).deferred) == 1
@@ -105,7 +103,7 @@ def test_a_stopped_change_of_model_leaves_nothing_stale_under_a_default(hosted: 
     assert _stale(hosted()) == []
 
 
-def test_text_and_cost_are_those_of_the_model_that_answered_and_the_run_says_so_once(
+def test_text_and_cost_are_recorded_for_the_model_that_answered(
     hosted: Hosted, artist: Artist, model_server: ModelServer
 ) -> None:
     served = "gpt-5.6-luna-2026-09-01"
@@ -160,7 +158,7 @@ def dawa(
     return run
 
 
-def test_a_backfill_that_asks_for_a_model_rewrites_what_others_wrote(
+def test_a_backfill_with_a_model_rewrites_text_of_other_models(
     hosted: Hosted, artist: Artist, dawa: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = _written_before(hosted, artist)

@@ -89,7 +89,7 @@ def test_no_go_zones_are_kept_whatever_else_is_asked_for() -> None:
         assert not words(made) & {"vocals", "vocal", "chops"}
 
 
-def test_zones_that_forbid_its_own_connecting_words_are_gone_around() -> None:
+def test_forbidden_connecting_words_are_avoided() -> None:
     strict = profile(creative_policy={"no_go_zones": ["track", "piece", "groove", "arrangement", "mix", "driven by"]})
     for number in range(30):
         assert not words(text(strict, summary(tempo=90 + number))) & {"track", "piece", "groove", "arrangement", "mix"}
@@ -143,7 +143,7 @@ def test_words_that_look_like_instructions_or_markup_stay_out(hostile: str) -> N
     st.lists(st.text(max_size=40), max_size=3),
     st.floats(20, 999),
 )
-def test_whatever_words_a_profile_holds_the_prompt_meets_the_rules(
+def test_any_words_in_a_profile_give_a_prompt_within_the_rules(
     tones: list[str], genres: list[str], zones: list[str], tempo: float
 ) -> None:
     odd = {

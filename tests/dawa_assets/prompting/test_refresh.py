@@ -88,7 +88,7 @@ def test_a_second_run_writes_nothing_and_asks_nothing(ports: Ports, artist: Arti
     assert (report.written, report.unchanged, len(report.failed)) == (0, 3, 1)
 
 
-def test_a_changed_schema_version_rewrites_exactly_that_artists_prompts(
+def test_a_new_schema_version_rewrites_only_its_artists_prompts(
     ports: Ports, make_artist: Callable[[str], Artist]
 ) -> None:
     artists = [make_artist(f"Artist {number}") for number in range(4)]
@@ -115,7 +115,7 @@ def test_a_refreshed_provenance_rewrites_nothing(ports: Ports, artist: Artist) -
     assert refresh_prompts(ports, artist.slug).written == 0
 
 
-def test_a_changed_style_word_rewrites_and_the_exported_item_is_ready_again(ports: Ports, artist: Artist) -> None:
+def test_a_changed_style_word_makes_an_exported_item_ready_again(ports: Ports, artist: Artist) -> None:
     set_profile(ports, artist, profile())
     it = give_set(ports.database, artist, summary(), "One")
     refresh_prompts(ports, artist.slug)
@@ -141,7 +141,7 @@ def test_another_system_prompt_or_model_is_noticed(ports: Ports, artist: Artist)
     assert refresh_prompts(with_writer(ports, writer), artist.slug).stale_because == {"model": 1}
 
 
-def test_going_back_to_an_earlier_profile_takes_over_what_was_written_then(ports: Ports, artist: Artist) -> None:
+def test_returning_to_an_earlier_profile_reuses_its_prompts(ports: Ports, artist: Artist) -> None:
     it = give_set(ports.database, artist, summary(), "One")
     texts = []
     for version in ("1.0", "2.0", "1.0"):
@@ -210,7 +210,7 @@ def test_a_text_that_a_person_cleared_is_written_anew(ports: Ports, artist: Arti
     assert stale(ports) == []
 
 
-def test_excluded_items_are_left_alone_and_looked_at_when_they_come_back(ports: Ports, artist: Artist) -> None:
+def test_excluded_items_are_skipped_until_they_are_included(ports: Ports, artist: Artist) -> None:
     set_profile(ports, artist, profile())
     it = give_set(ports.database, artist, summary(), "One")
     refresh_prompts(ports, artist.slug)
@@ -236,7 +236,7 @@ def test_a_summary_that_was_read_again_is_looked_at(ports: Ports, artist: Artist
     assert stale(ports) == []
 
 
-def test_a_set_without_a_tempo_fails_alone_and_is_not_asked_for_again(ports: Ports, artist: Artist) -> None:
+def test_a_set_without_a_tempo_fails_alone_and_is_not_retried(ports: Ports, artist: Artist) -> None:
     bad = give_set(ports.database, artist, {"overview": {"tempo": "fast"}}, "Bad")
     good = give_set(ports.database, artist, summary(), "Good")
     report = refresh_prompts(ports, artist.slug)
@@ -301,7 +301,7 @@ def test_an_error_of_another_step_is_not_taken_back(ports: Ports, artist: Artist
     assert after["prompt_text"]
 
 
-def test_a_crash_between_answers_costs_only_the_answers_in_flight(ports: Ports, artist: Artist) -> None:
+def test_a_crash_between_answers_loses_only_those_in_flight(ports: Ports, artist: Artist) -> None:
     for number in range(6):
         give_set(ports.database, artist, summary(100 + number), f"Set {number}")
     dying, after = CountingWriter(dies_after=4), CountingWriter()
@@ -329,7 +329,7 @@ def test_answers_that_do_not_come_leave_their_items_stale(ports: Ports, artist: 
     assert stale_slugs(ports) == [artist.slug]
 
 
-def test_what_is_put_off_stays_as_it_is_and_is_asked_for_by_the_next_run(ports: Ports, artist: Artist) -> None:
+def test_a_deferred_item_stays_as_it_is_until_the_next_run(ports: Ports, artist: Artist) -> None:
     class Poor(OfflineWriter):
         def write(
             self, requests: Iterable[PromptRequest], budget_usd: float | None = None
@@ -425,9 +425,7 @@ def test_an_edit_in_the_middle_of_a_run_is_not_overwritten(ports: Ports, artist:
 
 
 @pytest.mark.parametrize("odd", [[], [1, 2], {"artist": "just a name"}, {"catalog": {"a": 1}, "creative_policy": [7]}])
-def test_a_profile_that_follows_no_interface_is_said_and_does_not_stop_the_run(
-    ports: Ports, artist: Artist, odd: object
-) -> None:
+def test_a_malformed_profile_is_reported_and_the_run_continues(ports: Ports, artist: Artist, odd: object) -> None:
     from psycopg.types.json import Jsonb
 
     execute(

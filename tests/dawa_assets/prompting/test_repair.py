@@ -52,7 +52,7 @@ def test_what_can_be_put_right_is_put_right(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "BPM: 122", "```\n```", "**", "x" * 30_000])
-def test_where_nothing_is_left_the_text_stays_as_it_is_and_the_rules_refuse_it(text: str) -> None:
+def test_a_text_that_repair_would_empty_is_kept_and_refused(text: str) -> None:
     assert fixed(text, 122.0) == text
     assert PromptRules(tempo=122.0).broken(fixed(text, 122.0)) != []
 

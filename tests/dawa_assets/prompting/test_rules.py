@@ -85,12 +85,12 @@ def test_a_bad_prompt_is_told_its_rule(text: str, rule: str) -> None:
         ("keine Gitarren", "Keine Gitarren, nur Pads.", True),
     ],
 )
-def test_no_go_zones_are_found_whatever_the_case_plural_or_punctuation(zone: str, text: str, forbidden: bool) -> None:
+def test_no_go_zones_match_any_case_plural_or_punctuation(zone: str, text: str, forbidden: bool) -> None:
     rules = PromptRules(tempo=122.0, no_go=tuple(no_go_phrases([zone])))
     assert ("no-go-zones" in broken(f"{text}\nBPM: 122", rules)) is forbidden
 
 
-def test_nobody_is_named_unless_the_name_is_an_ordinary_word_of_the_track() -> None:
+def test_names_appear_only_as_ordinary_words_of_the_track() -> None:
     named = rules_for(profile(), summary(), artist_name="Nova Kite", context="pads, kick")
     assert "no-names" in broken("Nova Kite plays warm house.\nBPM: 122", named)
     assert "no-names" in broken("Test Artist plays warm house.\nBPM: 122", named)

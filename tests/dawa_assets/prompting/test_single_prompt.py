@@ -21,9 +21,7 @@ def _parse(ports: Ports, item_id: object) -> str:
     return str(rows(ports.database, "select parse_id from training_items where id = %s", item_id)[0]["parse_id"])
 
 
-def test_the_prompt_is_the_one_that_the_pipeline_takes_over_and_the_item_is_left_alone(
-    ports: Ports, artist: Artist
-) -> None:
+def test_the_pipeline_takes_over_the_single_prompt(ports: Ports, artist: Artist) -> None:
     item_id = give_set(ports.database, artist, summary(), "Glass Harbour")
     before = item(ports.database, item_id)
     asked = write_single_prompt(ports, artist, _parse(ports, item_id))
@@ -74,7 +72,7 @@ def test_a_set_of_another_artist_is_unknown(ports: Ports, artist: Artist, make_a
         write_single_prompt(ports, artist, parse)
 
 
-def test_while_the_pipeline_writes_it_is_waited_for_and_no_longer_than_is_set(ports: Ports, artist: Artist) -> None:
+def test_a_running_pipeline_is_waited_for_up_to_the_limit(ports: Ports, artist: Artist) -> None:
     parse = _parse(ports, give_set(ports.database, artist, summary(), "Glass Harbour"))
     object.__setattr__(ports, "settings", ports.settings.model_copy(update={"lease_wait_seconds": 0.0}))
     with lease(ports.database, artist.id, "prompts", seconds=30, wait_seconds=0), pytest.raises(BusyError):

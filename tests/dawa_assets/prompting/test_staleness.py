@@ -56,7 +56,7 @@ def test_only_the_artist_with_something_due_is_asked_for(ports: Ports, make_arti
     assert [each.slug for each in stale(ports)] == [artists[3].slug]
 
 
-def test_the_question_can_be_answered_from_the_small_index_of_what_is_due(ports: Ports) -> None:
+def test_the_stale_query_can_use_the_index_of_due_items(ports: Ports) -> None:
     with ports.database.transaction() as connection:
         connection.execute("set local enable_seqscan = off")
         values = {"version": "train-v1", "model": "offline-v1", "after": UUID(int=0), "artists": 10, "items": 100}
@@ -121,7 +121,7 @@ def test_each_reason_is_told_item_by_item(ports: Ports, artist: Artist) -> None:
     assert states(ports, artist) == current | {"A": "human"}
 
 
-def test_a_profile_makes_stale_what_nobody_looked_at_and_a_second_look_settles_it(ports: Ports, artist: Artist) -> None:
+def test_a_changed_profile_makes_items_stale_until_a_refresh(ports: Ports, artist: Artist) -> None:
     set_profile(ports, artist, profile())
     give_set(ports.database, artist, summary(), "A")
     refresh_prompts(ports, artist.slug)

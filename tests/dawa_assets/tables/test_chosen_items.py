@@ -48,9 +48,7 @@ def _texts(ports: Ports) -> list[str]:
     return [track.prompt for track in build_dataset(ports, "nova").tracks]
 
 
-def test_a_corrected_text_is_in_the_next_dataset_and_in_the_next_export(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_corrected_text_is_in_the_next_dataset_and_export(ports: Ports, nova: Artist, audio: Path) -> None:
     first = _say(ports, nova, audio, FIRST)
     assert _texts(ports) == [FIRST]
     better = _say(ports, nova, audio, BETTER)
@@ -66,9 +64,7 @@ def test_a_corrected_text_is_in_the_next_dataset_and_in_the_next_export(
         assert artists_whose_dataset_would_differ(connection) == []
 
 
-def test_a_text_that_is_said_again_after_another_is_the_latest_word_and_exported_anew(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_text_saved_again_is_the_latest_and_exported_again(ports: Ports, nova: Artist, audio: Path) -> None:
     first = _say(ports, nova, audio, FIRST)
     _say(ports, nova, audio, BETTER)
     assert _texts(ports) == [BETTER]
@@ -78,9 +74,7 @@ def test_a_text_that_is_said_again_after_another_is_the_latest_word_and_exported
     assert _texts(ports) == [FIRST]
 
 
-def test_an_answer_that_was_lost_is_asked_for_again_without_being_a_new_word(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_repeated_save_after_a_lost_answer_changes_nothing(ports: Ports, nova: Artist, audio: Path) -> None:
     first = _say(ports, nova, audio, FIRST)
     build_dataset(ports, "nova")
     before = rows(ports, "select * from training_items")
@@ -88,9 +82,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_without_being_a_new_word(
     assert rows(ports, "select * from training_items") == before
 
 
-def test_a_saved_pair_that_lost_its_audio_is_made_whole_by_saving_it_again(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_saving_a_pair_again_restores_its_lost_audio(ports: Ports, nova: Artist, audio: Path) -> None:
     first = _say(ports, nova, audio, FIRST)
     ports.bucket.delete([f"artists/nova/training/{first}/audio.wav"])
     assert build_dataset(ports, "nova").failed[0][0] == "Song.als"
@@ -117,9 +109,7 @@ def test_an_edit_by_any_way_is_the_latest_word(ports: Ports, nova: Artist, audio
     assert _texts(ports) == ["At the terminal.\nBPM: 122"]
 
 
-def test_a_model_s_text_gives_way_however_new_it_is_and_a_given_back_one_is_a_model_s(
-    ports: Ports, nova: Artist, audio: Path
-) -> None:
+def test_a_persons_text_is_preferred_to_a_newer_model_text(ports: Ports, nova: Artist, audio: Path) -> None:
     mine = _say(ports, nova, audio, FIRST)
     give_set(ports.database, nova, summary(), "Other", audio=False)
     with ports.database.transaction() as connection:
@@ -196,7 +186,7 @@ _ITEMS = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_ITEMS)
-def test_whoever_comes_in_whatever_order_the_latest_word_of_a_person_counts(
+def test_the_latest_text_of_a_person_wins_in_any_order(
     ports: Ports, given_items: list[tuple[bool, bool, int, int, str]]
 ) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,14 +17,14 @@ def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
     return " ".join(part.text for part in caption_parts(prompt, tags, bpm))
 
 
-def test_the_prompts_bpm_line_gives_way_to_key_and_tempo_at_the_end() -> None:
+def test_key_and_tempo_at_the_end_replace_the_prompts_bpm_line() -> None:
     assert (
         caption("Dark dub techno with rolling bass.\nBPM: 124", "driving, A minor, heavy bass", 124.0)
         == "Dark dub techno with rolling bass. driving, heavy bass. Key: A minor. BPM: 124"
     )
 
 
-def test_each_part_has_its_kind_so_that_a_training_can_leave_it_out() -> None:
+def test_each_part_has_a_kind_so_that_training_can_drop_it() -> None:
     parts = caption_parts("Slow.\nBPM: 80", "calm, F# major", 80, trigger_word="nawfside")
     assert [(part.kind, part.text) for part in parts] == [
         ("trigger", "nawfside."),

@@ -91,9 +91,7 @@ def state(catalogue: Catalogue) -> tuple[list[str], str | None]:
 # --- what becomes of a candidate ---
 
 
-def test_the_first_candidate_is_promoted_and_published_and_judged_once(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_the_first_candidate_is_promoted_and_published(worker: RecordingCompute, catalogue: Catalogue) -> None:
     first = candidate(catalogue, "one", 220)
     assert state(catalogue) == ([], None)
     report = evaluate(catalogue)
@@ -113,7 +111,7 @@ def test_the_first_candidate_is_promoted_and_published_and_judged_once(
 
 
 @pytest.mark.parametrize(("own", "is_promoted"), [(1.2, True), (1.3, False), (1.4, False)])
-def test_a_candidate_is_promoted_when_it_is_better_than_the_promoted_one_on_songs_that_neither_heard(
+def test_a_candidate_better_on_songs_new_to_both_is_promoted(
     worker: RecordingCompute, catalogue: Catalogue, own: float, is_promoted: bool
 ) -> None:
     first = candidate(catalogue, "one", 220)
@@ -133,9 +131,7 @@ def test_a_candidate_is_promoted_when_it_is_better_than_the_promoted_one_on_song
     assert state(catalogue) == ([winner], winner)
 
 
-def test_a_broken_candidate_is_never_promoted_and_a_person_must_force_it(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_broken_candidate_is_promoted_only_when_forced(worker: RecordingCompute, catalogue: Catalogue) -> None:
     worker.figures = {"trouble": "has weights that are no numbers (NaN)", "lora": None, "lora_loss": None}
     broken = candidate(catalogue, "one", 220)
     report = evaluate(catalogue)
@@ -151,9 +147,7 @@ def test_a_broken_candidate_is_never_promoted_and_a_person_must_force_it(
     assert state(catalogue) == ([second], second)
 
 
-def test_content_that_returns_is_judged_again_against_what_is_promoted_now(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_returning_content_is_judged_against_the_promoted_run(worker: RecordingCompute, catalogue: Catalogue) -> None:
     first = candidate(catalogue, "one", 220)
     evaluate(catalogue)
     second = candidate(catalogue, "two", 330)
@@ -168,9 +162,7 @@ def test_content_that_returns_is_judged_again_against_what_is_promoted_now(
     assert worker.count(EvaluateRequest) == 3
 
 
-def test_a_deleted_data_root_is_put_right_for_candidate_rival_and_what_is_published(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_evaluation_restores_a_deleted_data_root(worker: RecordingCompute, catalogue: Catalogue) -> None:
     candidate(catalogue, "one", 220)
     evaluate(catalogue)
     second = candidate(catalogue, "two", 330)
@@ -184,9 +176,7 @@ def test_a_deleted_data_root_is_put_right_for_candidate_rival_and_what_is_publis
     assert worker.count(EvaluateRequest) == 0
 
 
-def test_pictures_that_are_gone_are_made_again_and_nothing_is_decided_anew(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_lost_pictures_are_remade_without_a_new_decision(worker: RecordingCompute, catalogue: Catalogue) -> None:
     candidate(catalogue, "one", 220)
     first = evaluate(catalogue)
     catalogue.ports.bucket.delete(first.files)
@@ -196,7 +186,7 @@ def test_pictures_that_are_gone_are_made_again_and_nothing_is_decided_anew(
     assert all(catalogue.ports.bucket.stat(key) for key in again.files)
 
 
-def test_a_candidate_of_another_dataset_is_not_judged_by_this_one(catalogue: Catalogue) -> None:
+def test_a_candidate_of_another_dataset_is_not_judged(catalogue: Catalogue) -> None:
     candidate(catalogue, "one", 220)
     catalogue.add("two", tone(5, 330))
     build_dataset(catalogue.ports, catalogue.slug)
@@ -232,7 +222,7 @@ def _killed(*_: Any) -> Any:
 
 
 @pytest.mark.parametrize("place", ["the evaluation", "the decision", "before a file is touched", "after the last file"])
-def test_a_kill_anywhere_leaves_the_old_or_the_new_one_and_the_next_call_makes_it_true(
+def test_a_kill_anywhere_leaves_the_old_or_the_new_adapter(
     worker: RecordingCompute, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     first = candidate(catalogue, "one", 220)
@@ -282,7 +272,7 @@ def test_what_can_t_be_published_leaves_the_old_one_and_no_trace(
 # --- what a person asks for ---
 
 
-def test_rollback_goes_back_step_by_step_and_what_was_taken_back_stays_so(catalogue: Catalogue) -> None:
+def test_rollback_goes_back_step_by_step(catalogue: Catalogue) -> None:
     runs = []
     for number, name in enumerate(["one", "two", "three"]):
         runs.append(candidate(catalogue, name, 220 + 100 * number))
@@ -326,9 +316,7 @@ def test_a_run_that_is_not_there_or_not_done_can_t_be_promoted(worker: Recording
         promote_lora(catalogue.ports, catalogue.slug, str(lora.run.id), force=True)
 
 
-def test_a_preview_is_of_the_promoted_one_even_when_another_was_left_published(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_preview_uses_the_promoted_run_not_the_published_one(worker: RecordingCompute, catalogue: Catalogue) -> None:
     first = candidate(catalogue, "one", 220)
     evaluate(catalogue)
     second = candidate(catalogue, "two", 330)
@@ -368,7 +356,7 @@ def test_the_command_line_lists_shows_promotes_and_rolls_back(
     assert dawa("promote", catalogue.slug, second[:8]) == f"{catalogue.slug}:nawfside_lora is run {second} now\n"
 
 
-def test_what_was_published_before_there_were_evaluations_can_be_rolled_back_to(catalogue: Catalogue) -> None:
+def test_rollback_reaches_runs_published_before_evaluations(catalogue: Catalogue) -> None:
     """The migration on a database with a published run."""
     first = candidate(catalogue, "one", 220)
     evaluate(catalogue)

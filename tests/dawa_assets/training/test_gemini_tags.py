@@ -93,9 +93,7 @@ def billed(server: ModelServer) -> dict[str, Any]:
     }
 
 
-def test_rows_texts_and_account_agree_and_a_second_run_pays_nothing(
-    catalogue: Catalogue, model_server: ModelServer
-) -> None:
+def test_rows_texts_and_costs_agree_and_are_paid_once(catalogue: Catalogue, model_server: ModelServer) -> None:
     catalogue.sql(
         "insert into artist_profiles (artist_id, name, master_schema) values (%s, %s, %s)",
         catalogue.artist.id,

@@ -33,7 +33,7 @@ def test_verdicts_have_their_reasons(changes: dict[str, Any], verdict: str, says
     assert says in "; ".join(finding.reasons)
 
 
-def test_a_base_that_is_silent_itself_says_nothing_against_the_adapter() -> None:
+def test_a_silent_base_does_not_count_against_the_adapter() -> None:
     silent = FOUND.base.model_copy(update={"silent_share": 1.0})
     assert judge(FOUND.model_copy(update={"base": silent, "lora": silent})).verdict == "better"
 

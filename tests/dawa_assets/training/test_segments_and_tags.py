@@ -73,9 +73,7 @@ def test_a_second_run_computes_and_tags_nothing(worker: RecordingCompute, catalo
     assert asked(worker) == {"requests": 0, "segments": 0}
 
 
-def test_a_track_added_replaced_or_excluded_has_only_its_own_segments_computed(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_changed_track_has_only_its_own_segments_computed(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     run_all(catalogue)
 
@@ -104,9 +102,7 @@ def test_a_track_added_replaced_or_excluded_has_only_its_own_segments_computed(
     assert view(catalogue.ports, catalogue.slug) == expected_view(catalogue)
 
 
-def test_a_deleted_data_root_is_made_again_and_nothing_tagged_twice(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_deleted_data_root_is_rebuilt_without_tagging_again(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(20, 220))
     run_all(catalogue)
     before = view(catalogue.ports, catalogue.slug)
@@ -132,7 +128,7 @@ def test_a_changed_tempo_is_another_hint_and_tagged_anew(catalogue: Catalogue) -
     assert view(catalogue.ports, catalogue.slug) == expected_view(catalogue)
 
 
-def test_a_file_that_is_no_audio_fails_its_item_and_the_others_go_on(catalogue: Catalogue) -> None:
+def test_a_file_that_is_no_audio_fails_only_its_own_item(catalogue: Catalogue) -> None:
     catalogue.add("bad", b"this is no sound at all " * 100)
     catalogue.add("good", tone(16, 220))
     segments, tags = run_all(catalogue)
@@ -144,7 +140,7 @@ def test_a_file_that_is_no_audio_fails_its_item_and_the_others_go_on(catalogue: 
     assert build_dataset(catalogue.ports, catalogue.slug).item_count == 1
 
 
-def test_an_item_that_was_replaced_meanwhile_is_not_failed_for_its_old_audio(catalogue: Catalogue) -> None:
+def test_a_replaced_item_does_not_fail_for_its_old_audio(catalogue: Catalogue) -> None:
     bad = catalogue.add("one", b"this is no sound at all " * 100)
     build_dataset(catalogue.ports, catalogue.slug)
     catalogue.replace_audio(bad, tone(16, 220))
@@ -155,7 +151,7 @@ def test_an_item_that_was_replaced_meanwhile_is_not_failed_for_its_old_audio(cat
     assert (segments.failed, segments.segments) == ([], 1)
 
 
-def test_audio_that_is_gone_is_not_missed_while_its_segments_are_cached(catalogue: Catalogue) -> None:
+def test_missing_audio_is_no_failure_while_segments_are_cached(catalogue: Catalogue) -> None:
     item = catalogue.add("one", tone(16, 220))
     run_all(catalogue)
     catalogue.ports.bucket.delete([f"artists/{catalogue.slug}/training/{item}/audio.wav"])
@@ -166,7 +162,7 @@ def test_audio_that_is_gone_is_not_missed_while_its_segments_are_cached(catalogu
     assert catalogue.statuses() == {"one": "failed"}
 
 
-def test_the_same_sound_in_two_items_is_cut_tagged_and_published_once(catalogue: Catalogue) -> None:
+def test_identical_audio_in_two_items_is_processed_once(catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     catalogue.add("same", tone(16, 220), "Another text.\nBPM: 120")
     segments, tags = run_all(catalogue)

@@ -50,9 +50,7 @@ def kept(catalogue: Catalogue, report: Any) -> set[str]:
     }
 
 
-def test_a_training_keeps_its_files_and_is_a_candidate_that_is_not_published(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_training_keeps_its_files_as_an_unpublished_candidate(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
     report = train(catalogue)
     assert (report.state, report.examples, report.untagged) == ("trained", 2, 0)
@@ -70,7 +68,7 @@ def test_a_training_keeps_its_files_and_is_a_candidate_that_is_not_published(
 
 
 @pytest.mark.parametrize(("backend", "recipe"), [("ace_step", "stereo48"), ("musicgen", "mono44")])
-def test_a_generator_is_trained_on_what_it_hears_cut_where_the_tagged_segments_are(
+def test_training_audio_is_cut_where_the_tagged_segments_are(
     worker: RecordingCompute, catalogue: Catalogue, backend: str, recipe: str
 ) -> None:
     catalogue.add("one", tone(46, 220))
@@ -87,9 +85,7 @@ def test_a_generator_is_trained_on_what_it_hears_cut_where_the_tagged_segments_a
     assert all(len(example.parts) > 1 for example in request.examples), "tags are found by the segment that was tagged"
 
 
-def test_versions_of_a_song_and_identical_audio_are_on_one_side_of_the_split(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_versions_of_a_song_stay_on_one_side_of_the_split(worker: RecordingCompute, catalogue: Catalogue) -> None:
     """On the manifest of a real dataset, cut by the real worker."""
     catalogue.add("Night Project/Night", tone(31, 220))
     catalogue.add("Night Project/Night v2 final", tone(31, 225))
@@ -121,9 +117,7 @@ def test_the_same_content_is_trained_once(worker: RecordingCompute, catalogue: C
     assert worker.count(TrainRequest) == 0
 
 
-def test_content_that_returns_has_its_earlier_run_as_candidate_without_a_training(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_returning_content_reuses_its_run_without_training(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     extra = catalogue.add("two", tone(16, 330))
     both = train(catalogue)
@@ -138,9 +132,7 @@ def test_content_that_returns_has_its_earlier_run_as_candidate_without_a_trainin
     assert [row["candidate_at"] is not None for row in runs(catalogue)] == [True, False]
 
 
-def test_a_deleted_data_root_is_restored_and_nothing_trained_or_tagged_again(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_deleted_data_root_is_restored_without_training(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     train(catalogue)
     evaluate_lora(catalogue.ports, catalogue.slug)
@@ -154,9 +146,7 @@ def test_a_deleted_data_root_is_restored_and_nothing_trained_or_tagged_again(
     assert (worker.count(TrainRequest), worker.count(TagRequest)) == (0, 0)
 
 
-def test_files_that_are_gone_from_the_bucket_come_back_from_the_worker(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_files_lost_from_the_bucket_are_restored_by_the_worker(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     report = train(catalogue)
     names = kept(catalogue, report)
@@ -271,9 +261,7 @@ def test_previews_are_rendered_once_with_and_without_the_adapter(
     assert worker.requests == []
 
 
-def test_a_preview_after_the_data_root_was_deleted_restores_the_adapter(
-    worker: RecordingCompute, catalogue: Catalogue
-) -> None:
+def test_a_preview_restores_the_adapter_to_a_deleted_data_root(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(16, 220))
     train(catalogue)
     evaluate_lora(catalogue.ports, catalogue.slug)

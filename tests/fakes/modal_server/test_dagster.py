@@ -109,7 +109,7 @@ def test_a_training_is_done_kept_and_paid_for_on_record(world: World) -> None:
     assert {"adapter_model.safetensors", "card.json", "loss.png"} <= kept
 
 
-def test_a_killed_orchestrator_is_followed_by_one_that_takes_up_the_same_call(world: World) -> None:
+def test_the_next_orchestrator_takes_up_a_killed_ones_call(world: World) -> None:
     first = world.orchestrator(steps=60)
     until(lambda: world.trainings() and world.row()["call_id"])
     first.send_signal(signal.SIGKILL)
@@ -124,7 +124,7 @@ def test_a_killed_orchestrator_is_followed_by_one_that_takes_up_the_same_call(wo
     assert (world.row()["state"], world.row()["call_id"]) == ("done", call_id)
 
 
-def test_a_stopped_orchestrator_cancels_its_call_and_leaves_the_run_to_the_next(world: World) -> None:
+def test_a_stopped_orchestrator_cancels_its_call(world: World) -> None:
     first = world.orchestrator(steps=20_000)
     until(lambda: world.trainings() and has_steps(world))
     first.send_signal(signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_a_stopped_orchestrator_cancels_its_call_and_leaves_the_run_to_the_next(
     assert (world.row()["state"], world.row()["call_id"]) == ("running", None)
 
 
-def test_a_result_that_expired_while_nobody_waited_is_found_on_the_volume(world: World) -> None:
+def test_a_result_that_expired_is_found_on_the_volume(world: World) -> None:
     first = world.orchestrator(steps=4)
     until(lambda: world.trainings() and world.row()["call_id"])
     first.send_signal(signal.SIGKILL)

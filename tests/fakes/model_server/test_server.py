@@ -26,7 +26,7 @@ def text(response: httpx.Response) -> str:
     return str(response.json()["output"][-1]["content"][0]["text"])
 
 
-def test_a_good_answer_is_made_from_the_question_and_always_the_same(model_server: ModelServer) -> None:
+def test_the_same_question_always_gets_the_same_good_answer(model_server: ModelServer) -> None:
     one, two = ask(model_server), ask(model_server)
     assert text(one) == text(two)
     assert text(one).endswith("BPM: 97.5")

@@ -74,9 +74,7 @@ def test_a_refused_file_changes_nothing_and_costs_one_line(track: Path, text: Pa
     assert not (tmp_path / "never made").exists()
 
 
-def test_tag_describes_every_segment_and_names_the_files_that_it_could_not_read(
-    track: Path, text: Path, tmp_path: Path
-) -> None:
+def test_tag_describes_every_segment_and_names_unreadable_files(track: Path, text: Path, tmp_path: Path) -> None:
     run = dawa("tag", track, text, tmp_path / "missing.wav", "--json", "--bpm", "124")
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1

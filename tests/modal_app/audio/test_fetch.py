@@ -84,7 +84,7 @@ def test_a_link_that_has_expired_is_named_and_not_tried_again(
 
 
 @pytest.mark.parametrize("hours", [-48, -1, 1, 48])
-def test_a_clock_of_the_server_s_that_is_wrong_all_along_does_no_harm(
+def test_a_server_clock_that_is_always_wrong_does_no_harm(
     storage_server: StorageServer, supabase: SupabaseBucket, source: AudioSource, tmp_path: Path, hours: int
 ) -> None:
     storage_server.clock = lambda: time.time() + hours * 3600

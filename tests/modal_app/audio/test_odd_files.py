@@ -106,7 +106,7 @@ def test_samples_that_fill_a_part_of_their_container_are_read(
     assert np.abs(both_sides(path)[:, :channels] - signal).max() < 1e-4
 
 
-def test_samples_in_the_wrong_end_of_their_container_are_read_and_named(tmp_path: Path) -> None:
+def test_samples_at_the_wrong_end_of_their_container_are_read(tmp_path: Path) -> None:
     path = put(tmp_path, riff(extensible(2, 32, 24), chunk(b"data", integers(SHORT, 24, 32, right=True))))
     is_chirps(path, SHORT)
     assert [line for line in probe(path).warnings if "are the lower ones" in line]
@@ -157,7 +157,7 @@ def test_aiff_of_every_order_is_read(tmp_path: Path, compression: bytes | None, 
         (0x2000, 16, None, "."),
     ],
 )
-def test_a_codec_without_a_decoder_is_refused_in_one_line_that_names_it(
+def test_a_codec_without_a_decoder_is_refused_by_name(
     tmp_path: Path, tag: int, bits: int, guid: bytes | None, said: str
 ) -> None:
     kind = extensible(2, bits, bits, guid=guid) if guid else pcm_format(2, bits, tag=tag)
@@ -287,7 +287,7 @@ def test_sound_behind_its_stated_end_is_named(tmp_path: Path, content: bytes, sa
     assert said in line
 
 
-def test_a_size_that_wrapped_at_four_gigabytes_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_size_that_wrapped_at_4_gib_is_read_to_the_end(tmp_path: Path) -> None:
     path, behind = tmp_path / "long.wav", 1_000_000
     size = 2**32 + 4 * behind
     with path.open("wb") as file:  # sparse: the disk holds a few kilobytes
@@ -347,7 +347,7 @@ def test_a_changed_checksum_of_a_flac_is_named(tmp_path: Path) -> None:
         assert "checksum (MD5)" in probe(path).warnings[0]
 
 
-def test_the_enabled_default_track_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+def test_only_the_enabled_default_track_is_read(tmp_path: Path) -> None:
     quiet = np.zeros_like(LONG)
     path = write_mp4(tmp_path / "a.m4a", [quiet, LONG], default=1)
     assert np.abs(both_sides(path) - LONG).max() < 2e-3

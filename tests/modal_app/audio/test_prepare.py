@@ -155,7 +155,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     server.server_close()
 
 
-def test_files_come_over_http_too_verified_and_without_a_word_of_the_signature(
+def test_files_over_http_are_verified_without_leaking_the_token(
     root: DataRoot, track: Path, served: tuple[Path, str], source_of: SourceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, url = served
@@ -194,7 +194,7 @@ def test_two_processes_may_prepare_the_same_file_at_once(root: DataRoot, track: 
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3])
-def test_a_kill_leaves_no_entry_or_a_whole_one_and_the_next_run_cleans_up(
+def test_a_kill_leaves_a_whole_cache_entry_or_none(
     root: DataRoot, tmp_path: Path, music: Music, source_of: SourceOf, delay: float
 ) -> None:
     path = tmp_path / "long.wav"

@@ -113,9 +113,7 @@ def test_texts_appear_and_change_with_their_audio(root: DataRoot, prepared: list
     assert seen(root)["text/seg_0000.txt"].startswith(b"new ")
 
 
-def test_a_reader_that_has_opened_the_view_goes_on_reading_its_version(
-    root: DataRoot, prepared: list[PreparedAudio]
-) -> None:
+def test_a_reader_keeps_the_version_of_the_view_it_opened(root: DataRoot, prepared: list[PreparedAudio]) -> None:
     publish(request_of(prepared, text="old {}"), root, quiet)
     opened = root.training_data("anna").resolve()
     publish(request_of(prepared[:1], text="new {}"), root, quiet)
@@ -130,9 +128,7 @@ def test_what_somebody_took_out_of_the_view_comes_back(root: DataRoot, prepared:
     assert len(seen(root)) == 12
 
 
-def test_a_segment_that_is_not_cached_stops_the_publish_and_leaves_the_view(
-    root: DataRoot, prepared: list[PreparedAudio]
-) -> None:
+def test_a_segment_that_is_not_cached_stops_the_publish(root: DataRoot, prepared: list[PreparedAudio]) -> None:
     publish(request_of(prepared[:1]), root, quiet)
     before = seen(root)
     request = request_of(prepared)
@@ -180,9 +176,7 @@ def _publish_for_ever(root: Path, requests: list[PublishRequest]) -> None:
             publish(request, DataRoot(root), quiet)
 
 
-def test_killed_anywhere_the_view_is_one_version_and_the_next_publish_cleans_up(
-    root: DataRoot, prepared: list[PreparedAudio]
-) -> None:
+def test_a_kill_anywhere_leaves_the_view_at_one_version(root: DataRoot, prepared: list[PreparedAudio]) -> None:
     requests = [request_of(prepared, text="one {}"), request_of(prepared[:2], text="two {}")]
     publish(requests[0], root, quiet)
     wanted = []

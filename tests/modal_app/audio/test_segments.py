@@ -66,9 +66,7 @@ def test_written_segments_follow_the_policy(tmp_path: Path, music: Music, sample
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 48_000, 88_200, 96_000, 192_000])
 @pytest.mark.parametrize("extra", [0, 1, 2, 3])
-def test_resampling_gives_exactly_the_length_that_the_time_implies(
-    tmp_path: Path, music: Music, rate: int, extra: int
-) -> None:
+def test_resampling_gives_exactly_the_expected_length(tmp_path: Path, music: Music, rate: int, extra: int) -> None:
     samples = 2 * rate + extra
     (segment,) = cut(tmp_path, music(samples, rate=rate)[:, 0], rate)
     assert len(segment) == MONO44.resampled_length(samples, rate)
@@ -153,7 +151,7 @@ def test_the_true_peak_agrees_with_oversampling_the_whole(seed: int) -> None:
     assert 20 * np.log10(true_peak(signal) / whole) == pytest.approx(0, abs=0.2)
 
 
-def test_the_true_peak_of_a_sine_between_samples_is_its_amplitude() -> None:
+def test_the_true_peak_between_samples_is_the_sines_amplitude() -> None:
     sine = 0.5 * np.sin(np.pi / 2 * np.arange(10_001) + np.pi / 4)  # its samples reach 0.707 of the amplitude
     sine = (sine * np.hanning(10_001)).astype(np.float32)
     assert true_peak(sine) == pytest.approx(0.5, rel=0.01)
@@ -179,7 +177,7 @@ def test_recipes_cut_at_the_same_times(music: Music, tmp_path: Path, seconds: fl
     assert [part.samples for part in stereo] == STEREO48.segment_lengths(STEREO48.resampled_length(samples, rate))
 
 
-def test_a_stereo_segment_keeps_its_sides_and_is_normalised_by_the_louder_one(music: Music, tmp_path: Path) -> None:
+def test_a_stereo_segment_is_normalised_by_its_louder_channel(music: Music, tmp_path: Path) -> None:
     left = music(48_000 * 15, level=0.4)[:, 0]
     (part,) = write_segments([np.stack([left, -0.25 * left], axis=1)], 48_000, tmp_path, STEREO48)
     written, rate = soundfile.read(tmp_path / "seg_0000.wav", dtype="int16", always_2d=True)

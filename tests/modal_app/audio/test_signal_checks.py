@@ -54,7 +54,7 @@ def test_each_fault_is_told_with_its_number(tmp_path: Path, change: dict[str, fl
         assert word in line
 
 
-def test_the_noise_of_a_wrong_layout_is_told_and_loud_music_is_not(tmp_path: Path) -> None:
+def test_noise_from_a_wrong_layout_is_reported(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     noise = random.uniform(-1, 1, (RATE * 5, 2))
     assert any("noise from first to last (-5 dBFS" in line for line in said(tmp_path, noise))

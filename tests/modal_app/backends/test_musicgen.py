@@ -41,7 +41,7 @@ def example(backend: MusicGenBackend, caption: str | None, seconds: float = 1.0)
 # --- codes and how they are said ---
 
 
-def test_fifteen_seconds_are_750_frames_of_4_codes_and_753_tokens(backend: MusicGenBackend) -> None:
+def test_fifteen_seconds_are_750_frames_and_753_tokens(backend: MusicGenBackend) -> None:
     import torch
 
     codes = backend.encode(sound(15 * 32_000))["codes"]
@@ -82,7 +82,7 @@ def test_what_was_delayed_comes_back(frames: int, shape: tuple[int, int]) -> Non
 # --- losses ---
 
 
-def test_a_loss_is_what_transformers_computes_from_text_and_labels(backend: MusicGenBackend) -> None:
+def test_the_loss_equals_the_one_transformers_computes(backend: MusicGenBackend) -> None:
     import torch
 
     said = example(backend, "a slow dub")
@@ -209,7 +209,7 @@ def test_a_seed_is_a_piece_of_music_and_nothing_else_is(backend: MusicGenBackend
     assert np.abs(first - first.mean()).max() > 1e-4
 
 
-def test_the_likeliest_codes_are_those_that_transformers_generates(backend: MusicGenBackend) -> None:
+def test_the_likeliest_codes_equal_those_of_transformers(backend: MusicGenBackend) -> None:
     own = MusicGenBackend(backend._model, backend._tokenizer, backend.base)
     own._sampling = Sampling(most_likely=1)
     text = own._tokenizer("a slow dub", return_tensors="pt")
@@ -298,9 +298,7 @@ def test_a_base_in_a_folder_is_loaded_by_its_path(backend: MusicGenBackend, tmp_
 
 
 @pytest.mark.parametrize("base", ["/nowhere/musicgen", "not a model id", "facebook/musicgen-small"])
-def test_a_base_that_is_not_there_gives_one_line_that_says_what_to_download(
-    base: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_base_is_reported_with_what_to_download(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -310,7 +308,7 @@ def test_a_base_that_is_not_there_gives_one_line_that_says_what_to_download(
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_a_model_or_with_another_kind_of_model_is_named_as_such(tmp_path: Path) -> None:
+def test_a_folder_without_a_suitable_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MissingBaseError, match=r"no MusicGen model is in this folder \(config.json is missing\)"):
         MusicGenBackend.load(str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "musicgen_melody"}))

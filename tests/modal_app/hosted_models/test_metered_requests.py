@@ -75,7 +75,7 @@ def _round(script: Script, questions: int, limits: Limits = _QUICK) -> list[Answ
     return sorted(chain.from_iterable(answers), key=lambda answer: answer.number)
 
 
-def test_every_question_gets_its_answer_and_no_more_than_so_many_are_asked_at_once() -> None:
+def test_every_question_is_answered_within_the_call_limit() -> None:
     script = Script(seconds=0.01)
     assert _round(script, 50) == [Answer(number, "answered") for number in range(50)]
     assert sorted(script.calls) == list(range(50))
@@ -83,7 +83,7 @@ def test_every_question_gets_its_answer_and_no_more_than_so_many_are_asked_at_on
     assert script.closed
 
 
-def test_what_has_to_wait_frees_its_slot_and_comes_back_when_its_time_has_come() -> None:
+def test_a_question_that_must_wait_frees_its_slot() -> None:
     script = Script({0: [TryLaterError("busy", after_seconds=2.0)]})
     started = time.monotonic()
     answers = chain.from_iterable(PaidCalls(lambda: script, Limits(at_once=1)).answers(range(5)))
@@ -92,7 +92,7 @@ def test_what_has_to_wait_frees_its_slot_and_comes_back_when_its_time_has_come()
     assert script.calls == [0, 1, 2, 3, 4, 0]
 
 
-def test_a_question_that_is_never_answered_is_put_off_with_its_reason() -> None:
+def test_a_question_never_answered_is_put_off_with_a_reason() -> None:
     script = Script({1: [TryLaterError("HTTP 500")] * 9})
     answers = _round(script, 3)
     assert answers[1] == Answer(1, "put off", "HTTP 500; tried 6 times")
@@ -118,7 +118,7 @@ def test_what_is_asked_again_is_counted_again() -> None:
     assert calls.used == Usage(3, 300, 30, pytest.approx(0.03))
 
 
-def test_a_service_that_cannot_be_used_ends_the_round_but_what_was_in_flight_is_handed_on() -> None:
+def test_when_the_service_fails_answers_in_flight_are_kept() -> None:
     script = Script({3: [ServiceError("no credit")]}, seconds=0.05)
     got: list[Answer] = []
 
@@ -146,9 +146,7 @@ def test_silence_to_one_call_after_the_other_ends_the_round() -> None:
 
 @given(at_once=st.integers(1, 8), cost=st.floats(0.01, 0.5), budget=st.floats(0.0, 3.0), again=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
-    at_once: int, cost: float, budget: float, again: bool
-) -> None:
+def test_the_budget_is_exceeded_only_by_calls_in_flight(at_once: int, cost: float, budget: float, again: bool) -> None:
     steps: dict[int, list[object]] = {number: ["again"] for number in range(30)} if again else {}
     script = Script(steps, cost=cost, seconds=0.001)
     calls = PaidCalls(lambda: script, Limits(at_once=at_once, budget_usd=budget))
@@ -160,7 +158,7 @@ def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
     assert deferred or calls.used.calls == (60 if again else 30)
 
 
-def test_a_call_without_an_answer_counts_with_what_it_may_have_cost() -> None:
+def test_a_call_without_an_answer_counts_its_possible_cost() -> None:
     script = Script({0: [TryLaterError("timed out", maybe_usd=0.5)]})
     answers = _round(script, 10, Limits(at_once=1, budget_usd=0.4, first_wait_seconds=0.01))
     assert {answer.state for answer in answers} == {"put off"}
@@ -174,7 +172,7 @@ def test_the_number_of_calls_is_bounded() -> None:
     assert {answer.reason for answer in answers} == {"the limit of 7 calls is used up"}
 
 
-def test_closing_the_iterator_cancels_what_is_in_flight_and_ends_the_thread() -> None:
+def test_closing_the_iterator_cancels_calls_in_flight() -> None:
     script = Script(seconds=0.02)
     answers = PaidCalls(lambda: script, _QUICK).answers(range(1000))
     next(answers)

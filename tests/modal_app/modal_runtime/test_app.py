@@ -49,7 +49,7 @@ def clean_environment(**values: str) -> dict[str, str]:
     return {**kept, **values}
 
 
-def test_it_loads_with_no_account_and_no_gpu_library_and_lists_its_options(tmp_path: Path) -> None:
+def test_it_loads_without_an_account_or_a_gpu_library(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from modal.__main__ import main\n"
@@ -105,7 +105,7 @@ def test_every_kind_of_job_has_a_function() -> None:
         assert function_of(REQUESTS[kind].model_construct()) in functions
 
 
-def test_the_images_have_what_the_worker_imports_with_pinned_versions() -> None:
+def test_images_have_the_workers_imports_at_pinned_versions() -> None:
     names = {*WORKER, *(name for packages in GENERATORS.values() for name in packages)}
     imported: set[str] = set()
     for path in (REPOSITORY / "modal_app").rglob("*.py"):
@@ -139,7 +139,7 @@ def test_a_body_is_a_plain_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert deployed.generate.local(request.model_dump_json()) == "error.json"
 
 
-def test_endpoints_that_anybody_could_use_are_not_served_by_mistake() -> None:
+def test_unprotected_endpoints_are_not_served_by_mistake() -> None:
     with pytest.raises(InputError, match="NAWFSIDE_APP_PASSWORD"):
         web_options(DEFAULTS, None)
     with pytest.raises(InputError, match="DAWA_MODAL_ACCESS"):

@@ -82,7 +82,7 @@ def test_a_large_request_and_large_files_go_out_and_come_back(compute: ModalComp
 
 
 @pytest.mark.usefixtures("machines")
-def test_a_line_that_breaks_off_is_no_answer_and_says_nothing_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_says_nothing_about_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     import modal
     from grpclib.exceptions import StreamTerminatedError
 
@@ -127,7 +127,7 @@ def test_the_register_keeps_claims_and_the_desks_calls() -> None:
     assert found.result is not None
 
 
-def test_what_modal_says_is_one_line_with_the_way_out_and_no_secret(service: Service) -> None:
+def test_modals_errors_are_one_line_with_a_fix_and_no_secret(service: Service) -> None:
     _, environment = service
     wrong = {**environment, "MODAL_TOKEN_SECRET": "as-AnotherSecretEntirely01"}
     none = {name: value for name, value in environment.items() if "TOKEN" not in name}
@@ -159,7 +159,7 @@ def test_without_a_token_nothing_is_read_or_written(service: Service, tmp_path: 
                 ask()
 
 
-def test_the_doctor_tells_whether_the_app_is_deployed_and_starts_nothing(service: Service, tmp_path: Path) -> None:
+def test_the_doctor_reports_whether_the_app_is_deployed(service: Service, tmp_path: Path) -> None:
     machines, environment = service
     before = machines.calls()
     found = []

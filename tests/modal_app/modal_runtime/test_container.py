@@ -105,9 +105,7 @@ def test_an_error_is_an_answer_and_tells_what_the_user_can_mend(container: Conta
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
-def test_what_ends_the_container_goes_on_after_a_commit_and_the_next_attempt_continues(
-    container: Container, error: BaseException
-) -> None:
+def test_an_interrupted_container_commits_before_it_ends(container: Container, error: BaseException) -> None:
     with pytest.raises(type(error)):
         run_call(ASKED, "train/x", CALL, container, saying("first attempt", error=error))
     assert events(container) == ["first attempt"]
@@ -118,7 +116,7 @@ def test_what_ends_the_container_goes_on_after_a_commit_and_the_next_attempt_con
     assert events(container) == ["first attempt", "second attempt"]
 
 
-def test_a_checkpoint_that_is_written_on_the_way_out_is_committed(container: Container) -> None:
+def test_a_checkpoint_written_on_the_way_out_is_committed(container: Container) -> None:
     def job(_request: AnyRequest, root: DataRoot, _emit: Emit) -> PublishResult:
         try:
             raise KeyboardInterrupt
@@ -140,7 +138,7 @@ def test_an_attempt_after_the_result_does_nothing(container: Container) -> None:
     assert events(container) == ["once"]
 
 
-def test_gpu_seconds_add_up_over_attempts_and_are_none_without_a_gpu(container: Container) -> None:
+def test_gpu_seconds_add_up_over_attempts(container: Container) -> None:
     run_call(ASKED, None, CALL, container, saying())
     assert Used.model_validate_json(left(container, "used.json")).gpu_seconds == 0
 
@@ -154,7 +152,7 @@ def test_gpu_seconds_add_up_over_attempts_and_are_none_without_a_gpu(container: 
     assert used.seconds - used.gpu_seconds == pytest.approx(10)
 
 
-def test_what_the_worker_logs_is_an_event_and_only_for_its_own_call(container: Container) -> None:
+def test_worker_logs_become_events_of_their_own_call_only(container: Container) -> None:
     def job(_request: AnyRequest, _root: DataRoot, _emit: Emit) -> PublishResult:
         logging.getLogger("modal_app.audio").warning("said in passing")
         return RESULT
@@ -166,7 +164,7 @@ def test_what_the_worker_logs_is_an_event_and_only_for_its_own_call(container: C
     assert before == events(container) == ["said in passing"]
 
 
-def test_a_second_call_of_one_job_names_the_first_and_does_nothing(container: Container) -> None:
+def test_a_second_call_of_a_job_names_the_first(container: Container) -> None:
     going, done = threading.Event(), threading.Event()
 
     def job(_request: AnyRequest, _root: DataRoot, _emit: Emit) -> PublishResult:

@@ -54,7 +54,7 @@ def test_parts_of_tags_hold_each_question_once_and_spend_no_more(
 
 
 @given(st.lists(digests, max_size=80))
-def test_parts_of_audio_are_put_together_in_the_order_that_was_asked_for(hashes: list[str]) -> None:
+def test_parts_of_audio_are_merged_in_the_requested_order(hashes: list[str]) -> None:
     request = PrepareRequest(sources=[AudioSource(audio_hash=key, url="missing:", name=key) for key in hashes])
 
     results = [

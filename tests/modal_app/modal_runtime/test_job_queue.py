@@ -95,9 +95,7 @@ def test_what_was_never_handed_in_is_not_known(job_queue: ModalJobQueue) -> None
 
 
 @pytest.mark.parametrize("state", ["cancelled", "failed", "ended", "gone"])
-def test_an_interrupted_job_is_started_again_by_whoever_hands_it_in(
-    job_queue: ModalJobQueue, calls: Told, state: str
-) -> None:
+def test_submitting_an_interrupted_job_starts_it_again(job_queue: ModalJobQueue, calls: Told, state: str) -> None:
     first = job_queue.submit("k", request_of())
     calls.end(first.call_id, state)
     with pytest.raises(UnknownJobError if state == "gone" else InterruptedJobError):
@@ -128,9 +126,7 @@ def test_a_call_that_found_its_job_taken_stands_for_the_other(job_queue: ModalJo
     assert job_queue.wait("k", 0).result == RESULT
 
 
-def test_of_two_askers_at_once_one_starts_it_and_the_others_call_is_cancelled(
-    job_queue: ModalJobQueue, calls: Told
-) -> None:
+def test_two_submits_at_once_leave_one_call_running(job_queue: ModalJobQueue, calls: Told) -> None:
     barrier = threading.Barrier(2)
     calls.at_spawn = lambda: barrier.wait(240) and None
     found: list[str] = []

@@ -19,7 +19,7 @@ class Volume:
     reload = commit = _answer
 
 
-def test_open_files_keep_a_call_from_beginning_and_not_from_committing() -> None:
+def test_open_files_prevent_a_refresh_but_not_a_commit() -> None:
     storage = VolumeStorage(Volume("there are open files preventing the operation: path /data/x"))  # type: ignore[arg-type]
     storage.commit()
     with pytest.raises(JobError, match="can't be refreshed"):

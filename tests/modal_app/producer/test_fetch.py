@@ -136,7 +136,7 @@ def test_a_redirect_from_https_to_http_is_refused(internet: Internet, tmp_path: 
         (Answer(b"x" * 10, declared=500), JobError, "the download failed"),
     ],
 )
-def test_an_answer_that_can_not_be_used_is_one_line_without_the_url(
+def test_an_unusable_answer_is_one_line_without_the_url(
     internet: Internet, tmp_path: Path, answer: Answer, error: type[DawaError], reason: str
 ) -> None:
     internet.answers["/bad.wav"] = answer

@@ -172,7 +172,7 @@ def test_a_job_that_is_killed_anywhere_goes_on(root: DataRoot, internet: Interne
     assert [path.name for path in (root.root / "training_data").glob("[!.]*")] == ["producer_123.job_abc"]
 
 
-def test_a_name_that_the_pipeline_published_is_refused_before_anything_is_done(
+def test_a_name_the_pipeline_published_is_refused_at_once(
     copied: tuple[DataRoot, ProducerTrainResult], internet: Internet
 ) -> None:
     root, result = copied
@@ -194,7 +194,7 @@ def test_a_name_that_the_pipeline_published_is_refused_before_anything_is_done(
     assert read_card(root.peft_model("producer_123") / "adapter_model.safetensors").run_id == "a-run"
 
 
-def test_a_name_that_nobody_asked_for_makes_way_for_the_pipeline_s_and_that_is_said(
+def test_a_default_name_gives_way_to_the_pipelines_name(
     copied: tuple[DataRoot, ProducerTrainResult],
 ) -> None:
     root, result = copied
@@ -232,7 +232,7 @@ def test_a_name_of_any_length_has_others_beside_it(
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) for name in taken)
 
 
-def test_a_name_that_the_pipeline_publishes_meanwhile_is_not_taken(
+def test_a_name_the_pipeline_publishes_meanwhile_is_not_taken(
     copied: tuple[DataRoot, ProducerTrainResult],
 ) -> None:
     root, first = copied
@@ -247,7 +247,7 @@ def test_a_name_that_the_pipeline_publishes_meanwhile_is_not_taken(
     assert resolve_lora(root, "producer_123:nawfside_lora").card.run_id == "a-run"
 
 
-def test_a_producer_whose_file_would_have_the_same_path_is_refused(
+def test_a_producer_whose_file_path_is_taken_is_refused(
     done: tuple[DataRoot, ProducerTrainResult],
 ) -> None:
     root, _ = done

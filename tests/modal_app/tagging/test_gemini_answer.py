@@ -154,7 +154,7 @@ def test_words_of_other_scripts_are_told_without_direction_marks() -> None:
     ]
 
 
-def test_what_stands_before_a_segment_states_its_tempo_and_the_complaint() -> None:
+def test_a_segments_preface_states_its_tempo_and_the_complaint() -> None:
     assert announce("s1", 123.456, "") == 'Segment s1, facts: {"project_tempo_bpm": 123.46}'
     assert announce("s2", None, "genre is empty").splitlines() == [
         'Segment s2, facts: {"project_tempo_bpm": null}',

@@ -49,7 +49,7 @@ def test_a_wait_that_is_too_long_puts_off(worker: Worker) -> None:
     assert (result.used.calls, result.tagged) == (0, [])
 
 
-def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(worker: Worker) -> None:
+def test_the_budget_is_exceeded_only_by_calls_in_flight(worker: Worker) -> None:
     worker.server.set(latency_seconds=0.1)
     one = worker.tag(worker.segments[:8]).used.cost_usd
     result = worker.tag(at_once=2, budget_usd=2.5 * one)
@@ -94,9 +94,7 @@ def test_what_is_no_models_name_is_not_asked(worker: Worker, name: str, monkeypa
     assert worker.server.log() == []
 
 
-def test_the_key_is_the_one_that_was_handed_over_and_its_trouble_is_one_line(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_key_that_was_passed_in_is_used(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", KEY)  # what lies around in the shell is not used
     worker.key = None
     with pytest.raises(InputError, match="GEMINI_API_KEY is not set"):

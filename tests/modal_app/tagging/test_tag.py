@@ -43,9 +43,7 @@ def wanted(prepared: PreparedAudio, bpm: float | None = 124) -> list[SegmentToTa
     ]
 
 
-def test_every_segment_gets_words_with_the_names_that_its_row_is_keyed_by(
-    root: DataRoot, prepared: PreparedAudio
-) -> None:
+def test_every_segment_gets_tags_with_the_keys_of_its_row(root: DataRoot, prepared: PreparedAudio) -> None:
     events: list[Event] = []
     result = tag(TagRequest(segments=wanted(prepared)), root, events.append)
     assert [tags.sha256 for tags in result.tagged] == [part.sha256 for part in prepared.segments]

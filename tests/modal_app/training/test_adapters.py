@@ -35,7 +35,7 @@ def another_run(root: DataRoot, run_id: str, **changes: object) -> InstallReques
     return InstallRequest(run_id=run_id, producer_id=card.producer_id, model_name=card.model_name)
 
 
-def test_an_adapter_is_published_under_both_paths_of_the_specification(root: DataRoot) -> None:
+def test_an_adapter_is_published_under_both_specified_paths(root: DataRoot) -> None:
     result = install(REQUEST, root, ignore)
 
     assert result.lora_path == "loras/test-artist_lora.safetensors"
@@ -53,7 +53,7 @@ def test_publishing_the_same_again_changes_nothing(root: DataRoot) -> None:
     assert (root.lora("test-artist", "lora").stat().st_ino, root.peft_model("test-artist").readlink()) == before
 
 
-def test_a_newer_adapter_takes_the_place_of_the_older_in_one_step(root: DataRoot) -> None:
+def test_a_newer_adapter_replaces_the_older_in_one_step(root: DataRoot) -> None:
     install(REQUEST, root, ignore)
     held = root.peft_model("test-artist").resolve()
 
@@ -65,7 +65,7 @@ def test_a_newer_adapter_takes_the_place_of_the_older_in_one_step(root: DataRoot
     assert list(root.scratch().iterdir()) == []
 
 
-def test_a_plain_folder_of_earlier_days_and_a_damaged_file_are_replaced(root: DataRoot) -> None:
+def test_a_plain_folder_and_a_damaged_file_are_replaced(root: DataRoot) -> None:
     root.peft_model("test-artist").mkdir(parents=True)
     (root.peft_model("test-artist") / "adapter_model.safetensors").write_text("placeholder")
     root.lora("test-artist", "lora").parent.mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_a_run_of_another_artist_is_not_published(root: DataRoot) -> None:
         install(foreign.model_copy(update={"producer_id": "test-artist"}), root, ignore)
 
 
-def test_two_producers_whose_file_names_are_the_same_do_not_overwrite_each_other(root: DataRoot) -> None:
+def test_equal_file_names_of_two_producers_are_not_overwritten(root: DataRoot) -> None:
     install(another_run(root, "run-2", producer_id="a_b", model_name="c"), root, ignore)
     second = another_run(root, "run-3", producer_id="a", model_name="b_c")
 
@@ -148,7 +148,7 @@ def test_a_malformed_lora_id_is_the_users_mistake(root: DataRoot, lora_id: str) 
         resolve_lora(root, lora_id)
 
 
-def test_a_run_is_heard_before_it_is_published_and_no_other_one_in_its_place(root: DataRoot) -> None:
+def test_a_run_is_found_by_its_id_before_it_is_published(root: DataRoot) -> None:
     install(REQUEST, root, ignore)
     another_run(root, "run-2")
     another_run(root, "run-3", model_name="other")

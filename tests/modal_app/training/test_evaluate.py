@@ -38,7 +38,7 @@ def change(root: DataRoot, factor: float, run_id: str = "run-1") -> None:
     write_adapter(root.run(run_id) / LORA, weights, card.model_copy(update={"run_id": run_id}))
 
 
-def test_losses_are_those_of_the_training_on_the_songs_it_held_out(
+def test_losses_equal_those_of_the_training_on_held_out_songs(
     trained: Trained, root: DataRoot, request_: EvaluateRequest
 ) -> None:
     found = evaluate(request_, root, ignore)
@@ -49,7 +49,7 @@ def test_losses_are_those_of_the_training_on_the_songs_it_held_out(
     assert found.trouble is None
 
 
-def test_both_renderings_and_their_picture_are_left_and_told_apart(root: DataRoot, request_: EvaluateRequest) -> None:
+def test_both_renderings_and_their_picture_are_kept(root: DataRoot, request_: EvaluateRequest) -> None:
     found = evaluate(request_, root, ignore)
 
     assert sorted(found.files) == [
@@ -90,9 +90,7 @@ def test_a_rival_is_compared_on_the_songs_that_neither_has_heard(
         assert (found.shared, found.shared_rival_loss) == ([], None)
 
 
-def test_an_adapter_that_can_t_be_used_is_a_finding_and_one_that_is_missing_is_an_error(
-    root: DataRoot, request_: EvaluateRequest
-) -> None:
+def test_an_unusable_adapter_is_a_finding_not_an_error(root: DataRoot, request_: EvaluateRequest) -> None:
     change(root, float("nan"))
     found = evaluate(request_, root, ignore)
     assert found.trouble is not None
@@ -106,7 +104,7 @@ def test_an_adapter_that_can_t_be_used_is_a_finding_and_one_that_is_missing_is_a
         evaluate(request_, root, ignore)
 
 
-def test_with_nothing_held_out_the_trained_songs_are_listened_to_and_that_is_said(
+def test_with_nothing_held_out_the_trained_songs_are_evaluated(
     trained: Trained, root: DataRoot, request_: EvaluateRequest
 ) -> None:
     everything = trained.request.parameters.model_copy(update={"validation_share": 0.0})

@@ -36,7 +36,7 @@ def dawa(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     return typed("generate", *arguments, env=os.environ | {"DAWA_HOME": str(home)})
 
 
-def test_a_lora_is_heard_for_exactly_so_long_and_its_file_is_named(
+def test_a_lora_is_rendered_at_the_exact_length_and_named(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "data" / "loras" / "test-artist_lora.safetensors").write_text("placeholder")

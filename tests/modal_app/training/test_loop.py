@@ -124,7 +124,7 @@ def test_it_ends_when_validation_gets_no_better(trained: Trained, run_id: str, m
 
 
 @pytest.mark.parametrize("songs", ["all songs", "one segment"])
-def test_a_loss_that_is_no_number_ends_it_with_the_last_good_adapter(
+def test_a_nan_loss_ends_training_with_the_last_good_adapter(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, songs: str
 ) -> None:
     from safetensors.torch import load_file
@@ -194,7 +194,7 @@ def plain(trained: Trained) -> TrainResult:
     return train(train_request(trained.examples, "run-plain", parameters=asked), trained.root, ignore)
 
 
-def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(
+def test_out_of_memory_splits_the_batch_into_smaller_pieces(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch, plain: TrainResult
 ) -> None:
     import torch
@@ -218,7 +218,7 @@ def test_out_of_memory_is_met_by_smaller_pieces_of_the_same_batch(
     assert result.best_validation_loss == pytest.approx(plain.best_validation_loss, rel=1e-4)
 
 
-def test_out_of_memory_with_one_sample_turns_to_checkpointing_and_then_says_so(
+def test_out_of_memory_with_one_sample_turns_on_checkpointing(
     trained: Trained, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -290,9 +290,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples_alone(trained: Trained, 
     assert together == pytest.approx(math.fsum(alone) / len(alone), rel=1e-5)
 
 
-def test_the_validation_loss_of_an_example_does_not_depend_on_the_others(
-    trained: Trained, backend: AceStepBackend
-) -> None:
+def test_an_examples_validation_loss_is_independent_of_others(trained: Trained, backend: AceStepBackend) -> None:
     examples = load_examples(trained.request, backend, trained.root, ignore)
 
     alone = [backend.val_loss([example], ValidationGrid()) for example in examples]
@@ -301,9 +299,7 @@ def test_the_validation_loss_of_an_example_does_not_depend_on_the_others(
     assert backend.val_loss(examples, ValidationGrid(seed=1)) != backend.val_loss(examples, ValidationGrid())
 
 
-def test_latents_are_kept_by_backend_base_and_content_as_mean_and_spread(
-    trained: Trained, backend: AceStepBackend
-) -> None:
+def test_latents_are_cached_by_backend_base_and_content(trained: Trained, backend: AceStepBackend) -> None:
     from safetensors.torch import load_file
 
     files = sorted(trained.root.latents().rglob("*.safetensors"))

@@ -214,7 +214,7 @@ def test_peft_loads_the_adapter_as_it_is_in_another_process(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_both_files_attach_with_the_same_effect_and_come_off_again(
+def test_both_files_attach_with_the_same_effect(
     finished: MusicGenTrained, musicgen: MusicGenBackend, reference: float, name: str
 ) -> None:
     examples = finished.seen_by(musicgen)
@@ -232,7 +232,7 @@ def test_both_files_attach_with_the_same_effect_and_come_off_again(
     assert musicgen.val_loss(examples, GRID) == base
 
 
-def test_of_two_adapters_one_after_the_other_the_first_leaves_no_trace(
+def test_the_first_of_two_adapters_leaves_no_trace(
     finished: MusicGenTrained, musicgen: MusicGenBackend, tmp_path: Path
 ) -> None:
     card, weights = read_adapter(finished.lora)
@@ -260,7 +260,7 @@ def _twice(name: str) -> tuple[int, int]:
     return (2, 1) if ".lora_A." in name else (1, 2)
 
 
-def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
+def test_an_adapter_with_wrong_keys_or_no_effect_is_refused(
     finished: MusicGenTrained, tmp_path: Path, musicgen: MusicGenBackend
 ) -> None:
     from safetensors.torch import save_file
@@ -294,7 +294,7 @@ def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
     assert all(weight.equal(after[name]) for name, weight in before.items())  # what was on is still on
 
 
-def test_an_adapter_of_ace_step_is_refused_and_the_other_way_round(
+def test_an_adapter_of_the_other_backend_is_refused(
     finished: MusicGenTrained, musicgen: MusicGenBackend, tmp_path: Path
 ) -> None:
     ace_step = AceStepBackend.load("tiny")
@@ -309,7 +309,7 @@ def test_an_adapter_of_ace_step_is_refused_and_the_other_way_round(
         AceStepBackend.load("tiny").attach(finished.lora, 1.0)
 
 
-def test_training_on_a_non_commercial_base_needs_its_licence_by_name(musicgen: MusicGenBackend, tmp_path: Path) -> None:
+def test_a_non_commercial_base_needs_its_licence_by_name(musicgen: MusicGenBackend, tmp_path: Path) -> None:
     musicgen._model.save_pretrained(tmp_path / "musicgen-mine")
     musicgen._tokenizer.save_pretrained(tmp_path / "musicgen-mine")
     root = DataRoot(tmp_path / "data")

@@ -102,9 +102,7 @@ def trained_until_killed(request: TrainRequest, root: DataRoot, step: int) -> No
 
 
 @pytest.mark.parametrize("step", [1, 4, STEPS])
-def test_a_training_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
-    undisturbed: Undisturbed, root: DataRoot, step: int
-) -> None:
+def test_a_stopped_training_resumes_to_the_same_bits(undisturbed: Undisturbed, root: DataRoot, step: int) -> None:
     with pytest.raises(Stopped):
         train(undisturbed.request, root, at_step(step, stop))
     events: list[Event] = []
@@ -116,9 +114,7 @@ def test_a_training_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
     assert [event.done for event in events if "loss" in event.figures] == list(range(step + 1, STEPS + 1))
 
 
-def test_a_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_bits(
-    undisturbed: Undisturbed, root: DataRoot
-) -> None:
+def test_a_killed_training_resumes_from_its_last_checkpoint(undisturbed: Undisturbed, root: DataRoot) -> None:
     trained_until_killed(undisturbed.request, root, 10)
     events: list[Event] = []
 
@@ -128,18 +124,14 @@ def test_a_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_
     assert f"going on after step 8 of {STEPS}" in [event.message for event in events]
 
 
-def test_a_training_that_is_killed_before_its_first_checkpoint_begins_again(
-    undisturbed: Undisturbed, root: DataRoot
-) -> None:
+def test_a_training_killed_before_a_checkpoint_begins_again(undisturbed: Undisturbed, root: DataRoot) -> None:
     trained_until_killed(undisturbed.request, root, 3)
     assert (root.run("run-r") / "events.jsonl").stat().st_size > 0
 
     assert undisturbed.is_equalled_by(train(undisturbed.request, root, ignore))
 
 
-def test_a_worker_that_is_interrupted_leaves_a_checkpoint_and_no_child(
-    undisturbed: Undisturbed, root: DataRoot
-) -> None:
+def test_an_interrupted_worker_leaves_a_checkpoint_and_no_child(undisturbed: Undisturbed, root: DataRoot) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -162,7 +154,7 @@ def test_a_worker_that_is_interrupted_leaves_a_checkpoint_and_no_child(
     assert int(going_on.split()[4]) >= 1
 
 
-def test_a_stop_while_a_step_is_written_counts_the_checkpoint_before(
+def test_a_stop_during_a_step_uses_the_checkpoint_before(
     undisturbed: Undisturbed, root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch.optim import AdamW
@@ -187,7 +179,7 @@ def test_a_stop_while_a_step_is_written_counts_the_checkpoint_before(
 
 
 @pytest.mark.parametrize("name", ["card.json", "result.json"])
-def test_a_training_that_is_killed_while_it_leaves_its_files_is_made_whole(
+def test_a_training_killed_while_writing_files_is_completed(
     undisturbed: Undisturbed, root: DataRoot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     plain = Path.replace
@@ -218,9 +210,7 @@ def test_who_waited_for_the_same_run_takes_its_result(undisturbed: Undisturbed, 
     assert len([event for event in events if "loss" in event.figures]) in (0, STEPS)
 
 
-def test_a_checkpoint_of_another_training_is_refused_with_the_reason_and_one_of_another_occasion_is_not(
-    undisturbed: Undisturbed, root: DataRoot
-) -> None:
+def test_a_checkpoint_of_another_training_is_refused(undisturbed: Undisturbed, root: DataRoot) -> None:
     with pytest.raises(Stopped):
         train(undisturbed.request, root, at_step(6, stop))
     other = undisturbed.request.model_copy(update={"parameters": parameters(steps=STEPS + 1)})
@@ -237,7 +227,7 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_reason_and_one_of_
 
 
 @pytest.mark.parametrize("name", ["base", "device", "format", "set of versions"])
-def test_a_checkpoint_of_another_base_device_or_version_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_checkpoint_of_another_base_or_version_is_refused(tmp_path: Path, name: str) -> None:
     ours = {"base": "ace_step/tiny", "device": "cpu", "set of versions": "torch 2"}
     Checkpoints(tmp_path, tmp_path / "scratch", ours).save(Progress(step=1, samples_at_once=2), {}, {})
 
@@ -261,9 +251,7 @@ def test_a_damaged_checkpoint_is_refused(undisturbed: Undisturbed, root: DataRoo
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(8))
-def test_killed_or_told_to_stop_at_random_moments_a_training_ends_in_the_same_bits(
-    undisturbed: Undisturbed, root: DataRoot, seed: int
-) -> None:
+def test_random_kills_and_stops_end_in_the_same_bits(undisturbed: Undisturbed, root: DataRoot, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     for _ in range(6):
         with child(lambda: train(undisturbed.request, root, ignore)) as pid:

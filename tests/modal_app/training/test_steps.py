@@ -55,7 +55,7 @@ def test_rounds_and_seeds_have_orders_of_their_own() -> None:
     assert len({seed_of("draw", 0, step, place) for step in range(50) for place in range(50)}) == 2500
 
 
-def test_over_many_steps_captions_are_long_and_short_and_now_and_then_none() -> None:
+def test_captions_vary_in_length_and_are_sometimes_left_out() -> None:
     heard = [shortened(EXAMPLE, PARTS, part_share=0.15, whole_share=0.1, seed=seed) for seed in range(4000)]
 
     with_text = [example for example in heard if example.caption is not None]
@@ -75,7 +75,7 @@ def test_over_many_steps_captions_are_long_and_short_and_now_and_then_none() -> 
     st.floats(0, 1),
     st.integers(0, 1 << 56),
 )
-def test_a_shortened_caption_keeps_its_order_and_something_to_hear(
+def test_a_shortened_caption_keeps_its_order_and_some_content(
     parts: list[CaptionPart], part_share: float, whole_share: float, seed: int
 ) -> None:
     heard = shortened(EXAMPLE, parts, part_share=part_share, whole_share=whole_share, seed=seed)

@@ -107,7 +107,7 @@ def test_peft_loads_the_adapter_as_it_is(trained: Trained, backend: AceStepBacke
 
 
 @pytest.mark.parametrize("name", ["test-artist_lora.safetensors", "adapter_model.safetensors"])
-def test_both_files_attach_with_the_same_effect_and_come_off_again(
+def test_both_files_attach_with_the_same_effect(
     trained: Trained, backend: AceStepBackend, reference: float, name: str
 ) -> None:
     examples = load_examples(trained.request, backend, trained.root, ignore)
@@ -125,9 +125,7 @@ def test_both_files_attach_with_the_same_effect_and_come_off_again(
     assert backend.val_loss(examples, GRID) == base
 
 
-def test_texts_of_different_length_in_a_batch_do_not_change_each_other(
-    trained: Trained, backend: AceStepBackend
-) -> None:
+def test_texts_of_different_length_in_a_batch_are_independent(trained: Trained, backend: AceStepBackend) -> None:
     import torch
 
     examples = load_examples(trained.request, backend, trained.root, ignore)[:2]
@@ -145,7 +143,7 @@ def test_texts_of_different_length_in_a_batch_do_not_change_each_other(
     assert together.tolist() == pytest.approx([float(error) for error in alone], rel=1e-5)
 
 
-def test_fifteen_seconds_are_375_latents_and_a_tail_is_as_long_as_it_is(backend: AceStepBackend) -> None:
+def test_fifteen_seconds_are_375_latents(backend: AceStepBackend) -> None:
     def latents(seconds: int) -> int:
         return len(backend.encode(np.zeros((2, seconds * 48_000), np.float32))["mean"])
 
@@ -197,7 +195,7 @@ def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("base", ["/nowhere/acestep", "not a model id"])
-def test_a_base_that_is_not_there_gives_one_line_that_says_what_to_download(
+def test_a_missing_base_is_reported_with_what_to_download(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -220,7 +218,7 @@ def test_a_base_in_a_folder_is_loaded_by_its_path(trained: Trained, tmp_path: Pa
     assert local.val_loss(examples, GRID) == pytest.approx(backend.val_loss(examples, GRID), rel=1e-5)
 
 
-def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
+def test_an_adapter_with_wrong_keys_or_no_effect_is_refused(
     trained: Trained, tmp_path: Path, backend: AceStepBackend
 ) -> None:
     from safetensors.torch import save_file
@@ -248,7 +246,7 @@ def test_an_adapter_with_a_key_missing_or_strange_or_without_effect_is_refused(
         backend.attach(tmp_path / "bad.safetensors", 1.0)
 
 
-def test_generation_is_exactly_as_long_as_asked_at_minus_one_dbfs_and_the_same_twice(tmp_path: Path) -> None:
+def test_generation_has_the_exact_length_and_is_reproducible(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
     request = GenerateRequest(job_id="one", prompt="dub techno", duration_seconds=1.2345, seed=3)
 

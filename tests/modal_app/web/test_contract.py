@@ -36,7 +36,7 @@ def test_store_upload(client: httpx.Client, data: DataRoot) -> None:
     assert (data.uploads("producer_123") / "job_abc" / "stored.wav").read_bytes() == song()
 
 
-def test_store_upload_takes_camel_case_and_ignores_what_it_does_not_know(client: httpx.Client) -> None:
+def test_store_upload_takes_camel_case_and_ignores_extra_fields(client: httpx.Client) -> None:
     body = upload_body()
     camel = {"producerId": "p", "jobId": "j", "filename": "b.wav", "contentBase64": body["content_base64"], "more": 1}
 
@@ -110,7 +110,7 @@ def test_train_on_urls(client: httpx.Client, internet: Internet) -> None:
     }
 
 
-def test_train_on_files_of_which_none_can_be_used_is_one_clear_line(client: httpx.Client, internet: Internet) -> None:
+def test_train_without_a_usable_file_is_one_clear_error(client: httpx.Client, internet: Internet) -> None:
     internet.answers["/page.wav"] = Answer(b"<html>")
     body = {"producer_id": "p", "upload_urls": ["https://example.com/page.wav?sig=s3cret"], "model_name": "x"}
 

@@ -208,7 +208,7 @@ def test_clients_are_not_told_where_the_data_root_lies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("why", [JobCancelledError("told to stop"), UnreachableError("no answer from its machine")])
-def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: Path, why: Exception) -> None:
+def test_an_interrupted_job_starts_again_when_asked_for(tmp_path: Path, why: Exception) -> None:
     interrupted = threading.Event()
 
     def once(asked: JobRequest[Any]) -> ProducerTrainResult:
@@ -228,7 +228,7 @@ def test_a_job_that_was_interrupted_starts_again_when_it_is_asked_for(tmp_path: 
     job_queue.close()
 
 
-def test_a_desk_that_closes_stops_its_job_and_the_next_one_takes_it_up(
+def test_a_job_stopped_by_a_closing_queue_is_taken_up_again(
     job_queue: LocalJobQueue, compute: SlowCompute, tmp_path: Path
 ) -> None:
     job_queue.submit(KEY, request())

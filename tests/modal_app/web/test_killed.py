@@ -61,7 +61,7 @@ def trained(folder: Path) -> ProducerTrainResult:
     return result
 
 
-def test_a_training_whose_server_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_server_kills_do_not_change_the_trained_adapter(tmp_path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 - not for secrets
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     (tmp_path / "killed").mkdir()

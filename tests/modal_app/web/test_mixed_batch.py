@@ -47,7 +47,7 @@ def _trained(root: DataRoot, files: dict[str, bytes]) -> tuple[dict[str, Any], P
     return answer.json(), compute.plan
 
 
-def test_train_leaves_out_what_can_not_be_used_and_goes_on_with_the_rest_as_if_alone(tmp_path: Path) -> None:
+def test_train_skips_unusable_files_as_if_they_were_not_there(tmp_path: Path) -> None:
     files = mixed()
     alone, beside = DataRoot(tmp_path / "alone"), DataRoot(tmp_path / "beside")
     right, plan = _trained(alone, {name: files[name] for name in files if name in GOOD})

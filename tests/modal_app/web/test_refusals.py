@@ -236,7 +236,7 @@ def test_the_password_may_be_sent_in_the_header_or_in_the_body(guarded: httpx.Cl
     assert guarded.post("/store-upload", json=body | {"x-train-password": PASSWORD}).status_code == 200
 
 
-def test_of_those_whose_password_is_yet_to_come_only_few_send_a_file_at_once(guarded: httpx.Client) -> None:
+def test_unauthenticated_uploads_at_once_are_limited(guarded: httpx.Client) -> None:
     address, head = (guarded.base_url.host, guarded.base_url.port), "POST /store-upload HTTP/1.1\r\nHost: here\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     body = upload_body(job_id="after-strangers") | {"x-train-password": PASSWORD}

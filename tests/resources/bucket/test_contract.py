@@ -48,7 +48,7 @@ def test_what_is_put_can_be_read_from_bytes_files_and_streams(bucket: Bucket, tm
     assert [_read(bucket, f"a/{name}") for name in ("bytes", "file", "stream")] == [b"bytes", b"file", b"stream"]
 
 
-def test_a_put_replaces_the_object_and_a_reader_keeps_the_bytes_they_opened(bucket: Bucket) -> None:
+def test_a_put_leaves_open_readers_their_old_bytes(bucket: Bucket) -> None:
     bucket.put("a", b"old" * 100_000)
     with bucket.open("a") as stream:
         begun = stream.read(3)
@@ -106,14 +106,14 @@ def test_copy_replaces_its_target_and_leaves_the_source(bucket: Bucket) -> None:
     assert (_read(bucket, "a"), _read(bucket, "b/c")) == (b"1", b"1")
 
 
-def test_delete_removes_some_ignores_what_is_not_there_and_leaves_the_rest(bucket: Bucket) -> None:
+def test_delete_ignores_missing_keys_and_leaves_the_rest(bucket: Bucket) -> None:
     for key in ("a/1", "a/2", "b/c/d"):
         bucket.put(key, b"")
     bucket.delete(["a/1", "a/none", "b/c/d", "b"])
     assert _keys(bucket) == ["a/2"]
 
 
-def test_a_signed_url_gives_the_bytes_of_a_name_that_needs_quoting(bucket: Bucket) -> None:
+def test_a_signed_url_works_for_a_name_that_needs_quoting(bucket: Bucket) -> None:
     bucket.put("a b/50% #1?.txt", b"there")
     with urlopen(bucket.sign("a b/50% #1?.txt")) as response:
         assert response.read() == b"there"
@@ -138,9 +138,7 @@ def test_a_signed_url_gives_the_bytes_of_a_name_that_needs_quoting(bucket: Bucke
         "\ud800",
     ],
 )
-def test_a_key_that_no_bucket_may_be_asked_for_is_refused_by_every_method(
-    bucket: Bucket, tmp_path: Path, key: str
-) -> None:
+def test_an_invalid_key_is_refused_by_every_method(bucket: Bucket, tmp_path: Path, key: str) -> None:
     calls = [
         lambda: bucket.put(key, b""),
         lambda: _read(bucket, key),
@@ -181,7 +179,7 @@ def test_any_unicode_key_is_stored_and_listed_as_it_was_given(bucket: Bucket, se
     assert _keys(bucket) == []
 
 
-def test_an_object_that_somebody_else_named_is_one_like_any_other(bucket: Bucket, tmp_path: Path) -> None:
+def test_an_object_named_by_others_is_like_any_other(bucket: Bucket, tmp_path: Path) -> None:
     key = decode_key("inbox/My=Upload/Lost=Name.als")
     bucket.put(key, b"theirs")  # as it would be stored by whoever does not encode
     bucket.put("inbox/My=Upload/ours", b"ours")
@@ -197,7 +195,7 @@ def test_an_object_that_somebody_else_named_is_one_like_any_other(bucket: Bucket
     assert _keys(bucket, "inbox") == ["inbox/My=Upload/ours"]
 
 
-def test_long_and_short_names_of_one_beginning_are_listed_in_key_order(bucket: Bucket) -> None:
+def test_long_and_short_names_are_listed_in_key_order(bucket: Bucket) -> None:
     keys = ["a" * 240, "a" * 240 + "/ x", "a" * 240 + " y", "a" * 241 + "/b", "a" * 300, "a" * 500 + "/c"]
     for key in keys[1:]:
         bucket.put(key, b"")
@@ -205,7 +203,7 @@ def test_long_and_short_names_of_one_beginning_are_listed_in_key_order(bucket: B
     assert _keys(bucket, "a" * 500) == [keys[-1]]
 
 
-def test_puts_and_deletes_in_the_same_folder_at_once_lose_nothing(bucket: Bucket) -> None:
+def test_concurrent_puts_and_deletes_in_a_folder_lose_nothing(bucket: Bucket) -> None:
     failures: list[Exception] = []
 
     def work(number: int) -> None:

@@ -18,7 +18,7 @@ _STORAGE_TAKES = re.compile(r"[\w/!\-.*'() &$@=;:+,?]*", re.ASCII)
 
 
 @given(key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
-def test_an_encoded_key_is_in_storages_alphabet_and_tells_the_key_back(key: str) -> None:
+def test_an_encoded_key_is_valid_in_storage_and_decodes_back(key: str) -> None:
     try:
         stored = encode_key(key)
     except InvalidKeyError:
@@ -61,7 +61,7 @@ def test_a_name_that_somebody_else_gave_has_a_key_of_its_own(stored: str) -> Non
 
 
 @given(st.text("aB9=2E./CFD0\ufdd0ä ", max_size=24) | st.from_regex(_STORAGE_TAKES, fullmatch=True))
-def test_every_name_that_storage_takes_is_of_one_key_and_every_key_of_one_name(text: str) -> None:
+def test_names_in_storage_and_keys_match_one_to_one(text: str) -> None:
     try:
         key = decode_key(text)
     except InvalidKeyError:
@@ -87,7 +87,7 @@ def test_a_key_that_calls_itself_foreign_and_is_not_is_refused(tmp_path: Path, k
         bucket.stat(key)
 
 
-def test_what_somebody_else_put_into_the_folder_is_listed_read_copied_and_removed(tmp_path: Path) -> None:
+def test_foreign_files_are_listed_read_copied_and_removed(tmp_path: Path) -> None:
     bucket = FolderBucket(tmp_path)
     bucket.put("ours=", b"1")
     for name in FOREIGN_NAMES:
@@ -171,7 +171,7 @@ FolderBucket(Path(sys.argv[1])).put("never", Endless())
 """
 
 
-def test_what_a_killed_writer_left_is_invisible_and_cleared_away_by_the_next_one(tmp_path: Path) -> None:
+def test_a_killed_writers_leftovers_are_invisible_and_removed(tmp_path: Path) -> None:
     def writer() -> subprocess.Popen[bytes]:
         process = subprocess.Popen([sys.executable, "-c", _WRITE_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -197,9 +197,7 @@ def test_files_with_foreign_names_are_left_out_with_a_warning(tmp_path: Path, ca
     assert "Träck.als" in caplog.text
 
 
-def test_files_that_lie_too_deep_for_a_key_are_left_out_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_files_too_deep_for_a_key_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deep = tmp_path.joinpath(*["x" * 200] * 6)
     deep.mkdir(parents=True)
     (deep / "a.als").write_bytes(b"")

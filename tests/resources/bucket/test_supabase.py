@@ -47,9 +47,7 @@ def _calls(bucket: SupabaseBucket, folder: Path) -> dict[str, Callable[[], objec
 _METHODS = ("put", "open", "fetch", "stat", "list", "copy", "delete", "sign")
 
 
-def test_the_bucket_is_made_private_when_it_is_first_needed_and_asked_for_once(
-    storage_server: StorageServer, open_supabase: _Open
-) -> None:
+def test_the_bucket_is_created_private_on_first_use(storage_server: StorageServer, open_supabase: _Open) -> None:
     bucket = open_supabase()
     assert storage_server.calls == []
     for number in range(3):
@@ -170,7 +168,7 @@ def test_a_server_that_is_none_of_supabases_is_told(storage_server: StorageServe
 
 
 @pytest.mark.parametrize("method", _METHODS)
-def test_a_bucket_that_was_deleted_meanwhile_is_said_by_every_method(
+def test_every_method_reports_a_deleted_bucket(
     storage_server: StorageServer, supabase: SupabaseBucket, tmp_path: Path, method: str
 ) -> None:
     supabase.put("a/b", b"1")
@@ -184,7 +182,7 @@ def test_a_bucket_that_was_deleted_meanwhile_is_said_by_every_method(
 
 @pytest.mark.parametrize("fault", ["cut before", "cut after", "500", "503", "429"])
 @pytest.mark.parametrize("method", _METHODS)
-def test_every_method_gets_over_a_passing_fault_of_each_of_its_calls(
+def test_every_method_survives_a_passing_fault_of_any_call(
     storage_server: StorageServer, open_supabase: _Open, tmp_path: Path, method: str, fault: str
 ) -> None:
     open_supabase().put("a/b", b"1" * 1000)
@@ -236,7 +234,7 @@ def test_a_paused_project_is_said(storage_server: StorageServer, supabase: Supab
     assert len(storage_server.calls) == 1
 
 
-def test_a_signed_link_runs_out_and_the_worker_says_so_without_it(
+def test_an_expired_signed_link_is_reported_without_its_token(
     storage_server: StorageServer, supabase: SupabaseBucket, tmp_path: Path
 ) -> None:
     supabase.put("a/audio.mp3", b"sound")
@@ -258,7 +256,7 @@ def test_a_signed_link_runs_out_and_the_worker_says_so_without_it(
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
-def test_a_key_that_the_server_repeats_is_left_out_of_the_message(
+def test_a_key_repeated_by_the_server_is_left_out_of_errors(
     storage_server: StorageServer, supabase: SupabaseBucket, status: int
 ) -> None:
     message = f"no such\n  key: {storage_server.secret_key} " + "and more " * 100
@@ -269,7 +267,7 @@ def test_a_key_that_the_server_repeats_is_left_out_of_the_message(
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl, which is not here")
-def test_a_host_that_can_not_prove_itself_gets_no_key_and_no_second_call(tmp_path: Path) -> None:
+def test_a_host_with_a_bad_certificate_gets_no_key(tmp_path: Path) -> None:
     made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
     files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
     subprocess.run(["openssl", *made, *files], check=True, capture_output=True)
@@ -303,7 +301,7 @@ def test_no_key_and_no_token_gets_into_logs_or_what_is_shown(
     assert token not in shown
 
 
-def test_3500_objects_are_listed_in_key_order_and_removed_a_thousand_at_once(
+def test_3500_objects_are_listed_in_order_and_removed_in_batches(
     storage_server: StorageServer, supabase: SupabaseBucket
 ) -> None:
     supabase.put("first", b"x")
@@ -339,7 +337,7 @@ def test_many_threads_share_a_bucket(supabase: SupabaseBucket, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
-def test_what_the_bucket_s_own_settings_keep_out_is_said_in_one_line(
+def test_a_refusal_by_the_buckets_settings_is_one_line(
     storage_server: StorageServer, supabase: SupabaseBucket, size: int
 ) -> None:
     supabase.put("a.txt", b"1")
@@ -384,7 +382,7 @@ def test_users_of_the_double_may_do_what_the_policies_let_them(
     assert status("GET", "authenticated/dawa-exports/inbox/nova/u1/a.wav") == 404
 
 
-def test_an_upload_goes_on_whatever_address_the_server_calls_itself_by(
+def test_an_upload_ignores_the_address_the_server_gives_itself(
     storage_server: StorageServer, supabase: SupabaseBucket
 ) -> None:
     data = os.urandom(13 * 2**20)

@@ -38,16 +38,14 @@ def test_names_people_give_are_kept_whole(supabase: SupabaseBucket, tmp_path: Pa
         assert response.read() == name.encode()
 
 
-def test_objects_whose_names_we_do_not_give_are_there_as_others_named_them(
-    storage_server: StorageServer, supabase: SupabaseBucket
-) -> None:
+def test_objects_named_by_others_are_listed_and_read(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
     supabase.put("a", b"theirs")
     storage_server.state.copy("dawa-exports", "a", "foreign=name", upsert=False)
     assert [plain_name(stored.key) for stored in supabase.list()] == ["a", "foreign=name"]
     assert read_whole(supabase, decode_key("foreign=name")) == b"theirs"
 
 
-def test_objects_whose_names_storage_would_not_take_are_left_out_with_a_warning(
+def test_names_invalid_in_storage_are_left_out_with_a_warning(
     storage_server: StorageServer,
     supabase: SupabaseBucket,
     caplog: pytest.LogCaptureFixture,
@@ -81,7 +79,7 @@ def test_a_signed_link_opens_an_object_of_any_name(supabase: SupabaseBucket, nam
         assert answer.read() == name.encode()
 
 
-def test_the_server_signs_another_path_than_the_object_s_where_its_call_for_one_is_asked(
+def test_the_servers_call_for_one_link_signs_a_wrong_path(
     storage_server: StorageServer, supabase: SupabaseBucket
 ) -> None:
     """The trap itself, as the server has it: a link that its own call for one object gives to `a?b` opens nothing."""
@@ -104,7 +102,7 @@ def test_a_link_to_nothing_is_no_link(supabase: SupabaseBucket) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 7 * 2**20], ids=["whole", "in parts"])
-def test_a_part_of_a_key_that_the_server_s_disk_does_not_take_is_an_invalid_key_at_once(
+def test_a_key_part_too_long_for_the_server_is_an_invalid_key(
     storage_server: StorageServer, supabase: SupabaseBucket, size: int
 ) -> None:
     storage_server.state.longest_segment = 255

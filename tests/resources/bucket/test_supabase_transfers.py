@@ -44,7 +44,7 @@ def _cut_at(server: StorageServer, position: int, times: int = 1) -> None:
         server.fail(method="PATCH", skip=position // part, cut_request_after=0, times=times - 1)
 
 
-def test_what_fits_in_one_call_goes_up_in_one_and_the_rest_in_parts(
+def test_small_files_go_up_in_one_call_and_larger_ones_in_parts(
     storage_server: StorageServer, supabase: SupabaseBucket, content: bytes
 ) -> None:
     for size in (6 * _MIB, 6 * _MIB + 1):
@@ -94,7 +94,7 @@ SupabaseBucket(url, key, resume_folder=Path(folder)).put("a", Path(source))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])
-def test_an_upload_whose_process_was_killed_is_resumed_by_the_next_one(
+def test_an_upload_of_a_killed_process_is_resumed_by_the_next(
     storage_server: StorageServer, content: bytes, tmp_path: Path, share: float
 ) -> None:
     source = tmp_path / "source"
@@ -117,7 +117,7 @@ def test_an_upload_whose_process_was_killed_is_resumed_by_the_next_one(
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_other_bytes_are_not_put_after_those_of_an_unfinished_upload(
+def test_other_bytes_do_not_continue_an_unfinished_upload(
     storage_server: StorageServer, open_supabase: _Open, content: bytes
 ) -> None:
     _cut_at(storage_server, _LENGTH // 2, times=100)
@@ -144,7 +144,7 @@ def test_an_upload_that_the_server_forgot_begins_anew(
     assert _stored(storage_server, "a") == content
 
 
-def test_a_server_that_forgets_every_upload_is_not_asked_for_ever(
+def test_retries_end_when_the_server_forgets_every_upload(
     storage_server: StorageServer, supabase: SupabaseBucket, content: bytes
 ) -> None:
     storage_server.fail(method="PATCH", status=404, times=1000)
@@ -165,7 +165,7 @@ def test_a_fault_at_any_part_is_got_over(
     assert len(storage_server.called("POST", "/upload/resumable$")) == 1
 
 
-def test_bytes_that_came_without_an_objects_being_made_go_up_again(
+def test_bytes_that_became_no_object_are_uploaded_again(
     storage_server: StorageServer, open_supabase: _Open, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server has all bytes, but its database refused the object; it takes no part of that upload again."""
@@ -181,7 +181,7 @@ def test_bytes_that_came_without_an_objects_being_made_go_up_again(
     assert len(storage_server.called("POST", "/upload/resumable$")) == 2
 
 
-def test_a_record_of_an_upload_that_is_finished_does_not_stand_for_the_object(
+def test_a_leftover_upload_record_does_not_stand_for_an_object(
     storage_server: StorageServer, open_supabase: _Open, content: bytes, tmp_path: Path
 ) -> None:
     _cut_at(storage_server, _LENGTH // 2, times=100)
@@ -197,7 +197,7 @@ def test_a_record_of_an_upload_that_is_finished_does_not_stand_for_the_object(
     assert _stored(storage_server, "a") == content
 
 
-def test_two_uploads_of_the_same_at_once_do_not_get_into_each_others_way(
+def test_two_identical_uploads_at_once_do_not_interfere(
     storage_server: StorageServer, open_supabase: _Open, content: bytes, tmp_path: Path
 ) -> None:
     storage_server.fail(method="PATCH", times=8, delay=0.1)
@@ -207,7 +207,7 @@ def test_two_uploads_of_the_same_at_once_do_not_get_into_each_others_way(
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_records_that_the_server_has_long_forgotten_are_cleared_away(supabase: SupabaseBucket, tmp_path: Path) -> None:
+def test_upload_records_the_server_has_forgotten_are_removed(supabase: SupabaseBucket, tmp_path: Path) -> None:
     folder = tmp_path / "uploads"
     folder.mkdir()
     for name, age in (("old.upload", 90_000), ("young.upload", 1000)):
@@ -247,7 +247,7 @@ def test_a_stream_goes_up_from_where_it_stands(
 
 
 @pytest.mark.parametrize("length", [_LENGTH, 1000])
-def test_a_file_that_changes_on_its_way_up_does_not_become_an_object(
+def test_a_file_that_changes_during_upload_becomes_no_object(
     storage_server: StorageServer, supabase: SupabaseBucket, content: bytes, tmp_path: Path, length: int
 ) -> None:
     source, written = tmp_path / "growing", threading.Event()
@@ -369,9 +369,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of resident memory")
 @pytest.mark.parametrize("size", [130, pytest.param(400, marks=pytest.mark.slow)])  # above the limit, in MB
-def test_large_objects_and_many_small_ones_go_up_and_down_in_little_memory(
-    storage_server: StorageServer, tmp_path: Path, size: int
-) -> None:
+def test_transfers_of_any_size_use_little_memory(storage_server: StorageServer, tmp_path: Path, size: int) -> None:
     source = tmp_path / "source"
     with source.open("wb") as file:
         for _ in range(size):

@@ -36,7 +36,7 @@ def _send(link: UploadLink | None, whole: bytes) -> None:
             assert httpx.head(place, headers=headers).headers["upload-offset"] == str(offset)
 
 
-def test_a_large_file_goes_up_by_a_link_in_parts_and_on_after_a_cut(supabase: SupabaseBucket) -> None:
+def test_a_large_file_is_uploaded_by_a_link_in_parts(supabase: SupabaseBucket) -> None:
     whole = os.urandom(7 * 2**20)
     _send(supabase.upload_link("inbox/nova/u1/süß.wav"), whole)
     with supabase.open("inbox/nova/u1/süß.wav") as stream:
@@ -59,9 +59,7 @@ def test_a_folder_gives_no_link(bucket: FolderBucket) -> None:
     assert bucket.upload_link("inbox/nova/u1/a.wav") is None
 
 
-def test_an_inbox_s_files_go_straight_to_storage_and_are_closed_when_they_are_whole(
-    ports: Ports, supabase: SupabaseBucket
-) -> None:
+def test_inbox_files_are_uploaded_straight_to_storage(ports: Ports, supabase: SupabaseBucket) -> None:
     hosted, nova = replace(ports, bucket=supabase), new_artist(ports)
     upload = part_uploads.begin(hosted, nova, "inbox", [("Söng/a.wav", len(wav())), ("notes.txt", 1)])
     [file, refused] = upload.files

@@ -67,7 +67,7 @@ def test_a_job_gives_its_result_and_its_events_in_order(root: Path, tone: AudioS
     assert threads == {threading.get_ident()}
 
 
-def test_nothing_of_a_job_stays_in_the_data_root_but_what_it_made(root: Path, tone: AudioSource) -> None:
+def test_a_job_leaves_only_its_results_in_the_data_root(root: Path, tone: AudioSource) -> None:
     LocalCompute(root).run(PrepareRequest(sources=[tone]), ignore)
 
     assert list((root / "jobs").iterdir()) == []
@@ -88,7 +88,7 @@ def test_what_the_user_can_mend_is_told_apart(root: Path) -> None:
         LocalCompute(root, several_jobs=False).run(request, ignore)
 
 
-def test_an_error_nobody_thought_of_is_one_line_and_its_traceback_is_in_a_log(root: Path, tone: AudioSource) -> None:
+def test_an_unexpected_error_is_one_line_with_a_traceback_log(root: Path, tone: AudioSource) -> None:
     root.mkdir()
     (root / "cache").write_text("a file where a folder belongs")
 
@@ -101,9 +101,7 @@ def test_an_error_nobody_thought_of_is_one_line_and_its_traceback_is_in_a_log(ro
     assert "Traceback" in Path(message.rpartition("the worker's log is ")[2]).read_text()
 
 
-def test_an_exception_in_the_caller_ends_the_child_before_it_goes_on(
-    root: Path, tone: AudioSource, hanging: AudioSource
-) -> None:
+def test_an_exception_in_the_caller_ends_the_child_first(root: Path, tone: AudioSource, hanging: AudioSource) -> None:
     class Interrupt(BaseException):
         """As Dagster's and Ctrl-C's: no `Exception`."""
 

@@ -217,9 +217,7 @@ def test_a_call_outlives_a_killed_asker_and_is_taken_up_again(
     assert [event.done for event in second.events if event.kind == "progress"] == [1]
 
 
-def test_a_result_that_expired_at_the_app_is_read_from_what_was_written(
-    compute: ModalCompute, machines: Machines
-) -> None:
+def test_an_expired_result_is_read_from_what_was_written(compute: ModalCompute, machines: Machines) -> None:
     first = Record()
     expected = compute.run(NOTHING, ignore, first)
     (call_id,) = machines.calls()
@@ -230,9 +228,7 @@ def test_a_result_that_expired_at_the_app_is_read_from_what_was_written(
 
 
 @pytest.mark.parametrize("left", ["expired and gone", "cancelled", "unknown"])
-def test_a_call_on_record_that_left_nothing_is_followed_by_another(
-    compute: ModalCompute, machines: Machines, left: str
-) -> None:
+def test_a_recorded_call_that_left_nothing_is_replaced(compute: ModalCompute, machines: Machines, left: str) -> None:
     call_id = "fc-unknown"
     if left != "unknown":
         call_id = machines.start("cpu_task", NOTHING.model_dump_json(), None)
@@ -304,7 +300,7 @@ def test_without_an_answer_it_waits_and_goes_on(compute: ModalCompute, machines:
 
 
 @pytest.mark.slow
-def test_without_an_answer_for_too_long_the_call_is_left_on_record(machines: Machines, gate: Gate) -> None:
+def test_a_call_without_an_answer_stays_on_record(machines: Machines, gate: Gate) -> None:
     impatient = ModalCompute(MachineCalls(machines), Pace(0.05, 0.1, patience=0.3))
     asker = Asker(impatient, PrepareRequest(sources=[gate.source]))
     assert gate.asked.wait(PATIENCE_SECONDS)
@@ -327,7 +323,7 @@ def test_an_answer_that_is_lost_is_told(compute: ModalCompute, machines: Machine
     assert len(machines.calls()) == 2
 
 
-def test_a_call_that_ended_without_letting_go_of_its_job_is_waited_for(
+def test_an_ended_call_that_still_holds_its_job_is_waited_for(
     compute: ModalCompute, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resources.compute.modal.key_of", lambda _request: "train/x")

@@ -93,7 +93,7 @@ def test_a_call_that_nobody_waits_for_is_cancelled_once(remote: Ports, machine: 
 
 
 @pytest.mark.parametrize(("silent_seconds", "call_id"), [(500, "fc-1"), (-60, "fc-1"), (700, None)])
-def test_within_the_grace_period_or_without_a_call_nothing_happens(
+def test_nothing_is_reaped_in_the_grace_period_or_without_a_call(
     remote: Ports, machine: Machine, artist: Artist, silent_seconds: float, call_id: str | None
 ) -> None:
     run_id = make_run(remote.database, artist, call_id, silent_seconds)
@@ -143,7 +143,7 @@ def test_a_call_that_cannot_be_cancelled_stays_on_record(remote: Ports, machine:
     assert row_of(remote.database, run_id) == ("running", "fc-1", None)
 
 
-def test_one_call_that_cannot_be_cancelled_keeps_no_other_one_running(
+def test_one_failed_cancellation_does_not_prevent_the_others(
     remote: Ports, machine: Machine, make_artist: Callable[[str], Artist]
 ) -> None:
     runs = {f"fc-{name}": make_run(remote.database, make_artist(name), f"fc-{name}", 700) for name in "abcd"}
@@ -183,7 +183,7 @@ def test_a_call_is_kept_with_its_run_and_only_by_its_holder(remote: Ports, artis
     assert row_of(database, run_id)[1] == "fc-1"
 
 
-def test_only_a_run_that_was_under_way_keeps_its_call_when_it_is_started_again(remote: Ports, artist: Artist) -> None:
+def test_only_a_run_under_way_keeps_its_call_on_a_restart(remote: Ports, artist: Artist) -> None:
     database = remote.database
     run_id = make_run(database, artist, "fc-1", 1)
     with database.transaction() as connection:

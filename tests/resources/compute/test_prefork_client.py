@@ -45,7 +45,7 @@ def compute(tmp_path: Path) -> LocalCompute:
     return LocalCompute(tmp_path / "data", grace_seconds=1, gemini_api_key=SecretStr("a-secret-value"))
 
 
-def test_jobs_share_what_was_imported_and_have_processes_of_their_own(compute: LocalCompute) -> None:
+def test_jobs_share_imports_but_run_in_their_own_processes(compute: LocalCompute) -> None:
     seen: list[psutil.Process] = []
     for name in ("one", "two"):
         compute.run(SHORT.model_copy(update={"job_id": name}), lambda _: seen.extend(workers()))
@@ -101,9 +101,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
         yield PrepareRequest(sources=[gate.source])
 
 
-def test_a_forkserver_that_dies_takes_its_worker_along_and_the_next_job_has_a_new_one(
-    compute: LocalCompute, endless: PrepareRequest
-) -> None:
+def test_a_dying_forkserver_ends_its_worker_and_is_replaced(compute: LocalCompute, endless: PrepareRequest) -> None:
     killed: list[psutil.Process] = []
     for _ in range(2):
         with ThreadPoolExecutor(1) as beside:
@@ -120,7 +118,7 @@ def test_a_forkserver_that_dies_takes_its_worker_along_and_the_next_job_has_a_ne
 
 
 @pytest.mark.slow
-def test_libraries_that_would_see_another_environment_are_imported_again(
+def test_libraries_are_imported_again_for_a_new_environment(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     compute.run(SHORT, ignore)
@@ -134,7 +132,7 @@ def test_libraries_that_would_see_another_environment_are_imported_again(
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_while_another_one_sees_another_environment(
+def test_a_job_goes_on_while_another_has_a_new_environment(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     others: list[int] = []
@@ -149,7 +147,7 @@ def test_a_job_goes_on_while_another_one_sees_another_environment(
     assert others == [samples]
 
 
-def test_a_forkserver_whose_libraries_touch_the_gpu_says_so_at_once_and_forks_nothing(tmp_path: Path) -> None:
+def test_a_forkserver_whose_imports_touch_the_gpu_never_forks(tmp_path: Path) -> None:
     (tmp_path / "libcuda.so.1").write_bytes(bytes(4096))
     (tmp_path / "touches_the_gpu.py").write_text(
         "import mmap\n"
@@ -188,7 +186,7 @@ def test_all_end_when_their_owner_is_killed(endless: PrepareRequest, tmp_path: P
 
 
 @pytest.mark.slow
-def test_where_no_forkserver_can_be_had_a_job_starts_cold_and_gives_the_same_bytes(
+def test_a_job_without_a_forkserver_gives_the_same_bytes(
     compute: LocalCompute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     warm = (tmp_path / "data" / compute.run(SHORT, ignore).path).read_bytes()

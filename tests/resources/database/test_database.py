@@ -18,7 +18,7 @@ class _Unreachable(Database):
         return True
 
 
-def test_a_database_that_does_not_answer_is_asked_twice_and_named_without_its_password() -> None:
+def test_an_unreachable_database_is_named_without_its_password() -> None:
     database = _Unreachable()
     with pytest.raises(DatabaseError, match="does not answer") as refused, database.transaction():
         pass

@@ -91,7 +91,7 @@ def _in_threads(number: int, work: Callable[[int], object]) -> list[object]:
         return list(pool.map(work, range(number)))
 
 
-def test_a_block_that_ends_is_committed_and_one_that_raises_is_rolled_back(under_test: Database) -> None:
+def test_a_block_commits_when_it_ends_and_rolls_back_on_errors(under_test: Database) -> None:
     with under_test.transaction() as connection:
         connection.execute("insert into artists (name) values ('block: kept')")
     with pytest.raises(ZeroDivisionError), under_test.transaction() as connection:
@@ -254,9 +254,7 @@ def test_a_process_that_is_killed_leaves_neither_rows_nor_locks(under_test: Data
     assert not row["name"].endswith("!")
 
 
-def test_a_connection_cut_in_the_middle_keeps_nothing_and_is_told_in_one_line(
-    under_test: Database, artist: UUID
-) -> None:
+def test_a_connection_cut_in_the_middle_keeps_nothing(under_test: Database, artist: UUID) -> None:
     with pytest.raises(DatabaseError, match="broke off in the middle; run it again") as cut:
         _insert_and_cut(under_test, artist)
     assert "\n" not in str(cut.value)
@@ -264,7 +262,7 @@ def test_a_connection_cut_in_the_middle_keeps_nothing_and_is_told_in_one_line(
         assert connection.execute("select from training_items where artist_id = %s", [artist]).fetchall() == []
 
 
-def test_a_connection_cut_before_the_commit_is_never_taken_for_committed(under_test: Database, artist: UUID) -> None:
+def test_a_cut_before_the_commit_is_never_taken_for_committed(under_test: Database, artist: UUID) -> None:
     with pytest.raises(DatabaseError, match="broke off"):
         _insert_and_cut(under_test, artist, suppress(psycopg.OperationalError))
     with under_test.transaction() as connection:
@@ -278,7 +276,7 @@ def _insert_and_cut(database: Database, artist: UUID, around: AbstractContextMan
             connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
 
-def test_several_processes_that_migrate_at_once_apply_each_file_once(empty_url: str, kind: str) -> None:
+def test_processes_migrating_at_once_apply_each_file_once(empty_url: str, kind: str) -> None:
     code = (
         "import sys; from resources.database.migrations import migrate; "
         "print(*[m.file for m in migrate(sys.argv[1], embedded=sys.argv[2] == 'embedded')])"
@@ -290,9 +288,7 @@ def test_several_processes_that_migrate_at_once_apply_each_file_once(empty_url: 
     assert pending_migrations(empty_url) == []
 
 
-def test_a_server_process_that_remembers_an_empty_database_sees_what_was_migrated_since(
-    empty_url: str, kind: str
-) -> None:
+def test_a_reused_server_process_sees_later_migrations(empty_url: str, kind: str) -> None:
     """A pooler hands a server's processes from one to the next, with all that they have cached."""
     known = known_migrations()
     with psycopg.connect(empty_url, prepare_threshold=None) as connection:

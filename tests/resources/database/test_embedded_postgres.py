@@ -66,7 +66,7 @@ def _kill_everything(folder: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def test_six_processes_at_once_make_one_server_and_migrate_it_once(folder: Path) -> None:
+def test_six_processes_at_once_start_and_migrate_one_server(folder: Path) -> None:
     code = "with database.transaction() as c: print(c.execute('select pg_postmaster_start_time()').fetchone())"
     answers = together(6, folder, code=_program(code))
     assert [each.returncode for each in answers] == [0] * 6, answers
@@ -97,9 +97,7 @@ def test_a_stopped_server_is_started_again_with_what_was_in_it(embedded: Embedde
         assert connection.execute("select count(*) from artists where name = 'Kept'").fetchone() == {"count": 1}
 
 
-def test_a_server_stopped_by_another_process_is_started_again_by_the_next_transaction(
-    embedded: EmbeddedDatabase, folder: Path
-) -> None:
+def test_a_server_stopped_by_another_process_is_restarted(embedded: EmbeddedDatabase, folder: Path) -> None:
     with embedded.transaction() as connection:
         connection.execute("select 1")
     EmbeddedDatabase(folder).stop()
@@ -108,14 +106,14 @@ def test_a_server_stopped_by_another_process_is_started_again_by_the_next_transa
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the supervisor through /proc")
-def test_no_acknowledged_row_is_lost_when_everything_is_killed_under_load(folder: Path) -> None:
+def test_no_acknowledged_row_is_lost_in_a_kill_under_load(folder: Path) -> None:
     _check_that_no_row_is_lost(folder, load_seconds=0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the supervisor through /proc")
 @pytest.mark.parametrize("load_seconds", [0.1, 0.3, 1.0, 2.0, 4.0, 8.0])
-def test_no_acknowledged_row_is_lost_however_long_the_load_lasted(folder: Path, load_seconds: float) -> None:
+def test_no_acknowledged_row_is_lost_after_any_length_of_load(folder: Path, load_seconds: float) -> None:
     _check_that_no_row_is_lost(folder, load_seconds)
 
 
@@ -149,7 +147,7 @@ def _check_that_no_row_is_lost(folder: Path, load_seconds: float) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the supervisor through /proc")
-def test_a_pid_file_of_a_killed_server_whose_pid_somebody_else_has_now_does_not_matter(folder: Path) -> None:
+def test_a_stale_pid_file_with_a_reused_pid_does_no_harm(folder: Path) -> None:
     EmbeddedDatabase(folder).url()
     _kill_everything(folder)
     until(lambda: not processes_in(folder / "data"))
@@ -171,9 +169,7 @@ def test_threads_share_one_start(folder: Path) -> None:
     assert len(urls) == 1
 
 
-def test_a_server_that_nobody_uses_stops_by_itself_and_one_that_is_used_does_not(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_an_unused_server_stops_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()  # nothing of the tests before uses it any more
     EmbeddedDatabase(folder).stop()
     monkeypatch.setattr(postgres_server, "_IDLE_SECONDS", 0.4)
@@ -216,7 +212,7 @@ def test_a_data_folder_that_can_t_be_used_is_said_in_one_line(tmp_path: Path) ->
     assert "can't be started" in _refusal(tmp_path / "file")
 
 
-def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing_half_made(tmp_path: Path) -> None:
     process = _python(
         """
         import resource
@@ -256,7 +252,7 @@ def test_an_ordinary_user_starts_it_too_and_root_finds_it_there() -> None:
 
 
 @pytest.mark.skipif(not (IS_ROOT and sys.platform == "linux"), reason="only root lends its server another user")
-def test_what_root_starts_is_nobody_who_may_read_through_closed_folders_and_no_more(tmp_path: Path) -> None:
+def test_roots_server_runs_as_nobody_with_read_access_only(tmp_path: Path) -> None:
     secret = tmp_path / "closed" / "file"
     secret.parent.mkdir(mode=0o700)
     secret.write_text("read")

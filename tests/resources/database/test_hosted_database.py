@@ -98,7 +98,7 @@ def test_to_do_without_tls_on_another_machine_is_refused(mode: str) -> None:
         "postgresql://postgres:[YOUR-PASSWORD]@db.abc.supabase.co:5432/postgres",
     ],
 )  # fmt: skip
-def test_a_string_that_names_no_database_is_refused_without_repeating_it(url: str) -> None:
+def test_an_invalid_database_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(SettingsError, match="SUPABASE_DB_URL: ") as refused:
         HostedDatabase(url)
     said = str(refused.value)
@@ -141,7 +141,7 @@ def test_one_that_is_behind_is_not_migrated_by_the_way_but_named(entrance: Hoste
     assert database.url() == database.server_url()
 
 
-def test_a_project_s_other_migrations_older_or_newer_are_none_of_ours(entrance: HostedServer, name: str) -> None:
+def test_other_migrations_of_the_project_are_ignored(entrance: HostedServer, name: str) -> None:
     url = entrance.url(name)
     migrate(url)
     insert = "insert into supabase_migrations.schema_migrations (version, name, statements) values "
@@ -156,7 +156,7 @@ def test_a_project_s_other_migrations_older_or_newer_are_none_of_ours(entrance: 
     )
 
 
-def test_another_s_migration_of_the_same_version_is_never_taken_for_ours(entrance: HostedServer, name: str) -> None:
+def test_a_foreign_migration_of_the_same_version_is_not_ours(entrance: HostedServer, name: str) -> None:
     url, ours = entrance.url(name), known_migrations()[-1]
     migrate(url, known=known_migrations()[:-1])
     _execute(
@@ -219,7 +219,7 @@ def _role(server: PostgresServer, name: str, options: str) -> Iterator[None]:
         _execute(server.admin_url(), f"drop role {name}")
 
 
-def test_a_wrong_password_and_an_unknown_user_are_told_and_not_tried_again(
+def test_a_wrong_password_or_user_is_reported_and_not_retried(
     entrance: HostedServer, debian_postgres: PostgresServer, name: str
 ) -> None:
     log = entrance.folder / "log"

@@ -41,9 +41,7 @@ def test_the_embedded_database_is_migrated_and_named(home: Path) -> None:
     _check(home, "the database dawa on this machine")
 
 
-def test_a_hosted_database_is_migrated_and_named_without_user_and_password(
-    home: Path, debian_postgres: PostgresServer
-) -> None:
+def test_a_migrated_hosted_database_is_named_without_password(home: Path, debian_postgres: PostgresServer) -> None:
     debian_postgres.create_database("migrated_by_command")
     hosted = {"DAWA_DATABASE": "supabase", "SUPABASE_DB_URL": debian_postgres.url("migrated_by_command")}
     try:

@@ -30,7 +30,7 @@ def _history(url: str) -> list[tuple[object, ...]]:
     return _ask(url, "select version, name from supabase_migrations.schema_migrations order by 1")
 
 
-def test_the_shipped_files_are_named_as_the_supabase_cli_names_them() -> None:
+def test_shipped_files_follow_the_naming_of_the_supabase_cli() -> None:
     folder = Path(__file__).parents[3] / "sql" / "migrations"
     assert [migration.file for migration in known_migrations()] == sorted(path.name for path in folder.iterdir())
 
@@ -43,7 +43,7 @@ def test_each_is_applied_once_in_order_and_kept_in_the_history(empty_database_ur
     assert _history(empty_database_url) == [("20250101000000", "first"), ("20250101000001", "dawa_second")]
 
 
-def test_one_that_fails_leaves_nothing_of_itself_and_keeps_those_before(empty_database_url: str) -> None:
+def test_a_failed_migration_keeps_only_those_before_it(empty_database_url: str) -> None:
     broken = Migration("20250101000001", "broken", "create table half (id int); select no_such_thing")
     with pytest.raises(
         DatabaseError, match=r"20250101000001_broken.sql failed: .*no_such_thing.*nothing of it was kept"
@@ -60,7 +60,7 @@ def test_a_database_that_is_ahead_is_refused(empty_database_url: str) -> None:
             call(empty_database_url, known=[FIRST])
 
 
-def test_a_file_changed_after_it_was_applied_is_noticed_and_a_comment_is_no_change(empty_database_url: str) -> None:
+def test_a_file_changed_after_it_was_applied_is_noticed(empty_database_url: str) -> None:
     migrate(empty_database_url, known=[FIRST])
     commented = Migration(FIRST.version, FIRST.name, "-- why\n" + FIRST.sql)
     assert migrate(empty_database_url, known=[commented]) == []
@@ -81,7 +81,7 @@ def test_a_history_written_by_the_supabase_cli_is_gone_on_with(empty_database_ur
     assert migrate(empty_database_url, known=[FIRST, SECOND]) == []
 
 
-def test_a_history_of_versions_only_as_early_tools_kept_it_is_gone_on_with(empty_database_url: str) -> None:
+def test_a_history_that_holds_only_versions_is_continued(empty_database_url: str) -> None:
     _execute(
         empty_database_url,
         "create schema supabase_migrations; create table supabase_migrations.schema_migrations "
@@ -161,7 +161,7 @@ def test_the_embedded_parts_never_go_into_a_supabase_database(
             connection.execute("drop role supabase_admin")
 
 
-def test_a_database_that_does_not_answer_is_said_in_one_line_without_its_password() -> None:
+def test_an_unreachable_database_is_named_without_its_password() -> None:
     with pytest.raises(DatabaseError) as refused:
         migrate("postgresql://user:verysecret@127.0.0.1:1/dawa?connect_timeout=2")
     assert "verysecret" not in str(refused.value)

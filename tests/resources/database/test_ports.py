@@ -30,7 +30,7 @@ def test_a_writer_without_its_key_stops_nothing_but_writing(keyless: Ports, arti
     assert item(keyless.database, it)["status"] == "needs_prompt"
 
 
-def test_a_writer_without_its_key_is_not_missed_where_nothing_is_to_be_written(keyless: Ports, artist: Artist) -> None:
+def test_a_writer_needs_no_key_where_nothing_is_to_be_written(keyless: Ports, artist: Artist) -> None:
     assert refresh_prompts(keyless, artist.slug).written == 0
     assert keyless.prompt_writer.model_name == "gpt-6-luna"
     assert keyless.prompt_writer.inspect().state == "error"

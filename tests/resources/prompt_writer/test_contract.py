@@ -20,7 +20,7 @@ def any_writer(request: pytest.FixtureRequest) -> PromptWriter:
     return make()
 
 
-def test_one_answer_for_each_request_with_a_text_that_meets_the_rules(any_writer: PromptWriter) -> None:
+def test_every_request_gets_one_text_that_meets_the_rules(any_writer: PromptWriter) -> None:
     answers = written(any_writer, requests(30))
     assert all(answer.text for answer in answers.values())
     assert all(answer.error is None and not answer.deferred for answer in answers.values())
@@ -30,7 +30,7 @@ def test_nothing_wanted_nothing_done(any_writer: PromptWriter) -> None:
     assert list(any_writer.write([])) == []
 
 
-def test_a_request_that_can_never_be_met_fails_with_its_reason_and_the_others_go_on(any_writer: PromptWriter) -> None:
+def test_a_request_that_cannot_be_met_fails_alone(any_writer: PromptWriter) -> None:
     never = request(0, check=lambda _: ["never: nothing is good enough"])
     answers = written(any_writer, [never, *requests(5)[1:]])
     failed = answers.pop("key 0")
@@ -40,7 +40,7 @@ def test_a_request_that_can_never_be_met_fails_with_its_reason_and_the_others_go
     assert all(answer.text for answer in answers.values())
 
 
-def test_answers_name_what_they_took_and_come_from_where_the_writer_says(any_writer: PromptWriter) -> None:
+def test_answers_report_the_tokens_and_cost_they_used(any_writer: PromptWriter) -> None:
     answers = written(any_writer, requests(4), budget_usd=1.0)
     total = sum((answer.used for answer in answers.values()), Usage())
     assert total.cost_usd == pytest.approx(any_writer.price.of(total.input_tokens, total.output_tokens))

@@ -85,7 +85,7 @@ def test_the_bad_answer_is_shown_shortened(writer: OpenAIWriter, model_server: M
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_after_two_more_questions_the_item_fails_and_the_others_go_on(
+def test_an_item_fails_alone_after_three_unusable_answers(
     writer: OpenAIWriter, model_server: ModelServer, kind: str
 ) -> None:
     model_server.set(each=[kind] * 3)
@@ -207,7 +207,7 @@ def test_nobody_there_ends_the_run(make_writer: Make) -> None:
 
 
 @pytest.mark.parametrize("faults", [{}, {"markdown": 0.1, "no_go": 0.3, "cut_in_body": 0.1, "busy": 0.1}])
-def test_the_budget_is_passed_by_no_more_than_the_calls_in_flight(
+def test_the_budget_is_exceeded_only_by_calls_in_flight(
     make_writer: Make, model_server: ModelServer, faults: dict[str, float]
 ) -> None:
     model_server.set(shares=faults, retry_after={"retry-after-ms": "1"})
@@ -278,9 +278,7 @@ def test_a_mix_of_everything_leaves_every_request_with_a_text(make_writer: Make,
     assert len([answer for answer in answers.values() if answer.text]) == 300
 
 
-def test_no_connection_is_left_and_requests_are_drawn_as_they_are_needed(
-    writer: OpenAIWriter, model_server: ModelServer
-) -> None:
+def test_no_connection_is_left_and_requests_are_drawn_lazily(writer: OpenAIWriter, model_server: ModelServer) -> None:
     drawn: list[int] = []
     model_server.set(latency_seconds=0.05)
 

@@ -26,7 +26,7 @@ texts = st.text(st.characters(), max_size=300) | st.sampled_from(_ODD) | st.text
 
 @given(texts)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_is_a_valid_prompt_in_the_end_or_a_failure_with_a_reason(
+def test_any_text_becomes_a_valid_prompt_or_a_failure(
     writer: OpenAIWriter, model_server: ModelServer, text: str
 ) -> None:
     model_server.reset()

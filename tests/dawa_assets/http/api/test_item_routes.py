@@ -50,7 +50,7 @@ def _at(http: httpx.Client, link: str) -> httpx.URL:
     return http.base_url.join(link)
 
 
-def test_an_item_s_audio_comes_whole_and_in_parts_by_link_and_by_route(http: httpx.Client) -> None:
+def test_an_items_audio_is_served_whole_and_in_ranges(http: httpx.Client) -> None:
     item = _item(http)
     assert (item["badge"], item["audio"]["format"], item["audio"]["seconds"]) == ("needs_prompt", "wav", 3.0)
     whole = wav(440, seconds=3)
@@ -87,9 +87,7 @@ def test_a_waveform_is_measured_once_and_given_by_windows(ports: Ports, http: ht
     )  # and nothing is left to measure it from
 
 
-def test_audio_that_browsers_find_no_place_in_is_listened_to_by_a_copy(
-    ports: Ports, http: httpx.Client, tmp_path: Path
-) -> None:
+def test_audio_that_browsers_seek_badly_is_played_from_a_copy(ports: Ports, http: httpx.Client, tmp_path: Path) -> None:
     assert _item(http)["audio"]["listenUrl"] is None  # a WAV is as good
     mp3 = encode_with_ffmpeg(tmp_path / "a.mp3", synthesise(30_000, 2), 44_100, "libmp3lame").read_bytes()
     ports.bucket.put("artists/nova/a.mp3", mp3)
@@ -126,7 +124,7 @@ def test_audio_that_is_none_says_so(ports: Ports, http: httpx.Client) -> None:
     assert _item(http)["audio"] is None
 
 
-def test_an_edit_is_a_person_s_text_and_history_says_who_wrote_what(ports: Ports, http: httpx.Client) -> None:
+def test_an_edit_counts_as_human_and_history_names_its_author(ports: Ports, http: httpx.Client) -> None:
     refresh_prompts(ports, "nova")
     item = _item(http)
     url = f"items/{item['id']}"
@@ -165,7 +163,7 @@ def test_the_model_writes_another_take_of_this_item_alone(ports: Ports, http: ht
     assert (back["what"], back["before"], back["after"]) == ("given back", TEXT, done["after"])
 
 
-def test_texts_are_checked_rule_by_rule_and_refused_where_no_caption_holds_them(http: httpx.Client) -> None:
+def test_texts_are_checked_by_rule_and_invalid_ones_refused(http: httpx.Client) -> None:
     item = _item(http)
     for of in ({"parseId": item["parseId"]}, {"itemId": item["id"]}):
         good = http.post("check-text", json={"text": TEXT, **of}).json()
@@ -197,9 +195,7 @@ def test_an_item_is_left_out_with_a_reason_and_taken_in_again(http: httpx.Client
     assert http.post(f"items/{item['id']}/exclude", json={"reason": "two\nlines"}).status_code == 400
 
 
-def test_a_signed_in_user_is_the_author_whatever_is_sent_and_another_s_item_is_not_there(
-    ports: Ports, nova: Artist
-) -> None:
+def test_a_users_edit_is_theirs_and_another_users_item_is_404(ports: Ports, nova: Artist) -> None:
     other = new_artist(ports, "Other")
     user = new_user(ports, nova)
     stranger = new_user(ports, other)

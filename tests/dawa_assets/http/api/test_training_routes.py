@@ -77,7 +77,7 @@ def _run(ports: Ports, artist: Artist, *, state: str = "done", promoted: bool = 
     return str(row["id"])
 
 
-def test_datasets_are_listed_with_links_and_the_ready_are_counted(http: httpx.Client, nova: Artist) -> None:
+def test_datasets_are_listed_with_links_and_ready_items_counted(http: httpx.Client, nova: Artist) -> None:
     assert http.get("datasets").json() == {
         "datasets": [],
         "ready": 0,
@@ -129,7 +129,7 @@ def test_runs_are_promoted_and_rolled_back_with_who_and_why(ports: Ports, http: 
     assert http.post("loras/rollback", json={"reason": "x\ny"}).status_code == 400
 
 
-def test_base_published_and_candidate_are_rendered_once_and_made_equally_loud(
+def test_base_published_and_candidate_are_rendered_equally_loud(
     ports: Ports, http: httpx.Client, nova: Artist, compute: Renderer
 ) -> None:
     old, new = _run(ports, nova, promoted=True), _run(ports, nova, candidate=True)
@@ -156,7 +156,7 @@ def test_base_published_and_candidate_are_rendered_once_and_made_equally_loud(
     assert [each["id"] for each in http.get("renderings").json()["renderings"]] == [done["id"]]
 
 
-def test_who_can_t_be_heard_is_named_and_what_failed_is_tried_again(
+def test_missing_models_are_named_and_failed_renderings_retried(
     ports: Ports, http: httpx.Client, nova: Artist, compute: Renderer
 ) -> None:
     new = _run(ports, nova)
@@ -208,7 +208,7 @@ def test_listening_is_kept_once_and_tallied_apart(ports: Ports, http: httpx.Clie
         assert http.post("listens", json=body | wrong | {"id": str(uuid4())}).status_code == status, wrong
 
 
-def test_a_profile_is_checked_previewed_and_saved_in_the_place_of_the_one_that_was_seen(
+def test_a_profile_is_validated_previewed_and_saved_if_unchanged(
     ports: Ports, http: httpx.Client, nova: Artist
 ) -> None:
     give_set(ports.database, nova, summary(), "Song")
@@ -252,9 +252,7 @@ def test_whatever_is_sent_as_a_profile_has_an_answer(http: httpx.Client, data: A
         assert http.post(f"profile/{path}", json={"profile": data}).status_code in (200, 400)
 
 
-def test_progress_comes_as_events_whenever_something_changed_and_by_asking(
-    ports: Ports, http: httpx.Client, nova: Artist
-) -> None:
+def test_progress_is_sent_as_events_and_on_request(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     item = give_set(ports.database, nova, summary(), "Song", audio=False)
     before = http.get("progress").json()
     assert (before["total"], before["ready"], before["badges"]["needs_audio"]) == (1, 0, 1)

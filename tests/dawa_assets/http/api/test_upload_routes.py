@@ -47,7 +47,7 @@ def _send(http: httpx.Client, upload: dict[str, Any], number: int, whole: bytes,
     return answer
 
 
-def test_a_folder_goes_to_the_inbox_and_is_paired_by_the_pipeline_s_rules(ports: Ports, http: httpx.Client) -> None:
+def test_a_folder_is_uploaded_to_the_inbox_and_paired_by_rule(ports: Ports, http: httpx.Client) -> None:
     given = {
         "Süß Project/süß.als": als(120),
         "Süß Project/süß.wav": wav(220),
@@ -88,7 +88,7 @@ def test_a_folder_goes_to_the_inbox_and_is_paired_by_the_pipeline_s_rules(ports:
     assert update_training_items(ports, "nova").moved == 0  # the rules leave it where a person put it
 
 
-def test_a_cut_upload_goes_on_where_it_ended_and_no_other_offset_is_taken(http: httpx.Client) -> None:
+def test_an_interrupted_upload_resumes_only_at_its_offset(http: httpx.Client) -> None:
     whole, sent = wav(220, seconds=120), 1_500_000
     upload = _begin(http, {"song.wav": len(whole)})
     path = f"uploads/{upload['id']}/files/1"
@@ -114,7 +114,7 @@ def test_a_cut_upload_goes_on_where_it_ended_and_no_other_offset_is_taken(http: 
     assert http.post(f"uploads/{upload['id']}/complete", json={}).json()["state"] == "complete"
 
 
-def test_an_upload_survives_the_server_and_is_forgotten_when_it_is_cancelled(ports: Ports, nova: Artist) -> None:
+def test_an_upload_survives_a_restart_until_it_is_cancelled(ports: Ports, nova: Artist) -> None:
     whole = wav(220, seconds=2)
     with server(ports) as base, client(f"{base}/api/artists/{nova.id}/") as http:
         upload = _begin(http, {"song.wav": len(whole)}, "pair")
@@ -128,7 +128,7 @@ def test_an_upload_survives_the_server_and_is_forgotten_when_it_is_cancelled(por
     assert list((ports.settings.home / "incoming" / str(nova.id)).iterdir()) == []
 
 
-def test_what_is_no_audio_is_refused_with_its_reason_when_its_last_byte_is_there(http: httpx.Client) -> None:
+def test_a_file_that_is_not_audio_is_refused_when_complete(http: httpx.Client) -> None:
     upload = _begin(http, {"a.wav": 8, "b.wav": 0, "c.als": 4})
     assert [(file["state"], file["reason"]) for file in upload["files"]] == [
         ("open", None),
@@ -161,9 +161,7 @@ def test_a_part_and_a_file_are_capped(http: httpx.Client) -> None:
     assert http.post("uploads", json={"purpose": "inbox", "files": lot}).status_code == 400
 
 
-def test_an_uploaded_pair_ends_as_one_that_was_saved_in_base64_and_twice_is_once(
-    ports: Ports, http: httpx.Client, nova: Artist
-) -> None:
+def test_an_uploaded_pair_equals_the_same_pair_sent_in_base64(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     drop(ports, "nova", {"Song/Song.als": als(122)})
     take_in_live_sets(ports, "nova")
     [made] = rows(ports, "select parse_id from als_summaries")

@@ -13,7 +13,7 @@ MODULES = sorted(FOLDER.glob("*.js"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_a_module_makes_no_markup_of_text_and_reaches_no_other_host(module: Path) -> None:
+def test_a_module_inserts_no_markup_and_reaches_no_other_host(module: Path) -> None:
     code = module.read_text(encoding="utf-8")
     for forbidden in (
         "innerHTML",

@@ -155,7 +155,7 @@ def test_a_sound_whose_link_is_opened_plays(page: "Page", site: str, site_ports:
     assert page.evaluate("document.querySelector('video, audio').duration") == pytest.approx(2.0, abs=0.1)
 
 
-def test_a_picture_whose_link_is_opened_shows_and_what_claims_to_be_one_runs_nothing(
+def test_a_linked_picture_is_shown_and_a_fake_runs_no_script(
     page: "Page", site: str, site_ports: Ports, problems: list[str]
 ) -> None:
     from PIL import Image

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PART = 8 * 2**20  # bytes of an upload's part
 
 
-def test_the_whole_sequence_ends_in_the_rows_the_files_and_the_zip_that_the_bare_api_makes(
+def test_the_whole_sequence_gives_what_the_bare_api_gives(
     site: str, site_ports: Ports, open_page: "Page", audio_file: Callable[[str, bytes], Path]
 ) -> None:
     ports = site_ports
@@ -164,7 +164,7 @@ def test_a_cut_upload_goes_on_after_a_reload_where_it_stopped(
     problems[:] = [line for line in problems if "ERR_CONNECTION_RESET" not in line]
 
 
-def test_a_double_click_saves_once_and_the_bad_file_is_refused_at_once(
+def test_a_double_click_saves_once_and_a_bad_file_is_refused(
     site: str, site_ports: Ports, page: "Page", audio_file: Callable[[str, bytes], Path]
 ) -> None:
     artist, (song,) = with_sets(site_ports, "Double", 1)
@@ -197,7 +197,7 @@ def test_a_double_click_saves_once_and_the_bad_file_is_refused_at_once(
     assert len(saved) == 1
 
 
-def test_a_small_file_that_would_fill_the_memory_goes_up_and_is_not_decoded_by_the_browser(
+def test_the_browser_does_not_decode_a_small_but_very_long_file(
     site: str, site_ports: Ports, open_page: "Page", audio_file: Callable[[str, bytes], Path]
 ) -> None:
     artist, (song,) = with_sets(site_ports, "Silent", 1)
@@ -244,7 +244,7 @@ def test_unsaved_text_is_asked_about_kept_as_a_draft_and_undone(site: str, site_
     assert prompt.input_value() == "My own words"
 
 
-def test_a_text_that_somebody_else_changed_meanwhile_is_not_written_over(
+def test_a_text_changed_by_somebody_else_is_not_overwritten(
     site: str, site_ports: Ports, page: "Page", problems: list[str]
 ) -> None:
     artist, (song,) = with_sets(site_ports, "Conflict", 1)
@@ -283,7 +283,7 @@ def _drop(page: "Page", target: "Locator", path: Path) -> None:
     session.detach()
 
 
-def test_a_dropped_folder_is_taken_in_and_what_fits_no_set_is_paired_by_a_drag_or_by_keys(
+def test_a_dropped_folders_unmatched_files_are_paired_by_hand(
     site: str, site_ports: Ports, open_page: "Page", tmp_path: Path
 ) -> None:
     artist = new_artist(site_ports, "Dropped")
@@ -334,7 +334,7 @@ def test_a_dropped_folder_is_taken_in_and_what_fits_no_set_is_paired_by_a_drag_o
     waiting.wait_for(state="detached")
 
 
-def test_a_large_file_goes_straight_to_storage_and_on_after_a_cut(
+def test_a_large_file_goes_to_storage_and_resumes_after_a_cut(
     site_ports: Ports, page: "Page", tmp_path: Path, audio_file: Callable[[str, bytes], Path], problems: list[str]
 ) -> None:
     with StorageServer(tmp_path) as storage:

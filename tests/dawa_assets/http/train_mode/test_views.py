@@ -143,7 +143,7 @@ def test_no_view_keeps_anybody_out_or_runs_over_its_edge(site: str, studio: Any,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "scale"), [(360, 1), (720, 2), (2560, 1)])
-def test_every_view_fits_a_phone_a_page_at_twice_its_size_and_a_wall(
+def test_every_view_fits_a_phone_a_zoomed_page_and_a_wall(
     site: str, studio: Any, new_context: "Callable[..., BrowserContext]", width: int, scale: int
 ) -> None:
     page = new_context(viewport={"width": width, "height": 700}, device_scale_factor=scale).new_page()

@@ -83,7 +83,7 @@ def project() -> Iterator[tuple[Project, str]]:
     served.server_close()
 
 
-def test_a_user_signs_in_by_e_mail_and_sees_their_own_artists_only_by_address_too(
+def test_a_user_signs_in_by_e_mail_and_sees_only_their_artists(
     site_ports: Ports, project: tuple[Project, str], page: "Page", problems: list[str]
 ) -> None:
     accounts, address = project
@@ -119,7 +119,7 @@ def test_a_user_signs_in_by_e_mail_and_sees_their_own_artists_only_by_address_to
 
 
 @pytest.mark.slow
-def test_a_token_is_refreshed_in_time_and_the_page_asks_anew_where_that_is_over(
+def test_a_token_is_refreshed_and_expiry_asks_to_sign_in_again(
     site_ports: Ports, project: tuple[Project, str], page: "Page", problems: list[str]
 ) -> None:
     accounts, address = project

@@ -68,7 +68,7 @@ def test_files_go_there_and_come_back_and_calls_see_them(bucket: Path, tmp_path:
     assert Mount(bucket).names("parts") == []
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(bucket: Path, tmp_path: Path) -> None:
+def test_a_file_replaced_during_a_read_is_read_as_it_was(bucket: Path, tmp_path: Path) -> None:
     served = MountFiles(Mount(bucket))
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(LONG)
@@ -85,7 +85,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(bucket: Path
     assert read(app_of(bucket), "loras/a") == LONG[::-1]
 
 
-def test_a_block_that_comes_twice_or_was_left_half_is_right_and_one_that_is_missing_is_told(bucket: Path) -> None:
+def test_a_repeated_or_half_written_block_does_no_harm(bucket: Path) -> None:
     served = MountFiles(Mount(bucket))
     Mount(bucket).put("parts/u-000001", [b"sec"])  # its container was taken away
     for number, content in enumerate((b"first ", b"second")):
@@ -108,7 +108,7 @@ class Function:
         """It is there."""
 
 
-def test_the_orchestrator_finds_out_that_files_are_behind_functions(bucket: Path, tmp_path: Path) -> None:
+def test_the_orchestrator_detects_files_served_by_functions(bucket: Path, tmp_path: Path) -> None:
     served = MountFiles(Mount(bucket))
     functions: Any = {name: Function(getattr(served, name)) for name in ("read_block", "write_block", "enter_file")}
     compute = ModalCompute(ModalCalls("app", functions=functions), Pace(0.01, 0.02, 0.1))

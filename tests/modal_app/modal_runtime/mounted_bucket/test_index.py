@@ -108,7 +108,7 @@ def test_the_guard_refuses_what_a_mount_has_not(bucket: Path, tmp_path: Path) ->
         Mount(bucket).put("files/a", [b"y"])
 
 
-def test_what_one_container_commits_others_see_and_nothing_is_copied_to_them(machines: Iterator[Machine]) -> None:
+def test_commits_of_one_container_are_seen_by_the_others(machines: Iterator[Machine]) -> None:
     first, second = next(machines), next(machines)
     first.write("cache/a/seg.wav", "sound" * 1000)
     first.write("training_data/.versions/p/one/audio/s.wav", "one")
@@ -133,7 +133,7 @@ def test_what_one_container_commits_others_see_and_nothing_is_copied_to_them(mac
     assert next(machines).files() == first.files() == second.files()
 
 
-def test_a_files_other_name_and_a_moved_folder_are_files_of_their_own(machines: Iterator[Machine]) -> None:
+def test_linked_files_and_moved_folders_are_separate_files(machines: Iterator[Machine]) -> None:
     first, second = next(machines), next(machines)
     first.write("cache/a/seg.wav", "sound")
     first.storage.commit()
@@ -166,7 +166,7 @@ def test_a_log_goes_on_where_it_was_once_it_is_brought_here(machines: Iterator[M
     assert next(machines).files()["runs/r/events.jsonl"] == "one\ntwo\nthree\n"
 
 
-def test_a_container_that_is_killed_at_any_moment_of_a_commit_leaves_all_or_nothing(
+def test_a_kill_during_a_commit_leaves_all_or_nothing(
     machines: Iterator[Machine], bucket: Path, tmp_path: Path
 ) -> None:
     before = {"loras/a": "old adapter", "models/a/x": "old", "runs/gone": "run"}
@@ -230,7 +230,7 @@ def test_two_containers_that_commit_at_once_lose_nothing(machines: Iterator[Mach
     assert next(machines).files() == {f"{n}/{turn}": f"{n} {turn}" for n in range(4) for turn in range(8)}
 
 
-def test_what_is_written_meanwhile_in_some_order_is_not_entered_in_another(machines: Iterator[Machine]) -> None:
+def test_a_commit_keeps_the_order_of_writes_made_meanwhile(machines: Iterator[Machine]) -> None:
     machine, end = next(machines), threading.Event()
 
     def write_on() -> None:
@@ -253,7 +253,7 @@ def test_what_is_written_meanwhile_in_some_order_is_not_entered_in_another(machi
         writer.join()
 
 
-def test_what_is_removed_leaves_the_bucket_and_what_is_replaced_stays_for_a_day(
+def test_removed_files_go_at_once_and_replaced_ones_in_a_day(
     machines: Iterator[Machine], bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, reader = next(machines), next(machines)

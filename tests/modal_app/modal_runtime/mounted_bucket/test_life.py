@@ -96,7 +96,7 @@ def view_of(prepared: list[PreparedAudio], text: str) -> PublishRequest:
     )
 
 
-def test_what_one_call_prepares_the_next_publishes_and_the_last_forgets(cloud: Cloud, tmp_path: Path) -> None:
+def test_later_calls_publish_and_forget_what_one_prepared(cloud: Cloud, tmp_path: Path) -> None:
     request = PrepareRequest(sources=sources(tmp_path))
     prepared = cloud.call(request)
     assert (prepared.computed, prepared.failed) == (3, [])
@@ -123,7 +123,7 @@ def test_what_one_call_prepares_the_next_publishes_and_the_last_forgets(cloud: C
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_in_another_container_and_a_third_renders_with_it(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_training_continues_in_another_container(cloud: Cloud, tmp_path: Path) -> None:
     prepared = cloud.call(PrepareRequest(sources=sources(tmp_path))).prepared
     request = TrainRequest(
         run_id="run-1",
