@@ -1,4 +1,4 @@
-"""Databases that can't be reached. What those that can promise is in `test_database_contract.py`."""
+"""Databases that can't be reached. What those that can promise is in `tests/contracts/test_database.py`."""
 
 import pytest
 

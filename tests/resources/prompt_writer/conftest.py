@@ -32,7 +32,7 @@ def request(number: int = 0, tempo: float = 120.0, **more: Any) -> PromptRequest
         "instructions": "Write the caption.",
         "context": json.dumps(context),
         "check": rules.broken,
-        "mend": lambda text: fixed(text, tempo),
+        "fix": lambda text: fixed(text, tempo),
     }
     return PromptRequest(**{**given, **more})
 

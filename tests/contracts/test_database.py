@@ -30,7 +30,7 @@ from tests.command_line import together
 from tests.fakes.hosted_servers import POOL_SIZE, HostedServer, PostgresServer
 from tests.waiting import until
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("embedded", "postgres", "pgbouncer")
 _numbers = itertools.count(1)
 
