@@ -109,7 +109,7 @@ def _seen(followed: Path, ports: Ports, artist: Artist) -> dict[str, Any]:
     return seen
 
 
-def test_who_follows_the_page_has_an_asset_with_all_that_belongs_to_it(
+def test_who_follows_the_page_has_a_whole_asset(
     followed: Path, ports: Ports, artist: Artist
 ) -> None:
     set_profile(ports, artist, profile())

@@ -137,7 +137,7 @@ importlib.import_module("dawa_assets.definitions").defs()
 """
 
 
-def test_importing_the_definitions_reads_no_setting_and_calling_them_does(tmp_path: Path) -> None:
+def test_importing_the_definitions_reads_no_setting(tmp_path: Path) -> None:
     done = dawa(env={**os.environ, "DAWA_BACKEND": "none-such"}, cwd=tmp_path, code=_UNREAD)
     assert int(done.stdout) > 20, done.stderr
     assert done.returncode != 0
@@ -154,7 +154,7 @@ class StandIn:
     """A resource that is no pipeline at all."""
 
 
-def test_pools_the_schedule_and_resources_are_those_of_what_is_given(settings: Settings) -> None:
+def test_pools_schedule_and_resources_are_those_that_are_given(settings: Settings) -> None:
     other = {"prompt_writer": "openai", "nightly_cron": "30 4 * * 1", "timezone": "Europe/Berlin"}
     given = StandIn()
     defs = build_defs(settings.model_copy(update=other), resources={"pipeline": given, "another": 7})
