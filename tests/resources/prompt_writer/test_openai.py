@@ -265,11 +265,11 @@ def test_a_service_that_does_not_count_is_counted_for(writer: OpenAIWriter, mode
 
 def test_a_mix_of_everything_leaves_every_request_with_a_text(make_writer: Make, model_server: ModelServer) -> None:
     model_server.set(
-        seed=4, latency_seconds=0.01, latency_spread=0.9, retry_after={"retry-after-ms": "50"}, hang_seconds=1,
+        seed=4, latency_seconds=0.01, latency_spread=0.9, retry_after={"retry-after-ms": "50"}, hang_seconds=4,
         shares={"busy": 0.08, "server_error": 0.04, "cut": 0.03, "cut_in_body": 0.03, "half_json": 0.03, "hang": 0.01,
                 "no_go": 0.02, "three_sentences": 0.02, "refusal": 0.02, "incomplete": 0.02, "markdown": 0.03},
     )  # fmt: skip
-    answers = written(make_writer(timeout_seconds=0.5, limits={"at_once": 16}), requests(300))
+    answers = written(make_writer(timeout_seconds=2.0, limits={"at_once": 16}), requests(300))
     assert not [answer.error for answer in answers.values() if not answer.text]
     outcomes = model_server.state()["outcomes"]
     assert len(outcomes) == 12
