@@ -109,9 +109,7 @@ def _seen(followed: Path, ports: Ports, artist: Artist) -> dict[str, Any]:
     return seen
 
 
-def test_who_follows_the_page_has_a_whole_asset(
-    followed: Path, ports: Ports, artist: Artist
-) -> None:
+def test_who_follows_the_page_has_a_whole_asset(followed: Path, ports: Ports, artist: Artist) -> None:
     set_profile(ports, artist, profile())
     give_set(ports.database, artist, summary(100, "One"), "One", audio=False)
     give_set(ports.database, artist, summary(1200, "Two"), "Two", audio=False)
