@@ -37,7 +37,7 @@ class Arrivals:
 
 
 def arrivals(ports: Ports, artist: Artist) -> Arrivals:
-    """What waits, what nobody has looked at, and what was rejected, the latest first."""
+    """Return what waits, what nobody has looked at, and what was rejected, the latest first."""
     inbox = list(inbox_folders(ports, artist.slug))
     with ports.database.transaction() as connection:
         known = ledger.known_waiting(connection, artist.id)
@@ -52,7 +52,7 @@ def arrivals(ports: Ports, artist: Artist) -> Arrivals:
 
 
 def item_of_set(ports: Ports, artist: Artist, parse_id: str) -> UUID:
-    """The item that bounces of this Live Set go to.
+    """Return the item that bounces of this Live Set go to.
 
     Raises:
         UnknownLiveSetError: the artist has no such set, or no item was made of it yet.

@@ -27,7 +27,7 @@ class DatasetList:
 
 
 def list_datasets(database: Database, artist: Artist) -> DatasetList:
-    """What was built and exported, and how many items are ready."""
+    """Return what was built and exported, and how many items are ready."""
     with database.transaction() as connection:
         found = latest_datasets(connection, artist.id, _MAX_COUNT)
         counts = counts_by_status(connection, artist.id)

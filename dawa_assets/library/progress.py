@@ -22,7 +22,7 @@ class Progress:
 
 
 def progress_of(database: Database, artist: Artist, before: Progress | None = None) -> Progress:
-    """How it stands now; what `before` has of the same version is not counted again."""
+    """Return how it stands now; what `before` has of the same version is not counted again."""
     with database.transaction() as connection:
         counts = item_counts(connection, artist.id)
         running = steps_under_way(connection, artist.id)

@@ -1,4 +1,4 @@
-"""Signals: what is failed, stale, unmatched, waiting or behind now, artist by artist, for all artists at once.
+"""Open issues: what is failed, stale, unmatched, waiting or behind now, artist by artist, for all artists at once.
 
 Level-triggered: read from the rows as they are, so that what recovered is gone from here by itself. Three queries
 however many artists there are, and at most `MAX_ARTISTS` rows a signal. Nothing here repairs anything. What failed
@@ -45,7 +45,7 @@ class Backlog:
 
 
 def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
-    """Everything that stands open at `now` (default: this moment)."""
+    """Return everything that stands open at `now` (default: this moment)."""
     now = now or datetime.now(UTC)
     settings = ports.settings
     stale = stale_artists(

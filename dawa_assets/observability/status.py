@@ -47,7 +47,7 @@ class ArtistStatus:
 
 
 def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]:
-    """The status of every artist, or of one (slug, id or name).
+    """Return the status of every artist, or of one (slug, id or name).
 
     Raises:
         UnknownArtistError: there is no such artist.

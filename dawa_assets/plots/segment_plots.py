@@ -18,7 +18,7 @@ _DRAWING = "1"  # raise it when the worker draws differently
 
 
 def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
-    """PNGs by their titles: the first tracks' waveforms, and the spectrogram of the loudest segment of the first.
+    """Draw the first tracks' waveforms and the spectrogram of the loudest segment of the first: PNGs by their titles.
 
     Empty where there is no segment.
 

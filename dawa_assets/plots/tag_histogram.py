@@ -8,7 +8,7 @@ from dawa_assets.tables.segment_tags import Word
 
 
 def draw_words(words: Sequence[Word]) -> bytes:
-    """A PNG with one bar a word, coloured by tag."""
+    """Draw a PNG with one bar a word, coloured by tag."""
     from matplotlib.figure import Figure
 
     tags = sorted({word.tag for word in words})

@@ -23,7 +23,7 @@ class Found:
 
 
 def find_item(connection: Connection, reference: str, artist: str | None = None, *, excluded: bool = False) -> Found:
-    """The one item of this id, else of this item key, else of this Live Set's name (with or without `.als`).
+    """Return the one item of this id, else of this item key, else of this Live Set's name (with or without `.als`).
 
     With `artist`, a slug, id or name, only their items are looked at. With `excluded`, one that is excluded is as good
     as any other.

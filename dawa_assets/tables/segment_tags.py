@@ -46,7 +46,7 @@ class Word:
 
 
 def known_tags(connection: Connection, tagger: TaggerName, hashes: list[str]) -> dict[TagKey, str]:
-    """The texts that a tagger gave these segments, by segment and hint; the newest where several models' will do."""
+    """Return the texts that a tagger gave these segments, by segment and hint; of several models', the newest."""
     rows = connection.execute(
         "select segment_hash, hint, text from segment_tags "
         "where (model = %s or %s) and tag_prompt_version = %s and segment_hash = any(%s) order by created_at, model",
@@ -79,7 +79,7 @@ def add_tags(connection: Connection, tagged: list[SegmentTags]) -> None:
 
 
 def segment_texts(connection: Connection, dataset_id: UUID, tagger: TaggerName) -> dict[int, list[str]]:
-    """What one tagger said of each item's segments, by the item's position; one text a segment, whatever the hint."""
+    """Return one tagger's texts of each item's segments, by the item's position; one a segment, whatever the hint."""
     rows = connection.execute(
         """
         select position, array_agg(text order by index) as texts from (
@@ -96,7 +96,7 @@ def segment_texts(connection: Connection, dataset_id: UUID, tagger: TaggerName) 
 
 
 def common_words(connection: Connection, artist_id: UUID, tagger: TaggerName, limit: int) -> list[Word]:
-    """The commonest words that one tagger has for the segments of the artist's current dataset."""
+    """Return the commonest words that one tagger has for the segments of the artist's current dataset."""
     values = {
         "artist": artist_id,
         "model": tagger.model,
@@ -109,5 +109,5 @@ def common_words(connection: Connection, artist_id: UUID, tagger: TaggerName, li
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON in PostgreSQL knows no NaN and no infinity."""
+    """Return None for NaN and infinity, which JSON in PostgreSQL does not know."""
     return value if value is not None and math.isfinite(value) else None

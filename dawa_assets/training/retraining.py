@@ -18,10 +18,10 @@ class ChangedPage:
 def changed_datasets(
     connection: Connection, model_name: str, share: float, after: UUID | None, limit: int
 ) -> ChangedPage:
-    """The first artists after this id whose current dataset was never trained on, and those of them with enough change.
+    """Return those with enough change of the first artists after this id whose current dataset was never trained on.
 
-    An item is new if the dataset of the last training of this model name had none of the same audio and text. Without
-    such a dataset everything is. Where that training heard what is excluded by now, that is enough.
+    `share` is how much of a dataset must be new; without an earlier training everything is. Where that training heard
+    what is excluded by now, that is enough.
     """
     found = untrained_datasets(connection, model_name, after, limit)
     changed = [each for each in found if each.share >= share or each.trained_on_excluded]
