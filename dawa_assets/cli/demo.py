@@ -16,7 +16,6 @@ def demo() -> None:
     Everything happens on this machine: an embedded PostgreSQL, a folder as the bucket, and a tiny base model with
     random weights, which proves every step but makes no music. A second run changes nothing.
     """
-    import hashlib
     import json
     from importlib.util import find_spec
 
@@ -27,6 +26,7 @@ def demo() -> None:
     from dawa_assets.observability.status import artist_statuses
     from dawa_assets.tables.artists import ensure_artist
     from dawa_assets.tables.uploads import are_all_taken
+    from modal_app.data_root.digests import sha256_file
     from resources.ports import open_ports
     from resources.settings import Settings
 
@@ -36,7 +36,7 @@ def demo() -> None:
     with console.status("composing three tracks …"):
         example = compose_example(settings.home / "example")
     typer.echo(f"{example.artist_name}: three tracks as Live Sets and bounces in {example.folder}")
-    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in example.files}
+    hashes = {sha256_file(path) for path in example.files}
     with console.status("starting the database …"), ports.database.transaction() as connection:
         artist = ensure_artist(connection, example.artist_name)
         known = are_all_taken(connection, artist.id, hashes)

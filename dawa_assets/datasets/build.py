@@ -4,7 +4,6 @@ Order of things, so that a kill at any moment is made good by the next call: row
 manifest → row `done`, its items and the items' status in one transaction. The same path is used again.
 """
 
-import hashlib
 import logging
 import shutil
 import time
@@ -20,6 +19,7 @@ from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
 from dawa_assets.items.update import describe_saved_items
+from dawa_assets.pipeline.file_transfer import object_hash
 from dawa_assets.pipeline.local_files import zips_folder
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.tables import datasets
@@ -29,12 +29,10 @@ from dawa_assets.tables.datasets import Dataset, Wanted, WantedItem
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_items import counts_by_status
 from resources.database.base import Connection
-from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
 _SECONDS_BETWEEN_LINES = 5.0
 _MAX_REPORTED = 20  # superseded items that are named in the log; the report has all
 
@@ -293,13 +291,9 @@ class _Opener:
 
 
 def _why_unreadable(ports: Ports, item: WantedItem) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with ports.bucket.open(item.audio_path) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-    except ObjectNotFoundError:
+    found = object_hash(ports.bucket, item.audio_path)
+    if found is None:
         return "its audio is not in the bucket; upload the file again"
-    if digest.hexdigest() != item.audio_hash:
+    if found != item.audio_hash:
         return "its audio in the bucket is not the one on record; upload the file again"
     return None

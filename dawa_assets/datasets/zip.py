@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dawa_assets.errors import BadTrackError
+from modal_app.data_root.digests import sha256_file
 
 AUDIO_FORMATS = frozenset(
     {"mp3", "wav", "wave", "w64", "flac", "aif", "aiff", "ogg", "oga", "opus", "m4a", "aac", "caf"}
@@ -70,9 +71,7 @@ def write_zip(tracks: Iterable[Track], target: Path) -> Archive:
             audio_name, text_name = entry_names(track.position, track.audio_format)
             _write_audio(archive, audio_name, track)
             archive.writestr(_entry(text_name), track.text.encode())
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Archive(target.stat().st_size, digest)
+    return Archive(target.stat().st_size, sha256_file(target))
 
 
 def _write_audio(archive: zipfile.ZipFile, name: str, track: Track) -> None:

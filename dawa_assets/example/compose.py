@@ -16,6 +16,7 @@ from dawa_assets.example.live_set import live_set
 from dawa_assets.example.profile import ARTIST_NAME, master_schema
 from dawa_assets.example.score import Song
 from dawa_assets.example.tracks import songs
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.scratch import scratch_folder, sweep
 
 if TYPE_CHECKING:
@@ -75,13 +76,13 @@ def _make(makers: dict[Path, Callable[[Path], None]], record: Path) -> None:
     ).hexdigest()
     made = _recorded(record, code)
     for path, make in makers.items():
-        if path.is_file() and made.get(path.name) == _hash(path):
+        if path.is_file() and made.get(path.name) == sha256_file(path):
             continue
         log.info("composing %s", path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(scratch) as fresh:
             make(fresh / path.name)
-            made[path.name] = _hash(fresh / path.name)
+            made[path.name] = sha256_file(fresh / path.name)
             (fresh / path.name).replace(path)
             (fresh / record.name).write_text(json.dumps({"code": code, "files": made}, indent=2))
             (fresh / record.name).replace(record)
@@ -93,10 +94,6 @@ def _recorded(record: Path, code: str) -> dict[str, str]:
         return dict(known["files"]) if known["code"] == code else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_set(song: Song, target: Path) -> None:

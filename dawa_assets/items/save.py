@@ -20,6 +20,7 @@ from dawa_assets.tables import training_items
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.saved_pairs import SavedPair, insert_saved_pair, say_again
 from dawa_assets.tables.training_items import Audio
+from modal_app.data_root.digests import sha256_file
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.errors import BucketError
 from resources.ports import Ports
@@ -59,8 +60,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         info = probe(audio)
     except UnreadableAudioError as error:
         raise UnreadableAudioError(f"the audio: {plain_reason(error, audio.name)}") from None
-    with audio.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_file(audio)
     item_id, is_saved = _its_id(ports, artist, new, text, sha256)
     if is_saved:
         with ports.database.transaction() as connection:

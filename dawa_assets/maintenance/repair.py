@@ -28,6 +28,7 @@ from dawa_assets.tables.expected_objects import Claim
 from dawa_assets.tables.training_items import fail_audio, get_item, set_prompt_file
 from dawa_assets.tables.training_runs import get_run
 from dawa_assets.training.adapters import persist_files
+from modal_app.data_root.digests import sha256_file
 from modal_app.errors import DawaError
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
@@ -141,9 +142,7 @@ def _put_same_bytes(step: Step, claim: Claim) -> str | None:
         try:
             with local_copy(bucket, key, "dataset.zip") as local, zipfile.ZipFile(local.path) as archive:
                 found = Path(archive.extract(entry_names(position, audio_format)[0], local.path.parent))
-                with found.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                if digest == claim.sha256:
+                if sha256_file(found) == claim.sha256:
                     bucket.put(claim.key, found)
                     return key
         except (ObjectNotFoundError, zipfile.BadZipFile, KeyError, ValueError):

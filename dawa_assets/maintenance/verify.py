@@ -4,20 +4,20 @@ One listing of the artist's folder runs beside the rows in the same order, so me
 looks wrong is looked at once more before it is said: others may be working meanwhile.
 """
 
-import hashlib
 import json
 import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from dawa_assets.maintenance.artist_lock import chosen_artists
 from dawa_assets.maintenance.repair import RepairOutcome, outlook, repair
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.expected_objects import Claim, claim_now, claims, known_among, paths_outside
 from dawa_assets.tables.recovery_sources import summary_of
+from modal_app.data_root.digests import sha256_stream
 from resources.bucket.base import StoredObject
 from resources.errors import InvalidKeyError, ObjectNotFoundError
 from resources.ports import Ports
@@ -28,7 +28,6 @@ Problem = Literal["missing", "wrong size", "wrong bytes", "left over", "outside"
 
 _MAX_FOREIGN = 1000
 _BATCH_SIZE = 2000
-_CHUNK = 1 << 20
 _MAX_JSON = 64 << 20
 
 
@@ -140,8 +139,8 @@ class _Verify:
                 return True
             with self.ports.bucket.open(claim.key) as stream:
                 if claim.what == "Live Set":
-                    return _digest(stream, str(self.artist.id).encode())[:12] == claim.sha256
-                return _digest(stream) == claim.sha256
+                    return sha256_stream(stream, str(self.artist.id).encode())[:12] == claim.sha256
+                return sha256_stream(stream) == claim.sha256
         except ObjectNotFoundError:
             return True  # gone meanwhile: not a matter of its bytes
 
@@ -203,10 +202,3 @@ def _side_by_side(
         else:
             yield one, group[1]
             one, group = next(stored, None), next(groups, None)
-
-
-def _digest(stream: BinaryIO, before: bytes = b"") -> str:
-    digest = hashlib.sha256(before)
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

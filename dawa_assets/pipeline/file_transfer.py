@@ -1,13 +1,12 @@
 """Bytes between the bucket and this machine, verified by their SHA-256. What they are is not known here."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
+from modal_app.data_root.digests import sha256_file, sha256_stream
 from resources.bucket.base import Bucket
 from resources.errors import BucketError, ObjectNotFoundError
 
@@ -34,16 +33,14 @@ def local_copy(bucket: Bucket, key: str, name: str) -> Iterator[LocalCopy]:
     with TemporaryDirectory(prefix="dawa-") as folder:
         path = Path(folder) / _local_name(name)
         bucket.fetch(key, path)
-        with path.open("rb") as stream:
-            sha256 = _hash(stream)
-        yield LocalCopy(path, sha256)
+        yield LocalCopy(path, sha256_file(path))
 
 
 def object_hash(bucket: Bucket, key: str) -> str | None:
     """SHA-256 of an object's bytes; None where there is none."""
     try:
         with bucket.open(key) as stream:
-            return _hash(stream)
+            return sha256_stream(stream)
     except ObjectNotFoundError:
         return None
 
@@ -72,7 +69,3 @@ def _local_name(name: str) -> str:
     if len(last.encode()) <= _MAX_LOCAL_NAME and last not in ("", ".."):
         return last
     return f"file{suffix}" if len(suffix.encode()) <= _MAX_LOCAL_NAME else "file"
-
-
-def _hash(stream: BinaryIO) -> str:
-    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 The bucket has the adapter; what lies under the data root is a copy that may be deleted.
 """
 
-import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.tables.training_runs import Run
+from modal_app.data_root.digests import sha256_file
 from modal_app.errors import JobError
 from modal_app.protocol.training import InstallRequest, InstallResult
 from resources.ports import Ports
@@ -47,9 +47,7 @@ def persist_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> l
         with temporary_folder(ports) as folder:
             local = folder / "file"
             ports.compute.fetch(f"{_place(run)}/{name}", local)
-            with local.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != expected:
+            if sha256_file(local) != expected:
                 raise JobError(f"{_place(run)}/{name}: was changed after the training; run it again")
             key = f"{run_folder(slug, run)}/{name}"
             ports.bucket.put(key, local)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_card
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import AdapterError, ConflictError, InputError, MissingLoraError
@@ -157,7 +158,7 @@ def _refuse_a_namesake(lora: Path, request: InstallRequest) -> None:
 
 
 def _publish_file(source: Path, target: Path, root: DataRoot) -> bool:
-    if target.is_file() and _sha256(target) == _sha256(source):
+    if target.is_file() and sha256_file(target) == sha256_file(source):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(root.scratch()) as folder:
@@ -168,7 +169,7 @@ def _publish_file(source: Path, target: Path, root: DataRoot) -> bool:
 
 def _publish_folder(files: list[Path], target: Path, versions: Path, root: DataRoot) -> bool:
     """Make `target` a link to a folder with these files; a link is replaced in one step, a folder is not."""
-    content = hashlib.sha256("".join(_sha256(path) for path in files).encode()).hexdigest()[:16]
+    content = hashlib.sha256("".join(sha256_file(path) for path in files).encode()).hexdigest()[:16]
     version = versions / content
     if target.is_symlink() and target.resolve() == version.resolve() and _holds(version, files):
         return False
@@ -192,10 +193,5 @@ def _publish_folder(files: list[Path], target: Path, versions: Path, root: DataR
 
 def _holds(version: Path, files: list[Path]) -> bool:
     return version.is_dir() and all(
-        (version / path.name).is_file() and _sha256(version / path.name) == _sha256(path) for path in files
+        (version / path.name).is_file() and sha256_file(version / path.name) == sha256_file(path) for path in files
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

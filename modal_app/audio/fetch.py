@@ -1,7 +1,6 @@
 """From a URL to an open local file whose bytes have the promised SHA-256. No decoding here."""
 
 import errno
-import hashlib
 import http.client
 import os
 import re
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from modal_app.audio.decode import open_regular
+from modal_app.data_root.digests import sha256_stream
 from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import DawaError, InputError, JobError, UnreadableAudioError
 from modal_app.protocol.audio import AudioSource
@@ -118,7 +118,7 @@ def _failed(source: AudioSource, error: Exception) -> JobError:
 
 
 def _verify(file: BufferedReader, source: AudioSource) -> None:
-    if hashlib.file_digest(file, "sha256").hexdigest() != source.audio_hash:
+    if sha256_stream(file) != source.audio_hash:
         raise JobError(f"{source.name}: its bytes are not those that were asked for; run it again")
     file.seek(0)
 

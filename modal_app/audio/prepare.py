@@ -1,6 +1,5 @@
 """The `prepare` job: audio files to segments in the cache. Files that are in the cache are not looked at."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from modal_app.audio.fetch import fetched
 from modal_app.audio.recipe import MONO44, RECIPES, Recipe
 from modal_app.audio.segment_cache import find_prepared, keep
 from modal_app.audio.segments import write_segments
+from modal_app.data_root.digests import sha256_stream
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import DawaError, InputError, UnreadableAudioError
@@ -59,7 +59,7 @@ def segment_local_file(path: Path, folder: Path) -> PreparedAudio:
         UnreadableAudioError: the file can't be opened or decoded.
     """
     with open_regular(path) as file:
-        audio_hash = hashlib.file_digest(file, "sha256").hexdigest()
+        audio_hash = sha256_stream(file)
         file.seek(0)
         return _segment(file, path.name, audio_hash, MONO44, folder)
 

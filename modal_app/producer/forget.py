@@ -4,7 +4,6 @@ Safe to be killed and run again: what was cut from a file is found by the file's
 that somebody else's audio has too may go from the cache; it is made again there when it is needed.
 """
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from modal_app.adapters.file_format import read_card
 from modal_app.audio.segment_cache import MANIFEST
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, sweep
 from modal_app.errors import AdapterError
@@ -89,8 +89,7 @@ def _uploaded(root: DataRoot, producer_id: str) -> Iterator[str]:
     """The hashes of the files that the producer uploaded to the worker itself."""
     for path in sorted(root.uploads(producer_id).rglob("*")):
         if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                yield hashlib.file_digest(file, "sha256").hexdigest()
+            yield sha256_file(path)
 
 
 def _segments_of(root: DataRoot, audio: Iterable[str]) -> set[str]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from modal_app.adapters.publish import HTTP_RUN, install, require_free_name
 from modal_app.audio.segment_cache import find_prepared
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import ConflictError, DawaError, InputError
@@ -187,7 +188,7 @@ def _list_files(
                     _fetch(file.url, path, name, root, fetcher)
             else:
                 path = find_upload(root, file.path or "", request.producer_id)
-            digest = _sha256(path)
+            digest = sha256_file(path)
         except DawaError as error:
             failed.append(str(error))
             continue
@@ -239,8 +240,3 @@ def _result(request: ProducerTrainRequest, plan: Plan, trained: TrainResult, lor
 def _asked(request: ProducerTrainRequest) -> str:
     """What was asked for; who chose the adapter's name makes no other request of it."""
     return hashlib.sha256(request.model_dump_json(exclude={"may_rename"}).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 The held-out songs, the grid of noise and times, and the way a loss is taken are those of the training.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, cast
 from modal_app.adapters.file_format import read_card
 from modal_app.backends.base import InferBackend, Signal, TrainBackend, TrainExample, ValidationGrid
 from modal_app.backends.registry import load_infer_backend
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import AdapterError, JobError
@@ -165,4 +165,4 @@ def _leave(
         draw_spectrograms(signals, sample_rate, request.prompt, folder / "evaluation.png")
         (folder / "evaluation.png").replace(run / "evaluation.png")
     paths = [*(run / f"evaluation-{name}.wav" for name in signals), run / "evaluation.png"]
-    return {path.relative_to(root.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(root.root).as_posix(): sha256_file(path) for path in paths}

@@ -8,7 +8,6 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -16,6 +15,7 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import TrainBackend
 from modal_app.backends.licence import require_licence
 from modal_app.backends.registry import load_train_backend
+from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import locked, scratch_folder, sweep
 from modal_app.errors import InputError, JobError
@@ -121,7 +121,7 @@ def _finished_run(request: TrainRequest, root: DataRoot, emit: Callable[[Event],
     run = root.run(request.run_id)
     try:
         result = TrainResult.model_validate_json((run / _RESULT).read_bytes())
-        whole = all(_sha256(root.root / path) == digest for path, digest in result.files.items())
+        whole = all(sha256_file(root.root / path) == digest for path, digest in result.files.items())
     except (OSError, ValidationError):
         return None
     if not whole:
@@ -167,7 +167,7 @@ def _leave(
         progress = outcome.progress
         result = TrainResult(
             request=_asked(request),
-            files={f"{place}/{name}": _sha256(run / name) for name in sorted([*names, EVENTS])},
+            files={f"{place}/{name}": sha256_file(run / name) for name in sorted([*names, EVENTS])},
             steps=progress.step,
             losses=outcome.log.losses,
             first_loss=card.first_loss,
@@ -218,8 +218,3 @@ def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, spl
         trainable_parameters=outcome.trainable_parameters,
         versions=backend.versions(),
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
