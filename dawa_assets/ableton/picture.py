@@ -6,7 +6,6 @@ fixed width, a height up to `MAX_LANES_HEIGHT`, and a limit on how many names ar
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dawa_assets.ableton.colours import Rgb, mixed, rgb
 from dawa_assets.ableton.fonts import FONT, drawable, families, shortened
 from dawa_assets.ableton.live_set import LiveSet, Track
+from modal_app.data_root.atomic_writes import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,12 +121,8 @@ def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: flo
 
 def save(figure: Figure, target: Path) -> None:
     """Write the PNG at once or not at all; the same figure gives the same bytes."""
-    half = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with atomic_path(target) as half:
         figure.savefig(half, format="png", facecolor=BACKGROUND, metadata={"Software": None})
-        half.replace(target)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 def _lanes(live_set: LiveSet, shown: Sequence[Track]) -> list[Lane]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dawa_assets.tables.artist_deletions import Deletion
+from modal_app.data_root.atomic_writes import write_atomic
 
 FORMAT = "dawa-deletion/1"
 _STAYS = [
@@ -45,7 +46,5 @@ def write_receipt(home: Path, deletion: Deletion, receipt: dict[str, Any]) -> Pa
     """Write it, whole or not at all; gives the path."""
     path = receipt_path(home, deletion)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(receipt, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomic(path, json.dumps(receipt, indent=2, ensure_ascii=False) + "\n")
     return path

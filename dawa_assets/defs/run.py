@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.resources import OpensPorts
+from modal_app.data_root.atomic_writes import write_atomic
 from resources.errors import SettingsError
 from resources.settings import Settings
 
@@ -47,8 +47,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if config.is_file() and (is_ours or not target.exists()):
-                shutil.copyfile(config, folder / "dagster.yaml.part")
-                (folder / "dagster.yaml.part").replace(target)
+                write_atomic(target, config.read_bytes())
             return dg.DagsterInstance.from_config(str(folder))
     except (OSError, dg.DagsterError) as error:
         raise SettingsError(

@@ -16,8 +16,9 @@ from dawa_assets.example.live_set import live_set
 from dawa_assets.example.profile import ARTIST_NAME, master_schema
 from dawa_assets.example.score import Song
 from dawa_assets.example.tracks import songs
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.digests import sha256_file
-from modal_app.data_root.scratch import scratch_folder, sweep
+from modal_app.data_root.scratch import sweep
 
 if TYPE_CHECKING:
     from dawa_assets.example.music import Audio
@@ -80,12 +81,11 @@ def _make(makers: dict[Path, Callable[[Path], None]], record: Path) -> None:
             continue
         log.info("composing %s", path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(scratch) as fresh:
-            make(fresh / path.name)
-            made[path.name] = sha256_file(fresh / path.name)
-            (fresh / path.name).replace(path)
-            (fresh / record.name).write_text(json.dumps({"code": code, "files": made}, indent=2))
-            (fresh / record.name).replace(record)
+        with scratch_path(path, scratch) as fresh:
+            make(fresh)
+            made[path.name] = sha256_file(fresh)
+        with scratch_path(record, scratch) as fresh:
+            fresh.write_text(json.dumps({"code": code, "files": made}, indent=2))
 
 
 def _recorded(record: Path, code: str) -> dict[str, str]:

@@ -4,10 +4,8 @@ A link is good for one file and some time, for whoever holds it; it is signed wi
 that a restart breaks none.
 """
 
-import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from http import HTTPStatus
@@ -18,6 +16,7 @@ from fastapi import Request
 
 from dawa_assets.http.errors import RefusedError
 from dawa_assets.http.proxies import HOST
+from modal_app.data_root.atomic_writes import create_atomic
 from resources.errors import SettingsError
 
 _BYTES = 32
@@ -66,14 +65,8 @@ class Links:
         if self._key is None:
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                fresh = self._file.with_name(f".{secrets.token_hex(8)}.part")
                 if not self._file.exists():
-                    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                    with os.fdopen(descriptor, "wb") as new:
-                        new.write(secrets.token_bytes(_BYTES))
-                    with contextlib.suppress(FileExistsError):
-                        os.link(fresh, self._file)
-                    fresh.unlink()
+                    create_atomic(self._file, secrets.token_bytes(_BYTES), mode=0o600)
                 self._key = self._file.read_bytes()
             except OSError as error:
                 raise SettingsError(f"{self._file}: can't be made or read: {error.strerror}; set DAWA_HOME") from None

@@ -29,6 +29,7 @@ from dawa_assets.pipeline.file_transfer import plain_reason
 from dawa_assets.pipeline.local_files import incoming_folder, uploads_folder
 from dawa_assets.tables.artists import Artist, require_staying
 from dawa_assets.tables.uploads import Kind
+from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.errors import ConflictError, InputError, UnreadableAudioError
 from resources.bucket.base import UploadLink
 from resources.bucket.keys import check_key
@@ -106,7 +107,7 @@ def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[
     upload = PartUpload(id=upload_id, purpose=purpose, created_at=now, expires_at=now + _KEPT, files=files)
     folder = _folder(ports.settings, artist, upload_id)
     folder.mkdir(mode=0o700, parents=True)
-    _write(folder / _MANIFEST, upload.model_dump_json())
+    write_atomic(folder / _MANIFEST, upload.model_dump_json())
     for file in files:
         if file.state == "open" and not file.size:
             _refuse(folder, file.file, "the file is empty")
@@ -195,7 +196,7 @@ def settle(settings: Settings, artist: Artist, upload_id: str, number: int) -> P
             _refuse(folder, number, plain_reason(error, part.name))
             part.unlink(missing_ok=True)
             return _open_file(find(settings, artist, upload_id), number)
-    _write(folder / f"{number}.whole", "")
+    write_atomic(folder / f"{number}.whole", "")
     return _open_file(find(settings, artist, upload_id), number)
 
 
@@ -232,8 +233,8 @@ def complete(ports: Ports, artist: Artist, upload_id: str) -> PartUpload:
         note = closing_note(projects, [file.path for file in taken])
         ports.bucket.put(complete_key(artist.slug, upload_id), note)
         for file in taken:
-            _write(folder / f"{file.file}.whole", "")
-    _write(folder / _CLOSED, "")
+            write_atomic(folder / f"{file.file}.whole", "")
+    write_atomic(folder / _CLOSED, "")
     if upload.purpose == "inbox":
         for file in taken:
             (folder / f"{file.file}.part").unlink(missing_ok=True)
@@ -268,7 +269,7 @@ def whole_file(settings: Settings, artist: Artist, upload_id: str, number: int) 
 def mark_used(settings: Settings, artist: Artist, upload_id: str) -> None:
     """Let an upload whose file found its place go, in a while: whoever asks again meanwhile finds it."""
     with suppress(OSError):
-        _write(_folder(settings, artist, upload_id) / _CLOSED, "")
+        write_atomic(_folder(settings, artist, upload_id) / _CLOSED, "")
 
 
 def _files(artist: Artist, upload_id: str, purpose: Purpose, given: Sequence[tuple[str, int]]) -> list[PartFile]:
@@ -315,13 +316,7 @@ def _folder(settings: Settings, artist: Artist, upload_id: str) -> Path:
 
 
 def _refuse(folder: Path, number: int, reason: str) -> None:
-    _write(folder / f"{number}.refused", reason)
-
-
-def _write(place: Path, text: str) -> None:
-    temporary = place.with_name(f".{secrets.token_hex(8)}.new")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(place)
+    write_atomic(folder / f"{number}.refused", reason)
 
 
 def _remove(folder: Path) -> None:

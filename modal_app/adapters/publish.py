@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_card
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
@@ -161,9 +162,8 @@ def _publish_file(source: Path, target: Path, root: DataRoot) -> bool:
     if target.is_file() and sha256_file(target) == sha256_file(source):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(root.scratch()) as folder:
-        shutil.copyfile(source, folder / target.name)
-        (folder / target.name).replace(target)
+    with scratch_path(target, root.scratch()) as fresh:
+        shutil.copyfile(source, fresh)
     return True
 
 
@@ -181,10 +181,8 @@ def _publish_folder(files: list[Path], target: Path, versions: Path, root: DataR
             folder.rename(version)
     if target.exists() and not target.is_symlink():
         discard(target, root.scratch())  # a plain folder from before there were versions
-    with scratch_folder(root.scratch()) as folder:
-        link = folder / "link"
+    with scratch_path(target, root.scratch()) as link:
         link.symlink_to(version.relative_to(target.parent), target_is_directory=True)
-        link.replace(target)
     for old in list(versions.iterdir()):
         if old != version:
             discard(old, root.scratch())

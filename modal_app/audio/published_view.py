@@ -15,6 +15,7 @@ from pathlib import Path
 
 from modal_app.audio.segment_cache import find_prepared, segment_path
 from modal_app.audio.segments import segment_name
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import JobError
@@ -110,12 +111,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _point(view: Path, version: Path, root: DataRoot) -> None:
-    with scratch_folder(root.scratch()) as folder:
-        link = folder / "view"
+    with scratch_path(view, root.scratch()) as link:
         link.symlink_to(version.relative_to(view.parent), target_is_directory=True)
         if view.exists() and not view.is_symlink():
             discard(view, root.scratch())  # a plain folder from before there were versions
-        link.replace(view)
 
 
 def _remove_all_but(kept: set[Path | None], versions: Path, root: DataRoot) -> None:

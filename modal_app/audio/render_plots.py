@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES
 from modal_app.audio.segment_cache import find_prepared, segment_path
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
-from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import JobError
 from modal_app.protocol.audio import PreparedAudio, Segment
 from modal_app.protocol.base import Event
@@ -42,11 +42,9 @@ def depict(request: DepictRequest, root: DataRoot, emit: Callable[[Event], None]
     folder = root.pictures(request.producer_id)
     folder.mkdir(parents=True, exist_ok=True)
     waveforms, spectrogram = (folder / f"{request.name}-{kind}.png" for kind in ("waveforms", "spectrogram"))
-    with scratch_folder(root.scratch()) as scratch:
-        _draw_waveforms(request, root, scratch / waveforms.name)
-        _draw_spectrogram(request.segment, root, scratch / spectrogram.name)
-        for path in (waveforms, spectrogram):
-            (scratch / path.name).replace(path)
+    with scratch_path(waveforms, root.scratch()) as first, scratch_path(spectrogram, root.scratch()) as second:
+        _draw_waveforms(request, root, first)
+        _draw_spectrogram(request.segment, root, second)
     for old in set(folder.iterdir()) - {waveforms, spectrogram}:
         old.unlink(missing_ok=True)
     emit(Event(kind="log", message=f"{request.producer_id}: {len(request.tracks)} waveforms drawn"))

@@ -6,15 +6,14 @@ claim has its number, and the next number can be written by one only: so two tha
 
 import hashlib
 import logging
-import os
 import threading
 import time
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modal_app.data_root.atomic_writes import create_atomic, write_atomic
 from modal_app.protocol.base import Message
 
 log = logging.getLogger(__name__)
@@ -51,24 +50,13 @@ class FolderClaimStore(ClaimStore):
 
     def put(self, key: str, value: str) -> None:
         """Write a value, whatever is there."""
-        self._written(value).replace(self._file(key))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._file(key), value)
 
     def put_new(self, key: str, value: str) -> bool:
         """Write a value where there is none; false where there was one."""
-        temporary = self._written(value)
-        try:
-            os.link(temporary, self._file(key))
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-        return True
-
-    def _written(self, value: str) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{uuid.uuid4().hex}"
-        temporary.write_text(value)
-        return temporary
+        return create_atomic(self._file(key), value)
 
     def _file(self, key: str) -> Path:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()

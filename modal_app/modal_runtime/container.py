@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import DawaError
 from modal_app.modal_runtime.claim_store import ClaimStore, claimed
@@ -202,10 +203,7 @@ class _EventLogWriter:
         with self._lock:
             lines, self._lines = self._lines, []
         if lines:
-            part = self._folder / events_part(self._parts)
-            temporary = part.with_suffix(".part")
-            temporary.write_text("".join(lines), encoding="utf-8")
-            temporary.replace(part)
+            write_atomic(self._folder / events_part(self._parts), "".join(lines))
             self._parts += 1
         seconds = time.monotonic() - self._started
         gpu_seconds = seconds if self._container.has_gpu else 0.0

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from modal_app.data_root.atomic_writes import atomic_path
 from modal_app.errors import InputError, JobCancelledError, JobError
 from modal_app.modal_runtime.call_results import read_answer
 from modal_app.modal_runtime.polling import Pace, follow
@@ -91,10 +92,8 @@ def run_generate(
     )
     result = cast("GenerateResult", _wait(calls, generate_job(body, options).request, say))
     target = Path(out)
-    temporary = target.with_name(f".{target.name}.part")
-    with temporary.open("wb") as file:
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
         calls.read(result.path, file)
-    temporary.replace(target)
     say(f"rendered {result.samples / result.sample_rate:.1f} s with {result.lora or 'the base model alone'}: {target}")
 
 

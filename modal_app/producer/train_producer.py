@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from modal_app.adapters.publish import HTTP_RUN, install, require_free_name
 from modal_app.audio.segment_cache import find_prepared
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
@@ -204,9 +205,8 @@ def _list_files(
 
 def _fetch(url: str, path: Path, name: str, root: DataRoot, fetcher: Fetcher) -> None:
     path.parent.mkdir(exist_ok=True)
-    with scratch_folder(root.scratch()) as scratch:
-        fetcher.fetch(url, scratch / "file", name)
-        (scratch / "file").replace(path)
+    with scratch_path(path, root.scratch()) as fresh:
+        fetcher.fetch(url, fresh, name)
 
 
 def _name_of(file: ProducerFile, number: int) -> str:

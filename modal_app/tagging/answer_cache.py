@@ -6,11 +6,11 @@ entry that can't be read counts as absent. The tables stay the truth; this may b
 
 import hashlib
 import re
-import uuid
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.layout import DataRoot
 from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.tagging import SegmentTags
@@ -47,9 +47,7 @@ class AnswerCache:
         """Write an answer down."""
         path = self._path(answer.tags.sha256, answer.tags.hint)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._scratch / uuid.uuid4().hex
-        temporary.write_text(answer.model_dump_json())
-        temporary.replace(path)
+        write_atomic(path, answer.model_dump_json(), self._scratch)
 
     def _path(self, sha256: str, hint: str) -> Path:
         return self._folder / sha256[:2] / f"{sha256}~{hint}.json"

@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from modal_app.backends.base import Tensor
-from modal_app.data_root.scratch import discard, scratch_folder
+from modal_app.data_root.atomic_writes import scratch_path
+from modal_app.data_root.scratch import discard
 from modal_app.errors import JobError
 
 FORMAT = "1"
@@ -131,9 +132,8 @@ class Checkpoints:
         from safetensors.torch import save_file
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(self._scratch) as folder:
-            save_file({key: tensors[key].contiguous() for key in sorted(tensors)}, folder / name, metadata)
-            (folder / name).replace(self._folder / name)
+        with scratch_path(self._folder / name, self._scratch) as fresh:
+            save_file({key: tensors[key].contiguous() for key in sorted(tensors)}, fresh, metadata)
 
 
 def _best(step: int | None) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from modal_app.audio.segment_cache import find_prepared, segment_path
 from modal_app.backends.base import Signal, TrainBackend, TrainExample
 from modal_app.config import BackendKind
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
-from modal_app.data_root.scratch import scratch_folder
 from modal_app.errors import JobError
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
@@ -143,9 +143,8 @@ def _latents(
     if not all(bool(torch.isfinite(part).all()) for part in encoded.values()):
         raise JobError(f"segment {example.index} of {example.song}: its latents are no numbers (NaN); leave it out")
     cached.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(root.scratch()) as folder:
-        save_file(dict(encoded), folder / cached.name)
-        (folder / cached.name).replace(cached)
+    with scratch_path(cached, root.scratch()) as fresh:
+        save_file(dict(encoded), fresh)
     return encoded
 
 

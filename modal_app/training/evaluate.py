@@ -12,9 +12,10 @@ from typing import Any, cast
 from modal_app.adapters.file_format import read_card
 from modal_app.backends.base import InferBackend, Signal, TrainBackend, TrainExample, ValidationGrid
 from modal_app.backends.registry import load_infer_backend
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
-from modal_app.data_root.scratch import scratch_folder, sweep
+from modal_app.data_root.scratch import sweep
 from modal_app.errors import AdapterError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
@@ -161,8 +162,7 @@ def _leave(
         signals["lora"] = normalise(lora)
     for name, signal in signals.items():
         write_wav(run / f"evaluation-{name}.wav", signal, sample_rate, root)
-    with scratch_folder(root.scratch()) as folder:
-        draw_spectrograms(signals, sample_rate, request.prompt, folder / "evaluation.png")
-        (folder / "evaluation.png").replace(run / "evaluation.png")
+    with scratch_path(run / "evaluation.png", root.scratch()) as fresh:
+        draw_spectrograms(signals, sample_rate, request.prompt, fresh)
     paths = [*(run / f"evaluation-{name}.wav" for name in signals), run / "evaluation.png"]
     return {path.relative_to(root.root).as_posix(): sha256_file(path) for path in paths}

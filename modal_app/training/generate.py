@@ -8,8 +8,9 @@ import numpy as np
 from modal_app.adapters.publish import resolve_lora
 from modal_app.backends.base import InferBackend, Signal
 from modal_app.backends.registry import load_infer_backend
+from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
-from modal_app.data_root.scratch import scratch_folder, sweep
+from modal_app.data_root.scratch import sweep
 from modal_app.errors import InputError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest, GenerateResult
@@ -74,7 +75,6 @@ def write_wav(target: Path, signal: Signal, sample_rate: int, root: DataRoot) ->
     import soundfile
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(root.scratch()) as folder:
+    with scratch_path(target, root.scratch()) as fresh:
         samples = np.round(signal.T * 32_767).astype(np.int16)
-        soundfile.write(folder / target.name, samples, sample_rate, subtype="PCM_16")
-        (folder / target.name).replace(target)
+        soundfile.write(fresh, samples, sample_rate, subtype="PCM_16")

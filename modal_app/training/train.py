@@ -15,6 +15,7 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import TrainBackend
 from modal_app.backends.licence import require_licence
 from modal_app.backends.registry import load_train_backend
+from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import locked, scratch_folder, sweep
@@ -184,8 +185,7 @@ def _leave(
             samples_per_second=progress.samples / progress.step_seconds,
             steps_waited=progress.steps_waited,
         )
-        (folder / _RESULT).write_text(result.model_dump_json())
-        (folder / _RESULT).replace(run / _RESULT)
+        write_atomic(run / _RESULT, result.model_dump_json(), folder)
     return result
 
 

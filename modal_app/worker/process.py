@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
 
+from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import ConflictError, DawaError, InputError
 from modal_app.protocol.base import Event
@@ -148,9 +149,7 @@ def _log_as_events(emit: Callable[[Event], None]) -> None:
 
 def write_answer(path: Path, answer: BaseModel) -> None:
     """Write a message as JSON, whole or not at all."""
-    temporary = path.with_suffix(".part")
-    temporary.write_text(answer.model_dump_json())
-    temporary.replace(path)
+    write_atomic(path, answer.model_dump_json())
 
 
 def failure_of(error: Exception) -> JobFailure:

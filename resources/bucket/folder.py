@@ -18,6 +18,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
+from modal_app.data_root.atomic_writes import atomic_path
 from resources.bucket.base import Bucket, StoredObject
 from resources.bucket.keys import FOREIGN, check_key, decode_key, encode_key
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
@@ -56,16 +57,12 @@ class FolderBucket(Bucket):
 
     def fetch(self, key: str, target: Path) -> None:
         """Write an object's bytes to a file, atomically; its folder is made if need be."""
-        temporary = target.with_name(f".{uuid.uuid4().hex}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self.open(key) as source, temporary.open("xb") as file:
+            with self.open(key) as source, atomic_path(target) as temporary, temporary.open("xb") as file:
                 shutil.copyfileobj(source, file, _CHUNK)
-            temporary.replace(target)
         except OSError as error:
             raise BucketError(f"{key}: can't be written to {target}: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def stat(self, key: str) -> StoredObject | None:
         """Size and time of an object; None where there is none."""

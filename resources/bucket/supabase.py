@@ -12,7 +12,6 @@ import logging
 import mimetypes
 import shutil
 import threading
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from urllib.parse import quote
 from storage3 import SyncStorageClient
 from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 
+from modal_app.data_root.atomic_writes import atomic_path
 from resources.bucket.base import Bucket, StoredObject, UploadLink
 from resources.bucket.keys import decode_key, encode_key
 from resources.bucket.storage_link import RefusalError, Retries, StorageLink
@@ -105,22 +105,22 @@ class SupabaseBucket(Bucket):
 
     def fetch(self, key: str, target: Path) -> None:
         """Write an object's bytes to a file, atomically; its folder is made if need be."""
-        temporary = target.with_name(f".{uuid.uuid4().hex}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            for left in reversed(range(_READ_ANEW)):
-                try:
-                    with temporary.open("wb") as file, self._reader(key) as reader:
-                        shutil.copyfileobj(reader, file, _PIECE)
-                    break
-                except ReplacedError:
-                    if not left:
-                        raise
-            temporary.replace(target)
+            with atomic_path(target) as temporary:
+                self._download(key, temporary)
         except OSError as error:
             raise BucketError(f"{key}: can't be written to {target}: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+
+    def _download(self, key: str, target: Path) -> None:
+        for left in reversed(range(_READ_ANEW)):
+            try:
+                with target.open("wb") as file, self._reader(key) as reader:
+                    shutil.copyfileobj(reader, file, _PIECE)
+                return
+            except ReplacedError:
+                if not left:
+                    raise
 
     def stat(self, key: str) -> StoredObject | None:
         """Size and time of an object; None where there is none."""

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from typing import BinaryIO
 
 from pydantic import SecretStr, ValidationError
 
+from modal_app.data_root.atomic_writes import atomic_path, scratch_path
 from modal_app.data_root.scratch import scratch_folder, sweep
 from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import Event, JobRequest
@@ -102,8 +102,10 @@ class LocalCompute(Compute):
         """
         source = self._below(path)
         try:
-            with source.open("rb") as file:
-                _write_beside(target, file)
+            with source.open("rb") as found:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_path(target) as temporary, temporary.open("xb") as file:
+                    shutil.copyfileobj(found, file, _CHUNK)
         except (FileNotFoundError, IsADirectoryError):
             raise JobError(f"{path}: no such file under {self._root}; run the job that makes it again") from None
 
@@ -115,10 +117,8 @@ class LocalCompute(Compute):
         """
         target = self._below(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(self._root / "scratch") as folder:
-            with (folder / target.name).open("xb") as file:
-                shutil.copyfileobj(source, file, _CHUNK)
-            (folder / target.name).replace(target)
+        with scratch_path(target, self._root / "scratch") as fresh, fresh.open("xb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
 
     def _below(self, path: str) -> Path:
         """Where a relative path lies. Links that stay below the root are followed."""
@@ -217,14 +217,3 @@ def _hand_on(line: bytes, on_event: Callable[[Event], None]) -> None:
         log.warning("the worker wrote what is no event: %.200r", line)  # cut off when it was killed
         return
     on_event(event)
-
-
-def _write_beside(target: Path, source: BinaryIO) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,13 +8,13 @@ import logging
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from modal_app.data_root.atomic_writes import atomic_path
 from modal_app.errors import JobCancelledError, JobError, UnreachableError
 from modal_app.modal_runtime.call_results import read_answer, read_used
 from modal_app.modal_runtime.polling import Pace, follow
@@ -93,14 +93,11 @@ class ModalCompute(Compute):
         """
         require_below(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{uuid.uuid4().hex}.part")
         try:
-            self._patiently(lambda: self._download(path, temporary))
-            temporary.replace(target)
+            with atomic_path(target) as temporary:
+                self._patiently(lambda: self._download(path, temporary))
         except FileNotFoundError:
             raise JobError(f"{path}: no such file on the app's data root; run the job that makes it again") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def store(self, path: str, source: BinaryIO) -> None:
         """Write a file below the data root, atomically.

@@ -7,7 +7,6 @@ it is asked for. Nothing is kept in memory but the jobs that wait or run here.
 
 import hashlib
 import logging
-import os
 import queue
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import BinaryIO, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
+from modal_app.data_root.atomic_writes import create_atomic, scratch_path, write_atomic
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import (
@@ -160,9 +160,7 @@ class LocalJobQueue(JobQueue):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # requests may have signed URLs in them
             place.parent.mkdir(parents=True, exist_ok=True)
             with scratch_folder(self._scratch) as folder:
-                (folder / _REQUEST).write_text(record.model_dump_json(), "utf-8")
-                with suppress(FileExistsError):
-                    os.link(folder / _REQUEST, place)
+                create_atomic(place, record.model_dump_json(), folder)
         if _read(place, _Record) != record:
             job_id = record.key.rpartition("/")[2]
             raise ReplayedJobError(f"job {job_id}: was used for another request already; take another job_id")
@@ -272,9 +270,8 @@ class LocalJobQueue(JobQueue):
             raise _ClosingError
 
     def _write(self, place: Path, answer: BaseModel) -> None:
-        with scratch_folder(self._scratch) as folder:
-            (folder / place.name).write_text(answer.model_dump_json(), "utf-8")
-            (folder / place.name).replace(place)
+        with scratch_path(place, self._scratch) as fresh:
+            fresh.write_text(answer.model_dump_json(), "utf-8")
 
     def _tidy(self) -> None:
         """Drop the records of what ended long ago, now and then."""
@@ -310,9 +307,7 @@ class _KeptCall(CallRecord):
         return None
 
     def keep(self, call_id: str | None) -> None:
-        temporary = self._place.with_suffix(".part")
-        temporary.write_text(call_id or "", "utf-8")
-        temporary.replace(self._place)
+        write_atomic(self._place, call_id or "")
 
 
 class _ClosingError(Exception):

@@ -12,10 +12,11 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from modal_app.data_root.atomic_writes import atomic_path
 from modal_app.errors import JobError
 from modal_app.modal_runtime.container import Storage
 from modal_app.modal_runtime.mounted_bucket.index import Index, Record
@@ -147,9 +148,8 @@ class MountStorage(Storage):
             if is_new:
                 target.symlink_to(link)
             else:
-                with self._beside() as temporary:
+                with self._replacing(target) as temporary:
                     temporary.symlink_to(link)
-                    temporary.replace(target)
             return _stamp(str(target), target.lstat())
         except (IsADirectoryError, NotADirectoryError, FileExistsError):
             return None
@@ -158,12 +158,11 @@ class MountStorage(Storage):
         target = self._root / path
         if record.key is None or not target.is_symlink():
             return
-        with self._beside() as temporary:
-            try:
+        try:
+            with self._replacing(target) as temporary:
                 shutil.copyfile(self._mount.path(record.key), temporary)
-            except FileNotFoundError:  # removed meanwhile: the worker finds it missing
-                return
-            temporary.replace(target)
+        except FileNotFoundError:  # removed meanwhile: the worker finds it missing
+            return
         self._known[path] = (record, _stamp(str(target), target.lstat()))
 
     def _take_away(self, path: str) -> None:
@@ -178,8 +177,10 @@ class MountStorage(Storage):
             except OSError:  # not empty
                 return
 
-    def _beside(self) -> "_Temporary":
-        return _Temporary(self._root / _APART)
+    def _replacing(self, target: Path) -> AbstractContextManager[Path]:
+        folder = self._root / _APART
+        folder.mkdir(parents=True, exist_ok=True)
+        return atomic_path(target, folder)
 
     def _stamps(self) -> dict[str, _Stamp]:
         """Every file and link below the root, but for work in progress."""
@@ -209,20 +210,6 @@ def _at_once() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-class _Temporary:
-    """A name for a file that is renamed away, or else removed at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f".{uuid.uuid4().hex}"
-
-    def __enter__(self) -> Path:
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
 
 
 def _stamp(path: str, status: os.stat_result, known: _Stamp | None = None) -> _Stamp:
