@@ -19,7 +19,7 @@ from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import Example, TrainRequest
 from modal_app.training.batch_schedule import BatchOrder, seed_of
-from modal_app.training.captions import shortened
+from modal_app.training.caption_dropout import shortened
 from modal_app.training.prefetcher import Batch, StepData
 
 

@@ -12,7 +12,7 @@ from modal_app.backends.base import TrainExample
 from modal_app.errors import JobError
 from modal_app.protocol.training import CaptionPart
 from modal_app.training.batch_schedule import BatchOrder, seed_of
-from modal_app.training.captions import shortened
+from modal_app.training.caption_dropout import shortened
 from modal_app.training.prefetcher import Feed, StepData
 from modal_app.training.run_log import RunLog
 from modal_app.training.schedule import interval, is_judged, learning_rate_factor

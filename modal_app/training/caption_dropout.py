@@ -1,4 +1,4 @@
-"""Leaving out parts of a caption for a step, so that the adapter hears long and short prompts, and none. Pure."""
+"""Caption dropout: leave out parts of a caption for a step, so that training hears long, short and no prompts."""
 
 import dataclasses
 import random
