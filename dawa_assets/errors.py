@@ -1,4 +1,4 @@
-"""Errors of the domain. The tree's root and the rules for messages are in `modal_app/errors.py`."""
+"""Errors of the domain. The whole tree and the rule for messages are in `modal_app/errors.py`."""
 
 from modal_app.errors import DawaError, InputError
 
@@ -45,3 +45,16 @@ class BadTrackError(DawaError):
     def __init__(self, position: int) -> None:
         super().__init__(f"track {position}: the bytes in the bucket are not those on record; upload the file again")
         self.position = position
+
+
+class AlertError(DawaError):
+    """A message that could not be delivered."""
+
+
+class RefusedLiveSetError(Exception):
+    """Why a file is not taken and what its owner can do; the reader adds the file's name."""
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.way_out = way_out

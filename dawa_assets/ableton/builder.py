@@ -17,7 +17,7 @@ from dawa_assets.ableton.live_set import (
     Scene,
     TrackType,
 )
-from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, MAKE_SMALLER, RefusedError
+from dawa_assets.ableton.stream import GIVE_A_LIVE_SET, MAKE_SMALLER
 from dawa_assets.ableton.time_map import MetreChange, TempoPoint, TimeSignature
 from dawa_assets.ableton.values import (
     BEFORE_TIME,
@@ -32,6 +32,7 @@ from dawa_assets.ableton.values import (
     text,
     time_signature,
 )
+from dawa_assets.errors import RefusedLiveSetError
 
 MAX_TRACKS = 5_000
 
@@ -75,7 +76,7 @@ class Builder(DeviceCollector):
 
     def no_ableton(self, tag: str, _attributes: Attributes) -> None:
         """The root is something else."""
-        raise RefusedError(f"not a Live Set: its XML is <{text(tag)[:40]}>", GIVE_A_LIVE_SET)
+        raise RefusedLiveSetError(f"not a Live Set: its XML is <{text(tag)[:40]}>", GIVE_A_LIVE_SET)
 
     def ableton(self, _tag: str, attributes: Attributes) -> None:
         """The root: who wrote the file."""
@@ -90,7 +91,7 @@ class Builder(DeviceCollector):
     def track(self, tag: str, attributes: Attributes) -> None:
         """A listed track begins."""
         if len(self._tracks) == MAX_TRACKS:
-            raise RefusedError(f"more than {MAX_TRACKS:,} tracks, more than any set has", MAKE_SMALLER)
+            raise RefusedLiveSetError(f"more than {MAX_TRACKS:,} tracks, more than any set has", MAKE_SMALLER)
         self._keep()
         self._track = TrackDraft(type=_TRACK_TYPES[tag], id=text(attributes.get("Id", "")))
         self._tracks.append(self._track)
@@ -267,9 +268,9 @@ class Builder(DeviceCollector):
     def finish(self, name: str) -> LiveSet:
         """The whole set, once the document has been walked through."""
         if not self._has_live_set:
-            raise RefusedError("not a Live Set: it has no <LiveSet>, like a preset or a clip", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError("not a Live Set: it has no <LiveSet>, like a preset or a clip", GIVE_A_LIVE_SET)
         if self._main is None:
-            raise RefusedError("not a Live Set: it has no main track", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError("not a Live Set: it has no main track", GIVE_A_LIVE_SET)
         tempo = number(self._tempo, "its tempo", MIN_TEMPO, MAX_TEMPO)
         follow(self._main.chain, Flow(None), self._main.switched, self._main.moved)
         tracks = finished_tracks(self._tracks)

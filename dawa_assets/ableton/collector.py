@@ -7,8 +7,9 @@ megabyte gets further; what is kept is counted, so that no file can make a readi
 from collections.abc import Mapping
 
 from dawa_assets.ableton.drafts import LevelDraft, SwitchDraft, TrackDraft
-from dawa_assets.ableton.stream import MAKE_SMALLER, RefusedError
+from dawa_assets.ableton.stream import MAKE_SMALLER
 from dawa_assets.ableton.values import is_in_song, loose_number, text
+from dawa_assets.errors import RefusedLiveSetError
 
 # Memory for what is kept, estimated; the largest real set keeps about 2 MB.
 MAX_KEPT_BYTES = 32 * 1024 * 1024
@@ -36,7 +37,7 @@ class Collector:
     def _keep(self, *texts: str) -> None:
         self._kept += 120 + 2 * sum(map(len, texts))
         if self._kept > MAX_KEPT_BYTES:
-            raise RefusedError("more clips, devices and names than any set has", MAKE_SMALLER)
+            raise RefusedLiveSetError("more clips, devices and names than any set has", MAKE_SMALLER)
 
     # -- parameters and their automation ------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from dawa_assets.ableton.collector import Attributes
 from dawa_assets.ableton.drafts import ChainDraft, DeviceDraft, FileDraft
 from dawa_assets.ableton.file_places import MAX_DATA
 from dawa_assets.ableton.live_set import Plugin
-from dawa_assets.ableton.stream import MAKE_SMALLER, RefusedError
+from dawa_assets.ableton.stream import MAKE_SMALLER
 from dawa_assets.ableton.values import MAX_PATH, loose_number, text
+from dawa_assets.errors import RefusedLiveSetError
 
 MAX_FOLDERS = 64
 MAX_CHAINS = 20_000
@@ -87,7 +88,9 @@ class DeviceCollector(ClipCollector):
         self._keep()
         self._chains += 1
         if self._chains > MAX_CHAINS:
-            raise RefusedError(f"more than {MAX_CHAINS:,} chains in its racks, more than any set has", MAKE_SMALLER)
+            raise RefusedLiveSetError(
+                f"more than {MAX_CHAINS:,} chains in its racks, more than any set has", MAKE_SMALLER
+            )
         chain = ChainDraft()
         self._open_devices[-1].chains.append(chain)
         self._open_chains.append(chain)

@@ -15,9 +15,9 @@ from xml.parsers import expat
 from dawa_assets.ableton.builder import Builder
 from dawa_assets.ableton.grammar import START
 from dawa_assets.ableton.live_set import LiveSet
-from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, RefusedError, UsableReferences, xml_chunks
+from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, UsableReferences, xml_chunks
 from dawa_assets.ableton.walk import walk
-from dawa_assets.errors import UnreadableLiveSetError
+from dawa_assets.errors import RefusedLiveSetError, UnreadableLiveSetError
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -32,7 +32,7 @@ def read_live_set(path: Path) -> LiveSet:
     try:
         with _open_regular(path) as file:
             return _read(file, PurePath(shown_name(path)).stem)
-    except RefusedError as refused:
+    except RefusedLiveSetError as refused:
         raise UnreadableLiveSetError(f"{shown_name(path)}: {refused.reason}; {refused.way_out}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -50,11 +50,11 @@ def _open_regular(path: Path) -> BinaryIO:
     try:
         mode = path.stat().st_mode
     except ValueError:
-        raise RefusedError("a name with a NUL, which no file has", "check the path") from None
+        raise RefusedLiveSetError("a name with a NUL, which no file has", "check the path") from None
     if stat.S_ISDIR(mode):
-        raise RefusedError("a folder, not a Live Set", "give the .als files in it")
+        raise RefusedLiveSetError("a folder, not a Live Set", "give the .als files in it")
     if not stat.S_ISREG(mode):
-        raise RefusedError("not a regular file", GIVE_A_LIVE_SET)
+        raise RefusedLiveSetError("not a regular file", GIVE_A_LIVE_SET)
     return path.open("rb")
 
 
@@ -67,7 +67,7 @@ def _read(file: BinaryIO, name: str) -> LiveSet:
     except expat.ExpatError as error:
         _refuse_if_damaged(unpacked)
         place = f"line {error.lineno}, column {error.offset}"
-        raise RefusedError(f"XML error: {expat.ErrorString(error.code)} ({place})", COPY_AGAIN) from None
+        raise RefusedLiveSetError(f"XML error: {expat.ErrorString(error.code)} ({place})", COPY_AGAIN) from None
     if chunks.replaced:
         many = "s" if chunks.replaced > 1 else ""
         builder.warn(f"{chunks.replaced:,} unusable character reference{many} replaced")

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from dawa_assets.errors import RefusedLiveSetError
+
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 64 * 1024
@@ -39,15 +41,6 @@ FETCH_FROM_LFS = "fetch the file itself with `git lfs pull`"
 GIVE_A_LIVE_SET = "give the .als that Live saved"
 
 
-class RefusedError(Exception):
-    """Why a file is not taken and what its owner can do; the reader adds the file's name."""
-
-    def __init__(self, reason: str, way_out: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.way_out = way_out
-
-
 def xml_chunks(file: BinaryIO) -> Iterator[bytes]:
     """Yield the XML of an open .als piece by piece, gzipped or plain, at most 64 KiB each.
 
@@ -56,22 +49,22 @@ def xml_chunks(file: BinaryIO) -> Iterator[bytes]:
     nothing of it can be missing.
 
     Raises:
-        RefusedError: empty, neither gzip nor XML, truncated, damaged, or beyond the limits above.
+        RefusedLiveSetError: empty, neither gzip nor XML, truncated, damaged, or beyond the limits above.
     """
     source = _Source(file)
     head = source.read()
     if not head:
-        raise RefusedError("the file is empty", COPY_AGAIN)
+        raise RefusedLiveSetError("the file is empty", COPY_AGAIN)
     if head.startswith(_APPLE_DOUBLE_MAGIC):
-        raise RefusedError("not gzip or XML but the side file that macOS keeps beside a set", GIVE_A_LIVE_SET)
+        raise RefusedLiveSetError("not gzip or XML but the side file that macOS keeps beside a set", GIVE_A_LIVE_SET)
     if head.startswith(_GIT_LFS):
-        raise RefusedError("a Git LFS pointer, which stands for a set and holds none of it", FETCH_FROM_LFS)
+        raise RefusedLiveSetError("a Git LFS pointer, which stands for a set and holds none of it", FETCH_FROM_LFS)
     if head.startswith(_GZIP_MAGIC):
         yield from _unpacked(head, source)
     elif head.lstrip().startswith(_XML_STARTS):
         yield from _plain(head, source)
     else:
-        raise RefusedError("neither gzip nor XML", GIVE_A_LIVE_SET)
+        raise RefusedLiveSetError("neither gzip nor XML", GIVE_A_LIVE_SET)
 
 
 class UsableReferences:
@@ -126,7 +119,7 @@ class _Source:
         data = self._file.read(CHUNK_BYTES)
         self.size += len(data)
         if self.size > MAX_FILE_BYTES:
-            raise RefusedError(f"larger than {_megabytes(MAX_FILE_BYTES)}, as no set is", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError(f"larger than {_megabytes(MAX_FILE_BYTES)}, as no set is", GIVE_A_LIVE_SET)
         return data
 
 
@@ -144,11 +137,11 @@ def _unpacked(head: bytes, source: _Source) -> Iterator[bytes]:
         while not member.eof:
             data = data or source.read()
             if not data:
-                raise RefusedError("truncated: its gzip data stops in the middle", COPY_AGAIN)
+                raise RefusedLiveSetError("truncated: its gzip data stops in the middle", COPY_AGAIN)
             try:
                 xml = member.decompress(data, CHUNK_BYTES)
             except zlib.error as error:
-                raise RefusedError(f"damaged gzip data ({error})", COPY_AGAIN) from None
+                raise RefusedLiveSetError(f"damaged gzip data ({error})", COPY_AGAIN) from None
             data = member.unconsumed_tail
             made += len(xml)
             _check_made(made, source.size - len(data))
@@ -157,7 +150,7 @@ def _unpacked(head: bytes, source: _Source) -> Iterator[bytes]:
         data = _next_member(member.unused_data, source)
         if not data:
             return
-    raise RefusedError(f"more than {MAX_MEMBERS:,} gzip members, as in no set", GIVE_A_LIVE_SET)
+    raise RefusedLiveSetError(f"more than {MAX_MEMBERS:,} gzip members, as in no set", GIVE_A_LIVE_SET)
 
 
 def _next_member(data: bytes, source: _Source) -> bytes:
@@ -178,9 +171,9 @@ def _next_member(data: bytes, source: _Source) -> bytes:
 
 def _check_made(made: int, consumed: int) -> None:
     if made > MAX_XML_BYTES:
-        raise RefusedError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, as in no set", MAKE_SMALLER)
+        raise RefusedLiveSetError(f"more than {_megabytes(MAX_XML_BYTES)} of XML, as in no set", MAKE_SMALLER)
     if made > RATIO_FREE_BYTES + MAX_RATIO * consumed:
-        raise RefusedError(f"unpacks to more than {MAX_RATIO} times its size, as no set does", GIVE_A_LIVE_SET)
+        raise RefusedLiveSetError(f"unpacks to more than {MAX_RATIO} times its size, as no set does", GIVE_A_LIVE_SET)
 
 
 def _megabytes(count: int) -> str:

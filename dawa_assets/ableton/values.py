@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from dawa_assets.ableton.colours import PALETTE_SIZE
 from dawa_assets.ableton.live_set import Scale
-from dawa_assets.ableton.stream import SAVE_AGAIN, RefusedError
+from dawa_assets.ableton.stream import SAVE_AGAIN
 from dawa_assets.ableton.time_map import TimeSignature
+from dawa_assets.errors import RefusedLiveSetError
 
 MAX_TEXT = 400
 MAX_PATH = 1600
@@ -44,12 +45,12 @@ def number(value: str | float | None, what: str, lowest: float, highest: float) 
     """`value` as a number.
 
     Raises:
-        RefusedError: it is none, NaN, or not within `lowest` and `highest`.
+        RefusedLiveSetError: it is none, NaN, or not within `lowest` and `highest`.
     """
     parsed = loose_number(value)
     if not lowest <= parsed <= highest:
         shown = "missing" if value is None else f"{str(value)[:40]!r}"
-        raise RefusedError(f"{what} is {shown}, not a number from {lowest:g} to {highest:g}", SAVE_AGAIN)
+        raise RefusedLiveSetError(f"{what} is {shown}, not a number from {lowest:g} to {highest:g}", SAVE_AGAIN)
     return parsed
 
 
@@ -92,7 +93,7 @@ def time_signature(value: str | float | None) -> TimeSignature:
     """Live's code for a time signature: (numerator - 1) + 99 * log2(denominator), so 201 is 4/4 and 303 is 7/8.
 
     Raises:
-        RefusedError: no such code.
+        RefusedLiveSetError: no such code.
     """
     code = number(value, "its time signature", 0, HIGHEST_SIGNATURE)
     denominator, numerator = divmod(int(code), _SIGNATURES_PER_DENOMINATOR)

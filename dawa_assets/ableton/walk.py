@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Protocol
 from xml.parsers import expat
 
-from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, MAKE_SMALLER, RefusedError
+from dawa_assets.ableton.stream import COPY_AGAIN, GIVE_A_LIVE_SET, MAKE_SMALLER
+from dawa_assets.errors import RefusedLiveSetError
 
 # Real sets: depth 49, 614,000 elements, 2,000 different names, tags of a few hundred bytes.
 MAX_DEPTH = 512
@@ -62,7 +63,7 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
     """Parse a document from its chunks and call the places that it passes.
 
     Raises:
-        RefusedError: a DOCTYPE (so no entity is ever expanded), or more than the limits above allow.
+        RefusedLiveSetError: a DOCTYPE (so no entity is ever expanded), or more than the limits above allow.
         expat.ExpatError: not well-formed, or in an encoding that is not known.
     """
     parser = expat.ParserCreate()
@@ -93,7 +94,7 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
         else:
             path.append(place)
             if len(path) > MAX_DEPTH:
-                raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
+                raise RefusedLiveSetError(_TOO_DEEP, GIVE_A_LIVE_SET)
             if place.text is not None:
                 parser.CharacterDataHandler = partial(place.text, builder)
         if place.enter is not None:
@@ -119,15 +120,15 @@ def walk(chunks: Iterable[bytes], start_at: Place, builder: Collecting) -> None:
             builder.count_collected()
         fed += len(chunk)
         if len(path) + passed_over > MAX_DEPTH:
-            raise RefusedError(_TOO_DEEP, GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError(_TOO_DEEP, GIVE_A_LIVE_SET)
         if elements > MAX_ELEMENTS:
-            raise RefusedError(f"more than {MAX_ELEMENTS:,} XML elements, more than any set has", MAKE_SMALLER)
+            raise RefusedLiveSetError(f"more than {MAX_ELEMENTS:,} XML elements, more than any set has", MAKE_SMALLER)
         if elements > ELEMENTS_AT_ANY_SIZE + fed / MIN_BYTES_PER_ELEMENT:
-            raise RefusedError("more XML elements than a set of its size has", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError("more XML elements than a set of its size has", GIVE_A_LIVE_SET)
         if len(parser.intern) > MAX_DIFFERENT_NAMES:
-            raise RefusedError(f"more than {MAX_DIFFERENT_NAMES:,} different XML names", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError(f"more than {MAX_DIFFERENT_NAMES:,} different XML names", GIVE_A_LIVE_SET)
         if fed - parser.CurrentByteIndex > MAX_TAG_BYTES:
-            raise RefusedError(f"a single XML tag of more than {MAX_TAG_BYTES // 1024} KB", GIVE_A_LIVE_SET)
+            raise RefusedLiveSetError(f"a single XML tag of more than {MAX_TAG_BYTES // 1024} KB", GIVE_A_LIVE_SET)
     _parse(parser, b"", last=True)
 
 
@@ -136,11 +137,11 @@ def _parse(parser: expat.XMLParserType, chunk: bytes, *, last: bool) -> None:
         parser.Parse(chunk, last)
     except (LookupError, UnicodeError, ValueError) as error:
         # The document names an encoding that Python does not have or that is no encoding of text.
-        raise RefusedError(f"XML error: {_one_line(error)}", COPY_AGAIN) from None
+        raise RefusedLiveSetError(f"XML error: {_one_line(error)}", COPY_AGAIN) from None
 
 
 def _refuse_doctype(*_declaration: object) -> None:
-    raise RefusedError("it has a DOCTYPE, which Live never writes", GIVE_A_LIVE_SET)
+    raise RefusedLiveSetError("it has a DOCTYPE, which Live never writes", GIVE_A_LIVE_SET)
 
 
 def _one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 from modal_app.errors import DawaError
 
 
@@ -59,12 +59,12 @@ class Body:
         """Return the next message.
 
         Raises:
-            RefusedError: it is too large, too slow, or of somebody who had to say who they are.
+            RefusedRequestError: it is too large, too slow, or of somebody who had to say who they are.
         """
         if self._is_whole:
             return await self._receive()
         if self._refusal is not None:
-            raise RefusedError.of(self._refusal)
+            raise RefusedRequestError.of(self._refusal)
         began = self._began = self._began or time.monotonic()
         wait = min(self._patience.silent_seconds, began + self._patience.seconds - time.monotonic())
         try:
@@ -74,7 +74,7 @@ class Body:
         self._size += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
         if self._size > self._most:
-            raise RefusedError.too_large(self._most)
+            raise RefusedRequestError.too_large(self._most)
         if self._is_whole:
             self._whole()
         else:
@@ -84,5 +84,7 @@ class Body:
         return message
 
 
-def _too_slow() -> RefusedError:
-    return RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming, or comes too slowly; send it again")
+def _too_slow() -> RefusedRequestError:
+    return RefusedRequestError(
+        HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming, or comes too slowly; send it again"
+    )

@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,7 +59,7 @@ async def asset(name: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> File
     """A file of Swagger UI, out of its package."""
     found = find_spec(_PACKAGE)
     if found is None or found.origin is None:
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.SERVICE_UNAVAILABLE, f"the package {_PACKAGE} is not installed; install the project anew"
         )
     return FileResponse(Path(found.origin).with_name("static") / name, headers={"Cache-Control": "max-age=86400"})

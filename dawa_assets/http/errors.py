@@ -60,7 +60,7 @@ _HEADERS = {
 }
 
 
-class RefusedError(HTTPException):
+class RefusedRequestError(HTTPException):
     """A request that is refused before anybody looks at what it wants."""
 
     def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 from dawa_assets.http.proxies import HOST
 from modal_app.data_root.atomic_writes import create_atomic
 from resources.errors import SettingsError
@@ -26,13 +26,15 @@ def base_of(request: Request, serve_url: str | None) -> str:
     """Return the address of this server as its clients know it: the setting, or what the request was sent to.
 
     Raises:
-        RefusedError: the request names no host, and there is no setting.
+        RefusedRequestError: the request names no host, and there is no setting.
     """
     if serve_url is not None:
         return serve_url
     host = request.headers.get("host", "")
     if not HOST.fullmatch(host):
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "Host: is no name of a server; set DAWA_SERVE_URL, or send one")
+        raise RefusedRequestError(
+            HTTPStatus.BAD_REQUEST, "Host: is no name of a server; set DAWA_SERVE_URL, or send one"
+        )
     return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
 
 

@@ -17,7 +17,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dawa_assets.http.access import EVERYBODY, MAY_BE_NAMED, identity_of
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.service import Service, service_of
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_items import hash_of_audio
@@ -86,7 +86,7 @@ async def file(
     by_link = expires is not None and signature is not None
     if by_link:
         if not await service.quickly(service.links.is_good, key, expires, signature):
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's")
+            raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's")
         caller = EVERYBODY
     else:
         caller = identity_of(request).require()
@@ -177,7 +177,7 @@ def _answer(service: Service, opened: _Opened, name: str, request: Request) -> R
         if start >= end:
             opened.closing.close()
             headers = {"Content-Range": f"bytes */{opened.size}"}
-            refusal = RefusedError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is not as long as that")
+            refusal = RefusedRequestError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is not as long as that")
             refusal.headers = headers
             raise refusal
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"

@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _EXTENDED = re.compile(rb";\s*filename\*\s*=\s*([A-Za-z0-9-]+)'[^';]*'([^;\s]*)", re.IGNORECASE)
@@ -22,17 +22,17 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
     """The form of a request for the length of the block: one file at most, and a few fields.
 
     Raises:
-        RefusedError: it is no form, or one that can't be read.
+        RefusedRequestError: it is no form, or one that can't be read.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be a form with a file; send it as multipart/form-data"
         )
     parser = _Parser(request.headers, request.stream(), max_files=1, max_fields=16, max_part_size=10_000)
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, error.message) from None
+        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, error.message) from None
     try:
         yield form
     finally:

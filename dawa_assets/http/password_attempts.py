@@ -7,7 +7,7 @@ import time
 from http import HTTPStatus
 from ipaddress import ip_network
 
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 
 _FREE = 30
 _SECONDS_EACH = 3.0
@@ -42,12 +42,12 @@ class FailedAttempts:
         """Let pass who has not sent too many.
 
         Raises:
-            RefusedError: 429; it says when to come again.
+            RefusedRequestError: 429; it says when to come again.
         """
         wait = self._forgotten_at.get(_sender(address), 0.0) - time.monotonic() - self._free * self._seconds_each
         if wait > -self._seconds_each:
             seconds = max(int(wait + self._seconds_each) + 1, 1)
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"too many requests without the right password came from your address; try again in {seconds} s",
                 {"Retry-After": str(seconds)},

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 
 from dawa_assets.artists.paths import own_object
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.file_links import base_of
 from dawa_assets.http.messages import (
     DatasetAnswer,
@@ -27,8 +27,8 @@ from dawa_assets.http.saving import pair_of, saved_answer
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.items.save import save_pair
 from dawa_assets.tables.artists import Artist
+from modal_app.errors import BadRequestError
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
-from modal_app.web.error_responses import BadRequestError
 from modal_app.web.options import MAX_UPLOADED
 from resources.ports import Ports
 
@@ -93,7 +93,7 @@ async def export(body: ExportRequest, request: Request, caller: CallerOf, servic
     if report.state == "nothing ready" or report.storage_path is None:
         left_out = report.failed + [(each.item, each.reason) for each in report.superseded if each.status == "ready"]
         why = f" ({left_out[0][0]}: {left_out[0][1]})" if left_out else ""
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")
+        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, f"no ready training items to export{why}; save some first")
     url = await _link(service, request, report.storage_path)
     superseded = [
         SupersededItem(training_item_id=each.id, superseded_by=each.by_id, reason=f"{each.item} {each.reason}")
@@ -111,7 +111,7 @@ async def dataset(
     found, is_whole = await service.quickly(_current, service.ports, artist)
     is_there = functools.partial(own_object, service.ports.bucket, artist.slug)
     if found is None or await service.reading(is_there, found.storage_path) is None:
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.NOT_FOUND, f"{artist.slug}: there is no dataset yet; export one, or let the pipeline build it"
         )
     url = await _link(service, request, found.storage_path)

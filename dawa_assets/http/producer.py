@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http.access import MAY_BE_NAMED, CallerOf, identity_of
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.forms import read_form
 from dawa_assets.http.jobs import answer_to_job, check_producer
 from dawa_assets.http.messages import GenerateAnswer, GenerateRequest, UploadForm
@@ -88,7 +88,7 @@ async def generate(body: GenerateRequest, request: Request, caller: CallerOf, se
     """
     artist = await service.quickly(caller.artist, service.ports.database, body.artist_id)
     if caller.user is not None and body.lora_id and body.lora_id.partition(":")[0] != artist.slug:
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.NOT_FOUND, f"loraId: is none of {artist.slug}; they are called {artist.slug}:NAME"
         )
     try:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dawa_assets.http.access import Access, Identity
 from dawa_assets.http.bodies import KNOWN, UNAUTHENTICATED, Body
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 from dawa_assets.http.local_only import is_foreign
 from dawa_assets.http.password_attempts import FailedAttempts
 from modal_app.errors import DawaError
@@ -72,7 +72,7 @@ class Gate:
         path = scope.get("raw_path", b"").decode("latin-1")
         try:
             await self._pass(scope, Headers(scope=scope), receive, sending)
-        except RefusedError as refused:
+        except RefusedRequestError as refused:
             answer = error_answer(refused.status_code, str(refused.detail), dict(refused.headers or {}))
             await answer(scope, receive, sending)
         except Exception:
@@ -88,7 +88,7 @@ class Gate:
 
     async def _pass(self, scope: Scope, headers: Headers, receive: Receive, sending: "_Sending") -> None:
         if self._access.is_open and is_foreign(headers, scope["method"], self._origins):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 "this server is open to this machine only, by its own names and to its own pages; set "
                 "NAWFSIDE_APP_PASSWORD to use others, DAWA_WEB_ORIGINS for pages of other sites",
@@ -96,7 +96,7 @@ class Gate:
         most = self._most(scope["path"])
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
-            raise RefusedError.too_large(most)
+            raise RefusedRequestError.too_large(most)
         if scope["path"] == _HEALTH:
             await self._app(scope, receive, sending)
             return
@@ -169,7 +169,9 @@ class Gate:
 
     def _enter(self, who: Hashable, most: int | None = None) -> None:
         if self._inside[who] >= (_MAX_INSIDE[str(who)] if most is None else most):
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment")
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once; ask again in a moment"
+            )
         self._inside[who] += 1
 
     def _leave(self, who: Hashable) -> None:

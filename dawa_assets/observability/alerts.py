@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from modal_app.errors import DawaError
+from dawa_assets.errors import AlertError
 from resources.errors import SettingsError
 
 PAUSES_SECONDS = (1.0, 4.0)
@@ -24,10 +24,6 @@ PAUSES_SECONDS = (1.0, 4.0)
 _TIMEOUT_SECONDS = 10.0
 _MAX_LINES = 20
 _MAX_LINE = 500
-
-
-class AlertError(DawaError):
-    """A message that could not be delivered."""
 
 
 @dataclass(frozen=True)

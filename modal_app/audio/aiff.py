@@ -3,9 +3,10 @@
 import struct
 from dataclasses import replace
 
-from modal_app.audio.layouts import HeaderError, Unpacked, behind_its_end, seconds, short_of
+from modal_app.audio.layouts import Unpacked, behind_its_end, seconds, short_of
 from modal_app.audio.pcm import Encoding, PcmLayout, is_readable
 from modal_app.audio.window import Window
+from modal_app.errors import HeaderError
 
 _LINEAR = {  # by compression type: what the samples are, and whether the big end comes first
     b"NONE": (Encoding.SIGNED, True, None),

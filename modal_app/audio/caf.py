@@ -4,9 +4,10 @@ import math
 import struct
 from dataclasses import dataclass, replace
 
-from modal_app.audio.layouts import HeaderError, seconds, short_of
+from modal_app.audio.layouts import seconds, short_of
 from modal_app.audio.pcm import Encoding, PcmLayout, is_readable
 from modal_app.audio.window import Window
+from modal_app.errors import HeaderError
 
 _MAX_CHUNKS = 10_000
 _IS_FLOAT, _IS_LITTLE_ENDIAN = 1, 2

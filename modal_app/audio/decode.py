@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NoReturn
 
 from modal_app.audio.identify import Container, identify
-from modal_app.audio.layouts import HeaderError, UndecodableError
 from modal_app.audio.mixing import mono, stereo
 from modal_app.audio.pcm import Signal
 from modal_app.audio.signal_checks import SignalChecks
 from modal_app.audio.sources import Source, open_source
 from modal_app.audio.window import Window
-from modal_app.errors import UnreadableAudioError
+from modal_app.errors import HeaderError, UndecodableError, UnreadableAudioError
 
 SAMPLE_RATES = range(4_000, 384_001)
 MAX_CHANNELS = 64

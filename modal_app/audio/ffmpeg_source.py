@@ -10,7 +10,7 @@ from modal_app.audio.flac_frames import stream_info
 from modal_app.audio.frames import SampleChecksum, gathered
 from modal_app.audio.identify import Container
 from modal_app.audio.itunes_gapless import itunes_gapless
-from modal_app.audio.layouts import UndecodableError, Unpacked, seconds, truncated
+from modal_app.audio.layouts import Unpacked, seconds, truncated
 from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
 from modal_app.audio.ogg import Link
 from modal_app.audio.packets import adts_frames, check_decoder, decoded, open_container, told
@@ -18,6 +18,7 @@ from modal_app.audio.pcm import Signal
 from modal_app.audio.timeline import Decoded, Timeline, by_bytes, by_length, by_number, by_page
 from modal_app.audio.trimming import Trimmed, first_samples
 from modal_app.audio.window import Window
+from modal_app.errors import UndecodableError
 
 if TYPE_CHECKING:
     from av import AudioFrame

@@ -16,18 +16,6 @@ _DEFAULT_POSITIONS = {
 }
 
 
-class HeaderError(ValueError):
-    """A header that can't be followed; its text is the reason, without the file's name."""
-
-
-class UndecodableError(ValueError):
-    """Sound that can't be decoded; its text is the reason, without the file's name."""
-
-
-class RateChangeError(UndecodableError):
-    """Sound that goes on at another rate; its text says which and where."""
-
-
 @dataclass(frozen=True)
 class Unpacked:
     """Of samples that are no linear PCM, what the header promises; FFmpeg decodes them."""

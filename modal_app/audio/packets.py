@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 from modal_app.audio.flac_frames import StreamInfo, split_frames
 from modal_app.audio.identify import Container
-from modal_app.audio.layouts import UndecodableError
 from modal_app.audio.mpeg_frames import adts_size, is_adts_at
 from modal_app.audio.timeline import Decoded
 from modal_app.audio.window import Window
-from modal_app.errors import DawaError
+from modal_app.errors import DawaError, UndecodableError
 
 
 @contextmanager

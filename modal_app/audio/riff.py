@@ -6,17 +6,10 @@ Sizes are what programs get wrong most: they are held against what lies in the f
 import struct
 from dataclasses import dataclass, replace
 
-from modal_app.audio.layouts import (
-    HeaderError,
-    Unpacked,
-    agreed,
-    behind_its_end,
-    default_positions,
-    seconds,
-    short_of,
-)
+from modal_app.audio.layouts import Unpacked, agreed, behind_its_end, default_positions, seconds, short_of
 from modal_app.audio.pcm import Encoding, PcmLayout, is_readable
 from modal_app.audio.window import Window
+from modal_app.errors import HeaderError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _COMPANDED = (6, 7)  # A-law and µ-law: a byte a sample

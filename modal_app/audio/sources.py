@@ -8,12 +8,13 @@ from modal_app.audio.aiff import read_aiff
 from modal_app.audio.caf import PacketTable, read_caf
 from modal_app.audio.ffmpeg_source import FFmpegSource
 from modal_app.audio.identify import Container, Identity
-from modal_app.audio.layouts import UndecodableError, Unpacked, seconds
+from modal_app.audio.layouts import Unpacked, seconds
 from modal_app.audio.ogg import Link, links_of
 from modal_app.audio.packets import open_container, told
 from modal_app.audio.pcm import PcmLayout, Signal, UsedBits, read_pcm, used_bits
 from modal_app.audio.riff import read_w64, read_wav
 from modal_app.audio.window import Window
+from modal_app.errors import UndecodableError
 
 _PAIR_TOLERANCE = 2_048  # samples by which two sides may differ in length
 

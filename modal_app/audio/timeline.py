@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from modal_app.audio.layouts import RateChangeError
 from modal_app.audio.ogg import Link, Page
 from modal_app.audio.trimming import first_samples, without_first
+from modal_app.errors import RateChangeError
 
 if TYPE_CHECKING:
     from av import AudioFrame

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from modal_app.errors import DawaError, ServiceError
+from modal_app.errors import RefusedQuestionError, ServiceError, TryLaterError
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -70,20 +70,6 @@ class Reply(Generic[Q, A]):
     again: Q | None = None
 
 
-class TryLaterError(DawaError):
-    """The call failed in a way that passes: the service is busy or broken, or the line was cut."""
-
-    def __init__(self, reason: str, *, after_seconds: float | None = None, maybe_usd: float = 0.0) -> None:
-        super().__init__(reason)
-        self.after_seconds = after_seconds
-        self.maybe_usd = maybe_usd
-        """What a call without an answer may have cost all the same; counts against the budget."""
-
-
-class RefusedError(DawaError):
-    """The service will never answer this question; others it may."""
-
-
 class Service(ABC, Generic[Q, A]):
     """One service, as `PaidCalls` needs it."""
 
@@ -93,7 +79,7 @@ class Service(ABC, Generic[Q, A]):
 
         Raises:
             TryLaterError: it may work later.
-            RefusedError: this question is the trouble.
+            RefusedQuestionError: this question is the trouble.
             ServiceError: no question will be answered (a wrong key, no credit, no such model).
         """
 
@@ -255,7 +241,7 @@ class PaidCalls(Generic[Q, A]):
                 self._maybe_usd += error.maybe_usd
                 await self._postpone(service, turn, question, error)
                 return
-            except RefusedError as error:
+            except RefusedQuestionError as error:
                 await self._hand_on(service.failed(question, str(error)))
                 return
             except ServiceError as error:  # what is in flight was paid for and is waited for

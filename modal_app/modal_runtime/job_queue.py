@@ -10,14 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from modal_app.errors import JobError
+from modal_app.errors import InterruptedJobError, JobError, ReplayedJobError, UnknownJobError
 from modal_app.modal_runtime.call_results import read_answer
 from modal_app.modal_runtime.claim_store import ClaimStore
 from modal_app.modal_runtime.remote_calls import Calls, Taken, require_below
 from modal_app.modal_runtime.routing import function_of, key_of
 from modal_app.protocol.base import JobRequest, JobResult, Message
 from modal_app.protocol.requests import REQUESTS, kind_of
-from modal_app.web.job_queue import Call, JobQueue, ReplayedJobError, UnknownJobError
+from modal_app.web.job_queue import Call, JobQueue
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 8 << 20
@@ -28,10 +28,6 @@ class _Entry(Message):
     kind: str
     request: str  # SHA-256 of it
     call_id: str
-
-
-class InterruptedJobError(JobError):
-    """A call that ended without an answer; handed in again, the job is started again."""
 
 
 class ModalJobQueue(JobQueue):

@@ -6,7 +6,7 @@ from itertools import chain
 from modal_app.audio.segment_cache import find_prepared, forget
 from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import scratch_folder
-from modal_app.errors import DawaError, InputError, ServiceError
+from modal_app.errors import DamagedSegmentError, DawaError, InputError, ServiceError
 from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Usage
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, HostedModel, SegmentTags, SegmentToTag, TagRequest, TagResult
@@ -22,7 +22,7 @@ from modal_app.tagging.gemini.service import (
     questions,
 )
 from modal_app.tagging.offline import Tagging, tag_silence
-from modal_app.tagging.segment_reader import DamagedError, find_segment, read_wav
+from modal_app.tagging.segment_reader import find_segment, read_wav
 from modal_app.tagging.tag_key import hint_of
 
 
@@ -129,7 +129,7 @@ class _Job:
             self._kept.keep(CachedAnswer(tags=tags, paid=paid))
             self._add(part, tags)
             return
-        if isinstance(outcome.error, DamagedError):
+        if isinstance(outcome.error, DamagedSegmentError):
             self._damaged.add(part.audio_hash)
         self._fail(part, outcome.reason, deferred=outcome.deferred)
 

@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from modal_app.data_root.layout import DataRoot
-from modal_app.errors import DawaError, InputError
-from modal_app.hosted_models.metered_requests import TryLaterError
+from modal_app.errors import DawaError, InputError, TryLaterError
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import HostedModel, InspectRequest, ModelHealth
 from modal_app.tagging.gemini.failures import trouble

@@ -4,13 +4,9 @@ import hashlib
 
 from modal_app.audio.segment_cache import segment_path
 from modal_app.data_root.layout import DataRoot
-from modal_app.errors import JobError
+from modal_app.errors import DamagedSegmentError, JobError
 from modal_app.protocol.audio import PreparedAudio, Segment
 from modal_app.protocol.tagging import SegmentToTag
-
-
-class DamagedError(JobError):
-    """A cached segment's bytes are not those of its hash."""
 
 
 def find_segment(part: SegmentToTag, entry: PreparedAudio | None) -> Segment:
@@ -36,7 +32,7 @@ def read_wav(part: SegmentToTag, root: DataRoot, recipe: str) -> bytes:
     except OSError as error:
         raise JobError(f"{_name(part)} can't be read: {error.strerror}; prepare it again") from None
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise DamagedError(f"{_name(part)} was damaged and is taken out of the cache; prepare it again")
+        raise DamagedSegmentError(f"{_name(part)} was damaged and is taken out of the cache; prepare it again")
     return data
 
 

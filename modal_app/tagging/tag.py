@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from modal_app.audio.segment_cache import find_prepared, forget
 from modal_app.data_root.layout import DataRoot
-from modal_app.errors import DawaError
+from modal_app.errors import DamagedSegmentError, DawaError
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
 from modal_app.protocol.tagging import FailedTags, SegmentTags, SegmentToTag, TagRequest, TagResult
 from modal_app.tagging import offline
-from modal_app.tagging.segment_reader import DamagedError, find_segment, read_wav
+from modal_app.tagging.segment_reader import find_segment, read_wav
 from modal_app.tagging.tag_key import OFFLINE, hint_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _tag_offline(request: TagRequest, root: DataRoot, emit: Emit) -> TagResult:
                     tagged.append(job.result())
                     message = f"segment {part.index}: {tagged[-1].text}"
                 except DawaError as error:
-                    if isinstance(error, DamagedError):
+                    if isinstance(error, DamagedSegmentError):
                         damaged.add(part.audio_hash)
                     failed.append(FailedTags(sha256=part.sha256, reason=str(error)))
                     message = str(error)

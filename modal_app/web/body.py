@@ -19,7 +19,8 @@ from typing import IO, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from modal_app.web.error_responses import BadRequestError, first_problem
+from modal_app.errors import BadRequestError
+from modal_app.web.error_responses import first_problem
 
 M = TypeVar("M", bound=BaseModel)
 

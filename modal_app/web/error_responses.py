@@ -14,28 +14,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from modal_app.errors import (
+    BadRequestError,
     ConflictError,
     DawaError,
     InputError,
     JobCancelledError,
+    QueueFullError,
     RefusedJobError,
+    UnknownJobError,
     UnreachableError,
     UnreadableAudioError,
 )
 from modal_app.value_errors import reason_of
-from modal_app.web.job_queue import QueueFullError, UnknownJobError
 
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "something went wrong here; it is in the server's log"
-
-
-class BadRequestError(InputError):
-    """A request that is answered with a status of its own."""
-
-    def __init__(self, status: HTTPStatus, line: str) -> None:
-        super().__init__(line)
-        self.status = status
 
 
 def error_answer(status: int, line: str, headers: dict[str, str] | None = None) -> JSONResponse:

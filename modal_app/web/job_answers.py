@@ -12,9 +12,8 @@ from typing import Any, BinaryIO
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from modal_app.errors import JobError
+from modal_app.errors import BadRequestError, JobError
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.error_responses import BadRequestError
 from modal_app.web.job_queue import Call, JobQueue
 from modal_app.web.messages import RunningAnswer
 from modal_app.web.work import InThread, Job, finished

@@ -10,31 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from modal_app.errors import ConflictError, DawaError, InputError, JobError
+from modal_app.errors import (
+    FileTakenError,
+    JobError,
+)
 from modal_app.protocol.base import JobRequest, JobResult
 
 _CHUNK = 1 << 20
 _storing = threading.Lock()
-
-
-class ReplayedJobError(ConflictError):
-    """A job's id was used before, for another request."""
-
-
-class FileTakenError(ConflictError):
-    """Another file has this name already."""
-
-
-class QueueFullError(DawaError):
-    """So many jobs wait that no other is taken; it may be handed in again after `retry_after` seconds."""
-
-    def __init__(self, line: str, retry_after: int) -> None:
-        super().__init__(line)
-        self.retry_after = retry_after
-
-
-class UnknownJobError(InputError):
-    """No job has this id, or its result is no longer kept."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class JobQueue(ABC):
 
         Raises:
             ReplayedJobError: the key belongs to another request.
-            BusyDeskError: too many jobs wait.
+            QueueFullError: too many jobs wait.
             JobError: the job ended without a result.
         """
 

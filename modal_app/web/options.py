@@ -10,10 +10,9 @@ from typing import Literal
 from pydantic import SecretStr
 
 from modal_app.config import BackendKind
-from modal_app.errors import InputError
+from modal_app.errors import BadRequestError, InputError
 from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import TrainParameters
-from modal_app.web.error_responses import BadRequestError
 
 MAX_UPLOADED = 112_500_000
 """The size of a file that store-upload takes, in bytes: 150 MB of base64."""

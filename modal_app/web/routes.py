@@ -18,11 +18,12 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 
+from modal_app.errors import BadRequestError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
 from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
-from modal_app.web.error_responses import BadRequestError, answer_errors, error_answer
+from modal_app.web.error_responses import answer_errors, error_answer
 from modal_app.web.job_answers import RUNNING, audio_answer, running_answer, submit
 from modal_app.web.job_queue import Call, JobQueue
 from modal_app.web.messages import (

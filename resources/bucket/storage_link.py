@@ -18,7 +18,7 @@ import httpx
 from storage3.utils import StorageException
 
 from modal_app.service_address import ServiceAddress, service_address
-from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError
+from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError, StorageRefusalError
 
 _Answer = TypeVar("_Answer")
 
@@ -26,35 +26,6 @@ _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523
 _PAUSED = 540
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _MAX_TOLD = 200  # characters of what the server says that get into a message
-
-
-class RefusalError(Exception):
-    """An answer of Storage that is an error, with its real code.
-
-    Attributes:
-        status: the HTTP status that is meant.
-        code: Storage's name of the error; empty where the answer has none.
-        retry_after: seconds after which the server asks to be tried again, if it said so.
-    """
-
-    def __init__(self, status: int, code: str, message: str, retry_after: float | None) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
-
-    @property
-    def no_object(self) -> bool:
-        """No object has this key."""
-        return self.status == 404 and (self.code == "NoSuchKey" or self.message == "Object not found")
-
-    @property
-    def name_too_long(self) -> bool:
-        """The server keeps objects on a disk, whose file system takes no such name."""
-        return "ENAMETOOLONG" in self.message
-
-    @property
-    def no_bucket(self) -> bool:
-        """There is no bucket of this name."""
-        return self.status == 404 and (self.code == "NoSuchBucket" or self.message == "Bucket not found")
 
 
 class _StrangeAnswerError(Exception):
@@ -90,7 +61,7 @@ class Tries:
             return False
         pause = min(self._retries.first_pause * 2 ** (self._failed - 1), self._retries.longest_pause)
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 - only spreads the tries of many callers
-        if isinstance(error, RefusalError) and error.retry_after is not None:
+        if isinstance(error, StorageRefusalError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         if time.monotonic() + pause > self._until:
             return False
@@ -130,7 +101,7 @@ class StorageLink:
         while True:
             try:
                 return ask()
-            except (RefusalError, httpx.HTTPError) as error:
+            except (StorageRefusalError, httpx.HTTPError) as error:
                 if not tries.pause(error):
                     raise self.told(subject, error) from None
             except (StorageException, ValueError, LookupError, TypeError) as error:
@@ -138,7 +109,7 @@ class StorageLink:
 
     def told(self, subject: str, error: Exception) -> BucketError:
         """The port's error for a failed call, without any key."""
-        if isinstance(error, RefusalError):
+        if isinstance(error, StorageRefusalError):
             return self._refused(subject, error)
         if isinstance(error, _StrangeAnswerError):
             return BucketError(f"{subject}: {self._host} gave no answer of Storage's ({error}); check SUPABASE_URL")
@@ -149,7 +120,7 @@ class StorageLink:
             f"{subject}: Storage at {self._host} can't be reached: {reason}; check SUPABASE_URL and the network"
         )
 
-    def _refused(self, subject: str, refusal: RefusalError) -> BucketError:
+    def _refused(self, subject: str, refusal: StorageRefusalError) -> BucketError:
         said = self._plain(refusal.message) or "it gives no reason"
         if refusal.no_object:
             return ObjectNotFoundError(f"{subject}: no such object in the bucket")
@@ -197,7 +168,7 @@ def _trusted_certificates() -> ssl.SSLContext:
 
 
 def _read_refusal(response: httpx.Response) -> None:
-    """Raise `RefusalError` for every answer that is none of success, redirects too: the key goes to no other host."""
+    """Raise `StorageRefusalError` for all answers but success, redirects too: the key goes to no other host."""
     if response.is_success:
         return
     response.read()
@@ -210,7 +181,7 @@ def _read_refusal(response: httpx.Response) -> None:
     except (ValueError, AttributeError, TypeError):
         plain = response.headers.get("content-type", "").startswith("text/plain")
         message = response.text if plain else f"HTTP {status} {response.reason_phrase}"
-    raise RefusalError(status, code, message, _seconds(response.headers.get("retry-after")))
+    raise StorageRefusalError(status, code, message, _seconds(response.headers.get("retry-after")))
 
 
 def _seconds(text: str | None) -> float | None:
@@ -218,7 +189,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _may_pass(error: Exception) -> bool:
-    if isinstance(error, RefusalError):
+    if isinstance(error, StorageRefusalError):
         return error.status in _PASSING and not error.name_too_long
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False

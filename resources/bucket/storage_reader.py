@@ -7,14 +7,10 @@ from typing import Any
 
 import httpx
 
-from resources.bucket.storage_link import RefusalError, StorageLink, Tries
-from resources.errors import BucketError
+from resources.bucket.storage_link import StorageLink, Tries
+from resources.errors import BucketError, ReplacedObjectError, StorageRefusalError
 
 _PIECE = 1 << 18
-
-
-class ReplacedError(BucketError):
-    """The object was replaced while it was being read, and the connection to its old bytes is gone."""
 
 
 class StorageReader(io.RawIOBase):
@@ -22,7 +18,7 @@ class StorageReader(io.RawIOBase):
 
     Raises:
         ObjectNotFoundError: no object has this key.
-        ReplacedError: from `readinto`, see there.
+        ReplacedObjectError: from `readinto`, see there.
         BucketError: Storage does not answer, or gives another length than it promised.
     """
 
@@ -48,7 +44,7 @@ class StorageReader(io.RawIOBase):
         while not self._rest:
             try:
                 piece = next(self._pieces, None)
-            except (httpx.HTTPError, RefusalError) as error:
+            except (httpx.HTTPError, StorageRefusalError) as error:
                 self._go_on(error)
                 continue
             if piece is None:
@@ -91,7 +87,7 @@ class StorageReader(io.RawIOBase):
         except httpx.HTTPError as again:
             self._pieces = _raising(again)
             return
-        except RefusalError as refusal:
+        except StorageRefusalError as refusal:
             if refusal.status == 416:
                 raise self._replaced() from None
             self._pieces = _raising(refusal)
@@ -105,8 +101,8 @@ class StorageReader(io.RawIOBase):
     def _continues(self, content_range: str) -> bool:
         return content_range == f"bytes {self._at}-{(self._size or 0) - 1}/{self._size}"
 
-    def _replaced(self) -> ReplacedError:
-        return ReplacedError(f"{self._key}: it was replaced while it was being read; read it again")
+    def _replaced(self) -> ReplacedObjectError:
+        return ReplacedObjectError(f"{self._key}: it was replaced while it was being read; read it again")
 
 
 def _raising(error: Exception) -> Iterator[bytes]:

@@ -25,11 +25,11 @@ from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 from modal_app.data_root.atomic_writes import atomic_path
 from resources.bucket.base import Bucket, StoredObject, UploadLink
 from resources.bucket.keys import decode_key, encode_key
-from resources.bucket.storage_link import RefusalError, Retries, StorageLink
-from resources.bucket.storage_reader import ReplacedError, StorageReader
+from resources.bucket.storage_link import Retries, StorageLink
+from resources.bucket.storage_reader import StorageReader
 from resources.bucket.tus import CHUNK, ResumeRecords, TusUpload
 from resources.bucket.upload_source import UploadSource, opened
-from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError
+from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, ReplacedObjectError, StorageRefusalError
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class SupabaseBucket(Bucket):
                 with target.open("wb") as file, self._reader(key) as reader:
                     shutil.copyfileobj(reader, file, _PIECE)
                 return
-            except ReplacedError:
+            except ReplacedObjectError:
                 if not left:
                     raise
 
@@ -291,7 +291,7 @@ class SupabaseBucket(Bucket):
         """The bucket's settings; None where there is no bucket."""
         try:
             return self._storage.get_bucket(self._name)
-        except RefusalError as refusal:
+        except StorageRefusalError as refusal:
             if refusal.no_bucket:
                 return None
             raise
@@ -299,12 +299,12 @@ class SupabaseBucket(Bucket):
     def _is_public(self) -> bool:
         try:
             return self._storage.get_bucket(self._name).public
-        except RefusalError as refusal:
+        except StorageRefusalError as refusal:
             if not refusal.no_bucket:
                 raise
         try:
             self._storage.create_bucket(self._name, options={"public": False})
-        except RefusalError as refusal:
+        except StorageRefusalError as refusal:
             if refusal.status != 409:  # else another process was quicker
                 raise
         return self._storage.get_bucket(self._name).public

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 import httpx
 
-from resources.bucket.storage_link import RefusalError, StorageLink, Tries
+from resources.bucket.storage_link import StorageLink, Tries
 from resources.bucket.upload_source import UploadSource
-from resources.errors import BucketError
+from resources.errors import BucketError, StorageRefusalError
 
 CHUNK = 6 * 2**20  # Storage takes parts of this size only, but for the last
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -134,10 +134,10 @@ class TusUpload:
         while True:
             try:
                 return self._told_offset(self._patch(offset, min(CHUNK, self._size - offset)), at_least=offset + 1)
-            except (RefusalError, httpx.HTTPError) as error:
-                if isinstance(error, RefusalError) and error.status in _UNKNOWN and not error.no_bucket:
+            except (StorageRefusalError, httpx.HTTPError) as error:
+                if isinstance(error, StorageRefusalError) and error.status in _UNKNOWN and not error.no_bucket:
                     return None
-                passing = RefusalError(503, "", str(error), None) if _is_busy(error) else error
+                passing = StorageRefusalError(503, "", str(error), None) if _is_busy(error) else error
                 if not tries.pause(passing):
                     raise self._link.told(self._key, error) from None
             there = self._offset()
@@ -162,7 +162,7 @@ class TusUpload:
         def ask() -> int | None:
             try:
                 answer = self._link.http.head(self._url(), headers=_VERSION)
-            except RefusalError as refusal:
+            except StorageRefusalError as refusal:
                 if refusal.status in _UNKNOWN:
                     return None
                 raise
@@ -191,7 +191,7 @@ class TusUpload:
 
 
 def _is_busy(error: Exception) -> bool:
-    return isinstance(error, RefusalError) and error.status in _BUSY
+    return isinstance(error, StorageRefusalError) and error.status in _BUSY
 
 
 def _locked(path: Path) -> BinaryIO | None:

@@ -27,14 +27,17 @@ from modal_app.errors import (
     InputError,
     JobCancelledError,
     JobError,
+    QueueFullError,
     RefusedJobError,
+    ReplayedJobError,
+    UnknownJobError,
     UnreachableError,
 )
 from modal_app.producer.uploads import MOUNT
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.requests import AnyRequest
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.job_queue import Call, JobQueue, QueueFullError, ReplayedJobError, UnknownJobError
+from modal_app.web.job_queue import Call, JobQueue
 from resources.compute.base import CallRecord, Compute
 
 log = logging.getLogger(__name__)
@@ -151,7 +154,7 @@ class LocalJobQueue(JobQueue):
 
         Raises:
             ReplayedJobError: somebody did, for another request.
-            BusyDeskError: nobody did, and too many jobs wait.
+            QueueFullError: nobody did, and too many jobs wait.
         """
         place = self._records / call_id / _REQUEST
         if not place.is_file():

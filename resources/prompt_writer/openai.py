@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from modal_app.errors import DawaError, ServiceError
-from modal_app.hosted_models.metered_requests import (
-    Limits,
-    PaidCalls,
-    RefusedError,
-    Reply,
-    Service,
-    TryLaterError,
-    Usage,
-)
+from modal_app.errors import DawaError, RefusedQuestionError, ServiceError, TryLaterError
+from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Reply, Service, Usage
 from modal_app.protocol.tagging import ModelHealth
 from modal_app.service_address import ServiceAddress, service_address
 from resources.errors import PromptWriterError, SettingsError
@@ -348,7 +340,7 @@ def _what_it_means(error: "APIError", words: Words, seconds: float, maybe_usd: f
         if isinstance(error, APITimeoutError):
             return _no_answer(seconds, maybe_usd)
         return TryLaterError(f"the connection to {words.host} was cut", maybe_usd=maybe_usd)
-    return RefusedError(f"OpenAI: {words.clean(str(error))}")
+    return RefusedQuestionError(f"OpenAI: {words.clean(str(error))}")
 
 
 def _body_of(response: Any) -> Any:

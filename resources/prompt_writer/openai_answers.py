@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from modal_app.errors import DawaError, ServiceError
-from modal_app.hosted_models.metered_requests import RefusedError, TryLaterError, Usage
+from modal_app.errors import DawaError, RefusedQuestionError, ServiceError, TryLaterError
+from modal_app.hosted_models.metered_requests import Usage
 from modal_app.hosted_models.prices import Price, price_of_answer, who_answered
 
 _MAX_TOKENS = 10**9
@@ -139,7 +139,7 @@ def _count(given: Any) -> int | None:
 
 
 def what_status_means(status: int, headers: Mapping[str, str], body: Any, words: Words) -> DawaError:
-    """The error for an answer that is not 200: `TryLaterError`, `RefusedError` or `ServiceError`."""
+    """The error for an answer that is not 200: `TryLaterError`, `RefusedQuestionError` or `ServiceError`."""
     error = body.get("error", body) if isinstance(body, dict) else {}
     error = error if isinstance(error, dict) else {}
     code, said = error.get("code"), words.clean(error.get("message"))
@@ -162,7 +162,7 @@ def what_status_means(status: int, headers: Mapping[str, str], body: Any, words:
         what = "redirects" if 300 <= status < 400 else f"does not take the request (HTTP {status}{because})"
         way_out = "mend DAWA_OPENAI_BASE_URL" if words.is_gateway else "set DAWA_OPENAI_MODEL to another model"
         return ServiceError(f"OpenAI: {words.host} {what}; {way_out}")
-    return RefusedError(f"OpenAI refused the request (HTTP {status}{because})")
+    return RefusedQuestionError(f"OpenAI refused the request (HTTP {status}{because})")
 
 
 def wait_asked_for(headers: Mapping[str, str]) -> float | None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, service_of
 from dawa_assets.intake.kinds import AUDIO_SUFFIXES, LIVE_SET_SUFFIX
@@ -138,7 +138,7 @@ def _sent(path: str, request: Request, settings: Settings) -> Response:
     kind = _TYPES.get(names[-1].rpartition(".")[2])
     place = _PAGE.joinpath(*names) if kind and all(map(_NAME.fullmatch, names)) else None
     if place is None or not place.is_file():
-        raise RefusedError(HTTPStatus.NOT_FOUND, "the page has no such part; open / for the page")
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "the page has no such part; open / for the page")
     content = place.read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {

@@ -24,7 +24,7 @@ from dawa_assets.http.api.upload_messages import (
     UploadsAnswer,
     WaitingBounce,
 )
-from dawa_assets.http.errors import RefusedError, errors
+from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.messages import SaveAnswer
 from dawa_assets.http.saving import pair_of, saved_answer
 from dawa_assets.http.service import Service, ServiceOf
@@ -107,7 +107,7 @@ async def send_part(
             if len(waiting) >= _CHUNK:
                 piece, waiting = bytes(waiting), bytearray()
                 offset = await service.reading(part_uploads.receive, settings, artist, upload_id, number, offset, piece)
-    except (ClientDisconnect, RefusedError):  # the line was cut, or fell silent
+    except (ClientDisconnect, RefusedRequestError):  # the line was cut, or fell silent
         await service.reading(part_uploads.receive, settings, artist, upload_id, number, offset, bytes(waiting))
         raise
     await service.reading(part_uploads.receive, settings, artist, upload_id, number, offset, bytes(waiting))

@@ -10,17 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from modal_app.errors import DawaError, ServiceError
-from modal_app.hosted_models.metered_requests import TryLaterError
+from modal_app.errors import RefusedQuestionError, ServiceError, TryLaterError
 from modal_app.protocol.tagging import HostedModel
 from modal_app.tagging.text_sanitizing import plain_line
 
 _MAX_LENGTH = 160
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?")
-
-
-class Refusal(DawaError):  # noqa: N818 - an outcome of one call, handled where it is made
-    """The service does not take this question; others it may."""
 
 
 def trouble(error: Exception, model: HostedModel, *, maybe_usd: float) -> Exception:
@@ -56,7 +51,7 @@ def _answered(error: Any, model: HostedModel) -> Exception:
         return TryLaterError(f"the service is broken ({code})", after_seconds=_wait(error))
     if code < 400:
         return ServiceError(f"{model.name}: {_host(model)} answered {code}; set DAWA_GEMINI_BASE_URL to the API itself")
-    return Refusal(f"the service refused it ({code}{said})")
+    return RefusedQuestionError(f"the service refused it ({code}{said})")
 
 
 def _said(error: Any) -> str:

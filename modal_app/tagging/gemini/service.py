@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from modal_app.errors import DawaError, InputError, ServiceError
+from modal_app.errors import DawaError, InputError, RefusedQuestionError, ServiceError
 from modal_app.hosted_models.metered_requests import Reply, Service, Usage
 from modal_app.hosted_models.prices import who_answered
 from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import HostedModel, SegmentToTag
 from modal_app.service_address import service_address
 from modal_app.tagging.gemini.answer import read_answer, tagging_of
-from modal_app.tagging.gemini.failures import Refusal, trouble
+from modal_app.tagging.gemini.failures import trouble
 from modal_app.tagging.gemini.models import AUDIO_TOKENS_PER_SECOND, answering_model, price_of, thinking_of
 from modal_app.tagging.gemini.question import INSTRUCTION, SegmentAnswer, announce, style_facts
 from modal_app.tagging.offline import Tagging
@@ -184,7 +184,7 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
             return Reply(Usage(), unreadable, _again(rest, question.at_most))
         try:
             response = await self._call(loaded)
-        except Refusal as refusal:
+        except RefusedQuestionError as refusal:
             return self._refuse([item for item, _ in loaded], rest, unreadable, str(refusal))
         self._answered = True
         self._follow(response.model_version)

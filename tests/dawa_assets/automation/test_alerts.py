@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from dawa_assets.defs.sensors import alerts, run_requests
 from dawa_assets.defs.sensors.alerts import alert_on_failure
-from dawa_assets.observability.alerts import AlertError, Message, send
+from dawa_assets.errors import AlertError
+from dawa_assets.observability.alerts import Message, send
 from resources.errors import SettingsError
 from resources.ports import Ports
 from tests.dawa_assets.automation.ticks import leave, tick

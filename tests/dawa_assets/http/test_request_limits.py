@@ -14,7 +14,7 @@ import pytest
 from dawa_assets.errors import UnauthorizedError
 from dawa_assets.http import connections, password_attempts, request_limits
 from dawa_assets.http.bodies import KNOWN, UNAUTHENTICATED, Body, Patience
-from dawa_assets.http.errors import RefusedError
+from dawa_assets.http.errors import RefusedRequestError
 from dawa_assets.http.password_attempts import FailedAttempts
 from resources.ports import Ports
 from tests.dawa_assets.http.serving import PASSWORD, bearer, client, new_user, protected, server, until
@@ -106,14 +106,14 @@ def test_wrong_passwords_wear_off_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):
         failed.require_patience("192.0.2.1")
         failed.note("192.0.2.1")
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedRequestError) as caught:
         failed.require_patience("192.0.2.1")
     assert caught.value.headers == {"Retry-After": "11"}
     failed.require_patience("192.0.2.2")
     clock.now += 10
     failed.require_patience("192.0.2.1")
     failed.note("192.0.2.1")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedRequestError):
         failed.require_patience("192.0.2.1")
     clock.now += 30
     failed.require_patience("192.0.2.1")
@@ -122,7 +122,7 @@ def test_wrong_passwords_wear_off_one_by_one(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_ipv6_network_is_one_sender_and_senders_are_bounded() -> None:
     failed = FailedAttempts(free=1)
     failed.note("2001:db8:1:2::3")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedRequestError):
         failed.require_patience("2001:db8:1:2:ffff::4")
     failed.require_patience("2001:db8:1:3::3")
     for number in range(password_attempts._MAX_SENDERS + 10):
@@ -160,7 +160,7 @@ def test_a_body_is_read_to_its_end_and_tells_that_once() -> None:
 
 
 def test_a_body_of_who_had_to_say_who_they_are_is_not_begun() -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedRequestError) as caught:
         _read(Body(_coming(b"a"), 10, UNAUTHENTICATED, refusal=UnauthorizedError("say who you are")))
     assert (caught.value.status_code, caught.value.detail) == (401, "say who you are")
 
@@ -183,7 +183,7 @@ def test_how_long_a_body_may_take(
     if status is None:
         assert len(_read(body)) == len(pieces)
     else:
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(RefusedRequestError) as caught:
             _read(body)
         assert caught.value.status_code == status
 
@@ -192,7 +192,7 @@ def test_a_body_that_stops_is_given_up() -> None:
     async def never() -> Any:
         await asyncio.Event().wait()
 
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedRequestError) as caught:
         _read(Body(never, 10, Patience(silent_seconds=0.05, seconds=1.0)))
     assert caught.value.status_code == 408
 

@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.errors import ServiceError
-from modal_app.hosted_models.metered_requests import (
-    Limits,
-    PaidCalls,
-    RefusedError,
-    Reply,
-    Service,
-    TryLaterError,
-    Usage,
-)
+from modal_app.errors import RefusedQuestionError, ServiceError, TryLaterError
+from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Reply, Service, Usage
 
 _QUICK = Limits(at_once=4, first_wait_seconds=0.01, longest_wait_seconds=1.0)
 
@@ -106,7 +98,7 @@ def test_who_is_told_to_wait_for_hours_is_put_off_at_once() -> None:
 
 
 def test_a_refused_question_fails_and_the_others_go_on() -> None:
-    answers = _round(Script({2: [RefusedError("too long")]}), 4)
+    answers = _round(Script({2: [RefusedQuestionError("too long")]}), 4)
     assert answers[2] == Answer(2, "failed", "too long")
     assert [answer.state for answer in answers].count("answered") == 3
 

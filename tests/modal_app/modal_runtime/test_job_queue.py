@@ -8,13 +8,12 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from modal_app.errors import JobError
+from modal_app.errors import InterruptedJobError, JobError, ReplayedJobError, UnknownJobError
 from modal_app.modal_runtime.claim_store import FolderClaimStore
-from modal_app.modal_runtime.job_queue import InterruptedJobError, ModalJobQueue
+from modal_app.modal_runtime.job_queue import ModalJobQueue
 from modal_app.modal_runtime.remote_calls import Calls, CallState, Taken, call_folder
 from modal_app.protocol.audio import PublishRequest, PublishResult
 from modal_app.protocol.base import JobRequest
-from modal_app.web.job_queue import ReplayedJobError, UnknownJobError
 from modal_app.worker.process import JobFailure
 
 RESULT = PublishResult(view="training_data/a", segments=0, changed=True)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modal_app.config import BackendKind
-from modal_app.errors import InputError
+from modal_app.errors import BadRequestError, InputError
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.training import TrainParameters
 from modal_app.web.body import decoded, read_json
-from modal_app.web.error_responses import BadRequestError, error_answer
+from modal_app.web.error_responses import error_answer
 from modal_app.web.messages import StoreUploadBody, TrainBody
 from modal_app.web.options import WebOptions
 from modal_app.web.work import train_job

@@ -15,11 +15,21 @@ import httpx
 import pytest
 
 from modal_app.config import BackendKind
-from modal_app.errors import ConflictError, JobCancelledError, JobError, RefusedJobError, UnreachableError
+from modal_app.errors import (
+    ConflictError,
+    FileTakenError,
+    JobCancelledError,
+    JobError,
+    QueueFullError,
+    RefusedJobError,
+    ReplayedJobError,
+    UnknownJobError,
+    UnreachableError,
+)
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest, GenerateResult
-from modal_app.web.job_queue import FileTakenError, JobQueue, QueueFullError, ReplayedJobError, UnknownJobError
+from modal_app.web.job_queue import JobQueue
 from resources.compute.local import LocalCompute
 from resources.job_queue.local import LocalJobQueue
 from tests.modal_app.web.conftest import OPTIONS, PARAMETERS, SlowCompute, client_of, train_result

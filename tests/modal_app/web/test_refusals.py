@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from modal_app.data_root.layout import DataRoot
-from modal_app.web.error_responses import BadRequestError
+from modal_app.errors import BadRequestError
 from modal_app.web.options import require_password
 from tests.modal_app.producer.conftest import song
 from tests.modal_app.web.conftest import PASSWORD, upload_body

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.errors import ServiceError
-from modal_app.hosted_models.metered_requests import RefusedError, TryLaterError, Usage
+from modal_app.errors import RefusedQuestionError, ServiceError, TryLaterError
+from modal_app.hosted_models.metered_requests import Usage
 from resources.prompt_writer.base import Price
 from resources.prompt_writer.openai_answers import Answered, Words, read_answer, wait_asked_for, what_status_means
 
@@ -64,7 +64,7 @@ def test_any_answer_with_an_output_has_a_text_or_a_trouble(fields: dict[str, Any
 @settings(max_examples=300, deadline=None)
 def test_any_refusal_has_one_line_without_the_key(status: int, body: Any, headers: dict[str, str]) -> None:
     error = what_status_means(status, headers, {"error": body}, WORDS)
-    assert isinstance(error, TryLaterError | RefusedError | ServiceError)
+    assert isinstance(error, TryLaterError | RefusedQuestionError | ServiceError)
     assert KEY not in str(error)
     assert len(str(error).splitlines()) == 1
     if isinstance(error, TryLaterError):

@@ -1,0 +1,83 @@
+"""The tree of errors in `modal_app/errors.py` is the one that the code has, and messages keep to its rule."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import modal_app.errors
+
+ROOT = Path(modal_app.errors.__file__).parents[1]
+LAYERS = {"w": "modal_app", "p": "resources", "d": "dawa_assets"}
+BUILT_IN = {"Exception", "BaseException", "ValueError"}
+OF_HTTP = ("RefusedRequestError", "dawa_assets/http/errors.py")
+
+
+class ErrorClass(NamedTuple):
+    name: str
+    bases: tuple[str, ...]
+    module: str
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for folder in LAYERS.values():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def _error_classes() -> list[ErrorClass]:
+    """Every exception of the project, in any order: known by a base that is one."""
+    classes = [
+        ErrorClass(node.name, tuple(ast.unparse(base) for base in node.bases), module)
+        for module, tree in _modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    known = BUILT_IN | {"HTTPException"}
+    found: list[ErrorClass] = []
+    while new := [each for each in classes if each not in found and known.intersection(each.bases)]:
+        found += new
+        known |= {each.name for each in new}
+    return found
+
+
+def _tree() -> dict[str, tuple[tuple[str, ...], str]]:
+    """Bases and module of every class in the docstring's trees."""
+    found: dict[str, tuple[tuple[str, ...], str]] = {}
+    above: list[str] = []
+    for line in (modal_app.errors.__doc__ or "").splitlines():
+        match = re.fullmatch(r"    ((?:  )*)(\w+Error) \(([wpd])\)(?:, (\w+))?", line)
+        if match is None:
+            continue
+        depth = len(match[1]) // 2
+        del above[depth:]
+        bases = tuple(name for name in (*above[-1:], match[4]) if name)
+        above.append(match[2])
+        assert match[2] not in found, f"{match[2]} stands twice"
+        found[match[2]] = (bases, f"{LAYERS[match[3]]}/errors.py")
+    return found
+
+
+def test_the_tree_has_every_error_with_its_bases_and_its_layer() -> None:
+    public = [each for each in _error_classes() if not each.name.startswith("_")]
+    assert len({each.name for each in public}) == len(public)
+    here = {
+        each.name: (tuple(base for base in each.bases if base not in BUILT_IN), each.module)
+        for each in public
+        if (each.name, each.module) != OF_HTTP
+    }
+    assert here == _tree()
+
+
+def test_private_errors_stay_in_their_module() -> None:
+    private = {each.name: each.module for each in _error_classes() if each.name.startswith("_")}
+    imported = [
+        f"{module}: {alias.name}"
+        for module, tree in _modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in private
+    ]
+    assert not imported
