@@ -291,7 +291,7 @@ def main(
                 say=say_line,
             )
         else:
-            raise InputError(f"--task {task}: is neither `train` nor `generate`")
+            raise InputError(f"--task {task}: is neither `train` nor `generate`; give one of the two")
     except DawaError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2 if isinstance(error, InputError) else 1)

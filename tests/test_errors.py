@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 import modal_app.errors
 
 ROOT = Path(modal_app.errors.__file__).parents[1]
@@ -81,3 +83,69 @@ def test_private_errors_stay_in_their_module() -> None:
         if alias.name in private
     ]
     assert not imported
+
+
+FREE = {"InvalidKeyError", "ObjectNotFoundError", "TryLaterError", "RefusedQuestionError"}
+"""Their messages are completed by others: see the rule."""
+
+_HANDED_ON = re.compile(
+    r"error|reason|told|'; '\.join\(reasons\)|plain_reason\(.*\)|_reason\(dict\(problem\)\)|.*\[0\]\[1\]"
+)
+"""What stands for another message, at the end of one."""
+
+
+def _fault_of(message: ast.expr) -> str | None:
+    """What is wrong with a message; None for a good one, or one that can't be read off the source."""
+    if isinstance(message, ast.Constant) and isinstance(message.value, str):
+        parts: list[ast.expr] = [message]
+    elif isinstance(message, ast.JoinedStr):
+        parts = message.values
+    else:
+        return None
+    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+    if "\n" in text or text != text.strip() or text.endswith("."):
+        return "is not one line without a full stop"
+    what, semicolon, way_out = text.rpartition("; ")
+    if semicolon and way_out.strip():
+        return None if ": " in what or " " in what else "names no thing with its reason"
+    expressions = [ast.unparse(part.value) for part in parts[-2:] if isinstance(part, ast.FormattedValue)]
+    if text.endswith("…") and any(_HANDED_ON.fullmatch(expression) for expression in expressions):
+        return None
+    return "has no way out behind a semicolon"
+
+
+def _messages() -> Iterator[tuple[str, ast.expr]]:
+    """Where each error of the project is made, and its message."""
+    tree = _tree()
+
+    def is_told(name: str) -> bool:
+        return name == "DawaError" or any(is_told(base) for base in tree.get(name, ((), ""))[0])
+
+    told = {name for name in tree if is_told(name)} - FREE
+    for module, node in ((module, node) for module, tree in _modules() for node in ast.walk(tree)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = {**dict.fromkeys(told, 0), "BadRequestError": 1, "RefusedRequestError": 1}.get(node.func.id)
+            if place is not None and len(node.args) > place:
+                yield f"{module}:{node.lineno}", node.args[place]
+
+
+def test_every_message_gives_thing_reason_and_way_out() -> None:
+    messages = list(_messages())
+    assert len(messages) > 400
+    faults = [f"{place}: {fault}" for place, message in messages if (fault := _fault_of(message))]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '"the file is damaged"',
+        'f"{name}: is damaged"',
+        'f"{name}: is damaged: {error.strerror}"',
+        'f"{name}: is damaged; export it again."',
+        'f"{name}: is damaged;\\nexport it again"',
+        'f"{name}; export it again"',
+    ],
+)
+def test_a_message_without_one_of_the_three_is_found(message: str) -> None:
+    assert _fault_of(ast.parse(message, mode="eval").body)

@@ -96,7 +96,7 @@ def delete_artist(
         if deletion is not None:
             _remove(ports, artist, deletion)
     if deletion is None:
-        raise UnknownArtistError(f"artist {slug!r}: was deleted by somebody else a moment ago")
+        raise UnknownArtistError(f"artist {slug!r}: was deleted by somebody else a moment ago; nothing is left to do")
     return _finish(ports, deletion, forget_partition)
 
 

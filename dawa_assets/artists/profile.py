@@ -164,7 +164,7 @@ def _refuse_what_no_database_takes(data: dict[str, Any]) -> None:
         elif isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
             raise InvalidProfileError(f"{_path(path)}: is a number out of all range; mend it")
         elif value is not None and not isinstance(value, bool | int | float):
-            raise InvalidProfileError(f"{_path(path)}: is {_kind(value)}, which JSON does not have")
+            raise InvalidProfileError(f"{_path(path)}: is {_kind(value)}, which JSON does not have; leave it out")
 
 
 def _refuse_text(path: tuple[str | int, ...], text: str) -> None:

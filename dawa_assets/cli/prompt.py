@@ -51,7 +51,7 @@ def prompt(
             )
         _try(als, profile, system, as_json=as_json)
     elif als or profile or system or as_json:
-        raise InputError(f"dawa prompt {context.invoked_subcommand}: give options after it, not before")
+        raise InputError(f"dawa prompt {context.invoked_subcommand}: options stand before it; give them after it")
 
 
 @app.command("try")
@@ -89,7 +89,7 @@ def edit(
     if text is not None and file is not None:
         from modal_app.errors import InputError
 
-        raise InputError("--text and --file: give one of them")
+        raise InputError("--text and --file: both are there; give one of them")
     database = _database()
     if text is None:
         text = _in_editor(text_in_use(database, item, artist)) if file is None else _read_text(file)

@@ -44,7 +44,9 @@ class Caller:
         with database.transaction() as connection:
             found = find_artist(connection, str(artist_id), self.user, by=("id",))
         if found is None:
-            raise UnknownArtistError(f"artist {artist_id}: there is none of this id that you may see")
+            raise UnknownArtistError(
+                f"artist {artist_id}: there is none of this id that you may see; look the id up again"
+            )
         return found
 
     def artist_called(self, database: Database, slug: str) -> Artist:
@@ -54,7 +56,9 @@ class Caller:
             with database.transaction() as connection:
                 found = find_artist(connection, slug, self.user, by=("slug",))
         if found is None:
-            raise UnknownArtistError(f"artist {slug[:80]!r}: there is none of this name that you may see")
+            raise UnknownArtistError(
+                f"artist {slug[:80]!r}: there is none of this name that you may see; look the name up again"
+            )
         return found
 
 
@@ -119,7 +123,7 @@ class Identity:
     def require(self) -> Caller:
         """Return the caller; raises as `Access.caller`."""
         if self.caller is None:
-            raise self.refusal or UnauthorizedError("it is not known who asks")
+            raise self.refusal or UnauthorizedError("it is not known who asks; sign in, or send the password")
         return self.caller
 
 
@@ -140,7 +144,7 @@ async def _caller(
 async def _everybody(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     """For what is no one artist's: a user's token is not enough."""
     if caller.user is not None:
-        raise UnauthorizedError("this needs the password: it is not bound to one of your artists")
+        raise UnauthorizedError("this is not bound to one of your artists; send the password")
     return caller
 
 

@@ -86,7 +86,9 @@ async def file(
     by_link = expires is not None and signature is not None
     if by_link:
         if not await service.quickly(service.links.is_good, key, expires, signature):
-            raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's")
+            raise RefusedRequestError(
+                HTTPStatus.UNAUTHORIZED, "the link has run out, or is not one of this server's; ask for a new one"
+            )
         caller = EVERYBODY
     else:
         caller = identity_of(request).require()
@@ -177,7 +179,9 @@ def _answer(service: Service, opened: _Opened, name: str, request: Request) -> R
         if start >= end:
             opened.closing.close()
             headers = {"Content-Range": f"bytes */{opened.size}"}
-            refusal = RefusedRequestError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is not as long as that")
+            refusal = RefusedRequestError(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is not as long as that; ask for less of it"
+            )
             refusal.headers = headers
             raise refusal
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"

@@ -94,7 +94,7 @@ async def generate(body: GenerateRequest, request: Request, caller: CallerOf, se
     try:
         asked = GenerateBody(**body.model_dump(exclude={"artist_id"}))
     except ValidationError:  # of what the other model leaves open: only the LoRA's name
-        raise InputError(f"loraId: a LoRA is named by producer:model, like {artist.slug}:nawfside_lora") from None
+        raise InputError(f"loraId: is no LoRA's name; write producer:model, like {artist.slug}:nawfside_lora") from None
     return await answer_to_job(service, request, generate_job(asked, service.web, artist.slug))
 
 
@@ -122,7 +122,7 @@ def _fields(form: FormData) -> tuple[UploadForm, UploadFile]:
 def _text(form: FormData, name: str) -> str | None:
     value = form.get(name)
     if value is not None and not isinstance(value, str):
-        raise UnauthorizedError(f"{name}: must be a text, not a file")
+        raise UnauthorizedError(f"{name}: is a file; send it as a text")
     return value
 
 

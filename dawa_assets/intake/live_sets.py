@@ -302,7 +302,9 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
             raise
         except Exception as error:
             log.exception("%s: could not be read again", source)
-            raise UnreadableLiveSetError(f"{source}: a fault of the program ({type(error).__name__})") from error
+            raise UnreadableLiveSetError(
+                f"{source}: a fault of the program ({type(error).__name__}); its log says how"
+            ) from error
         _put_outputs(step.ports, new, content, picture)
     with step.ports.database.transaction() as connection:
         step.held.check(connection)

@@ -170,7 +170,9 @@ def receive(settings: Settings, artist: Artist, upload_id: str, number: int, off
             fcntl.flock(stream, fcntl.LOCK_EX)
             there = os.fstat(stream.fileno()).st_size
             if there != offset:
-                raise ConflictError(f"{file.path[:80]}: goes on at byte {there:,}, not at {offset:,}")
+                raise ConflictError(
+                    f"{file.path[:80]}: goes on at byte {there:,}, not at {offset:,}; send it from there"
+                )
             stream.write(piece)
             stream.flush()
     except OSError as error:
@@ -305,7 +307,7 @@ def _inbox_key(artist: Artist, upload_id: str, name: str) -> str:
 def _open_file(upload: PartUpload, number: int) -> PartFile:
     found = next((file for file in upload.files if file.file == number), None)
     if found is None:
-        raise UnknownItemError(f"upload {upload.id}: has no file {number}")
+        raise UnknownItemError(f"upload {upload.id}: has no file {number}; ask for the list of its files")
     return found
 
 

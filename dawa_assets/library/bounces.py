@@ -61,7 +61,9 @@ def item_of_set(ports: Ports, artist: Artist, parse_id: str) -> UUID:
         summary = ledger.find_summary(connection, artist.id, parse_id)
         item = None if summary is None else items.item_of_summary(connection, summary.id)
     if item is None:
-        raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set, or no item of it yet")
+        raise UnknownLiveSetError(
+            f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set, or no item of it yet; look at its Live Sets"
+        )
     return item
 
 
@@ -80,9 +82,9 @@ def pair_by_hand(ports: Ports, artist: Artist, bounce: UUID, item_id: UUID) -> N
             item = next((each for each in items.items_of(connection, artist.id) if each.id == item_id), None)
         row = next((each for each in waiting if each.id == bounce), None)
         if row is None:
-            raise UnknownItemError(f"bounce {bounce}: none of this id waits (any more)")
+            raise UnknownItemError(f"bounce {bounce}: none of this id waits (any more); look at what waits now")
         if item is None:
-            raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+            raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id; look the id up again")
         if item.is_saved_pair:
             raise ConflictError(f"item {item.name}: was saved with audio of its own; no bounce takes its place")
         report = AudioReport()

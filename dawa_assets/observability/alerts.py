@@ -70,7 +70,8 @@ def _checked(address: SecretStr) -> str:
         raise SettingsError("DAWA_ALERT_WEBHOOK_URL: is no address; give the whole https:// address of the webhook")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
         raise SettingsError(
-            "DAWA_ALERT_WEBHOOK_URL: must begin with https:// (http:// only to this machine): artists are named"
+            "DAWA_ALERT_WEBHOOK_URL: names artists to whoever reads along; "
+            "begin it with https:// (http:// only to this machine)"
         )
     return url
 

@@ -69,9 +69,9 @@ def keep_listen(
         {"run": run_id, "artist": artist.id, "rendering": rendering_id},
     ).fetchone()
     if row is None or not row["run"]:
-        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id")
+        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id; look the id up again")
     if not row["rendering"]:
-        raise UnknownItemError(f"rendering {rendering_id}: {artist.slug} has none of this id")
+        raise UnknownItemError(f"rendering {rendering_id}: {artist.slug} has none of this id; look the id up again")
     first, second = sorted(pair)
     connection.execute(
         "insert into listens (id, artist_id, run_id, who, first, second, choice, score, blind, rendering_id) "

@@ -60,7 +60,8 @@ def begin_rendering(ports: Ports, artist: Artist, asked: Asked) -> Rendering:
         candidate = _candidate(ports, training_runs.list_runs(connection, artist), asked, artist, published)
         parts = [_part(who, published, candidate) for who in dict.fromkeys(asked.who)]
         if all(part.missing for part in parts):
-            raise InputError(f"who: {'; '.join(f'{part.who}: {part.missing}' for part in parts)}")
+            why = ", ".join(f"{part.who}: {part.missing}" for part in parts)
+            raise InputError(f"who: {why}; name another, or train first")
         content = [str(artist.id), prompt, asked.seed, asked.seconds, asked.scale]
         content += [f"{part.who} {part.run_id}" for part in parts if not part.missing]
         rendering_id = f"r-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]}"
@@ -103,7 +104,7 @@ def _candidate(ports: Ports, runs: list[Run], asked: Asked, artist: Artist, publ
     if asked.run_id is not None:
         found = next((run for run in runs if run.id == asked.run_id), None)
         if found is None:
-            raise UnknownItemError(f"run {asked.run_id}: {artist.slug} has none of this id")
+            raise UnknownItemError(f"run {asked.run_id}: {artist.slug} has none of this id; look the id up again")
         return found if found.state == "done" else None
     own = [run for run in done if run.model_name == ports.settings.model_name]
     chosen = next((run for run in own if run.candidate_at is not None), own[0] if own else None)

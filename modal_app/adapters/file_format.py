@@ -51,7 +51,7 @@ def read_adapter(path: Path) -> tuple[AdapterCard, dict[str, Any]]:
     try:
         return card, load_file(path)
     except (OSError, SafetensorError) as error:
-        raise AdapterError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
+        raise AdapterError(f"{path}: can't be read: {str(error).splitlines()[0]}; install it again") from None
 
 
 def _read_header(path: Path) -> dict[str, Any]:
@@ -60,16 +60,20 @@ def _read_header(path: Path) -> dict[str, Any]:
             size = path.stat().st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 + 2 or not 2 <= length <= min(size - 8, _LARGEST_HEADER):
-                raise AdapterError(f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header)")
+                raise AdapterError(
+                    f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header); install it again"
+                )
             header = json.loads(file.read(length))
         tensors = [entry for name, entry in header.items() if name != "__metadata__"]
         end = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
     except OSError as error:
-        raise AdapterError(f"{path}: {error.strerror or error}") from None
+        raise AdapterError(f"{path}: can't be read: {error.strerror or error}; install it again") from None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        raise AdapterError(f"{path}: a placeholder, no adapter (its header is no safetensors header)") from None
+        raise AdapterError(
+            f"{path}: a placeholder, no adapter (its header is no safetensors header); install it again"
+        ) from None
     if not tensors:
-        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it)")
+        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it); install it again")
     if size != end:
         raise AdapterError(f"{path}: cut off or damaged: {size} bytes where its header says {end}; install it again")
     return dict(header)

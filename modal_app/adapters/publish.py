@@ -44,7 +44,7 @@ def resolve_lora(root: DataRoot, lora_id: str, run_id: str | None = None) -> Res
     """
     named = re.fullmatch(f"({_NAME}):({_NAME})", lora_id)
     if not named:
-        raise InputError(f"{lora_id!r}: a LoRA is named by `producer:model`")
+        raise InputError(f"{lora_id!r}: is no LoRA's name; write it as `producer:model`")
     producer_id, model_name = named.groups()
     reasons: list[str] = []
     published = root.lora(producer_id, model_name)
@@ -54,7 +54,7 @@ def resolve_lora(root: DataRoot, lora_id: str, run_id: str | None = None) -> Res
             card = read_card(path)
             _require_name(card, producer_id, model_name, path)
             if run_id is not None and card.run_id != run_id:
-                raise AdapterError(f"{path}: belongs to the run {card.run_id}, not to {run_id}")
+                raise AdapterError(f"{path}: belongs to the run {card.run_id}, not to {run_id}; install it again")
         except AdapterError as error:
             reasons.append(str(error))
         else:
@@ -148,7 +148,9 @@ def _run_files(request: InstallRequest, root: DataRoot) -> list[Path]:
 
 def _require_name(card: AdapterCard, producer_id: str, model_name: str, path: Path) -> None:
     if (card.producer_id, card.model_name) != (producer_id, model_name):
-        raise AdapterError(f"{path}: is {card.producer_id}:{card.model_name}, not {producer_id}:{model_name}")
+        raise AdapterError(
+            f"{path}: is {card.producer_id}:{card.model_name}, not {producer_id}:{model_name}; install it again"
+        )
 
 
 def _refuse_a_namesake(lora: Path, request: InstallRequest) -> None:

@@ -49,7 +49,9 @@ def fetched(source: AudioSource, scratch: Path) -> Iterator[BufferedReader]:
             _verify(file, source)
             yield file
     else:
-        raise InputError(f"{source.name}: its URL is {scheme or 'nothing'}://, only file and https can be read")
+        raise InputError(
+            f"{source.name}: its URL is {scheme or 'nothing'}://, which is not read; give one of file or https"
+        )
 
 
 def _local(source: AudioSource) -> BufferedReader:

@@ -22,12 +22,14 @@ def require_shapes(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str
     """Every weight that is expected, each of its shape, and no other."""
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing:
-        raise AdapterError(f"{where}: {len(missing)} keys are missing, the first is {missing[0]}")
+        raise AdapterError(f"{where}: {len(missing)} keys are missing, the first is {missing[0]}; train it again")
     if unknown:
-        raise AdapterError(f"{where}: {len(unknown)} keys fit nowhere, the first is {unknown[0]}")
+        raise AdapterError(f"{where}: {len(unknown)} keys fit nowhere, the first is {unknown[0]}; train it again")
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
-            raise AdapterError(f"{where}: {name} has the shape {tuple(weights[name].shape)}, not {shape}")
+            raise AdapterError(
+                f"{where}: {name} has the shape {tuple(weights[name].shape)}, not {shape}; train it again"
+            )
 
 
 def require_effect(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -35,7 +37,7 @@ def require_effect(weights: Mapping[str, Tensor], path: Path) -> None:
     if not all(bool(weight.isfinite().all()) for weight in weights.values()):
         raise AdapterError(f"{path}: has weights that are no numbers (NaN); train it again")
     if not any(bool(weight.any()) for name, weight in weights.items() if ".lora_B." in name):
-        raise AdapterError(f"{path}: has no effect: every B is zero, it was never trained")
+        raise AdapterError(f"{path}: has no effect: every B is zero, it was never trained; train it")
 
 
 def require_arrival(loaded: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
@@ -46,4 +48,6 @@ def require_arrival(loaded: Mapping[str, Tensor], weights: Mapping[str, Tensor],
         if name not in loaded or not loaded[name].equal(weights[name].to(loaded[name].dtype).float())
     ]
     if different:
-        raise AdapterError(f"{path}: {len(different)} keys did not arrive in the model, the first is {different[0]}")
+        raise AdapterError(
+            f"{path}: {len(different)} keys did not arrive in the model, the first is {different[0]}; train it again"
+        )

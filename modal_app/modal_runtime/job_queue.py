@@ -70,7 +70,9 @@ class ModalJobQueue(JobQueue):
         except BaseException as error:
             file.close()
             if isinstance(error, FileNotFoundError):
-                raise JobError(f"{path}: no such file on the app's data root") from None
+                raise JobError(
+                    f"{path}: no such file on the app's data root; run the job that makes it again"
+                ) from None
             raise
         file.seek(0)
         return cast("BinaryIO", file)

@@ -95,5 +95,5 @@ def require_below(path: str) -> str:
     """
     parts = path.split("/")
     if "\0" in path or PurePosixPath(path).is_absolute() or not set(parts).isdisjoint({"", ".", ".."}):
-        raise JobError(f"{path!r}: not a path below the data root")
+        raise JobError(f"{path!r}: not a path below the data root; give a relative one without `..`")
     return path

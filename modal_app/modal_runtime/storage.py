@@ -100,7 +100,9 @@ def data_of(settings: Mapping[str, str], volume_name: str) -> Data:
     if not named or not set(place.split("/")).isdisjoint({".", ".."}):
         raise InputError("DAWA_MODAL_STORAGE: is neither `volume` nor like `s3://bucket/folder`; set it to one of them")
     if endpoint and not re.fullmatch(r"https://[\w.-]+(:\d+)?/?", endpoint, re.ASCII):
-        raise InputError("DAWA_MODAL_S3_ENDPOINT: is no address like `https://account.r2.cloudflarestorage.com`")
+        raise InputError(
+            "DAWA_MODAL_S3_ENDPOINT: is no address; write it like `https://account.r2.cloudflarestorage.com`"
+        )
     bucket, folder = named.groups()
     mount = Mount(BUCKET)
     mounted = modal.CloudBucketMount(

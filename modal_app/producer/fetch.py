@@ -110,7 +110,7 @@ class Fetcher:
             try:
                 further = urljoin(url, location)
             except ValueError:
-                raise InputError(f"{name}: its server redirects to what is no URL") from None
+                raise InputError(f"{name}: its server redirects to what is no URL; give the file's own URL") from None
             if urlsplit(url).scheme == "https" and urlsplit(further).scheme == "http":
                 raise InputError(f"{name}: its server redirects from https to http; give a URL that stays with https")
             url = further

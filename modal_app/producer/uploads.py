@@ -93,7 +93,9 @@ def checked_url(url: str) -> str:
     except ValueError:
         raise InputError("an upload URL can't be read; write it like https://example.com/beat.wav") from None
     if len(url) > _MAX_URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
-        raise InputError(f"an upload URL has more than {_MAX_URL_LENGTH} characters, or such as must be encoded (%20)")
+        raise InputError(
+            f"an upload URL has more than {_MAX_URL_LENGTH} characters, or bare ones; shorten or encode it (%20)"
+        )
     if split.scheme not in _PORTS or not host:
         raise InputError("an upload URL is neither http nor https; write it like https://example.com/beat.wav")
     if split.username is not None or split.password is not None:

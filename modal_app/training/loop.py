@@ -288,7 +288,7 @@ class _Loop:
         is_whole = self._stopped_because is None
         kept = progress.step if is_whole and not self._work.held_out else progress.best_step
         if kept is None:
-            raise JobError(f"{reason} (no adapter was good before that)")
+            raise JobError(f"the training left no good adapter ({reason}); lower the learning rate or use more songs")
         if self._stopped_because:
             self._say(f"ended early: {reason}; the adapter of step {kept} is kept", warning=True)
         if kept != progress.step:

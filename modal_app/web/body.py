@@ -119,7 +119,10 @@ def decoded(file: IO[bytes], text: str, texts: list[LongText], target: Path, mos
             ended = ready.endswith(b"=")
             size += len(content)
             if size > most:
-                raise BadRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the file has more than {most} bytes")
+                raise BadRequestError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the file has more than {most} bytes; send a smaller one, or its URL",
+                )
             out.write(content)
     if carry:
         raise _no_base64()
@@ -156,7 +159,8 @@ def _without_long_texts(file: IO[bytes]) -> tuple[bytes, list[LongText]]:
             position = found.end()
         if length + size - position > SMALL_BODY or len(texts) > 1:
             raise BadRequestError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "only one text of the body, content_base64, may be a long one"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "only one text of the body, content_base64, may be a long one; shorten the others",
             )
         kept.append(view[position:])
     return b"".join(kept), texts

@@ -42,7 +42,7 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
         InputError: the request can't be used; one line that names the field.
     """
     if (body.upload_urls is None) == (body.upload_paths is None):
-        raise InputError("upload_urls, upload_paths: send one of the two")
+        raise InputError("upload_urls, upload_paths: both or none are there; send one of the two")
     named = body.upload_urls if body.upload_urls is not None else body.upload_paths or []
     if len(set(named)) != len(named):
         raise InputError("the same file is named twice; name each once")

@@ -62,7 +62,9 @@ class FolderBucket(Bucket):
             with self.open(key) as source, atomic_path(target) as temporary, temporary.open("xb") as file:
                 shutil.copyfileobj(source, file, _CHUNK)
         except OSError as error:
-            raise BucketError(f"{key}: can't be written to {target}: {error.strerror or error}") from error
+            raise BucketError(
+                f"{key}: can't be written to {target}: {error.strerror or error}; see to that and run it again"
+            ) from error
 
     def stat(self, key: str) -> StoredObject | None:
         """Size and time of an object; None where there is none."""
@@ -163,12 +165,14 @@ class FolderBucket(Bucket):
                 continue  # a `delete` pruned the folder between the two calls
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 if target.is_dir() or any(parent.is_file() for parent in target.parents):
-                    raise BucketError(f"{key}: an object can't be another one's folder, nor lie in an object") from None
+                    raise BucketError(
+                        f"{key}: an object can't be another one's folder, nor lie in an object; choose another key"
+                    ) from None
                 continue
             with contextlib.suppress(FileNotFoundError):  # deleted again already, with its folder
                 _sync_folder(target.parent)
             return
-        raise BucketError(f"{key}: its folder was removed again and again while it was being written")
+        raise BucketError(f"{key}: its folder was removed again and again while it was being written; put it again")
 
     def _prune(self, folder: Path) -> None:
         with contextlib.suppress(OSError):  # not empty, or another process was quicker
@@ -195,7 +199,9 @@ def _told_as(key: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ObjectNotFoundError(f"{key}: no such object in the bucket") from None
     except OSError as error:
-        raise BucketError(f"{key}: the bucket's folder refused: {error.strerror or error}") from error
+        raise BucketError(
+            f"{key}: the bucket's folder refused: {error.strerror or error}; see to that and run it again"
+        ) from error
 
 
 def _as_stream(key: str, source: Path | bytes | BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
@@ -205,7 +211,9 @@ def _as_stream(key: str, source: Path | bytes | BinaryIO, stack: contextlib.Exit
         try:
             return stack.enter_context(source.open("rb"))
         except OSError as error:
-            raise BucketError(f"{key}: {source} can't be read: {error.strerror}") from error
+            raise BucketError(
+                f"{key}: {source} can't be read: {error.strerror}; see to that and run it again"
+            ) from error
     return source
 
 

@@ -154,7 +154,7 @@ class StorageLink:
             return BucketError(f"{subject}: the Supabase project is paused; restore it in its dashboard")
         if refusal.status in _PASSING:
             return BucketError(f"{subject}: Storage is in trouble: {said} ({refusal.status}); try again later")
-        return BucketError(f"{subject}: Storage refused: {said} ({refusal.status})")
+        return BucketError(f"{subject}: Storage refused: {said} ({refusal.status}); look at the project's dashboard")
 
     def _plain(self, text: str) -> str:
         line = " ".join(text.split()).replace(self._key, "…")
@@ -218,7 +218,7 @@ def _checked_key(key: str) -> str:
     """The key, if it can be the secret one: to the others, Storage shows an empty bucket rather than an error."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError("SUPABASE_SECRET_KEY: it is empty or has characters that no key has")
+        raise SettingsError("SUPABASE_SECRET_KEY: it is empty or has characters that no key has; copy it again")
     if key.startswith("sb_publishable_") or _role(key) == "anon":
         raise SettingsError("SUPABASE_SECRET_KEY: this is the public key; set the secret one (sb_secret_…)")
     return key

@@ -110,7 +110,9 @@ class SupabaseBucket(Bucket):
             with atomic_path(target) as temporary:
                 self._download(key, temporary)
         except OSError as error:
-            raise BucketError(f"{key}: can't be written to {target}: {error.strerror or error}") from error
+            raise BucketError(
+                f"{key}: can't be written to {target}: {error.strerror or error}; see to that and run it again"
+            ) from error
 
     def _download(self, key: str, target: Path) -> None:
         for left in reversed(range(_READ_ANEW)):

@@ -51,7 +51,9 @@ class ResumeRecords:
             self._sweep()
             file = _locked(path)
         except OSError as error:
-            raise BucketError(f"{self._folder}: can't keep records of uploads: {error.strerror or error}") from error
+            raise BucketError(
+                f"{self._folder}: can't keep records of uploads: {error.strerror or error}; make room, or set DAWA_HOME"
+            ) from error
         if file is None:
             yield ResumeRecord(None)
             return

@@ -57,7 +57,9 @@ class UploadSource(io.RawIOBase):
             self._file.seek(self._start + self._at)
             piece = self._file.read(wanted)
         except OSError as error:
-            raise BucketError(f"{self._key}: the source can't be read: {error.strerror or error}") from error
+            raise BucketError(
+                f"{self._key}: the source can't be read: {error.strerror or error}; see to that and run it again"
+            ) from error
         if not piece:
             # A writer that empties the file before it fills it again is seen here first.
             self.check_unchanged()
@@ -109,7 +111,9 @@ def _seekable(
             file = stack.enter_context(source.open("rb"))
             return file, os.fstat(file.fileno()).st_size
         except OSError as error:
-            raise BucketError(f"{key}: {source} can't be read: {error.strerror}") from error
+            raise BucketError(
+                f"{key}: {source} can't be read: {error.strerror}; see to that and run it again"
+            ) from error
     if source.seekable():
         start = source.tell()
         size = source.seek(0, os.SEEK_END) - start
@@ -119,7 +123,9 @@ def _seekable(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         spool = stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 - the stack closes it
     except OSError as error:
-        raise BucketError(f"{folder}: can't keep a stream to upload: {error.strerror or error}") from error
+        raise BucketError(
+            f"{folder}: can't keep a stream to upload: {error.strerror or error}; make room, or set DAWA_HOME"
+        ) from error
     shutil.copyfileobj(source, spool, _PIECE)
     size = spool.tell()
     spool.seek(0)

@@ -124,10 +124,10 @@ class LocalCompute(Compute):
         """Where a relative path lies. Links that stay below the root are followed."""
         parts = path.split("/")
         if "\0" in path or PurePosixPath(path).is_absolute() or not set(parts).isdisjoint({"", ".", ".."}):
-            raise JobError(f"{path!r}: not a path below the data root")
+            raise JobError(f"{path!r}: not a path below the data root; give a relative one without `..`")
         resolved = self._root.joinpath(*parts).resolve()
         if not resolved.is_relative_to(self._root):
-            raise JobError(f"{path!r}: leads out of the data root by a link")
+            raise JobError(f"{path!r}: leads out of the data root by a link; give one that stays below it")
         return resolved
 
     def _failure(self, folder: Path, code: int, kind: str) -> JobError:

@@ -120,7 +120,10 @@ def _lay_down_surroundings(url: str) -> None:
             with connect(url) as connection:
                 _lock(connection)
                 if _is_hosted(connection):
-                    raise DatabaseError("this is a Supabase database: the embedded database's own parts stay out of it")
+                    raise DatabaseError(
+                        "this is a Supabase database, which the embedded database's own parts stay out of; "
+                        "run `dawa migrate`"
+                    )
                 _run(connection, part.read_text(encoding="utf-8"), part.name)
 
 
@@ -159,18 +162,18 @@ def _pending(connection: psycopg.Connection[Any], wanted: Sequence[Migration]) -
         if migration is None:
             if (name or "").startswith(_OURS):
                 raise DatabaseError(
-                    f"the database has migration {version}_{name}, this version of the project has not: upgrade the "
+                    f"the database has migration {version}_{name}, this version of the project has not; upgrade the "
                     "project"
                 )
             continue
         if name and name != migration.name:
             raise DatabaseError(
                 f"migration {migration.file} can't be told from {version}_{name}, which somebody else applied to the "
-                "database: give theirs another version (`supabase migration repair`)"
+                "database; give theirs another version (`supabase migration repair`)"
             )
         if statements and _words(statements) != _words([migration.sql]):
             raise DatabaseError(
-                f"migration {migration.file} was changed after the database had applied it: restore the file and put "
+                f"migration {migration.file} was changed after the database had applied it; restore the file and put "
                 "the change into a new one"
             )
         applied.add(version)
@@ -204,7 +207,7 @@ def _history(
             ).fetchall()
         except psycopg.errors.InsufficientPrivilege:
             raise DatabaseError(
-                "the database's user may not read its history of migrations: connect as the user who migrates it "
+                "the database's user may not read its history of migrations; connect as the user who migrates it "
                 "(`postgres` in a Supabase project)"
             ) from None
 

@@ -153,7 +153,10 @@ def what_status_means(status: int, headers: Mapping[str, str], body: Any, words:
         way_out = "set DAWA_OPENAI_MODEL to one it has" + (" or mend DAWA_OPENAI_BASE_URL" if words.is_gateway else "")
         return ServiceError(f"OpenAI: {words.host} has no model {words.model!r} for this key; {way_out}")
     if status == 403:
-        return ServiceError(f"OpenAI: {words.host} does not let this key use {words.model!r}{because}")
+        return ServiceError(
+            f"OpenAI: {words.host} does not let this key use {words.model!r}{because}; "
+            "allow it, or set DAWA_OPENAI_MODEL"
+        )
     if status == 429:
         return TryLaterError("OpenAI is busy (HTTP 429)", after_seconds=wait_asked_for(headers))
     if status in (408, 409, 425) or status >= 500:

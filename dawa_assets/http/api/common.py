@@ -59,5 +59,5 @@ def item_of(ports: Ports, artist: Artist, item_id: UUID) -> ShownItem:
     with ports.database.transaction() as connection:
         found = shown_items(connection, artist.id, [item_id])
     if not found:
-        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id; look the id up again")
     return found[0]

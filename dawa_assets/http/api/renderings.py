@@ -76,7 +76,9 @@ async def rendering(rendering_id: UploadIdInPath, artist: ArtistOf, service: Ser
 
     found = await service.quickly(look)
     if found is None:
-        raise UnknownItemError(f"rendering {rendering_id!r}: {artist.slug} has none of this id (any more)")
+        raise UnknownItemError(
+            f"rendering {rendering_id!r}: {artist.slug} has none of this id (any more); render it again"
+        )
     if found.is_open:
         _go_on(service, artist)
     return _shown(service, artist, found)

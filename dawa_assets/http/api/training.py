@@ -99,7 +99,9 @@ async def promote(
 async def listened(body: ListenRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> ListenedAnswer:
     """Store what a listener said of two renderings: which is closer to the artist, and how close."""
     if body.pair[0] == body.pair[1] or (body.choice is not None and body.choice not in body.pair):
-        raise InputError("pair, choice: send two different ones, and one of them or null as the choice")
+        raise InputError(
+            "pair, choice: are not two renderings and one of them; send two different ones, and one of them or null"
+        )
 
     def keep() -> ListenedAnswer:
         from dawa_assets.tables.listens import keep_listen

@@ -178,7 +178,7 @@ def _pair(service: Service, artist: Artist, bounce_id: UUID, body: PairByHand) -
 
     ports, item_id = service.ports, body.item_id
     if (item_id is None) == (body.parse_id is None):
-        raise InputError("itemId, parseId: send one of the two")
+        raise InputError("itemId, parseId: both or none are there; send one of the two")
     if item_id is None:
         item_id = item_of_set(ports, artist, body.parse_id or "")
     pair_by_hand(ports, artist, bounce_id, item_id)

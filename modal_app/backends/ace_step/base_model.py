@@ -35,7 +35,9 @@ def _load_pretrained(base: str) -> Any:
     from diffusers import AceStepPipeline
 
     if Path(base).is_dir() and not (Path(base) / _INDEX).is_file():
-        raise MissingBaseError(f"{base}: no ACE-Step model is in this folder ({_INDEX} is missing)")
+        raise MissingBaseError(
+            f"{base}: no ACE-Step model is in this folder ({_INDEX} is missing); name one that holds a model"
+        )
     try:
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
         return AceStepPipeline.from_pretrained(base, dtype=dtype)

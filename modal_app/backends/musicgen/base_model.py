@@ -38,7 +38,9 @@ def _load_pretrained(base: str) -> tuple[Any, Any]:
     from transformers import AutoTokenizer, MusicgenConfig, MusicgenForConditionalGeneration
 
     if Path(base).is_dir() and not (Path(base) / _INDEX).is_file():
-        raise MissingBaseError(f"{base}: no MusicGen model is in this folder ({_INDEX} is missing)")
+        raise MissingBaseError(
+            f"{base}: no MusicGen model is in this folder ({_INDEX} is missing); name one that holds a model"
+        )
     try:
         kind = MusicgenConfig.get_config_dict(base)[0].get("model_type")
         if kind != MusicgenConfig.model_type:

@@ -128,5 +128,5 @@ def _joined(mount: Mount, parts: Iterable[str]) -> Iterator[bytes]:
 
 def _part(upload: str, number: int) -> str:
     if not upload.isalnum():
-        raise JobError(f"{upload!r}: is no name of an upload")
+        raise JobError(f"{upload!r}: is no name of an upload; begin the upload anew")
     return f"{_PARTS}/{upload}-{number:06d}"

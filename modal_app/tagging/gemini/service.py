@@ -126,7 +126,7 @@ def connect(model: HostedModel) -> "Client":
     except ValueError as error:
         raise InputError(str(error)) from None
     if not _MODEL_NAME.fullmatch(model.name):
-        raise InputError(f"DAWA_GEMINI_MODEL: {model.name[:80]!r} is no model's name")
+        raise InputError(f"DAWA_GEMINI_MODEL: {model.name[:80]!r} is no model's name; set one like gemini-2.5-flash")
     try:
         import httpx
         from google import genai
@@ -257,7 +257,9 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
             return Reply(Usage(), unreadable, Question((*items, *rest), 1))
         self._refused += 1
         if not self._answered and self._refused >= _MAX_REFUSED:
-            raise ServiceError(f"{self._model.name}: every segment is refused: {reason}")
+            raise ServiceError(
+                f"{self._model.name}: every segment is refused ({reason}); set another DAWA_GEMINI_MODEL"
+            )
         return Reply(Usage(), [*unreadable, SegmentOutcome(items[0], reason=reason)], _again(rest, 1))
 
     def _follow(self, served: str | None) -> None:

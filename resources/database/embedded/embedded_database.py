@@ -90,4 +90,4 @@ def _ensure_database(url: str) -> None:
             except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 return
     except psycopg.OperationalError as error:
-        raise DatabaseError(f"the database does not answer: {str(error).splitlines()[0]}") from None
+        raise DatabaseError(f"the database does not answer: {str(error).splitlines()[0]}; run it again") from None

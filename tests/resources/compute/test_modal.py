@@ -135,7 +135,7 @@ def test_a_failing_job_raises_the_workers_line_as_what_it_is(compute: ModalCompu
     assert str(caught.value) == "segment 3 of audio 000000000000 is not in the cache; prepare it again"
 
     request = GenerateRequest(job_id="a", prompt="x", lora_id="no-colon", duration_seconds=1)
-    with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
+    with pytest.raises(InputError, match="'no-colon': is no LoRA's name"):
         compute.run(request, ignore)
 
 

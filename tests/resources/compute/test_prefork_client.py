@@ -58,7 +58,7 @@ def test_jobs_share_imports_but_run_in_their_own_processes(compute: LocalCompute
 
 
 def test_what_the_user_can_mend_is_told_apart(compute: LocalCompute) -> None:
-    with pytest.raises(InputError, match="'no-colon': a LoRA is named by `producer:model`"):
+    with pytest.raises(InputError, match="'no-colon': is no LoRA's name"):
         compute.run(SHORT.model_copy(update={"lora_id": "no-colon"}), ignore)
 
 

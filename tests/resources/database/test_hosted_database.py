@@ -151,7 +151,7 @@ def test_other_migrations_of_the_project_are_ignored(entrance: HostedServer, nam
         pass
     assert migrate(url) == []
     _execute(url, insert + "('20990101000002', 'dawa_from_the_future', null)")
-    assert "20990101000002_dawa_from_the_future, this version of the project has not: upgrade the project" in _problem(
+    assert "20990101000002_dawa_from_the_future, this version of the project has not; upgrade the project" in _problem(
         HostedDatabase(url)
     )
 
