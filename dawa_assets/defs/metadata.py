@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 import dagster as dg
 
+from dawa_assets.pipeline.reports import Report, figures_of
 from dawa_assets.plots.png_size import at_most
 
 MAX_ROWS = 200
@@ -27,7 +27,7 @@ _UNITS = {"usd": "USD", "bytes": "bytes", "seconds": "s", "db": "dB"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
 
 
-def describe(report: Any, *, without: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
+def describe(report: Report, *, without: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
     """The fields of a report dataclass as metadata: its headline first, then tables, then words, then figures.
 
     A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it.
@@ -35,11 +35,10 @@ def describe(report: Any, *, without: Sequence[str] = ()) -> dict[str, dg.Metada
     words: dict[str, dg.MetadataValue] = {}
     figures: dict[str, dg.MetadataValue] = {}
     tables: dict[str, dg.MetadataValue] = {}
-    for field in dataclasses.fields(report):
-        value = getattr(report, field.name)
-        if field.name == "headline" or field.name in without:
+    for field, value in figures_of(report).items():
+        if field in without:
             continue
-        name = label(field.name)
+        name = label(field)
         if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):
             figures[f"{name} (number)"] = dg.MetadataValue.int(len(value))
             if value:
@@ -52,7 +51,7 @@ def describe(report: Any, *, without: Sequence[str] = ()) -> dict[str, dg.Metada
     return {**headline, **tables, **words, **figures}
 
 
-def schema(relation: str, *, made_by: str, **columns: str) -> dict[str, Any]:
+def schema(relation: str, *, made_by: str, **columns: str) -> dict[str, object]:
     """What an asset writes to, the table and the columns that a reader would look for, and the function that does it.
 
     The function is named by module, not by its file's path: a path would be that of the machine that loads this.
@@ -113,7 +112,7 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def table(rows: Sequence[dict[str, Any]], *, of: int | None = None) -> dg.MetadataValue:
+def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.MetadataValue:
     """Rows as a table; at most `MAX_ROWS` of them. A `…` row says how many were left out, here or before (`of`)."""
     if not rows:
         return dg.MetadataValue.text("none")
@@ -128,7 +127,7 @@ def table(rows: Sequence[dict[str, Any]], *, of: int | None = None) -> dg.Metada
     )
 
 
-def _metadata(value: Any) -> dg.MetadataValue:
+def _metadata(value: object) -> dg.MetadataValue:
     if isinstance(value, bool):
         return dg.MetadataValue.bool(value)
     if isinstance(value, int):
@@ -139,27 +138,29 @@ def _metadata(value: Any) -> dg.MetadataValue:
         return _sequence(list(value))
     if isinstance(value, dict):
         return table([{"name": str(name), "value": _cell(item)} for name, item in value.items()])
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return table([_labelled(value)])
+    if (row := _labelled(value)) is not None:
+        return table([row])
     return dg.MetadataValue.text(str(_cell(value)))
 
 
-def _sequence(values: list[Any]) -> dg.MetadataValue:
+def _sequence(values: list[object]) -> dg.MetadataValue:
     if not values:
         return dg.MetadataValue.text("none")
-    first = values[0]
-    if dataclasses.is_dataclass(first):
-        return table([_labelled(value) for value in values])
-    if isinstance(first, tuple):
-        return table([dict(zip(("name", "detail", "more"), value, strict=False)) for value in values])
-    if isinstance(first, float):
-        shown = values if len(values) <= _MAX_NUMBERS else values[:: -(-len(values) // _MAX_NUMBERS)]
-        left_out = "" if shown is values else f" (every {len(values) // len(shown)}th of {len(values)})"
+    if rows := [row for value in values if (row := _labelled(value)) is not None]:
+        return table(rows)
+    if pairs := [value for value in values if isinstance(value, tuple)]:
+        return table([dict(zip(("name", "detail", "more"), pair, strict=False)) for pair in pairs])
+    if numbers := [value for value in values if isinstance(value, float)]:
+        shown = numbers if len(numbers) <= _MAX_NUMBERS else numbers[:: -(-len(numbers) // _MAX_NUMBERS)]
+        left_out = "" if shown is numbers else f" (every {len(numbers) // len(shown)}th of {len(numbers)})"
         return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in shown) + left_out)
     return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
 
 
-def _labelled(row: Any) -> dict[str, Any]:
+def _labelled(row: object) -> dict[str, object] | None:
+    """The fields of a dataclass by their labels; None for anything else."""
+    if not dataclasses.is_dataclass(row) or isinstance(row, type):
+        return None
     return {label(name): value for name, value in dataclasses.asdict(row).items()}
 
 
@@ -168,12 +169,12 @@ def _short(value: str | int | float | bool | None) -> str | int | float | bool |
     return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
 
 
-def _is_for_machines(value: Any) -> bool:
+def _is_for_machines(value: object) -> bool:
     """Whether it is an id, a hash or a key: a column of such goes behind those that people read."""
     return isinstance(value, UUID) or (isinstance(value, str) and _MACHINES.match(value) is not None)
 
 
-def _cell(value: Any) -> str | int | float | bool | None:
+def _cell(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, str | int | bool):
         return value
     if isinstance(value, float):
@@ -187,7 +188,7 @@ def _cell(value: Any) -> str | int | float | bool | None:
     return str(value)
 
 
-def _column_type(rows: list[dict[str, Any]], name: str) -> str:
+def _column_type(rows: Sequence[Mapping[str, object]], name: str) -> str:
     kinds = {type(row[name]) for row in rows if row.get(name) is not None}
     if kinds == {bool}:
         return "bool"

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
 from dawa_assets.defs.policies.retries import failed
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.observability.assets import AssetDescription, description_of
+from dawa_assets.pipeline.reports import PaidReport, Report
 from dawa_assets.tables.artists import Artist, get_artist
 from dawa_assets.tables.spending import spent_by_artist, spent_this_month
 from modal_app.errors import DawaError
@@ -28,21 +29,23 @@ OWNERS = ["team:data-engineering"]
 Shown = dict[str, dg.MetadataValue]
 """What is shown on a page, by its name there."""
 
+R = TypeVar("R", bound=Report)
+
 
 @dataclass(frozen=True)
-class Made:
+class Made(Generic[R]):
     """What a step did for one artist, for what is shown of it beside the report's own fields."""
 
     ports: Ports
     slug: str
-    report: Any
+    report: R
 
 
 def run_step(
     context: dg.AssetExecutionContext,
     ports: Ports,
-    work: Callable[[Ports, str], Any],
-    show: Callable[[Made], Shown] | None = None,
+    work: Callable[[Ports, str], R],
+    show: Callable[[Made[R]], Shown] | None = None,
     *,
     without: Sequence[str] = (),
 ) -> dg.MaterializeResult[None]:
@@ -81,7 +84,7 @@ def run_step(
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
 
 
-def _shown(show: Callable[[Made], Shown], made: Made) -> Shown:
+def _shown(show: Callable[[Made[R]], Shown], made: Made[R]) -> Shown:
     """What is to be looked at; that it can't be shown is said, and takes nothing from what was made."""
     try:
         return show(made)
@@ -91,10 +94,10 @@ def _shown(show: Callable[[Made], Shown], made: Made) -> Shown:
         return {"not shown": dg.MetadataValue.text(f"the pictures could not be made: {reason}")}
 
 
-def _figures(connection: Connection, artist: Artist, asset: AssetDescription, report: Any) -> Shown:
+def _figures(connection: Connection, artist: Artist, asset: AssetDescription, report: Report) -> Shown:
     """What grows over time beside what this run did: the artist's rows, and what models and GPUs cost this month."""
     figures: Shown = {"dagster/partition_row_count": dg.MetadataValue.int(asset.rows.count(connection, artist.id))}
-    if hasattr(report, "cost_usd"):
+    if isinstance(report, PaidReport):
         spent = {
             "artist's month, USD": spent_by_artist(connection, artist.id),
             "everybody's month, USD": spent_this_month(connection),

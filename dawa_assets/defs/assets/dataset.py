@@ -1,7 +1,7 @@
 """From training items to tagged segments: the dataset's zip, 15-second segments, and a text for each."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,6 +14,11 @@ from dawa_assets.tables.artists import get_artist
 from modal_app.errors import JobError
 from resources.ports import Ports
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from dawa_assets.datasets.build import DatasetReport
+    from dawa_assets.segments.prepare import SegmentsReport
+    from dawa_assets.segments.tag import TagsReport
 
 _TOLD = 5  # reasons that get into one line
 _MAX_WORDS = 24
@@ -51,10 +56,13 @@ def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Mat
     return run_step(context, pipeline.ports(), build_dataset, _archive, without=["storage_path", "manifest_path"])
 
 
-def _archive(made: Made) -> Shown:
-    if made.report.storage_path is None:
+def _archive(made: "Made[DatasetReport]") -> Shown:
+    report = made.report
+    if report.storage_path is None:
         return {}
-    sizes = {made.report.storage_path: made.report.size_bytes, made.report.manifest_path: None}
+    sizes: dict[str, int | None] = {report.storage_path: report.size_bytes}
+    if report.manifest_path is not None:
+        sizes[report.manifest_path] = None
     return {"zip and manifest": files(sizes, made.ports.settings.serve_url)}
 
 
@@ -82,7 +90,7 @@ def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline)
     return run_step(context, pipeline.ports(), _segmented, _drawn)
 
 
-def _segmented(ports: Ports, slug: str) -> Any:
+def _segmented(ports: Ports, slug: str) -> "SegmentsReport":
     """The report, unless a passing trouble left tracks out: then the step fails by it, not by a check that asks why."""
     from dawa_assets.observability.assets import consistency_of
     from dawa_assets.segments.prepare import prepare_segments
@@ -93,7 +101,7 @@ def _segmented(ports: Ports, slug: str) -> Any:
     return report
 
 
-def _drawn(made: Made) -> Shown:
+def _drawn(made: "Made[SegmentsReport]") -> Shown:
     from dawa_assets.plots.segment_plots import draw_segments
 
     return {title: picture(png, title) for title, png in draw_segments(made.ports, made.slug).items()}
@@ -131,7 +139,7 @@ def segment_tags(settings: Settings) -> dg.AssetsDefinition:
     return segment_tags
 
 
-def _words(made: Made) -> Shown:
+def _words(made: "Made[TagsReport]") -> Shown:
     from dawa_assets.plots.tag_histogram import draw_words
     from dawa_assets.segments.tagger import tagger_of
     from dawa_assets.tables.segment_tags import common_words

@@ -1,6 +1,7 @@
 """From uploads to training items: summaries of Live Sets, prompts, and pairs of audio and prompt."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,6 +12,10 @@ from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from dawa_assets.intake.live_sets import LiveSetsReport
+    from dawa_assets.prompting.refresh import PromptsReport
 
 _PICTURES = 3
 
@@ -47,7 +52,7 @@ def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     return run_step(context, pipeline.ports(), take_in_live_sets, _timelines)
 
 
-def _timelines(made: Made) -> Shown:
+def _timelines(made: "Made[LiveSetsReport]") -> Shown:
     from dawa_assets.tables.uploads import latest_timelines
 
     shown = {}
@@ -93,7 +98,7 @@ def prompts(settings: Settings) -> dg.AssetsDefinition:
     return prompts
 
 
-def _rewritten(made: Made) -> Shown:
+def _rewritten(made: "Made[PromptsReport]") -> Shown:
     from dawa_assets.defs.text_diff import before_and_after
 
     return {"before and after": before_and_after(made.report.examples)} if made.report.examples else {}

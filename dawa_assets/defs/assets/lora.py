@@ -1,6 +1,7 @@
 """From tagged segments to a LoRA that can be heard."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,6 +13,11 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from resources.ports import Ports
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from dawa_assets.training.evaluation import EvaluationReport
+    from dawa_assets.training.preview import PreviewReport
+    from dawa_assets.training.runs import TrainingReport
 
 
 def assets(_settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -46,7 +52,7 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), train_lora, _curve, without=["losses", "files"])
 
 
-def _curve(made: Made) -> Shown:
+def _curve(made: "Made[TrainingReport]") -> Shown:
     return {
         **_picture(made.ports, made.slug, made.report.adapter_key, "loss.png", "loss curve"),
         **_files(made.ports, {file.key: file.size for file in made.report.files}),
@@ -93,7 +99,7 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms, without=["files"])
 
 
-def _spectrograms(made: Made) -> Shown:
+def _spectrograms(made: "Made[EvaluationReport]") -> Shown:
     from dawa_assets.training.evaluation import PICTURE
 
     return {
@@ -126,5 +132,5 @@ def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return run_step(context, pipeline.ports(), render_preview, _sounds, without=["files"])
 
 
-def _sounds(made: Made) -> Shown:
+def _sounds(made: "Made[PreviewReport]") -> Shown:
     return _files(made.ports, {file.key: file.size for file in made.report.files})
