@@ -6,9 +6,8 @@ provenance, other works) give the same text too: it is part of the prompt's fing
 
 import json
 from collections.abc import Collection
-from typing import Any
 
-from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden, no_go_phrases
+from dawa_assets.prompting.phrase_matching import no_go_phrases
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts, work_facts
 from dawa_assets.prompting.track import known_tracks, tempo_of, track_facts
 
@@ -19,7 +18,7 @@ MAX_BYTES = 8_000
 _SIZES = ((24, 160), (16, 120), (12, 100), (8, 80), (5, 60), (3, 40), (2, 24), (1, 16))
 
 
-def build_context(profile: Any, summary: Any, *, artist_name: str = "", summary_ids: Collection[str] = ()) -> str:
+def build_context(profile: object, summary: object, *, artist_name: str = "", summary_ids: Collection[str] = ()) -> str:
     """The message for one track. `profile` and `summary` may hold anything; what can't be used is left out.
 
     Args:
@@ -40,23 +39,12 @@ def build_context(profile: Any, summary: Any, *, artist_name: str = "", summary_
     for most, longest in _SIZES:
         context = {
             "tempo_bpm": int(tempo) if tempo and tempo.is_integer() else tempo,
-            "style": style_facts(profile, names, forbidden, most, longest),
+            "style": style_facts(profile, names, forbidden, most, longest).content(),
             "work": work_facts(profile, summary, summary_ids, forbidden, most, longest),
-            "track": _allowed(track_facts(summary, tracks, most, longest), forbidden),
+            "track": track_facts(summary, tracks, most, longest).without(forbidden).content(),
             "no_go_zones": no_go_zones(profile, most * 2, longest),
         }
         message = json.dumps({name: part for name, part in context.items() if part}, ensure_ascii=False)
         if len(message.encode()) <= MAX_BYTES:
             break
     return message
-
-
-def _allowed(track: dict[str, Any], forbidden: list[Phrase]) -> dict[str, Any]:
-    """The track without the instruments and genres that are no-go; its own names stay, for they are facts."""
-    for role, names in dict(track.get("instruments", {})).items():
-        track["instruments"][role] = [name for name in names if not is_forbidden(name, forbidden)]
-    if "instruments" in track:
-        track["instruments"] = {role: names for role, names in track["instruments"].items() if names}
-    if "genre_hints" in track:
-        track["genre_hints"] = [genre for genre in track["genre_hints"] if not is_forbidden(genre, forbidden)]
-    return {name: fact for name, fact in track.items() if fact}

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.repair import fixed
@@ -33,7 +32,7 @@ class TrialSet:
     """A Live Set that prompts are tried on."""
 
     name: str
-    summary: dict[str, Any]
+    summary: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def read_instructions(path: Path) -> Instructions:
 
 
 def try_prompts(
-    writer: PromptWriter, sets: Iterable[TrialSet], profile: dict[str, Any], instructions: Instructions
+    writer: PromptWriter, sets: Iterable[TrialSet], profile: dict[str, object], instructions: Instructions
 ) -> Iterator[Trial]:
     """One trial for each set, as answers come.
 
@@ -126,7 +125,7 @@ class _Question:
         return fixed(text, self.rules.tempo)
 
 
-def _question(tried: TrialSet, profile: dict[str, Any]) -> _Question:
+def _question(tried: TrialSet, profile: dict[str, object]) -> _Question:
     if tempo_of(tried.summary) is None:
         raise InputError(f"{tried.name}: has no tempo that a set can have; no prompt can be written for it")
     context = build_context(profile, tried.summary)

@@ -6,7 +6,6 @@ hold is refused, other broken rules are said. What was there before stays as his
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from dawa_assets.pipeline.step import artist_step
@@ -215,7 +214,7 @@ class _Judge:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._profiles: dict[UUID, Any] = {}
+        self._profiles: dict[UUID, object] = {}
 
     def judge(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
         """The rules that the text breaks and may break.
@@ -227,7 +226,7 @@ class _Judge:
             raise InputError(
                 f"item {item.name}: the text is empty; write one, or `dawa prompt regenerate` has the model write it"
             )
-        summary: Any = _ANY_TEMPO
+        summary: object = _ANY_TEMPO
         if item.als_summary_id is not None:
             tempos = prompts.tempos(self._connection, artist.id, [item.als_summary_id])
             summary = {"overview": {"tempo": tempos.get(item.als_summary_id)}}

@@ -7,7 +7,6 @@ into a prompt is text on one line, without control characters, of bounded length
 import math
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
 
 _MAX_LENGTH = 400
 _JOINERS = "\u200c\u200d"
@@ -30,14 +29,14 @@ class _Clean(dict[int, str]):
 _CLEAN = _Clean()
 
 
-def mapping(value: Any, *path: str) -> dict[str, Any]:
+def mapping(value: object, *path: str) -> dict[str, object]:
     """The object at `path` below `value`, or an empty one."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def text(value: Any, longest: int = _MAX_LENGTH) -> str:
+def text(value: object, longest: int = _MAX_LENGTH) -> str:
     """`value` as one clean line of at most `longest` characters; empty unless it is text or a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
@@ -47,7 +46,7 @@ def text(value: Any, longest: int = _MAX_LENGTH) -> str:
     return " ".join(plain.translate(_CLEAN).split())[:longest].rstrip()
 
 
-def texts(value: Any, most: int, longest: int = _MAX_LENGTH) -> list[str]:
+def texts(value: object, most: int, longest: int = _MAX_LENGTH) -> list[str]:
     """The distinct texts of a list (or of one text), in order; at most `most`, looked for among ten times as many."""
     found: dict[str, None] = {}
     for item in [value] if isinstance(value, str) else value[: most * 10] if isinstance(value, list) else []:
@@ -58,12 +57,12 @@ def texts(value: Any, most: int, longest: int = _MAX_LENGTH) -> list[str]:
     return list(found)
 
 
-def objects(value: Any) -> Iterator[dict[str, Any]]:
+def objects(value: object) -> Iterator[dict[str, object]]:
     """The objects of a list."""
     yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """A finite number, also one that was stored as text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -74,7 +73,7 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def count(value: Any) -> int:
+def count(value: object) -> int:
     """A whole number from 0; 0 for anything else."""
     found = number(value)
     return int(found) if found is not None and 0 < found < 1e9 else 0

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from dawa_assets.prompting.context import build_context
@@ -105,7 +105,7 @@ def asked_of(
     profile: ObservedProfile,
     wanted: Wanted,
     instructions: str,
-    summary: Any,
+    summary: object,
     summary_ids: set[str],
     take: int,
 ) -> tuple[str, str]:
@@ -194,7 +194,7 @@ def summary_id(item: prompts.Item) -> UUID:
     return item.als_summary_id
 
 
-def summary_of(text: str) -> Any:
+def summary_of(text: str) -> object:
     """A summary from its JSON; None where it is nested or numbered beyond what can be read."""
     try:
         return json.loads(text)

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from dawa_assets.prompting.phrase_matching import Phrase, contains, no_go_phrases, phrase_of, words_of
 from dawa_assets.prompting.style import names_in, no_go_zones
@@ -60,7 +59,7 @@ class PromptRules:
         ]
 
 
-def rules_for(profile: Any, summary: Any, *, artist_name: str = "", context: str = "") -> PromptRules:
+def rules_for(profile: object, summary: object, *, artist_name: str = "", context: str = "") -> PromptRules:
     """The rules that follow from an artist's profile and a set's summary.
 
     A name that is among the words of the context anyway (an artist called "Bass") is an ordinary word and allowed.

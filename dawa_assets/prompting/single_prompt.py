@@ -5,7 +5,6 @@ The same question as the pipeline's, so that neither pays for what the other has
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 from uuid import UUID
 
 from dawa_assets.errors import UnknownLiveSetError
@@ -93,7 +92,7 @@ def _question(ports: Ports, artist: Artist, parse_id: str, take: int | None = No
         profile = observed_profile(connection, artist.id)
     if text is None:
         raise UnknownLiveSetError(f"parse {parse_id!r}: its Live Set is gone since a moment ago; upload it again")
-    summary: Any = summary_of(text)
+    summary: object = summary_of(text)
     if tempo_of(summary) is None:
         raise InputError(f"parse {parse_id!r}: its summary has no tempo that a set can have; upload the set again")
     wanted = wanted_now(ports, profile)

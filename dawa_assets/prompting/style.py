@@ -6,7 +6,7 @@ works other than the one at hand. What a no-go zone forbids is not offered to a 
 
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
+from dataclasses import dataclass
 
 from dawa_assets.prompting.json_access import mapping, objects, text, texts
 from dawa_assets.prompting.phrase_matching import Phrase, contains, is_forbidden, phrase_of, words_of
@@ -34,39 +34,61 @@ _LISTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def no_go_zones(profile: Any, most: int = _MAX_ZONES, longest: int = _MAX_ZONE_LENGTH) -> list[str]:
+def no_go_zones(profile: object, most: int = _MAX_ZONES, longest: int = _MAX_ZONE_LENGTH) -> list[str]:
     """The artist's no-go zones, as the artist wrote them."""
     return texts(mapping(profile, "creative_policy").get("no_go_zones"), most, longest)
 
 
-def names_in(profile: Any, artist_name: str) -> list[str]:
+def names_in(profile: object, artist_name: str) -> list[str]:
     """Names of people that a prompt must not hold: the artist's and the members'."""
     artist = mapping(profile, "artist")
     return list(dict.fromkeys([*texts([artist_name, artist.get("name")], 2), *texts(artist.get("members"), 20)]))
 
 
-def style_facts(profile: Any, names: Iterable[str], forbidden: list[Phrase], most: int, longest: int) -> dict[str, Any]:
-    """The artist's style: lists of their words. Empty ones are left out, so an empty profile gives `{}`."""
-    facts: dict[str, Any] = {}
-    for name, path in _LISTS.items():
-        facts[name] = _allowed(mapping(profile, *path[:-1]).get(path[-1]), forbidden, most, longest)
-    facts["description"] = _without_names(
-        text(mapping(profile, "artist", "brand_narrative").get("description"), longest * 4), names
-    )
-    facts["moods"] = [
-        {"mood": text(label, longest).replace("_", " "), "elements": elements}
+@dataclass(frozen=True)
+class Mood:
+    """A mood of the artist's, and what music of theirs has that is in it."""
+
+    mood: str
+    elements: list[str]
+
+
+@dataclass(frozen=True)
+class StyleFacts:
+    """The artist's style in their own words: lists by the names of `_LISTS`, a description, and moods."""
+
+    words: dict[str, list[str]]
+    description: str
+    moods: list[Mood]
+
+    def content(self) -> dict[str, object]:
+        """What a message says of it. What is empty is left out, so an empty profile gives `{}`."""
+        moods = [{"mood": each.mood, "elements": each.elements} for each in self.moods]
+        facts: dict[str, object] = {**self.words, "description": self.description, "moods": moods}
+        return {name: fact for name, fact in facts.items() if fact}
+
+
+def style_facts(profile: object, names: Iterable[str], forbidden: list[Phrase], most: int, longest: int) -> StyleFacts:
+    """Read the artist's style off a profile: at most `most` entries a list, `longest` letters each."""
+    words = {
+        name: _allowed(mapping(profile, *path[:-1]).get(path[-1]), forbidden, most, longest)
+        for name, path in _LISTS.items()
+    }
+    described = text(mapping(profile, "artist", "brand_narrative").get("description"), longest * 4)
+    moods = [
+        Mood(text(label, longest).replace("_", " "), elements)
         for label, view in sorted(mapping(profile, "semantic_views", "by_mood").items())[:most]
         if (elements := _allowed(mapping(view).get("typical_elements"), forbidden, min(most, 4), longest))
     ]
-    return {name: fact for name, fact in facts.items() if fact}
+    return StyleFacts(words, _without_names(described, names), moods)
 
 
 def work_facts(
-    profile: Any, summary: Any, summary_ids: Collection[str], forbidden: list[Phrase], most: int, longest: int
-) -> dict[str, Any]:
+    profile: object, summary: object, summary_ids: Collection[str], forbidden: list[Phrase], most: int, longest: int
+) -> dict[str, object]:
     """What the artist's catalogue says of this very track: by the summary's id, else by its title; else `{}`."""
     work = _work_of(profile, summary, summary_ids)
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "key": text(work.get("key_center"), 32),
         "energy_arc": text(work.get("energy_arc"), longest),
         "tags": _allowed(work.get("core_tags"), forbidden, most, longest),
@@ -76,7 +98,7 @@ def work_facts(
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _work_of(profile: Any, summary: Any, summary_ids: Collection[str]) -> dict[str, Any]:
+def _work_of(profile: object, summary: object, summary_ids: Collection[str]) -> dict[str, object]:
     works = list(objects(mapping(profile).get("catalog")))
     for work in works:
         if summary_ids and text(work.get("daw_summary_id")) in summary_ids:
@@ -85,7 +107,7 @@ def _work_of(profile: Any, summary: Any, summary_ids: Collection[str]) -> dict[s
     return next((work for work in works if title and words_of(text(work.get("title"))) == title), {})
 
 
-def _allowed(value: Any, forbidden: list[Phrase], most: int, longest: int) -> list[str]:
+def _allowed(value: object, forbidden: list[Phrase], most: int, longest: int) -> list[str]:
     return [each for each in texts(value, most * 4, longest) if not is_forbidden(each, forbidden)][:most]
 
 

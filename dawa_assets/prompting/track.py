@@ -4,17 +4,18 @@ Works on every summary there is: this parser's, older ones without locators or l
 little more than a tempo. No ids, times or paths: what does not matter to the prompt must not make it stale.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from dawa_assets.ableton.devices import sound_of_live_instrument
 from dawa_assets.ableton.lexicon import named
 from dawa_assets.ableton.plugins import known_plugin
 from dawa_assets.prompting.instruments import NamedTrack, instruments
 from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
+from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden
 
 _MAX_TRACKS_HEARD = 400
 _MAX_DEVICES = 200
@@ -30,7 +31,7 @@ _SECTION = re.compile(
 _SPARSE, _DENSE = 5, 12  # tracks with clips: up to five sit apart in any mix, from twelve on they are stacked
 
 
-def tempo_of(summary: Any) -> float | None:
+def tempo_of(summary: object) -> float | None:
     """The set's tempo in BPM, at most two decimals; None where the summary has none that a set can have."""
     tempo = number(mapping(summary, "overview").get("tempo"))
     return round(tempo, 2) if tempo is not None and 20 <= tempo <= 999 else None
@@ -44,7 +45,7 @@ class KnownTracks:
     sounding: int
 
 
-def known_tracks(summary: Any) -> KnownTracks:
+def known_tracks(summary: object) -> KnownTracks:
     """What a summary tells of its tracks; of thousands, only the busiest are listened to.
 
     Where the summary says which tracks sound, the others are left out altogether, unless no track has any clip.
@@ -70,35 +71,68 @@ def known_tracks(summary: Any) -> KnownTracks:
     return KnownTracks(heard, sounding)
 
 
-def track_facts(summary: Any, known: KnownTracks, most: int, longest: int) -> dict[str, Any]:
-    """What is known of the track: empty facts are left out. At most `most` entries a list, `longest` letters each."""
+@dataclass(frozen=True)
+class TrackFacts:
+    """What is known of the track, in the order in which a message says it. What is not known is empty or 0."""
+
+    time_signature: str
+    key: str
+    bars: int
+    density: str
+    layers: int
+    sections: list[str]
+    instruments: dict[str, list[str]]
+    genre_hints: list[str]
+    tempo_range: str
+    groups: list[str]
+    tracks: list[dict[str, object]]
+    plugins: list[str]
+
+    def without(self, forbidden: list[Phrase]) -> "TrackFacts":
+        """The same without the instruments and genres that are no-go; its own names stay, for they are facts."""
+        allowed = {
+            role: [name for name in names if not is_forbidden(name, forbidden)]
+            for role, names in self.instruments.items()
+        }
+        return dataclasses.replace(
+            self,
+            instruments={role: names for role, names in allowed.items() if names},
+            genre_hints=[genre for genre in self.genre_hints if not is_forbidden(genre, forbidden)],
+        )
+
+    def content(self) -> dict[str, object]:
+        """What a message says of it; what is not known is left out."""
+        return {name: fact for name, fact in vars(self).items() if fact}
+
+
+def track_facts(summary: object, known: KnownTracks, most: int, longest: int) -> TrackFacts:
+    """Read the track off a summary: at most `most` entries a list, `longest` letters each."""
     whole = mapping(summary)
     tracks, sounding = known.heard, known.sounding
-    facts = {
-        "time_signature": text(mapping(whole, "overview").get("time_signature"), 8),
-        "key": _key(whole),
-        "bars": round(number(whole.get("length_bars")) or 0),
-        "density": _density(sounding),
-        "layers": sounding,
-        "sections": _sections(whole, most),
-        "instruments": instruments(tracks, max(1, min(most, 5))),
-        "genre_hints": _genre_hints(whole, most, longest),
-        "tempo_range": _tempo_range(whole),
-        "groups": _groups(whole, most, longest),
-        "tracks": [_described(whole, track, most, longest) for track in _telling(tracks)[:most]],
-        "plugins": _plugins(whole, most, longest),
-    }
-    return {name: fact for name, fact in facts.items() if fact}
+    return TrackFacts(
+        time_signature=text(mapping(whole, "overview").get("time_signature"), 8),
+        key=_key(whole),
+        bars=round(number(whole.get("length_bars")) or 0),
+        density=_density(sounding),
+        layers=sounding,
+        sections=_sections(whole, most),
+        instruments=instruments(tracks, max(1, min(most, 5))),
+        genre_hints=_genre_hints(whole, most, longest),
+        tempo_range=_tempo_range(whole),
+        groups=_groups(whole, most, longest),
+        tracks=[_described(whole, track, most, longest) for track in _telling(tracks)[:most]],
+        plugins=_plugins(whole, most, longest),
+    )
 
 
-def _clips(details: Any) -> int:
+def _clips(details: object) -> int:
     """How busy a track is; one that sounds without a clip of its own is played by another."""
     known = mapping(details)
     clips = count(known.get("active_clips", known.get("clips")))
     return max(clips, 1) if known.get("sounding") is True else clips
 
 
-def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
+def _named(summary: dict[str, object], name: str, clips: int) -> NamedTrack:
     details = mapping(summary, "track_breakdown", name)
     if details.get("sounding") is True:
         return _heard(details, name, clips)
@@ -107,7 +141,7 @@ def _named(summary: dict[str, Any], name: str, clips: int) -> NamedTrack:
     return NamedTrack(text(name, 120), tuple(samples), clips, sources=_sounds_of(plugins))
 
 
-def _heard(details: dict[str, Any], name: str, clips: int) -> NamedTrack:
+def _heard(details: dict[str, object], name: str, clips: int) -> NamedTrack:
     """A track of a summary that says what of it is heard."""
     devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     sounds_known = _sounds_of(texts(details.get("plugins_in_use"), 20, 80)) + _sounds_of_live(devices)
@@ -153,7 +187,7 @@ def _shares(amounts: list[float]) -> list[float]:
     return [amount / total if total > 0 else 0.0 for amount in amounts]
 
 
-def _presets(devices: Iterable[dict[str, Any]]) -> list[str]:
+def _presets(devices: Iterable[dict[str, object]]) -> list[str]:
     """What instruments and their racks were loaded from, or were called."""
     playing = (each for each in devices if each.get("kind") in {"instrument", "sampler", "drums", "rack"})
     return list(
@@ -161,7 +195,7 @@ def _presets(devices: Iterable[dict[str, Any]]) -> list[str]:
     )
 
 
-def _sounds_of_live(devices: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+def _sounds_of_live(devices: Iterable[dict[str, object]]) -> tuple[str, ...]:
     """The sounds of Live's own instruments that always sound alike."""
     sounds = (sound_of_live_instrument(text(each.get("name"), 80)) for each in devices)
     return tuple(dict.fromkeys(sound for sound in sounds if sound))
@@ -173,10 +207,11 @@ def _sounds_of(plugins: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plugin.sound for plugin in known if plugin is not None and plugin.sound))
 
 
-def _hierarchy_names(summary: dict[str, Any]) -> list[str]:
+def _hierarchy_names(summary: dict[str, object]) -> list[str]:
     top = list(objects(summary.get("track_hierarchy")))
     rows = itertools.chain.from_iterable((each, *objects(each.get("children"))) for each in top)
-    return [row["name"] for row in rows if isinstance(row.get("name"), str) and row.get("type") != "Group"]
+    named = ((row.get("name"), row.get("type")) for row in rows)
+    return [name for name, kind in named if isinstance(name, str) and kind != "Group"]
 
 
 def _telling(tracks: list[NamedTrack]) -> list[NamedTrack]:
@@ -187,7 +222,7 @@ def _telling(tracks: list[NamedTrack]) -> list[NamedTrack]:
     return sorted(telling, key=lambda track: -track.clips)
 
 
-def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: int) -> dict[str, Any]:
+def _described(summary: dict[str, object], track: NamedTrack, most: int, longest: int) -> dict[str, object]:
     details = mapping(summary, "track_breakdown", track.name)
     samples = mapping(details, "samples_in_use") if "samples_in_use" in details else details.get("sample_files")
     described = {
@@ -202,14 +237,14 @@ def _described(summary: dict[str, Any], track: NamedTrack, most: int, longest: i
     return {name: value for name, value in described.items() if value}
 
 
-def _instrument_names(details: dict[str, Any]) -> list[str]:
+def _instrument_names(details: dict[str, object]) -> list[str]:
     """Live's own instruments that are in use, and the presets of them and of their racks."""
     devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     own = [text(each.get("name"), 80) for each in devices if each.get("kind") in {"instrument", "sampler", "drums"}]
     return list(dict.fromkeys([*own, *_presets(devices)]))
 
 
-def _key(summary: dict[str, Any]) -> str:
+def _key(summary: dict[str, object]) -> str:
     scale = mapping(summary, "scale")
     root, name = text(scale.get("root"), 8), text(scale.get("name"), 32)
     return f"{root} {name.lower()}" if root and name else ""
@@ -221,7 +256,7 @@ def _density(sounding: int) -> str:
     return "sparse" if sounding <= _SPARSE else "dense" if sounding >= _DENSE else "medium"
 
 
-def _sections(summary: dict[str, Any], most: int) -> list[str]:
+def _sections(summary: dict[str, object], most: int) -> list[str]:
     """The form, from locators in their order in time, else from scenes; only names that are parts of a song."""
     locators = sorted(objects(summary.get("locators")), key=lambda each: number(each.get("time")) or 0.0)
     if "layers" in summary and (end := number(summary.get("length_beats"))):
@@ -234,14 +269,14 @@ def _sections(summary: dict[str, Any], most: int) -> list[str]:
     return [part for part, _ in itertools.groupby(parts)][:most]
 
 
-def _genre_hints(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+def _genre_hints(summary: dict[str, object], most: int, longest: int) -> list[str]:
     """Genres that the set names itself. A single sample's file name ("Kick Trap.wav") says nothing of the track."""
     hints = texts(summary.get("genre_indicators"), 50, 200)
     genres = (hint.partition(":")[0].strip()[:longest] for hint in hints if ": sample " not in hint)
     return list(dict.fromkeys(genre for genre in genres if genre))[:most]
 
 
-def _tempo_range(summary: dict[str, Any]) -> str:
+def _tempo_range(summary: dict[str, object]) -> str:
     known = mapping(summary, "tempo_range")
     lowest, highest = number(known.get("lowest")), number(known.get("highest"))
     if lowest is not None and highest is not None:
@@ -250,7 +285,7 @@ def _tempo_range(summary: dict[str, Any]) -> str:
     return f"{min(tempos):g} to {max(tempos):g}" if tempos and min(tempos) != max(tempos) else ""
 
 
-def _groups(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+def _groups(summary: dict[str, object], most: int, longest: int) -> list[str]:
     tops = [each for each in objects(summary.get("track_hierarchy")) if each.get("type") == "Group"]
     breakdown = mapping(summary, "track_breakdown")
     if "layers" in summary:
@@ -258,15 +293,15 @@ def _groups(summary: dict[str, Any], most: int, longest: int) -> list[str]:
             each
             for each in tops
             if any(
-                mapping(breakdown.get(child["name"])).get("sounding") is True
+                mapping(breakdown.get(name)).get("sounding") is True
                 for child in objects(each.get("children"))
-                if isinstance(child.get("name"), str)
+                if isinstance(name := child.get("name"), str)
             )
         ]
     names = texts([each.get("name") for each in tops[:200]], 200, longest)
     return [name for name in names if not _UNNAMED.fullmatch(name)][:most]
 
 
-def _plugins(summary: dict[str, Any], most: int, longest: int) -> list[str]:
+def _plugins(summary: dict[str, object], most: int, longest: int) -> list[str]:
     usage = mapping(summary, "plugins_in_use" if "plugins_in_use" in summary else "plugin_usage")
     return texts(sorted(usage, key=lambda name: (-count(usage[name]), name))[:200], most, longest)

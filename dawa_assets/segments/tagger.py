@@ -1,6 +1,5 @@
 """The tagger that the settings name: by what its rows are keyed, what it is asked with, and the words it is told."""
 
-from typing import Any
 
 from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden, no_go_phrases, phrase_of
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts
@@ -39,12 +38,12 @@ def hosted_model(
     )
 
 
-def style_vocabulary(profile: Any, artist_name: str) -> list[str]:
+def style_vocabulary(profile: object, artist_name: str) -> list[str]:
     """The artist's own words for their style, for a tagger to prefer: short phrases, without names and no-go zones."""
     names: list[Phrase] = [phrase for name in names_in(profile, artist_name) if (phrase := phrase_of(name))]
     forbidden = [*no_go_phrases(no_go_zones(profile)), *names]
     facts = style_facts(profile, (), forbidden, _MAX_PER_FACT, 4 * _MAX_WORD_LENGTH)
-    words = [word for name in _FACTS for word in facts.get(name, [])]
-    words += [mood["mood"] for mood in facts.get("moods", [])]
+    words = [word for name in _FACTS for word in facts.words.get(name, [])]
+    words += [each.mood for each in facts.moods]
     short = [word for word in words if len(word) <= _MAX_WORD_LENGTH and not is_forbidden(word, forbidden)]
     return list(dict.fromkeys(short))[:_MAX_WORDS]
