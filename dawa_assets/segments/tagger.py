@@ -1,6 +1,5 @@
 """The tagger that the settings name: by what its rows are keyed, what it is asked with, and the words it is told."""
 
-
 from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden, no_go_phrases, phrase_of
 from dawa_assets.prompting.style import names_in, no_go_zones, style_facts
 from modal_app.protocol.tagging import HostedModel

@@ -108,7 +108,7 @@ def summary_of_item(connection: Connection, artist: Artist, item_id: UUID) -> UU
         "select als_summary_id from training_items where id = %s and artist_id = %s", [item_id, artist.id]
     ).fetchone()
     if row is None:
-        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id")
+        raise UnknownItemError(f"item {item_id}: {artist.slug} has none of this id; look the id up again")
     summary_id: UUID | None = row["als_summary_id"]
     return summary_id
 

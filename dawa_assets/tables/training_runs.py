@@ -111,7 +111,7 @@ def require_run(connection: Connection, artist: Artist, run_id: UUID) -> None:
     if not connection.execute(
         "select from training_runs where id = %s and artist_id = %s", [run_id, artist.id]
     ).rowcount:
-        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id")
+        raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id; look the id up again")
 
 
 def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:

@@ -121,7 +121,7 @@ def _lay_down_surroundings(url: str) -> None:
                 _lock(connection)
                 if _is_hosted(connection):
                     raise DatabaseError(
-                        "this is a Supabase database, which the embedded database's own parts stay out of; "
+                        "this is a Supabase database, and the embedded database's own parts stay out of it; "
                         "run `dawa migrate`"
                     )
                 _run(connection, part.read_text(encoding="utf-8"), part.name)

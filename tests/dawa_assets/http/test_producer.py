@@ -135,7 +135,7 @@ def test_post_api_artist_generate_gives_a_wav_in_both_forms(
     for name in ("my_producer", "nova", "my_producer:", "a/b:c", ":", "nova:a:b"):
         answer = http.post("/api/artist/generate", json=asked | {"loraId": name})
         assert (answer.status_code, list(answer.json())) == (400, ["error"]), name
-        assert answer.json()["error"].startswith("loraId: a LoRA is named by producer:model")
+        assert answer.json()["error"].startswith("loraId: is no LoRA's name; write producer:model")
 
 
 def test_only_full_access_can_render_with_any_producers_lora(ports: Ports, quick: QuickCompute, nova: Artist) -> None:
