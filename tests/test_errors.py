@@ -1,6 +1,7 @@
 """The tree of errors in `modal_app/errors.py` is the one that the code has, and messages keep to its rule."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_the_tree_has_every_error_with_its_bases_and_its_layer() -> None:
         if (each.name, each.module) != OF_HTTP
     }
     assert here == _tree()
+
+
+def test_docstrings_name_errors_that_there_are() -> None:
+    known = {each.name for each in _error_classes()} | set(dir(builtins))
+    for module, tree in _modules():
+        text = (ROOT / module).read_text("utf-8")
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+        raised = set(re.findall(r"^ +(?!Dagster)(\w+Error): ", text, re.MULTILINE))  # Dagster's own are named by dg.…
+        assert raised <= known | imported, f"{module}: {sorted(raised - known - imported)}"
 
 
 def test_private_errors_stay_in_their_module() -> None:

@@ -86,7 +86,7 @@ def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[
 
     Raises:
         InputError: nothing of it can be used, or too much is under way.
-        LeavingArtistError: the artist is being deleted.
+        ArtistBeingDeletedError: the artist is being deleted.
     """
     with ports.database.transaction() as connection:
         require_staying(connection, artist)
@@ -208,7 +208,7 @@ def complete(ports: Ports, artist: Artist, upload_id: str) -> PartUpload:
     Raises:
         UnknownItemError: there is no such upload.
         ConflictError: a file is not there whole.
-        LeavingArtistError: the artist is being deleted.
+        ArtistBeingDeletedError: the artist is being deleted.
     """
     upload = find(ports.settings, artist, upload_id)
     if upload.state == "complete":

@@ -28,7 +28,7 @@ def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wai
 
     Raises:
         BusyError: another process held it for all that time.
-        LeavingArtistError: the artist was deleted, or is being.
+        ArtistBeingDeletedError: the artist was deleted, or is being.
     """
     deadline = time.monotonic() + wait_seconds
     told = False

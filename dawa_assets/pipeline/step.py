@@ -32,7 +32,7 @@ def artist_step(ports: Ports, artist: Artist | str, name: str, *, wait_seconds: 
     Raises:
         UnknownArtistError: there is no artist of this slug.
         BusyError: another process held it for all that time.
-        LeavingArtistError: the artist was deleted, or is being.
+        ArtistBeingDeletedError: the artist was deleted, or is being.
     """
     settings = ports.settings
     if isinstance(artist, str):

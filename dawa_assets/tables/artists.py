@@ -136,7 +136,7 @@ def ensure_artist(connection: Connection, name: str) -> Artist:
     """The artist of this slug, id or name, made if there is none. Safe when several processes ask at once.
 
     Raises:
-        LeavingArtistError: they are being deleted.
+        ArtistBeingDeletedError: they are being deleted.
     """
     found = find_artist(connection, name)
     if found is None:
@@ -152,7 +152,7 @@ def require_staying(connection: Connection, artist: Artist) -> None:
     """Refuse what would come for an artist who leaves.
 
     Raises:
-        LeavingArtistError: they were deleted since, or are being.
+        ArtistBeingDeletedError: they were deleted since, or are being.
     """
     if is_being_deleted(connection, artist.id):
         raise ArtistBeingDeletedError(
