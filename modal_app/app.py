@@ -187,7 +187,7 @@ if data.files is not None:
 
     @app.function(**_file)
     def read_block(path: str, key: str, start: int) -> Block | None:
-        """A block of a file."""
+        """Return a block of a file."""
         return _files.read_block(path, key, start)
 
     @app.function(**_file)

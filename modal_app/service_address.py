@@ -15,7 +15,7 @@ class ServiceAddress:
 
 
 def service_address(url: str, *, setting: str, example: str) -> ServiceAddress:
-    """The address that a setting gives, without a slash at its end.
+    """Return the address that a setting gives, without a slash at its end.
 
     Raises:
         ValueError: it is none, it carries a password or a query, or the key would go over the network in the clear;
@@ -35,7 +35,7 @@ def service_address(url: str, *, setting: str, example: str) -> ServiceAddress:
 
 
 def is_on_this_machine(host: str) -> bool:
-    """Whether what is sent to this host stays on the machine: a loopback address, or `localhost`."""
+    """Return whether what is sent to this host stays on the machine: a loopback address, or `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

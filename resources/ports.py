@@ -25,7 +25,7 @@ class Ports:
 
 
 def open_ports(settings: Settings) -> Ports:
-    """The ports that the settings name. Nothing is started or reached before it is used.
+    """Return the ports that the settings name. Nothing is started or reached before it is used.
 
     A prompt writer without its key or price says so when it is asked to write: all else goes on without it.
 
@@ -43,7 +43,7 @@ def open_ports(settings: Settings) -> Ports:
 
 
 def open_database(settings: Settings) -> Database:
-    """The database alone, for what needs nothing else; raises as `open_ports`."""
+    """Return the database alone, for what needs nothing else; raises as `open_ports`."""
     if settings.database == "embedded":
         from resources.database.embedded.embedded_database import EmbeddedDatabase
 
@@ -54,7 +54,7 @@ def open_database(settings: Settings) -> Database:
 
 
 def open_bucket(settings: Settings) -> Bucket:
-    """The bucket alone; raises as `open_ports`."""
+    """Return the bucket alone; raises as `open_ports`."""
     if settings.bucket == "folder":
         from resources.bucket.folder import FolderBucket
 
@@ -68,7 +68,7 @@ def open_bucket(settings: Settings) -> Bucket:
 
 
 def open_compute(settings: Settings, *, several_jobs: bool = True) -> Compute:
-    """What runs the worker. For one job alone nothing is made ready for others: a refusal comes at once.
+    """Return what runs the worker. For one job alone nothing is made ready for others: a refusal comes at once.
 
     Raises:
         SettingsError: it runs elsewhere, and could not read the bucket's files there.
@@ -89,7 +89,7 @@ def open_compute(settings: Settings, *, several_jobs: bool = True) -> Compute:
 
 
 def open_prompt_writer(settings: Settings) -> PromptWriter:
-    """The prompt writer alone.
+    """Return the prompt writer alone.
 
     Raises:
         SettingsError: its key or its model's price is not set, or can't be used.

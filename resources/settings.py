@@ -64,7 +64,7 @@ def _known_zone(name: str) -> str:
 
 
 def _listed(given: object) -> object:
-    """The parts of a text with commas; None for an empty one."""
+    """Return the parts of a text with commas; None for an empty one."""
     if not isinstance(given, str):
         return given
     return tuple(part.strip() for part in given.split(",") if part.strip()) or None
@@ -336,7 +336,7 @@ class Settings(
 
     @classmethod
     def load(cls, **overrides: str | float) -> Self:
-        """The settings of this process; `overrides` go before the environment.
+        """Return the settings of this process; `overrides` go before the environment.
 
         Raises:
             SettingsError: a value can't be used; the message names the variable, never its value.

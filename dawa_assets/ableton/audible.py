@@ -44,7 +44,7 @@ def _track_in(target: str) -> str:
 
 
 def _soloed(drafts: Sequence[TrackDraft], groups: Sequence[int | None]) -> set[int] | None:
-    """The tracks that are soloed or in a soloed group; None where none is."""
+    """Return the tracks that are soloed or in a soloed group; None where none is."""
     chosen: set[int] = set()
     for index, draft in enumerate(drafts):
         group = groups[index]
@@ -54,7 +54,7 @@ def _soloed(drafts: Sequence[TrackDraft], groups: Sequence[int | None]) -> set[i
 
 
 def _leading_out(drafts: Sequence[TrackDraft], groups: Sequence[int | None]) -> set[int]:
-    """The tracks whose sound comes out somewhere: found backwards from those that end at the main track."""
+    """Return the tracks whose sound comes out somewhere: found backwards from those that end at the main track."""
     by_id = {draft.id: index for index, draft in enumerate(drafts)}
     open_ = [draft.speaker.is_on(draft.switched) and draft.volume.is_up(draft.moved) for draft in drafts]
     before: dict[int, list[int]] = {}

@@ -266,7 +266,7 @@ class Builder(DeviceCollector):
     # -- the result ---------------------------------------------------------------------------------------
 
     def finish(self, name: str) -> LiveSet:
-        """The whole set, once the document has been walked through."""
+        """Return the whole set, once the document has been walked through."""
         if not self._has_live_set:
             raise RefusedLiveSetError("not a Live Set: it has no <LiveSet>, like a preset or a clip", GIVE_A_LIVE_SET)
         if self._main is None:
@@ -320,7 +320,7 @@ class Builder(DeviceCollector):
 
 
 def _scene(name: str, draft: SceneDraft) -> Scene:
-    """A scene with what launching it sets; a tempo or time signature that none can be is none."""
+    """Return a scene with what launching it sets; a tempo or time signature that none can be is none."""
     tempo, metre = draft.tempo if draft.sets_tempo else None, None
     if tempo is None and (said := _SCENE_TEMPO.search(name)):
         tempo = float(said.group(1))

@@ -54,12 +54,12 @@ def follow(chain: ChainDraft, flow: Flow, switched: Mapping[str, bool], moved: S
 
 
 def changes_notes(chain: ChainDraft) -> bool:
-    """Whether notes come out of a chain otherwise than they went in, in a way that can't be followed."""
+    """Return whether notes come out of a chain otherwise than they went in, in a way that can't be followed."""
     return any(device.kind in _UNFOLLOWED for device in _sounding(chain))
 
 
 def finished_devices(drafts: list[DeviceDraft]) -> tuple[Device, ...]:
-    """The devices in the order of the chain, racks before what is in them."""
+    """Return the devices in the order of the chain, racks before what is in them."""
     return tuple(
         Device(
             draft.kind,
@@ -122,14 +122,14 @@ class _Follower:
         return merged
 
     def _selected(self, rack: DeviceDraft, chain: ChainDraft) -> bool:
-        """Whether the chain selector lets it sound; one that is automated may come by anywhere."""
+        """Return whether the chain selector lets it sound; one that is automated may come by anywhere."""
         if rack.kind == _DRUM_RACK or chain.is_return or rack.selector_target in self.moved:
             return True
         return chain.zone[0] <= rack.selector <= chain.zone[1]
 
 
 def _received(rack: DeviceDraft, chain: ChainDraft, flow: Flow) -> Flow:
-    """The notes that reach a chain of a rack."""
+    """Return the notes that reach a chain of a rack."""
     if flow.tally is None:
         return flow
     if rack.kind == _DRUM_RACK:
@@ -155,7 +155,7 @@ def _pad(chain: ChainDraft, flow: Flow, sounds: bool, level: int) -> Pad:
 
 
 def _sounding(chain: ChainDraft) -> Iterator[DeviceDraft]:
-    """A chain's devices at any depth, but for those behind the pads of an inner drum rack."""
+    """Yield a chain's devices at any depth, but for those behind the pads of an inner drum rack."""
     open_ = list(reversed(chain.devices))
     while open_:
         device = open_.pop()

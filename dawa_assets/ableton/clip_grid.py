@@ -34,7 +34,7 @@ _NAME_SIZE = 6.2
 
 
 def draw_clip_grid(live_set: LiveSet, heading: str, facts: Sequence[str]) -> Figure:
-    """The grid up to the last scene that has a clip, at most `MAX_COLUMNS` wide."""
+    """Return the grid up to the last scene that has a clip, at most `MAX_COLUMNS` wide."""
     used = 1 + max((clip.slot for track in live_set.tracks for clip in track.session_clips), default=0)
     columns = min(max(used, FEWEST_COLUMNS), MAX_COLUMNS)
     facts = [*facts, f"first {columns} of {used:,} scenes"] if used > columns else facts
@@ -48,7 +48,10 @@ def draw_clip_grid(live_set: LiveSet, heading: str, facts: Sequence[str]) -> Fig
 
 
 def strip_width(tracks: Iterable[Track]) -> float:
-    """How many inches the strip of these tracks' session clips takes right of the lanes; 0 where there are none."""
+    """Return how many inches the strip of these tracks' session clips takes right of the lanes.
+
+    0 where there are none.
+    """
     scenes = len({clip.slot for track in tracks for clip in track.session_clips})
     return _GAP + min(max(_STRIP_CELL * scenes, _NARROWEST_STRIP), _WIDEST_STRIP) if scenes else 0.0
 

@@ -19,7 +19,7 @@ NEUTRAL: Rgb = (0.62, 0.64, 0.68)
 
 
 def rgb(index: int | None) -> Rgb:
-    """The colour for a palette index, a neutral grey for None; components 0..1."""
+    """Return the colour for a palette index, a neutral grey for None; components 0..1."""
     if index is None:
         return NEUTRAL
     row, column = divmod(index % PALETTE_SIZE, COLUMNS)

@@ -27,12 +27,15 @@ class LiveDevice:
 
 
 def live_device(tag: str) -> LiveDevice | None:
-    """The device that a set has this tag for; None for plugins and for what no table knows."""
+    """Return the device that a set has this tag for; None for plugins and for what no table knows."""
     return _table().get(tag)
 
 
 def sound_of_live_instrument(name: str) -> str:
-    """The instrument that one of Live's own is always heard as, by the name that Live shows; empty for others."""
+    """Return the instrument that one of Live's own is always heard as, by the name that Live shows.
+
+    Empty for others.
+    """
     return _sounds().get(name, "")
 
 

@@ -34,7 +34,7 @@ class SwitchDraft:
     ever_on: bool = False
 
     def is_on(self, switched: dict[str, bool]) -> bool:
-        """Whether it is on at any time, by its automation where it has one, else by its value.
+        """Return whether it is on at any time, by its automation where it has one, else by its value.
 
         `switched` has for the id of every switch with an envelope whether the envelope ever turns it on.
         """
@@ -52,7 +52,7 @@ class LevelDraft:
     automated: bool = False
 
     def is_up(self, moved: set[str]) -> bool:
-        """Whether it lets anything through."""
+        """Return whether it lets anything through."""
         return self.value > SILENCE or self.automated or self.target in moved
 
 

@@ -32,7 +32,7 @@ _POSIX_PATH, _MOUNT_POINT, _COLON_PATH, _END = 18, 19, 2, 0xFFFF
 
 
 def location_of(relative_to: str, relative_path: str, pack: str, absolute_path: str) -> Location:
-    """What a file belongs to; empty where the set does not say. Paths have `/`.
+    """Return what a file belongs to; empty where the set does not say. Paths have `/`.
 
     Args:
         relative_to: Live's number for what the relative path begins at; empty where there is no such path.
@@ -55,7 +55,7 @@ def location_of(relative_to: str, relative_path: str, pack: str, absolute_path: 
 
 
 def path_of_data(hexadecimal: str) -> str:
-    """The absolute path, with `/`, that `Data` holds in hexadecimal digits; empty where it can't be told."""
+    """Return the absolute path, with `/`, that `Data` holds in hexadecimal digits; empty where it can't be told."""
     try:
         data = bytes.fromhex(hexadecimal)
     except ValueError:

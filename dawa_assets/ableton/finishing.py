@@ -11,7 +11,7 @@ from dawa_assets.ableton.notes import Tally
 
 
 def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
-    """The tracks in order, each with its name, the group around it, its level, and what of it is heard."""
+    """Return the tracks in order, each with its name, the group around it, its level, and what of it is heard."""
     groups = _groups(drafts)
     audible = audible_tracks(drafts, groups)
     in_arrangement = _counts_the_arrangement(drafts, audible)
@@ -37,7 +37,7 @@ def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
 
 
 def clip_scales(drafts: Sequence[TrackDraft], tracks: Sequence[Track]) -> dict[Scale, float]:
-    """The clips' own scales with the beats that each holds, in the view that counts, the longest first."""
+    """Return the clips' own scales with the beats that each holds, in the view that counts, the longest first."""
     in_arrangement = _counts_the_arrangement(drafts, [track.audible for track in tracks])
     beats: dict[Scale, float] = {}
     for draft, track in zip(drafts, tracks, strict=True):
@@ -47,7 +47,7 @@ def clip_scales(drafts: Sequence[TrackDraft], tracks: Sequence[Track]) -> dict[S
 
 
 def _groups(drafts: Sequence[TrackDraft]) -> list[int | None]:
-    """The index of the group around each track.
+    """Return the index of the group around each track.
 
     Live writes a group before what it holds; looking only backwards leaves no way to build a ring.
     """
@@ -68,7 +68,7 @@ def _counts_the_arrangement(drafts: Sequence[TrackDraft], audible: Sequence[bool
 
 
 def _played(draft: TrackDraft, in_arrangement: bool) -> Tally | None:
-    """A copy of what the track's own clips play; None where they are no MIDI clips with notes in them."""
+    """Return a copy of what the track's own clips play; None where they are no MIDI clips with notes in them."""
     clips = draft.arrangement_clips if in_arrangement else draft.session_clips
     notes = draft.arrangement_notes if in_arrangement else draft.session_notes
     if draft.type != "MIDI" or not clips or (not notes and any(clip.heard for clip in clips)):

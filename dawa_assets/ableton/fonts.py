@@ -31,7 +31,7 @@ def drawable(words: str) -> str:
 
 
 def families(words: str) -> list[str]:
-    """The fonts to draw `words` with, the first before all others."""
+    """Return the fonts to draw `words` with, the first before all others."""
     if not {ord(letter) for letter in words} - _glyphs():
         return [FONT]
     return [FONT, *(family for family, _ in _packaged())]

@@ -9,7 +9,7 @@ from dawa_assets.ableton.walk import Enter, Leave, Place
 
 
 def _value(method: Enter) -> Place:
-    """An element whose attribute is all that matters."""
+    """Return an element whose attribute is all that matters."""
     return Place(enter=method, is_value=True)
 
 
@@ -152,7 +152,7 @@ _NOTE_LANE = Place(
 
 
 def _clip(begin_notes: Enter, end: Leave) -> Place:
-    """A clip of one view; in which view decides how often its notes are played."""
+    """Return a clip of one view; in which view decides how often its notes are played."""
     notes = Place(_below("KeyTracks/KeyTrack", _NOTE_LANE), enter=begin_notes)
     return Place({**_CLIP, "Notes": notes}, enter=Builder.clip, leave=end)
 
@@ -211,7 +211,7 @@ _MIXER = Place(
 
 
 def _routing(method: Enter) -> Place:
-    """Where something comes from or goes to."""
+    """Return where something comes from or goes to."""
     return Place({"Target": _value(method)})
 
 

@@ -31,7 +31,7 @@ class Lexicon:
     _instruments: tuple[str, ...]
 
     def named(self, name: str) -> frozenset[str]:
-        """The instruments that a name holds, in the sense that they have beside each other."""
+        """Return the instruments that a name holds, in the sense that they have beside each other."""
         spaced = _LETTER_DIGIT.sub(" ", _CAMEL.sub(" ", name))
         plain = " ".join(word for word in _BREAKS.split(spaced.lower()) if word.isascii())
         groups = (match.lastgroup for match in self._pattern.finditer(plain))
@@ -41,13 +41,13 @@ class Lexicon:
 
 @cache
 def lexicon() -> Lexicon:
-    """The words as they are kept with the package."""
+    """Return the words as they are kept with the package."""
     return _of(tomllib.loads(files("dawa_assets.ableton").joinpath("lexicon.toml").read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=8192)  # a sample pack's names come back in set after set
 def named(name: str) -> frozenset[str]:
-    """The instruments that a name holds."""
+    """Return the instruments that a name holds."""
     return lexicon().named(name)
 
 

@@ -291,7 +291,7 @@ class LiveSet:
         return not any(clip.heard for track in audible for clip in track.session_clips)
 
     def sounds(self, track: Track) -> bool:
-        """Whether a track is heard in the view that counts."""
+        """Return whether a track is heard in the view that counts."""
         clips: Sequence[ArrangementClip | SessionClip] = track.session_clips
         if self.has_arrangement:
             clips = track.arrangement_clips
@@ -303,7 +303,10 @@ class LiveSet:
         return tuple(track for track in self.tracks if self.sounds(track))
 
     def sounding_clips(self) -> Iterator[ArrangementClip]:
-        """The arrangement's clips that are heard; where nothing is, those that would play if they weren't empty."""
+        """Yield the arrangement's clips that are heard.
+
+        Where nothing is, those that would play if they weren't empty.
+        """
         clips = [clip for track in self.tracks if track.audible for clip in track.arrangement_clips if clip.active]
         heard = [clip for clip in clips if not clip.empty]
         yield from heard or (clips if self.has_arrangement else [])
@@ -334,5 +337,5 @@ class LiveSet:
         return tuple(device.max_patch for device in self.main_devices if device.max_patch is not None)
 
     def tracks_of(self, kind: TrackType) -> tuple[Track, ...]:
-        """The tracks of one type, in order."""
+        """Return the tracks of one type, in order."""
         return tuple(track for track in self.tracks if track.type == kind)

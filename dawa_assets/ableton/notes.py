@@ -42,13 +42,13 @@ class Tally:
             self.add(pitch + semitones, notes, beats)
 
     def shifted(self, semitones: int) -> Tally:
-        """The same notes that much higher."""
+        """Return the same notes that much higher."""
         moved = Tally()
         moved.add_all(self, semitones)
         return moved
 
     def within(self, lowest: int, highest: int) -> Tally:
-        """The notes of these pitches alone."""
+        """Return the notes of these pitches alone."""
         kept = Tally()
         for pitch, (notes, beats) in self._played.items():
             if lowest <= pitch <= highest:
@@ -56,18 +56,18 @@ class Tally:
         return kept
 
     def only(self, pitch: int, played_at: int) -> Tally:
-        """The notes of one pitch, played at another."""
+        """Return the notes of one pitch, played at another."""
         kept = Tally()
         if pitch in self._played:
             kept.add(played_at, *self._played[pitch])
         return kept
 
     def total(self) -> Played:
-        """All notes together."""
+        """Return all notes together."""
         return Played(round(self._notes), round(self._beats, 4))
 
     def by_pitch(self) -> dict[int, Played]:
-        """What is played of each pitch, the lowest first."""
+        """Return what is played of each pitch, the lowest first."""
         return {pitch: Played(round(n), round(beats, 4)) for pitch, (n, beats) in sorted(self._played.items())}
 
 
@@ -96,7 +96,7 @@ class Window:
         self.whole_repetitions = int(times) if times == times // 1 and 1 <= times <= MAX_REPETITIONS else 0
 
     def plays(self, time: float) -> int:
-        """How often a note at this beat of the clip's content is played."""
+        """Return how often a note at this beat of the clip's content is played."""
         if not self.loops:
             return int(self.start <= time < self.end)
         after = time - self.first

@@ -89,7 +89,7 @@ class Sheet:
 
 
 def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: float, beside: float = 0.0) -> Sheet:
-    """A sheet with title and labelled lanes: `above` inches free over the first lane, `beside` right of all."""
+    """Return a sheet with title and labelled lanes: `above` inches free over the first lane, `beside` right of all."""
     from matplotlib.figure import Figure
 
     shown = live_set.tracks[: int(MAX_LANES_HEIGHT / SMALLEST_LANE_HEIGHT)]

@@ -19,7 +19,7 @@ class KnownPlugin:
 
 @lru_cache(maxsize=4096)
 def known_plugin(name: str) -> KnownPlugin | None:
-    """What a plugin of this name is; None for one that no table knows, which then counts as neither."""
+    """Return what a plugin of this name is; None for one that no table knows, which then counts as neither."""
     words = f"{_BREAKS.sub(' ', name.lower()).strip()} "
     table = _table()
     for length in range(len(words) - 1, 0, -1):

@@ -12,7 +12,7 @@ _SUFFIX = " Project"
 
 
 def project_around(file: P, is_marked: Callable[[P], bool]) -> P | None:
-    """The nearest folder above a file that Live keeps as a project, however deep the file lies in it.
+    """Return the nearest folder above a file that Live keeps as a project, however deep the file lies in it.
 
     Live marks it by a folder `Ableton Project Info`. Where none of the folders has that (it is often left out when a
     project is copied), it is the file's own folder, or the one above, if its name ends as Live ends a project's.
@@ -27,12 +27,12 @@ def project_around(file: P, is_marked: Callable[[P], bool]) -> P | None:
 
 
 def project_folder(file: Path) -> Path | None:
-    """The project that a file on this machine lies in; None where it lies in none."""
+    """Return the project that a file on this machine lies in; None where it lies in none."""
     return project_around(file.parent.resolve() / file.name, _is_marked)
 
 
 def project_name(folder: PurePath | None) -> str:
-    """What a project is called: as its folder, with letters composed as everywhere here; empty for none.
+    """Return what a project is called: as its folder, with letters composed as everywhere here; empty for none.
 
     What can't be shown on one line is replaced.
     """

@@ -40,7 +40,7 @@ def read_live_set(path: Path) -> LiveSet:
 
 
 def shown_name(path: Path) -> str:
-    """The file's name, fit for one line of UTF-8 whatever bytes it is made of."""
+    """Return the file's name, fit for one line of UTF-8 whatever bytes it is made of."""
     name = os.fsencode(path.name or str(path)).decode("utf-8", "backslashreplace")
     return _UNPRINTABLE.sub("?", name)
 

@@ -37,7 +37,7 @@ class Key:
 
 
 def key_of(live_set: LiveSet) -> Key | None:
-    """The key of a set, by the surest source that says any; None where none does."""
+    """Return the key of a set, by the surest source that says any; None where none does."""
     if live_set.scale is not None:
         return Key(live_set.scale, "in key" if live_set.in_key else "chosen")
     total = sum(live_set.clip_scales.values())
@@ -65,7 +65,7 @@ def pitch_classes(live_set: LiveSet) -> list[float]:
 
 
 def key_of_notes(beats: Sequence[float]) -> Key | None:
-    """The major or minor key that the twelve pitch classes fit best; None where there are none."""
+    """Return the major or minor key that the twelve pitch classes fit best; None where there are none."""
     if not any(beats):
         return None
     fits: dict[tuple[int, str], float] = {

@@ -115,7 +115,7 @@ class _Source:
         self.size = 0
 
     def read(self) -> bytes:
-        """The next chunk, empty at the end."""
+        """Return the next chunk, empty at the end."""
         data = self._file.read(CHUNK_BYTES)
         self.size += len(data)
         if self.size > MAX_FILE_BYTES:
@@ -154,7 +154,7 @@ def _unpacked(head: bytes, source: _Source) -> Iterator[bytes]:
 
 
 def _next_member(data: bytes, source: _Source) -> bytes:
-    """What begins the next member, after any zeros; empty if there is none."""
+    """Return what begins the next member, after any zeros; empty if there is none."""
     data = data.lstrip(b"\0")
     while not data:
         more = source.read()

@@ -29,7 +29,7 @@ from dawa_assets.ableton.usage import clip_names, pads_in_use, plugins_in_use, s
 
 
 def summarise(live_set: LiveSet, *, als_filename: str, project_folder: str, artist_name: str) -> AlsSummary:
-    """The summary of a set that lies in `project_folder` (a name, perhaps empty) as `als_filename`."""
+    """Return the summary of a set that lies in `project_folder` (a name, perhaps empty) as `als_filename`."""
     stem = PurePath(als_filename).stem
     names = unique_names([track.name for track in live_set.tracks])
     tracks = list(zip(names, live_set.tracks, strict=True))

@@ -87,7 +87,7 @@ class TempoMap:
             self._elapsed.append(self._elapsed[-1] + _seconds(after - beat, bpm, next_bpm))
 
     def stretches(self, start: float, end: float) -> Iterator[Stretch]:
-        """The straight pieces between two beats, in order."""
+        """Yield the straight pieces between two beats, in order."""
         here = start
         index = bisect_right(self._times, start)
         while here < end:
@@ -97,11 +97,11 @@ class TempoMap:
             here, index = max(here, after), index + 1
 
     def seconds(self, start: float, end: float) -> float:
-        """How long the song takes from one beat to another."""
+        """Return how long the song takes from one beat to another."""
         return math.fsum(stretch.seconds for stretch in self.stretches(start, end))
 
     def seconds_at(self, beat: float) -> float:
-        """When a beat sounds: beat 0 at 0 s, earlier ones below 0."""
+        """Return when a beat sounds: beat 0 at 0 s, earlier ones below 0."""
         return self._since_first_point(beat) - self._since_first_point(0.0)
 
     def prevailing(self, ranges: Iterable[tuple[float, float]]) -> Prevailing | None:
@@ -137,7 +137,7 @@ class TempoMap:
         return self._elapsed[index - 1] + _seconds(beat - before, self._bpms[index - 1], self._at(beat, index))
 
     def _at(self, beat: float, index: int) -> float:
-        """The tempo at a beat that lies between the point before `index` and the one at it."""
+        """Return the tempo at a beat that lies between the point before `index` and the one at it."""
         if not self._times:
             return self._manual
         if index == 0:
@@ -181,7 +181,7 @@ class MetreMap:
         return list(zip(self._times, self._signatures, strict=True))
 
     def bars(self, beat: float) -> float:
-        """How many bars lie before a beat; below zero before the song's beginning."""
+        """Return how many bars lie before a beat; below zero before the song's beginning."""
         index = max(bisect_right(self._times, beat) - 1, 0)
         inside = (beat - self._times[index]) / self._signatures[index].beats_per_bar
         if index + 1 < len(self._times):  # in a bar that the next change cuts short it doesn't get beyond that change
@@ -189,12 +189,12 @@ class MetreMap:
         return self._bars[index] + inside
 
     def beat(self, bar: int) -> float:
-        """Where a bar begins, counted from 0."""
+        """Return where a bar begins, counted from 0."""
         index = max(bisect_right(self._bars, bar) - 1, 0)
         return self._times[index] + (bar - self._bars[index]) * self._signatures[index].beats_per_bar
 
     def prevailing(self, length: float) -> TimeSignature:
-        """The time signature that holds for the most of a song of so many beats."""
+        """Return the time signature that holds for the most of a song of so many beats."""
         held: dict[TimeSignature, float] = {}
         for time, after, signature in zip(self._times, [*self._times[1:], math.inf], self._signatures, strict=True):
             lasting = max(min(after, length) - time, 0.0)
@@ -209,7 +209,7 @@ def bar_times(tempo: TempoMap, metre: MetreMap, bars: float) -> list[float]:
 
 
 def united(ranges: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The ranges in order, with those that touch made into one; what lies before beat 0 is cut off."""
+    """Return the ranges in order, with those that touch made into one; what lies before beat 0 is cut off."""
     found: list[tuple[float, float]] = []
     for start, end in sorted((max(start, 0.0), end) for start, end in ranges if end > max(start, 0.0)):
         if found and start <= found[-1][1]:

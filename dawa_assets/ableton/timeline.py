@@ -233,7 +233,7 @@ def _clips_inside_groups(tracks: Sequence[Track]) -> dict[int, list[ArrangementC
 
 
 def _distinct(clips: Iterable[ArrangementClip], end: float) -> list[ArrangementClip]:
-    """The clips that differ by a pixel or more, so that a lane's cost is bounded by its width."""
+    """Return the clips that differ by a pixel or more, so that a lane's cost is bounded by its width."""
     pixels = 1500 / end
     seen: dict[tuple[int, int], ArrangementClip] = {}
     for clip in clips:
@@ -251,7 +251,7 @@ def _block(clip: ArrangementClip, top: float, bottom: float) -> list[tuple[float
 
 
 def _place_locators(live_set: LiveSet, end: float, width: float) -> tuple[int, list[tuple[float, str, int]]]:
-    """How many rows the names take, and (beat, name, row) of each; row -1 where no row has room for the name."""
+    """Return how many rows the names take, and (beat, name, row) of each; row -1 where no row has room for the name."""
     per_beat = width / end
     free_from = [-math.inf] * _LOCATOR_ROWS
     flags = []

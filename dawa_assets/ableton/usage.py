@@ -32,14 +32,14 @@ def samples_in_use(track: Track, *, in_arrangement: bool) -> dict[str, float]:
 
 
 def clip_names(track: Track, *, in_arrangement: bool) -> list[str]:
-    """The names of the clips that a track plays in the view that counts, the commonest first; at most four."""
+    """Return the names of the clips that a track plays in the view that counts, the commonest first; at most four."""
     clips = track.arrangement_clips if in_arrangement else track.session_clips
     names = Counter(clip.name.strip() for clip in clips if clip.heard and clip.name.strip())
     return [name for name, _ in sorted(names.items(), key=lambda each: (-each[1], each[0]))[:MAX_CLIP_NAMES]]
 
 
 def pads_in_use(track: Track) -> list[Pad]:
-    """The pads of a track's drum racks that are hit, the most hit first; all, where it can't be told which are.
+    """Return the pads of a track's drum racks that are hit, the most hit first; all, where it can't be told which are.
 
     A pad that holds another drum rack is not listed, its pads are.
     """

@@ -63,7 +63,7 @@ def loose_number(value: str | float | None) -> float:
 
 
 def is_in_song(attributes: Mapping[str, str]) -> bool:
-    """Whether an automation event lies later than the placeholder before time."""
+    """Return whether an automation event lies later than the placeholder before time."""
     return loose_number(attributes.get("Time")) > BEFORE_TIME
 
 
@@ -77,7 +77,7 @@ def colour(value: str) -> int | None:
 
 
 def scale(root: str, name: str) -> Scale | None:
-    """A scale by the number of its root and its own number or name.
+    """Return a scale by the number of its root and its own number or name.
 
     None for what is no scale, and for C Major: it is what every set and clip starts with, so it says nothing.
     """

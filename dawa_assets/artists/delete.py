@@ -101,7 +101,7 @@ def delete_artist(
 
 
 def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
-    """The artist and their deletion, as far as there are either."""
+    """Return the artist and their deletion, as far as there are either."""
     with ports.database.transaction() as connection:
         deletion = artist_deletions.find_deletion(connection, slug)
         is_under_way = deletion is not None and deletion.finished_at is None
@@ -177,7 +177,7 @@ def _wait_for_others(ports: Ports, artist: Artist) -> None:
 
 
 def _finish(ports: Ports, deletion: Deletion, forget_partition: Callable[[str], bool]) -> Deleted:
-    """What is left when the rows are gone: files that came meanwhile, the partition, the receipt.
+    """Return what is left when the rows are gone: files that came meanwhile, the partition, the receipt.
 
     In one transaction, so that of two processes only one does it, and the slug is not free before it is done.
     """

@@ -14,7 +14,10 @@ _MAX_SHOWN = 120
 
 
 def is_own(slug: str, path: str | None) -> bool:
-    """Whether a path is a key below the artist's folder; `dawa_is_under` says the same of a row that is written."""
+    """Return whether a path is a key below the artist's folder.
+
+    `dawa_is_under` says the same of a row that is written.
+    """
     if path is None or not path.startswith(f"artists/{slug}/"):
         return False
     if any(letter == "\\" or unicodedata.category(letter) == "Cc" for letter in path):
@@ -27,11 +30,11 @@ def is_own(slug: str, path: str | None) -> bool:
 
 
 def own_object(bucket: Bucket, slug: str, path: str | None) -> StoredObject | None:
-    """The object at a path that a row names; None where there is none, or where it is not the artist's."""
+    """Return the object at a path that a row names; None where there is none, or where it is not the artist's."""
     return bucket.stat(path) if path is not None and is_own(slug, path) else None
 
 
 def shown_path(path: str) -> str:
-    """A path for a message: on one line and not long, whatever somebody wrote into the row."""
+    """Return a path for a message: on one line and not long, whatever somebody wrote into the row."""
     short = path if len(path) <= _MAX_SHOWN else f"{path[:_MAX_SHOWN]}…"
     return "".join(letter if letter.isprintable() else "�" for letter in short)

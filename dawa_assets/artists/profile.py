@@ -28,7 +28,7 @@ _MAX_PROBLEMS = 200
 
 
 def load_profile(path: Path) -> dict[str, Any]:
-    """The validated content of a JSON file.
+    """Return the validated content of a JSON file.
 
     Raises:
         InvalidProfileError: it can't be read, is no JSON, or not a profile; one line with the field and the reason.
@@ -74,7 +74,10 @@ class Problem:
 
 
 def profile_problems(data: object) -> list[Problem]:
-    """Everything by which `data` does not follow the interface; what no database takes is told alone, if anything."""
+    """Return everything by which `data` does not follow the interface.
+
+    What no database takes is told alone, if anything.
+    """
     try:
         validate_profile(data)
     except InvalidProfileError as error:

@@ -18,7 +18,7 @@ _STAYS = [
 
 
 def receipt_of(deletion: Deletion) -> dict[str, Any]:
-    """The receipt of a deletion whose rows are gone."""
+    """Return the receipt of a deletion whose rows are gone."""
     found = deletion.found or {}
     return {
         "format": FORMAT,
@@ -38,7 +38,7 @@ def receipt_of(deletion: Deletion) -> dict[str, Any]:
 
 
 def receipt_path(home: Path, deletion: Deletion) -> Path:
-    """Where a deletion's receipt lies: a new artist of the same slug has another one."""
+    """Return where a deletion's receipt lies: a new artist of the same slug has another one."""
     return home / "receipts" / f"deleted-{deletion.slug}-{deletion.asked_at:%Y%m%dT%H%M%S}-{str(deletion.id)[:8]}.json"
 
 

@@ -56,7 +56,7 @@ def als(
 
 
 def _pictures(files: list[Path], out: Path) -> dict[Path, Path]:
-    """Where each set is drawn to; sets of the same name in a folder get a number.
+    """Return where each set is drawn to; sets of the same name in a folder get a number.
 
     Raises:
         InputError: several sets for one file, or no folder to draw into.
@@ -85,7 +85,7 @@ def _draw(live_set: LiveSet, target: Path) -> None:
 
 
 def summary_of(file: Path, live_set: LiveSet) -> AlsSummary:
-    """The `AlsSummary` of a set that lies where its artist keeps it."""
+    """Return the `AlsSummary` of a set that lies where its artist keeps it."""
     from dawa_assets.ableton.project import project_folder, project_name
     from dawa_assets.ableton.reader import shown_name
     from dawa_assets.ableton.summary_builder import summarise

@@ -63,7 +63,7 @@ def prompts(
 
 
 def _choosing(model: str, *, for_good: bool) -> "Settings":
-    """The settings with this model chosen.
+    """Return the settings with this model chosen.
 
     Raises:
         InputError: nobody is asked by a model's name, or what it writes would be stale at once.

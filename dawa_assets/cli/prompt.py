@@ -329,7 +329,7 @@ def _origin(text: "ItemText") -> str:
 
 
 def _database() -> "Database":
-    """All that a text's own commands need: no key, no bucket."""
+    """Return all that a text's own commands need: no key, no bucket."""
     from resources.ports import open_database
     from resources.settings import Settings
 
@@ -337,7 +337,7 @@ def _database() -> "Database":
 
 
 def login_name() -> str:
-    """Who is at the terminal.
+    """Return who is at the terminal.
 
     Raises:
         InputError: the machine does not say.

@@ -29,7 +29,7 @@ class _Described:
     result: "TagResult"
 
     def failure(self, sha256: str) -> str:
-        """Why a segment has no tags."""
+        """Return why a segment has no tags."""
         return next(failed.reason for failed in self.result.failed if failed.sha256 == sha256)
 
 

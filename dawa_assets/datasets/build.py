@@ -115,7 +115,7 @@ class _Build:
                 self._fail_unless_fixed(wanted.items[error.position - 1])
 
     def _claim(self) -> tuple[Wanted, Dataset | None, bool]:
-        """What is wanted now, its row, and whether that row is the artist's current dataset already."""
+        """Return what is wanted now, its row, and whether that row is the artist's current dataset already."""
         with self.ports.database.transaction() as connection:
             wanted = datasets.wanted(connection, self.artist, new_items_only=self.new_items_only)
             if self._fail_unusable(connection, wanted.items):
@@ -137,7 +137,7 @@ class _Build:
             return wanted, claimed, current is not None and current.id == claimed.id
 
     def _exported_last(self) -> Dataset | None:
-        """The last export, where it is what the artist's items still are."""
+        """Return the last export, where it is what the artist's items still are."""
         with self.ports.database.transaction() as connection:
             last = datasets.last_export(connection, self.artist.id)
             if last is None or not datasets.is_as_exported(connection, last):
@@ -145,7 +145,7 @@ class _Build:
         return last if self._is_intact(last, was_current=False) else None
 
     def _free_stem(self) -> str:
-        """A name that no file has: the dashboard puts its own zips into the same folder."""
+        """Return a name that no file has: the dashboard puts its own zips into the same folder."""
         while True:
             stem = datetime.now(UTC).strftime("dataset-%Y%m%dT%H%M%S%fZ")
             if self.ports.bucket.stat(f"artists/{self.artist.slug}/datasets/{stem}.zip") is None:

@@ -47,7 +47,7 @@ class Archive:
 
 
 def entry_names(position: int, audio_format: str) -> tuple[str, str]:
-    """The two names of a track: `dataset/track-0001.mp3` and `dataset/track-0001.txt`; positions count from 1.
+    """Return the two names of a track: `dataset/track-0001.mp3` and `dataset/track-0001.txt`; positions count from 1.
 
     Raises:
         ValueError: the format is none of `AUDIO_FORMATS`, or the position is below 1.

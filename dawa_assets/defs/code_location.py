@@ -49,7 +49,7 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
 
 
 def _assets(settings: Settings) -> Iterator[Asset]:
-    """What the modules of `defs/assets/` define, each by its function `assets`."""
+    """Yield what the modules of `defs/assets/` define, each by its function `assets`."""
     for found in pkgutil.iter_modules(asset_modules.__path__, f"{asset_modules.__name__}."):
         yield from importlib.import_module(found.name).assets(settings)
 

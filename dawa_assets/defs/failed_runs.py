@@ -29,7 +29,7 @@ class FailedRun:
 
 
 def failed_runs(instance: dg.DagsterInstance, now: datetime | None = None) -> list[FailedRun]:
-    """What failed within two weeks and was not made since, the newest failure first."""
+    """Return what failed within two weeks and was not made since, the newest failure first."""
     records = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.FAILURE], updated_after=(now or datetime.now(UTC)) - timedelta(days=_DAYS)
@@ -60,7 +60,7 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime | None = None) -> li
 
 
 def failed_steps(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, str]]:
-    """Every step that failed in a run, by the asset's name, with one line that says why."""
+    """Return every step that failed in a run, by the asset's name, with one line that says why."""
     found = []
     stopped_by: dict[str | None, tuple[str, str]] = {}
     for event in events:
@@ -82,7 +82,7 @@ def failed_steps(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, str]]:
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str, job_name: str) -> list[tuple[str, str]]:
-    """What failed in a run, by asset; of a run whose process died, the asset that it was at."""
+    """Return what failed in a run, by asset; of a run whose process died, the asset that it was at."""
     kinds = {
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
         dg.DagsterEventType.STEP_FAILURE,
@@ -103,7 +103,7 @@ def _reasons(instance: dg.DagsterInstance, run_id: str, job_name: str) -> list[t
 
 
 def _last_made(instance: dg.DagsterInstance, asset: str, slug: str) -> float:
-    """When the asset was last made for this artist (seconds since 1970); 0 for never."""
+    """Return when the asset was last made for this artist (seconds since 1970); 0 for never."""
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[slug]), limit=1
     ).records

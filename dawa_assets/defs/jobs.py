@@ -12,7 +12,7 @@ _BUILD = "build_job"
 
 
 def standing_check(asset: str) -> dg.AssetCheckKey:
-    """The check that says what stands open of an asset for all artists."""
+    """Return the check that says what stands open of an asset for all artists."""
     return dg.AssetCheckKey(dg.AssetKey(asset), f"{asset}_nothing_open")
 
 
@@ -22,13 +22,13 @@ def made_by(job_name: str) -> list[str]:
 
 
 def overlapping(one: str, other: str) -> bool:
-    """Whether two jobs make an asset in common; a job that is none of ours may make any."""
+    """Return whether two jobs make an asset in common; a job that is none of ours may make any."""
     assets = made_by(other)
     return not assets or not set(made_by(one)).isdisjoint(assets)
 
 
 def _job(name: str, description: str) -> UnresolvedAssetJobDefinition:
-    """A job of its assets with their checks, but those that look at all artists: a run is for one."""
+    """Return a job of its assets with their checks, but those that look at all artists: a run is for one."""
     assets = made_by(name)
     standing = dg.AssetSelection.checks(*map(standing_check, assets))
     return dg.define_asset_job(name, dg.AssetSelection.assets(*assets) - standing, description=description)

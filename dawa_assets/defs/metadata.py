@@ -28,7 +28,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
 
 
 def describe(report: Report, *, without: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
-    """The fields of a report dataclass as metadata: its headline first, then tables, then words, then figures.
+    """Return the fields of a report dataclass as metadata: its headline first, then tables, then words, then figures.
 
     A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it.
     """
@@ -64,7 +64,7 @@ def schema(relation: str, *, made_by: str, **columns: str) -> dict[str, object]:
 
 
 def label(name: str) -> str:
-    """A field's name as people read it: words, and its unit behind a comma."""
+    """Return a field's name as people read it: words, and its unit behind a comma."""
     words = name.split("_")
     if len(words) > 1 and words[-1] in _UNITS:
         return f"{' '.join(words[:-1])}, {_UNITS[words[-1]]}"
@@ -72,7 +72,7 @@ def label(name: str) -> str:
 
 
 def picture(png: bytes, title: str) -> dg.MetadataValue:
-    """A PNG, shown in place; one that can't be made small enough for the event log is only named."""
+    """Return a PNG, shown in place; one that can't be made small enough for the event log is only named."""
     small = at_most(png, _MAX_PICTURE_BYTES)
     if small is None:
         return dg.MetadataValue.text(f"{title}: {len(png):,} bytes, open the file")
@@ -108,12 +108,15 @@ def escaped(text: str) -> str:
 
 
 def moment(at: datetime) -> str:
-    """A time for people: to the minute, in UTC (the column's name says so)."""
+    """Return a time for people: to the minute, in UTC (the column's name says so)."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.MetadataValue:
-    """Rows as a table; at most `MAX_ROWS` of them. A `…` row says how many were left out, here or before (`of`)."""
+    """Return rows as a table; at most `MAX_ROWS` of them.
+
+    A `…` row says how many were left out, here or before (`of`).
+    """
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
@@ -158,19 +161,19 @@ def _sequence(values: list[object]) -> dg.MetadataValue:
 
 
 def _labelled(row: object) -> dict[str, object] | None:
-    """The fields of a dataclass by their labels; None for anything else."""
+    """Return the fields of a dataclass by their labels; None for anything else."""
     if not dataclasses.is_dataclass(row) or isinstance(row, type):
         return None
     return {label(name): value for name, value in dataclasses.asdict(row).items()}
 
 
 def _short(value: str | int | float | bool | None) -> str | int | float | bool | None:
-    """A whole hash would push every other column out of sight; the row in the database has it."""
+    """Return a whole hash would push every other column out of sight; the row in the database has it."""
     return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
 
 
 def _is_for_machines(value: object) -> bool:
-    """Whether it is an id, a hash or a key: a column of such goes behind those that people read."""
+    """Return whether it is an id, a hash or a key: a column of such goes behind those that people read."""
     return isinstance(value, UUID) or (isinstance(value, str) and _MACHINES.match(value) is not None)
 
 

@@ -80,7 +80,7 @@ class Standing:
         return tables | figures
 
     def severity(self) -> dg.AssetCheckSeverity:
-        """A run that failed is an error; one file or item that did, and what waits or is behind, a warning.
+        """Return a run that failed is an error; one file or item that did, and what waits or is behind, a warning.
 
         As at each run (`checks.py`): an artist's broken upload must not show the whole asset as broken for days.
         """
@@ -191,7 +191,7 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
 def page_of(
     found: Sequence[Standing], spent_usd: float, unclaimed: Sequence[Unclaimed] = ()
 ) -> dict[str, dg.MetadataValue]:
-    """Everything that stands open on one page: the headline, what failed, each kind, then figures to plot."""
+    """Return everything that stands open on one page: the headline, what failed, each kind, then figures to plot."""
     runs = [run for standing in found for run in standing.runs]
     work = found[0].work
     open_now = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
@@ -258,7 +258,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _cursor(text: str | None) -> dict[str, list[Any]]:
-    """What was reported of each asset, and when; empty for a cursor that is lost or of another version."""
+    """Return what was reported of each asset, and when; empty for a cursor that is lost or of another version."""
     try:
         read = json.loads(text or "{}")
     except ValueError:

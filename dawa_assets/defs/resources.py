@@ -18,7 +18,7 @@ class OpensPorts(Protocol):
     """What can stand as the resource `pipeline`: anything that hands out the four ports."""
 
     def ports(self) -> Ports:
-        """The ports, open."""
+        """Return the ports, open."""
 
 
 class Pipeline(dg.ConfigurableResource[Ports]):
@@ -29,7 +29,7 @@ class Pipeline(dg.ConfigurableResource[Ports]):
     )
 
     def ports(self) -> Ports:
-        """The ports; opened once per process and settings."""
+        """Return the ports; opened once per process and settings."""
         return _opened(Settings.load(**self.overrides))
 
 

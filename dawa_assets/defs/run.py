@@ -95,5 +95,5 @@ def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, s
 
 
 def _leaves_alone(launcher: RunLauncher) -> bool:
-    """Whether a launcher knows of runs that it did not start itself, or looks after none."""
+    """Return whether a launcher knows of runs that it did not start itself, or looks after none."""
     return isinstance(launcher, WatchedRunLauncher) or not launcher.supports_check_run_worker_health

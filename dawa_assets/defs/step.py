@@ -85,7 +85,7 @@ def run_step(
 
 
 def _shown(show: Callable[[Made[R]], Shown], made: Made[R]) -> Shown:
-    """What is to be looked at; that it can't be shown is said, and takes nothing from what was made."""
+    """Return what is to be looked at; that it can't be shown is said, and takes nothing from what was made."""
     try:
         return show(made)
     except Exception as error:  # whatever it is, the work is done

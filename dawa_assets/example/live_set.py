@@ -38,7 +38,7 @@ _SHAPES = {
 
 
 def live_set(song: Song) -> bytes:
-    """The song as the bytes of an .als file. The same song gives the same bytes."""
+    """Return the song as the bytes of an .als file. The same song gives the same bytes."""
     shape = _SHAPES[song.live]
     root = _Writer(song, shape).root()
     ElementTree.indent(root, "\t")
@@ -90,7 +90,7 @@ class _Writer:
         return _node("ReturnTrack", *self.head(name, 2, -1), chain, Id=next(self.ids))
 
     def track(self, part: Part, group: int) -> _Element:
-        """A MIDI or audio track: head, envelopes where the version keeps them, mixer, clips, devices."""
+        """Return a MIDI or audio track: head, envelopes where the version keeps them, mixer, clips, devices."""
         target = next(self.ids)
         devices = [self.device(name, part.sweep, target, part.samples) for name in part.devices]
         devices += [self.plugin(plugin) for plugin in part.plugins]
@@ -130,7 +130,7 @@ class _Writer:
     def parameter(
         self, tag: str, value: float | bool, target: int, events: tuple[tuple[float, float], ...] = ()
     ) -> _Element:
-        """A parameter's value, and in the old shape its automation too."""
+        """Return a parameter's value, and in the old shape its automation too."""
         if not self.shape.values_are_events:
             return _node(tag, _value("Manual", value), _node("AutomationTarget", _value("LockEnvelope", 0), Id=target))
         kind = "BoolEvent" if isinstance(value, bool) else "EnumEvent" if isinstance(value, int) else "FloatEvent"
@@ -145,7 +145,7 @@ class _Writer:
         target: int = 0,
         samples: tuple[str, ...] = (),
     ) -> _Element:
-        """One of Live's devices; racks hold their chains, samplers their samples, the filter its sweep."""
+        """Return one of Live's devices; racks hold their chains, samplers their samples, the filter its sweep."""
         device = _node(tag, self.parameter("On", True, next(self.ids)), _value("UserName", ""), Id=next(self.ids))
         if tag == "AutoFilter" and sweep:
             events = _sweep_events(sweep)
@@ -179,7 +179,7 @@ class _Writer:
         return _node("PluginDevice", on, _node("PluginDesc", info), Id=next(self.ids))
 
     def sequencer(self, tag: str, part: Part) -> _Element:
-        """The session's slots and the arrangement's lane."""
+        """Return the session's slots and the arrangement's lane."""
         slots = []
         for number in range(self.scenes):
             filled = [self.clip(part, part.session[number], number)] if number < len(part.session) else []
@@ -211,7 +211,7 @@ class _Writer:
         return _node("MidiClip", *common, _notes(clip), **times)
 
     def sample_ref(self, sample: str) -> _Element:
-        """Where a sample lies: in the project's own folder `Samples/Imported`."""
+        """Return where a sample lies: in the project's own folder `Samples/Imported`."""
         if self.shape.files_have_paths:
             relative = f"Samples/Imported/{sample}"
             path = f"/Projects/{self.song.title} Project/{relative}"
@@ -243,7 +243,7 @@ class _Writer:
         return _node("SceneNames", *(_node("Scene", _value("Annotation", ""), Value=name) for name in names))
 
     def scale(self) -> list[_Element]:
-        """The key, where the version has a place for it."""
+        """Return the key, where the version has a place for it."""
         if self.song.live == 12:
             mode = 0 if self.song.mode == "Major" else 1
             return [
@@ -256,7 +256,7 @@ class _Writer:
 
 
 def _notes(clip: Clip) -> _Element:
-    """A clip's notes as Live keeps them: a lane a pitch."""
+    """Return a clip's notes as Live keeps them: a lane a pitch."""
     pitches = sorted({note.pitch for note in clip.notes})
     lanes = []
     for number, pitch in enumerate(pitches):
@@ -270,7 +270,7 @@ def _notes(clip: Clip) -> _Element:
 
 
 def _sweep_events(sweep: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    """The filter's cutoff in semitones, the unit that Auto Filter keeps."""
+    """Return the filter's cutoff in semitones, the unit that Auto Filter keeps."""
     return tuple((beat, round(69 + 12 * math.log2(hertz / 440), 3)) for beat, hertz in sweep)
 
 

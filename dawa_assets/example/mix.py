@@ -15,7 +15,7 @@ _CUTOFFS = (160, 320, 640, 1280, 2560, 5120, 10_240)
 
 
 def play(song: Song) -> Audio:
-    """The whole song: float32 of shape (2, samples) at 44.1 kHz, peak -1 dBFS, with the reverb's tail."""
+    """Return the whole song: float32 of shape (2, samples) at 44.1 kHz, peak -1 dBFS, with the reverb's tail."""
     samples = round((song.beats * 60 / song.tempo + TAIL_SECONDS) * SAMPLE_RATE)
     ducked = _ducking(song, samples)
     dry, to_reverb, to_echo = (np.zeros((2, samples), dtype=np.float32) for _ in range(3))
@@ -33,7 +33,7 @@ def play(song: Song) -> Audio:
 
 
 def _bus(part: Part, tempo: float, samples: int) -> Audio:
-    """Everything that one part plays. Strokes that are equal are rendered once."""
+    """Return everything that one part plays. Strokes that are equal are rendered once."""
     instrument = INSTRUMENTS[part.sound]
     rendered: dict[Stroke, Audio] = {}
     bus = np.zeros((2, samples), dtype=np.float32)
@@ -50,7 +50,7 @@ def _bus(part: Part, tempo: float, samples: int) -> Audio:
 
 
 def _ducking(song: Song, samples: int) -> Audio:
-    """How far the kick pushes the rest down at each sample: 1 at the stroke, back to 0 within a beat."""
+    """Return how far the kick pushes the rest down at each sample: 1 at the stroke, back to 0 within a beat."""
     depth = np.zeros(samples, dtype=np.float32)
     length = round(60 / song.tempo * SAMPLE_RATE)
     shape = np.cos(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
@@ -65,7 +65,7 @@ def _ducking(song: Song, samples: int) -> Audio:
 
 
 def _swept(bus: Audio, sweep: tuple[tuple[float, float], ...], tempo: float) -> Audio:
-    """A low-pass filter that moves along `sweep`: cross-fades between fixed filters an octave apart."""
+    """Return a low-pass filter that moves along `sweep`: cross-fades between fixed filters an octave apart."""
     beats = np.arange(bus.shape[1], dtype=np.float32) * np.float32(tempo / 60 / SAMPLE_RATE)
     octaves = [np.log2(hz / _CUTOFFS[0]) for _, hz in sweep]
     octave = np.interp(beats, [beat for beat, _ in sweep], octaves).astype(np.float32)
@@ -94,7 +94,7 @@ def _echo(audio: Audio, seconds: float) -> Audio:
 
 
 def _reverb(audio: Audio) -> Audio:
-    """A hall of 1.8 s, by convolution with decaying noise whose high end dies first."""
+    """Return a hall of 1.8 s, by convolution with decaying noise whose high end dies first."""
     from scipy.signal import oaconvolve
 
     samples = round(1.8 * SAMPLE_RATE)

@@ -36,7 +36,7 @@ def hertz(pitch: float) -> float:
 
 
 def saw(frequency: float, samples: int, phase: float = 0.0) -> Audio:
-    """A band-limited sawtooth of shape (samples,) in -1 … 1: no harmonic above 16 kHz, read from a table."""
+    """Return a band-limited sawtooth of shape (samples,) in -1 … 1: no harmonic above 16 kHz, read from a table."""
     table = _saw_table(max(1, min(256, int(16_000 / frequency))))
     place = (phase + np.arange(samples) * (frequency / SAMPLE_RATE)) % 1.0 * _TABLE
     index = place.astype(np.int32)
@@ -45,7 +45,7 @@ def saw(frequency: float, samples: int, phase: float = 0.0) -> Audio:
 
 
 def sine(frequency: float, samples: int, phase: float = 0.0) -> Audio:
-    """A sine of shape (samples,); `phase` in turns."""
+    """Return a sine of shape (samples,); `phase` in turns."""
     turns = phase + np.arange(samples) * (frequency / SAMPLE_RATE)
     return np.asarray(np.sin(2 * np.pi * turns), dtype=np.float32)
 
@@ -56,7 +56,10 @@ def decay(samples: int, seconds: float) -> Audio:
 
 
 def envelope(samples: int, attack: float, release: float) -> Audio:
-    """A rise of `attack` seconds, then 1, then a smooth fall over the last `release` seconds; shape (samples,)."""
+    """Return a rise of `attack` seconds, then 1, then a smooth fall over the last `release` seconds.
+
+    Shape (samples,).
+    """
     curve = np.ones(samples, dtype=np.float32)
     rise, fall = min(samples, int(attack * SAMPLE_RATE)), min(samples, int(release * SAMPLE_RATE))
     if rise:
@@ -87,7 +90,7 @@ def noise(samples: int, seed: int) -> Audio:
 
 
 def kit(stroke: Stroke) -> Audio:
-    """A drum kit by General MIDI's numbers; strokes ring as long as they do, whatever the note's length.
+    """Return a drum kit by General MIDI's numbers; strokes ring as long as they do, whatever the note's length.
 
     Raises:
         KeyError: the kit has no drum of this pitch.
@@ -96,7 +99,7 @@ def kit(stroke: Stroke) -> Audio:
 
 
 def round_bass(stroke: Stroke) -> Audio:
-    """A sine with a filtered sawtooth on top that opens with the stroke."""
+    """Return a sine with a filtered sawtooth on top that opens with the stroke."""
     samples = _samples(stroke.seconds + 0.06)
     body = sine(hertz(stroke.pitch), samples) * 0.75
     edge = saw(hertz(stroke.pitch), samples)
@@ -116,7 +119,7 @@ def reese(stroke: Stroke) -> Audio:
 
 
 def pad(stroke: Stroke) -> Audio:
-    """A wide, slow string-like pad: two detuned sawtooths a side, dulled."""
+    """Return a wide, slow string-like pad: two detuned sawtooths a side, dulled."""
     samples = _samples(stroke.seconds + 0.9)
     sides = [
         saw(hertz(stroke.pitch - 0.07), samples, 0.13) + saw(hertz(stroke.pitch + 0.05), samples, 0.57),
@@ -126,7 +129,7 @@ def pad(stroke: Stroke) -> Audio:
 
 
 def stab(stroke: Stroke) -> Audio:
-    """A short bright chord voice: detuned sawtooths under a falling filter."""
+    """Return a short bright chord voice: detuned sawtooths under a falling filter."""
     samples = _samples(stroke.seconds + 0.18)
     sides = np.stack([saw(hertz(stroke.pitch + 0.09), samples, 0.2), saw(hertz(stroke.pitch - 0.09), samples, 0.7)])
     bright = low_pass(sides, 4200) * decay(samples, 0.5) + low_pass(sides, 1100) * decay(samples, 1.6)
@@ -134,7 +137,7 @@ def stab(stroke: Stroke) -> Audio:
 
 
 def pluck(stroke: Stroke) -> Audio:
-    """A plucked, glassy tone: partials that fade the faster the higher they are."""
+    """Return a plucked, glassy tone: partials that fade the faster the higher they are."""
     samples = _samples(min(1.4, stroke.seconds + 0.7))
     partials = range(1, min(12, int(12_000 / hertz(stroke.pitch))) + 1)
     tone = sum(
@@ -145,7 +148,7 @@ def pluck(stroke: Stroke) -> Audio:
 
 
 def keys(stroke: Stroke) -> Audio:
-    """An electric piano by frequency modulation, its tremolo wandering between the sides."""
+    """Return an electric piano by frequency modulation, its tremolo wandering between the sides."""
     samples = _samples(stroke.seconds + 0.35)
     time = np.arange(samples) / SAMPLE_RATE
     carrier = 2 * np.pi * hertz(stroke.pitch) * time
@@ -157,7 +160,7 @@ def keys(stroke: Stroke) -> Audio:
 
 
 def bell(stroke: Stroke) -> Audio:
-    """A small bell: frequency modulation at an uneven ratio."""
+    """Return a small bell: frequency modulation at an uneven ratio."""
     samples = _samples(min(2.4, stroke.seconds + 1.4))
     carrier = 2 * np.pi * hertz(stroke.pitch) * np.arange(samples) / SAMPLE_RATE
     tone = np.sin(carrier + 1.6 * decay(samples, 1.1) * np.sin(3.5 * carrier)) * decay(samples, 3.2)
@@ -165,7 +168,7 @@ def bell(stroke: Stroke) -> Audio:
 
 
 def lead(stroke: Stroke) -> Audio:
-    """A singing lead: sawtooth and square-ish mix, with vibrato that comes in late."""
+    """Return a singing lead: sawtooth and square-ish mix, with vibrato that comes in late."""
     samples = _samples(stroke.seconds + 0.16)
     time = np.arange(samples) / SAMPLE_RATE
     depth = 0.0035 * np.clip((time - 0.18) / 0.3, 0, 1)
@@ -189,7 +192,7 @@ def riser(stroke: Stroke) -> Audio:
 
 
 def impact(stroke: Stroke) -> Audio:
-    """A low boom under a long splash of noise, for the first beat of a section."""
+    """Return a low boom under a long splash of noise, for the first beat of a section."""
     samples = _samples(min(stroke.seconds, 3.0))
     boom = sine(44, samples) * decay(samples, 1.6)
     splash = high_pass(noise(samples, 950), 1800) * decay(samples, 2.6)
@@ -199,7 +202,7 @@ def impact(stroke: Stroke) -> Audio:
 
 
 def dust(stroke: Stroke) -> Audio:
-    """The bed of an old record: soft hiss and sparse crackle, over the whole length of the note."""
+    """Return the bed of an old record: soft hiss and sparse crackle, over the whole length of the note."""
     samples = _samples(stroke.seconds)
     random = np.random.default_rng(970 + stroke.take)
     ticks = np.zeros((2, samples), dtype=np.float32)
@@ -302,7 +305,7 @@ def _centre(mono: Audio) -> Audio:
 
 @lru_cache(maxsize=64)
 def _saw_table(harmonics: int) -> Audio:
-    """One cycle and its first sample again, so that reading between two samples needs no wrap."""
+    """Return one cycle and its first sample again, so that reading between two samples needs no wrap."""
     turns = np.arange(_TABLE) / _TABLE
     cycle = sum(np.sin(2 * np.pi * n * turns) / n for n in range(1, harmonics + 1)) * (2 / np.pi)
     return np.append(cycle, np.asarray(cycle)[0]).astype(np.float32)

@@ -7,12 +7,12 @@ _FLATS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
 def key_of(song: Song) -> str:
-    """The song's key in words, e.g. `A minor`."""
+    """Return the song's key in words, e.g. `A minor`."""
     return f"{_FLATS[song.root]} {song.mode.lower()}"
 
 
 def master_schema(songs: tuple[Song, ...]) -> dict[str, object]:
-    """The whole profile; facts of the catalogue (tempo, key) are those of the songs."""
+    """Return the whole profile; facts of the catalogue (tempo, key) are those of the songs."""
     tempos = sorted(song.tempo for song in songs)
     plugins = sorted({plugin.name for song in songs for part in song.parts for plugin in part.plugins})
     return {

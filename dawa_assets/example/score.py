@@ -34,7 +34,7 @@ class Clip:
     sample: str | None = None
 
     def played(self) -> Iterator[Note]:
-        """The notes as they sound: loops unrolled, times from the start of the song, cut at the clip's end."""
+        """Yield the notes as they sound: loops unrolled, times from the start of the song, cut at the clip's end."""
         for repeat in range(-(-int(self.length * 64) // int(self.loop * 64))):
             for note in self.notes:
                 start = repeat * self.loop + note.start
@@ -104,7 +104,7 @@ class Song:
 
 
 def beat_of(bar: float) -> float:
-    """The beat at which a bar (from 0) starts."""
+    """Return the beat at which a bar (from 0) starts."""
     return bar * BEATS_PER_BAR
 
 
@@ -122,7 +122,7 @@ def steps(pattern: str, pitch: int, *, swing: float = 0.5, velocity: int = 104, 
 
 
 def line(text: str, *, swing: float = 0.5, velocity: int = 96, octave: int = 0) -> tuple[Note, ...]:
-    """A melody from words `pitch/sixteenths`, one after the other; `-` rests: `"A4/2 C5/2 -/4 E5/8"`."""
+    """Return a melody from words `pitch/sixteenths`, one after the other; `-` rests: `"A4/2 C5/2 -/4 E5/8"`."""
     notes: list[Note] = []
     at = 0
     for word in text.split():
@@ -147,7 +147,7 @@ def chords(text: str, rhythm: tuple[tuple[float, float], ...] = ((0.0, 4.0),), v
 
 
 def pitch_of(name: str) -> int:
-    """The MIDI number of a pitch: `C4` is 60, `F#3` 54, `Bb2` 46."""
+    """Return the MIDI number of a pitch: `C4` is 60, `F#3` 54, `Bb2` 46."""
     letter, sharps, octave = name[0], name[1:-1], int(name[-1])
     return 12 * (octave + 1) + "C D EF G A B".index(letter) + sharps.count("#") - sharps.count("b")
 

@@ -28,7 +28,7 @@ _DRUM_BUS = ("Compressor2", "Eq8")
 
 
 def songs() -> tuple[Song, ...]:
-    """The example's pieces, in the order of their making."""
+    """Return the example's pieces, in the order of their making."""
     return _glass_harbour(), _paper_lanterns(), _night_courier()
 
 
@@ -245,7 +245,7 @@ def _night_courier() -> Song:
 
 
 def _blocks(name: str, notes: tuple[Note, ...], loop_bars: int, *spans: tuple[int, int]) -> tuple[Clip, ...]:
-    """The same pattern as clips at each (bar, bars)."""
+    """Return the same pattern as clips at each (bar, bars)."""
     return tuple(Clip(name, beat_of(bar), beat_of(bars), beat_of(loop_bars), notes) for bar, bars in spans)
 
 

@@ -113,7 +113,10 @@ def _write_audio(
     folder: Path,
     target: Path,
 ) -> tuple[list[Described], list[tuple[str, str]]]:
-    """Every track of the zip that can be decoded as `audio/track-0001.*`, a megabyte at a time; and the others."""
+    """Return every track of the zip that can be decoded as `audio/track-0001.*`, a megabyte at a time.
+
+    And the others.
+    """
     archive_path = folder / "dataset.zip"
     ports.bucket.fetch(dataset.storage_path, archive_path)
     (folder / "audio").mkdir()
@@ -148,7 +151,7 @@ def _write_audio(
 
 
 def _write_description(form: Format, artist: Artist, tracks: list[Described], folder: Path) -> str:
-    """What the trainer reads; gives the name of the file to point it at."""
+    """Return what the trainer reads; gives the name of the file to point it at."""
     if form == "ace-step":
         (folder / "dataset.json").write_text(ace_step_manifest(artist.slug, tracks), encoding="utf-8")
         return "dataset.json"

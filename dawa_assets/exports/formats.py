@@ -58,7 +58,7 @@ class Described:
 
 
 def ace_step_manifest(name: str, tracks: Sequence[Described]) -> str:
-    """The content of `dataset.json` for ACE-Step's trainer."""
+    """Return the content of `dataset.json` for ACE-Step's trainer."""
     metadata = {
         "name": name,
         "custom_tag": "",
@@ -71,7 +71,7 @@ def ace_step_manifest(name: str, tracks: Sequence[Described]) -> str:
 
 
 def audiocraft_line(track: Described) -> str:
-    """The track's line of `data.jsonl`, with its line end."""
+    """Return the track's line of `data.jsonl`, with its line end."""
     line = {
         "path": str(track.path),
         "duration": track.seconds,
@@ -84,7 +84,7 @@ def audiocraft_line(track: Described) -> str:
 
 
 def audiocraft_info(artist: str, track: Described) -> str:
-    """The content of the `.json` beside the track; what is unknown is empty, for every field must be there."""
+    """Return the content of the `.json` beside the track; what is unknown is empty, for every field must be there."""
     return _json(
         {
             "title": track.track.title,

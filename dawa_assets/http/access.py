@@ -36,7 +36,7 @@ class Caller:
     user: UUID | None = None
 
     def artist(self, database: Database, artist_id: UUID) -> Artist:
-        """The artist of this id.
+        """Return the artist of this id.
 
         Raises:
             UnknownArtistError: there is none, or the caller may not know of them.
@@ -50,7 +50,7 @@ class Caller:
         return found
 
     def artist_called(self, database: Database, slug: str) -> Artist:
-        """The artist of this slug; raises as `artist`."""
+        """Return the artist of this slug; raises as `artist`."""
         found = None
         if slug.isascii() and slug.isprintable() and len(slug) <= 200:
             with database.transaction() as connection:
@@ -94,7 +94,7 @@ class Access:
         return not (self.by_password or self.by_token)
 
     def caller(self, password: str | None, token: str | None) -> Caller:
-        """Who asks, by what came with the request.
+        """Return who asks, by what came with the request.
 
         Raises:
             UnauthorizedError: it is wrong, or something is needed and nothing came.

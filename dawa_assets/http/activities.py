@@ -59,7 +59,7 @@ class Activities:
         task.add_done_callback(self._tasks.discard)
 
     def of(self, artist_id: UUID) -> list[Activity]:
-        """The artist's, the latest start first."""
+        """Return the artist's, the latest start first."""
         found = [activity for (artist, _), activity in self._known.items() if artist == artist_id]
         return sorted(found, key=lambda activity: activity.started_at, reverse=True)
 

@@ -34,7 +34,10 @@ that they are linked to; the password (`x-train-password`) for all. Every error 
 
 
 def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = None) -> FastAPI:
-    """The app over these ports; without a `job_queue` one is opened from the settings, and closed with the app."""
+    """Return the app over these ports.
+
+    Without a `job_queue` one is opened from the settings, and closed with the app.
+    """
     settings = ports.settings
     job_queue = job_queue or open_job_queue(settings, ports.compute)
     web = web_options(settings)
@@ -85,5 +88,5 @@ def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = N
 
 
 async def _health() -> HealthAnswer:
-    """That the server answers. Looks at nothing: `dawa doctor` does."""
+    """Return that the server answers. Looks at nothing: `dawa doctor` does."""
     return HealthAnswer()

@@ -36,7 +36,7 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """What a browser is told before it sends; a refusal has the form of all errors."""
+        """Return what a browser is told before it sends; a refusal has the form of all errors."""
         answer = super().preflight_response(request_headers)
         if answer.status_code < HTTPStatus.BAD_REQUEST:
             return answer

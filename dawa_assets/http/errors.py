@@ -79,7 +79,7 @@ class RefusedRequestError(HTTPException):
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route's page says of its errors; 400, 401, 413 and 415 belong to every one."""
+    """Return what a route's page says of its errors; 400, 401, 413 and 415 belong to every one."""
     return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 413, 415, *statuses})}
 
 
@@ -91,7 +91,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def answer_of(error: DawaError) -> JSONResponse:
-    """What one of the project's errors is answered with."""
+    """Return what one of the project's errors is answered with."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
     if status is None:
         # What the worker could not do for no fault of the client's, nor of this server.

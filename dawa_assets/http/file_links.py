@@ -46,13 +46,13 @@ class Links:
         self._key: bytes | None = None
 
     def make(self, base: str, key: str, seconds: int) -> str:
-        """A URL below `base` under which the object can be read for so many seconds."""
+        """Return a URL below `base` under which the object can be read for so many seconds."""
         expires = str(int(time.time()) + seconds)
         query = urlencode({"expires": expires, "signature": self._signature(key, expires)})
         return f"{base.rstrip('/')}/files/{quote(key)}?{query}"
 
     def is_good(self, key: str, expires: str, signature: str) -> bool:
-        """Whether these came from a link to this object that has not run out."""
+        """Return whether these came from a link to this object that has not run out."""
         if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
             return False
         given = signature.encode("utf-8", "replace")
@@ -63,7 +63,7 @@ class Links:
         return hmac.new(self._secret(), message, hashlib.sha256).hexdigest()
 
     def _secret(self) -> bytes:
-        """The key: of several processes that make it at once, one's."""
+        """Return the key: of several processes that make it at once, one's."""
         if self._key is None:
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,7 @@ async def file(
 
 
 async def sent_file(service: Service, key: str, request: Request) -> Response:
-    """A file that the caller may have: where to fetch it, or the bytes or the part of them that they asked for.
+    """Return a file that the caller may have: where to fetch it, or the bytes or the part of them that they asked for.
 
     Raises:
         ObjectNotFoundError: it is not there.

@@ -28,7 +28,7 @@ def is_foreign(headers: Headers, method: str, origins: Collection[str]) -> bool:
 
 
 def _proxied(headers: Headers) -> Iterator[str]:
-    """What proxies say of whom they were asked by, and by what name, as addresses without a scheme."""
+    """Yield what proxies say of whom they were asked by, and by what name, as addresses without a scheme."""
     for line in headers.getlist("x-forwarded-host"):
         yield from (f"//{host.strip()}" for host in line.split(","))
     for line in headers.getlist("x-forwarded-for"):

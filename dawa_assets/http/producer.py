@@ -127,7 +127,7 @@ def _text(form: FormData, name: str) -> str | None:
 
 
 def _job_id(fields: UploadForm, file: UploadFile) -> str:
-    """The same for the same form, so that it is one job however often it is sent."""
+    """Return the same for the same form, so that it is one job however often it is sent."""
     file.file.seek(0)
     digest = hashlib.file_digest(file.file, "sha256")  # type: ignore[arg-type]
     digest.update(f"{fields.producer_id}\n{fields.model_name or ''}\n{file.filename}".encode("utf-8", "replace"))

@@ -33,7 +33,7 @@ class ProgressWatch:
         self._locks: dict[UUID, asyncio.Lock] = {}
 
     async def look(self, in_thread: Callable[..., Awaitable[Seen]], ports: Ports, artist: Artist) -> Seen:
-        """How it stands, at most a second ago."""
+        """Return how it stands, at most a second ago."""
         async with self._locks.setdefault(artist.id, asyncio.Lock()):
             seen = self._seen.get(artist.id)
             if seen is None or time.monotonic() - seen.at > _FRESH_SECONDS:

@@ -45,7 +45,7 @@ class TrustedProxies:
         await self._by_proxy(scope, receive, send)
 
     def _trusted(self, given: str) -> str | None:
-        """The address, if it is a trusted proxy's; an IPv4 address that hides in an IPv6 one is itself."""
+        """Return the address, if it is a trusted proxy's; an IPv4 address that hides in an IPv6 one is itself."""
         try:
             found = ip_address(given)
         except ValueError:

@@ -120,13 +120,13 @@ class Gate:
                 await self._app(scope, Body(receive, most, UNAUTHENTICATED, refusal=refusal), sending)
 
     def _given(self, headers: Headers) -> tuple[str | None, str | None]:
-        """The password and the token that the headers have, of what counts here."""
+        """Return the password and the token that the headers have, of what counts here."""
         scheme, token = get_authorization_scheme_param(headers.get("authorization"))
         is_token = self._access.by_token and scheme.lower() == "bearer"
         return headers.get(PASSWORD_FIELD) if self._access.by_password else None, token if is_token else None
 
     async def _identity(self, scope: Scope, password: str | None, token: str | None) -> Identity:
-        """Who asks. A token may have to be checked with keys that are fetched first."""
+        """Return who asks. A token may have to be checked with keys that are fetched first."""
         access = self._access
         try:
             if token is None or password is not None:

@@ -11,7 +11,7 @@ from resources.ports import Ports
 
 
 def pair_of(asked: PairFields, user: UUID | None) -> NewPair:
-    """The pair that a request asks for; its text is the user's."""
+    """Return the pair that a request asks for; its text is the user's."""
     return NewPair(
         parse_id=asked.parse_id,
         als_filename=asked.als_filename,

@@ -76,14 +76,14 @@ class _Server(uvicorn.Server):
 
 
 def address_of(listener: socket.socket) -> str:
-    """The address of the page, for a browser on this machine."""
+    """Return the address of the page, for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - everywhere is here too
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def summary(listener: socket.socket, access: Access) -> list[str]:
-    """What is served, where, and who may: lines for a person."""
+    """Return what is served, where, and who may: lines for a person."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ways = []
@@ -105,7 +105,7 @@ def summary(listener: socket.socket, access: Access) -> list[str]:
 
 
 def _address(host: str) -> tuple[str, socket.AddressFamily]:
-    """The address of a host name: what is checked is what is listened at."""
+    """Return the address of a host name: what is checked is what is listened at."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):

@@ -122,13 +122,13 @@ class PerArtistLocks:
 
 
 def waiting_no_longer_than(ports: Ports, seconds: float) -> Ports:
-    """The ports with settings by which a lease is waited for no longer than so."""
+    """Return the ports with settings by which a lease is waited for no longer than so."""
     wait = min(ports.settings.lease_wait_seconds, seconds)
     return replace(ports, settings=ports.settings.model_copy(update={"lease_wait_seconds": wait}))
 
 
 def service_of(request: Request) -> Service:
-    """The service of a request's app."""
+    """Return the service of a request's app."""
     service: Service = request.app.state.service
     return service
 

@@ -56,7 +56,7 @@ class TokenCheck:
             self._keys = _PublicKeys(f"{self._issuer}/.well-known/jwks.json", address.shown, keys_seconds)
 
     def user(self, token: str) -> UUID:
-        """Whose token it is.
+        """Return whose token it is.
 
         Raises:
             UnauthorizedError: it is none of a signed-in user of this project, or it has run out.
@@ -85,7 +85,7 @@ class TokenCheck:
             raise UnauthorizedError(_REFUSED) from None
 
     def _key(self, algorithm: object, key_id: object) -> tuple[jwt.PyJWK | str, str]:
-        """What this token is checked with: only a key that is of the token's own algorithm."""
+        """Return what this token is checked with: only a key that is of the token's own algorithm."""
         if algorithm == "HS256" and self._secret is not None:
             return self._secret, "HS256"
         if algorithm in _PUBLIC and isinstance(key_id, str) and self._keys is not None:
@@ -106,7 +106,7 @@ class _PublicKeys:
         self._asked_at: float | None = None
 
     def get(self, key_id: str) -> jwt.PyJWK | None:
-        """The key of this id; None where the project has none.
+        """Return the key of this id; None where the project has none.
 
         Nobody but the one who asks the project waits for it, unless nothing is known yet.
 
@@ -160,7 +160,7 @@ class _PublicKeys:
 
 
 def _usable(given: dict[str, object]) -> jwt.PyJWK | None:
-    """A public key of a kind that is taken; None for any other, secrets among them."""
+    """Return a public key of a kind that is taken; None for any other, secrets among them."""
     try:
         key = jwt.PyJWK.from_dict(given)
     except (jwt.PyJWTError, ValueError, TypeError):

@@ -9,12 +9,12 @@ from resources.settings import Settings
 
 
 def open_job_queue(settings: Settings, compute: Compute) -> LocalJobQueue:
-    """The job queue of this machine; its records lie under the home."""
+    """Return the job queue of this machine; its records lie under the home."""
     return LocalJobQueue(compute, settings.home / "web-jobs", data_root=settings.data_root)
 
 
 def web_options(settings: Settings) -> WebOptions:
-    """What the settings say. A `tiny` base is there for every generator, any other for its own alone."""
+    """Return what the settings say. A `tiny` base is there for every generator, any other for its own alone."""
     kinds = list(BackendKind) if settings.base == "tiny" else [BackendKind(settings.backend)]
     return WebOptions(
         parameters=settings.train_parameters,

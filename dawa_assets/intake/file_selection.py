@@ -114,14 +114,14 @@ class _Search:
         self._projects: dict[Path, str] = {}
 
     def skipped(self) -> list[tuple[str, str]]:
-        """One entry per folder and reason: a project's hundred `.asd` files are one line."""
+        """Return one entry per folder and reason: a project's hundred `.asd` files are one line."""
         return [
             (f"{folder}{names[0]}" if len(names) == 1 else f"{folder or './'} ({len(names)} files)", reason)
             for (folder, reason), names in self._skipped.items()
         ]
 
     def free_name(self, name: str) -> str:
-        """The name, or ` (2)`, ` (3)` … after it: two things of one name must not overwrite each other."""
+        """Return the name, or ` (2)`, ` (3)` … after it: two things of one name must not overwrite each other."""
         free, number = name, 1
         while free in self._names:
             number += 1
@@ -201,7 +201,7 @@ class _Search:
 
 
 def printable(text: str) -> str:
-    """The text with what can't be shown on one line replaced."""
+    """Return the text with what can't be shown on one line replaced."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 

@@ -106,7 +106,7 @@ def upload(ports: Ports, artist: Artist | str, paths: Sequence[Path]) -> UploadR
 
 
 def pending_uploads(ports: Ports) -> list[PendingUploads]:
-    """The artists with complete uploads that hold something nobody has looked at yet, by slug.
+    """Return the artists with complete uploads that hold something nobody has looked at yet, by slug.
 
     One listing of the inbox, and two queries for what lies in it, whatever else there is. What waits for something
     else to arrive (the ledger says so) is not pending.
@@ -144,7 +144,7 @@ class Unclaimed:
 
 
 def unclaimed_uploads(ports: Ports) -> list[Unclaimed]:
-    """What lies in the inbox and no build of any artist will ever look at; one listing, one query."""
+    """Return what lies in the inbox and no build of any artist will ever look at; one listing, one query."""
     found: dict[str, list[StoredObject]] = {}
     for stored in ports.bucket.list("inbox"):
         owner, _ = _owner_and_upload(stored)
@@ -182,7 +182,7 @@ def remove_from_inbox(ports: Ports, place: str) -> list[str]:
 
 
 def inbox_folders(ports: Ports, slug: str | None = None) -> Iterator[InboxFolder]:
-    """Every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
+    """Yield every folder of the inbox, or of one artist's, in key order: ours sort by the time of the upload."""
     quiet_since = datetime.now(UTC) - timedelta(seconds=ports.settings.quiet_seconds)
     prefix = "inbox" if slug is None else f"inbox/{slug}"
     for (owner, upload_id), group in groupby(ports.bucket.list(prefix), key=_owner_and_upload):
@@ -196,12 +196,12 @@ def inbox_folders(ports: Ports, slug: str | None = None) -> Iterator[InboxFolder
 
 
 def complete_key(slug: str, upload_id: str) -> str:
-    """The key of the object that says that all of an upload is there, and sometimes more (`projects.py`)."""
+    """Return the key of the object that says that all of an upload is there, and sometimes more (`projects.py`)."""
     return f"inbox/{slug}/{upload_id}/{_COMPLETE}"
 
 
 def is_known(file: InboxFile, known: dict[str, Known]) -> bool:
-    """Whether the ledger has this very object as waiting: looked at, and not written again since."""
+    """Return whether the ledger has this very object as waiting: looked at, and not written again since."""
     seen = known.get(file.stored.key)
     return seen is not None and seen.size_bytes == file.stored.size and file.stored.modified <= seen.looked_at
 
@@ -223,7 +223,7 @@ def close(bucket: Bucket, inbox_folder: InboxFolder) -> None:
 
 
 def check_artist_name(name: str) -> str:
-    """The name without blanks around it.
+    """Return the name without blanks around it.
 
     Raises:
         InputError: it is empty, too long, or can't be printed.
@@ -235,7 +235,7 @@ def check_artist_name(name: str) -> str:
 
 
 def _put(bucket: Bucket, key: str, file: SelectedFile) -> int | str:
-    """Its size, or why it was not uploaded."""
+    """Return its size, or why it was not uploaded."""
     try:
         with file.path.open("rb") as stream:
             before = file.path.stat()
@@ -260,7 +260,7 @@ def _take_back(bucket: Bucket, keys: list[str]) -> None:
 
 
 def _owner_and_upload(stored: StoredObject) -> tuple[str, str]:
-    """Whose inbox an object is in, and its upload; no owner for what lies straight in `inbox/`."""
+    """Return whose inbox an object is in, and its upload; no owner for what lies straight in `inbox/`."""
     _, owner, *rest = stored.key.split("/", 3)
     if not rest:
         return "", LOOSE

@@ -12,7 +12,10 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def kind_of(name: str) -> Kind:
-    """What a file of this name is. Hidden files (macOS writes `._song.als` beside `song.als`) are never music."""
+    """Return what a file of this name is.
+
+    Hidden files (macOS writes `._song.als` beside `song.als`) are never music.
+    """
     suffix = PurePosixPath(name).suffix.lower()
     if name.startswith("."):
         return Kind.OTHER
@@ -22,12 +25,12 @@ def kind_of(name: str) -> Kind:
 
 
 def stem_of(name: str) -> str:
-    """The name without its last suffix."""
+    """Return the name without its last suffix."""
     return PurePosixPath(name).stem
 
 
 def loose_stem(name: str) -> str:
-    """The stem as pairing compares it: without case, spaces, `_` and `-`. Empty where nothing else is in it.
+    """Return the stem as pairing compares it: without case, spaces, `_` and `-`. Empty where nothing else is in it.
 
     `My_Song.als` and `my song.WAV` are the same; macOS' decomposed letters are those of everybody else.
     """

@@ -11,17 +11,17 @@ _HASH = 9  # a dash and 8 hex digits
 
 
 def export_folder(slug: str, project: str, stem: str, parse_id: str) -> str:
-    """The folder of one parsed Live Set (`export_path`)."""
+    """Return the folder of one parsed Live Set (`export_path`)."""
     return f"artists/{slug}/daw-data/{fitted(project)}/{fitted(stem)}/{parse_id}"
 
 
 def kept_set(export_path: str, stem: str) -> str:
-    """The key of the kept .als in that folder."""
+    """Return the key of the kept .als in that folder."""
     return f"{export_path}/{fitted(stem)}.als"
 
 
 def rejected_key(slug: str, upload_id: str, folder: str, name: str) -> str:
-    """Where a file lies that could not be read; its reason lies beside it, as `{name}.reason.txt`."""
+    """Return where a file lies that could not be read; its reason lies beside it, as `{name}.reason.txt`."""
     beginning = f"artists/{slug}/rejected/{fitted(upload_id)}"
     key = "/".join([beginning, *(fitted(part) for part in folder.split("/") if part), fitted(name)])
     try:
@@ -32,7 +32,7 @@ def rejected_key(slug: str, upload_id: str, folder: str, name: str) -> str:
 
 
 def fitted(name: str) -> str:
-    """The name as one segment of a key that a row may hold; one that had to be changed ends in a hash of itself.
+    """Return the name as one segment of a key that a row may hold; one that had to be changed ends in a hash of itself.
 
     Too long a name is cut. Slashes, backslashes and characters without a shape become `_`, and so does a name that
     would lead elsewhere (`..`): the database lets no row name them in a path.

@@ -167,7 +167,7 @@ def _take(step: Step, file: InboxFile, projects: Projects, local: LocalCopy, rep
 
 
 def _project(step: Step, file: InboxFile, found: str) -> str:
-    """The project that the set is called by: the one found, or its own stem.
+    """Return the project that the set is called by: the one found, or its own stem.
 
     Where an item has it under the folder that it lay in alone, by which sets were called once, it stays that one's.
     """
@@ -184,13 +184,13 @@ def _project(step: Step, file: InboxFile, found: str) -> str:
 
 
 def _is_same_place(one: str, other: str) -> bool:
-    """Whether two folders can be the same one, seen from different folders above it."""
+    """Return whether two folders can be the same one, seen from different folders above it."""
     shorter, longer = sorted((PurePosixPath(one).parts, PurePosixPath(other).parts), key=len)
     return longer[len(longer) - len(shorter) :] == shorter
 
 
 def _as_it_will_be(step: Step, file: InboxFile, project: str, identity: str, known: Summary | None) -> Summary:
-    """The row of these bytes: under the names by which they came first."""
+    """Return the row of these bytes: under the names by which they came first."""
     als_filename = known.als_filename if known else file.name
     if known:
         project = known.project_name or stem_of(als_filename)
@@ -212,7 +212,7 @@ def _as_it_will_be(step: Step, file: InboxFile, project: str, identity: str, kno
 def _read_and_keep(
     step: Step, file: InboxFile, local: LocalCopy, summary: Summary, report: LiveSetsReport
 ) -> dict[str, object] | None:
-    """The content of the summary, with its files in place; None where the set was rejected or waits."""
+    """Return the content of the summary, with its files in place; None where the set was rejected or waits."""
     picture = local.path.with_name(_PICTURE)
     try:
         content = _read(local.path, summary, step.artist.name, picture)
@@ -312,7 +312,7 @@ def _parse_one_again(step: Step, summary: Summary) -> None:
 
 
 def _is_own_folder(slug: str, path: str | None) -> bool:
-    """Whether the outputs of a set can lie in a folder that its row names."""
+    """Return whether the outputs of a set can lie in a folder that its row names."""
     return is_own(slug, path) and is_own(slug, f"{path}/{_PICTURE}")
 
 

@@ -114,7 +114,7 @@ class _Table:
             self._audio[origin].add(name)
 
     def decide(self, bounce: Bounce) -> Target | str:
-        """The item it belongs to, or why that can't be told."""
+        """Return the item it belongs to, or why that can't be told."""
         neighbour = self._only_set_beside(bounce)
         beside = None if neighbour is None or neighbour.item is None else self._targets.get(neighbour.item)
         named = self._of_its_name(bounce)

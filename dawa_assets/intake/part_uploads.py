@@ -115,7 +115,7 @@ def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[
 
 
 def list_open(settings: Settings, artist: Artist) -> list[PartUpload]:
-    """The artist's uploads that are not closed, the newest first."""
+    """Return the artist's uploads that are not closed, the newest first."""
     found = []
     with suppress(FileNotFoundError):
         for folder in sorted(uploads_folder(settings, artist.id).iterdir(), reverse=True):
@@ -125,7 +125,7 @@ def list_open(settings: Settings, artist: Artist) -> list[PartUpload]:
 
 
 def find(settings: Settings, artist: Artist, upload_id: str) -> PartUpload:
-    """An upload of the artist's as it stands now.
+    """Return an upload of the artist's as it stands now.
 
     Raises:
         UnknownItemError: there is none of this id (any more).
@@ -254,7 +254,7 @@ def cancel(settings: Settings, artist: Artist, upload_id: str) -> None:
 
 
 def whole_file(settings: Settings, artist: Artist, upload_id: str, number: int) -> Path:
-    """The bytes of a file of a pair's upload.
+    """Return the bytes of a file of a pair's upload.
 
     Raises:
         UnknownItemError: there is no such upload or file.

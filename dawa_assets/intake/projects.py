@@ -39,7 +39,7 @@ def projects_by_name(names: Sequence[str]) -> dict[str, str]:
 
 
 def closing_note(projects: Mapping[str, str], names: Sequence[str]) -> bytes:
-    """What `_complete` says of the files of these names: the projects that their names alone don't tell.
+    """Return what `_complete` says of the files of these names: the projects that their names alone don't tell.
 
     Empty where there is nothing to say.
     """
@@ -88,5 +88,5 @@ def _path(file: InboxFile) -> str:
 
 
 def _is_name(project: object) -> bool:
-    """Whether it can be a folder's name; an empty one says that there is no project."""
+    """Return whether it can be a folder's name; an empty one says that there is no project."""
     return isinstance(project, str) and len(project) <= _MAX_NAME and project.isprintable() and "/" not in project

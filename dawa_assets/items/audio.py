@@ -186,5 +186,5 @@ class Bounces:
 
 
 def training_folder(slug: str, item_id: UUID) -> str:
-    """The folder of an item's files in the bucket."""
+    """Return the folder of an item's files in the bucket."""
     return f"artists/{slug}/training/{item_id}"

@@ -86,7 +86,7 @@ def set_excluded(
 
 
 def list_items(database: Database, artist: str) -> list[ListedItem]:
-    """Every item of an artist (slug, id or name), oldest first.
+    """Return every item of an artist (slug, id or name), oldest first.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -103,7 +103,7 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
 
 
 def trained_on_line(items: Sequence[str]) -> str:
-    """Names of excluded items that were heard, as a clause."""
+    """Return names of excluded items that were heard, as a clause."""
     shown = ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
     return f"heard {len(items)} excluded item{'' if len(items) == 1 else 's'}: {shown}"
 

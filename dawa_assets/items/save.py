@@ -95,7 +95,9 @@ def is_saved_pairs_id(item_id: UUID) -> bool:
 
 
 def _its_id(ports: Ports, artist: Artist, new: NewPair, text: str, sha256: str) -> tuple[UUID, bool]:
-    """The id of this very pair, and whether it is saved already; another one where that has become something else.
+    """Return the id of this very pair, and whether it is saved already.
+
+    Another one where that has become something else.
 
     One that failed since, for its files' sake, is to be saved again under its id.
     """

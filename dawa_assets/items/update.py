@@ -191,7 +191,7 @@ def describe_saved_items(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
 
 
 def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsReport) -> bool:
-    """Whether an item's audio can be used; where it can't, the item fails with the reason."""
+    """Return whether an item's audio can be used; where it can't, the item fails with the reason."""
     path = item.audio_path or ""
     try:
         if not is_own(step.artist.slug, path):

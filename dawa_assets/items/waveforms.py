@@ -38,17 +38,17 @@ _PLAYED_EXACTLY = frozenset({".wav", ".wave", ".flac"})
 
 
 def needs_copy(key: str) -> bool:
-    """Whether browsers can't be trusted to play the file, by its name, at the place that they say."""
+    """Return whether browsers can't be trusted to play the file, by its name, at the place that they say."""
     return PurePosixPath(key).suffix.lower() not in _PLAYED_EXACTLY
 
 
 def is_measured(settings: Settings, sha256: str | None) -> bool:
-    """Whether the waveform of a content is kept: reading it takes a moment, measuring it takes a while."""
+    """Return whether the waveform of a content is kept: reading it takes a moment, measuring it takes a while."""
     return sha256 is not None and waveform_file(settings, sha256, "npz").exists()
 
 
 def is_copied(settings: Settings, sha256: str) -> bool:
-    """Whether the copy of a content is kept."""
+    """Return whether the copy of a content is kept."""
     return waveform_file(settings, sha256, "flac").exists()
 
 

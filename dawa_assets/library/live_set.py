@@ -101,7 +101,7 @@ class ShownSet:
 
 
 def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
-    """The artist's set of this parse id.
+    """Return the artist's set of this parse id.
 
     Raises:
         UnknownLiveSetError: the artist has no such set.
@@ -168,7 +168,7 @@ def _track(name: str, details: dict[str, Any]) -> TrackLine:
 
 
 def _tempo_points(summary: Any) -> list[TempoPoint]:
-    """The automated tempo in order; of several points at one beat, the later counts from there on."""
+    """Return the automated tempo in order; of several points at one beat, the later counts from there on."""
     found = []
     for point in objects(mapping(summary).get("tempo_changes")):
         beat, bpm = number(point.get("time")), number(point.get("tempo"))
@@ -206,7 +206,7 @@ def _locators(summary: Any, tempos: TempoMap, metre: MetreMap) -> list[Place]:
 
 
 def _sections(locators: list[Place], end: float) -> list[Section]:
-    """From each locator to the next, the last one to the end; empty ones are left out."""
+    """Return from each locator to the next, the last one to the end; empty ones are left out."""
     ends = [after.seconds for after in locators[1:]] + [end]
     return [
         Section(place.name, place.bar, place.seconds, until)

@@ -11,7 +11,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def chosen_artists(ports: Ports, slug: str | None) -> list[Artist]:
-    """The artist of this slug, id or name, or every one.
+    """Return the artist of this slug, id or name, or every one.
 
     Raises:
         UnknownArtistError: there is no such artist.

@@ -33,7 +33,7 @@ class Stray:
 
 
 def find_strays(ports: Ports) -> list[Stray]:
-    """Every folder of nobody, by name; one listing of the whole bucket, one query. Changes nothing."""
+    """Return every folder of nobody, by name; one listing of the whole bucket, one query. Changes nothing."""
     counts: dict[str, list[int]] = {}
     for one in (one for top in _TOPS for one in ports.bucket.list(top)):
         count = counts.setdefault(_folder(one), [0, 0])
@@ -66,7 +66,7 @@ def remove_strays(ports: Ports, *, grace_hours: float, dry_run: bool = False) ->
 
 
 def _remove(ports: Ports, stray: Stray, late: list[StoredObject]) -> bool:
-    """Whether all of it went; not where somebody has the slug by now."""
+    """Return whether all of it went; not where somebody has the slug by now."""
     for start in range(0, len(late), _BATCH_SIZE):
         with ports.database.transaction() as connection:
             if _slug(stray.folder) not in slugs_of_the_deleted(connection):

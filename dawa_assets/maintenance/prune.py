@@ -234,7 +234,7 @@ class _Prune:
 
 
 def _id_in(key: str) -> UUID | None:
-    """The id that names the folder of `artists/{slug}/{what}/{id}/…`; None where that is none."""
+    """Return the id that names the folder of `artists/{slug}/{what}/{id}/…`; None where that is none."""
     parts = key.split("/")
     try:
         return UUID(parts[3]) if len(parts) > 4 and str(UUID(parts[3])) == parts[3] else None

@@ -47,7 +47,7 @@ class RepairOutcome:
 
 
 def outlook(claim: Claim, problem: str) -> RepairOutcome:
-    """What would be done about it."""
+    """Return what would be done about it."""
     wrong_bytes = problem.startswith("wrong")
     if claim.what == "audio" and wrong_bytes:
         return RepairOutcome("can be mended", "--repair marks its item as failed; upload the bounce again")
@@ -214,7 +214,7 @@ def _manifest(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa:
 
 
 def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list[int] | None:
-    """The sizes of the audio in a dataset's zip, in bytes; None where that is gone, or not the one on record."""
+    """Return the sizes of the audio in a dataset's zip, in bytes; None where that is gone, or not the one on record."""
     if not is_own(step.artist.slug, dataset.storage_path):
         return None
     try:
@@ -231,7 +231,7 @@ def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list
 
 
 def _size_of_audio(step: Step, item: WantedItem) -> int | None:
-    """The size in bytes of the audio that an item had, where some item has the same still."""
+    """Return the size in bytes of the audio that an item had, where some item has the same still."""
     with step.ports.database.transaction() as connection:
         files = recovery_sources.files_of_audio(connection, step.artist.id, item.audio_hash)
     for key in files:

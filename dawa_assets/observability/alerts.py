@@ -34,7 +34,10 @@ class Message:
     lines: Sequence[str]
 
     def body(self) -> bytes:
-        """As JSON of Slack's incoming webhooks, which others take as well. What could be markup there is text."""
+        """Return as JSON of Slack's incoming webhooks, which others take as well.
+
+        What could be markup there is text.
+        """
         shown = [_escaped(line[:_MAX_LINE]) for line in self.lines[:_MAX_LINES]]
         if (left := len(self.lines) - len(shown)) > 0:
             shown.append(f"and {left} more")
@@ -91,7 +94,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _post(url: str, body: bytes) -> tuple[str | None, bool]:
-    """Why it was not taken, or None; and whether that may pass."""
+    """Return why it was not taken, or None; and whether that may pass."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - checked above
     handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
     if _is_loopback(urlsplit(url).hostname or ""):

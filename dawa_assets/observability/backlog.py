@@ -30,11 +30,11 @@ class Backlog:
     things: dict[tuple[str, Kind], int]
 
     def of(self, asset: str) -> list[OpenIssue]:
-        """The signals of one asset."""
+        """Return the signals of one asset."""
         return [signal for signal in self.signals if signal.asset == asset]
 
     def without(self, asset: str, kind: Kind, slugs: Collection[str]) -> "Backlog":
-        """All but what these artists have of one kind on one asset, for who tells that otherwise."""
+        """Return all but what these artists have of one kind on one asset, for who tells that otherwise."""
         left = [each for each in self.signals if (each.asset, each.kind) != (asset, kind) or each.slug not in slugs]
         dropped = [signal for signal in self.signals if signal not in left]
         if not dropped:

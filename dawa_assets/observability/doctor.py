@@ -51,7 +51,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def writer_health(settings: Settings) -> ModelHealth:
-    """Whether the prompt writer can be used, and for how long.
+    """Return whether the prompt writer can be used, and for how long.
 
     Raises:
         DawaError: it can't be opened: a key or a price is not set.
@@ -60,7 +60,7 @@ def writer_health(settings: Settings) -> ModelHealth:
 
 
 def tagger_health(settings: Settings) -> ModelHealth:
-    """Whether the tagger can be used, as the machine says that would run it.
+    """Return whether the tagger can be used, as the machine says that would run it.
 
     Raises:
         DawaError: the worker can't be asked.

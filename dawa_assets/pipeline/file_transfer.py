@@ -37,7 +37,7 @@ def local_copy(bucket: Bucket, key: str, name: str) -> Iterator[LocalCopy]:
 
 
 def object_hash(bucket: Bucket, key: str) -> str | None:
-    """SHA-256 of an object's bytes; None where there is none."""
+    """Return SHA-256 of an object's bytes; None where there is none."""
     try:
         with bucket.open(key) as stream:
             return sha256_stream(stream)
@@ -59,7 +59,7 @@ def put_verified(bucket: Bucket, local: LocalCopy, key: str) -> None:
 
 
 def plain_reason(error: Exception, name: str) -> str:
-    """The error's line without the file's name at its beginning, which stands beside it in every list."""
+    """Return the error's line without the file's name at its beginning, which stands beside it in every list."""
     return str(error).removeprefix(f"{name}: ")
 
 

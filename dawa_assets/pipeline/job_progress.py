@@ -15,7 +15,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def logged(step: str) -> Callable[[Event], None]:
-    """A listener for `Compute.run`: warnings and the last of a count always, other progress now and then."""
+    """Return a listener for `Compute.run`: warnings and the last of a count always, other progress now and then."""
     last = 0.0
 
     def listen(event: Event) -> None:
@@ -33,7 +33,7 @@ def logged(step: str) -> Callable[[Event], None]:
 
 
 def reported(database: Database, held: Lease, step: str) -> Callable[[Event], None]:
-    """A listener that logs as `logged` does, and says on the lease how far the step is, every other second."""
+    """Return a listener that logs as `logged` does, and says on the lease how far the step is, every other second."""
     log_it, last = logged(step), 0.0
 
     def listen(event: Event) -> None:

@@ -12,27 +12,27 @@ _WAVEFORM_FORMAT = "w1"  # of what is kept: another one is measured anew
 
 
 def zips_folder(settings: Settings, slug: str) -> Path:
-    """The folder of an artist's datasets while they are built."""
+    """Return the folder of an artist's datasets while they are built."""
     return settings.home / "tmp" / "datasets" / slug
 
 
 def incoming_folder(settings: Settings) -> Path:
-    """The folder of uploads that arrive in parts, one folder an artist."""
+    """Return the folder of uploads that arrive in parts, one folder an artist."""
     return settings.home / "incoming"
 
 
 def uploads_folder(settings: Settings, artist_id: UUID) -> Path:
-    """The folder of an artist's uploads that arrive in parts, one folder an upload."""
+    """Return the folder of an artist's uploads that arrive in parts, one folder an upload."""
     return incoming_folder(settings) / str(artist_id)
 
 
 def waveforms_folder(settings: Settings) -> Path:
-    """The folder of waveforms and listening copies, named by the SHA-256 of what they were decoded from."""
+    """Return the folder of waveforms and listening copies, named by the SHA-256 of what they were decoded from."""
     return settings.home / "cache" / "waveforms"
 
 
 def waveform_file(settings: Settings, sha256: str, suffix: str) -> Path:
-    """The waveform (`npz`) or the listening copy (`flac`) of audio with this SHA-256."""
+    """Return the waveform (`npz`) or the listening copy (`flac`) of audio with this SHA-256."""
     name = hashlib.sha256(sha256.encode()).hexdigest()  # rows of others may hold anything as a hash
     return waveforms_folder(settings) / name[:2] / f"{name}.{_WAVEFORM_FORMAT}.{suffix}"
 

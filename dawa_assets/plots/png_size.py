@@ -8,7 +8,7 @@ _MAX_PIXELS = 60_000_000  # of ours the largest has some 6 million; a file that 
 
 
 def at_most(png: bytes, size: int) -> bytes | None:
-    """The picture in at most `size` bytes; None for what is no picture or can't be made so small.
+    """Return the picture in at most `size` bytes; None for what is no picture or can't be made so small.
 
     Fonts stay readable as long as they can: colours go first.
     """

@@ -90,7 +90,7 @@ class Backfill:
 
 
 def estimate(ports: Ports, names: list[str] | None = None) -> Estimate:
-    """What a backfill would do now, for the named artists or for all.
+    """Return what a backfill would do now, for the named artists or for all.
 
     Raises:
         UnknownArtistError: one of the names is no artist's.
@@ -115,7 +115,7 @@ def estimate(ports: Ports, names: list[str] | None = None) -> Estimate:
 
 
 def estimate_for_profile(ports: Ports, artist: Artist, data: object) -> ArtistEstimate:
-    """What a refresh would do for an artist if this were their profile; nothing is stored.
+    """Return what a refresh would do for an artist if this were their profile; nothing is stored.
 
     Raises:
         InvalidProfileError: it does not follow the interface.

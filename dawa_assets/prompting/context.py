@@ -19,7 +19,7 @@ _SIZES = ((24, 160), (16, 120), (12, 100), (8, 80), (5, 60), (3, 40), (2, 24), (
 
 
 def build_context(profile: object, summary: object, *, artist_name: str = "", summary_ids: Collection[str] = ()) -> str:
-    """The message for one track. `profile` and `summary` may hold anything; what can't be used is left out.
+    """Return the message for one track. `profile` and `summary` may hold anything; what can't be used is left out.
 
     Args:
         profile: a master_schema, possibly `{}`.

@@ -58,7 +58,7 @@ class Trial:
 
 
 def instructions_of(version: str) -> Instructions:
-    """The system prompt of a version.
+    """Return the system prompt of a version.
 
     Raises:
         SettingsError: there is none of this version.
@@ -67,7 +67,7 @@ def instructions_of(version: str) -> Instructions:
 
 
 def read_instructions(path: Path) -> Instructions:
-    """A system prompt from a text file, as it would be read as a version.
+    """Return a system prompt from a text file, as it would be read as a version.
 
     Raises:
         InputError: it can't be read, or is no text that could be one.
@@ -93,7 +93,7 @@ def read_instructions(path: Path) -> Instructions:
 def try_prompts(
     writer: PromptWriter, sets: Iterable[TrialSet], profile: dict[str, object], instructions: Instructions
 ) -> Iterator[Trial]:
-    """One trial for each set, as answers come.
+    """Yield one trial for each set, as answers come.
 
     Raises:
         InputError: a set has no tempo, so no prompt can be written for it; nothing was asked then.

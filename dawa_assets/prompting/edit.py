@@ -86,7 +86,7 @@ def edit_prompt(
 
 
 def text_in_use(database: Database, reference: str, artist: str | None = None) -> str:
-    """The text that the item has now; empty where it has none.
+    """Return the text that the item has now; empty where it has none.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -217,7 +217,7 @@ class _Judge:
         self._profiles: dict[UUID, object] = {}
 
     def judge(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
-        """The rules that the text breaks and may break.
+        """Return the rules that the text breaks and may break.
 
         Raises:
             InputError: it breaks one that no prompt may break.
@@ -241,7 +241,7 @@ class _Judge:
 
 
 def why_no_caption(text: str, broken: Iterable[str]) -> str | None:
-    """Which of the rules that a person's text breaks no text may break; None where it may stay as it is."""
+    """Return which of the rules that a person's text breaks no text may break; None where it may stay as it is."""
     too_long = len(text) > MAX_LENGTH or len(text.split()) > MAX_WORDS
     for line in broken:
         rule, _, reason = line.partition(": ")

@@ -22,5 +22,5 @@ def prompt_fingerprint(
 
 
 def human_fingerprint(item_id: UUID, text: str) -> str:
-    """The fingerprint of a person's text for one item; never one of a model's."""
+    """Return the fingerprint of a person's text for one item; never one of a model's."""
     return f"human:{item_id}:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

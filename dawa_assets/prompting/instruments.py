@@ -55,7 +55,7 @@ def instruments(tracks: Iterable[NamedTrack], most_per_role: int) -> dict[str, l
 
 
 def heard_on(track: NamedTrack) -> dict[str, float]:
-    """What one track's names say plays on it, each with its share of what the track plays (0..1)."""
+    """Return what one track's names say plays on it, each with its share of what the track plays (0..1)."""
     shares: dict[str, float] = {}
     for names, share in track.sounds:
         for instrument in next((found for name in names if (found := named(name))), ()):
@@ -72,7 +72,7 @@ def heard_on(track: NamedTrack) -> dict[str, float]:
 
 
 def most_played_drums(tracks: Iterable[NamedTrack]) -> list[str]:
-    """The drums whose pads are hit, the most hit first."""
+    """Return the drums whose pads are hit, the most hit first."""
     hits: Counter[str] = Counter()
     for track in tracks:
         for name, count in track.hits.items():

@@ -78,6 +78,6 @@ def _is_storable(name: str) -> bool:
 
 
 def _shown(reference: str) -> str:
-    """The reference for a message: short and printable, whatever was typed."""
+    """Return the reference for a message: short and printable, whatever was typed."""
     short = reference if len(reference) <= 80 else f"{reference[:80]}…"
     return repr("".join(character if character.isprintable() else "�" for character in short))

@@ -30,7 +30,7 @@ _CLEAN = _Clean()
 
 
 def mapping(value: object, *path: str) -> dict[str, object]:
-    """The object at `path` below `value`, or an empty one."""
+    """Return the object at `path` below `value`, or an empty one."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
@@ -47,7 +47,10 @@ def text(value: object, longest: int = _MAX_LENGTH) -> str:
 
 
 def texts(value: object, most: int, longest: int = _MAX_LENGTH) -> list[str]:
-    """The distinct texts of a list (or of one text), in order; at most `most`, looked for among ten times as many."""
+    """Return the distinct texts of a list (or of one text), in order.
+
+    At most `most`, looked for among ten times as many.
+    """
     found: dict[str, None] = {}
     for item in [value] if isinstance(value, str) else value[: most * 10] if isinstance(value, list) else []:
         if len(found) >= most:
@@ -58,12 +61,12 @@ def texts(value: object, most: int, longest: int = _MAX_LENGTH) -> list[str]:
 
 
 def objects(value: object) -> Iterator[dict[str, object]]:
-    """The objects of a list."""
+    """Yield the objects of a list."""
     yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
 def number(value: object) -> float | None:
-    """A finite number, also one that was stored as text."""
+    """Return a finite number, also one that was stored as text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -74,6 +77,6 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int:
-    """A whole number from 0; 0 for anything else."""
+    """Return a whole number from 0; 0 for anything else."""
     found = number(value)
     return int(found) if found is not None and 0 < found < 1e9 else 0

@@ -35,18 +35,21 @@ _SAME = dict.fromkeys(
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in a comparable form: lower case, no plural s, one word for synonyms."""
+    """Return the words of a text in a comparable form: lower case, no plural s, one word for synonyms."""
     return [_comparable(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
 
 
 def phrase_of(text: str) -> Phrase | None:
-    """A text as a phrase to look for; None where it has no word that means something."""
+    """Return a text as a phrase to look for; None where it has no word that means something."""
     words = tuple(words_of(text))
     return words if any(word not in STOP_WORDS for word in words) else None
 
 
 def no_go_phrases(zones: Iterable[str]) -> list[Phrase]:
-    """What the no-go zones forbid. "Avoid vocals, trap hats" is two phrases; refusing words in front are dropped."""
+    """Return what the no-go zones forbid. "Avoid vocals, trap hats" is two phrases.
+
+    Refusing words in front are dropped.
+    """
     found: dict[Phrase, None] = {}
     for zone in zones:
         for part in _PARTS.split(_ASIDE.sub(" ", zone)):
@@ -60,7 +63,7 @@ def no_go_phrases(zones: Iterable[str]) -> list[Phrase]:
 
 
 def contains(words: list[str], phrase: Phrase) -> bool:
-    """Whether the words of `phrase` stand in `words` one after the other."""
+    """Return whether the words of `phrase` stand in `words` one after the other."""
     size = len(phrase)
     return phrase[0] in words and any(
         tuple(words[start : start + size]) == phrase for start in range(len(words) - size + 1)
@@ -68,7 +71,7 @@ def contains(words: list[str], phrase: Phrase) -> bool:
 
 
 def is_forbidden(text: str, phrases: Iterable[Phrase]) -> bool:
-    """Whether a text says, or is itself a telling part (two words or more) of, something forbidden."""
+    """Return whether a text says, or is itself a telling part (two words or more) of, something forbidden."""
     words = words_of(text)
     telling = {word for word in words if word not in STOP_WORDS}
     return any(contains(words, phrase) or (len(telling) > 1 and telling <= set(phrase)) for phrase in phrases)

@@ -90,7 +90,7 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
 
 
 def wanted_now(ports: Ports, profile: ObservedProfile) -> Wanted:
-    """What a prompt written now is recorded with."""
+    """Return what a prompt written now is recorded with."""
     return Wanted(
         schema_version=profile.schema_version,
         profile_hash=profile.content_hash,
@@ -109,7 +109,7 @@ def asked_of(
     summary_ids: set[str],
     take: int,
 ) -> tuple[str, str]:
-    """The context that is sent for one summary, and the fingerprint of the whole question."""
+    """Return the context that is sent for one summary, and the fingerprint of the whole question."""
     context = build_context(profile.master_schema, summary, artist_name=artist.name, summary_ids=summary_ids)
     return context, prompt_fingerprint(
         instructions=instructions,
@@ -167,7 +167,7 @@ def _plan_item(plan: PromptPlan, item: prompts.Item, summary_text: str | None) -
 
 
 def _as_it_was_asked(plan: PromptPlan, item: prompts.Item, context: str, fingerprint: str) -> str:
-    """The question's fingerprint as the model that wrote the item's text was asked, where that one will do."""
+    """Return the question's fingerprint as the model that wrote the item's text was asked, where that one will do."""
     wanted = plan.wanted
     if item.model_name is None or item.model_name == wanted.model_name or not wanted.accepts(item.model_name):
         return fingerprint
@@ -182,20 +182,20 @@ def _as_it_was_asked(plan: PromptPlan, item: prompts.Item, context: str, fingerp
 
 
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The things in lists of at most `size`."""
+    """Yield the things in lists of at most `size`."""
     left = iter(things)
     while batch := list(islice(left, size)):
         yield batch
 
 
 def summary_id(item: prompts.Item) -> UUID:
-    """The id of a planned item's summary."""
+    """Return the id of a planned item's summary."""
     assert item.als_summary_id is not None  # noqa: S101 - only items with a summary are planned
     return item.als_summary_id
 
 
 def summary_of(text: str) -> object:
-    """A summary from its JSON; None where it is nested or numbered beyond what can be read."""
+    """Return a summary from its JSON; None where it is nested or numbered beyond what can be read."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

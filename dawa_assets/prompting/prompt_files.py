@@ -39,7 +39,7 @@ def import_prompt_files(ports: Ports, artist: Artist, held: Lease) -> int:
 
 
 def saved_file_is(step: Step, item: Item, path: str, content: bytes) -> bool:
-    """Whether a file that somebody else wrote holds the row's text already, to the byte.
+    """Return whether a file that somebody else wrote holds the row's text already, to the byte.
 
     Where it holds another one, that is kept in the history of prompts: the caller is about to replace it.
     """
@@ -56,7 +56,7 @@ def saved_file_is(step: Step, item: Item, path: str, content: bytes) -> bool:
 
 
 def _read(ports: Ports, artist: Artist, path: str) -> bytes | None:
-    """The bytes of a file of the artist, up to a little more than a text has; None where there is none."""
+    """Return the bytes of a file of the artist, up to a little more than a text has; None where there is none."""
     if not is_own(artist.slug, path):
         return None
     try:
@@ -67,7 +67,7 @@ def _read(ports: Ports, artist: Artist, path: str) -> bytes | None:
 
 
 def _text_of(content: bytes, path: str) -> str | None:
-    """The text without blanks around it; None where there is none to speak of."""
+    """Return the text without blanks around it; None where there is none to speak of."""
     try:
         text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:

@@ -333,13 +333,13 @@ class _Refresh:
 
 
 def _is_unsettled(item: prompts.Item) -> bool:
-    """Whether an item with the right prompt still has to be told so."""
+    """Return whether an item with the right prompt still has to be told so."""
     is_open = item.status == "needs_prompt" or (item.error or "").startswith(prompts.PROMPT_ERROR)
     return is_open or item.prompt_summary_id != item.als_summary_id
 
 
 def _notes(profile: ObservedProfile) -> list[str]:
-    """What is wrong with a profile that somebody else stored."""
+    """Return what is wrong with a profile that somebody else stored."""
     try:
         validate_profile(profile.master_schema)
     except InvalidProfileError as error:

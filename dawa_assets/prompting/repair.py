@@ -35,7 +35,7 @@ _HARMLESS_FORMAT = "\u200c\u200d"
 
 
 def fixed(text: str, tempo: float) -> str:
-    """The text as one plain paragraph and the line `BPM: <tempo>`; mending it again changes nothing.
+    """Return the text as one plain paragraph and the line `BPM: <tempo>`; mending it again changes nothing.
 
     A text in which nothing is left, or that is far too long, is given back as it is, for the rules to refuse.
     """
@@ -60,7 +60,10 @@ def _is_kept(character: str) -> bool:
 
 
 def _described(text: str) -> str:
-    """What is left as description; each step may uncover what the one before it hid, so they go round until still."""
+    """Return what is left as description.
+
+    Each step may uncover what the one before it hid, so they go round until still.
+    """
     while True:
         before = text
         text = _unwrapped(text)

@@ -48,7 +48,7 @@ class PromptRules:
     names: tuple[Phrase, ...] = ()
 
     def broken(self, text: str) -> list[str]:
-        """The rules that the text breaks, one line each, in a fixed order; empty where it is fine."""
+        """Return the rules that the text breaks, one line each, in a fixed order; empty where it is fine."""
         if len(text) > _TOO_LONG_TO_READ:
             return [f"length: has {len(text):,} characters; at most {MAX_LENGTH}"]
         body = _BPM_LINE.sub("", text)
@@ -60,7 +60,7 @@ class PromptRules:
 
 
 def rules_for(profile: object, summary: object, *, artist_name: str = "", context: str = "") -> PromptRules:
-    """The rules that follow from an artist's profile and a set's summary.
+    """Return the rules that follow from an artist's profile and a set's summary.
 
     A name that is among the words of the context anyway (an artist called "Bass") is an ordinary word and allowed.
 
@@ -80,12 +80,12 @@ def rules_for(profile: object, summary: object, *, artist_name: str = "", contex
 
 
 def bpm_line(tempo: float) -> str:
-    """The line that every prompt ends with."""
+    """Return the line that every prompt ends with."""
     return f"BPM: {tempo:.2f}".rstrip("0").rstrip(".")
 
 
 def sentences(text: str) -> int:
-    """How many sentences a text has. Decimals ("12.5"), abbreviations ("feat.") and initials ("J.") end none."""
+    """Return how many sentences a text has. Decimals ("12.5"), abbreviations ("feat.") and initials ("J.") end none."""
     ends = [match for match in _SENTENCE_END.finditer(text) if not _is_abbreviation(match)]
     rest = text[ends[-1].end() :] if ends else text
     return len(ends) + bool(re.search(r"\w", rest))
@@ -175,5 +175,5 @@ _OF_THE_WHOLE = frozenset({"clean-characters", "ends-with-bpm"})
 
 
 def rule_names() -> Iterable[str]:
-    """The names of all rules, in the order in which they are reported."""
+    """Return the names of all rules, in the order in which they are reported."""
     return _RULES.keys()

@@ -49,19 +49,25 @@ class _Question:
 
 
 def known_prompt(ports: Ports, artist: Artist, parse_id: str) -> Asked | None:
-    """The prompt of a set where it was written before, without waiting for anybody; raises as `write_single_prompt`."""
+    """Return the prompt of a set where it was written before, without waiting for anybody.
+
+    Raises as `write_single_prompt`.
+    """
     return _known(ports, artist, _question(ports, artist, parse_id))
 
 
 def prompt_asked_for(ports: Ports, artist: Artist, parse_id: str, take: int) -> prompts.Prompt | None:
-    """The row of what was written for a set at this take; None where nothing was. Raises as `write_single_prompt`."""
+    """Return the row of what was written for a set at this take; None where nothing was.
+
+    Raises as `write_single_prompt`.
+    """
     fingerprint = _question(ports, artist, parse_id, take).fingerprint
     with ports.database.transaction() as connection:
         return prompts.prompts_of(connection, artist.id, [fingerprint]).get(fingerprint)
 
 
 def write_single_prompt(ports: Ports, artist: Artist, parse_id: str, *, take: int | None = None) -> Asked:
-    """The prompt of the artist's set of this parse id, as the pipeline would write it now.
+    """Return the prompt of the artist's set of this parse id, as the pipeline would write it now.
 
     Without a `take`, it is the one that the set's items are at.
 

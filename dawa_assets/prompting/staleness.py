@@ -39,7 +39,7 @@ class Wanted:
 
 
 def is_human(item: Item) -> bool:
-    """Whether the item's text is a person's: saved by the dashboard, edited since a model wrote it, or imported.
+    """Return whether the item's text is a person's: saved by the dashboard, edited since a model wrote it, or imported.
 
     A person's text that was given back is the model's to replace, unless it was edited again since.
     """
@@ -51,7 +51,7 @@ def is_human(item: Item) -> bool:
 
 
 def why_stale(item: Item, fingerprint: str, wanted: Wanted) -> str | None:
-    """Why an item's prompt would be another one now; None where it would be the same."""
+    """Return why an item's prompt would be another one now; None where it would be the same."""
     if item.fingerprint is None or not (item.prompt_text or "").strip():
         return "missing"
     if item.fingerprint == fingerprint:

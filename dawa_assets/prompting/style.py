@@ -35,12 +35,12 @@ _LISTS: dict[str, tuple[str, ...]] = {
 
 
 def no_go_zones(profile: object, most: int = _MAX_ZONES, longest: int = _MAX_ZONE_LENGTH) -> list[str]:
-    """The artist's no-go zones, as the artist wrote them."""
+    """Return the artist's no-go zones, as the artist wrote them."""
     return texts(mapping(profile, "creative_policy").get("no_go_zones"), most, longest)
 
 
 def names_in(profile: object, artist_name: str) -> list[str]:
-    """Names of people that a prompt must not hold: the artist's and the members'."""
+    """Return names of people that a prompt must not hold: the artist's and the members'."""
     artist = mapping(profile, "artist")
     return list(dict.fromkeys([*texts([artist_name, artist.get("name")], 2), *texts(artist.get("members"), 20)]))
 
@@ -62,7 +62,7 @@ class StyleFacts:
     moods: list[Mood]
 
     def content(self) -> dict[str, object]:
-        """What a message says of it. What is empty is left out, so an empty profile gives `{}`."""
+        """Return what a message says of it. What is empty is left out, so an empty profile gives `{}`."""
         moods = [{"mood": each.mood, "elements": each.elements} for each in self.moods]
         facts: dict[str, object] = {**self.words, "description": self.description, "moods": moods}
         return {name: fact for name, fact in facts.items() if fact}
@@ -86,7 +86,7 @@ def style_facts(profile: object, names: Iterable[str], forbidden: list[Phrase], 
 def work_facts(
     profile: object, summary: object, summary_ids: Collection[str], forbidden: list[Phrase], most: int, longest: int
 ) -> dict[str, object]:
-    """What the artist's catalogue says of this very track: by the summary's id, else by its title; else `{}`."""
+    """Return what the artist's catalogue says of this very track: by the summary's id, else by its title; else `{}`."""
     work = _work_of(profile, summary, summary_ids)
     facts: dict[str, object] = {
         "key": text(work.get("key_center"), 32),

@@ -15,7 +15,7 @@ _FOLDER = files("dawa_assets.prompting") / "system_prompts"
 
 @cache
 def system_prompt(version: str) -> str:
-    """The instructions of this version.
+    """Return the instructions of this version.
 
     Raises:
         SettingsError: there is no such version; the message names those there are.
@@ -29,5 +29,5 @@ def system_prompt(version: str) -> str:
 
 
 def versions() -> list[str]:
-    """Every version there is."""
+    """Return every version there is."""
     return sorted(each.name.removesuffix(".md") for each in _FOLDER.iterdir() if each.name.endswith(".md"))

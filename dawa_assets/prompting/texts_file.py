@@ -29,7 +29,7 @@ class Row:
 
 
 def read_texts(path: Path) -> Iterator[Row]:
-    """The file's rows as they are needed; empty ones are left out.
+    """Yield the file's rows as they are needed; empty ones are left out.
 
     UTF-8 with or without a byte order mark, lines that end with LF or CRLF, fields in double quotes where they hold the
     separator (a comma, a semicolon or a tab: the one that the first line uses), a quote or a line break.

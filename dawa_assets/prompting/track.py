@@ -32,7 +32,7 @@ _SPARSE, _DENSE = 5, 12  # tracks with clips: up to five sit apart in any mix, f
 
 
 def tempo_of(summary: object) -> float | None:
-    """The set's tempo in BPM, at most two decimals; None where the summary has none that a set can have."""
+    """Return the set's tempo in BPM, at most two decimals; None where the summary has none that a set can have."""
     tempo = number(mapping(summary, "overview").get("tempo"))
     return round(tempo, 2) if tempo is not None and 20 <= tempo <= 999 else None
 
@@ -46,7 +46,7 @@ class KnownTracks:
 
 
 def known_tracks(summary: object) -> KnownTracks:
-    """What a summary tells of its tracks; of thousands, only the busiest are listened to.
+    """Return what a summary tells of its tracks; of thousands, only the busiest are listened to.
 
     Where the summary says which tracks sound, the others are left out altogether, unless no track has any clip.
     """
@@ -89,7 +89,7 @@ class TrackFacts:
     plugins: list[str]
 
     def without(self, forbidden: list[Phrase]) -> "TrackFacts":
-        """The same without the instruments and genres that are no-go; its own names stay, for they are facts."""
+        """Return the same without the instruments and genres that are no-go; its own names stay, for they are facts."""
         allowed = {
             role: [name for name in names if not is_forbidden(name, forbidden)]
             for role, names in self.instruments.items()
@@ -101,7 +101,7 @@ class TrackFacts:
         )
 
     def content(self) -> dict[str, object]:
-        """What a message says of it; what is not known is left out."""
+        """Return what a message says of it; what is not known is left out."""
         return {name: fact for name, fact in vars(self).items() if fact}
 
 
@@ -126,7 +126,7 @@ def track_facts(summary: object, known: KnownTracks, most: int, longest: int) ->
 
 
 def _clips(details: object) -> int:
-    """How busy a track is; one that sounds without a clip of its own is played by another."""
+    """Return how busy a track is; one that sounds without a clip of its own is played by another."""
     known = mapping(details)
     clips = count(known.get("active_clips", known.get("clips")))
     return max(clips, 1) if known.get("sounding") is True else clips
@@ -142,7 +142,7 @@ def _named(summary: dict[str, object], name: str, clips: int) -> NamedTrack:
 
 
 def _heard(details: dict[str, object], name: str, clips: int) -> NamedTrack:
-    """A track of a summary that says what of it is heard."""
+    """Return a track of a summary that says what of it is heard."""
     devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     sounds_known = _sounds_of(texts(details.get("plugins_in_use"), 20, 80)) + _sounds_of_live(devices)
     presets = _presets(devices)
@@ -173,7 +173,7 @@ def _heard(details: dict[str, object], name: str, clips: int) -> NamedTrack:
 
 
 def _hits(pads: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, int]:
-    """How often pads are hit, by the name that says what each is."""
+    """Return how often pads are hit, by the name that says what each is."""
     hits: dict[str, int] = {}
     for names, plays in pads:
         name = next((name for name in names if named(name)), "")
@@ -188,7 +188,7 @@ def _shares(amounts: list[float]) -> list[float]:
 
 
 def _presets(devices: Iterable[dict[str, object]]) -> list[str]:
-    """What instruments and their racks were loaded from, or were called."""
+    """Return what instruments and their racks were loaded from, or were called."""
     playing = (each for each in devices if each.get("kind") in {"instrument", "sampler", "drums", "rack"})
     return list(
         dict.fromkeys(name for each in playing for name in texts([each.get("preset"), each.get("label")], 2, 80))
@@ -196,13 +196,13 @@ def _presets(devices: Iterable[dict[str, object]]) -> list[str]:
 
 
 def _sounds_of_live(devices: Iterable[dict[str, object]]) -> tuple[str, ...]:
-    """The sounds of Live's own instruments that always sound alike."""
+    """Return the sounds of Live's own instruments that always sound alike."""
     sounds = (sound_of_live_instrument(text(each.get("name"), 80)) for each in devices)
     return tuple(dict.fromkeys(sound for sound in sounds if sound))
 
 
 def _sounds_of(plugins: Iterable[str]) -> tuple[str, ...]:
-    """The sounds of instruments; effects and what is not known say nothing."""
+    """Return the sounds of instruments; effects and what is not known say nothing."""
     known = (known_plugin(name) for name in plugins)
     return tuple(dict.fromkeys(plugin.sound for plugin in known if plugin is not None and plugin.sound))
 
@@ -257,7 +257,7 @@ def _density(sounding: int) -> str:
 
 
 def _sections(summary: dict[str, object], most: int) -> list[str]:
-    """The form, from locators in their order in time, else from scenes; only names that are parts of a song."""
+    """Return the form, from locators in their order in time, else from scenes; only names that are parts of a song."""
     locators = sorted(objects(summary.get("locators")), key=lambda each: number(each.get("time")) or 0.0)
     if "layers" in summary and (end := number(summary.get("length_beats"))):
         locators = [each for each in locators if (number(each.get("time")) or 0.0) <= end]

@@ -61,12 +61,12 @@ class PreparedDataset:
     computed: int
 
     def segments(self) -> list[tuple[TrackSegments, Segment]]:
-        """Every segment in the order of the view."""
+        """Return every segment in the order of the view."""
         return [(part, segment) for part in self.tracks for segment in part.audio.segments]
 
 
 def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDataset | None:
-    """The current dataset with its segments in the worker's cache; None where there is no dataset.
+    """Return the current dataset with its segments in the worker's cache; None where there is no dataset.
 
     What was excluded since the dataset was built is left out. A file that is no audio, or that is gone, fails its item
     (if the item still has that file) and is reported; a passing trouble is only reported.
@@ -107,7 +107,7 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
 
 
 def cut_as(ports: Ports, artist: Artist, prepared: PreparedDataset, recipe: Recipe) -> dict[str, PreparedAudio]:
-    """The dataset's tracks as another recipe cuts them, by the hash of their audio.
+    """Return the dataset's tracks as another recipe cuts them, by the hash of their audio.
 
     Raises:
         JobError: the worker could not do it at all.
@@ -122,7 +122,7 @@ def cut_as(ports: Ports, artist: Artist, prepared: PreparedDataset, recipe: Reci
 
 
 def texts_of(ports: Ports, prepared: PreparedDataset) -> dict[TagKey, str]:
-    """The tags that are known of the dataset's segments, by segment and hint."""
+    """Return the tags that are known of the dataset's segments, by segment and hint."""
     tagger = tagger_of(ports.settings)
     hashes = [segment.sha256 for _, segment in prepared.segments()]
     with ports.database.transaction() as connection:
@@ -156,7 +156,7 @@ def _sources(tracks: list[TrainingTrack], urls: dict[str, str | None]) -> list[A
 
 
 def _url(ports: Ports, artist: Artist, track: TrainingTrack) -> str | None:
-    """Where the worker can read a track's audio; None where it may not or can't be read."""
+    """Return where the worker can read a track's audio; None where it may not or can't be read."""
     if not is_own(artist.slug, track.audio_path):
         return None
     try:

@@ -159,7 +159,7 @@ def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: 
 
 
 def _request(ports: Ports, artist: Artist, missing: list[_Missing], asked: Usage) -> TagRequest:
-    """The next job. What this run's jobs have used until now is no longer its to spend."""
+    """Return the next job. What this run's jobs have used until now is no longer its to spend."""
     settings = ports.settings
     vocabulary: list[str] = []
     model = None

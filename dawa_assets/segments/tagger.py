@@ -21,7 +21,7 @@ def tagger_of(settings: Settings) -> TaggerName:
 def hosted_model(
     settings: Settings, *, budget_usd: float | None = None, calls: int | None = None
 ) -> HostedModel | None:
-    """What the settings' tagger asks, with the settings' caps or lower ones; None where it asks nobody."""
+    """Return what the settings' tagger asks, with the settings' caps or lower ones; None where it asks nobody."""
     if settings.tagger == "offline":
         return None
     price = [float(part) for part in settings.gemini_price.split("/")] if settings.gemini_price else [None, None]

@@ -84,7 +84,7 @@ _OWN_SEGMENTS = f"""
 
 
 def find_deletion(connection: Connection, slug: str) -> Deletion | None:
-    """The deletion under this slug that is under way, else the latest one."""
+    """Return the deletion under this slug that is under way, else the latest one."""
     with connection.cursor(row_factory=class_row(Deletion)) as cursor:
         return cursor.execute(
             f"select {_DELETION} from artist_deletions where slug = %s "
@@ -94,7 +94,7 @@ def find_deletion(connection: Connection, slug: str) -> Deletion | None:
 
 
 def get_deletion(connection: Connection, deletion: Deletion) -> Deletion:
-    """A deletion as it is now."""
+    """Return a deletion as it is now."""
     with connection.cursor(row_factory=class_row(Deletion)) as cursor:
         found = cursor.execute(f"select {_DELETION} from artist_deletions where id = %s", [deletion.id]).fetchone()
     assert found is not None  # noqa: S101 - these rows are never removed
@@ -124,7 +124,7 @@ def keep_found(connection: Connection, deletion: Deletion, found: dict[str, Any]
 
 
 def belongings(connection: Connection, artist_id: UUID) -> Belongings:
-    """What names the artist's data in the worker's cache and in files."""
+    """Return what names the artist's data in the worker's cache and in files."""
     values = {"artist": artist_id}
 
     def column(query: str) -> list[str]:
@@ -157,7 +157,7 @@ def belongings(connection: Connection, artist_id: UUID) -> Belongings:
 
 
 def count_rows(connection: Connection, artist: Artist) -> dict[str, int]:
-    """How many rows would go, by table; tables of which none would are not named."""
+    """Return how many rows would go, by table; tables of which none would are not named."""
     counts = {name: _count(connection, artist, name, where) for name, where in _TABLES.items()}
     values = {"artist": artist.id}
     for name, column, own in (
@@ -202,7 +202,7 @@ def remove_rows(connection: Connection, artist: Artist, deletion: Deletion) -> b
 
 
 def lock_unfinished(connection: Connection, deletion: Deletion) -> Deletion | None:
-    """The deletion, locked until the commit, if its rows are gone and its end is not yet on record."""
+    """Return the deletion, locked until the commit, if its rows are gone and its end is not yet on record."""
     with connection.cursor(row_factory=class_row(Deletion)) as cursor:
         return cursor.execute(
             f"select {_DELETION} from artist_deletions where id = %s and rows_gone_at is not null "
@@ -219,7 +219,7 @@ def finish(connection: Connection, deletion: Deletion, late: dict[str, Any]) -> 
 
 
 def slugs_taken(connection: Connection, slugs: Collection[str]) -> set[str]:
-    """Those of these slugs that an artist has, or that are not free yet."""
+    """Return those of these slugs that an artist has, or that are not free yet."""
     rows = connection.execute(
         "select slug from artists where slug = any(%(slugs)s) union "
         "select slug from artist_deletions where slug = any(%(slugs)s) and finished_at is null",

@@ -33,7 +33,7 @@ class Artist:
 
 
 def get_artist(connection: Connection, slug: str) -> Artist:
-    """The artist of this slug.
+    """Return the artist of this slug.
 
     Raises:
         UnknownArtistError: there is none.
@@ -50,7 +50,7 @@ def get_artist(connection: Connection, slug: str) -> Artist:
 def find_artist(
     connection: Connection, reference: str, user_id: UUID | None = None, *, by: Sequence[Way] = ("slug", "id", "name")
 ) -> Artist | None:
-    """The artist that somebody means, by the first of these ways that leads to one; None where none does.
+    """Return the artist that somebody means, by the first of these ways that leads to one; None where none does.
 
     Slugs go first: they are unique, never change, and name folders and partitions. For a user (an id of Supabase's
     auth), only the artists that they are linked to are there.
@@ -111,7 +111,7 @@ def _say_if_shadowed(connection: Connection, reference: str, found: Artist) -> N
 
 
 def shown(reference: str) -> str:
-    """A reference for a message: short, on one line and printable, whatever was typed."""
+    """Return a reference for a message: short, on one line and printable, whatever was typed."""
     short = reference if len(reference) <= _MAX_SHOWN else f"{reference[:_MAX_SHOWN]}…"
     return repr("".join(letter if letter.isprintable() else "�" for letter in short))
 
@@ -133,7 +133,7 @@ def _uuid(reference: str) -> UUID | None:
 
 
 def ensure_artist(connection: Connection, name: str) -> Artist:
-    """The artist of this slug, id or name, made if there is none. Safe when several processes ask at once.
+    """Return the artist of this slug, id or name, made if there is none. Safe when several processes ask at once.
 
     Raises:
         ArtistBeingDeletedError: they are being deleted.
@@ -163,7 +163,7 @@ def require_staying(connection: Connection, artist: Artist) -> None:
 
 
 def list_artists(connection: Connection) -> list[Artist]:
-    """Every artist, by slug."""
+    """Return every artist, by slug."""
     with connection.cursor(row_factory=class_row(Artist)) as cursor:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
 
@@ -181,7 +181,7 @@ def count_artists(connection: Connection) -> int:
 
 
 def slugs_among(connection: Connection, slugs: Collection[str]) -> set[str]:
-    """Those of these slugs that are an artist's."""
+    """Return those of these slugs that are an artist's."""
     rows = connection.execute("select slug from artists where slug = any(%s)", [list(slugs)])
     return {row["slug"] for row in rows}
 
@@ -195,7 +195,7 @@ def numbered_after(connection: Connection, number: int, limit: int) -> list[tupl
 
 
 def highest_number(connection: Connection) -> int:
-    """The highest number that an artist has, or had before they were deleted; 0 where there never was one."""
+    """Return the highest number that an artist has, or had before they were deleted; 0 where there never was one."""
     row = connection.execute(
         "select greatest((select max(number) from artists), case when is_called then last_value else 0 end) as number "
         "from dawa_artist_numbers"
@@ -215,7 +215,7 @@ class ArtistProfile:
 
 
 def list_profiles(connection: Connection) -> list[ArtistProfile]:
-    """Every artist with the version of their profile, by slug."""
+    """Return every artist with the version of their profile, by slug."""
     with connection.cursor(row_factory=class_row(ArtistProfile)) as cursor:
         return cursor.execute(
             "select a.id, a.slug, a.name, p.artist_id is not null as has_profile, "

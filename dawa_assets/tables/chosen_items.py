@@ -66,7 +66,7 @@ class Superseded:
 
 
 def superseded_items(connection: Connection, artist_id: UUID, audio_hash: str | None = None) -> list[Superseded]:
-    """The artist's superseded items, oldest first; with `audio_hash`, those with that audio."""
+    """Return the artist's superseded items, oldest first; with `audio_hash`, those with that audio."""
     with connection.cursor(row_factory=class_row(Superseded)) as cursor:
         return cursor.execute(_SUPERSEDED, {"artist": artist_id, "hash": audio_hash}).fetchall()
 

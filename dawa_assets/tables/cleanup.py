@@ -50,7 +50,7 @@ class OwnItem:
 
 
 def rejected_uploads(connection: Connection, artist_id: UUID) -> list[RejectedUpload]:
-    """What was rejected and kept, in the order of arrival."""
+    """Return what was rejected and kept, in the order of arrival."""
     with connection.cursor(row_factory=class_row(RejectedUpload)) as cursor:
         return cursor.execute(
             "select id, upload_id, inbox_key, folder, name, sha256, final_key from uploads "
@@ -60,7 +60,7 @@ def rejected_uploads(connection: Connection, artist_id: UUID) -> list[RejectedUp
 
 
 def is_rejected(connection: Connection, upload: RejectedUpload) -> bool:
-    """Whether a file is rejected still."""
+    """Return whether a file is rejected still."""
     found = connection.execute("select from uploads where id = %s and state = 'rejected'", [upload.id])
     return found.rowcount == 1
 
@@ -75,7 +75,7 @@ def send_back(connection: Connection, upload: RejectedUpload) -> None:
 
 
 def zips(connection: Connection, artist_id: UUID) -> list[Zip]:
-    """Every finished dataset and export, the current one first, then the newest first."""
+    """Return every finished dataset and export, the current one first, then the newest first."""
     with connection.cursor(row_factory=class_row(Zip)) as cursor:
         return cursor.execute(
             f"""
@@ -89,7 +89,7 @@ def zips(connection: Connection, artist_id: UUID) -> list[Zip]:
 
 
 def dataset_paths(connection: Connection, artist_id: UUID) -> set[str]:
-    """The paths of every dataset's zip and manifest, those being built included."""
+    """Return the paths of every dataset's zip and manifest, those being built included."""
     rows = connection.execute("select storage_path, manifest_path from datasets where artist_id = %s", [artist_id])
     return {path for row in rows for path in (row["storage_path"], row["manifest_path"])}
 
@@ -107,7 +107,7 @@ def mark_pruned(connection: Connection, artist_id: UUID, dataset_id: UUID) -> bo
 
 
 def runs_with_files(connection: Connection, artist_id: UUID) -> set[UUID]:
-    """The training runs whose files are needed: all but those that failed without ever having had an adapter."""
+    """Return the training runs whose files are needed: all but those that failed without ever having had an adapter."""
     rows = connection.execute(
         "select id from training_runs where artist_id = %s and (state <> 'failed' or promoted "
         "or adapter_key is not null)",
@@ -117,7 +117,7 @@ def runs_with_files(connection: Connection, artist_id: UUID) -> set[UUID]:
 
 
 def own_items(connection: Connection, artist_id: UUID) -> dict[UUID, OwnItem]:
-    """The artist's items by id."""
+    """Return the artist's items by id."""
     with connection.cursor(row_factory=class_row(OwnItem)) as cursor:
         rows = cursor.execute(
             "select id, audio_path, prompt_path, item_key is not null as is_ours from training_items "
@@ -128,7 +128,7 @@ def own_items(connection: Connection, artist_id: UUID) -> dict[UUID, OwnItem]:
 
 
 def expected_keys(connection: Connection, artist_id: UUID) -> set[str]:
-    """Where uploads that wait are about to go, and where those lie that were rejected."""
+    """Return where uploads that wait are about to go, and where those lie that were rejected."""
     rows = connection.execute(
         "select final_key from uploads where artist_id = %s and state <> 'taken' and final_key is not null",
         [artist_id],

@@ -157,7 +157,7 @@ def artists_whose_dataset_would_differ(connection: Connection) -> list[str]:
 
 
 def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> Wanted:
-    """What the artist's next dataset would hold: whole, or only what was never exported."""
+    """Return what the artist's next dataset would hold: whole, or only what was never exported."""
     rows = connection.execute(
         f"""
         with belonging as (
@@ -182,13 +182,13 @@ def wanted(connection: Connection, artist: Artist, *, new_items_only: bool) -> W
 
 
 def _must_be_emptied(connection: Connection, artist: Artist) -> bool:
-    """Whether the current dataset is empty, or holds something that was excluded since."""
+    """Return whether the current dataset is empty, or holds something that was excluded since."""
     current = current_dataset(connection, artist.id)
     return current is not None and (current.item_count == 0 or bool(excluded_positions(connection, current.id)))
 
 
 def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
-    """The artist's current dataset."""
+    """Return the artist's current dataset."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         return cursor.execute(
             f"select {_DATASET} from {CURRENT_DATASETS} d where artist_id = %s", [artist_id]
@@ -196,7 +196,7 @@ def current_dataset(connection: Connection, artist_id: UUID) -> Dataset | None:
 
 
 def last_export(connection: Connection, artist_id: UUID) -> Dataset | None:
-    """The export of new items that was finished last."""
+    """Return the export of new items that was finished last."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         return cursor.execute(
             f"select {_DATASET} from datasets where artist_id = %s and state = 'export' "
@@ -215,7 +215,7 @@ def count_items(connection: Connection, dataset_id: UUID) -> int:
 
 
 def is_as_exported(connection: Connection, export: Dataset) -> bool:
-    """Whether nothing happened since an export: its items are as it holds them, and no others were exported."""
+    """Return whether nothing happened since an export: its items are as it holds them, and no others were exported."""
     changed = connection.execute(
         """
         select from dataset_items i left join training_items t on t.id = i.training_item_id
@@ -252,7 +252,7 @@ def claim_dataset(connection: Connection, artist: Artist, fingerprint: str, item
 
 
 def abandoned_datasets(connection: Connection, artist: Artist, fingerprint: str | None) -> list[Dataset]:
-    """Rows left in building by killed runs, of content that is no longer wanted."""
+    """Return rows left in building by killed runs, of content that is no longer wanted."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         return cursor.execute(
             f"select {_DATASET} from datasets where artist_id = %s and state = 'building' "
@@ -340,7 +340,7 @@ def _item_row(dataset: Dataset, position: int, item: WantedItem) -> list[Any]:
 
 
 def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTrack]:
-    """A dataset's items in order. The tempo is null where no summary states a usable one."""
+    """Return a dataset's items in order. The tempo is null where no summary states a usable one."""
     with connection.cursor(row_factory=class_row(ExportedTrack)) as cursor:
         return cursor.execute(
             f"""
@@ -354,7 +354,7 @@ def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTr
 
 
 def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTrack]:
-    """A dataset's items in order. The tempo is null where no summary states a usable one."""
+    """Return a dataset's items in order. The tempo is null where no summary states a usable one."""
     with connection.cursor(row_factory=class_row(TrainingTrack)) as cursor:
         return cursor.execute(
             f"""

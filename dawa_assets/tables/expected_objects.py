@@ -92,7 +92,7 @@ _PATHS = """
 
 
 def claims(database: Database, artist: Artist) -> Iterator[Claim]:
-    """Everything that the artist's rows say of objects below their folder, in the order of keys."""
+    """Yield everything that the artist's rows say of objects below their folder, in the order of keys."""
     after = ("", "", "")
     while True:
         with database.transaction() as connection, connection.cursor(row_factory=class_row(Claim)) as cursor:
@@ -110,7 +110,7 @@ def claims(database: Database, artist: Artist) -> Iterator[Claim]:
 
 
 def claim_now(connection: Connection, artist: Artist, claim: Claim) -> Claim | None:
-    """What the same row says of the same object now; None where it says nothing any more."""
+    """Return what the same row says of the same object now; None where it says nothing any more."""
     with connection.cursor(row_factory=class_row(Claim)) as cursor:
         return cursor.execute(
             f"select * from ({_CLAIMS}) c where key = %(key)s and what = %(what)s and row_id = %(row)s",
@@ -119,7 +119,7 @@ def claim_now(connection: Connection, artist: Artist, claim: Claim) -> Claim | N
 
 
 def known_among(connection: Connection, artist: Artist, keys: list[str]) -> set[str]:
-    """Which of these objects some row knows: by its key, or by the folder that it lies in.
+    """Return which of these objects some row knows: by its key, or by the folder that it lies in.
 
     Of runs, and of items and summaries that somebody else wrote, the whole folder is theirs.
     """

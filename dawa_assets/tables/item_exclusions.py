@@ -47,7 +47,7 @@ EXCLUDED_TRACK = """(
 
 
 def list_items(connection: Connection, artist_id: UUID) -> list[ListedItem]:
-    """All items of an artist, oldest first."""
+    """Return all items of an artist, oldest first."""
     with connection.cursor(row_factory=class_row(ListedItem)) as cursor:
         return cursor.execute(
             f"""
@@ -85,7 +85,7 @@ def set_excluded(
 
 
 def excluded_positions(connection: Connection, dataset_id: UUID) -> set[int]:
-    """The positions of a dataset's tracks that are out by now."""
+    """Return the positions of a dataset's tracks that are out by now."""
     rows = connection.execute(
         "select i.position from dataset_items i join datasets d on d.id = i.dataset_id "
         f"where d.id = %s and {EXCLUDED_TRACK}",
@@ -95,7 +95,7 @@ def excluded_positions(connection: Connection, dataset_id: UUID) -> set[int]:
 
 
 def excluded_but_trained_on(connection: Connection, artist_id: UUID) -> dict[UUID, list[str]]:
-    """The artist's runs that were trained on items which are out by now, with the items' names.
+    """Return the artist's runs that were trained on items which are out by now, with the items' names.
 
     What was out before a run's row was made was left out of its training, whatever its dataset holds.
     """

@@ -118,13 +118,13 @@ def release(database: Database, held: Lease) -> None:
 
 
 def is_being_deleted(connection: Connection, artist_id: UUID) -> bool:
-    """Whether an artist is being deleted."""
+    """Return whether an artist is being deleted."""
     row = connection.execute(f"select {_LEAVING.format(artist='%s')} as leaving", [artist_id]).fetchone()
     return row is not None and bool(row["leaving"])
 
 
 def steps_at_work(connection: Connection, artist_id: UUID) -> list[str]:
-    """The steps that somebody works on, deletion aside."""
+    """Return the steps that somebody works on, deletion aside."""
     rows = connection.execute(
         "select step, holder from leases where artist_id = %s and step <> %s and expires_at > now() order by step",
         [artist_id, DELETION],
@@ -133,7 +133,7 @@ def steps_at_work(connection: Connection, artist_id: UUID) -> list[str]:
 
 
 def steps_under_way(connection: Connection, artist_id: UUID) -> list[UnderWay]:
-    """What somebody works on for an artist, deletion aside, and how far it is; the longest at work first."""
+    """Return what somebody works on for an artist, deletion aside, and how far it is; the longest at work first."""
     rows = connection.execute(
         "select step, holder, started_at, progress, extract(epoch from now() - started_at)::float8 as seconds "
         "from leases where artist_id = %s and step <> %s and expires_at > now() order by started_at nulls first, step",
@@ -180,7 +180,7 @@ def _refuse_who_leaves(connection: Connection, artist_id: UUID, step: str) -> No
 
 
 def _is_gone(holder: str) -> bool:
-    """Whether the holder was a process of this machine that has ended. Unknown counts as alive."""
+    """Return whether the holder was a process of this machine that has ended. Unknown counts as alive."""
     host, _, rest = holder.partition(":")
     pid, _, rest = rest.partition(":")
     if host != socket.gethostname() or not pid.isdigit():
@@ -199,7 +199,7 @@ def _is_gone(holder: str) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks: tells a reused pid from the same one. None off Linux."""
+    """Return when a process started, in the kernel's ticks: tells a reused pid from the same one. None off Linux."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
             fields = stat.read().rpartition(b")")[2].split()

@@ -87,7 +87,7 @@ _SEGMENTS = """
 
 
 def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None = None) -> list[ShownItem]:
-    """The artist's items, oldest first; those of these ids alone where they are given."""
+    """Return the artist's items, oldest first; those of these ids alone where they are given."""
     with connection.cursor(row_factory=class_row(ShownItem)) as cursor:
         items = cursor.execute(
             f"{_ITEMS} where i.artist_id = %(artist)s and (%(ids)s::uuid[] is null or i.id = any(%(ids)s)) "

@@ -107,7 +107,7 @@ with items as (
 
 
 def entries_of(connection: Connection, artist_id: UUID, live_set_id: UUID | None = None) -> list[Entry]:
-    """The artist's library, the newest first; with a Live Set's id, its entry alone."""
+    """Return the artist's library, the newest first; with a Live Set's id, its entry alone."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         return cursor.execute(
             f"""{_ENTRIES}
@@ -125,7 +125,10 @@ def entries_of(connection: Connection, artist_id: UUID, live_set_id: UUID | None
 
 
 def artists_seen_by(connection: Connection, user_id: UUID | None, artist_id: UUID | None = None) -> list[ArtistLine]:
-    """The artists that a user is linked to (None: every artist), by name; those who are being deleted left out."""
+    """Return the artists that a user is linked to (None: every artist), by name.
+
+    Those who are being deleted left out.
+    """
     with connection.cursor(row_factory=class_row(ArtistLine)) as cursor:
         return cursor.execute(
             f"""{_ENTRIES}, counted as (

@@ -81,7 +81,7 @@ def keep_listen(
 
 
 def latest_listens(connection: Connection, artist_id: UUID, limit: int) -> list[Listen]:
-    """The latest answers first."""
+    """Return the latest answers first."""
     with connection.cursor(row_factory=class_row(Listen)) as cursor:
         return cursor.execute(
             "select l.id, l.run_id, l.first, l.second, l.choice, l.score, l.blind, l.who, l.at, r.prompt, r.seed "
@@ -92,7 +92,7 @@ def latest_listens(connection: Connection, artist_id: UUID, limit: int) -> list[
 
 
 def tally(connection: Connection, artist_id: UUID) -> list[Tally]:
-    """Every pair of every run, the latest run first."""
+    """Return every pair of every run, the latest run first."""
     with connection.cursor(row_factory=class_row(Tally)) as cursor:
         return cursor.execute(
             """

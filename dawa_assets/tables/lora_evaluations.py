@@ -59,7 +59,7 @@ _PROMOTION = "id, model_name, run_id, promoted_by, is_rollback, reason, asked_at
 
 
 def find_evaluation(connection: Connection, run: Run) -> Evaluation | None:
-    """What was found of a run; None where it was not evaluated, or its adapter is another one since."""
+    """Return what was found of a run; None where it was not evaluated, or its adapter is another one since."""
     with connection.cursor(row_factory=class_row(Evaluation)) as cursor:
         return cursor.execute(
             f"select {_EVALUATION} from lora_evaluations where run_id = %s and adapter_sha256 = %s",
@@ -118,7 +118,7 @@ def decide(connection: Connection, run: Run, decision: str) -> None:
 
 
 def promotions(connection: Connection, artist: Artist, model_name: str) -> list[Promotion]:
-    """The log of one LoRA, the first one first."""
+    """Return the log of one LoRA, the first one first."""
     with connection.cursor(row_factory=class_row(Promotion)) as cursor:
         return cursor.execute(
             f"select {_PROMOTION} from lora_promotions where artist_id = %s and model_name = %s order by asked_at",
@@ -127,7 +127,7 @@ def promotions(connection: Connection, artist: Artist, model_name: str) -> list[
 
 
 def promotions_under_way(connection: Connection, artist: Artist) -> list[Promotion]:
-    """Those that were asked for and not finished."""
+    """Return those that were asked for and not finished."""
     with connection.cursor(row_factory=class_row(Promotion)) as cursor:
         return cursor.execute(
             f"select {_PROMOTION} from lora_promotions where artist_id = %s and published_at is null order by asked_at",

@@ -119,7 +119,7 @@ def items_with_prompts(connection: Connection, artist_id: UUID) -> list[Item]:
 
 
 def locked_item(connection: Connection, item_id: UUID) -> Item | None:
-    """One item that is not excluded, as it is now and stays until the transaction ends."""
+    """Return one item that is not excluded, as it is now and stays until the transaction ends."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(
             f"{_SELECT_ITEMS} where i.id = %s and i.excluded_at is null for update of i", [item_id]
@@ -135,7 +135,7 @@ def summary_texts(connection: Connection, artist_id: UUID, ids: list[UUID]) -> d
 
 
 def take_of(connection: Connection, artist_id: UUID, summary_id: UUID) -> int:
-    """Which take of the question about this summary its items are at; 0 unless somebody wanted another text."""
+    """Return which take of the question about this summary its items are at; 0 unless somebody wanted another text."""
     row = connection.execute(
         "select coalesce(max(prompt_take), 0) as take from training_items "
         "where artist_id = %s and als_summary_id = %s and excluded_at is null",
@@ -146,7 +146,7 @@ def take_of(connection: Connection, artist_id: UUID, summary_id: UUID) -> int:
 
 
 def tempos(connection: Connection, artist_id: UUID, ids: list[UUID]) -> dict[UUID, Any]:
-    """What summaries say of their tempo, by id; only the artist's own."""
+    """Return what summaries say of their tempo, by id; only the artist's own."""
     rows = connection.execute(
         "select id, summary -> 'overview' -> 'tempo' as tempo from als_summaries where artist_id = %s and id = any(%s)",
         [artist_id, ids],
@@ -155,7 +155,7 @@ def tempos(connection: Connection, artist_id: UUID, ids: list[UUID]) -> dict[UUI
 
 
 def prompts_of(connection: Connection, artist_id: UUID, fingerprints: list[str]) -> dict[str, Prompt]:
-    """The artist's prompts with these fingerprints."""
+    """Return the artist's prompts with these fingerprints."""
     with connection.cursor(row_factory=class_row(Prompt)) as cursor:
         rows = cursor.execute(
             f"select {_PROMPT} from prompts where artist_id = %s and fingerprint = any(%s)", [artist_id, fingerprints]

@@ -10,7 +10,7 @@ from resources.database.base import Connection
 
 
 def files_of_audio(connection: Connection, artist_id: UUID, sha256: str) -> list[str]:
-    """Where the artist's items have audio of this hash, by their rows."""
+    """Return where the artist's items have audio of this hash, by their rows."""
     rows = connection.execute(
         "select distinct audio_path from training_items t join artists a on a.id = t.artist_id "
         "where t.artist_id = %s and audio_hash = %s and audio_path is not null "
@@ -32,12 +32,12 @@ def zips_with_audio(connection: Connection, artist_id: UUID, sha256: str) -> lis
 
 
 def summary_of(connection: Connection, summary_id: UUID) -> Any:
-    """The content of a summary's row."""
+    """Return the content of a summary's row."""
     return _one(connection, "select summary as value from als_summaries where id = %s", summary_id)
 
 
 def kept_set_of(connection: Connection, artist_id: UUID, summary_id: UUID) -> tuple[str, str]:
-    """Where a summary's Live Set is kept, and its `parse_id`."""
+    """Return where a summary's Live Set is kept, and its `parse_id`."""
     row = connection.execute(
         "select source_key, parse_id from als_summaries where artist_id = %s and id = %s", [artist_id, summary_id]
     ).fetchone()
@@ -45,12 +45,12 @@ def kept_set_of(connection: Connection, artist_id: UUID, summary_id: UUID) -> tu
 
 
 def inbox_key_of(connection: Connection, upload_id: UUID) -> str:
-    """Where an upload lay in the inbox."""
+    """Return where an upload lay in the inbox."""
     return str(_one(connection, "select inbox_key as value from uploads where id = %s", upload_id))
 
 
 def reason_of(connection: Connection, upload_id: UUID) -> str:
-    """Why an upload was rejected."""
+    """Return why an upload was rejected."""
     return str(_one(connection, "select reason as value from uploads where id = %s", upload_id) or "")
 
 
@@ -64,7 +64,7 @@ def forget_kept_copy(connection: Connection, upload_id: UUID, key: str) -> None:
 
 
 def dataset_with_items(connection: Connection, dataset_id: UUID) -> tuple[Dataset, list[WantedItem]]:
-    """A dataset and what was in it, in order; without the items whose rows are gone."""
+    """Return a dataset and what was in it, in order; without the items whose rows are gone."""
     with connection.cursor(row_factory=class_row(Dataset)) as cursor:
         dataset = cursor.execute(
             "select id, fingerprint, state, storage_path, manifest_path, item_count, size_bytes, sha256, pruned_at "

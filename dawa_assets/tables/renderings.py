@@ -34,11 +34,11 @@ class Part:
         return self.missing is None and self.key is None and self.error is None
 
     def with_audio(self, key: str, lufs: float | None, true_peak_dbtp: float | None) -> "Part":
-        """The part with its audio."""
+        """Return the part with its audio."""
         return replace(self, key=key, lufs=lufs, true_peak_dbtp=true_peak_dbtp, error=None)
 
     def with_error(self, error: str) -> "Part":
-        """The part with why there is no audio."""
+        """Return the part with why there is no audio."""
         return replace(self, error=error)
 
 
@@ -86,7 +86,7 @@ def claim_rendering(connection: Connection, artist: Artist, wanted: Rendering) -
 
 
 def find_rendering(connection: Connection, artist_id: UUID, rendering_id: str) -> Rendering | None:
-    """The artist's rendering of this id."""
+    """Return the artist's rendering of this id."""
     row = connection.execute(
         f"select {_COLUMNS} from renderings where id = %s and artist_id = %s", [rendering_id, artist_id]
     ).fetchone()
@@ -94,7 +94,7 @@ def find_rendering(connection: Connection, artist_id: UUID, rendering_id: str) -
 
 
 def list_renderings(connection: Connection, artist_id: UUID, limit: int) -> list[Rendering]:
-    """The latest first."""
+    """Return the latest first."""
     rows = connection.execute(
         f"select {_COLUMNS} from renderings where artist_id = %s order by created_at desc, id limit %s",
         [artist_id, limit],
@@ -103,7 +103,7 @@ def list_renderings(connection: Connection, artist_id: UUID, limit: int) -> list
 
 
 def open_renderings(connection: Connection, artist_id: UUID) -> list[Rendering]:
-    """Those with something still to be rendered, the oldest first."""
+    """Return those with something still to be rendered, the oldest first."""
     rows = connection.execute(
         f"select {_COLUMNS} from renderings where artist_id = %s and {_OPEN} order by created_at, id", [artist_id]
     )
@@ -119,7 +119,7 @@ def keep_part(connection: Connection, rendering_id: str, part: Part) -> None:
 
 
 def old_renderings(connection: Connection, artist_id: UUID, kept: int) -> list[Rendering]:
-    """Those beyond the latest `kept` that nobody listened to and nothing is to be rendered of."""
+    """Return those beyond the latest `kept` that nobody listened to and nothing is to be rendered of."""
     rows = connection.execute(
         f"select {_COLUMNS} from "
         "(select * from renderings where artist_id = %s order by created_at desc, id offset %s) r "

@@ -85,7 +85,7 @@ UNDESCRIBED = f"""excluded_at is null and audio_path is not null and audio_hash 
 
 
 def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
-    """All items of an artist, oldest first."""
+    """Return all items of an artist, oldest first."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(
             f"select {_COLUMNS} from training_items where artist_id = %s order by created_at, id", [artist_id]
@@ -93,7 +93,7 @@ def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
 
 
 def get_item(connection: Connection, item: UUID) -> Item | None:
-    """One item as it is now."""
+    """Return one item as it is now."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(f"select {_COLUMNS} from training_items where id = %s", [item]).fetchone()
 
@@ -114,7 +114,7 @@ def summary_of_item(connection: Connection, artist: Artist, item_id: UUID) -> UU
 
 
 def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
-    """The item that uses this summary now; none of those that the dashboard saved with audio of their own."""
+    """Return the item that uses this summary now; none of those that the dashboard saved with audio of their own."""
     row = connection.execute(
         "select id from training_items where als_summary_id = %s and (item_key is not null or audio_path is null) "
         "order by item_key is null, created_at, id limit 1",
@@ -124,7 +124,7 @@ def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
 
 
 def ensure_item(connection: Connection, artist_id: UUID, new: NewItem) -> UUID:
-    """The item of this key, made if there is none; it uses the given summary from now on."""
+    """Return the item of this key, made if there is none; it uses the given summary from now on."""
     row = connection.execute(
         "insert into training_items "
         "(artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status) "
@@ -195,7 +195,7 @@ def describe_audio(connection: Connection, item: Item, audio: Audio) -> bool:
 
 
 def findings_of(connection: Connection, item: UUID) -> list[str]:
-    """What was found in an item's audio, one line each; nothing where there is no such item."""
+    """Return what was found in an item's audio, one line each; nothing where there is no such item."""
     row = connection.execute("select audio_findings from training_items where id = %s", [item]).fetchone()
     return [] if row is None else list(row["audio_findings"])
 

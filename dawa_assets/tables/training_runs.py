@@ -80,7 +80,7 @@ def claim_run(
     model_name: str,
     parameters: dict[str, Any],
 ) -> Run:
-    """The run of this fingerprint: the one that is there, whatever its state, else a new one, `running`."""
+    """Return the run of this fingerprint: the one that is there, whatever its state, else a new one, `running`."""
     connection.execute(
         "insert into training_runs (artist_id, dataset_id, fingerprint, backend, base, model_name, parameters, state) "
         "values (%s, %s, %s, %s, %s, %s, %s, 'running') on conflict (artist_id, fingerprint) do nothing",
@@ -95,7 +95,7 @@ def claim_run(
 
 
 def get_run(connection: Connection, run_id: UUID) -> Run:
-    """A run that is known to be there."""
+    """Return a run that is known to be there."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         run = cursor.execute(f"select {_RUN} from training_runs where id = %s", [run_id]).fetchone()
     assert run is not None  # noqa: S101 - the caller has just written it
@@ -127,7 +127,7 @@ def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:
 
 
 def call_of(connection: Connection, run_id: UUID) -> str | None:
-    """The call that trains a run now; None where there is none, or the run is not under way."""
+    """Return the call that trains a run now; None where there is none, or the run is not under way."""
     row = connection.execute(
         "select call_id from training_runs where id = %s and state = 'running'", [run_id]
     ).fetchone()
@@ -157,7 +157,7 @@ def stranded_runs(connection: Connection, grace_seconds: float) -> list[Stranded
 
 
 def is_stranded(connection: Connection, run: StrandedRun) -> bool:
-    """Whether a run still is what it was found to be."""
+    """Return whether a run still is what it was found to be."""
     return call_of(connection, run.id) == run.call_id
 
 
@@ -208,7 +208,7 @@ def make_candidate(connection: Connection, artist: Artist, run: Run, dataset_id:
 
 
 def candidate_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
-    """The run that is to be judged, or was judged last."""
+    """Return the run that is to be judged, or was judged last."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
             f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and candidate_at is not null",
@@ -225,7 +225,7 @@ def candidate_runs(connection: Connection, artist: Artist) -> list[Run]:
 
 
 def list_runs(connection: Connection, artist: Artist) -> list[Run]:
-    """The artist's runs, the latest first."""
+    """Return the artist's runs, the latest first."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
             f"select {_RUN} from training_runs where artist_id = %s order by created_at desc, id", [artist.id]
@@ -233,7 +233,7 @@ def list_runs(connection: Connection, artist: Artist) -> list[Run]:
 
 
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
-    """The run whose adapter is published under this model name."""
+    """Return the run whose adapter is published under this model name."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
             f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and promoted",

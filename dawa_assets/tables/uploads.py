@@ -102,7 +102,7 @@ _SUMMARY_COLUMNS = "id, parse_id, als_filename, project_name, export_path, sourc
 
 
 def known_waiting(connection: Connection, artist_id: UUID | None = None) -> dict[str, Known]:
-    """What waits with a reason, of one artist or of all, by its key in the inbox."""
+    """Return what waits with a reason, of one artist or of all, by its key in the inbox."""
     rows = connection.execute(
         "select inbox_key, size_bytes, updated_at from uploads where state = 'waiting' and reason is not null "
         "and (%(artist)s::uuid is null or artist_id = %(artist)s) order by updated_at",
@@ -112,7 +112,7 @@ def known_waiting(connection: Connection, artist_id: UUID | None = None) -> dict
 
 
 def ledger(connection: Connection, artist_id: UUID, kind: Kind, *, waiting_only: bool = False) -> list[LedgerRow]:
-    """The artist's uploads of one kind, oldest first; those of one moment in the order of their keys."""
+    """Return the artist's uploads of one kind, oldest first; those of one moment in the order of their keys."""
     with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
         return cursor.execute(
             f"select {_LEDGER_COLUMNS} from uploads where artist_id = %s and kind = %s "
@@ -153,7 +153,7 @@ def finished(connection: Connection, file: InboxFile, sha256: str) -> LedgerRow 
 
 
 def are_all_taken(connection: Connection, artist_id: UUID, hashes: set[str]) -> bool:
-    """Whether every file with one of these hashes was taken in before."""
+    """Return whether every file with one of these hashes was taken in before."""
     row = connection.execute(
         "select count(distinct sha256) as n from uploads where artist_id = %s and state = 'taken' and sha256 = any(%s)",
         [artist_id, list(hashes)],
@@ -245,7 +245,7 @@ def forget(connection: Connection, upload: UUID) -> None:
 
 
 def find_summary(connection: Connection, artist_id: UUID, parse_id: str) -> Summary | None:
-    """The artist's summary of these bytes."""
+    """Return the artist's summary of these bytes."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(
             f"select {_SUMMARY_COLUMNS} from als_summaries where artist_id = %s and parse_id = %s",
@@ -254,7 +254,10 @@ def find_summary(connection: Connection, artist_id: UUID, parse_id: str) -> Summ
 
 
 def folders_of_item(connection: Connection, artist_id: UUID, item_key: str) -> list[str] | None:
-    """The folders that the sets of an item were ever uploaded in; None where the artist has no item of this key."""
+    """Return the folders that the sets of an item were ever uploaded in.
+
+    None where the artist has no item of this key.
+    """
     rows = connection.execute(
         "select u.folder from training_items t left join uploads u on u.training_item_id = t.id "
         "and u.kind = 'live_set' where t.artist_id = %s and t.item_key = %s",

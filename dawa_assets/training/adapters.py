@@ -32,7 +32,7 @@ class RunFile:
 
 
 def run_folder(slug: str, run: Run) -> str:
-    """The run's folder in the bucket."""
+    """Return the run's folder in the bucket."""
     return f"artists/{slug}/loras/{run.id}"
 
 
@@ -56,7 +56,7 @@ def persist_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> l
 
 
 def are_kept(ports: Ports, slug: str, run: Run) -> bool:
-    """Whether the bucket has every file of a done run, each with its recorded size."""
+    """Return whether the bucket has every file of a done run, each with its recorded size."""
     files = run.metrics.get("files", {})
     return bool(files) and all(
         (stored := ports.bucket.stat(f"{run_folder(slug, run)}/{name}")) is not None
@@ -90,12 +90,12 @@ def restore_files(ports: Ports, slug: str, run: Run) -> None:
 
 
 def names_in(run: Run, files: dict[str, str]) -> dict[str, str]:
-    """The worker's list of files (path under the data root → SHA-256) by their names in the run's folder."""
+    """Return the worker's list of files (path under the data root → SHA-256) by their names in the run's folder."""
     return {path.removeprefix(f"{_place(run)}/"): sha256 for path, sha256 in files.items()}
 
 
 def main_adapter(files: dict[str, str]) -> str:
-    """The name of the adapter in the generator's own format.
+    """Return the name of the adapter in the generator's own format.
 
     Raises:
         JobError: the training left none.
@@ -117,5 +117,5 @@ def temporary_folder(ports: Ports) -> Iterator[Path]:
 
 
 def _place(run: Run) -> str:
-    """The run's folder under the data root."""
+    """Return the run's folder under the data root."""
     return f"runs/{run.id}"

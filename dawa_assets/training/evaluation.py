@@ -102,7 +102,7 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
 
 
 def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple[State, Run | None, Evaluation | None]:
-    """The candidate, evaluated and decided about."""
+    """Return the candidate, evaluated and decided about."""
     model_name = ports.settings.model_name
     finish_promotions(ports, artist)
     with ports.database.transaction() as connection:
@@ -200,14 +200,14 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
 
 
 def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run) -> TrainRequest | None:
-    """The request that the run was trained by; None where the current dataset would lead to another one."""
+    """Return the request that the run was trained by; None where the current dataset would lead to another one."""
     examples = examples_of(ports, artist, prepared).examples
     request = train_request(ports.settings, artist.slug, prepared.dataset, examples, str(run.id))
     return request if fingerprint_of(request) == run.fingerprint else None
 
 
 def _heard_by(ports: Ports, rival: Run) -> Rival | None:
-    """What the rival was trained on; None where that is not on record any more.
+    """Return what the rival was trained on; None where that is not on record any more.
 
     A song whose end was held out was heard all the same.
     """
@@ -225,7 +225,10 @@ def _heard_by(ports: Ports, rival: Run) -> Rival | None:
 
 
 def _prompt(tracks: list[TrainingTrack], run: Run) -> str:
-    """That of a held-out song, for what the adapter does to music that it does not know; else the first one's."""
+    """Return that of a held-out song, for what the adapter does to music that it does not know.
+
+    Else the first one's.
+    """
     held_out = run.metrics.get("held_out", [])
     return next((track.prompt_text for track in tracks if track.song in held_out), tracks[0].prompt_text)
 

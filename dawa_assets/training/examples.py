@@ -37,7 +37,9 @@ def make_examples(
     *,
     trigger_word: str | None = None,
 ) -> Examples:
-    """The examples of a dataset. Silent segments are left out; one without tags is captioned by its prompt alone.
+    """Return the examples of a dataset. Silent segments are left out.
+
+    One without tags is captioned by its prompt alone.
 
     `heard`: each track's segments as the generator hears them, by the hash of its audio. They are cut at the same times
     as those that were tagged; a last one that only one of the two has (by a sample or so) is left out.
@@ -71,7 +73,7 @@ def make_examples(
 def train_request(
     settings: Settings, slug: str, dataset: Dataset, examples: list[Example], run_id: str
 ) -> TrainRequest:
-    """What is asked of the worker."""
+    """Return what is asked of the worker."""
     return TrainRequest(
         run_id=run_id,
         producer_id=slug,
@@ -87,5 +89,5 @@ def train_request(
 
 
 def fingerprint_of(request: TrainRequest) -> str:
-    """SHA-256 of everything that decides the adapter: examples, backend, base, parameters, and whose it is."""
+    """Return SHA-256 of everything that decides the adapter: examples, backend, base, parameters, and whose it is."""
     return hashlib.sha256(request.model_dump_json(exclude=_NOT_DECISIVE).encode()).hexdigest()

@@ -58,5 +58,5 @@ class TrainingCall(GpuMeter):
 
 
 def cost_usd(settings: Settings, gpu_seconds: float | None) -> float:
-    """What GPU seconds cost at the price of the settings; 0 where no other machine's GPU was used."""
+    """Return what GPU seconds cost at the price of the settings; 0 where no other machine's GPU was used."""
     return round((gpu_seconds or 0.0) / 3600 * settings.modal_gpu_usd_per_hour, 4)

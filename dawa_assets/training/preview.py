@@ -84,12 +84,12 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
 
 
 def preview_key(slug: str, run: Run, variant: Variant) -> str:
-    """Where a preview lies in the bucket: `preview-base.wav` or `preview-lora.wav` beside the adapter."""
+    """Return where a preview lies in the bucket: `preview-base.wav` or `preview-lora.wav` beside the adapter."""
     return f"{run_folder(slug, run)}/preview-{variant}.wav"
 
 
 def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
-    """The prompt of the first track that the run was trained on."""
+    """Return the prompt of the first track that the run was trained on."""
     with ports.database.transaction() as connection:
         current = current_dataset(connection, artist.id)
         dataset_id = run.dataset_id or (current.id if current else None)

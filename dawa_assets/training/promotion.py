@@ -126,7 +126,7 @@ def _promoting(ports: Ports, artist: Artist) -> Iterator[Lease]:
 
 
 def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, run: Run) -> InstallResult:
-    """Files first, then the row. What can't be published is withdrawn, and the old one put back in whole."""
+    """Return files first, then the row. What can't be published is withdrawn, and the old one put back in whole."""
     try:
         installed = install(ports, artist.slug, run)
     except JobCancelledError:
@@ -149,7 +149,7 @@ def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, ru
 
 
 def list_loras(ports: Ports, name: str) -> list[Lora]:
-    """The artist's runs (slug, id or name), the latest first.
+    """Return the artist's runs (slug, id or name), the latest first.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -171,14 +171,14 @@ def list_loras(ports: Ports, name: str) -> list[Lora]:
 
 
 def log_of(ports: Ports, name: str, model_name: str) -> list[Promotion]:
-    """Every promotion of one LoRA, the first one first; raises as `list_loras`."""
+    """Return every promotion of one LoRA, the first one first; raises as `list_loras`."""
     with ports.database.transaction() as connection:
         artist = resolve_artist(connection, name)
         return lora_evaluations.promotions(connection, artist, model_name)
 
 
 def find_lora(loras: Sequence[Lora], run_id: str) -> Lora:
-    """The run whose id begins so.
+    """Return the run whose id begins so.
 
     Raises:
         InputError: there is none, or more than one.

@@ -93,7 +93,7 @@ def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) 
 
 
 def _flaws(base: Rendering, lora: Rendering) -> list[str]:
-    """What is wrong with a rendering that is not wrong with the base's."""
+    """Return what is wrong with a rendering that is not wrong with the base's."""
     flaws = []
     if lora.samples != lora.expected_samples:
         flaws.append(f"it renders {lora.samples} samples where {lora.expected_samples} were asked for")

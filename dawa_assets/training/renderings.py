@@ -44,7 +44,7 @@ class Asked:
 
 
 def begin_rendering(ports: Ports, artist: Artist, asked: Asked) -> Rendering:
-    """The rendering of this request: what there is of it, or a new one; what failed is to be tried again.
+    """Return the rendering of this request: what there is of it, or a new one; what failed is to be tried again.
 
     Who can't be heard is in it with the reason.
 

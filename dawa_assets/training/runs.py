@@ -98,7 +98,7 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
 
 
 def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
-    """What a dataset is trained on now, as the generator of the settings hears it."""
+    """Return what a dataset is trained on now, as the generator of the settings hears it."""
     heard = cut_as(ports, artist, prepared, recipe_for(BackendKind(ports.settings.backend)))
     return make_examples(prepared, texts_of(ports, prepared), heard, trigger_word=ports.settings.trigger_word)
 
@@ -106,7 +106,7 @@ def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Exam
 def _run_of(
     ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples
 ) -> tuple[State, Run]:
-    """The done run of these examples, which is the candidate then: trained now, or found."""
+    """Return the done run of these examples, which is the candidate then: trained now, or found."""
     settings, dataset = ports.settings, prepared.dataset
     wanted = train_request(settings, artist.slug, dataset, examples.examples, "unknown")
     fingerprint = fingerprint_of(wanted)
@@ -135,7 +135,7 @@ def _run_of(
 
 
 def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
-    """Whether a done run's files are in the bucket, or could be put there again from the worker's copy."""
+    """Return whether a done run's files are in the bucket, or could be put there again from the worker's copy."""
     if are_kept(ports, artist.slug, run):
         return True
     try:

@@ -22,7 +22,7 @@ def write_adapter(path: Path, state: Mapping[str, Any], card: AdapterCard) -> No
 
 
 def read_card(path: Path) -> AdapterCard:
-    """The card of an adapter file, without reading its tensors. The file must be as long as its header says.
+    """Return the card of an adapter file, without reading its tensors. The file must be as long as its header says.
 
     Raises:
         AdapterError: the file is missing, a placeholder, cut off, or has no card.
@@ -39,7 +39,7 @@ def read_card(path: Path) -> AdapterCard:
 
 
 def read_adapter(path: Path) -> tuple[AdapterCard, dict[str, Any]]:
-    """The card and the tensors of an adapter file.
+    """Return the card and the tensors of an adapter file.
 
     Raises:
         AdapterError: the file is missing, a placeholder, cut off, or has no card.

@@ -34,7 +34,7 @@ class ResolvedLora:
 
 
 def resolve_lora(root: DataRoot, lora_id: str, run_id: str | None = None) -> ResolvedLora:
-    """The first of the two published files whose card names this producer and model and that is no placeholder.
+    """Return the first of the two published files whose card names this producer and model and that is no placeholder.
 
     With a run, that one's own file, published or not.
 
@@ -125,7 +125,7 @@ def _is_of_the_pipeline(path: Path) -> bool:
 
 
 def _card_of(path: Path) -> AdapterCard | None:
-    """The card of a file; None where nothing is there, or nothing worth keeping."""
+    """Return the card of a file; None where nothing is there, or nothing worth keeping."""
     try:
         return read_card(path)
     except AdapterError:
@@ -133,7 +133,7 @@ def _card_of(path: Path) -> AdapterCard | None:
 
 
 def _run_files(request: InstallRequest, root: DataRoot) -> list[Path]:
-    """The three files of the run, after a look at their cards."""
+    """Return the three files of the run, after a look at their cards."""
     run = root.run(request.run_id)
     lora = run / root.lora(request.producer_id, request.model_name).name
     for path in (lora, run / _PEFT_WEIGHTS):

@@ -29,7 +29,7 @@ _POSITIONS = {1: ("FC",), 2: ("FL", "FR")}
 
 
 def read_aiff(file: Window) -> PcmLayout | Unpacked:
-    """The layout of an AIFF's samples; of one that is not linear PCM, what its header promises.
+    """Return the layout of an AIFF's samples; of one that is not linear PCM, what its header promises.
 
     Raises:
         HeaderError: the header can't be followed.
@@ -102,7 +102,7 @@ def _layout(file: Window, comm: bytes, start: int, size: int) -> PcmLayout | Unp
 
 
 def _extended(data: bytes) -> int:
-    """The 80-bit float of a sample rate, as the nearest whole number; 0 for what is none."""
+    """Return the 80-bit float of a sample rate, as the nearest whole number; 0 for what is none."""
     exponent, mantissa = (int(part) for part in struct.unpack(">HQ", data))
     power = (exponent & 0x7FFF) - 16_383 - 63
     if exponent & 0x8000 or not -64 <= power <= 0:

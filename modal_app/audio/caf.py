@@ -25,7 +25,7 @@ class PacketTable:
 
 
 def read_caf(file: Window) -> PcmLayout | PacketTable | None:
-    """The layout of a CAF's samples, or of other codecs its packet table, if there is one.
+    """Return the layout of a CAF's samples, or of other codecs its packet table, if there is one.
 
     Raises:
         HeaderError: the header can't be followed.

@@ -132,7 +132,9 @@ class Audio:
         self._checks = SignalChecks(self.sample_rate, self.channels)
 
     def blocks(self, channels: int = 1) -> Iterator[Signal]:
-        """The signal as float32, ±1 is full scale, n ≤ 65,536 or one frame. What was lost in a damaged file is silent.
+        """Yield the signal as float32, ±1 is full scale, n ≤ 65,536 or one frame.
+
+        What was lost in a damaged file is silent.
 
         For one channel of shape (n,): the mean of the file's. For two of shape (n, 2): those of a stereo file,
         surround folded down, the mean in both for any other. What is no number, or far beyond any sound, is zeroed and
@@ -152,7 +154,7 @@ class Audio:
             pass
 
     def warnings(self) -> list[str]:
-        """What a person should know of the file: one line each."""
+        """Return what a person should know of the file: one line each."""
         found = [*self._losses(), *self._source.findings(), *self._checks.findings()]
         suffix = PurePosixPath(self.name).suffix.lower().removeprefix(".")
         if suffix in _AUDIO_SUFFIXES and suffix not in _names_of(self.container):
@@ -160,7 +162,7 @@ class Audio:
         return list(dict.fromkeys(found))
 
     def _checked(self) -> Iterator[Signal]:
-        """The file's channels, block by block: (channels, n)."""
+        """Yield the file's channels, block by block: (channels, n)."""
         for block in self._arrays():
             yield self._checks.take(block)
         if not self.samples:
@@ -215,7 +217,7 @@ def _why_unreadable(file: Window) -> str:
 
 
 def _or_truncated(error: Exception, file: Window) -> str:
-    """An MP4 whose index is missing says nothing of that: FFmpeg only finds no sound in it."""
+    """Return an MP4 whose index is missing says nothing of that: FFmpeg only finds no sound in it."""
     head = file.at(0, 12)
     if head[4:8] in (b"ftyp", b"mdat") and b"moov" not in file.at(0, 1 << 16) and not _has_moov(file):
         return "it is truncated: its index (moov) is missing or damaged"

@@ -105,7 +105,7 @@ def _is_of_the_disk(error: Exception) -> bool:
 
 
 def _failed(source: AudioSource, error: Exception) -> JobError:
-    """Why, in one line. The URL is signed: neither it nor what an exception says of it gets into the message."""
+    """Return why, in one line. The URL is signed: neither it nor what an exception says of it gets into the message."""
     if isinstance(error, urllib.error.HTTPError):
         said = error.read(_MAX_TOLD).decode("utf-8", "replace")
         if _EXPIRED.search(said):

@@ -118,7 +118,7 @@ class FFmpegSource:
         return names if "NONE" not in names else None
 
     def arrays(self) -> Iterator[Signal]:
-        """The sound as float32 of shape (channels, n); a block is overwritten by the next."""
+        """Yield the sound as float32 of shape (channels, n); a block is overwritten by the next."""
         wanted = self._verify and self._info is not None and self._info.md5
         checksum = SampleChecksum(self._info) if wanted and self._info is not None else None
         with told():
@@ -129,7 +129,7 @@ class FFmpegSource:
     _matches = True
 
     def findings(self) -> Iterator[str]:
-        """What differs from what the container says."""
+        """Yield what differs from what the container says."""
         promise, given = self._promise, self.given
         stated = None if promise.samples is None else promise.samples - self._timeline.shift
         short = stated is not None and stated - given > promise.tolerance
@@ -232,7 +232,10 @@ class FFmpegSource:
         return Promise()
 
     def _promised_mp4(self) -> Promise:
-        """What the edit list says, or the index where there is none; then iTunes' tag knows what of it is filling."""
+        """Return what the edit list says, or the index where there is none.
+
+        Then iTunes' tag knows what of it is filling.
+        """
         with told():
             stream = self._stream
             if not stream.duration or not stream.time_base:
@@ -261,7 +264,7 @@ class FFmpegSource:
 
 
 def _is_near(samples: int, about: int) -> bool:
-    """Whether a length agrees with one that was told by an average: to a quarter, or some packets."""
+    """Return whether a length agrees with one that was told by an average: to a quarter, or some packets."""
     return abs(samples - about) <= max(about // 4, _FILLING)
 
 

@@ -27,7 +27,7 @@ class StreamInfo:
 
 
 def stream_info(file: Window) -> StreamInfo | None:
-    """The block of a native FLAC file; None where it is missing or damaged."""
+    """Return the block of a native FLAC file; None where it is missing or damaged."""
     at, found = 4, None
     for _ in range(_MAX_BLOCKS):
         head = file.at(at, 4)
@@ -60,7 +60,7 @@ def _read(block: bytes, first_frame: int) -> StreamInfo:
 
 
 def split_frames(data: bytes, info: StreamInfo) -> Iterator[tuple[int, bytes]]:
-    """Each frame that begins in `data` and its first sample's number; the last one ends with the data."""
+    """Yield each frame that begins in `data` and its first sample's number; the last one ends with the data."""
     found: list[tuple[int, int]] = []
     at = data.find(b"\xff")
     while at >= 0:
@@ -73,7 +73,7 @@ def split_frames(data: bytes, info: StreamInfo) -> Iterator[tuple[int, bytes]]:
 
 
 def _first_sample(head: bytes, info: StreamInfo) -> int | None:
-    """The number of a frame's first sample, from a header whose checksum is right."""
+    """Return the number of a frame's first sample, from a header whose checksum is right."""
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] & 1:
         return None
     lead = head[4]

@@ -46,7 +46,7 @@ _KINDS = {
 
 
 def gathered(frames: "Iterable[AudioFrame]", look: "Callable[[AudioFrame], None] | None" = None) -> Iterator[Signal]:
-    """The sound of frames as float32 of shape (channels, n), n ≥ 65,536 by less than a frame, or what is left.
+    """Yield the sound of frames as float32 of shape (channels, n), n ≥ 65,536 by less than a frame, or what is left.
 
     The next block is written over the one before.
 
@@ -129,5 +129,5 @@ class SampleChecksum:
         self._sum.update(few.data)
 
     def matches(self) -> bool:
-        """Whether the samples are those that the file's checksum was made of."""
+        """Return whether the samples are those that the file's checksum was made of."""
         return self._sum.digest() == self._wanted

@@ -95,7 +95,7 @@ class Identity:
 
 
 def identify(file: Window) -> Identity | None:
-    """What the file is; None where it is nothing that is read."""
+    """Return what the file is; None where it is nothing that is read."""
     start = _behind_tags(file)
     head = file.at(start, 16)
     container = _by_magic(head)
@@ -132,7 +132,7 @@ def _by_magic(head: bytes) -> Container | None:
 
 
 def _behind_something(file: Window, start: int) -> Identity | None:
-    """A container behind bytes that are none: the nearest that is there for certain."""
+    """Return a container behind bytes that are none: the nearest that is there for certain."""
     head = file.at(start, _PREAMBLE)
     places = sorted(at for magic in _MAGIC if (at := head.find(magic)) >= 0)
     for at in places:

@@ -20,7 +20,7 @@ class ItunesGapless:
         return self.priming + self.samples + self.remainder
 
     def times(self, factor: int) -> "ItunesGapless":
-        """The same, counted at a higher rate."""
+        """Return the same, counted at a higher rate."""
         return ItunesGapless(self.priming * factor, self.remainder * factor, self.samples * factor)
 
 

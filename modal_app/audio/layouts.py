@@ -30,28 +30,28 @@ class Unpacked:
 
 
 def default_positions(channels: int) -> tuple[str, ...] | None:
-    """The loudspeakers that so many channels mean where a header doesn't name them."""
+    """Return the loudspeakers that so many channels mean where a header doesn't name them."""
     return _DEFAULT_POSITIONS.get(channels)
 
 
 def seconds(samples: int, rate: int) -> str:
-    """A length as messages tell it."""
+    """Return a length as messages tell it."""
     return f"{samples / max(1, rate):.2f} s"
 
 
 def truncated(samples: int, stated: int, rate: int) -> str:
-    """The finding of a file that ends too early."""
+    """Return the finding of a file that ends too early."""
     return f"truncated: only {samples / rate:.1f} of {stated / rate:.1f} s are there"
 
 
 def short_of(layout: PcmLayout) -> Iterator[str]:
-    """The finding, where fewer samples are there than the header states."""
+    """Yield the finding, where fewer samples are there than the header states."""
     if layout.stated_frames is not None and layout.frames < layout.stated_frames and layout.sample_rate:
         yield truncated(layout.frames, layout.stated_frames, layout.sample_rate)
 
 
 def agreed(byte_rate: int, sample_rate: int, block: int) -> Iterator[str]:
-    """The finding, where a header's rates disagree with each other."""
+    """Yield the finding, where a header's rates disagree with each other."""
     if byte_rate and sample_rate and block and byte_rate != sample_rate * block & 0xFFFFFFFF:
         yield (
             f"header and data contradict each other: {sample_rate} samples of {block} bytes a second are stated, and "
@@ -60,7 +60,7 @@ def agreed(byte_rate: int, sample_rate: int, block: int) -> Iterator[str]:
 
 
 def behind_its_end(file: Window, at: int) -> int:
-    """How many bytes lie from here to the end that may be audio: tags and a filling of zeros are none."""
+    """Return how many bytes lie from here to the end that may be audio: tags and a filling of zeros are none."""
     left = len(file) - at
     head = file.at(at, 16)
     if any(head.startswith(tag) for tag in _TAGS):

@@ -23,7 +23,7 @@ _TO_STEREO = {
 
 
 def mono(channels: Signal) -> Signal:
-    """The mean of the channels: (channels, n) to (n,)."""
+    """Return the mean of the channels: (channels, n) to (n,)."""
     if len(channels) == 2:
         sides: Signal = channels[0] + channels[1]
         sides *= np.float32(0.5)

@@ -43,7 +43,7 @@ class Gapless:
 
 
 def frame_header(data: bytes) -> FrameHeader | None:
-    """The header at the beginning of `data`; None where there is none (free format is not known here)."""
+    """Return the header at the beginning of `data`; None where there is none (free format is not known here)."""
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     version, layer = data[1] >> 3 & 3, 4 - (data[1] >> 1 & 3)
@@ -62,7 +62,7 @@ def frame_header(data: bytes) -> FrameHeader | None:
 
 
 def adts_size(data: bytes) -> int | None:
-    """The size of the ADTS frame at the beginning of `data`; None where there is none."""
+    """Return the size of the ADTS frame at the beginning of `data`; None where there is none."""
     if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0 or data[2] >> 2 & 15 > 12:
         return None
     size = (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
@@ -70,7 +70,7 @@ def adts_size(data: bytes) -> int | None:
 
 
 def tag_size(head: bytes) -> int:
-    """The bytes of the ID3v2 tag at the beginning of `head` (10 bytes are enough); 0 where there is none."""
+    """Return the bytes of the ID3v2 tag at the beginning of `head` (10 bytes are enough); 0 where there is none."""
     if len(head) < 10 or head[:3] != b"ID3" or head[3] == 255 or head[4] == 255 or any(b & 0x80 for b in head[6:10]):
         return 0
     body = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -78,7 +78,7 @@ def tag_size(head: bytes) -> int:
 
 
 def is_mp3_at(file: Window, offset: int) -> bool:
-    """Whether frames of one kind follow each other from here (up to the file's end, where that is near)."""
+    """Return whether frames of one kind follow each other from here (up to the file's end, where that is near)."""
     first = frame_header(file.at(offset, 4))
     header, at = first, offset
     for _ in range(_IN_A_ROW - 1):
@@ -92,7 +92,7 @@ def is_mp3_at(file: Window, offset: int) -> bool:
 
 
 def is_adts_at(file: Window, offset: int) -> bool:
-    """The same for ADTS."""
+    """Return the same for ADTS."""
     at = offset
     for _ in range(_IN_A_ROW):
         size = adts_size(file.at(at, 7))
@@ -105,7 +105,7 @@ def is_adts_at(file: Window, offset: int) -> bool:
 
 
 def find_mp3(file: Window, offset: int) -> int | None:
-    """Where the first frame lies, at `offset` or within a megabyte behind it."""
+    """Return where the first frame lies, at `offset` or within a megabyte behind it."""
     data = file.at(offset, _SEARCHED)
     at = data.find(b"\xff")
     while at >= 0:
@@ -116,7 +116,7 @@ def find_mp3(file: Window, offset: int) -> int | None:
 
 
 def gapless_of(frame: bytes) -> Gapless | None:
-    """What the first frame's tag promises; None where it has none.
+    """Return what the first frame's tag promises; None where it has none.
 
     The delay is taken from encoders that are known to write it, as FFmpeg does.
     """

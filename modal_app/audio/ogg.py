@@ -81,7 +81,7 @@ class _RawPage:
 
 
 def links_of(file: Window) -> list[Link]:
-    """The links, in order. What is damaged is left out of their pages."""
+    """Return the links, in order. What is damaged is left out of their pages."""
     links: list[Link] = []
     sequences: dict[int, int] = {}
     opening = True
@@ -114,7 +114,7 @@ def _described(page: _RawPage, follows: bool) -> Page:
 
 
 def _pages(file: Window) -> Iterator[_RawPage]:
-    """Every page whose checksum is right."""
+    """Yield every page whose checksum is right."""
     at, size = 0, len(file)
     data, start = b"", 0  # a piece of the file: thousands of small reads cost more than the checksums
     while at < size:
@@ -130,7 +130,7 @@ def _pages(file: Window) -> Iterator[_RawPage]:
 
 
 def _page(data: bytes, at: int, start: int) -> _RawPage | None:
-    """The page at a place of a piece of the file that begins at `start`."""
+    """Return the page at a place of a piece of the file that begins at `start`."""
     if len(data) - at < _HEAD or data[at : at + 5] != b"OggS\0":
         return None
     flags, granule, serial, sequence, checksum, count = struct.unpack_from("<BqIIIB", data, at + 5)
@@ -151,7 +151,7 @@ def _checksum(page: bytes) -> int:
 
 
 def _form(head: bytes) -> OggForm | None:
-    """What the first packet of a stream says; None where it is no sound that is known."""
+    """Return what the first packet of a stream says; None where it is no sound that is known."""
     if head[:7] == b"\x01vorbis" and len(head) >= 16:
         return OggForm("vorbis", int.from_bytes(head[12:16], "little"), head[11])
     if head[:8] == b"OpusHead" and len(head) >= 12:

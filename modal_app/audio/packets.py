@@ -37,7 +37,7 @@ def told() -> Iterator[None]:
 
 
 def open_container(file: Window, container: Container) -> Any:
-    """An open container of PyAV; close it.
+    """Return an open container of PyAV; close it.
 
     Raises:
         UndecodableError: its header can't be read.
@@ -76,7 +76,7 @@ def check_decoder(stream: Any) -> None:
 
 
 def decoded(container: Any, stream: Any, info: StreamInfo | None = None) -> Iterator[Decoded]:
-    """Every packet of a stream with what it decodes to. A file that breaks off ends here, without an error.
+    """Yield every packet of a stream with what it decodes to. A file that breaks off ends here, without an error.
 
     Args:
         container: an open one.

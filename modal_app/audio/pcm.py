@@ -71,14 +71,14 @@ class PcmLayout:
 
 
 def is_readable(encoding: Encoding, width: int) -> bool:
-    """Whether there are samples of such a kind and width that `read_pcm` reads."""
+    """Return whether there are samples of such a kind and width that `read_pcm` reads."""
     if encoding is Encoding.FLOAT:
         return width in (4, 8)
     return width == 1 if encoding is Encoding.UNSIGNED else width in (1, 2, 3, 4, 8)
 
 
 def read_pcm(file: Window, layout: PcmLayout) -> Iterator[Signal]:
-    """The samples as float32 of shape (channels, n), n ≤ 65,536; ±1 is full scale."""
+    """Yield the samples as float32 of shape (channels, n), n ≤ 65,536; ±1 is full scale."""
     shift = 8 * layout.width - layout.valid_bits if used_bits(file, layout) is UsedBits.LOWER else 0
     done = 0
     while done < layout.frames:
@@ -92,7 +92,7 @@ def read_pcm(file: Window, layout: PcmLayout) -> Iterator[Signal]:
 
 
 def used_bits(file: Window, layout: PcmLayout) -> UsedBits:
-    """Where in its container a sample lies, by the samples: the formats' rule is that it is the upper bits."""
+    """Return where in its container a sample lies, by the samples: the formats' rule is that it is the upper bits."""
     spare = 8 * layout.width - layout.valid_bits
     if spare <= 0 or layout.encoding is not Encoding.SIGNED or layout.frames == 0:
         return UsedBits.UPPER

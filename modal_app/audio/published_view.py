@@ -62,7 +62,7 @@ def publish_as(
 
 
 def _current(view: Path, versions: Path) -> Path | None:
-    """The version that the view points to, if it is one of ours and there."""
+    """Return the version that the view points to, if it is one of ours and there."""
     if not view.is_symlink():
         return None
     version = versions / view.readlink().name
@@ -70,7 +70,7 @@ def _current(view: Path, versions: Path) -> Path | None:
 
 
 def _is_whole(version: Path, recipe: str, segments: Sequence[PublishedSegment]) -> bool:
-    """Whether a version was made for the same request and nobody took files out of it."""
+    """Return whether a version was made for the same request and nobody took files out of it."""
     if version.name.rpartition("-")[0] != _content_name(recipe, segments):
         return False
     numbered = list(enumerate(segments))

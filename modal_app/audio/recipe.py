@@ -33,15 +33,15 @@ class Recipe:
         return _SHORTEST_TAIL_SECONDS * self.sample_rate
 
     def file_bytes(self, samples: int) -> int:
-        """The size of a segment's file of so many frames."""
+        """Return the size of a segment's file of so many frames."""
         return WAV_HEADER_BYTES + 2 * self.channels * samples
 
     def resampled_length(self, samples: int, sample_rate: int) -> int:
-        """How many frames a signal of `samples` at `sample_rate` becomes: the nearest whole number."""
+        """Return how many frames a signal of `samples` at `sample_rate` becomes: the nearest whole number."""
         return (2 * samples * self.sample_rate + sample_rate) // (2 * sample_rate)
 
     def segment_lengths(self, samples: int) -> list[int]:
-        """How a signal of so many frames is cut. A tail under 5 s is dropped unless it is all there is."""
+        """Return how a signal of so many frames is cut. A tail under 5 s is dropped unless it is all there is."""
         whole, tail = divmod(samples, self.segment_samples)
         keep_tail = tail >= self.shortest_tail or (tail > 0 and whole == 0)
         return [self.segment_samples] * whole + [tail] * keep_tail
@@ -59,10 +59,13 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (MONO44, STEREO4
 
 
 def recipe_for(kind: BackendKind) -> Recipe:
-    """What a generator is trained on."""
+    """Return what a generator is trained on."""
     return STEREO48 if kind is BackendKind.ACE_STEP else MONO44
 
 
 def whole_recipe_for(kind: BackendKind) -> Recipe:
-    """What a generator is trained on where files are neither cut nor normalised. A longer file is cut all the same."""
+    """Return what a generator is trained on where files are neither cut nor normalised.
+
+    A longer file is cut all the same.
+    """
     return WHOLE48 if kind is BackendKind.ACE_STEP else WHOLE32

@@ -147,7 +147,7 @@ def _draw_spectrogram(segment: PicturedSegment, root: DataRoot, target: Path) ->
 
 
 def _pooled(spectrum: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The loudest of every few bins: what a picture of this height can show."""
+    """Return the loudest of every few bins: what a picture of this height can show."""
     rows = spectrum.shape[1] // _BINS_A_ROW
     grouped = spectrum[:, : rows * _BINS_A_ROW].reshape(len(spectrum), rows, _BINS_A_ROW)
     return np.asarray(grouped.max(axis=2), dtype=np.float64)

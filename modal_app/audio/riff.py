@@ -46,7 +46,7 @@ class _Format:
 
 
 def read_wav(file: Window) -> PcmLayout | Unpacked:
-    """The layout of a WAV's samples; of one that is not linear PCM, what its header promises.
+    """Return the layout of a WAV's samples; of one that is not linear PCM, what its header promises.
 
     Raises:
         HeaderError: the header can't be followed, contradicts itself, or names what nothing here decodes.
@@ -59,7 +59,7 @@ def read_wav(file: Window) -> PcmLayout | Unpacked:
 
 
 def read_w64(file: Window) -> PcmLayout | Unpacked:
-    """The same of a Wave64 file."""
+    """Return the same of a Wave64 file."""
     return _layout(_Walk64(file).to_data(), "<")
 
 
@@ -142,7 +142,7 @@ class _Walk:
         found.second = found.second or there - size
 
     def _ends_well(self, at: int) -> bool:
-        """Whether nothing but chunks, or nothing that matters, lies from here to the end; notes further data."""
+        """Return whether nothing but chunks, or nothing that matters, lies from here to the end; notes further data."""
         file = self._file
         second = 0
         for _ in range(_MAX_CHUNKS):
@@ -215,7 +215,7 @@ class _Walk64:
 
 
 def _is_open(size: int, block: int) -> bool:
-    """Whether a size is one that programs write where they can't know it; some write whole frames of it."""
+    """Return whether a size is one that programs write where they can't know it; some write whole frames of it."""
     return size == 0 or any(first - block < size <= last for first, last in _OPEN)
 
 
@@ -290,7 +290,7 @@ def _layout(found: _Found, order: str) -> PcmLayout | Unpacked:
 
 
 def _unpacked(found: _Found, data: _Chunk, kind: _Format) -> Unpacked:
-    """What is promised of samples that are no linear PCM."""
+    """Return what is promised of samples that are no linear PCM."""
     known = (size for size in (found.declared, found.by_the_whole) if size is not None)
     size = next(known, data.size)
     is_companded = bool(size and kind.block) and kind.tag in _COMPANDED
@@ -300,7 +300,7 @@ def _unpacked(found: _Found, data: _Chunk, kind: _Format) -> Unpacked:
 
 
 def _stated_elsewhere(found: _Found, kind: _Format, there: int) -> int | None:
-    """The frames of data whose size was never filled in, by what else states them; None where nothing does."""
+    """Return the frames of data whose size was never filled in, by what else states them; None where nothing does."""
     stated = found.stated_frames
     if stated and not _is_open(stated * kind.block, kind.block):
         return there if stated == there * kind.channels else stated
@@ -308,7 +308,7 @@ def _stated_elsewhere(found: _Found, kind: _Format, there: int) -> int | None:
 
 
 def _stated(found: _Found, kind: _Format, size: int) -> tuple[int | None, int]:
-    """The samples that the header of packed ones states, and those of a block, where both can be told.
+    """Return the samples that the header of packed ones states, and those of a block, where both can be told.
 
     Some programs state them times the channels.
     """
@@ -346,5 +346,5 @@ def _positions(mask: int, channels: int) -> tuple[str, ...] | None:
 
 
 def _is_name(name: bytes) -> bool:
-    """Whether four bytes can be a chunk's name: letters, digits and the like, as all are that are in use."""
+    """Return whether four bytes can be a chunk's name: letters, digits and the like, as all are that are in use."""
     return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name) and name[:1] not in b" "

@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 
 def find_prepared(root: DataRoot, audio_hash: str, recipe: str) -> PreparedAudio | None:
-    """The entry's manifest if the entry is there and whole, by its manifest and the sizes of its files."""
+    """Return the entry's manifest if the entry is there and whole, by its manifest and the sizes of its files."""
     folder = root.segments(audio_hash, recipe)
     try:
         prepared = PreparedAudio.model_validate_json((folder / MANIFEST).read_bytes())
@@ -35,7 +35,7 @@ def find_prepared(root: DataRoot, audio_hash: str, recipe: str) -> PreparedAudio
 
 
 def segment_path(root: DataRoot, audio_hash: str, recipe: str, index: int) -> Path:
-    """Where a segment of an entry lies."""
+    """Return where a segment of an entry lies."""
     return root.segments(audio_hash, recipe) / segment_name(index)
 
 

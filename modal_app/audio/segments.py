@@ -106,7 +106,7 @@ def _channels(signal: Signal) -> list[Signal]:
 
 
 def _wav_header(samples: int, recipe: Recipe) -> bytes:
-    """A canonical header of 44 bytes: nothing in it depends on a library's version."""
+    """Return a canonical header of 44 bytes: nothing in it depends on a library's version."""
     rate, channels, frame = recipe.sample_rate, recipe.channels, 2 * recipe.channels
     size = samples * frame
     return (

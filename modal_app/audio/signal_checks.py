@@ -78,7 +78,7 @@ class SignalChecks:
             self._next_spectrum = len(self._levels) + len(self._levels) // _LOOKED_AT
 
     def findings(self) -> Iterator[str]:
-        """One line for each thing that is wrong, with its number."""
+        """Yield one line for each thing that is wrong, with its number."""
         if not self._samples:
             return
         total = self._samples * self.channels
@@ -141,13 +141,13 @@ class SignalChecks:
 
 
 def _product(one: Signal, other: Signal) -> float:
-    """The sum of products. Not by BLAS: its threads wait busily and cost more than they help."""
+    """Return the sum of products. Not by BLAS: its threads wait busily and cost more than they help."""
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.einsum("i,i->", one, other))
 
 
 def _flatness(signal: Signal) -> float:
-    """How white a spectrum is: 1 for noise, near 0 for tones."""
+    """Return how white a spectrum is: 1 for noise, near 0 for tones."""
     if len(signal) < _WINDOW * _WINDOWS:
         return 0.0
     step = (len(signal) - _WINDOW) // (_WINDOWS - 1)

@@ -35,17 +35,17 @@ class Source(Protocol):
         """Where something was lost and how much, in samples."""
 
     def arrays(self) -> Iterator[Signal]:
-        """The sound as float32 of shape (channels, n)."""
+        """Return the sound as float32 of shape (channels, n)."""
 
     def findings(self) -> Iterator[str]:
-        """What differs from what the container says."""
+        """Return what differs from what the container says."""
 
     def close(self) -> None:
         """Let go of what it holds."""
 
 
 def open_source(file: Window, identity: Identity, *, verify: bool = False) -> Source:
-    """The reader for a file's sound; `verify` also holds it against a checksum that covers all of it.
+    """Return the reader for a file's sound; `verify` also holds it against a checksum that covers all of it.
 
     Raises:
         HeaderError: its header can't be followed.
@@ -227,12 +227,12 @@ class _OneOfSeveral(FFmpegSource):
 
 
 def left_out(tracks: int) -> str:
-    """The finding of further tracks."""
+    """Return the finding of further tracks."""
     return f"{tracks} further audio {'track was' if tracks == 1 else 'tracks were'} left out"
 
 
 def _mp4_source(file: Window) -> Source:
-    """The enabled default track; two mono ones of one length as left and right."""
+    """Return the enabled default track; two mono ones of one length as left and right."""
     with ExitStack() as opening:
         container = opening.enter_context(open_container(file, Container.MP4))
         with told():

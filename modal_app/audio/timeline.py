@@ -181,7 +181,7 @@ class _Group:
             self._failed = True
 
     def close(self) -> "Iterator[AudioFrame]":
-        """The frames, with silence before them for what their page's position says is missing."""
+        """Return the frames, with silence before them for what their page's position says is missing."""
         timeline, frames = self._timeline, self._frames
         page = self._page()
         samples = sum(frame.samples for frame in frames)
@@ -269,7 +269,7 @@ def by_bytes(
 
 
 def _lost_frames(between: int, sizes: deque[int], size: int, bad: int) -> int:
-    """How many frames lay in so many bytes: by their size where all have one, else by what came out damaged."""
+    """Return how many frames lay in so many bytes: by their size where all have one, else by what came out damaged."""
     mean = sum(sizes) / len(sizes) if sizes else size
     number = round(between / max(1.0, mean))
     is_constant = len(sizes) > 1 and max(sizes) - min(sizes) <= 1

@@ -76,7 +76,7 @@ def without_first(frames: "list[AudioFrame]", samples: int) -> "list[AudioFrame]
 
 
 def first_samples(frames: "list[AudioFrame]", samples: int) -> "list[AudioFrame]":
-    """So many samples from the beginning of frames."""
+    """Return so many samples from the beginning of frames."""
     kept = []
     for frame in frames:
         if samples > 0:

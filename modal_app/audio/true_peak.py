@@ -11,7 +11,7 @@ _CHUNK = 32_768
 
 
 def true_peak(signal: npt.NDArray[np.float32]) -> float:
-    """The largest absolute value of the signal at four times its rate; never below the sample peak.
+    """Return the largest absolute value of the signal at four times its rate; never below the sample peak.
 
     Looked at are the two samples beside each local maximum within 3 dB of the sample peak: oversampling a
     whole segment would cost more than decoding and resampling it.

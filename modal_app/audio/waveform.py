@@ -133,7 +133,7 @@ def _writing(path: Path, audio: Audio) -> Iterator[Callable[[Signal], None]]:
 
 
 def _is_rate_of_flac(sample_rate: int) -> bool:
-    """Whether FLAC's frames can say the rate: in Hz up to 65,535, beyond that in tens of Hz."""
+    """Return whether FLAC's frames can say the rate: in Hz up to 65,535, beyond that in tens of Hz."""
     return sample_rate < 1 << 16 or sample_rate % 10 == 0
 
 
@@ -200,7 +200,7 @@ class _Meter:
         self._pull()
 
     def loudness(self) -> Loudness:
-        """What was heard, when all was."""
+        """Return what was heard, when all was."""
         self._graph.push(None)
         self._pull()
         integrated = _number(self._said.get("lavfi.r128.I"))

@@ -36,16 +36,16 @@ class Window:
         return self._at
 
     def tell(self) -> int:
-        """The place that is read next."""
+        """Return the place that is read next."""
         return self._at
 
     def part(self, start: int = 0, end: int | None = None) -> "Window":
-        """A window on a part of this one, with a place of its own."""
+        """Return a window on a part of this one, with a place of its own."""
         stop = len(self) if end is None else min(end, len(self))
         return Window(self._file, self._start + min(start, stop), self._start + stop)
 
     def at(self, offset: int, size: int) -> bytes:
-        """The bytes at a place; none outside of the file, wherever a header may point to."""
+        """Return the bytes at a place; none outside of the file, wherever a header may point to."""
         if not 0 <= offset < len(self):
             return b""
         self._at = offset

@@ -49,7 +49,7 @@ class ValidationGrid:
     seed: int = 0
 
     def noise_seed(self, example: TrainExample) -> int:
-        """The seed of an example's noise: its own, whichever examples are beside it."""
+        """Return the seed of an example's noise: its own, whichever examples are beside it."""
         return int.from_bytes(hashlib.sha256(f"{self.seed}:{example.key}".encode()).digest()[:7])
 
 
@@ -69,7 +69,7 @@ class Backend(Protocol):
         """
 
     def versions(self) -> dict[str, str]:
-        """The versions of the libraries it stands on, for the card."""
+        """Return the versions of the libraries it stands on, for the card."""
 
 
 class TrainBackend(Backend, Protocol):
@@ -94,20 +94,20 @@ class TrainBackend(Backend, Protocol):
         """From here on compute activations twice instead of keeping them: slower, for less memory."""
 
     def loss(self, batch: Sequence[TrainExample], seeds: Sequence[int]) -> Tensor:
-        """The mean of the samples' training losses, to call `backward` on before the next call.
+        """Return the mean of the samples' training losses, to call `backward` on before the next call.
 
         What is drawn for a sample comes from its own seed, and its loss does not depend on the samples beside it:
         a batch may be cut anywhere. The loop has set autocast where the device has it.
         """
 
     def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:
-        """The mean loss over the grid, nothing drawn: comparable between any two calls with the same arguments.
+        """Return the mean loss over the grid, nothing drawn: comparable between any two calls with the same arguments.
 
         A backend that has no noise or times takes no notice of them.
         """
 
     def adapter_state(self) -> dict[str, Tensor]:
-        """The adapter's weights by PEFT's names, on the CPU, in 32 bits."""
+        """Return the adapter's weights by PEFT's names, on the CPU, in 32 bits."""
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
         """Put weights into the injected adapter, bit by bit.

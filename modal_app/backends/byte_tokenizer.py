@@ -4,7 +4,7 @@ from typing import Any
 
 
 def byte_tokenizer(end: str) -> Any:
-    """A tokenizer of 257 tokens: the 256 bytes, and `end`, which ends a text and pads it on the right."""
+    """Return a tokenizer of 257 tokens: the 256 bytes, and `end`, which ends a text and pads it on the right."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

@@ -7,12 +7,15 @@ from modal_app.errors import MissingBaseError
 
 
 def name_of(base: str) -> str:
-    """A model id is its own name; a folder goes by its last part, wherever it lies."""
+    """Return a model id is its own name; a folder goes by its last part, wherever it lies."""
     return Path(base).name if Path(base).is_dir() else base
 
 
 def revision_of(base: str, index: str) -> str:
-    """The commit of a model from the hub, by its file `index`; for a folder, a hash over its files' names and sizes."""
+    """Return the commit of a model from the hub, by its file `index`.
+
+    For a folder, a hash over its files' names and sizes.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     folder = Path(base)
@@ -24,7 +27,7 @@ def revision_of(base: str, index: str) -> str:
 
 
 def missing_base(base: str, error: Exception) -> MissingBaseError:
-    """One line on a base that can't be loaded, and what to download."""
+    """Return one line on a base that can't be loaded, and what to download."""
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
     return MissingBaseError(
         f"{base}: the base model can't be loaded ({reason}); download it with `hf download {base}`, "

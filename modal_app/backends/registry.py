@@ -26,7 +26,7 @@ IMPORTS = {
 
 
 def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
-    """The backend with its base loaded, for training.
+    """Return the backend with its base loaded, for training.
 
     Raises:
         MissingBaseError: the base is not on this machine and can't be had.
@@ -35,7 +35,7 @@ def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
 
 
 def load_infer_backend(kind: BackendKind, base: str) -> InferBackend:
-    """The backend with its base loaded, for generation.
+    """Return the backend with its base loaded, for generation.
 
     Raises:
         MissingBaseError: the base is not on this machine and can't be had.

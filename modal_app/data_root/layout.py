@@ -10,7 +10,7 @@ class DataRoot:
         self.root = root
 
     def segments(self, audio_hash: str, recipe: str) -> Path:
-        """The write-once folder of one file's segments: `seg_0000.wav` … and `manifest.json`."""
+        """Return the write-once folder of one file's segments: `seg_0000.wav` … and `manifest.json`."""
         return self.root / "cache" / "segments" / audio_hash / recipe
 
     def scratch(self) -> Path:
@@ -18,31 +18,31 @@ class DataRoot:
         return self.root / "scratch"
 
     def latents(self) -> Path:
-        """The write-once folder of encoded segments."""
+        """Return the write-once folder of encoded segments."""
         return self.root / "cache" / "latents"
 
     def tags(self) -> Path:
-        """What hosted taggers answered and were paid for."""
+        """Return what hosted taggers answered and were paid for."""
         return self.root / "cache" / "tags"
 
     def training_data(self, producer_id: str) -> Path:
-        """The published view of a producer's segments and texts."""
+        """Return the published view of a producer's segments and texts."""
         return self.root / "training_data" / producer_id
 
     def pictures(self, producer_id: str) -> Path:
-        """What was drawn of a producer's segments."""
+        """Return what was drawn of a producer's segments."""
         return self.root / "pictures" / producer_id
 
     def run(self, run_id: str) -> Path:
-        """The folder of one training run."""
+        """Return the folder of one training run."""
         return self.root / "runs" / run_id
 
     def lora(self, producer_id: str, model_name: str) -> Path:
-        """A published adapter in the generator's own format."""
+        """Return a published adapter in the generator's own format."""
         return self.root / "loras" / f"{producer_id}_{model_name}.safetensors"
 
     def peft_model(self, producer_id: str) -> Path:
-        """The folder of a published adapter in PEFT's format."""
+        """Return the folder of a published adapter in PEFT's format."""
         return self.root / "models" / producer_id
 
     def outputs(self) -> Path:
@@ -50,9 +50,9 @@ class DataRoot:
         return self.root / "outputs"
 
     def uploads(self, producer_id: str) -> Path:
-        """What was uploaded for a producer over HTTP: `<job>/<file>`."""
+        """Return what was uploaded for a producer over HTTP: `<job>/<file>`."""
         return self.root / "uploads" / producer_id
 
     def producer_job(self, run_id: str) -> Path:
-        """What a training over HTTP keeps until it is done: fetched files, and its plan."""
+        """Return what a training over HTTP keeps until it is done: fetched files, and its plan."""
         return self.root / "producer_jobs" / run_id

@@ -85,11 +85,11 @@ class Service(ABC, Generic[Q, A]):
 
     @abstractmethod
     def failed(self, question: Q, reason: str) -> Sequence[A]:
-        """The answers that say that there will be none."""
+        """Return the answers that say that there will be none."""
 
     @abstractmethod
     def deferred(self, question: Q, reason: str) -> Sequence[A]:
-        """The answers that say that there is none yet, for a reason that passes."""
+        """Return the answers that say that there is none yet, for a reason that passes."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -151,7 +151,7 @@ class PaidCalls(Generic[Q, A]):
             loop.close()
 
     def _all_that_is_there(self) -> list[tuple[A, "asyncio.Future[None]"]]:
-        """What waits to be handed on, at least one; empty when the round is over."""
+        """Return what waits to be handed on, at least one; empty when the round is over."""
         given = []
         first = self._out.get()
         while first is not None:
@@ -208,7 +208,10 @@ class PaidCalls(Generic[Q, A]):
                 self._changed.set()
 
     async def _next(self) -> _Turn[Q] | None:
-        """The next question to ask: one whose time has come, else a fresh one; None when there is nothing more."""
+        """Return the next question to ask: one whose time has come, else a fresh one.
+
+        None when there is nothing more.
+        """
         while not self._stopped:
             now = self._loop.time()
             if now < self._pause_until:

@@ -34,7 +34,7 @@ class EventStream:
         self._part = 0
 
     def next_part(self) -> list[Event] | None:
-        """The events of the next part; None where it is not there (yet).
+        """Return the events of the next part; None where it is not there (yet).
 
         Raises:
             UnreachableError: no answer; the same part can be asked for again.
@@ -53,7 +53,7 @@ class EventStream:
 
 
 def read_answer(calls: Calls, call_id: str, result_type: type[R], kind: str) -> R | Taken | None:
-    """A call's result, or the call that does its job already; None where it left neither.
+    """Return a call's result, or the call that does its job already; None where it left neither.
 
     Raises:
         JobError: it left an error; the message is the worker's own line.
@@ -70,7 +70,7 @@ def read_answer(calls: Calls, call_id: str, result_type: type[R], kind: str) -> 
 
 
 def read_used(calls: Calls, call_id: str) -> Used:
-    """What a call took until now; nothing where that is not told."""
+    """Return what a call took until now; nothing where that is not told."""
     content = _read(calls, f"{call_folder(call_id)}/{USED}")
     return Used(seconds=0) if content is None else Used.model_validate_json(content)
 

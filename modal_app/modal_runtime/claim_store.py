@@ -24,7 +24,7 @@ class ClaimStore(ABC):
 
     @abstractmethod
     def get(self, key: str) -> str | None:
-        """The value; None where there is none."""
+        """Return the value; None where there is none."""
 
     @abstractmethod
     def put(self, key: str, value: str) -> None:
@@ -42,7 +42,7 @@ class FolderClaimStore(ClaimStore):
         self._folder = folder
 
     def get(self, key: str) -> str | None:
-        """The value; None where there is none."""
+        """Return the value; None where there is none."""
         try:
             return self._file(key).read_text()
         except FileNotFoundError:
@@ -97,7 +97,7 @@ def claimed(
 
 
 def _take(claim_store: ClaimStore, key: str, call_id: str, lost_seconds: float) -> tuple[int, str | None]:
-    """The number of the claim that is ours now, or of the one of another call, with its id."""
+    """Return the number of the claim that is ours now, or of the one of another call, with its id."""
     number = 0
     while True:
         claim = _read(claim_store, _name(key, number))

@@ -50,7 +50,7 @@ class ModalCalls(Calls):
             return str(self._function(function).spawn(request, key).object_id)
 
     def poll(self, call_id: str, seconds: float) -> CallState:
-        """How a call stands; see `Calls.poll`."""
+        """Return how a call stands; see `Calls.poll`."""
         import modal
         from grpclib.exceptions import ProtocolError, StreamTerminatedError
         from modal import exception as of_modal
@@ -129,7 +129,7 @@ class ModalCalls(Calls):
         return modal.Function.from_name(self._app, name, environment_name=self._environment)
 
     def _files(self) -> AppFiles | None:
-        """The app's own functions for files; None where they are on its volume. Which it is, is asked once."""
+        """Return the app's own functions for files; None where they are on its volume. Which it is, is asked once."""
         from modal.exception import NotFoundError
 
         if not self._knows_storage:
@@ -156,7 +156,7 @@ class ModalClaimStore(ClaimStore):
         self._dict = claim_store
 
     def get(self, key: str) -> str | None:
-        """The value; None where there is none."""
+        """Return the value; None where there is none."""
         with _told("the register is not there", _DEPLOY):
             value = self._dict.get(key)
         return None if value is None else str(value)

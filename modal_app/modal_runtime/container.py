@@ -121,7 +121,7 @@ def run_part(asked: str, part_id: str, container: Container) -> str:
 
 
 def _own_files(request: AnyRequest) -> list[str]:
-    """What a job writes on at its end, or must not find elsewhere by a link: logs of trainings, and uploads."""
+    """Return what a job writes on at its end, or must not find elsewhere by a link: logs of trainings, and uploads."""
     place = DataRoot(Path())
     found: list[Path] = []
     if isinstance(request, TrainRequest):
@@ -214,7 +214,7 @@ class _EventLogWriter:
 
 
 def _used_before(folder: Path) -> Used:
-    """What earlier attempts of the same call took."""
+    """Return what earlier attempts of the same call took."""
     try:
         return Used.model_validate_json((folder / USED).read_bytes())
     except (OSError, ValidationError):

@@ -36,12 +36,12 @@ DEFAULTS: Mapping[str, str] = {
 
 
 def environment() -> dict[str, str]:
-    """What is set of these, or holds without; for the containers too."""
+    """Return what is set of these, or holds without; for the containers too."""
     return {name: os.environ.get(name) or default for name, default in DEFAULTS.items()}
 
 
 def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions:
-    """How the web endpoints do what a client leaves open; `password` is the secret's.
+    """Return how the web endpoints do what a client leaves open; `password` is the secret's.
 
     Raises:
         InputError: a value can't be used.
@@ -79,7 +79,7 @@ def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions
 
 
 def container(root: Path, storage: Storage, claim_store: ClaimStore, *, has_gpu: bool, inside: bool) -> Container:
-    """Where a function's body works: as given inside of Modal, else in a folder of this machine."""
+    """Return where a function's body works: as given inside of Modal, else in a folder of this machine."""
     if inside:
         return Container(root, storage, claim_store, has_gpu=has_gpu)
     here = Path(os.environ.get("DAWA_DATA") or ".dawa/data").resolve()

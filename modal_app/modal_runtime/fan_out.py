@@ -43,7 +43,7 @@ def run_sharded(request: AnyRequest, root: DataRoot, emit: Callable[[Event], Non
 
 
 def map_typed(requests: Sequence[AnyRequest], result_type: type[_T], mapper: Mapper) -> Iterator[_T]:
-    """The results of requests, as what they are."""
+    """Yield the results of requests, as what they are."""
     for result in mapper([request.model_dump_json() for request in requests]):
         yield result_type.model_validate_json(result)  # type: ignore[attr-defined]
 
@@ -55,7 +55,7 @@ def split_prepare(request: PrepareRequest) -> list[PrepareRequest]:
 
 
 def merge_prepare(request: PrepareRequest, results: Sequence[PrepareResult]) -> PrepareResult:
-    """All parts' results, in the order that was asked for."""
+    """Return all parts' results, in the order that was asked for."""
     order = {key: place for place, key in enumerate(dict.fromkeys(source.audio_hash for source in request.sources))}
     return PrepareResult(
         prepared=sorted((audio for part in results for audio in part.prepared), key=lambda a: order[a.audio_hash]),
@@ -86,7 +86,7 @@ def split_tag(request: TagRequest) -> list[TagRequest]:
 
 
 def merge_tag(results: Sequence[TagResult]) -> TagResult:
-    """All parts' results; what they used and recovered is added up."""
+    """Return all parts' results; what they used and recovered is added up."""
     return TagResult(
         tagged=[tags for part in results for tags in part.tagged],
         failed=[failure for part in results for failure in part.failed],

@@ -56,14 +56,14 @@ class ModalJobQueue(JobQueue):
             self._calls.cancel(call_id)  # somebody else was quicker
 
     def wait(self, key: str, seconds: float) -> Call:
-        """The call of this key; see `JobQueue.wait`."""
+        """Return the call of this key; see `JobQueue.wait`."""
         _, entry = self._latest(key)
         if entry is None:
             raise UnknownJobError(f"{key}: no such job; hand it in first")
         return self._look(entry, seconds)
 
     def open(self, path: str) -> BinaryIO:
-        """A file below the data root; see `JobQueue.open`."""
+        """Return a file below the data root; see `JobQueue.open`."""
         file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
         try:
             self._calls.read(require_below(path), cast("BinaryIO", file))
@@ -93,7 +93,7 @@ class ModalJobQueue(JobQueue):
         return max(number - 1, 0), latest
 
     def _look(self, entry: _Entry, seconds: float) -> Call:
-        """How an entry's job stands, by its call or the one that does the same job.
+        """Return how an entry's job stands, by its call or the one that does the same job.
 
         Raises:
             InterruptedJobError: the call ended, and left nothing.

@@ -52,7 +52,7 @@ class Calls(ABC):
 
     @abstractmethod
     def poll(self, call_id: str, seconds: float) -> CallState:
-        """How a call stands: at once where it has ended, else after so many seconds."""
+        """Return how a call stands: at once where it has ended, else after so many seconds."""
 
     @abstractmethod
     def cancel(self, call_id: str) -> None:
@@ -72,7 +72,7 @@ class Calls(ABC):
 
 
 def call_folder(call_id: str) -> str:
-    """A call's folder below the data root.
+    """Return a call's folder below the data root.
 
     Raises:
         JobError: this is no call's id.
@@ -83,12 +83,12 @@ def call_folder(call_id: str) -> str:
 
 
 def events_part(number: int) -> str:
-    """The name of a part of a call's events."""
+    """Return the name of a part of a call's events."""
     return f"events-{number:06d}.jsonl"
 
 
 def require_below(path: str) -> str:
-    """The path itself, if it leads below the data root.
+    """Return the path itself, if it leads below the data root.
 
     Raises:
         JobError: it leads elsewhere.

@@ -21,7 +21,7 @@ CPU_TASK = "cpu_task"
 
 
 def function_of(request: JobRequest[Any]) -> str:
-    """The name of the app's function that does this job."""
+    """Return the name of the app's function that does this job."""
     kind = kind_of(request)
     if kind in _ON_A_GPU:
         return gpu_function(kind, _backend_of(request))
@@ -29,7 +29,7 @@ def function_of(request: JobRequest[Any]) -> str:
 
 
 def gpu_function(kind: str, backend: BackendKind) -> str:
-    """The name of the function that does this kind of job with this generator."""
+    """Return the name of the function that does this kind of job with this generator."""
     name = _ON_A_GPU[kind]
     return name if backend == BackendKind.ACE_STEP else f"{name}_{backend}"
 
@@ -39,7 +39,7 @@ FUNCTIONS = {*_SHARDED, CPU_TASK, *(gpu_function(kind, backend) for kind in _ON_
 
 
 def key_of(request: JobRequest[Any]) -> str | None:
-    """The key under which only one call may work at a time; None where two at once do no harm."""
+    """Return the key under which only one call may work at a time; None where two at once do no harm."""
     if isinstance(request, TrainRequest):
         return f"train/{request.run_id}"
     if isinstance(request, ProducerTrainRequest):

@@ -85,7 +85,7 @@ class Data:
 
 
 def data_of(settings: Mapping[str, str], volume_name: str) -> Data:
-    """The data root as `DAWA_MODAL_STORAGE` wants it; nothing is asked of Modal yet.
+    """Return the data root as `DAWA_MODAL_STORAGE` wants it; nothing is asked of Modal yet.
 
     Raises:
         InputError: it names neither a volume nor a bucket.

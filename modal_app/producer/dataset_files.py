@@ -67,7 +67,7 @@ def _dataset_file(file: str, told: Mapping[str, object], where: str) -> DatasetF
 
 
 def title_of(file: str) -> str:
-    """What a file is called where nobody says it: its name without folders and suffix."""
+    """Return what a file is called where nobody says it: its name without folders and suffix."""
     try:
         path = unquote(urlsplit(file).path) if "://" in file else file
     except ValueError:  # a URL that can't be read; whoever fetches it says so
@@ -78,7 +78,7 @@ def title_of(file: str) -> str:
 
 
 def _line(value: object, where: str, longest: int) -> str | None:
-    """A text as one line; None where nothing is said."""
+    """Return a text as one line; None where nothing is said."""
     if value is None:
         return None
     if not isinstance(value, str):

@@ -156,7 +156,7 @@ class Fetcher:
         raise _BrokenError("no address")
 
     async def _endpoints(self, url: "httpx.URL", name: str) -> list[Endpoint]:
-        """Where the URL's host is; all of it must be public."""
+        """Return where the URL's host is; all of it must be public."""
         host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
         try:
             found = await asyncio.to_thread(self._resolve, host, port)
@@ -201,7 +201,10 @@ class Fetcher:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the public internet; one that hides another in itself (mapped, NAT64, …) is not."""
+    """Return whether an address is one of the public internet.
+
+    One that hides another in itself (mapped, NAT64, …) is not.
+    """
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

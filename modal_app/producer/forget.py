@@ -67,7 +67,10 @@ def _places(request: ForgetRequest, root: DataRoot) -> Iterator[tuple[str, Path]
 
 
 def _with_name(place: Path) -> Iterator[Path]:
-    """A published folder and its versions, and those of jobs over HTTP: `<producer>.<job>`; no producer holds a dot."""
+    """Yield a published folder and its versions, and those of jobs over HTTP: `<producer>.<job>`.
+
+    No producer holds a dot.
+    """
     for path in [*_entries(place.parent), *_entries(place.parent / ".versions")]:
         if path.name.partition(".")[0] == place.name:
             yield path
@@ -86,14 +89,14 @@ def _jobs(root: DataRoot, producer_id: str) -> Iterator[tuple[str, set[str]]]:
 
 
 def _uploaded(root: DataRoot, producer_id: str) -> Iterator[str]:
-    """The hashes of the files that the producer uploaded to the worker itself."""
+    """Yield the hashes of the files that the producer uploaded to the worker itself."""
     for path in sorted(root.uploads(producer_id).rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield sha256_file(path)
 
 
 def _segments_of(root: DataRoot, audio: Iterable[str]) -> set[str]:
-    """The hashes of what was cut from these files, by any recipe."""
+    """Return the hashes of what was cut from these files, by any recipe."""
     found = set()
     for audio_hash in audio:
         for manifest in root.segments(audio_hash, "x").parent.glob(f"*/{MANIFEST}"):
@@ -103,7 +106,10 @@ def _segments_of(root: DataRoot, audio: Iterable[str]) -> set[str]:
 
 
 def _loras(request: ForgetRequest, root: DataRoot) -> Iterator[Path]:
-    """The producer's published adapters; `a_b:c` and `a:b_c` have one path, so the card decides where there is one."""
+    """Yield the producer's published adapters.
+
+    `a_b:c` and `a:b_c` have one path, so the card decides where there is one.
+    """
     known = {root.lora(request.producer_id, name) for name in request.model_names}
     for path in _entries(root.lora("x", "x").parent):
         try:
@@ -128,7 +134,7 @@ def _locked(root: DataRoot, producer_id: str) -> AbstractContextManager[None]:
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:
-    """The folders so many levels below a folder."""
+    """Return the folders so many levels below a folder."""
     level = [folder]
     for _ in range(depth):
         level = [entry for each in level for entry in _entries(each) if entry.is_dir()]
@@ -146,7 +152,10 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    """The sizes of the files below a path; a link to a folder is nothing, what is in there is counted where it lies."""
+    """Yield the sizes of the files below a path.
+
+    A link to a folder is nothing, what is in there is counted where it lies.
+    """
     if path.is_symlink() and not path.is_file():
         return
     for file in [path] if path.is_file() else path.rglob("*"):

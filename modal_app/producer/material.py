@@ -40,7 +40,7 @@ class Heard:
 def prepare_files(
     listed: list[Listed], request: ProducerTrainRequest, root: DataRoot, failed: list[str], emit: Emit
 ) -> list[Heard]:
-    """The segments of each file; what can't be prepared is named in `failed`.
+    """Return the segments of each file; what can't be prepared is named in `failed`.
 
     Where nothing is to be preprocessed a file is one segment, at its own level, and only its rate and channels become
     those that the generator hears; one that is longer than the generator can hear at once is named in `failed`.
@@ -65,7 +65,9 @@ def prepare_files(
 
 
 def tag_files(heard: list[Heard], request: ProducerTrainRequest, root: DataRoot, emit: Emit) -> dict[str, str]:
-    """What the request's tagger says of each segment, by the segment's hash; one that it fails on is left without.
+    """Return what the request's tagger says of each segment, by the segment's hash.
+
+    One that it fails on is left without.
 
     Raises:
         InputError: the tagger lacks its key or its model.
@@ -90,7 +92,7 @@ def tag_files(heard: list[Heard], request: ProducerTrainRequest, root: DataRoot,
 
 
 def make_examples(heard: list[Heard], tags: dict[str, str]) -> list[Example]:
-    """Every segment that can be heard, with its caption."""
+    """Return every segment that can be heard, with its caption."""
     return [
         Example(
             audio_hash=part.audio.audio_hash,
@@ -130,7 +132,7 @@ def _caption(listed: Listed, tags: str | None) -> list[CaptionPart]:
 
 
 def _tag_line(file: ProducerFile, tags: str | None) -> str:
-    """What the client told goes first, so that their key is the one that counts."""
+    """Return what the client told goes first, so that their key is the one that counts."""
     told = [file.musical_key] if file.musical_key else []
     said = tags.split(", ") if tags else []
     return ", ".join(dict.fromkeys([*told, *file.tags, *said]))

@@ -83,12 +83,12 @@ def train_producer(
 
 
 def run_id_of(producer_id: str, job_id: str) -> str:
-    """The training run of a job: always the same, and never one of the pipeline's."""
+    """Return the training run of a job: always the same, and never one of the pipeline's."""
     return HTTP_RUN + hashlib.sha256(f"{producer_id}/{job_id}".encode()).hexdigest()[:40]
 
 
 def _find_plan(folder: Path, request: ProducerTrainRequest, root: DataRoot) -> Plan | None:
-    """The plan of an earlier call, if what it needs is still there.
+    """Return the plan of an earlier call, if what it needs is still there.
 
     Raises:
         ConflictError: that call was another request's.
@@ -107,7 +107,7 @@ def _find_plan(folder: Path, request: ProducerTrainRequest, root: DataRoot) -> P
 
 
 def _free_name(root: DataRoot, run_id: str, request: ProducerTrainRequest) -> str:
-    """The model name of the request, or where nobody asked for it and it is taken, one made of it.
+    """Return the model name of the request, or where nobody asked for it and it is taken, one made of it.
 
     Raises:
         ConflictError: it is taken, and so are the others.
@@ -178,7 +178,7 @@ def _list_files(
     failed: list[str],
     emit: Callable[[Event], None],
 ) -> list[Listed]:
-    """The files that are there, each content once. Fetched ones lie in `folder` until the job is done."""
+    """Return the files that are there, each content once. Fetched ones lie in `folder` until the job is done."""
     listed: dict[str, Listed] = {}
     for number, file in enumerate(request.files):
         name = _name_of(file, number + 1)
@@ -210,7 +210,7 @@ def _fetch(url: str, path: Path, name: str, root: DataRoot, fetcher: Fetcher) ->
 
 
 def _name_of(file: ProducerFile, number: int) -> str:
-    """What messages call a file: its own name, never its URL, which may be signed; without one, its number."""
+    """Return what messages call a file: its own name, never its URL, which may be signed; without one, its number."""
     try:
         last = (unquote(urlsplit(file.url).path) if file.url is not None else file.path or "").rpartition("/")[2]
     except ValueError:
@@ -238,5 +238,5 @@ def _result(request: ProducerTrainRequest, plan: Plan, trained: TrainResult, lor
 
 
 def _asked(request: ProducerTrainRequest) -> str:
-    """What was asked for; who chose the adapter's name makes no other request of it."""
+    """Return what was asked for; who chose the adapter's name makes no other request of it."""
     return hashlib.sha256(request.model_dump_json(exclude={"may_rename"}).encode()).hexdigest()

@@ -27,12 +27,12 @@ _NO_LETTERS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joiners, 
 
 
 def public_path(path: str) -> str:
-    """What clients call a path below the data root."""
+    """Return what clients call a path below the data root."""
     return f"{MOUNT}/{path}"
 
 
 def checked_filename(name: str) -> str:
-    """The name of an audio file, as it is.
+    """Return the name of an audio file, as it is.
 
     Raises:
         InputError: it is no plain name, or not of an audio file.
@@ -49,7 +49,7 @@ def checked_filename(name: str) -> str:
 
 
 def checked_upload_path(path: str, producer_id: str) -> str:
-    """A path as clients write it (`/data/uploads/<producer>/<job>/<file>`), below the data root.
+    """Return a path as clients write it (`/data/uploads/<producer>/<job>/<file>`), below the data root.
 
     Raises:
         InputError: it does not lie among the producer's own uploads.
@@ -65,7 +65,7 @@ def checked_upload_path(path: str, producer_id: str) -> str:
 
 
 def find_upload(root: DataRoot, path: str, producer_id: str) -> Path:
-    """The uploaded file at a path below the data root. Links are followed, and must not lead out.
+    """Return the uploaded file at a path below the data root. Links are followed, and must not lead out.
 
     Raises:
         InputError: there is no such file among the producer's own.
@@ -82,7 +82,7 @@ def find_upload(root: DataRoot, path: str, producer_id: str) -> Path:
 
 
 def checked_url(url: str) -> str:
-    """A URL that may be fetched, by its text alone: http or https, their own port, no password in it.
+    """Return a URL that may be fetched, by its text alone: http or https, their own port, no password in it.
 
     Raises:
         InputError: it may not; the message shows no query, which may be a signature.
@@ -108,7 +108,7 @@ def checked_url(url: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is an address, or a name; not an address in a form that some read as another (`0177.0.0.1`)."""
+    """Return whether it is an address, or a name; not an address in a form that some read as another (`0177.0.0.1`)."""
     try:
         ip_address(host)
     except ValueError:
@@ -118,7 +118,7 @@ def _is_host(host: str) -> bool:
 
 
 def _reads_the_same(url: str, host: str) -> bool:
-    """Whether who fetches it takes the same for its host."""
+    """Return whether who fetches it takes the same for its host."""
     import httpx
 
     try:
@@ -140,6 +140,6 @@ def _is_plain(name: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """As a message may show it: escaped, one line, not long."""
+    """Return as a message may show it: escaped, one line, not long."""
     shown = ascii(text[:200])
     return shown if len(shown) <= 200 else f"{shown[:199]}…"

@@ -34,6 +34,6 @@ REQUESTS: dict[str, type[JobRequest[Any]]] = {
 
 
 def kind_of(request: JobRequest[Any]) -> str:
-    """The kind of job, as `modal_app/worker/job_table.py` names it."""
+    """Return the kind of job, as `modal_app/worker/job_table.py` names it."""
     kind: str = type(request).model_fields["kind"].default
     return kind

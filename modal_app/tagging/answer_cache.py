@@ -34,7 +34,7 @@ class AnswerCache:
         self._folder = root.tags() / _folder_name(model) / _folder_name(tag_prompt_version)
 
     def find(self, sha256: str, hint: str) -> CachedAnswer | None:
-        """The answer that was kept for a segment with these known facts."""
+        """Return the answer that was kept for a segment with these known facts."""
         try:
             kept = CachedAnswer.model_validate_json(self._path(sha256, hint).read_bytes())
         except (OSError, ValidationError):
@@ -54,5 +54,5 @@ class AnswerCache:
 
 
 def _folder_name(name: str) -> str:
-    """A name as a folder's: as it is where that is safe, else its hash."""
+    """Return a name as a folder's: as it is where that is safe, else its hash."""
     return name if _FOLDER_NAME.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()[:24]

@@ -79,7 +79,7 @@ def _spectrogram(signal: npt.NDArray[np.float32], window: int, hop: int) -> Spec
 
 
 def _onset_envelope(magnitudes: Spectrogram) -> npt.NDArray[np.float32]:
-    """How much the bands rise from frame to frame, on a scale where 1 is a rise of all by 60 dB."""
+    """Return how much the bands rise from frame to frame, on a scale where 1 is a rise of all by 60 dB."""
     bands = np.add.reduceat(magnitudes, _band_edges(), axis=1)[:, :-1]
     floor = float(bands.max()) * 1e-3 + 1e-9
     level = np.log10(np.maximum(bands, floor) / floor) / 3
@@ -89,7 +89,7 @@ def _onset_envelope(magnitudes: Spectrogram) -> npt.NDArray[np.float32]:
 
 
 def _onsets(envelope: npt.NDArray[np.float32]) -> int:
-    """How many peaks stand over the running median: at least 1.2 dB of rise, and 0.3 of the strong ones'."""
+    """Return how many peaks stand over the running median: at least 1.2 dB of rise, and 0.3 of the strong ones'."""
     from scipy.ndimage import median_filter
     from scipy.signal import find_peaks
 
@@ -145,7 +145,7 @@ def _lufs(power: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _k_weighting() -> npt.NDArray[np.float64]:
-    """The two filters of BS.1770 (a high shelf, then a high pass) for 44.1 kHz, by the bilinear transform."""
+    """Return the two filters of BS.1770 (a high shelf, then a high pass) for 44.1 kHz, by the bilinear transform."""
     shelf_k, shelf_q = np.tan(np.pi * 1681.974450955533 / SAMPLE_RATE), 0.7071752369554196
     gain = 10 ** (3.999843853973347 / 20)
     half = gain**0.4996667741545416

@@ -40,7 +40,7 @@ def inspect(request: InspectRequest, root: DataRoot, emit: Callable[[Event], Non
 
 
 def _with_its_end(health: ModelHealth, today: date) -> ModelHealth:
-    """The same, with what is announced of the model: its end, or another one that answers in its place."""
+    """Return the same, with what is announced of the model: its end, or another one that answers in its place."""
     if (replaced := replaced_by(health.model)) is not None:
         since, other = replaced
         when = "are" if answering_model(health.model, today) == other else f"will, from {since} on, be"

@@ -44,7 +44,10 @@ class Key:
 
 
 def find_key(magnitudes: npt.NDArray[np.float32], bin_hz: float) -> Key | None:
-    """The key of a magnitude spectrogram (frames, bins) whose bins are `bin_hz` apart; None if nothing sounds."""
+    """Return the key of a magnitude spectrogram (frames, bins) whose bins are `bin_hz` apart.
+
+    None if nothing sounds.
+    """
     chroma = _chroma(magnitudes, bin_hz)
     if chroma is None:
         return None

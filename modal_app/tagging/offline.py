@@ -61,7 +61,7 @@ def tag_segment(signal: npt.NDArray[np.float32], gain_db: float, bpm: float | No
 
 
 def tag_silence() -> Tagging:
-    """What is said of a segment that holds nothing to be heard."""
+    """Return what is said of a segment that holds nothing to be heard."""
     return Tagging("silence", {"energy": "silent"}, {})
 
 
@@ -107,7 +107,7 @@ def _figures(features: Features, tempo: Tempo, key: Key | None, confirmed: bool)
 
 
 def _scale(value: float, words: tuple[tuple[float, str], ...]) -> str:
-    """The word of the highest step that the value reaches; the first step has no lower end."""
+    """Return the word of the highest step that the value reaches; the first step has no lower end."""
     return next((word for step, word in reversed(words) if value >= step), words[0][1])
 
 

@@ -10,7 +10,7 @@ from modal_app.protocol.tagging import SegmentToTag
 
 
 def find_segment(part: SegmentToTag, entry: PreparedAudio | None) -> Segment:
-    """The cached segment that is meant.
+    """Return the cached segment that is meant.
 
     Raises:
         JobError: it is not in the cache, or another one is in its place.
@@ -22,7 +22,7 @@ def find_segment(part: SegmentToTag, entry: PreparedAudio | None) -> Segment:
 
 
 def read_wav(part: SegmentToTag, root: DataRoot, recipe: str) -> bytes:
-    """The bytes of a segment's wav.
+    """Return the bytes of a segment's wav.
 
     Raises:
         JobError: they can't be read, or are not those that are meant.

@@ -23,14 +23,17 @@ OFFLINE = TaggerName("offline-dsp-v1", "dsp-1")
 
 
 def tagger_name(kind: TaggerKind, hosted_model: str, *, any_model: bool = False) -> TaggerName:
-    """The name of a tagger; `hosted_model` is the model that a hosted one asks, with `any_model` a mere default."""
+    """Return the name of a tagger.
+
+    `hosted_model` is the model that a hosted one asks, with `any_model` a mere default.
+    """
     if kind == "offline":
         return OFFLINE
     return TaggerName(hosted_model, question.TAG_PROMPT_VERSION, any_model)
 
 
 def hint_of(bpm: float | None) -> str:
-    """The known facts as part of a row's key: `bpm=124`, `bpm=120.5`, or nothing. At most two decimals.
+    """Return the known facts as part of a row's key: `bpm=124`, `bpm=120.5`, or nothing. At most two decimals.
 
     The artist's vocabulary is told too but is no part of the key: a changed profile does not pay for everything again.
     """

@@ -36,7 +36,7 @@ class Tempo:
 
 
 def verify(envelope: Envelope, frame_rate: float, bpm: float) -> Tempo:
-    """Whether the onsets repeat at the beat that `bpm` states. `frame_rate`: frames of the envelope a second."""
+    """Return whether the onsets repeat at the beat that `bpm` states. `frame_rate`: frames of the envelope a second."""
     repetition = _autocorrelation(envelope)
     strengths = _comb(repetition, frame_rate, np.array([bpm]), _BEATS)
     z = float(_standing_out(strengths, repetition, frame_rate)[0])
@@ -45,7 +45,7 @@ def verify(envelope: Envelope, frame_rate: float, bpm: float) -> Tempo:
 
 
 def estimate(envelope: Envelope, frame_rate: float) -> Tempo:
-    """The tempo that stands out most between 60 and 200 BPM, the one nearer to 120 among its multiples."""
+    """Return the tempo that stands out most between 60 and 200 BPM, the one nearer to 120 among its multiples."""
     repetition = _autocorrelation(envelope)
     strengths = _comb(repetition, frame_rate, _TEMPOS, _BEATS)
     z = _standing_out(strengths, repetition, frame_rate)
@@ -63,7 +63,7 @@ def _standing_out(strengths: Values, repetition: Values, frame_rate: float) -> V
 
 
 def _comb(repetition: Values, frame_rate: float, tempos: Values, most: int) -> Values:
-    """The mean autocorrelation at one to `most` beats, as far as the signal reaches.
+    """Return the mean autocorrelation at one to `most` beats, as far as the signal reaches.
 
     A tempo 7 % off is out of step by a quarter of a beat at the fourth.
     """

@@ -14,14 +14,14 @@ _TALK = re.compile(
 
 
 def plain_line(text: str, longest: int) -> str:
-    """The text on one line, without control and format characters, cut to `longest` characters."""
+    """Return the text on one line, without control and format characters, cut to `longest` characters."""
     normal = unicodedata.normalize("NFC", text[: 4 * longest])
     shown = "".join(" " if character.isspace() else character for character in normal if not _is_hidden(character))
     return " ".join(shown.split())[:longest].rstrip()
 
 
 def unfit(text: str) -> str | None:
-    """Why a text can't stand in a caption; None where it can."""
+    """Return why a text can't stand in a caption; None where it can."""
     if any(map(_is_hidden, text)):
         return "it holds control characters"
     if _MARKUP.search(text):

@@ -101,7 +101,7 @@ def _level(signal: Signal) -> float:
 
 
 def _decibels(signal: Signal) -> npt.NDArray[np.float64]:
-    """The mono mix's spectrogram `[frames, bins]`."""
+    """Return the mono mix's spectrogram `[frames, bins]`."""
     mono = signal.mean(axis=0)
     padded = np.pad(mono, (0, max(0, _WINDOW - len(mono))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]

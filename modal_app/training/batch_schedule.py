@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 
 
 def seed_of(*parts: str | int) -> int:
-    """A seed of 56 bits for what the parts name; others for other parts."""
+    """Return a seed of 56 bits for what the parts name; others for other parts."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
 
 
@@ -22,7 +22,7 @@ class BatchOrder:
         self._round: tuple[int, list[list[int]]] = (0, self._shuffled(0))
 
     def batch(self, number: int) -> list[int]:
-        """The batch of this number, from 0; any of them at any time."""
+        """Return the batch of this number, from 0; any of them at any time."""
         wanted, place = divmod(number, len(self._round[1]))  # all rounds are equally long
         if self._round[0] != wanted:
             self._round = (wanted, self._shuffled(wanted))

@@ -13,7 +13,7 @@ _ALWAYS_KEPT = "trigger"  # a word that is not always there is none that calls t
 def shortened(
     example: TrainExample, parts: Sequence[CaptionPart], *, part_share: float, whole_share: float, seed: int
 ) -> TrainExample:
-    """The example as a step hears it.
+    """Return the example as a step hears it.
 
     With `whole_share` it has no text at all. Else each part but the trigger word is left out with `part_share`, yet
     never the last one. A tempo or a key that is not in the caption is not told beside it either.

@@ -39,7 +39,7 @@ def caption_parts(
 
 
 def key_in(tags: str | None) -> str | None:
-    """The key that the tags name, e.g. `A minor`."""
+    """Return the key that the tags name, e.g. `A minor`."""
     return next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag)), None)
 
 

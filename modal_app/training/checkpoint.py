@@ -97,7 +97,7 @@ class Checkpoints:
         self._write(_best(step), adapter, {})
 
     def load_best(self, step: int) -> dict[str, Tensor]:
-        """The adapter that was kept at this step.
+        """Return the adapter that was kept at this step.
 
         Raises:
             JobError: it is gone or damaged.

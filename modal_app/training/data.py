@@ -26,7 +26,7 @@ from modal_app.training.prefetcher import Batch, StepData
 def load_examples(
     request: TrainRequest, backend: TrainBackend, root: DataRoot, emit: Callable[[Event], None]
 ) -> list[TrainExample]:
-    """The request's examples, encoded; latents that are in the cache are not computed again.
+    """Return the request's examples, encoded; latents that are in the cache are not computed again.
 
     Raises:
         JobError: a segment is not in the cache, or is not the one that was meant.
@@ -56,7 +56,7 @@ def load_examples(
 
 
 def track_gain_db(manifest: PreparedAudio) -> float:
-    """One gain for a whole track: what brings its loudest segment to −1 dBFS.
+    """Return one gain for a whole track: what brings its loudest segment to −1 dBFS.
 
     Segments are normalised one by one; trained on as they are, an intro would be as loud as the drop.
     """
@@ -64,7 +64,7 @@ def track_gain_db(manifest: PreparedAudio) -> float:
 
 
 def read_signal(path: Path, gain_db: float, sample_rate: int, channels: int) -> Signal:
-    """A segment `[channels, samples]` at another rate, with a gain, within ±1; a mono one in all channels."""
+    """Return a segment `[channels, samples]` at another rate, with a gain, within ±1; a mono one in all channels."""
     import soundfile
     import soxr
 
@@ -77,7 +77,7 @@ def read_signal(path: Path, gain_db: float, sample_rate: int, channels: int) -> 
 def step_data(
     request: TrainRequest, examples: Sequence[TrainExample], training: Sequence[int], backend: TrainBackend
 ) -> Callable[[int], StepData]:
-    """What a step is trained on, as a function of its number: batches of one shape, captions shortened, seeds.
+    """Return what a step is trained on, as a function of its number: batches of one shape, captions shortened, seeds.
 
     `examples` are the request's; `training` are the indices of those that are not held out.
     """
@@ -124,7 +124,7 @@ def _checked_manifest(example: Example, manifest: PreparedAudio | None) -> Prepa
 def _latents(
     example: Example, path: Path, gain_db: float, kind: BackendKind, backend: TrainBackend, root: DataRoot
 ) -> Mapping[str, Any]:
-    """The encoded segment, from the write-once cache or into it.
+    """Return the encoded segment, from the write-once cache or into it.
 
     By backend, base, and the segment's content; its gain is part of that, for it may stand in a louder track too.
     """

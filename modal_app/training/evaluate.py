@@ -90,7 +90,7 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
 
 
 def _adapter_of(training: TrainRequest, run_id: str, root: DataRoot) -> Path:
-    """A run's own adapter file, which must be there whole."""
+    """Return a run's own adapter file, which must be there whole."""
     path = root.run(run_id) / root.lora(training.producer_id, training.model_name).name
     if read_card(path).run_id != run_id:
         raise AdapterError(f"{path}: belongs to another run; train it again")
@@ -105,7 +105,7 @@ def _judged(training: TrainRequest) -> _Judged:
 
 
 def _unheard(judged: _Judged, rival: Rival | None) -> list[int]:
-    """The places of held-out examples that the rival's training has not heard in any version either."""
+    """Return the places of held-out examples that the rival's training has not heard in any version either."""
     if rival is None or not judged.held_out:
         return []
     keys = song_keys([*(example.song for example in judged.examples), *rival.songs])
@@ -118,7 +118,7 @@ def _unheard(judged: _Judged, rival: Rival | None) -> list[int]:
 
 
 def _losses(backend: InferBackend, examples: Sequence[TrainExample]) -> list[float]:
-    """The validation loss of each example, as the training's loop takes it."""
+    """Return the validation loss of each example, as the training's loop takes it."""
     import torch
 
     model = cast("TrainBackend", backend)
@@ -147,7 +147,7 @@ def _render(backend: InferBackend, request: EvaluateRequest) -> Signal:
 
 
 def _mean(losses: Sequence[float]) -> float | None:
-    """None where there is nothing, or where it is no number."""
+    """Return None where there is nothing, or where it is no number."""
     mean = math.fsum(losses) / len(losses) if losses else math.nan
     return mean if math.isfinite(mean) else None
 
@@ -155,7 +155,7 @@ def _mean(losses: Sequence[float]) -> float | None:
 def _leave(
     request: EvaluateRequest, root: DataRoot, sample_rate: int, base: Signal, lora: Signal | None
 ) -> dict[str, str]:
-    """Both renderings and their picture in the run's folder, each with a peak of −1 dBFS."""
+    """Return both renderings and their picture in the run's folder, each with a peak of −1 dBFS."""
     run = root.run(request.training.run_id)
     signals: dict[str, Any] = {"base": normalise(base)}
     if lora is not None:

@@ -163,7 +163,7 @@ class _Loop:
         self._tell(step, loss, rate)
 
     def _gradients_within_memory(self, data: StepData) -> Tensor:
-        """The mean loss of a step's samples, its gradients left in the weights."""
+        """Return the mean loss of a step's samples, its gradients left in the weights."""
         import torch
 
         while True:
@@ -319,7 +319,7 @@ class _Loop:
 
 
 def _cut(data: StepData, most: int) -> list[Batch]:
-    """The batches in pieces of at most so many samples."""
+    """Return the batches in pieces of at most so many samples."""
     return [
         Batch(batch.examples[start : start + most], batch.seeds[start : start + most])
         for batch in data

@@ -49,7 +49,7 @@ class Feed:
         self._thread.join(timeout=1.0)
 
     def next(self) -> StepData:
-        """The next step's data; a step whose data was not ready yet is counted in `waited`.
+        """Return the next step's data; a step whose data was not ready yet is counted in `waited`.
 
         Raises:
             Exception: what `prepare` raised for this step.

@@ -24,10 +24,10 @@ def interval(parameters: TrainParameters) -> int:
 
 
 def is_judged(step: int, parameters: TrainParameters) -> bool:
-    """Whether the adapter is judged after this step: now and then, and at the end."""
+    """Return whether the adapter is judged after this step: now and then, and at the end."""
     return step % interval(parameters) == 0 or step == parameters.steps
 
 
 def seconds_left(elapsed: float, done: int, total: int) -> int:
-    """How long the rest takes at the pace so far, in whole seconds, rounded up."""
+    """Return how long the rest takes at the pace so far, in whole seconds, rounded up."""
     return math.ceil(elapsed / done * (total - done))

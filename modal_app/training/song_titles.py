@@ -28,7 +28,7 @@ _FINAL_NUMBER = re.compile(r"(.*\D)\d+")
 
 
 def song_keys(names: Iterable[str]) -> dict[str, str]:
-    """Each name with the key of its song; names of one song have one key.
+    """Return each name with the key of its song; names of one song have one key.
 
     A bare number at the end makes a version (`Night 2`) where the name without it is there too (`Night`); else
     `Track 1` and `Track 2` are two songs.
@@ -39,7 +39,7 @@ def song_keys(names: Iterable[str]) -> dict[str, str]:
 
 
 def song_key(name: str) -> str:
-    """What is left of a name (`Project/stem`, or a stem) without case, separators, dates and marks of a version.
+    """Return what is left of a name (`Project/stem`, or a stem) without case, separators, dates and marks of a version.
 
     A stem of nothing but such marks (`final mix 3`) says nothing: its project's name counts then.
     """
@@ -62,7 +62,7 @@ def _words(text: str, *, keep_all: bool = False) -> list[str]:
 
 
 def _is_mark(words: list[str]) -> bool:
-    """Whether the last word tells a version: a word of the list, one with a number, or a number after one."""
+    """Return whether the last word tells a version: a word of the list, one with a number, or a number after one."""
     last = words[-1]
     if last in _VERSION_WORDS:
         return True

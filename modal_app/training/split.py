@@ -82,13 +82,13 @@ def _groups(examples: Sequence[Example]) -> list[list[int]]:
 
 
 def _rank(examples: Sequence[Example], group: Sequence[int], seed: int) -> bytes:
-    """The place of a group in the fixed order; versions that are added leave it or bring it forward."""
+    """Return the place of a group in the fixed order; versions that are added leave it or bring it forward."""
     keys = song_keys([examples[index].song for index in group])
     return min(hashlib.sha256(f"{seed}:{key}".encode()).digest() for key in keys.values())
 
 
 def _split_by_time(examples: Sequence[Example], wanted: int) -> Split:
-    """The end of the only song, of all its versions from the same second on."""
+    """Return the end of the only song, of all its versions from the same second on."""
     song = min(example.song for example in examples)
     places = sorted({example.index for example in examples}, reverse=True)
     start = next((place for place in places if sum(example.index >= place for example in examples) >= wanted), 0)

@@ -114,7 +114,7 @@ def evenly(indices: Sequence[int], most: int) -> list[int]:
 
 
 def _finished_run(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult | None:
-    """The result of this run if it is there whole.
+    """Return the result of this run if it is there whole.
 
     Raises:
         JobError: it is another training's.
@@ -139,7 +139,7 @@ def _asked(request: TrainRequest) -> str:
 
 
 def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
-    """What must be the same for a training to go on exactly."""
+    """Return what must be the same for a training to go on exactly."""
     versions = backend.versions() | {"python": platform.python_version()}
     return {
         "request": _asked(request)[:16],

@@ -78,7 +78,7 @@ async def streamed_body(request: Request, most: int) -> AsyncIterator[IO[bytes]]
 
 
 def read_json(file: IO[bytes], model: type[M]) -> tuple[M, list[LongText]]:
-    """A body as `model`, and its long texts, for which stand-ins are in the model.
+    """Return a body as `model`, and its long texts, for which stand-ins are in the model.
 
     Raises:
         BadRequestError: it is no JSON, or not what the model asks.
@@ -138,7 +138,7 @@ def is_json(request: Request) -> bool:
 
 
 def _without_long_texts(file: IO[bytes]) -> tuple[bytes, list[LongText]]:
-    """The body with each long text replaced by a stand-in that nobody can guess."""
+    """Return the body with each long text replaced by a stand-in that nobody can guess."""
     size = file.seek(0, 2)
     if size <= _IN_MEMORY:
         file.seek(0)
@@ -167,7 +167,7 @@ def _without_long_texts(file: IO[bytes]) -> tuple[bytes, list[LongText]]:
 
 
 def _pieces(file: IO[bytes], text: LongText) -> Iterator[bytes]:
-    """A long text without its JSON escapes: some encoders escape the slash and the plus."""
+    """Yield a long text without its JSON escapes: some encoders escape the slash and the plus."""
     file.seek(text.start)
     left, carry = text.end - text.start, b""
     while left or carry:
@@ -180,7 +180,7 @@ def _pieces(file: IO[bytes], text: LongText) -> Iterator[bytes]:
 
 
 def _length_of_head(begin: bytes) -> int:
-    """How many bytes stand before a data URL's content; 0 for a text that is none."""
+    """Return how many bytes stand before a data URL's content; 0 for a text that is none."""
     if begin[:5].lower() != b"data:":
         return 0
     comma = begin.find(b",")

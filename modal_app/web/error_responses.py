@@ -39,7 +39,7 @@ def error_answer(status: int, line: str, headers: dict[str, str] | None = None) 
 
 
 def answer_to(error: DawaError) -> JSONResponse:
-    """What an error of the project is answered with; its message is one line for people already."""
+    """Return what an error of the project is answered with; its message is one line for people already."""
     headers = {}
     if isinstance(error, BadRequestError):
         status = error.status
@@ -63,7 +63,7 @@ def answer_to(error: DawaError) -> JSONResponse:
 
 
 def first_problem(error: ValidationError | RequestValidationError) -> str:
-    """The first thing that is wrong, without the value."""
+    """Return the first thing that is wrong, without the value."""
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"] if part != "body") or "body"
     return f"{field}: {reason_of(problem)}"

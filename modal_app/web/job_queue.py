@@ -46,7 +46,7 @@ class JobQueue(ABC):
 
     @abstractmethod
     def wait(self, key: str, seconds: float) -> Call:
-        """The call of this key: done, or as it stands after so many seconds.
+        """Return the call of this key: done, or as it stands after so many seconds.
 
         Raises:
             UnknownJobError: nothing was handed in under this key.
@@ -55,7 +55,7 @@ class JobQueue(ABC):
 
     @abstractmethod
     def open(self, path: str) -> BinaryIO:
-        """A file below the data root, for reading.
+        """Return a file below the data root, for reading.
 
         Raises:
             JobError: there is no such file.

@@ -33,7 +33,7 @@ class WebOptions:
     password: SecretStr | None = None
 
     def backend_for(self, override: str | None) -> tuple[BackendKind, str]:
-        """The generator that is asked for, and its base.
+        """Return the generator that is asked for, and its base.
 
         Raises:
             InputError: there is no such generator, or none of it here.
@@ -71,5 +71,5 @@ def require_password(password: SecretStr | None, *given: str | None) -> None:
 
 
 def is_set(password: SecretStr | None) -> bool:
-    """Whether there is a password; one of nothing but spaces is none."""
+    """Return whether there is a password; one of nothing but spaces is none."""
     return password is not None and bool(password.get_secret_value().strip())

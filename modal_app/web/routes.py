@@ -72,7 +72,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def worker_router(job_queue: JobQueue, options: WebOptions) -> APIRouter:
-    """All three: `/store-upload`, `/train`, `/generate`. The app must answer errors as `answer_errors` makes it."""
+    """Return all three: `/store-upload`, `/train`, `/generate`.
+
+    The app must answer errors as `answer_errors` makes it.
+    """
     router = APIRouter(tags=["producer"])
     router.include_router(store_upload_router(job_queue, options, "/store-upload"))
     router.include_router(train_router(job_queue, options, "/train"))
@@ -81,7 +84,10 @@ def worker_router(job_queue: JobQueue, options: WebOptions) -> APIRouter:
 
 
 def web_app(title: str, router: APIRouter) -> FastAPI:
-    """An app of one router, as a Modal web function serves it; without pages that load scripts from elsewhere."""
+    """Return an app of one router, as a Modal web function serves it.
+
+    Without pages that load scripts from elsewhere.
+    """
     app = FastAPI(title=title, docs_url=None, redoc_url=None)
     answer_errors(app)
     app.include_router(router)
@@ -89,7 +95,7 @@ def web_app(title: str, router: APIRouter) -> FastAPI:
 
 
 def closed_app(title: str, line: str) -> FastAPI:
-    """An app that answers whatever it is asked with 503 and this line: what it needs is not set."""
+    """Return an app that answers whatever it is asked with 503 and this line: what it needs is not set."""
     app = FastAPI(title=title, openapi_url=None)
     app.mount("/", error_answer(HTTPStatus.SERVICE_UNAVAILABLE, line))
     return app
@@ -205,6 +211,6 @@ def _running(request: Request, call: Call, job_id: str, producer_id: str | None)
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    """What the OpenAPI page says of a body; it is not read by FastAPI, which would hold it in memory."""
+    """Return what the OpenAPI page says of a body; it is not read by FastAPI, which would hold it in memory."""
     schema = {key: value for key, value in model.model_json_schema().items() if key != "description"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -36,7 +36,7 @@ class Job:
 
 
 def train_job(body: TrainBody, options: WebOptions) -> Job:
-    """The job that a train request asks for.
+    """Return the job that a train request asks for.
 
     Raises:
         InputError: the request can't be used; one line that names the field.
@@ -79,7 +79,7 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
 
 
 def _places(body: TrainBody, named: list[str]) -> list[dict[str, str]]:
-    """Where the files lie. Of one that can't be used the job says so, and goes on with the others.
+    """Return where the files lie. Of one that can't be used the job says so, and goes on with the others.
 
     Raises:
         InputError: none can be used.
@@ -106,7 +106,7 @@ def train_key(producer_id: str, job_id: str) -> str:
 
 
 def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
-    """A finished training as clients are told of it."""
+    """Return a finished training as clients are told of it."""
     note = None
     if result.renamed_from is not None:
         note = (
@@ -125,7 +125,7 @@ def trained_answer(result: ProducerTrainResult) -> TrainedAnswer:
 
 
 def generate_job(body: GenerateBody, options: WebOptions, producer_id: str | None = None) -> Job:
-    """The job that a generate request asks for. Without a seed, each job id has its own.
+    """Return the job that a generate request asks for. Without a seed, each job id has its own.
 
     Job ids are the producer's own: the LoRA's, or where none is asked for `producer_id`.
 
@@ -196,14 +196,14 @@ class InThread:
         self._limiter = CapacityLimiter(at_once)
 
     async def __call__(self, work: Callable[[], R]) -> R:
-        """Its result."""
+        """Return its result."""
         return await to_thread.run_sync(work, limiter=self._limiter)
 
 
 async def finished(
     job_queue: JobQueue, key: str, seconds: float, in_thread: InThread, is_gone: Callable[[], Awaitable[bool]]
 ) -> Call:
-    """The call of a key, waited for so long; shorter where whoever asked is gone.
+    """Return the call of a key, waited for so long; shorter where whoever asked is gone.
 
     Looks again and again instead of holding a thread: many may wait at once.
 

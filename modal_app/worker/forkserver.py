@@ -113,7 +113,7 @@ class Forkserver:
 
 
 def _is_a_gpu_open() -> bool:
-    """Whether a library has touched the GPU's driver while it was imported: a fork could not use it any more."""
+    """Return whether a library has touched the GPU's driver while it was imported: a fork could not use it any more."""
     return "libcuda.so" in Path("/proc/self/maps").read_text()
 
 

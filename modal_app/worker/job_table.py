@@ -51,7 +51,7 @@ class Imports(NamedTuple):
 
 
 def imports_of(request: JobRequest[Any]) -> Imports:
-    """What a job imports."""
+    """Return what a job imports."""
     kind = kind_of(request)
     if isinstance(request, EvaluateRequest):
         return Imports("generators", (*IMPORTS[request.training.backend], JOBS[kind]))
@@ -62,7 +62,7 @@ def imports_of(request: JobRequest[Any]) -> Imports:
 
 
 def asks_gemini(request: JobRequest[Any]) -> bool:
-    """Whether a job asks Gemini, and so needs its key."""
+    """Return whether a job asks Gemini, and so needs its key."""
     return isinstance(request, TagRequest | InspectRequest | ProducerTrainRequest) and request.tagger == "gemini"
 
 

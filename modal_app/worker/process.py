@@ -153,7 +153,7 @@ def write_answer(path: Path, answer: BaseModel) -> None:
 
 
 def failure_of(error: Exception) -> JobFailure:
-    """What the asker is told of an error."""
+    """Return what the asker is told of an error."""
     if not isinstance(error, DawaError):
         return JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False)
     return JobFailure(
@@ -165,7 +165,7 @@ def failure_of(error: Exception) -> JobFailure:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """Return the first line of what an error says."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 

@@ -66,11 +66,11 @@ class Bucket(ABC):
 
     @abstractmethod
     def stat(self, key: str) -> StoredObject | None:
-        """What is known of an object without reading it; None where there is none."""
+        """Return what is known of an object without reading it; None where there is none."""
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object below a folder (`prefix` names one, with or without `/` at its end), in key order."""
+        """Return every object below a folder (`prefix` names one, with or without `/` at its end), in key order."""
 
     @abstractmethod
     def copy(self, source: str, target: str) -> None:
@@ -82,7 +82,7 @@ class Bucket(ABC):
 
     @abstractmethod
     def sign(self, key: str, seconds: int = 3600) -> str:
-        """A URL under which whoever holds it can read the object for so many seconds.
+        """Return a URL under which whoever holds it can read the object for so many seconds.
 
         Raises `ObjectNotFoundError`.
         """

@@ -72,7 +72,7 @@ class FolderBucket(Bucket):
             return _stored(key, self._path(key))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object below a folder in key order; holds one folder's names at a time."""
+        """Yield every object below a folder in key order; holds one folder's names at a time."""
         folder = prefix.rstrip("/")
         start = self._path(folder) if folder else self._root
         with _told_as(folder or "the bucket"):
@@ -99,7 +99,7 @@ class FolderBucket(Bucket):
                 self._prune(path.parent)
 
     def sign(self, key: str, seconds: int = 3600) -> str:  # noqa: ARG002 - a file needs no leave
-        """The object's `file://` URL, for whoever may read this machine's files. It does not run out."""
+        """Return the object's `file://` URL, for whoever may read this machine's files. It does not run out."""
         with _told_as(key):
             return self._object(key).as_uri()
 
@@ -110,7 +110,7 @@ class FolderBucket(Bucket):
         return path
 
     def _path(self, key: str) -> Path:
-        """Where the object lies.
+        """Return where the object lies.
 
         Raises:
             InvalidKeyError: the key may not be asked for.
@@ -245,7 +245,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
 
 
 def _entries(folder: Path, beginning: str) -> Iterator[tuple[str, Path, bool]]:
-    """Names of a folder as keys have them, folders with `/` at the end: sorting them gives the order of keys."""
+    """Yield names of a folder as keys have them, folders with `/` at the end: sorting them gives the order of keys."""
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -264,7 +264,7 @@ def _entries(folder: Path, beginning: str) -> Iterator[tuple[str, Path, bool]]:
 
 
 def _split_long(segment: str) -> list[str]:
-    """A long encoded segment as folders and a rest; only the folders end in `=`, which no encoded name does."""
+    """Return a long encoded segment as folders and a rest; only the folders end in `=`, which no encoded name does."""
     pieces = []
     while len(segment) > _MAX_NAME:
         pieces.append(segment[:_MAX_NAME] + "=")

@@ -23,7 +23,7 @@ _MARK = "".join(f"={byte:02X}" for byte in FOREIGN.encode())
 
 
 def check_key(key: str) -> str:
-    """The key itself, if a bucket may be asked for it.
+    """Return the key itself, if a bucket may be asked for it.
 
     Raises:
         InvalidKeyError: it is empty, absolute, too long, or no Unicode, or has an empty segment, `.`, `..` or a NUL, or
@@ -48,12 +48,12 @@ def check_key(key: str) -> str:
 
 
 def encode_key(key: str) -> str:
-    """The key as it is stored: Storage's alphabet only, at most `MAX_KEY_BYTES` long. Checked by `check_key`."""
+    """Return the key as it is stored: Storage's alphabet only, at most `MAX_KEY_BYTES` long. Checked by `check_key`."""
     return "/".join(encode_segment(segment) for segment in check_key(key).split("/"))
 
 
 def decode_key(stored: str) -> str:
-    """The key that was stored under this name, by us or by somebody else.
+    """Return the key that was stored under this name, by us or by somebody else.
 
     Raises:
         InvalidKeyError: Storage would not take this name, so it is no object.
@@ -68,19 +68,19 @@ def decode_key(stored: str) -> str:
 
 
 def plain_name(key: str) -> str:
-    """A key, or a part of one, for people and for rows: foreign segments as they are stored."""
+    """Return a key, or a part of one, for people and for rows: foreign segments as they are stored."""
     return key.replace(FOREIGN, "")
 
 
 def encode_segment(segment: str) -> str:
-    """One segment as it is stored, unchecked: to see how long it gets."""
+    """Return one segment as it is stored, unchecked: to see how long it gets."""
     if segment.startswith(FOREIGN):
         return segment[1:]
     return _REFUSED.sub(lambda match: "".join(f"={byte:02X}" for byte in match.group().encode()), segment)
 
 
 def _decoded(stored: str) -> str | None:
-    """The segment that is stored as this; None where none of ours is."""
+    """Return the segment that is stored as this; None where none of ours is."""
     try:
         segment = _ESCAPE.sub(lambda run: bytes.fromhex(run.group().replace("=", "")).decode(), stored)
     except UnicodeDecodeError:
@@ -90,5 +90,5 @@ def _decoded(stored: str) -> str | None:
 
 
 def _is_foreign(stored: str) -> bool:
-    """Whether Storage takes this for a segment's name, and none of ours is stored so."""
+    """Return whether Storage takes this for a segment's name, and none of ours is stored so."""
     return _TAKEN.fullmatch(stored) is not None and stored not in (".", "..") and _decoded(stored) is None

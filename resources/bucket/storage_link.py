@@ -108,7 +108,7 @@ class StorageLink:
                 raise self.told(subject, _StrangeAnswerError(type(error).__name__)) from None
 
     def told(self, subject: str, error: Exception) -> BucketError:
-        """The port's error for a failed call, without any key."""
+        """Return the port's error for a failed call, without any key."""
         if isinstance(error, StorageRefusalError):
             return self._refused(subject, error)
         if isinstance(error, _StrangeAnswerError):
@@ -197,7 +197,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _untrusted(error: BaseException | None) -> bool:
-    """The server's certificate is no good: asking again can't help."""
+    """Return the server's certificate is no good: asking again can't help."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True
@@ -225,7 +225,7 @@ def _checked_key(key: str) -> str:
 
 
 def _role(key: str) -> str | None:
-    """The role that a legacy key, a JWT, says it has."""
+    """Return the role that a legacy key, a JWT, says it has."""
     try:
         claims = json.loads(base64.urlsafe_b64decode(key.split(".")[1] + "=="))
         return str(claims.get("role"))

@@ -132,7 +132,10 @@ class SupabaseBucket(Bucket):
         return StoredObject(key, int(info["size"]), _time(info["last_modified"]))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object below a folder in key order; stored names have another, so the whole list is read first."""
+        """Yield every object below a folder in key order.
+
+        Stored names have another, so the whole list is read first.
+        """
         folder = prefix.rstrip("/")
         start = f"{encode_key(folder)}/" if folder else ""
         found = []
@@ -171,7 +174,7 @@ class SupabaseBucket(Bucket):
                 self._check_bucket(subject)
 
     def sign(self, key: str, seconds: int = 3600) -> str:
-        """A URL of Storage under which whoever holds it can read the object for so many seconds."""
+        """Return a URL of Storage under which whoever holds it can read the object for so many seconds."""
         stored = encode_key(key)
         self._make_bucket()
 
@@ -290,7 +293,7 @@ class SupabaseBucket(Bucket):
             self._made = True
 
     def _read_settings(self) -> BaseBucket | None:
-        """The bucket's settings; None where there is no bucket."""
+        """Return the bucket's settings; None where there is no bucket."""
         try:
             return self._storage.get_bucket(self._name)
         except StorageRefusalError as refusal:

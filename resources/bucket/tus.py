@@ -159,7 +159,7 @@ class TusUpload:
         return self._link.http.patch(self._url(), headers=headers, content=self._source.pieces(offset, length))
 
     def _offset(self) -> int | None:
-        """How far the server is; None where it does not know the upload, or knows it as another one."""
+        """Return how far the server is; None where it does not know the upload, or knows it as another one."""
 
         def ask() -> int | None:
             try:
@@ -185,7 +185,7 @@ class TusUpload:
         return f"{self._link.base}upload/resumable/{self._record.upload}"
 
     def _version(self) -> str:
-        """The version that the finished object has: the last part of what the upload's id encodes."""
+        """Return the version that the finished object has: the last part of what the upload's id encodes."""
         upload = self._record.upload
         with contextlib.suppress(ValueError):
             return base64.urlsafe_b64decode(upload + "=" * (-len(upload) % 4)).decode().rpartition("/")[2]
@@ -197,7 +197,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _locked(path: Path) -> BinaryIO | None:
-    """The record's file, locked for as long as it is open; None where another upload holds it."""
+    """Return the record's file, locked for as long as it is open; None where another upload holds it."""
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
         try:

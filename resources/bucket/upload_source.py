@@ -44,7 +44,7 @@ class UploadSource(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
@@ -69,14 +69,14 @@ class UploadSource(io.RawIOBase):
         return len(piece)
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
-        """A part of it, piece by piece."""
+        """Yield a part of it, piece by piece."""
         self.seek(offset)
         while length and (piece := self.read(min(_PIECE, length))):
             length -= len(piece)
             yield piece
 
     def digest(self) -> str:
-        """The SHA-256 of all of it, in hex."""
+        """Return the SHA-256 of all of it, in hex."""
         digest = hashlib.sha256()
         for piece in self.pieces(0, self.size):
             digest.update(piece)
@@ -103,7 +103,7 @@ def opened(key: str, source: Path | bytes | BinaryIO, folder: Path) -> Iterator[
 def _seekable(
     key: str, source: Path | bytes | BinaryIO, folder: Path, stack: contextlib.ExitStack
 ) -> tuple[BinaryIO, int]:
-    """The source as a seekable stream, and how many bytes it has from where it stands."""
+    """Return the source as a seekable stream, and how many bytes it has from where it stands."""
     if isinstance(source, bytes):
         return io.BytesIO(source), len(source)
     if isinstance(source, Path):

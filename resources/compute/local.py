@@ -89,7 +89,7 @@ class LocalCompute(Compute):
             raise self._failure(folder, code, type(request).__name__.removesuffix("Request").lower())
 
     def _keys(self, request: JobRequest[R]) -> dict[str, str]:
-        """The keys that a job needs, as the names that the worker knows them by."""
+        """Return the keys that a job needs, as the names that the worker knows them by."""
         if not asks_gemini(request) or self._gemini_api_key is None:
             return {}
         return {"GEMINI_API_KEY": self._gemini_api_key.get_secret_value()}
@@ -121,7 +121,7 @@ class LocalCompute(Compute):
             shutil.copyfileobj(source, file, _CHUNK)
 
     def _below(self, path: str) -> Path:
-        """Where a relative path lies. Links that stay below the root are followed."""
+        """Return where a relative path lies. Links that stay below the root are followed."""
         parts = path.split("/")
         if "\0" in path or PurePosixPath(path).is_absolute() or not set(parts).isdisjoint({"", ".", ".."}):
             raise JobError(f"{path!r}: not a path below the data root; give a relative one without `..`")
@@ -204,7 +204,7 @@ def _end(process: "PreforkedProcess | subprocess.Popen[bytes]", grace_seconds: f
 
 
 def _environment() -> dict[str, str]:
-    """What the worker needs to find its libraries, models, proxies and devices; no setting or secret of ours."""
+    """Return what the worker needs to find its libraries, models, proxies and devices; no setting or secret of ours."""
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     quiet = {"MPLBACKEND": "Agg", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return environment | quiet | {"PYTHONIOENCODING": "utf-8"}

@@ -37,7 +37,7 @@ class PreforkedProcess:
         self._code: int | None = None
 
     def poll(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal; None while it runs."""
         if self._code is None and self._is_told(0):
             line = self._told.readline()
             self._told.close()
@@ -87,7 +87,7 @@ class _Forkserver:
             )
 
     def fork(self, message: dict[str, object], stderr: int) -> PreforkedProcess | None:
-        """A worker that does what the message says; None where the forkserver can't fork any.
+        """Return a worker that does what the message says; None where the forkserver can't fork any.
 
         Raises:
             OSError: the forkserver has ended.
@@ -131,7 +131,7 @@ _lock = threading.Lock()
 def start_preforked(
     imports: Imports, folder: Path, root: Path, environment: dict[str, str], extra: dict[str, str], stderr: int
 ) -> PreforkedProcess | None:
-    """A worker for the job in `folder`, forked where its modules are imported; None where that can't be had.
+    """Return a worker for the job in `folder`, forked where its modules are imported; None where that can't be had.
 
     `environment` is what the libraries see when they are imported, `extra` what this job alone is told.
     """

@@ -29,13 +29,13 @@ class Database(ABC):
 
     @abstractmethod
     def url(self) -> str:
-        """The connection string, after making sure that the server answers and its schema is current.
+        """Return the connection string, after making sure that the server answers and its schema is current.
 
         It may hold a password: never log it.
         """
 
     def server_url(self) -> str:
-        """The connection string after making sure that the server answers; its schema stays as it is."""
+        """Return the connection string after making sure that the server answers; its schema stays as it is."""
         return self.url()
 
     @contextmanager
@@ -83,7 +83,7 @@ class Database(ABC):
         return psycopg.connect(address, row_factory=dict_row, prepare_threshold=None)
 
     def _address(self) -> str:
-        """What a connection is opened with."""
+        """Return what a connection is opened with."""
         return self.url()
 
 

@@ -195,7 +195,7 @@ def _has_storage(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _anyone_reads(connection: psycopg.Connection[Any], table: sql.Identifier, rule: str) -> bool:
-    """Whether who is not signed in sees a row, tried as the role that they are."""
+    """Return whether who is not signed in sees a row, tried as the role that they are."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("set local role anon")

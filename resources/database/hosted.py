@@ -46,7 +46,9 @@ class HostedDatabase(Database):
         self._schema_is_current = False
 
     def url(self) -> str:
-        """The connection string; once per process, makes sure that the schema is the one that this version knows.
+        """Return the connection string.
+
+        Once per process, makes sure that the schema is the one that this version knows.
 
         Raises:
             DatabaseError: there is no connection, or the schema is behind or ahead.
@@ -56,11 +58,11 @@ class HostedDatabase(Database):
         return self._url
 
     def server_url(self) -> str:
-        """The connection string; whoever connects finds out whether the server answers."""
+        """Return the connection string; whoever connects finds out whether the server answers."""
         return self._url
 
     def reopen(self) -> bool:
-        """A connection that broke, or that no free one was left for, is asked for once more."""
+        """Return a connection that broke, or that no free one was left for, is asked for once more."""
         return True
 
     def _address(self) -> str:
@@ -91,7 +93,7 @@ class HostedDatabase(Database):
 
 
 def _checked(url: str) -> str:
-    """The connection string with everything in it that every connection here has.
+    """Return the connection string with everything in it that every connection here has.
 
     libpq's own words about a malformed string quote pieces of it, so they are never passed on.
     """

@@ -57,7 +57,7 @@ class Migration:
 
 
 def known_migrations(folder: str = "migrations") -> list[Migration]:
-    """The migrations that are shipped, oldest first."""
+    """Return the migrations that are shipped, oldest first."""
     found = [
         Migration(match[1], match[2], entry.read_text(encoding="utf-8"))
         for entry in files("sql").joinpath(folder).iterdir()
@@ -67,7 +67,7 @@ def known_migrations(folder: str = "migrations") -> list[Migration]:
 
 
 def pending_migrations(url: str, known: Sequence[Migration] | None = None) -> list[Migration]:
-    """What `migrate` would apply. Changes nothing.
+    """Return what `migrate` would apply. Changes nothing.
 
     Raises:
         DatabaseError: the database does not answer, is ahead of `known`, or an applied file was changed since.
@@ -79,7 +79,7 @@ def pending_migrations(url: str, known: Sequence[Migration] | None = None) -> li
 
 
 def pending_in(connection: psycopg.Connection[Any]) -> list[Migration]:
-    """What `migrate` would apply to the database of this connection: for who checks that nothing is.
+    """Return what `migrate` would apply to the database of this connection: for who checks that nothing is.
 
     Raises:
         DatabaseError: the database is ahead, an applied file was changed since, or the history can't be read.
@@ -128,7 +128,7 @@ def _lay_down_surroundings(url: str) -> None:
 
 
 def _is_hosted(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the roles that only Supabase itself makes are there."""
+    """Return whether the roles that only Supabase itself makes are there."""
     query = "select 1 from pg_roles where rolname in ('supabase_admin', 'supabase_auth_admin', 'authenticator')"
     return connection.execute(query).fetchone() is not None
 
@@ -183,7 +183,7 @@ def _pending(connection: psycopg.Connection[Any], wanted: Sequence[Migration]) -
 def _history(
     connection: psycopg.Connection[Any], versions: list[str]
 ) -> list[tuple[str, str | None, list[str] | None]]:
-    """Every applied migration: version, name, and for the versions asked for also what was run."""
+    """Return every applied migration: version, name, and for the versions asked for also what was run."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         try:
             # Asked of the catalogue itself: `to_regclass` answers from the server process's cache, and a process that a
@@ -213,7 +213,7 @@ def _history(
 
 
 def _words(statements: Sequence[str]) -> str:
-    """What counts of a migration when it is compared: the Supabase CLI stores it cut into statements."""
+    """Return what counts of a migration when it is compared: the Supabase CLI stores it cut into statements."""
     text = "\n".join(statements)
     return "".join(re.sub(r"--[^\n]*", "", text).replace(";", "").split())
 

@@ -173,7 +173,7 @@ _CASES = _cases(
 
 
 def explain(error: psycopg.Error, url: str) -> Refusal:
-    """What an error while connecting to `url` means for whoever configured it."""
+    """Return what an error while connecting to `url` means for whoever configured it."""
     said = str(error)
     host = _parameters(url).get("host", "")
     for case in _CASES:
@@ -185,7 +185,7 @@ def explain(error: psycopg.Error, url: str) -> Refusal:
 
 
 def place_of(url: str) -> str:
-    """Which database this is: its name and host, neither user nor password."""
+    """Return which database this is: its name and host, neither user nor password."""
     parameters = _parameters(url)
     database = f"the database {parameters['dbname']}" if parameters.get("dbname") else "the database"
     host = parameters.get("host", "")
@@ -196,7 +196,7 @@ def place_of(url: str) -> str:
 
 
 def stays_here(host: str) -> bool:
-    """Whether what is sent to this host stays on the machine: a socket's folder or a loopback address."""
+    """Return whether what is sent to this host stays on the machine: a socket's folder or a loopback address."""
     return host.startswith(("/", "@")) or is_on_this_machine(host)
 
 
@@ -212,7 +212,7 @@ def _parameters(url: str) -> dict[str, str]:
 
 
 def _last_line(said: str, url: str) -> str:
-    """The last thing that was said, on one line, without what must not be shown."""
+    """Return the last thing that was said, on one line, without what must not be shown."""
     text = " ".join(said.rpartition("failed: ")[2].split()) or "no reason given"
     password = _parameters(url).get("password", "")
     for secret in {url, password, quote(password, safe="")}:

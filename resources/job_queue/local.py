@@ -108,7 +108,7 @@ class LocalJobQueue(JobQueue):
         return self._look(call_id)
 
     def wait(self, key: str, seconds: float) -> Call:
-        """The call of this key: done, or as it stands after so many seconds; see `JobQueue.wait`."""
+        """Return the call of this key: done, or as it stands after so many seconds; see `JobQueue.wait`."""
         call_id, end = _call_id(key), time.monotonic() + seconds
         if not (self._records / call_id / _REQUEST).is_file():
             job_id = key.rpartition("/")[2]
@@ -122,7 +122,7 @@ class LocalJobQueue(JobQueue):
                 self._ended.wait(min(left, 1.0))
 
     def open(self, path: str) -> BinaryIO:
-        """A copy of a file below the data root, gone when it is closed."""
+        """Return a copy of a file below the data root, gone when it is closed."""
         with scratch_folder(self._scratch) as folder:
             self._compute.fetch(path, folder / "file")
             return (folder / "file").open("rb")
@@ -169,7 +169,7 @@ class LocalJobQueue(JobQueue):
             raise ReplayedJobError(f"job {job_id}: was used for another request already; take another job_id")
 
     def _look(self, call_id: str) -> Call:
-        """How a call stands; one that nobody works on is queued here.
+        """Return how a call stands; one that nobody works on is queued here.
 
         Raises:
             JobError: it ended without a result.
@@ -263,7 +263,7 @@ class LocalJobQueue(JobQueue):
             self._write(folder / (_ERROR if isinstance(answer, _Failure) else _RESULT), answer)
 
     def _told(self, error: DawaError) -> str:
-        """An error's line as clients are told it."""
+        """Return an error's line as clients are told it."""
         return str(error).replace(str(self._data_root), MOUNT) if self._data_root else str(error)
 
     def _listen(self, event: Event) -> None:

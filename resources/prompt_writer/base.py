@@ -84,4 +84,4 @@ class PromptWriter(ABC):
 
     @abstractmethod
     def inspect(self) -> ModelHealth:
-        """Whether the writer can be used now: asks its service, if it has one, and spends nothing."""
+        """Return whether the writer can be used now: asks its service, if it has one, and spends nothing."""

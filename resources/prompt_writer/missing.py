@@ -30,5 +30,5 @@ class MissingWriter(PromptWriter):
         yield from ()
 
     def inspect(self) -> ModelHealth:
-        """The reason."""
+        """Return the reason."""
         return ModelHealth(service=self._service, model=self.model_name, state="error", detail=self._why)

@@ -53,7 +53,7 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
 
 
 def profile_of(model: str) -> Profile:
-    """What is known of a model, or of the one that its name says it is a snapshot of."""
+    """Return what is known of a model, or of the one that its name says it is a snapshot of."""
     plain = _SNAPSHOT.sub("", model)
     family = next((family for name, family in _FAMILIES if plain.startswith(name)), Profile())
     if _PRO.search(plain):

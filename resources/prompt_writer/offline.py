@@ -23,7 +23,7 @@ class OfflineWriter(PromptWriter):
     model_name = "offline-v1"
 
     def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:  # noqa: ARG002 - it spends nothing
-        """One answer for each request; tokens and cost are 0."""
+        """Yield one answer for each request; tokens and cost are 0."""
         for request in requests:
             started = time.perf_counter()
             text, error = _write(request)
@@ -54,7 +54,7 @@ def _write(request: PromptRequest) -> tuple[str | None, str | None]:
 
 
 def _usable(material: Material, request: PromptRequest, ending: str) -> Material:
-    """The material without what would break a rule by itself, whatever the sentence around it."""
+    """Return the material without what would break a rule by itself, whatever the sentence around it."""
     carrier = "A steady piece of music with {}, in motion throughout." + ending
     accepted = set(request.check(carrier.format("movement")))
 

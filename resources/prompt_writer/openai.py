@@ -102,7 +102,7 @@ class OpenAIWriter(PromptWriter):
         return _Asking(self._key, self._address, self._words, self._profile, self.price, self._timeout_seconds)
 
     def inspect(self) -> ModelHealth:
-        """Whether key and model are good, and for how long. Asks the list of models, which costs nothing."""
+        """Return whether key and model are good, and for how long. Asks the list of models, which costs nothing."""
         found, trouble = self._look_up()
         if isinstance(trouble, ServiceError):
             return self._health("error", str(trouble))
@@ -126,7 +126,7 @@ class OpenAIWriter(PromptWriter):
         return ModelHealth(service="openai", model=self.model_name, state=state, detail=detail, ends_on=ends_on)
 
     def _look_up(self) -> tuple[dict[str, Any], DawaError | None]:
-        """What the service says of the model, and what is wrong."""
+        """Return what the service says of the model, and what is wrong."""
         import httpx2
         from openai import APIConnectionError, APIError, OpenAI
 
@@ -171,7 +171,7 @@ class _Question:
     """Who gave the last answer, where that is another model than was asked."""
 
     def messages(self) -> list[dict[str, str]]:
-        """What is said to the model, beside its instructions."""
+        """Return what is said to the model, beside its instructions."""
         said = [{"role": "user", "content": _sendable(self.request.context)}]
         if self.bad is None:
             return said
@@ -289,7 +289,7 @@ class _Asking(Service[_Question, PromptAnswer]):
         return Reply(used, [question.without_text(reason, deferred=False)])
 
     async def _body(self, question: _Question, messages: list[dict[str, str]], maybe_usd: float) -> bytes:
-        """The body of an answer with status 200."""
+        """Return the body of an answer with status 200."""
         import httpx2
         from openai import APIError
 
@@ -308,18 +308,18 @@ class _Asking(Service[_Question, PromptAnswer]):
         raise trouble
 
     def _guess(self, question: _Question, messages: list[dict[str, str]]) -> Usage:
-        """What a call takes at most, where the service doesn't say."""
+        """Return what a call takes at most, where the service doesn't say."""
         letters = len(question.request.instructions.encode("utf-8", "replace"))
         letters += sum(len(message["content"].encode()) for message in messages)
         into = math.ceil(letters / 3)
         return Usage(1, into, self._most_output_tokens, self._price.of(into, self._most_output_tokens))
 
     def failed(self, question: _Question, reason: str) -> Sequence[PromptAnswer]:
-        """One answer without a text."""
+        """Return one answer without a text."""
         return [question.without_text(reason, deferred=False)]
 
     def deferred(self, question: _Question, reason: str) -> Sequence[PromptAnswer]:
-        """One answer without a text, which nobody is to blame for."""
+        """Return one answer without a text, which nobody is to blame for."""
         return [question.without_text(reason, deferred=True)]
 
     async def close(self) -> None:
@@ -355,7 +355,7 @@ def _no_answer(seconds: float, maybe_usd: float) -> TryLaterError:
 
 
 def _sendable(text: str) -> str:
-    """The text without what has no UTF-8: half characters."""
+    """Return the text without what has no UTF-8: half characters."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -367,7 +367,7 @@ def _day(given: Any) -> date | None:
 
 
 def _checked_key(key: SecretStr) -> SecretStr:
-    """The key as it can stand in a header: an illegal one would be named in the error of whoever refuses it."""
+    """Return the key as it can stand in a header: an illegal one would be named in the error of whoever refuses it."""
     plain = key.get_secret_value().strip()
     if not plain or not plain.isascii() or not plain.isprintable() or " " in plain:
         raise SettingsError("OPENAI_API_KEY: not a key; put the whole key there, without quotes or spaces in it")

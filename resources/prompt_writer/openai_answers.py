@@ -35,7 +35,7 @@ class Words:
     is_gateway: bool
 
     def clean(self, said: Any, longest: int = 200) -> str:
-        """What the service said, on one line, short, and without anything that looks like a key."""
+        """Return what the service said, on one line, short, and without anything that looks like a key."""
         text = said if isinstance(said, str) else ""
         text = _KEY_LIKE.sub("(a key)", text.replace(self.key, "(the key)"))
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
@@ -58,7 +58,7 @@ class Answered:
 
 
 def read_answer(body: bytes, price: Price, words: Words) -> Answered | None:
-    """What a body says; None where it is none of the API's.
+    """Return what a body says; None where it is none of the API's.
 
     Raises:
         TryLaterError: the service says that it failed.
@@ -139,7 +139,7 @@ def _count(given: Any) -> int | None:
 
 
 def what_status_means(status: int, headers: Mapping[str, str], body: Any, words: Words) -> DawaError:
-    """The error for an answer that is not 200: `TryLaterError`, `RefusedQuestionError` or `ServiceError`."""
+    """Return the error for an answer that is not 200: `TryLaterError`, `RefusedQuestionError` or `ServiceError`."""
     error = body.get("error", body) if isinstance(body, dict) else {}
     error = error if isinstance(error, dict) else {}
     code, said = error.get("code"), words.clean(error.get("message"))
@@ -169,7 +169,7 @@ def what_status_means(status: int, headers: Mapping[str, str], body: Any, words:
 
 
 def wait_asked_for(headers: Mapping[str, str]) -> float | None:
-    """The seconds that the service asks to wait, in any of the ways in which it may say so; None: it doesn't."""
+    """Return the seconds that the service asks to wait, in any of the ways in which it may say so; None: it doesn't."""
     for name, a_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) / a_second

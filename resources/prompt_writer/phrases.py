@@ -25,13 +25,13 @@ class Dice:
         self._throws = 0
 
     def below(self, sides: int) -> int:
-        """A number from 0 to `sides` - 1."""
+        """Return a number from 0 to `sides` - 1."""
         self._throws += 1
         drawn = hashlib.sha256(self._seed + self._throws.to_bytes(4, "big")).digest()
         return int.from_bytes(drawn[:8], "big") % sides
 
     def one(self, choices: Sequence[T]) -> T:
-        """One of the choices."""
+        """Return one of the choices."""
         return choices[self.below(len(choices))]
 
     def some(self, choices: Sequence[T], most: int) -> list[T]:
@@ -68,7 +68,7 @@ class Material:
 
     @classmethod
     def of(cls, context: dict[str, Any]) -> "Material":
-        """The material of a context as the prompting package builds it. What has another shape is left out."""
+        """Return the material of a context as the prompting package builds it. What has another shape is left out."""
         style, work, track = (_object(context.get(name)) for name in ("style", "work", "track"))
         played = _object(track.get("instruments"))
         moods = [*_inner(work.get("moods")), *_inner(style.get("tone"))]
@@ -121,14 +121,14 @@ _FAST = ("fast", "high-tempo")
 
 
 def compose(material: Material, dice: Dice) -> str:
-    """One or two sentences from the material."""
+    """Return one or two sentences from the material."""
     first = dice.one(_OPENINGS)(material, dice)
     second = _second(_unused(material, first), dice, eager=len(first.split()) < _SHORT)
     return f"{_sentence(first)} {_sentence(second)}" if second else _sentence(first)
 
 
 def _unused(material: Material, text: str) -> Material:
-    """The material without what the text says already; the form is told only once anyway."""
+    """Return the material without what the text says already; the form is told only once anyway."""
     left = material.filtered(lambda phrase: phrase not in text and _lower(phrase) not in text)
     return replace(left, sections=material.sections)
 
@@ -194,7 +194,7 @@ def _what(material: Material, dice: Dice) -> str:
 
 
 def _players(material: Material, dice: Dice) -> str:
-    """What plays, in two or three groups: pads and plucks over kick, claps and sub bass."""
+    """Return what plays, in two or three groups: pads and plucks over kick, claps and sub bass."""
     low = dice.some(material.bass, 1)
     tonal = dice.some(material.tonal, dice.one((2, 3, 3)))
     rhythm = dice.some(material.rhythm, dice.one((2, 3, 3)))
@@ -218,7 +218,7 @@ def _coloured(material: Material, dice: Dice) -> str:
 
 
 def _second(material: Material, dice: Dice, *, eager: bool) -> str:
-    """How it moves and what it is for; empty where nothing is known of that."""
+    """Return how it moves and what it is for; empty where nothing is known of that."""
     form, movement = _form(material, dice), _movement(material, dice, eager=eager)
     use = _use(material, dice, eager=eager)
     parts = [part for part in (form, movement, use) if part]
@@ -232,7 +232,7 @@ def _second(material: Material, dice: Dice, *, eager: bool) -> str:
 
 
 def _form(material: Material, dice: Dice) -> str:
-    """A sparse 64-bar arrangement moves from intro through verse to hook."""
+    """Return a sparse 64-bar arrangement moves from intro through verse to hook."""
     words = [dice.one(_DENSITY[material.density])] if material.density else []
     if material.bars >= 8 and dice.below(3):
         words.append(f"{material.bars}-bar")
@@ -288,7 +288,7 @@ def listed(phrases: Sequence[str]) -> str:
 
 
 def article(words: str) -> str:
-    """The article before these words."""
+    """Return the article before these words."""
     return "an" if re.match(r"[aeiou]|8|1[18](?!\d)", words.lower()) and not words.lower().startswith("uni") else "a"
 
 
@@ -327,7 +327,7 @@ def _inner(value: Any) -> list[str]:
 
 
 def _genres(style: dict[str, Any], named: list[str]) -> tuple[str, ...]:
-    """Those of the artist's genres that this very track is said to have, else the artist's main ones."""
+    """Return those of the artist's genres that this very track is said to have, else the artist's main ones."""
     main, others = _phrases(style.get("genres")), _phrases(style.get("secondary_genres"))
     known = {name.casefold() for name in named}
     return tuple([genre for genre in [*main, *others] if genre.casefold() in known] or main or others)

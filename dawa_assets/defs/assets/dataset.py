@@ -25,7 +25,7 @@ _MAX_WORDS = 24
 
 
 def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
-    """The assets of this module."""
+    """Return the assets of this module."""
     return [dataset_zip, preprocessed_segments, segment_tags(settings)]
 
 

@@ -21,7 +21,7 @@ _PICTURES = 3
 
 
 def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
-    """The assets of this module."""
+    """Return the assets of this module."""
     return [als_summaries, prompts(settings), training_items]
 
 

@@ -14,7 +14,7 @@ from resources.settings import Settings
 
 
 def assets(_settings: Settings) -> Sequence[dg.AssetSpec | dg.SourceAsset]:
-    """The assets of this module."""
+    """Return the assets of this module."""
     return [live_sets, bounces, artist_profiles]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def assets(_settings: Settings) -> Sequence[dg.AssetsDefinition]:
-    """The assets of this module."""
+    """Return the assets of this module."""
     return [lora_weights, lora_evaluation, lora_preview]
 
 

@@ -35,7 +35,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     def _process(self, run: dg.DagsterRun) -> tuple[int, float] | None:
-        """The run's latest process, and when it said so (seconds since 1970); None before it did."""
+        """Return the run's latest process, and when it said so (seconds since 1970); None before it did."""
         latest = None
         for entry in self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
             event = entry.dagster_event
@@ -46,7 +46,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
 
 def _is_gone(pid: int, seen_at: float) -> bool:
-    """Whether no process has this number, or only a later one or one that has ended."""
+    """Return whether no process has this number, or only a later one or one that has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

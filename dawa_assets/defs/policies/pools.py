@@ -9,10 +9,10 @@ GPU = "gpu"
 
 
 def writer_pool(settings: Settings) -> str | None:
-    """The pool of what writes prompts."""
+    """Return the pool of what writes prompts."""
     return "openai" if settings.prompt_writer == "openai" else None
 
 
 def tagger_pool(settings: Settings) -> str | None:
-    """The pool of what tags segments."""
+    """Return the pool of what tags segments."""
     return "gemini" if settings.tagger == "gemini" else None

@@ -15,7 +15,7 @@ PAUSE_SECONDS = 15.0
 
 
 def failed(context: dg.AssetExecutionContext, error: DawaError) -> dg.Failure | dg.RetryRequested:
-    """What a step ends with for an error of the project: its one line, or the wish to be run again soon."""
+    """Return what a step ends with for an error of the project: its one line, or the wish to be run again soon."""
     if can_pass(error) and context.retry_number < MAX_RETRIES:
         context.log.warning(f"{error}; tried again in {PAUSE_SECONDS:.0f} s")
         return dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=PAUSE_SECONDS)

@@ -106,7 +106,7 @@ def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[lis
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, now: float) -> bool | None:
-    """Whether nobody will try again; None while that can't be known yet."""
+    """Return whether nobody will try again; None while that can't be known yet."""
     tags = record.dagster_run.tags
     if TOLD in tags or RETRIED_BY in tags:
         return False
@@ -146,7 +146,7 @@ def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.Dagst
 
 
 def _makes_good(later: dg.DagsterRun, failed: dg.DagsterRun) -> bool:
-    """Whether a later run of the same job made what the failed one was to make: assets can be chosen by hand."""
+    """Return whether a later run of the same job made what the failed one was to make: assets can be chosen by hand."""
     if later.asset_selection is None or failed.run_id in (later.parent_run_id, later.root_run_id):
         return True
     return failed.asset_selection is not None and failed.asset_selection <= later.asset_selection

@@ -27,7 +27,7 @@ def reap_trainings(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
 
 
 def _owned(instance: dg.DagsterInstance) -> set[str]:
-    """The artists for whom a run is queued or under way."""
+    """Return the artists for whom a run is queued or under way."""
     owned: set[str] = set()
     cursor = None
     while page := instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), cursor=cursor, limit=PAGE):

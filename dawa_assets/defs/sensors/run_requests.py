@@ -95,7 +95,10 @@ def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:
 
 
 def result(asked: RunPlan, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
-    """The tick's result: its requests, or why there are none; what stands failed is told in its log either way."""
+    """Return the tick's result: its requests, or why there are none.
+
+    What stands failed is told in its log either way.
+    """
     for line in asked.standing:
         context.log.warning(line)
     if asked.requests:

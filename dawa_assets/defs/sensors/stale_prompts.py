@@ -49,7 +49,7 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
 
 
 def backfill_of(ports: Ports, artist: StaleArtist) -> str:
-    """What changed, in words that are the same for all artists whom the change concerns."""
+    """Return what changed, in words that are the same for all artists whom the change concerns."""
     match artist.reason:
         case "schema version":
             change = f"schema version {artist.schema_version}"

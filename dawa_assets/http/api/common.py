@@ -27,21 +27,27 @@ ArtistOf = Annotated[Artist, Depends(_artist)]
 
 
 def author_of(caller: Caller, given: str | None) -> str:
-    """Who is recorded for what the caller does: a signed-in user's id, else the name that was given."""
+    """Return who is recorded for what the caller does: a signed-in user's id, else the name that was given."""
     if caller.user is not None:
         return str(caller.user)
     return (given or "").strip() or SOMEBODY
 
 
 def file_link(service: Service, artist: Artist, key: str | None) -> str | None:
-    """A link of this server to one of the artist's files, relative to it; None for a key that is none of them."""
+    """Return a link of this server to one of the artist's files, relative to it.
+
+    None for a key that is none of them.
+    """
     if key is None or not is_own(artist.slug, key):
         return None
     return service.links.make("", key, LINK_SECONDS)
 
 
 def listening_link(service: Service, artist: Artist, item: ShownItem) -> str | None:
-    """A link to an item's audio as FLAC, for a browser to play; None where the file itself is as good, or unknown."""
+    """Return a link to an item's audio as FLAC, for a browser to play.
+
+    None where the file itself is as good, or unknown.
+    """
     from dawa_assets.items.waveforms import needs_copy
 
     url = file_link(service, artist, item.audio_path)
@@ -51,7 +57,7 @@ def listening_link(service: Service, artist: Artist, item: ShownItem) -> str | N
 
 
 def item_of(ports: Ports, artist: Artist, item_id: UUID) -> ShownItem:
-    """The artist's item of this id.
+    """Return the artist's item of this id.
 
     Raises:
         UnknownItemError: it is none of theirs.

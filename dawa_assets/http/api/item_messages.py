@@ -75,7 +75,7 @@ class TextAnswer(Message):
 
     @classmethod
     def of(cls, text: ItemText) -> "TextAnswer":
-        """As it is shown."""
+        """Return as it is shown."""
         shown = {name: value for name, value in vars(text).items() if name in cls.model_fields}
         return cls(**{**shown, "origin": "person" if text.origin == "human" else "model", "model": text.model_name})
 
@@ -109,7 +109,7 @@ class ItemAnswer(Message):
 
     @classmethod
     def of(cls, service: Service, artist: Artist, item: ShownItem) -> "ItemAnswer":
-        """As it is shown."""
+        """Return as it is shown."""
         return cls(**_shown(service, artist, item))
 
 
@@ -126,7 +126,7 @@ class ItemWithTexts(ItemAnswer):
 
     @classmethod
     def with_texts(cls, service: Service, artist: Artist, item: ShownItem, texts: list[ItemText]) -> "ItemWithTexts":
-        """As it is shown."""
+        """Return as it is shown."""
         return cls(**_shown(service, artist, item), texts=[TextAnswer.of(text) for text in texts])
 
 

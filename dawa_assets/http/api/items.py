@@ -196,7 +196,7 @@ def _shown(service: Service, artist: Artist, item_id: UUID) -> ItemAnswer:
 
 
 def _audio_of(ports: Ports, artist: Artist, item_id: UUID) -> tuple[str, str | None]:
-    """The key of an item's audio, and its hash as far as it is known."""
+    """Return the key of an item's audio, and its hash as far as it is known."""
     shown: ShownItem = item_of(ports, artist, item_id)
     path = shown.audio_path
     if path is None or not is_own(artist.slug, path):

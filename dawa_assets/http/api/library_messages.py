@@ -36,7 +36,7 @@ class ArtistAnswer(Message):
 
     @classmethod
     def of(cls, line: ArtistLine) -> "ArtistAnswer":
-        """As it is listed."""
+        """Return as it is listed."""
         return cls(**{**vars(line), "badges": all_badges(line.badges)})
 
 
@@ -71,7 +71,7 @@ class EntryAnswer(Message):
 
     @classmethod
     def of(cls, service: Service, artist: Artist, entry: Entry) -> "EntryAnswer":
-        """As it is listed."""
+        """Return as it is listed."""
         overview = mapping(entry.overview)
         picture = None if entry.export_path is None else f"{entry.export_path}/timeline_visualizer.png"
         tracks = number(overview.get("total_tracks"))
@@ -132,7 +132,7 @@ class FactsAnswer(Message):
 
     @classmethod
     def of(cls, facts: Facts) -> "FactsAnswer":
-        """As they are shown."""
+        """Return as they are shown."""
         tracks = [TrackAnswer(**vars(track)) for track in facts.tracks]
         return cls(**{**vars(facts), "tracks": tracks})
 
@@ -155,7 +155,7 @@ class GridAnswer(Message):
 
     @classmethod
     def of(cls, grid: Grid) -> "GridAnswer":
-        """As it is shown."""
+        """Return as it is shown."""
         changes = [TempoAnswer(seconds=seconds, tempo=tempo) for seconds, tempo in grid.tempo_changes]
         return cls(**{**vars(grid), "tempo_changes": changes})
 
@@ -193,7 +193,7 @@ class LiveSetAnswer(Message):
 
     @classmethod
     def of(cls, service: Service, artist: Artist, shown: ShownSet, items: list[ItemAnswer]) -> "LiveSetAnswer":
-        """As it is shown."""
+        """Return as it is shown."""
         return cls(
             entry=EntryAnswer.of(service, artist, shown.entry),
             facts=FactsAnswer.of(shown.facts),
@@ -207,5 +207,5 @@ class LiveSetAnswer(Message):
 
 
 def all_badges(counted: dict[str, int]) -> Badges:
-    """The counts with a 0 for each badge that nothing has."""
+    """Return the counts with a 0 for each badge that nothing has."""
     return {badge: counted.get(badge, 0) for badge in BADGES}

@@ -155,7 +155,7 @@ def _loras(service: Service, artist: Artist) -> LorasAnswer:
 
 
 def _why(body: PromoteRequest, author: str, otherwise: str) -> str:
-    """The reason as the log keeps it, with who gave it."""
+    """Return the reason as the log keeps it, with who gave it."""
     reason = _line(body.reason, "reason", 500)
     author = _line(author, "author", 200)
     return f"{author}: {reason}" if reason else f"{author} {otherwise}"

@@ -38,7 +38,7 @@ class DatasetLine(Message):
 
     @classmethod
     def of(cls, service: Service, artist: Artist, line: ListedDataset) -> "DatasetLine":
-        """As it is listed."""
+        """Return as it is listed."""
         links = {
             "url": file_link(service, artist, line.storage_path),
             "manifest_url": file_link(service, artist, line.manifest_path),
@@ -117,7 +117,7 @@ class RunAnswer(Message):
 
     @classmethod
     def of(cls, service: Service, artist: Artist, lora: Lora) -> "RunAnswer":
-        """As it is listed."""
+        """Return as it is listed."""
         run, found = lora.run, lora.evaluation
         figures = {} if found is None else mapping(found.figures)
         steps = number(run.metrics.get("steps"))
@@ -162,7 +162,7 @@ class PromotionLine(Message):
 
     @classmethod
     def of(cls, line: Promotion) -> "PromotionLine":
-        """As it is listed."""
+        """Return as it is listed."""
         return cls(
             run_id=line.run_id,
             at=line.published_at or line.asked_at,
@@ -236,7 +236,7 @@ class ListenLine(Message):
 
     @classmethod
     def of(cls, listen: Listen) -> "ListenLine":
-        """As it is listed."""
+        """Return as it is listed."""
         fields = {name: value for name, value in vars(listen).items() if name in cls.model_fields}
         return cls(**fields, pair=(listen.first, listen.second), is_blind=listen.blind)
 
@@ -253,7 +253,7 @@ class TallyLine(Message):
 
     @classmethod
     def of(cls, line: Tally) -> "TallyLine":
-        """As it is listed."""
+        """Return as it is listed."""
         fields = {name: value for name, value in vars(line).items() if name in cls.model_fields}
         return cls(**fields, pair=(line.first, line.second), is_blind=line.blind)
 

@@ -51,7 +51,7 @@ class FileAnswer(Message):
 
     @classmethod
     def of(cls, file: PartFile) -> "FileAnswer":
-        """As it stands."""
+        """Return as it stands."""
         link = None if file.link is None else LinkAnswer(**vars(file.link))
         return cls(**{**dict(file), "link": link})
 
@@ -68,7 +68,7 @@ class UploadAnswer(Message):
 
     @classmethod
     def of(cls, upload: PartUpload) -> "UploadAnswer":
-        """As it stands."""
+        """Return as it stands."""
         return cls(**{**dict(upload), "files": [FileAnswer.of(file) for file in upload.files]})
 
 

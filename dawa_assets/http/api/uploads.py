@@ -50,7 +50,7 @@ _BYTES = {
 
 
 def most_of_a_part(path: str) -> int | None:
-    """How many bytes a request to this path may bring, where it is one that brings a part of a file."""
+    """Return how many bytes a request to this path may bring, where it is one that brings a part of a file."""
     return PART_BYTES if _PART_PATH.fullmatch(path) else None
 
 

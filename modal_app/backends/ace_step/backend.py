@@ -80,7 +80,7 @@ class AceStepBackend:
         return cls(*load_pipeline(base))
 
     def versions(self) -> dict[str, str]:
-        """What this backend stands on."""
+        """Return what this backend stands on."""
         return {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers", "peft")}
 
     # --- training ---
@@ -97,11 +97,11 @@ class AceStepBackend:
         return {name: getattr(posterior, name)[0].T.float().cpu().contiguous().clone() for name in ("mean", "std")}
 
     def bucket_key(self, example: TrainExample) -> Hashable:
-        """The number of frames. Texts of different length share a batch: their padding is masked."""
+        """Return the number of frames. Texts of different length share a batch: their padding is masked."""
         return int(example.encoded["mean"].shape[0])
 
     def inject(self, parameters: TrainParameters) -> list[Tensor]:
-        """A fresh LoRA on all attention projections; returns its weights."""
+        """Return a fresh LoRA on all attention projections; returns its weights."""
         return lora.inject(self._transformer, parameters)
 
     def checkpoint_gradients(self) -> None:
@@ -117,7 +117,7 @@ class AceStepBackend:
         return self._velocity_errors(batch, latents, noise, times).mean()
 
     def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:
-        """Each example at the grid's times, from the mean of its latents; see `TrainBackend`."""
+        """Return each example at the grid's times, from the mean of its latents; see `TrainBackend`."""
         import torch
 
         errors = []
@@ -132,7 +132,7 @@ class AceStepBackend:
         return math.fsum(errors) / len(errors)
 
     def adapter_state(self) -> dict[str, Tensor]:
-        """The adapter's weights by PEFT's names."""
+        """Return the adapter's weights by PEFT's names."""
         return {lora.PEFT_PREFIX + name: weight for name, weight in lora.state(self._transformer).items()}
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
@@ -214,7 +214,7 @@ class AceStepBackend:
         return latents, noise, torch.sigmoid(torch.randn(2, generator=generator) - 0.4).max()
 
     def _velocity_errors(self, batch: Sequence[TrainExample], latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """The mean squared error of each sample, `[batch]`."""
+        """Return the mean squared error of each sample, `[batch]`."""
         import torch
 
         latents, noise, times = (part.to(self.device) for part in (latents, noise, times))
@@ -233,7 +233,7 @@ class AceStepBackend:
         return torch.nn.functional.mse_loss(velocity.float(), noise - latents, reduction="none").mean(dim=(1, 2))
 
     def _padded_conditions(self, batch: Sequence[TrainExample]) -> tuple[Tensor, Tensor | None]:
-        """The conditions `[batch, longest, hidden]`, and which keys are no padding `[batch, 1, 1, longest]`.
+        """Return the conditions `[batch, longest, hidden]`, and which keys are no padding `[batch, 1, 1, longest]`.
 
         The pipeline pads without a mask, so that the texts of a batch change each other's samples; masked, a
         batch gives what its samples give alone.

@@ -12,7 +12,7 @@ _INDEX = "model_index.json"
 
 
 def load_pipeline(base: str) -> tuple[Any, BaseModel]:
-    """The pipeline on the best device there is, and what to call its base.
+    """Return the pipeline on the best device there is, and what to call its base.
 
     Raises:
         MissingBaseError: the base is not on this machine and can't be had, or is none of ACE-Step.

@@ -37,7 +37,7 @@ def inject(transformer: Any, parameters: TrainParameters) -> list[Tensor]:
 
 
 def state(transformer: Any) -> dict[str, Tensor]:
-    """The adapter's weights by the names of the transformer's modules."""
+    """Return the adapter's weights by the names of the transformer's modules."""
     from peft import get_peft_model_state_dict
 
     weights = get_peft_model_state_dict(transformer, adapter_name=_NAME)
@@ -64,7 +64,7 @@ def to_diffusers(weights: Mapping[str, Tensor], scaling: float) -> dict[str, Ten
 
 
 def peft_config(card: AdapterCard) -> dict[str, Any]:
-    """The content of `adapter_config.json`, every list in a fixed order."""
+    """Return the content of `adapter_config.json`, every list in a fixed order."""
     from peft import LoraConfig
 
     parameters = card.parameters
@@ -98,7 +98,7 @@ def attach(
 
 
 def _to_modules(tensors: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
-    """The weights by the transformer's names with alpha folded in, whichever of the two files they come from."""
+    """Return the weights by the transformer's names with alpha folded in, whichever of the two files they come from."""
     if not all(name.startswith(PEFT_PREFIX) for name in tensors):
         return {name.removeprefix(DIFFUSERS_PREFIX): weight for name, weight in tensors.items()}
     scaling = card.parameters.alpha / card.parameters.rank

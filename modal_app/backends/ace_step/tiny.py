@@ -19,7 +19,7 @@ _SILENCE_FRAMES = 15_000  # ten minutes, as in the true model
 
 
 def build_tiny_pipeline() -> Any:
-    """A whole `AceStepPipeline`; the same weights in every process."""
+    """Return a whole `AceStepPipeline`; the same weights in every process."""
     import torch
     from diffusers import (
         AceStepPipeline,
@@ -100,7 +100,7 @@ def _hear_silence(pipeline: Any) -> None:
 
 
 def _silence(vae: Any) -> Any:
-    """The latent of silence far from its ends, `[_LATENT]`."""
+    """Return the latent of silence far from its ends, `[_LATENT]`."""
     import torch
 
     with torch.no_grad():

@@ -56,13 +56,13 @@ class MusicGenBackend:
         return cls(*load_model(base))
 
     def versions(self) -> dict[str, str]:
-        """What this backend stands on."""
+        """Return what this backend stands on."""
         return {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")}
 
     # --- training ---
 
     def encode(self, audio: Signal) -> dict[str, Tensor]:
-        """The `codes`, integers `[frames, codebooks]`, 50 frames a second."""
+        """Return the `codes`, integers `[frames, codebooks]`, 50 frames a second."""
         import torch
 
         padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % self._codec.config.hop_length)))
@@ -71,11 +71,11 @@ class MusicGenBackend:
         return {"codes": streams.permute(2, 1, 0).flatten(1).to(torch.int16).cpu().contiguous()}
 
     def bucket_key(self, example: TrainExample) -> Hashable:
-        """The number of frames. Texts of different length share a batch: their padding is masked."""
+        """Return the number of frames. Texts of different length share a batch: their padding is masked."""
         return int(example.encoded["codes"].shape[0])
 
     def inject(self, parameters: TrainParameters) -> list[Tensor]:
-        """A fresh LoRA on all attention projections of the decoder; returns its weights."""
+        """Return a fresh LoRA on all attention projections of the decoder; returns its weights."""
         return self._lora.put_in(parameters.rank, parameters.alpha, parameters.seed)
 
     def checkpoint_gradients(self) -> None:
@@ -84,7 +84,7 @@ class MusicGenBackend:
         self._decoder.train()  # it is done in training only; there is no dropout that this would switch on
 
     def loss(self, batch: Sequence[TrainExample], seeds: Sequence[int]) -> Tensor:  # noqa: ARG002 - nothing is drawn
-        """The mean over codebooks and frames of the codes' cross-entropy; see `TrainBackend`."""
+        """Return the mean over codebooks and frames of the codes' cross-entropy; see `TrainBackend`."""
         import torch
 
         pad = self._decoder.config.pad_token_id
@@ -98,7 +98,7 @@ class MusicGenBackend:
         ).loss
 
     def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:  # noqa: ARG002 - no noise here
-        """The mean of the examples' losses, each by itself; see `TrainBackend`."""
+        """Return the mean of the examples' losses, each by itself; see `TrainBackend`."""
         import torch
 
         with torch.no_grad():
@@ -106,7 +106,7 @@ class MusicGenBackend:
         return math.fsum(losses) / len(losses)
 
     def adapter_state(self) -> dict[str, Tensor]:
-        """The adapter's weights by PEFT's names."""
+        """Return the adapter's weights by PEFT's names."""
         return self._lora.state()
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
@@ -161,7 +161,7 @@ class MusicGenBackend:
     # --- what the decoder hears of a text ---
 
     def _condition(self, captions: Sequence[str | None]) -> Condition:
-        """The texts, padded to the longest. No text is a single state of zeros.
+        """Return the texts, padded to the longest. No text is a single state of zeros.
 
         The authors mask a text out whole; keys and values have no bias, so that comes to the same, and no kernel is
         asked for a mean over nothing.
@@ -176,7 +176,7 @@ class MusicGenBackend:
         return Condition(torch.nn.utils.rnn.pad_sequence(states, batch_first=True), mask)
 
     def _text(self, caption: str) -> Tensor:
-        """A text as states `[tokens, hidden]`. Each is encoded once, as far as they find room."""
+        """Return a text as states `[tokens, hidden]`. Each is encoded once, as far as they find room."""
         states = self._texts.pop(caption, None)
         if states is None:
             states = self._encode_text(caption)

@@ -16,7 +16,7 @@ _DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
 
 
 def load_model(base: str) -> tuple[Any, Any, BaseModel]:
-    """The model on the best device there is (32 bits), its tokenizer, and what to call its base.
+    """Return the model on the best device there is (32 bits), its tokenizer, and what to call its base.
 
     Raises:
         MissingBaseError: the base is not on this machine and can't be had, or is none of MusicGen.

@@ -4,7 +4,10 @@ from modal_app.backends.base import Tensor
 
 
 def delays_of(codebooks: int, channels: int) -> list[int]:
-    """How many frames later each codebook is said. The channels of a stereo model lie beside each other: L R L R."""
+    """Return how many frames later each codebook is said.
+
+    The channels of a stereo model lie beside each other: L R L R.
+    """
     return [codebook // channels for codebook in range(codebooks)]
 
 
@@ -17,7 +20,7 @@ def delayed(codes: Tensor, delays: list[int], pad: int) -> Tensor:
 
 
 def undelayed(spread: Tensor, delays: list[int]) -> Tensor:
-    """The codes `[frames, codebooks]` that `delayed` spread."""
+    """Return the codes `[frames, codebooks]` that `delayed` spread."""
     import torch
 
     frames = len(spread) - max(delays)

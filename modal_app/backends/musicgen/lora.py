@@ -27,7 +27,7 @@ class DecoderLora:
         self._tuner: Any = None
 
     def put_in(self, rank: int, alpha: int, seed: int) -> list[Tensor]:
-        """A fresh LoRA in place of any other; returns its weights, which alone are to be trained."""
+        """Return a fresh LoRA in place of any other; returns its weights, which alone are to be trained."""
         import torch
         from peft import LoraConfig, LoraModel
 
@@ -46,7 +46,7 @@ class DecoderLora:
         self._tuner = None
 
     def state(self) -> dict[str, Tensor]:
-        """Its weights, on the CPU, in 32 bits."""
+        """Return its weights, on the CPU, in 32 bits."""
         return {name: weight.detach().float().cpu().contiguous().clone() for name, weight in self._weights()}
 
     def fill(self, state: Mapping[str, Tensor]) -> None:
@@ -97,7 +97,7 @@ class DecoderLora:
 
 
 def peft_config(card: AdapterCard) -> dict[str, Any]:
-    """The content of `adapter_config.json`, every list in a fixed order."""
+    """Return the content of `adapter_config.json`, every list in a fixed order."""
     from peft import LoraConfig
 
     config = LoraConfig(

@@ -54,7 +54,7 @@ def draw_codes(decoder: Any, condition: Condition, frames: int, seed: int, sampl
 def _draw_window(
     decoder: Any, condition: Condition, heard: Tensor, count: int, generator: Any, sampling: Sampling
 ) -> tuple[Tensor, Tensor]:
-    """The `count` frames that follow those `heard`; nothing is read back from the device until the end."""
+    """Return the `count` frames that follow those `heard`; nothing is read back from the device until the end."""
     import torch
 
     config = decoder.config
@@ -81,7 +81,7 @@ def _draw_window(
 
 
 def _draw(logits: Tensor, generator: Any, sampling: Sampling) -> Tensor:
-    """One code a codebook, by its probability among the most likely: the largest of logit plus Gumbel noise."""
+    """Return one code a codebook, by its probability among the most likely: the largest of logit plus Gumbel noise."""
     import torch
 
     likely, codes = logits.topk(min(sampling.most_likely, logits.shape[-1]))

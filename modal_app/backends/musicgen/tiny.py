@@ -24,7 +24,7 @@ _FITTING_SECONDS = 4
 
 
 def build_tiny() -> tuple[Any, Any]:
-    """A whole `MusicgenForConditionalGeneration` and its tokenizer; the same weights in every process."""
+    """Return a whole `MusicgenForConditionalGeneration` and its tokenizer; the same weights in every process."""
     import torch
     from transformers import (
         EncodecConfig,

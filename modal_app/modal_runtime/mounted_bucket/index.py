@@ -39,7 +39,7 @@ class Record:
         return self.key is None and self.link is None
 
     def beats(self, other: "Record | None") -> bool:
-        """Whether this one holds, of two records of one path."""
+        """Return whether this one holds, of two records of one path."""
         return other is None or (self.at, self.session) > (other.at, other.session)
 
 
@@ -77,7 +77,7 @@ class Index:
         self._session, self._number, self._own = uuid.uuid4().hex[:16], 0, _Page()
 
     def look(self) -> dict[str, Record]:
-        """What there is now, by path; what is gone is left out.
+        """Return what there is now, by path; what is gone is left out.
 
         Raises:
             JobError: it changes all the time.
@@ -99,7 +99,7 @@ class Index:
         raise JobError("the bucket's index changes faster than it can be read; run it again")
 
     def plan(self, paths: Iterable[str]) -> dict[str, str]:
-        """A new key for each path's content: if it is never entered, its object is removed some day."""
+        """Return a new key for each path's content: if it is never entered, its object is removed some day."""
         keys = {path: _key(path, uuid.uuid4().hex[:16]) for path in paths}
         if keys:
             now = time.time_ns()
@@ -143,7 +143,7 @@ class Index:
             self._own.unused.pop(key, None)
 
     def _page(self, name: str) -> _Page | None:
-        """What a file says; None where it is not whole: its writer was killed, or has not ended."""
+        """Return what a file says; None where it is not whole: its writer was killed, or has not ended."""
         try:
             return _page_of(self._mount.get(f"{_FOLDER}/{name}"))
         except (ValueError, TypeError, KeyError):
@@ -172,7 +172,7 @@ class Index:
 
 
 def follow_links(state: Mapping[str, Record], path: str) -> Record | None:
-    """The record of a file at a path that may lead through links; None where there is none."""
+    """Return the record of a file at a path that may lead through links; None where there is none."""
     for _ in range(_TRIES):
         parts = path.split("/")
         heads = ("/".join(parts[:length]) for length in range(1, len(parts) + 1))
@@ -196,7 +196,7 @@ def _name(session: str, number: int) -> str:
 
 
 def _key(path: str, name: str) -> str:
-    """The key of an object that is this path's content at some time; `name` tells it from the others."""
+    """Return the key of an object that is this path's content at some time; `name` tells it from the others."""
     return f"files/{path}~{name}"
 
 

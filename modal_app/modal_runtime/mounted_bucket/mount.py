@@ -18,7 +18,7 @@ class Mount:
         self.folder = folder
 
     def path(self, key: str) -> Path:
-        """Where an object can be read; nobody writes there."""
+        """Return where an object can be read; nobody writes there."""
         return self.folder / key
 
     def put(self, key: str, content: Iterable[bytes]) -> None:
@@ -36,7 +36,7 @@ class Mount:
             os.fsync(file.fileno())
 
     def get(self, key: str) -> bytes:
-        """An object's content.
+        """Return an object's content.
 
         Raises:
             FileNotFoundError: there is none.
@@ -44,13 +44,13 @@ class Mount:
         return self.path(key).read_bytes()
 
     def names(self, folder: str) -> list[str]:
-        """The names of the objects in a folder."""
+        """Return the names of the objects in a folder."""
         with suppress(FileNotFoundError):
             return sorted(entry.name for entry in os.scandir(self.path(folder)) if not entry.is_dir())
         return []
 
     def written_at(self, key: str) -> float:
-        """When an object was written, in seconds since 1970; infinity where it is gone."""
+        """Return when an object was written, in seconds since 1970; infinity where it is gone."""
         with suppress(FileNotFoundError):
             return self.path(key).stat().st_mtime
         return float("inf")
@@ -61,7 +61,7 @@ class Mount:
 
 
 def blocks_of(path: Path, size: int | None = None) -> Iterator[bytes]:
-    """The content of a file: all of it, or so many bytes from its beginning.
+    """Yield the content of a file: all of it, or so many bytes from its beginning.
 
     Raises:
         EOFError: it is shorter.

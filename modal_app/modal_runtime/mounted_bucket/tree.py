@@ -89,7 +89,7 @@ class MountStorage(Storage):
                 shutil.rmtree(held, ignore_errors=True)
 
     def _hold(self, held: Path) -> dict[str, _Stamp]:
-        """What is here at one moment; files that the bucket has not are linked to below `held`, by their inode.
+        """Return what is here at one moment; files that the bucket has not are linked to below `held`, by their inode.
 
         A file that only grows (a log) is taken as long as it was. Everything else must stay for the moment this takes:
         if it was written in some order, no later part is entered without the ones before.
@@ -183,7 +183,7 @@ class MountStorage(Storage):
         return atomic_path(target, folder)
 
     def _stamps(self) -> dict[str, _Stamp]:
-        """Every file and link below the root, but for work in progress."""
+        """Return every file and link below the root, but for work in progress."""
         return dict(self._walk(str(self._root), ""))
 
     def _walk(self, folder: str, prefix: str) -> Iterator[tuple[str, _Stamp]]:
@@ -213,7 +213,7 @@ def _at_once() -> Iterator[ThreadPoolExecutor]:
 
 
 def _stamp(path: str, status: os.stat_result, known: _Stamp | None = None) -> _Stamp:
-    """The stamp of a path. A link that is known is not read again.
+    """Return the stamp of a path. A link that is known is not read again.
 
     Raises:
         OSError: it is gone, or another one, meanwhile.

@@ -30,7 +30,7 @@ class _UnusableError(Exception):
 
 
 def read_answer(text: str | None, asked: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
-    """The answer's entries by id, those of `asked` that stand in it exactly once; and why others are missing."""
+    """Return the answer's entries by id, those of `asked` that stand in it exactly once; and why others are missing."""
     if not text or len(text) > _MAX_ANSWER_LENGTH:
         return {}, "there was no text" if not text else "it was far too long"
     try:
@@ -53,7 +53,7 @@ def read_answer(text: str | None, asked: Sequence[str]) -> tuple[dict[str, dict[
 
 
 def tagging_of(entry: dict[str, Any], bpm: float | None) -> Tagging | str:
-    """The tags and the text of one entry, or why it can't be used."""
+    """Return the tags and the text of one entry, or why it can't be used."""
     try:
         tags: dict[str, str | list[str]] = {name: _words(name, entry.get(name)) for name in _MAX_COUNT}
         tags |= {name: _choice(name, entry.get(name)) for name in _CHOICES}
@@ -64,7 +64,7 @@ def tagging_of(entry: dict[str, Any], bpm: float | None) -> Tagging | str:
 
 
 def _words(name: str, value: object) -> list[str]:
-    """The distinct words of a list, in their order, in lower case."""
+    """Return the distinct words of a list, in their order, in lower case."""
     if not isinstance(value, list):
         raise _UnusableError(f"{name} is no list")
     found: dict[str, None] = {}
@@ -106,7 +106,7 @@ def _description(value: object) -> str:
 
 
 def _sentence(tags: dict[str, str | list[str]], bpm: float | None) -> str:
-    """One line in the order of a caption: style, feeling, tempo, sounds, voices, and what happens.
+    """Return one line in the order of a caption: style, feeling, tempo, sounds, voices, and what happens.
 
     The tempo is the project's; it stands between commas, as captions expect it.
     """

@@ -19,7 +19,10 @@ _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
 def trouble(error: Exception, model: HostedModel, *, maybe_usd: float) -> Exception:
-    """The failure of a call as what it means; `maybe_usd` is what the call may have cost where it went through."""
+    """Return the failure of a call as what it means.
+
+    `maybe_usd` is what the call may have cost where it went through.
+    """
     import httpx
     from google.genai.errors import APIError
 
@@ -55,7 +58,7 @@ def _answered(error: Any, model: HostedModel) -> Exception:
 
 
 def _said(error: Any) -> str:
-    """The service's own words, without the key should it have repeated it."""
+    """Return the service's own words, without the key should it have repeated it."""
     key = os.environ.get("GEMINI_API_KEY", "").strip()
     message = str(error.message or "")
     words = plain_line(message.replace(key, "…") if key else message, _MAX_LENGTH)
@@ -63,7 +66,7 @@ def _said(error: Any) -> str:
 
 
 def _wait(error: Any) -> float | None:
-    """What the service asks to wait, in seconds: the header `Retry-After`, else `RetryInfo` in the body."""
+    """Return what the service asks to wait, in seconds: the header `Retry-After`, else `RetryInfo` in the body."""
     headers = getattr(error.response, "headers", None) or {}
     named = [headers.get("retry-after"), *_retry_info(error.details)]
     for value in named:

@@ -85,14 +85,14 @@ class SegmentAnswer(BaseModel):
 
 
 def announce(identifier: str, bpm: float | None, complaint: str) -> str:
-    """What stands before a segment's audio. `complaint`: why its last answer could not be used."""
+    """Return what stands before a segment's audio. `complaint`: why its last answer could not be used."""
     facts = json.dumps({"project_tempo_bpm": round(bpm, 2) if bpm else None})
     line = f"Segment {identifier}, facts: {facts}"
     return f"{line}\nThe last answer on this segment could not be used: {complaint}." if complaint else line
 
 
 def style_facts(vocabulary: Sequence[str]) -> str:
-    """The artist's words as one bounded line of JSON; what can't be a word of style is left out."""
+    """Return the artist's words as one bounded line of JSON; what can't be a word of style is left out."""
     return "Facts on the artist's style: " + json.dumps({"style_words": style_words(vocabulary)}, ensure_ascii=False)
 
 

@@ -78,7 +78,7 @@ class SegmentOutcome:
 
 
 def questions(items: Sequence[SegmentQuestion]) -> list[Question]:
-    """The items in calls that are bounded in number and bytes, in their order."""
+    """Return the items in calls that are bounded in number and bytes, in their order."""
     found: list[Question] = []
     batch: list[SegmentQuestion] = []
     size = 0
@@ -93,13 +93,13 @@ def questions(items: Sequence[SegmentQuestion]) -> list[Question]:
 
 
 def calls_at_once(asked: Sequence[Question], at_most: int) -> int:
-    """How many of these calls may be in flight, so that memory stays bounded."""
+    """Return how many of these calls may be in flight, so that memory stays bounded."""
     largest = max((sum(2 * item.segment.samples for item in question.items) for question in asked), default=1)
     return max(1, min(at_most, MAX_BYTES_IN_FLIGHT // largest))
 
 
 def api_key() -> str:
-    """The key from this process's environment.
+    """Return the key from this process's environment.
 
     Raises:
         InputError: there is none, or one that can't be a key.
@@ -113,7 +113,7 @@ def api_key() -> str:
 
 
 def connect(model: HostedModel) -> "Client":
-    """A client that asks once, waits as long as it is told, and follows no redirect with the key.
+    """Return a client that asks once, waits as long as it is told, and follows no redirect with the key.
 
     Raises:
         InputError: no key, a model or a base URL that is none, or google-genai is not installed.
@@ -207,11 +207,11 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
         return Reply(used, [*unreadable, *answers], _again([*rest, *again], at_most))
 
     def failed(self, question: Question, reason: str) -> Sequence[SegmentOutcome]:
-        """None of these will get an answer."""
+        """Return None of these will get an answer."""
         return [SegmentOutcome(item, reason=reason) for item in question.items]
 
     def deferred(self, question: Question, reason: str) -> Sequence[SegmentOutcome]:
-        """None of these has an answer yet."""
+        """Return None of these has an answer yet."""
         return [SegmentOutcome(item, reason=reason, deferred=True) for item in question.items]
 
     async def close(self) -> None:
@@ -252,7 +252,7 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
         unreadable: list[SegmentOutcome],
         reason: str,
     ) -> Reply[Question, SegmentOutcome]:
-        """A refused call is not paid for. One segment may be the trouble of all in the call: ask one by one."""
+        """Return a refused call is not paid for. One segment may be the trouble of all in the call: ask one by one."""
         if len(items) > 1:
             return Reply(Usage(), unreadable, Question((*items, *rest), 1))
         self._refused += 1
@@ -270,7 +270,7 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
         self._price, self._config = price_of(self._model, answered), _config(answered)
 
     def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[SegmentQuestion, bytes]]) -> Usage:
-        """What the service says that the call took; where it says nothing, what it must have cost."""
+        """Return what the service says that the call took; where it says nothing, what it must have cost."""
         told = response.usage_metadata
         if told is None:
             return Usage(1, 0, 0, self._estimate(loaded))
@@ -285,7 +285,7 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
 
 
 def flac(wav: bytes) -> bytes:
-    """The same samples as FLAC."""
+    """Return the same samples as FLAC."""
     import soundfile
 
     samples, rate = soundfile.read(io.BytesIO(wav), dtype="int16")
@@ -295,7 +295,7 @@ def flac(wav: bytes) -> bytes:
 
 
 def share(used: Usage, parts: int) -> list[Usage]:
-    """A call's usage in equal parts that add up to it; the call itself is counted in the first."""
+    """Return a call's usage in equal parts that add up to it; the call itself is counted in the first."""
     tokens_in, tokens_out = divmod(used.input_tokens, parts), divmod(used.output_tokens, parts)
     return [
         Usage(
@@ -315,7 +315,7 @@ def _again(items: Sequence[SegmentQuestion], at_most: int) -> Question | None:
 def _sorted_out(
     items: list[SegmentQuestion], response: "GenerateContentResponse", served: str | None
 ) -> tuple[list[SegmentOutcome], list[SegmentQuestion]]:
-    """The usable answers, and the items that have none, each with its complaint."""
+    """Return the usable answers, and the items that have none, each with its complaint."""
     entries, missing = read_answer(_text_of(response), [f"s{number}" for number in range(1, len(items) + 1)])
     answers: list[SegmentOutcome] = []
     unusable: list[SegmentQuestion] = []
@@ -330,7 +330,7 @@ def _sorted_out(
 
 
 def _text_of(response: "GenerateContentResponse") -> str | None:
-    """The text of the first candidate; None where it was blocked or cut off."""
+    """Return the text of the first candidate; None where it was blocked or cut off."""
     candidate = next(iter(response.candidates or []), None)
     if (
         candidate is None

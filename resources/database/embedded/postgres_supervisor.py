@@ -57,7 +57,7 @@ def _serve(user: ServerUser | None, idle: float, data: Path, sockets: Path, in_u
 
 
 def _locked(lock: int) -> bool:
-    """Whether the lock that every user of the server shares could be had alone."""
+    """Return whether the lock that every user of the server shares could be had alone."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
