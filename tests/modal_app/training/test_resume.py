@@ -186,7 +186,7 @@ def test_a_training_killed_while_writing_files_is_completed(
 
     def stop_after(self: Path, target: Path) -> Path:
         done = plain(self, target)
-        if self.name == name:
+        if target.name == name:
             raise Stopped
         return done
 
