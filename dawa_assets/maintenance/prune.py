@@ -94,9 +94,11 @@ class _Prune:
     before: datetime
     dry_run: bool
     report: PruneReport
+    held: Lease | None = None
+    """The lease of the step that is looked at; a dry run holds none."""
 
     def run(self) -> None:
-        parts: list[tuple[str, str, Callable[[Lease | None], None]]] = [
+        parts: list[tuple[str, str, Callable[[], None]]] = [
             ("dataset", "datasets", self._datasets),
             ("training", "LoRAs", self._loras),
             ("items", "training items", self._items),
@@ -104,24 +106,25 @@ class _Prune:
         ]
         for step, what, work in parts:
             try:
-                with self._held(step) as held:
-                    work(held)
+                with self._holding(step):
+                    work()
             except BusyError:
                 self.report.busy.append(f"{what}: another process is working on them; run it again when that is done")
 
     @contextmanager
-    def _held(self, step: str) -> Iterator[Lease | None]:
-        """The lease of a step; a dry run needs none."""
+    def _holding(self, step: str) -> Iterator[None]:
+        """Hold the lease of a step; a dry run needs none."""
         if self.dry_run:
-            yield None
+            yield
             return
         with holding(self.ports, self.artist, step) as mine:
-            yield mine.held
+            self.held = mine.held
+            yield
 
     def _list(self, folder: str) -> Iterator[StoredObject]:
         return self.ports.bucket.list(f"artists/{self.artist.slug}/{folder}")
 
-    def _datasets(self, held: Lease | None) -> None:
+    def _datasets(self) -> None:
         stored = {one.key: one for one in self._list("datasets")}
         with self.ports.database.transaction() as connection:
             zips = cleanup.zips(connection, self.artist.id)
@@ -130,7 +133,7 @@ class _Prune:
         there = [zip_ for zip_ in zips if zip_.pruned_at is None]
         self.report.zips_kept = len(there[: self.keep])
         for zip_ in there[self.keep :]:
-            if held is not None and not self._mark(held, zip_):
+            if self.held is not None and not self._mark(self.held, zip_):
                 continue
             self._remove_zip(zip_, stored, "older than those that are kept")
         for zip_ in left:
@@ -138,7 +141,7 @@ class _Prune:
         for one in stored.values():
             if one.key not in known:
                 self._foreign(one, "no dataset of the pipeline: the dashboard's export, or put there by hand")
-        self._scratch(held)
+        self._scratch()
 
     def _mark(self, held: Lease, zip_: cleanup.Zip) -> bool:
         with self.ports.database.transaction() as connection:
@@ -154,7 +157,7 @@ class _Prune:
             self.ports.bucket.delete([zip_.storage_path])
         self.report.zips.append(File(zip_.storage_path, found.size if found else 0, reason))
 
-    def _scratch(self, held: Lease | None) -> None:
+    def _scratch(self) -> None:
         """Zips that a killed build left unfinished on this machine; the lease says that no other build is at it."""
         folder = zips_folder(self.ports.settings, self.artist.slug)
         if not folder.is_dir():
@@ -163,11 +166,11 @@ class _Prune:
         if any(datetime.fromtimestamp(path.stat().st_mtime, UTC) > self.before for path in files):
             return
         size = sum(path.stat().st_size for path in files)
-        if held is not None:
+        if self.held is not None:
             shutil.rmtree(folder, ignore_errors=True)
         self.report.leftovers.append(File(str(folder), size, "unfinished zips of a build that was killed here"))
 
-    def _loras(self, held: Lease | None) -> None:  # noqa: ARG002 - one shape for all
+    def _loras(self) -> None:
         with self.ports.database.transaction() as connection:
             needed = cleanup.runs_with_files(connection, self.artist.id)
         for one in self._list("loras"):
@@ -177,7 +180,7 @@ class _Prune:
             elif run not in needed:
                 self._leftover(one, "of a training that failed or has no row")
 
-    def _items(self, held: Lease | None) -> None:  # noqa: ARG002 - one shape for all
+    def _items(self) -> None:
         with self.ports.database.transaction() as connection:
             items = cleanup.own_items(connection, self.artist.id)
             expected = cleanup.expected_keys(connection, self.artist.id)
@@ -194,7 +197,7 @@ class _Prune:
             elif item.is_ours and PurePosixPath(one.key).stem == "audio":
                 self._leftover(one, "audio that its item has other audio instead of")
 
-    def _uploads(self, held: Lease | None) -> None:  # noqa: ARG002 - one shape for all
+    def _uploads(self) -> None:
         slug = self.artist.slug
         with self.ports.database.transaction() as connection:
             expected = cleanup.expected_keys(connection, self.artist.id)

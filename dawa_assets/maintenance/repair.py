@@ -81,47 +81,160 @@ def repair(ports: Ports, artist: Artist, claim: Claim, problem: str) -> RepairOu
     step, fix = _REPAIRS[claim.what]
     try:
         with holding(ports, artist, step) as held:
-            return fix(held, claim, problem)
+            return fix(_Repair(held, claim, problem))
     except BusyError:
         return RepairOutcome("needs you", f"skipped: the step {step!r} is running; verify again when it is done")
     except DawaError as error:
         return RepairOutcome("needs you", " ".join(str(error).split()))
 
 
-def _prompt(step: Step, claim: Claim, problem: str) -> RepairOutcome:
-    with step.ports.database.transaction() as connection:
-        item = get_item(connection, claim.row_id)
-    if item is None or not item.prompt_text:
-        return RepairOutcome("needs you", "its row has no text any more; verify again")
-    content = item.prompt_text.encode()
-    if problem != "missing" and saved_file_is(step, item, claim.key, content):
-        said = "it holds the row's text; its hash is on record now"
-    else:
-        step.ports.bucket.put(claim.key, content)
-        said = "written from its row"
-    with step.ports.database.transaction() as connection:
-        step.held.check(connection)
-        if not set_prompt_file(connection, item, claim.key, hashlib.sha256(content).hexdigest()):
-            return RepairOutcome("next build", "its text was changed meanwhile; the next `dawa build` writes it")
-    return RepairOutcome("mended", said)
+@dataclass(frozen=True)
+class _Repair:
+    """Something that is wrong, and the right to work on its step."""
 
+    step: Step
+    claim: Claim
+    problem: str
 
-def _audio(step: Step, claim: Claim, problem: str) -> RepairOutcome:
-    if problem == "missing" and (source := _put_same_bytes(step, claim)) is not None:
-        return RepairOutcome("mended", f"restored from {source}")
-    with step.ports.database.transaction() as connection:
-        step.held.check(connection)
-        item = get_item(connection, claim.row_id)
-        if item is None or (item.audio_path, item.audio_hash) != (claim.key, claim.sha256):
-            return RepairOutcome("mended", "its item has other audio now")
-        if problem == "missing":
-            failed = fail_audio(connection, item, f"{claim.key} is gone from the bucket; upload the bounce again")
+    def prompt(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            item = get_item(connection, self.claim.row_id)
+        if item is None or not item.prompt_text:
+            return RepairOutcome("needs you", "its row has no text any more; verify again")
+        content = item.prompt_text.encode()
+        if self.problem != "missing" and saved_file_is(self.step, item, self.claim.key, content):
+            said = "it holds the row's text; its hash is on record now"
         else:
-            reason = "its audio in the bucket is not the one on record; upload the file again"
-            failed = fail_item(connection, item.id, item.audio_hash or "", reason)
-    if not failed:
-        return RepairOutcome("needs you", "its item was changed meanwhile; verify again")
-    return RepairOutcome("needs you", "its item is marked as failed; upload the bounce again")
+            self.step.ports.bucket.put(self.claim.key, content)
+            said = "written from its row"
+        with self.step.ports.database.transaction() as connection:
+            self.step.held.check(connection)
+            if not set_prompt_file(connection, item, self.claim.key, hashlib.sha256(content).hexdigest()):
+                return RepairOutcome("next build", "its text was changed meanwhile; the next `dawa build` writes it")
+        return RepairOutcome("mended", said)
+
+    def audio(self) -> RepairOutcome:
+        if self.problem == "missing" and (source := _put_same_bytes(self.step, self.claim)) is not None:
+            return RepairOutcome("mended", f"restored from {source}")
+        with self.step.ports.database.transaction() as connection:
+            self.step.held.check(connection)
+            item = get_item(connection, self.claim.row_id)
+            if item is None or (item.audio_path, item.audio_hash) != (self.claim.key, self.claim.sha256):
+                return RepairOutcome("mended", "its item has other audio now")
+            if self.problem == "missing":
+                failed = fail_audio(
+                    connection, item, f"{self.claim.key} is gone from the bucket; upload the bounce again"
+                )
+            else:
+                reason = "its audio in the bucket is not the one on record; upload the file again"
+                failed = fail_item(connection, item.id, item.audio_hash or "", reason)
+        if not failed:
+            return RepairOutcome("needs you", "its item was changed meanwhile; verify again")
+        return RepairOutcome("needs you", "its item is marked as failed; upload the bounce again")
+
+    def summary(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            content = recovery_sources.summary_of(connection, self.claim.row_id)
+        self.step.ports.bucket.put(self.claim.key, json.dumps(content, ensure_ascii=False, indent=2).encode())
+        return RepairOutcome("mended", "written from its row")
+
+    def timeline(self) -> RepairOutcome:
+        from dawa_assets.ableton.reader import read_live_set
+        from dawa_assets.ableton.timeline import draw_timeline
+        from dawa_assets.intake.live_sets import parse_id
+
+        with self.step.ports.database.transaction() as connection:
+            kept, identity = recovery_sources.kept_set_of(connection, self.step.artist.id, self.claim.row_id)
+        if not is_own(self.step.artist.slug, kept):
+            return RepairOutcome("needs you", "its Live Set does not lie in the artist's own folder; upload it again")
+        try:
+            with local_copy(self.step.ports.bucket, kept, self.claim.name) as local:
+                if parse_id(self.step.artist.id, local.path) != identity:
+                    return RepairOutcome(
+                        "needs you", "the kept Live Set is not the one that was taken in; upload it again"
+                    )
+                picture = local.path.with_name("timeline_visualizer.png")
+                draw_timeline(read_live_set(local.path), picture)
+                self.step.ports.bucket.put(self.claim.key, picture)
+        except ObjectNotFoundError:
+            return RepairOutcome("needs you", "its Live Set is gone too; upload that again")
+        return RepairOutcome("mended", "drawn from the kept Live Set")
+
+    def zip(self) -> RepairOutcome:
+        if self.claim.is_current:
+            if self.problem == "wrong bytes":  # the next build looks at its size only
+                self.step.ports.bucket.delete([self.claim.key])
+            return _next_build()
+        with self.step.ports.database.transaction() as connection:
+            self.step.held.check(connection)
+            marked = cleanup.mark_pruned(connection, self.step.artist.id, self.claim.row_id)
+        if not marked:
+            return RepairOutcome("needs you", "its row was changed meanwhile; verify again")
+        if self.problem != "missing":
+            self.step.ports.bucket.delete([self.claim.key])
+        return RepairOutcome("mended", "recorded as pruned; content that comes back is zipped again")
+
+    def pruned_zip(self) -> RepairOutcome:
+        self.step.ports.bucket.delete([self.claim.key])
+        return RepairOutcome("mended", "removed; its row says already that it is")
+
+    def manifest(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            dataset, items = recovery_sources.dataset_with_items(connection, self.claim.row_id)
+        sizes = _sizes_in_zip(self.step, dataset, items)
+        if sizes is None:
+            sizes = [size for item in items if (size := _size_of_audio(self.step, item)) is not None]
+        if dataset.size_bytes is None or dataset.sha256 is None or not len(sizes) == len(items) == dataset.item_count:
+            return RepairOutcome(
+                "needs you", "neither its zip nor all of its audio is there; the table dataset_items tells more"
+            )
+        content = manifest_bytes(
+            dataset, self.step.artist.slug, items, sizes, Archive(dataset.size_bytes, dataset.sha256)
+        )
+        self.step.ports.bucket.put(self.claim.key, content, content_type="application/json")
+        return RepairOutcome("mended", "written from its rows")
+
+    def adapter(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            run = get_run(connection, self.claim.row_id)
+        name = self.claim.key.removeprefix(f"{run.adapter_key}/")
+        try:
+            persist_files(self.step.ports, self.step.artist.slug, run, {name: run.metrics["files"][name]})
+        except (DawaError, KeyError):
+            if self.claim.is_current:
+                return RepairOutcome("next build", "the worker has not got it; the next `dawa build` trains it again")
+            return RepairOutcome("needs you", "the worker has not got it, and another LoRA is published; it is lost")
+        return RepairOutcome("mended", "copied from the worker")
+
+    def rejected(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            inbox_key = recovery_sources.inbox_key_of(connection, self.claim.row_id)
+        is_theirs = inbox_key.startswith(f"inbox/{self.step.artist.slug}/")
+        if (
+            self.problem == "missing"
+            and is_theirs
+            and object_hash(self.step.ports.bucket, inbox_key) == self.claim.sha256
+        ):
+            return RepairOutcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
+        if self.problem == "missing":
+            with self.step.ports.database.transaction() as connection:
+                self.step.held.check(connection)
+                recovery_sources.forget_kept_copy(connection, self.claim.row_id, self.claim.key)
+            self.step.ports.bucket.delete([f"{self.claim.key}.reason.txt"])
+            return RepairOutcome("needs you", f"its row says now that it is gone; {_UPLOAD_AGAIN}")
+        return RepairOutcome("needs you", _UPLOAD_AGAIN)
+
+    def reason(self) -> RepairOutcome:
+        with self.step.ports.database.transaction() as connection:
+            reason = recovery_sources.reason_of(connection, self.claim.row_id)
+        self.step.ports.bucket.put(self.claim.key, f"{reason}\n".encode())
+        return RepairOutcome("mended", "written from its row")
+
+    def live_set(self) -> RepairOutcome:
+        return _OUTLOOKS["Live Set"]
+
+    def evaluation(self) -> RepairOutcome:
+        return _OUTLOOKS["evaluation"]
 
 
 def _put_same_bytes(step: Step, claim: Claim) -> str | None:
@@ -148,69 +261,6 @@ def _put_same_bytes(step: Step, claim: Claim) -> str | None:
         except (ObjectNotFoundError, zipfile.BadZipFile, KeyError, ValueError):
             log.info("%s: has not got the audio either", key)
     return None
-
-
-def _summary(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    with step.ports.database.transaction() as connection:
-        content = recovery_sources.summary_of(connection, claim.row_id)
-    step.ports.bucket.put(claim.key, json.dumps(content, ensure_ascii=False, indent=2).encode())
-    return RepairOutcome("mended", "written from its row")
-
-
-def _timeline(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    from dawa_assets.ableton.reader import read_live_set
-    from dawa_assets.ableton.timeline import draw_timeline
-    from dawa_assets.intake.live_sets import parse_id
-
-    with step.ports.database.transaction() as connection:
-        kept, identity = recovery_sources.kept_set_of(connection, step.artist.id, claim.row_id)
-    if not is_own(step.artist.slug, kept):
-        return RepairOutcome("needs you", "its Live Set does not lie in the artist's own folder; upload it again")
-    try:
-        with local_copy(step.ports.bucket, kept, claim.name) as local:
-            if parse_id(step.artist.id, local.path) != identity:
-                return RepairOutcome("needs you", "the kept Live Set is not the one that was taken in; upload it again")
-            picture = local.path.with_name("timeline_visualizer.png")
-            draw_timeline(read_live_set(local.path), picture)
-            step.ports.bucket.put(claim.key, picture)
-    except ObjectNotFoundError:
-        return RepairOutcome("needs you", "its Live Set is gone too; upload that again")
-    return RepairOutcome("mended", "drawn from the kept Live Set")
-
-
-def _zip(step: Step, claim: Claim, problem: str) -> RepairOutcome:
-    if claim.is_current:
-        if problem == "wrong bytes":  # the next build looks at its size only
-            step.ports.bucket.delete([claim.key])
-        return _next_build()
-    with step.ports.database.transaction() as connection:
-        step.held.check(connection)
-        marked = cleanup.mark_pruned(connection, step.artist.id, claim.row_id)
-    if not marked:
-        return RepairOutcome("needs you", "its row was changed meanwhile; verify again")
-    if problem != "missing":
-        step.ports.bucket.delete([claim.key])
-    return RepairOutcome("mended", "recorded as pruned; content that comes back is zipped again")
-
-
-def _pruned_zip(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    step.ports.bucket.delete([claim.key])
-    return RepairOutcome("mended", "removed; its row says already that it is")
-
-
-def _manifest(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    with step.ports.database.transaction() as connection:
-        dataset, items = recovery_sources.dataset_with_items(connection, claim.row_id)
-    sizes = _sizes_in_zip(step, dataset, items)
-    if sizes is None:
-        sizes = [size for item in items if (size := _size_of_audio(step, item)) is not None]
-    if dataset.size_bytes is None or dataset.sha256 is None or not len(sizes) == len(items) == dataset.item_count:
-        return RepairOutcome(
-            "needs you", "neither its zip nor all of its audio is there; the table dataset_items tells more"
-        )
-    content = manifest_bytes(dataset, step.artist.slug, items, sizes, Archive(dataset.size_bytes, dataset.sha256))
-    step.ports.bucket.put(claim.key, content, content_type="application/json")
-    return RepairOutcome("mended", "written from its rows")
 
 
 def _sizes_in_zip(step: Step, dataset: Dataset, items: list[WantedItem]) -> list[int] | None:
@@ -241,64 +291,21 @@ def _size_of_audio(step: Step, item: WantedItem) -> int | None:
     return None
 
 
-def _adapter(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    with step.ports.database.transaction() as connection:
-        run = get_run(connection, claim.row_id)
-    name = claim.key.removeprefix(f"{run.adapter_key}/")
-    try:
-        persist_files(step.ports, step.artist.slug, run, {name: run.metrics["files"][name]})
-    except (DawaError, KeyError):
-        if claim.is_current:
-            return RepairOutcome("next build", "the worker has not got it; the next `dawa build` trains it again")
-        return RepairOutcome("needs you", "the worker has not got it, and another LoRA is published; it is lost")
-    return RepairOutcome("mended", "copied from the worker")
-
-
-def _rejected(step: Step, claim: Claim, problem: str) -> RepairOutcome:
-    with step.ports.database.transaction() as connection:
-        inbox_key = recovery_sources.inbox_key_of(connection, claim.row_id)
-    is_theirs = inbox_key.startswith(f"inbox/{step.artist.slug}/")
-    if problem == "missing" and is_theirs and object_hash(step.ports.bucket, inbox_key) == claim.sha256:
-        return RepairOutcome("next build", "it is in the inbox again; the next `dawa build` looks at it")
-    if problem == "missing":
-        with step.ports.database.transaction() as connection:
-            step.held.check(connection)
-            recovery_sources.forget_kept_copy(connection, claim.row_id, claim.key)
-        step.ports.bucket.delete([f"{claim.key}.reason.txt"])
-        return RepairOutcome("needs you", f"its row says now that it is gone; {_UPLOAD_AGAIN}")
-    return RepairOutcome("needs you", _UPLOAD_AGAIN)
-
-
-def _reason(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    with step.ports.database.transaction() as connection:
-        reason = recovery_sources.reason_of(connection, claim.row_id)
-    step.ports.bucket.put(claim.key, f"{reason}\n".encode())
-    return RepairOutcome("mended", "written from its row")
-
-
-def _live_set(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    return _OUTLOOKS["Live Set"]
-
-
-def _evaluation(step: Step, claim: Claim, problem: str) -> RepairOutcome:  # noqa: ARG001 - one shape for all
-    return _OUTLOOKS["evaluation"]
-
-
 def _next_build() -> RepairOutcome:
     return RepairOutcome("next build", "the next `dawa build` makes it again")
 
 
-_REPAIRS: dict[str, tuple[str, Callable[[Step, Claim, str], RepairOutcome]]] = {
-    "Live Set": ("intake", _live_set),
-    "summary": ("intake", _summary),
-    "timeline": ("intake", _timeline),
-    "audio": ("items", _audio),
-    "prompt": ("items", _prompt),
-    "zip": ("dataset", _zip),
-    "pruned zip": ("dataset", _pruned_zip),
-    "manifest": ("dataset", _manifest),
-    "adapter": ("training", _adapter),
-    "evaluation": ("evaluation", _evaluation),
-    "rejected upload": ("intake", _rejected),
-    "reason": ("intake", _reason),
+_REPAIRS: dict[str, tuple[str, Callable[[_Repair], RepairOutcome]]] = {
+    "Live Set": ("intake", _Repair.live_set),
+    "summary": ("intake", _Repair.summary),
+    "timeline": ("intake", _Repair.timeline),
+    "audio": ("items", _Repair.audio),
+    "prompt": ("items", _Repair.prompt),
+    "zip": ("dataset", _Repair.zip),
+    "pruned zip": ("dataset", _Repair.pruned_zip),
+    "manifest": ("dataset", _Repair.manifest),
+    "adapter": ("training", _Repair.adapter),
+    "evaluation": ("evaluation", _Repair.evaluation),
+    "rejected upload": ("intake", _Repair.rejected),
+    "reason": ("intake", _Repair.reason),
 }

@@ -84,7 +84,7 @@ class JobQueue(ABC):
         return False
 
     @contextmanager
-    def storing(self, path: str) -> Iterator[None]:  # noqa: ARG002 - for desks that tell paths apart
+    def storing(self, path: str) -> Iterator[None]:  # noqa: ARG002 - for queues that tell paths apart
         """Held while a file is looked for and written. This one keeps out threads; a queue may keep out more."""
         with _storing:
             yield
