@@ -22,7 +22,16 @@ from dawa_assets.errors import (
 )
 from modal_app.errors import DawaError, JobError, MissingLoraError, ServiceError
 from modal_app.web.body import NOT_JSON, is_json
-from modal_app.web.error_responses import answer_errors, answer_to, error_answer, first_problem
+from modal_app.web.error_responses import (
+    FALLBACKS,
+    STATUSES,
+    Statuses,
+    answer_errors,
+    answer_to,
+    error_answer,
+    first_problem,
+    status_of,
+)
 from modal_app.web.messages import ErrorAnswer
 from resources.errors import (
     BucketError,
@@ -37,7 +46,7 @@ from resources.errors import (
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5
-_STATUS: tuple[tuple[type[DawaError], HTTPStatus], ...] = (
+_STATUSES: Statuses = (
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
     (UnknownArtistError, HTTPStatus.NOT_FOUND),
     (UnknownLiveSetError, HTTPStatus.NOT_FOUND),
@@ -53,6 +62,9 @@ _STATUS: tuple[tuple[type[DawaError], HTTPStatus], ...] = (
     (BucketError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
     (PromptWriterError, HTTPStatus.BAD_GATEWAY),
+    *STATUSES,
+    (JobError, HTTPStatus.BAD_GATEWAY),  # the worker could not do it, for no fault of the client's nor of this server
+    *FALLBACKS,
 )
 _HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
@@ -74,8 +86,10 @@ class RefusedRequestError(HTTPException):
     @classmethod
     def of(cls, error: DawaError) -> Self:
         """Return the refusal that one of the project's errors is, with the status that it is answered with."""
-        answer = answer_of(error)
-        return cls(HTTPStatus(answer.status_code), _line(error))
+        status = status_of(error, _STATUSES)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("%s", _line(error))
+        return cls(status, _line(error))
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -92,13 +106,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def answer_of(error: DawaError) -> JSONResponse:
     """Return what one of the project's errors is answered with."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
-    if status is None:
-        # What the worker could not do for no fault of the client's, nor of this server.
-        return error_answer(HTTPStatus.BAD_GATEWAY, str(error)) if type(error) is JobError else answer_to(error)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s", _line(error))
-    return error_answer(status, str(error), _HEADERS.get(status))
+    return answer_to(error, _STATUSES, _HEADERS)
 
 
 async def _told(_: Request, error: Exception) -> JSONResponse:

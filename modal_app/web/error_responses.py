@@ -4,6 +4,7 @@ No traceback, no value that was sent (it may be a secret), no address of ours.
 """
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -29,6 +30,21 @@ from modal_app.value_errors import reason_of
 
 log = logging.getLogger(__name__)
 
+Statuses = tuple[tuple[type[DawaError], HTTPStatus], ...]
+STATUSES: Statuses = (
+    (QueueFullError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (JobCancelledError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UnreachableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UnknownJobError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (RefusedJobError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnreadableAudioError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+"""The status of each of the worker's errors; another face puts its own before them."""
+FALLBACKS: Statuses = ((InputError, HTTPStatus.BAD_REQUEST), (DawaError, HTTPStatus.INTERNAL_SERVER_ERROR))
+"""The status of every other error of the project."""
+_HEADERS = {HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "x-train-password"}}
+
 UNEXPECTED = "something went wrong here; it is in the server's log"
 
 
@@ -38,28 +54,36 @@ def error_answer(status: int, line: str, headers: dict[str, str] | None = None) 
     return JSONResponse({"error": told}, status, headers)
 
 
-def answer_to(error: DawaError) -> JSONResponse:
-    """Return what an error of the project is answered with; its message is one line for people already."""
-    headers = {}
+def status_of(error: DawaError, statuses: Statuses) -> HTTPStatus:
+    """Return the status of an error: its own, else the first that fits."""
     if isinstance(error, BadRequestError):
-        status = error.status
-    elif isinstance(error, QueueFullError):
-        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(error.retry_after)}
+        return error.status
+    return next(status for kind, status in statuses if isinstance(error, kind))
+
+
+def answer_to(
+    error: DawaError,
+    statuses: Statuses = (*STATUSES, *FALLBACKS),
+    headers: Mapping[HTTPStatus, Mapping[str, str]] = _HEADERS,
+) -> JSONResponse:
+    """Return what an error of the project is answered with; its message is one line for people already.
+
+    Args:
+        error: what went wrong.
+        statuses: the status of each kind of error, the first that fits counts.
+        headers: what an answer of a status has beside its line.
+    """
+    status = status_of(error, statuses)
+    also = dict(headers.get(status, {}))
+    if isinstance(error, QueueFullError):
+        also["Retry-After"] = str(error.retry_after)
     elif isinstance(error, JobCancelledError | UnreachableError):
-        status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
-    elif isinstance(error, UnknownJobError):
-        status = HTTPStatus.NOT_FOUND
-    elif isinstance(error, ConflictError):
-        status = HTTPStatus.CONFLICT
-    elif isinstance(error, RefusedJobError | UnreadableAudioError):
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    else:
-        status = HTTPStatus.BAD_REQUEST if isinstance(error, InputError) else HTTPStatus.INTERNAL_SERVER_ERROR
+        also["Retry-After"] = "1"
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a job failed: %s", error)
-    if status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "x-train-password"
-    return error_answer(status, str(error), headers)
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s", " ".join(str(error).split()))
+    return error_answer(status, str(error), also)
 
 
 def first_problem(error: ValidationError | RequestValidationError) -> str:
