@@ -1,10 +1,9 @@
 """Status: what there is of each artist now, what waits or failed and why. Read from the database alone."""
 
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 
 from dawa_assets.items.exclusions import trained_on_line
-from dawa_assets.tables.artist_status import ArtistFigures, Notice, artist_figures, notices
+from dawa_assets.tables.artist_status import ArtistFigures, ArtistRow, Notice, artist_figures, notices
 from dawa_assets.tables.artists import resolve_artist
 from dawa_assets.tables.chosen_items import incomplete_items, superseded_items
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on
@@ -17,29 +16,13 @@ _MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
-class ArtistStatus:
+class ArtistStatus(ArtistFigures):
     """One artist. Items that are in a dataset already count as ready in `ready` of `items`."""
 
-    slug: str
-    name: str
-    live_sets: int
     items: int
     ready: int
-    by_status: dict[str, int]
-    excluded: int
     superseded: int
     """Of `ready`, those that are in no dataset because another item has the same audio and the text that counts."""
-    uploads_waiting: int
-    uploads_rejected: int
-    datasets: int
-    dataset_key: str | None
-    dataset_items: int
-    dataset_at: datetime | None
-    segments: int
-    tagged: int
-    lora_key: str | None
-    lora_at: datetime | None
-    lora_is_current: bool
     notices: list[Notice] = field(default_factory=list)
     prompts: PromptCounts = field(default_factory=PromptCounts)
     stale_prompts: list[ItemPrompt] | None = None
@@ -68,7 +51,7 @@ def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]
 
 
 def _status(
-    connection: Connection, found: ArtistFigures, prompts: PromptCounts, stale: list[ItemPrompt] | None
+    connection: Connection, found: ArtistRow, prompts: PromptCounts, stale: list[ItemPrompt] | None
 ) -> ArtistStatus:
     told = notices(connection, found.id)
     superseded = superseded_items(connection, found.id)
@@ -82,11 +65,11 @@ def _status(
         notices=told,
         prompts=prompts,
         stale_prompts=stale,
-        **{each.name: getattr(found, each.name) for each in fields(found) if each.name != "id"},
+        **{each.name: getattr(found, each.name) for each in fields(ArtistFigures)},
     )
 
 
-def _trained_on_excluded(connection: Connection, found: ArtistFigures) -> list[Notice]:
+def _trained_on_excluded(connection: Connection, found: ArtistRow) -> list[Notice]:
     """Return a notice for each published adapter that was trained on what is excluded by now."""
     excluded = excluded_but_trained_on(connection, found.id)
     way_out = f"`dawa build --artist {found.slug}` trains one without"

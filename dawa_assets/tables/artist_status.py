@@ -24,7 +24,6 @@ class Notice:
 class ArtistFigures:
     """What there is of one artist; `by_status` counts the items that are not excluded."""
 
-    id: UUID
     slug: str
     name: str
     live_sets: int
@@ -43,9 +42,16 @@ class ArtistFigures:
     lora_is_current: bool
 
 
-def artist_figures(connection: Connection, slug: str | None = None) -> list[ArtistFigures]:
+@dataclass(frozen=True)
+class ArtistRow(ArtistFigures):
+    """The figures of one artist, and by which id their rows are found."""
+
+    id: UUID
+
+
+def artist_figures(connection: Connection, slug: str | None = None) -> list[ArtistRow]:
     """Return the figures of every artist by slug, or of one."""
-    with connection.cursor(row_factory=class_row(ArtistFigures)) as cursor:
+    with connection.cursor(row_factory=class_row(ArtistRow)) as cursor:
         return cursor.execute(_STATUS, {"slug": slug}).fetchall()
 
 

@@ -1,4 +1,4 @@
-"""SQL of housekeeping: which zips are old, which uploads were rejected, and which runs and items own which files."""
+"""SQL of pruning and retrying: which zips are old, which uploads were rejected, and who owns which files."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Rows held against objects: everything that can go wrong is found, and mended where nothing has to be guessed."""
 
-import hashlib
-import io
 import itertools
 import json
 import logging
@@ -23,7 +21,6 @@ from dawa_assets.items.update import update_training_items
 from dawa_assets.maintenance.prune import prune
 from dawa_assets.maintenance.verify import VerifyReport, verify
 from dawa_assets.pipeline.leases import lease
-from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from resources.bucket.base import StoredObject
 from resources.bucket.folder import FolderBucket
@@ -32,10 +29,11 @@ from resources.database.embedded.embedded_database import EmbeddedDatabase
 from resources.ports import Ports
 from resources.prompt_writer.offline import OfflineWriter
 from resources.settings import Settings
-from tests.coexistence.dashboard import export, parsed_by_its_parser, save
+from tests.coexistence.dashboard import save
 from tests.databases import GivenDatabase, KeptDatabase, create
 from tests.databases import drop as drop_database
 from tests.dawa_assets.intake.material import als, content, drop, items, keys, ledger, new_artist, rows, unguarded, wav
+from tests.dawa_assets.maintenance.furnished import build, furnish
 from tests.dawa_assets.maintenance.killing import Fuse, KilledError, fused, with_short_leases
 from tests.dawa_assets.maintenance.typed import dawa
 
@@ -77,7 +75,7 @@ def furnished(database_server: EmbeddedDatabase, tmp_path_factory: pytest.TempPa
         prompt_writer=OfflineWriter(),
         compute=LocalCompute(settings.data_root),
     )
-    yield _Furnished(_furnish(ports), name, settings.home)
+    yield _Furnished(furnish(ports), name, settings.home)
     drop_database(url, name)
 
 
@@ -95,44 +93,6 @@ def database(database_server: EmbeddedDatabase, furnished: _Furnished) -> Iterat
 def nova(furnished: _Furnished, settings: Settings) -> Artist:
     shutil.copytree(furnished.home, settings.home)
     return furnished.artist
-
-
-def _furnish(ports: Ports) -> Artist:
-    artist = new_artist(ports)
-    drop(ports, "nova", {"P/one.als": als(100), "P/one.wav": wav(200), "broken.als": b"no set"})
-    _build(ports)
-    drop(ports, "nova", {"P/two.als": als(101), "P/two.wav": wav(300)})
-    save(ports, artist, parsed_by_its_parser(ports, artist, "theirs.als"), audio=wav(400))
-    export(ports, artist)
-    _build(ports)
-    _train(ports, artist)
-    return artist
-
-
-def _build(ports: Ports) -> None:
-    take_in_live_sets(ports, "nova")
-    refresh_prompts(ports, "nova")
-    update_training_items(ports, "nova")
-    build_dataset(ports, "nova")
-
-
-def _train(ports: Ports, artist: Artist) -> None:
-    """A done run as the training leaves it, its files on the worker too."""
-    run, files = uuid4(), {"adapter.safetensors": b"weights", "peft/adapter_config.json": b"{}"}
-    for name, data in files.items():
-        ports.bucket.put(f"artists/nova/loras/{run}/{name}", data)
-        ports.compute.store(f"runs/{run}/{name}", io.BytesIO(data))
-    ports.bucket.put(f"artists/nova/loras/{run}/preview-lora.wav", wav())
-    metrics = {
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "sizes": {name: len(data) for name, data in files.items()},
-    }
-    with ports.database.transaction() as connection:
-        connection.execute(
-            "insert into training_runs (id, artist_id, fingerprint, backend, base, model_name, parameters, state, "
-            "metrics, adapter_key, promoted) values (%s, %s, 'f', 'b', 'b', 'm', '{}', 'done', %s, %s, true)",
-            [run, artist.id, json.dumps(metrics), f"artists/nova/loras/{run}"],
-        )
 
 
 def _verify(ports: Ports, *, deep: bool = False, fix: bool = False) -> VerifyReport:
@@ -202,7 +162,7 @@ def test_a_damaged_live_set_is_restored_by_a_new_upload(ports: Ports, damage: by
     key = _key(ports, "/one.als")
     ports.bucket.put(key, damage)
     drop(ports, "nova", {"P/one.als": als(100)})
-    _build(ports)
+    build(ports)
     assert content(ports.bucket, key) == als(100)
     assert _verify(ports, deep=True).findings == []
 
@@ -244,13 +204,13 @@ def test_missing_audio_fails_its_item_until_it_is_uploaded_again(ports: Ports) -
     assert items(ports)["P/two"]["status"] == "exported"
     assert _verify(ports).findings == []  # the row says so now
     drop(ports, "nova", {"one.wav": wav(200)})
-    _build(ports)
+    build(ports)
     assert items(ports)["P/one"]["status"] == "exported"
 
 
 def test_audio_comes_back_from_another_item_with_the_same(ports: Ports, nova: Artist) -> None:
     again = save(ports, nova, audio=wav(200))
-    _build(ports)
+    build(ports)
     key = f"artists/nova/training/{again}/audio.mp3"
     ports.bucket.delete([key])
     [finding] = _verify(ports, fix=True).findings

@@ -95,7 +95,7 @@ def test_no_secret_reaches_a_job_that_needs_none(compute: LocalCompute, monkeypa
 
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrepareRequest]:
-    """A job that waits for its file for ever, in a worker forked from a nursery that imports next to nothing."""
+    """A job that waits for its file for ever, in a worker of a forkserver that imports next to nothing."""
     monkeypatch.setattr("resources.compute.local.imports_of", lambda _: Imports("others", ("json",)))
     with gate_with(b"", "0" * 64) as gate:
         yield PrepareRequest(sources=[gate.source])
