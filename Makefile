@@ -51,12 +51,8 @@ bench-train: .venv/.all ## the speed of a training with bases of the true size, 
 	$(BIN)/python -m benchmarks.train_throughput --backend ace_step
 	$(BIN)/python -m benchmarks.train_throughput --backend musicgen
 
-# A DAGSTER_HOME that was set up by somebody keeps its own dagster.yaml.
-ui: export DAGSTER_HOME ?= $(or $(DAWA_HOME),$(CURDIR)/.dawa)/dagster
 ui: .venv/.ready ## the Dagster UI on http://localhost:3000 (PORT=…), its history under $DAWA_HOME
-	@mkdir -p "$(DAGSTER_HOME)"
-	@[ "$(origin DAGSTER_HOME)" = environment -a -e "$(DAGSTER_HOME)/dagster.yaml" ] || cp dagster.yaml "$(DAGSTER_HOME)/"
-	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+	@$(BIN)/dawa ui --port $(PORT)
 
 lint: .venv/.all ## ruff, formatting, layers, types
 	$(BIN)/ruff check .

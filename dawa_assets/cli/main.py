@@ -30,6 +30,7 @@ from dawa_assets.cli import (
     status,
     stop,
     tag,
+    ui,
     upload,
     verify,
 )
@@ -58,6 +59,7 @@ app.command("export")(export.export)
 app.command("generate")(generate.generate)
 app.add_typer(lora.app, name="lora")
 app.command("serve")(serve.serve)
+app.command("ui")(ui.ui)
 app.command("doctor")(doctor.doctor)
 app.command("retry-rejected")(retry.retry_rejected)
 app.command("prune")(prune.prune)

@@ -1,10 +1,11 @@
-"""Builds the code location from its assets, checks, jobs, sensors and schedules.
+"""Builds the code location from its assets, checks, jobs, sensors and schedules, and from what was scaffolded.
 
 Nothing here reads the environment: pools and the schedule follow the settings that are given, and every step, check and
 sensor speaks to the outside through the `pipeline` that is given.
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from dawa_assets.defs.checks import checks
 from dawa_assets.defs.jobs import CHAIN, jobs
 from dawa_assets.defs.open_issues import needs_attention, standing_checks, standing_checks_sensor
 from dawa_assets.defs.resources import Pipeline
+from dawa_assets.defs.scaffolded import scaffolded_definitions
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors.all_sensors import sensors
 from resources.settings import Settings
@@ -37,7 +39,7 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
     """
     assets = list(_assets(settings))
     _compare_with_descriptions(assets)
-    return dg.Definitions(
+    ours = dg.Definitions(
         assets=[*assets, needs_attention],
         asset_checks=[*checks, standing_checks],
         jobs=jobs,
@@ -46,12 +48,16 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
         resources={"pipeline": Pipeline(), **(resources or {})},
         executor=dg.in_process_executor,  # one process a run, whatever is chosen in the UI: a step's own takes 14 s
     )
+    parts = (ours.assets, ours.asset_checks, ours.jobs, ours.sensors, ours.schedules)
+    scaffolded = scaffolded_definitions([each for part in parts for each in part or ()])
+    return dg.Definitions.merge(ours, *scaffolded)
 
 
 def _assets(settings: Settings) -> Iterator[Asset]:
-    """Yield what the modules of `defs/assets/` define, each by its function `assets`."""
+    """Yield what the modules of `defs/assets/` define, each by its function `assets`; a scaffolded one has none."""
     for found in pkgutil.iter_modules(asset_modules.__path__, f"{asset_modules.__name__}."):
-        yield from importlib.import_module(found.name).assets(settings)
+        if inspect.isfunction(made := getattr(importlib.import_module(found.name), "assets", None)):
+            yield from made(settings)
 
 
 def _compare_with_descriptions(assets: Sequence[Asset]) -> None:
