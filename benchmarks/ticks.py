@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks import _artists
 
-WHAT = "one tick of each of the five sensors, 100,000 artists and 1,000,000 training items, nothing pending"
+WHAT = "one tick of each of the six sensors, 100,000 artists and 1,000,000 training items, nothing pending"
 PEER = "listing every artist and every partition once"
 FLOOR = "importing the code location and opening its instance"
 FIGURE = "wall_seconds"

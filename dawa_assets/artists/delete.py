@@ -7,11 +7,12 @@ in one transaction. Until the end is on record nobody gets their slug, so nothin
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dawa_assets.artists.receipt import receipt_of, receipt_path, write_receipt
 from dawa_assets.errors import ArtistBeingDeletedError, BusyError, UnknownArtistError
@@ -33,15 +34,37 @@ _PAUSE_SECONDS = 0.25
 _MAX_AUTHOR = 200
 
 
+class RunHistory(Protocol):
+    """What is on record of the runs that were made for artists."""
+
+    def count(self, slug: str) -> dict[str, int]:
+        """Count what tells of an artist, by what it is: `runs`, `events`, `ticks`."""
+
+    def forget(self, slug: str, before: datetime | None) -> None:
+        """Remove what tells of an artist and is older than `before`; None: all, and they are scheduled no more."""
+
+
+class NoHistory:
+    """In place of a history that this process does not reach: its sensor forgets the artist when it ticks."""
+
+    def count(self, slug: str) -> dict[str, int]:  # noqa: ARG002 - there is none
+        """Return nothing."""
+        return {}
+
+    def forget(self, slug: str, before: datetime | None) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a deletion would take: rows by table, files and the worker's copies by what they are."""
+    """What a deletion would take: rows by table, files and the worker's copies by what they are, records of runs."""
 
     slug: str
     under_way: bool
     rows: dict[str, int]
     files: dict[str, dict[str, int]]
     worker: dict[str, dict[str, int]]
+    history: dict[str, int]
     shared_audio: int
     """Audio files that another artist has too: what was made of them stays for that one."""
 
@@ -54,7 +77,10 @@ class Deleted:
     path: Path
 
 
-def plan_deletion(ports: Ports, slug: str) -> Plan:
+_NO_HISTORY = NoHistory()
+
+
+def plan_deletion(ports: Ports, slug: str, history: RunHistory = _NO_HISTORY) -> Plan:
     """Count what would go; changes nothing.
 
     Raises:
@@ -63,24 +89,23 @@ def plan_deletion(ports: Ports, slug: str) -> Plan:
     """
     artist, deletion = _who(ports, slug)
     if artist is None:
-        return Plan(slug, True, {}, _count_files(ports, slug), {}, 0)
+        return Plan(slug, True, {}, _count_files(ports, slug), {}, history.count(slug), 0)
     with ports.database.transaction() as connection:
         rows = artist_deletions.count_rows(connection, artist)
         own = artist_deletions.belongings(connection, artist.id)
     worker = _forget(ports, artist, own, dry_run=True)
-    return Plan(slug, deletion is not None, rows, _count_files(ports, slug), worker, own.shared_audio)
+    files, runs = _count_files(ports, slug), history.count(slug)
+    return Plan(slug, deletion is not None, rows, files, worker, runs, own.shared_audio)
 
 
-def delete_artist(
-    ports: Ports, slug: str, *, author: str, forget_partition: Callable[[str], bool] = lambda _: False
-) -> Deleted:
+def delete_artist(ports: Ports, slug: str, *, author: str, history: RunHistory = _NO_HISTORY) -> Deleted:
     """Delete everything of an artist's, or go on with a deletion that was stopped.
 
     Args:
         ports: where it all is.
         slug: whose.
         author: who asks for it; on the receipt.
-        forget_partition: takes the artist out of what is scheduled; whether they were in it.
+        history: the records of runs that this process reaches; whatever others there are follow by themselves.
 
     Raises:
         UnknownArtistError: there is no artist of this slug, or they were deleted already.
@@ -94,10 +119,10 @@ def delete_artist(
         with ports.database.transaction() as connection:
             deletion = artist_deletions.begin(connection, artist, author.strip()) or deletion
         if deletion is not None:
-            _remove(ports, artist, deletion)
+            _remove(ports, artist, deletion, history)
     if deletion is None:
         raise UnknownArtistError(f"artist {slug!r}: was deleted by somebody else a moment ago; nothing is left to do")
-    return _finish(ports, deletion, forget_partition)
+    return _finish(ports, deletion, history)
 
 
 def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
@@ -119,7 +144,7 @@ def _who(ports: Ports, slug: str) -> tuple[Artist | None, Deletion | None]:
     return artist, deletion if is_under_way else None
 
 
-def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
+def _remove(ports: Ports, artist: Artist, deletion: Deletion, history: RunHistory) -> None:
     """Everything up to the rows."""
     try:
         with artist_step(ports, artist, DELETION) as step:
@@ -134,6 +159,7 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion) -> None:
                     "worker": _forget(ports, artist, own, dry_run=True),
                     "sha256": own.file_hashes,
                     "shared_audio": own.shared_audio,
+                    "history": history.count(artist.slug),
                 }
                 with ports.database.transaction() as connection:
                     step.held.check(connection)
@@ -176,17 +202,19 @@ def _wait_for_others(ports: Ports, artist: Artist) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _finish(ports: Ports, deletion: Deletion, forget_partition: Callable[[str], bool]) -> Deleted:
-    """Return what is left when the rows are gone: files that came meanwhile, the partition, the receipt.
+def _finish(ports: Ports, deletion: Deletion, history: RunHistory) -> Deleted:
+    """Do what is left when the rows are gone: files that came meanwhile, the history of runs, the receipt.
 
-    In one transaction, so that of two processes only one does it, and the slug is not free before it is done.
+    In one transaction, so that of two processes only one does it, and the slug is not free before it is done. Most of
+    the history goes before, since there may be much of it; what is older than the deletion is nobody else's.
     """
+    history.forget(deletion.slug, deletion.asked_at)
     with ports.database.transaction() as connection:
         mine = artist_deletions.lock_unfinished(connection, deletion)
         if mine is not None:
             late = list(_files(ports, mine.slug))
             ports.bucket.delete([one.key for one in late])
-            forget_partition(mine.slug)
+            history.forget(mine.slug, None)
             artist_deletions.finish(connection, mine, {"files": _by_area(late)})
         done = artist_deletions.get_deletion(connection, deletion)
         receipt = receipt_of(done)

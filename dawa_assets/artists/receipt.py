@@ -10,7 +10,7 @@ from modal_app.data_root.atomic_writes import write_atomic
 FORMAT = "dawa-deletion/1"
 _STAYS = [
     "what was spent, by day and model, as nobody's",
-    "the history of runs in Dagster",
+    "the history of runs in a Dagster that was out of reach, until its sensor sees the deletion",
     "records of jobs that came in over HTTP, until their days are over",
     "what was made of audio that another artist has too",
     "backups of the database and of the bucket, until they run out",
@@ -31,6 +31,7 @@ def receipt_of(deletion: Deletion) -> dict[str, Any]:
         "files": found.get("files", {}),
         "files_that_came_late": (deletion.late or {}).get("files", {}),
         "worker": found.get("worker", {}),
+        "history": found.get("history", {}),
         "sha256": found.get("sha256", []),
         "shared_audio": found.get("shared_audio", 0),
         "stays": _STAYS,

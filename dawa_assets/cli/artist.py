@@ -1,5 +1,7 @@
 """`dawa artist`: artists and their profiles."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +10,7 @@ import typer
 from dawa_assets.cli.prompt import Author, login_name
 
 if TYPE_CHECKING:
-    from dawa_assets.artists.delete import Plan
+    from dawa_assets.artists.delete import Plan, RunHistory
     from resources.settings import Settings
 
 app = typer.Typer(help="Artists and their profiles.", no_args_is_help=True)
@@ -78,7 +80,7 @@ def delete(
     author: Author = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan, or the receipt, as JSON.")] = False,
 ) -> None:
-    """Delete everything of an artist's: rows, files, published adapters and the worker's copies.
+    """Delete everything of an artist's: rows, files, published adapters, the worker's copies, the history of runs.
 
     Without --yes it changes nothing. It can be stopped at any moment and run again. A receipt with counts, bytes and
     hashes is kept under the home folder.
@@ -96,35 +98,39 @@ def delete(
     settings = Settings.load()
     ports = open_ports(settings)
     if not yes:
-        plan = plan_deletion(ports, slug)
+        with run_history(settings) as history:
+            plan = plan_deletion(ports, slug, history)
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(plan)))
             return
         _print_plan(plan)
         return
-    with shown_progress(Console(stderr=True)):
-        done = delete_artist(
-            ports,
-            slug,
-            author=author or login_name(),
-            forget_partition=lambda each: _forget_partition(settings, each),
-        )
+    with shown_progress(Console(stderr=True)), run_history(settings) as history:
+        done = delete_artist(ports, slug, author=author or login_name(), history=history)
     if as_json:
         typer.echo(json.dumps({**done.receipt, "receipt": str(done.path)}))
         return
     rows, files, worker = done.receipt["rows"], done.receipt["files"], done.receipt["worker"]
-    typer.echo(f"{slug}: deleted {sum(rows.values()):,} rows, {_sum(files)}, and {_sum(worker)} of the worker's copies")
+    runs = _history(done.receipt["history"])
+    typer.echo(
+        f"{slug}: deleted {sum(rows.values()):,} rows, {_sum(files)}, {_sum(worker)} of the worker's copies, and {runs}"
+    )
     typer.echo(f"Receipt: {done.path}")
 
 
-def _forget_partition(settings: "Settings", slug: str) -> bool:
+@contextmanager
+def run_history(settings: "Settings") -> "Iterator[RunHistory]":
+    """Open the records of runs that are kept on this machine; where there are none, none are made."""
+    from dawa_assets.artists.delete import NoHistory
+
     if not settings.dagster_folder.is_dir():
-        return False
-    from dawa_assets.defs.partitions import forget_partition
+        yield NoHistory()
+        return
+    from dawa_assets.defs.forgetting import RunHistory
     from dawa_assets.defs.run import open_instance
 
     with open_instance(settings) as instance:
-        return forget_partition(instance, slug)
+        yield RunHistory(instance)
 
 
 def _print_plan(plan: "Plan") -> None:
@@ -133,10 +139,17 @@ def _print_plan(plan: "Plan") -> None:
     for title, areas in (("files", plan.files), ("worker", plan.worker)):
         named = ", ".join(f"{area} {each['files']:,}" for area, each in areas.items())
         typer.echo(f"  {title:<7} {_sum(areas)}{f': {named}' if named else ''}")
+    typer.echo(f"  history {_history(plan.history)}")
     if plan.shared_audio:
         shared = "1 audio file" if plan.shared_audio == 1 else f"{plan.shared_audio} audio files"
         typer.echo(f"  stays   what was made of {shared} that another artist has too")
     typer.echo(f"Nothing was deleted. Next: dawa artist delete {plan.slug} --yes")
+
+
+def _history(counts: dict[str, int]) -> str:
+    runs, events, ticks = (counts.get(name, 0) for name in ("runs", "events", "ticks"))
+    named = f"{runs:,} {'run' if runs == 1 else 'runs'} of Dagster's with {events:,} events"
+    return f"{named} and {ticks:,} ticks" if ticks else named
 
 
 def _sum(areas: dict[str, dict[str, int]]) -> str:

@@ -254,6 +254,27 @@ def deleted_after(connection: Connection, moment: datetime | None, limit: int) -
     return [(row["slug"], row["finished_at"]) for row in rows]
 
 
+@dataclass(frozen=True)
+class EndedDeletion:
+    """A deletion that is done; `is_reused` where another artist has the slug now."""
+
+    id: UUID
+    slug: str
+    finished_at: datetime
+    is_reused: bool
+
+
+def ended_deletions(connection: Connection, after: datetime | None, limit: int) -> list[EndedDeletion]:
+    """Return the first deletions that ended after this moment, in the order of their ends."""
+    with connection.cursor(row_factory=class_row(EndedDeletion)) as cursor:
+        return cursor.execute(
+            "select id, slug, finished_at, exists (select from artists a where a.slug = d.slug) as is_reused "
+            "from artist_deletions d where finished_at > coalesce(%s, '-infinity'::timestamptz) "
+            "order by finished_at, id limit %s",
+            [after, limit],
+        ).fetchall()
+
+
 def _count(connection: Connection, artist: Artist, table: str, where: str) -> int:
     values = {"artist": artist.id, "folder": f"artists/{artist.slug}/"}
     row = connection.execute(f"select count(*) as n from {table} where {where}", values).fetchone()

@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from dawa_assets.cli.artist import _forget_partition
+from dawa_assets.artists.delete import NoHistory
+from dawa_assets.cli.artist import run_history
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.launcher import WatchedRunLauncher
 from dawa_assets.defs.resources import Pipeline
@@ -45,12 +46,14 @@ def test_without_a_wish_the_home_has_the_instance(tmp_path: Path, monkeypatch: p
 
 def test_a_new_instance_elsewhere_is_set_up_and_used(tmp_path: Path, elsewhere: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    assert not _forget_partition(settings, "nova")
+    with run_history(settings) as history:
+        assert isinstance(history, NoHistory)
     assert not elsewhere.exists()
     with open_instance(settings) as instance:
         ensure_partitions(instance, ["nova", "other"])
     assert (elsewhere / "dagster.yaml").read_text(encoding="utf-8") == OURS
-    assert _forget_partition(settings, "nova")
+    with run_history(settings) as history:
+        history.forget("nova", None)
     with dg.DagsterInstance.from_config(str(elsewhere)) as instance:
         assert instance.get_dynamic_partitions("artist") == ["other"]
     assert not (tmp_path / "home" / "dagster").exists()
