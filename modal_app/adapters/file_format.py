@@ -1,6 +1,5 @@
 """Adapter files: safetensors with the card in the header. Reading tells why a file is no adapter of ours."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from modal_app.adapters.card import CARD_KEY, AdapterCard
+from modal_app.adapters.tensor_file import read_header
 from modal_app.errors import AdapterError
-
-_LARGEST_HEADER = 100_000_000  # of the safetensors format
 
 
 def write_adapter(path: Path, state: Mapping[str, Any], card: AdapterCard) -> None:
@@ -27,9 +25,9 @@ def read_card(path: Path) -> AdapterCard:
     Raises:
         AdapterError: the file is missing, a placeholder, cut off, or has no card.
     """
-    header = _read_header(path)
+    header = read_header(path)
     try:
-        return AdapterCard.model_validate_json(header.get("__metadata__", {})[CARD_KEY])
+        return AdapterCard.model_validate_json(header.metadata[CARD_KEY])
     except KeyError:
         raise AdapterError(f"{path}: has no card, so nobody knows its base; train it again") from None
     except ValidationError as error:
@@ -52,28 +50,3 @@ def read_adapter(path: Path) -> tuple[AdapterCard, dict[str, Any]]:
         return card, load_file(path)
     except (OSError, SafetensorError) as error:
         raise AdapterError(f"{path}: can't be read: {str(error).splitlines()[0]}; install it again") from None
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 + 2 or not 2 <= length <= min(size - 8, _LARGEST_HEADER):
-                raise AdapterError(
-                    f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header); install it again"
-                )
-            header = json.loads(file.read(length))
-        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-        end = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
-    except OSError as error:
-        raise AdapterError(f"{path}: can't be read: {error.strerror or error}; install it again") from None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        raise AdapterError(
-            f"{path}: a placeholder, no adapter (its header is no safetensors header); install it again"
-        ) from None
-    if not tensors:
-        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it); install it again")
-    if size != end:
-        raise AdapterError(f"{path}: cut off or damaged: {size} bytes where its header says {end}; install it again")
-    return dict(header)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from modal_app.adapters import peft_pair
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_card
 from modal_app.data_root.atomic_writes import scratch_path
@@ -17,8 +18,6 @@ from modal_app.errors import AdapterError, ConflictError, InputError, MissingLor
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import InstallRequest, InstallResult
 
-_PEFT_WEIGHTS = "adapter_model.safetensors"
-_PEFT_CONFIG = "adapter_config.json"
 HTTP_RUN = "http-"
 """How the runs begin that were asked for over HTTP; the pipeline's are UUIDs, and go first."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -48,7 +47,7 @@ def resolve_lora(root: DataRoot, lora_id: str, run_id: str | None = None) -> Res
     producer_id, model_name = named.groups()
     reasons: list[str] = []
     published = root.lora(producer_id, model_name)
-    paths = (published, root.peft_model(producer_id) / _PEFT_WEIGHTS)
+    paths = (published, root.peft_model(producer_id) / peft_pair.WEIGHTS)
     for path in paths if run_id is None else (root.run(run_id) / published.name,):
         try:
             card = read_card(path)
@@ -74,15 +73,16 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
     sweep(root.scratch())
     lora = root.lora(request.producer_id, request.model_name)
     model = root.peft_model(request.producer_id)
-    files = _run_files(request, root)
+    run_lora, card = _run_files(request, root)
     versions = model.parent / ".versions" / request.producer_id
     versions.mkdir(parents=True, exist_ok=True)
-    with locked(versions):
+    with locked(versions), scratch_folder(root.scratch()) as folder:
         require_free_name(root, request.run_id, request.producer_id, request.model_name)
         _refuse_a_namesake(lora, request)
-        takes_model = not (request.run_id.startswith(HTTP_RUN) and _is_of_the_pipeline(model / _PEFT_WEIGHTS))
-        changed_model = takes_model and _publish_folder(files[1:], model, versions, root)
-        changed_lora = _publish_file(files[0], lora, root)
+        pair = peft_pair.pair_to_publish(run_lora.parent, card, folder)
+        takes_model = not (request.run_id.startswith(HTTP_RUN) and _is_of_the_pipeline(model / peft_pair.WEIGHTS))
+        changed_model = takes_model and _publish_folder(pair, model, versions, root)
+        changed_lora = _publish_file(run_lora, lora, root)
     changed = changed_model or changed_lora
     state = "published" if changed else "was published already"
     emit(
@@ -92,7 +92,7 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
     )
     return InstallResult(
         lora_path=lora.relative_to(root.root).as_posix(),
-        peft_path=(model / _PEFT_WEIGHTS).relative_to(root.root).as_posix() if takes_model else None,
+        peft_path=(model / peft_pair.WEIGHTS).relative_to(root.root).as_posix() if takes_model else None,
         changed=changed,
     )
 
@@ -132,18 +132,18 @@ def _card_of(path: Path) -> AdapterCard | None:
         return None
 
 
-def _run_files(request: InstallRequest, root: DataRoot) -> list[Path]:
-    """Return the three files of the run, after a look at their cards."""
+def _run_files(request: InstallRequest, root: DataRoot) -> tuple[Path, AdapterCard]:
+    """Return the run's adapter and its card, after a look at all three files."""
     run = root.run(request.run_id)
     lora = run / root.lora(request.producer_id, request.model_name).name
-    for path in (lora, run / _PEFT_WEIGHTS):
+    for path in (lora, run / peft_pair.WEIGHTS):
         card = read_card(path)
         _require_name(card, request.producer_id, request.model_name, path)
         if card.run_id != request.run_id:
             raise AdapterError(f"{path}: belongs to the run {card.run_id}, not to {request.run_id}; train it again")
-    if not (run / _PEFT_CONFIG).is_file():
-        raise AdapterError(f"{run / _PEFT_CONFIG}: is missing; train it again")
-    return [lora, run / _PEFT_WEIGHTS, run / _PEFT_CONFIG]
+    if not (run / peft_pair.CONFIG).is_file():
+        raise AdapterError(f"{run / peft_pair.CONFIG}: is missing; train it again")
+    return lora, card
 
 
 def _require_name(card: AdapterCard, producer_id: str, model_name: str, path: Path) -> None:

@@ -5,7 +5,6 @@ diffusers' `pipelines/ace_step` and ACE-Step's trainer (flow matching, `xt = t·
 """
 
 import importlib.metadata
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from modal_app.adapters import peft_pair
+from modal_app.adapters.ace_step_names import PEFT_PREFIX, by_diffusers, by_original, fold
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_adapter, write_adapter
 from modal_app.backends.ace_step import lora
@@ -133,25 +134,23 @@ class AceStepBackend:
 
     def adapter_state(self) -> dict[str, Tensor]:
         """Return the adapter's weights by PEFT's names."""
-        return {lora.PEFT_PREFIX + name: weight for name, weight in lora.state(self._transformer).items()}
+        return {PEFT_PREFIX + name: weight for name, weight in lora.state(self._transformer).items()}
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
         """Put weights into the injected adapter; see `TrainBackend`."""
-        lora.fill(self._transformer, {name.removeprefix(lora.PEFT_PREFIX): state[name] for name in state})
+        lora.fill(self._transformer, {name.removeprefix(PEFT_PREFIX): state[name] for name in state})
 
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
-        """Write diffusers' file, with alpha folded in (it has no place for it), and PEFT's pair."""
-        scaling = card.parameters.alpha / card.parameters.rank
-        state = lora.state(self._transformer)
+        """Write diffusers' file, and PEFT's pair by the authors' names; alpha is folded into both."""
+        weights = fold(lora.state(self._transformer), card.parameters.alpha / card.parameters.rank)
         files = [
             folder / f"{card.producer_id}_{card.model_name}.safetensors",
-            folder / "adapter_model.safetensors",
-            folder / "adapter_config.json",
+            folder / peft_pair.WEIGHTS,
+            folder / peft_pair.CONFIG,
         ]
-        write_adapter(files[0], lora.to_diffusers(state, scaling), card)
-        write_adapter(files[1], self.adapter_state(), card)
-        config = lora.peft_config(card)
-        files[2].write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        write_adapter(files[0], by_diffusers(weights), card)
+        write_adapter(files[1], by_original(weights), card)
+        files[2].write_text(peft_pair.config_text(lora.peft_config(card)))
         return files
 
     # --- rendering ---

@@ -1,21 +1,19 @@
 """The LoRA on ACE-Step's transformer: putting it in, reading it out, and attaching a file strictly.
 
-Names inside here are those of the transformer's modules (`layers.0.self_attn.to_q.lora_A.weight`); diffusers' files
-have `transformer.` before them, PEFT's `base_model.model.`.
+Names inside here are those of the transformer's modules (`layers.0.self_attn.to_q.lora_A.weight`); those of the files
+are in `modal_app/adapters/ace_step_names.py`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modal_app.adapters.ace_step_names import by_diffusers, folded_weights, to_original
 from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
 from modal_app.protocol.training import TrainParameters
-
-PEFT_PREFIX = "base_model.model."
-DIFFUSERS_PREFIX = "transformer."
 
 _TARGETS = ["to_k", "to_out.0", "to_q", "to_v"]
 _NAME = "dawa"
@@ -56,27 +54,19 @@ def fill(transformer: Any, weights: Mapping[str, Tensor]) -> None:
     set_peft_model_state_dict(transformer, dict(weights), adapter_name=_NAME)
 
 
-def to_diffusers(weights: Mapping[str, Tensor], scaling: float) -> dict[str, Tensor]:
-    """Diffusers' names, with alpha / rank folded into B: without metadata diffusers takes alpha to be the rank."""
-    return {
-        DIFFUSERS_PREFIX + name: weight * scaling if ".lora_B." in name else weight for name, weight in weights.items()
-    }
-
-
 def peft_config(card: AdapterCard) -> dict[str, Any]:
-    """Return the content of `adapter_config.json`, every list in a fixed order."""
+    """Return what `adapter_config.json` says: the authors' names, and alpha as it is when it is folded into B."""
     from peft import LoraConfig
 
-    parameters = card.parameters
-    config = LoraConfig(
-        r=parameters.rank,
-        lora_alpha=parameters.alpha,
-        target_modules=_TARGETS,
+    config: dict[str, Any] = LoraConfig(
+        r=card.parameters.rank,
+        lora_alpha=card.parameters.rank,
+        target_modules=[to_original(f"self_attn.{target}").removeprefix("self_attn.") for target in _TARGETS],
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,
-    )
-    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
+    ).to_dict()
+    return config
 
 
 def attach(
@@ -88,22 +78,13 @@ def attach(
         AdapterError: another base's, keys missing or too many, or without effect.
     """
     require_base(card, BackendKind.ACE_STEP, base, path)
-    weights = _to_modules(tensors, card)
+    weights = folded_weights(tensors, card.parameters.alpha / card.parameters.rank)
     require_shapes(_expected_shapes(pipeline.transformer, card.parameters.rank), weights, str(path))
     require_effect(weights, path)
     pipeline.unload_lora_weights()
-    pipeline.load_lora_weights(to_diffusers(weights, 1.0), adapter_name=_NAME)
+    pipeline.load_lora_weights(by_diffusers(weights), adapter_name=_NAME)
     pipeline.set_adapters([_NAME], [scale])
     require_arrival(state(pipeline.transformer), weights, path)
-
-
-def _to_modules(tensors: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
-    """Return the weights by the transformer's names with alpha folded in, whichever of the two files they come from."""
-    if not all(name.startswith(PEFT_PREFIX) for name in tensors):
-        return {name.removeprefix(DIFFUSERS_PREFIX): weight for name, weight in tensors.items()}
-    scaling = card.parameters.alpha / card.parameters.rank
-    folded = to_diffusers({name.removeprefix(PEFT_PREFIX): weight for name, weight in tensors.items()}, scaling)
-    return {name.removeprefix(DIFFUSERS_PREFIX): weight for name, weight in folded.items()}
 
 
 def _expected_shapes(transformer: Any, rank: int) -> dict[str, tuple[int, ...]]:

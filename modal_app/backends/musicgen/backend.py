@@ -5,7 +5,6 @@ from the text and the codes before. The base stays in 32 bits; autocast makes th
 """
 
 import importlib.metadata
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from modal_app.adapters import peft_pair
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_adapter, write_adapter
 from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
@@ -117,12 +117,12 @@ class MusicGenBackend:
         """Write PEFT's pair, and the same weights under the name of producer and model."""
         files = [
             folder / f"{card.producer_id}_{card.model_name}.safetensors",
-            folder / "adapter_model.safetensors",
-            folder / "adapter_config.json",
+            folder / peft_pair.WEIGHTS,
+            folder / peft_pair.CONFIG,
         ]
         for path in files[:2]:
             write_adapter(path, self.adapter_state(), card)
-        files[2].write_text(json.dumps(peft_config(card), indent=2, sort_keys=True) + "\n")
+        files[2].write_text(peft_pair.config_text(peft_config(card)))
         return files
 
     # --- rendering ---

@@ -97,15 +97,15 @@ class DecoderLora:
 
 
 def peft_config(card: AdapterCard) -> dict[str, Any]:
-    """Return the content of `adapter_config.json`, every list in a fixed order."""
+    """Return what `adapter_config.json` says."""
     from peft import LoraConfig
 
-    config = LoraConfig(
+    config: dict[str, Any] = LoraConfig(
         r=card.parameters.rank,
         lora_alpha=card.parameters.alpha,
         target_modules=_TARGETS,
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,
-    )
-    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
+    ).to_dict()
+    return config

@@ -1,0 +1,61 @@
+"""The PEFT pair that is published: `adapter_model.safetensors` and `adapter_config.json`.
+
+A run's files stay as they were written: their hashes are on record. Where a run is from before ACE-Step's pair had the
+authors' names, the published pair is made from the run's, in the same bytes as a training would write now.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from modal_app.adapters.ace_step_names import by_original, folded_weights, is_former_pair, to_original
+from modal_app.adapters.card import CARD_KEY, AdapterCard
+from modal_app.adapters.tensor_file import read_arrays, read_header, write_arrays
+from modal_app.config import BackendKind
+from modal_app.errors import AdapterError
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
+    """Return the two files to publish: the run's own, or, where those are of the former form, others in `folder`.
+
+    Raises:
+        AdapterError: a file of the run is missing or damaged.
+    """
+    pair = [run / WEIGHTS, run / CONFIG]
+    header = read_header(pair[0])
+    if card.backend is not BackendKind.ACE_STEP or not is_former_pair(header.tensors):
+        return pair
+    config = _read_config(pair[1])
+    rank, alpha = card.parameters.rank, card.parameters.alpha
+    if (config.get("r"), config.get("lora_alpha")) != (rank, alpha):
+        raise AdapterError(
+            f"{pair[1]}: says rank {config.get('r')} and alpha {config.get('lora_alpha')}, "
+            f"the adapter's card {rank} and {alpha}; train it again"
+        )
+    weights = by_original(folded_weights(read_arrays(pair[0]), alpha / rank))
+    config |= {"lora_alpha": rank, "target_modules": sorted(map(_target, config.get("target_modules") or []))}
+    write_arrays(folder / WEIGHTS, weights, {CARD_KEY: header.metadata[CARD_KEY]})
+    (folder / CONFIG).write_text(config_text(config))
+    return [folder / WEIGHTS, folder / CONFIG]
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """Return the content of `adapter_config.json`: sets as lists, everything in a fixed order."""
+    plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def _target(name: object) -> str:
+    return to_original(f"self_attn.{name}").removeprefix("self_attn.")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise AdapterError(f"{path}: is no JSON object; install it again")
+    return config

@@ -1,0 +1,173 @@
+"""A random adapter of the tiny ACE-Step, what it changes in each module, and what other programs make of its files."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modal_app.adapters.card import AdapterCard
+from modal_app.adapters.file_format import write_adapter
+from modal_app.backends.ace_step.backend import AceStepBackend
+from modal_app.config import BackendKind
+from modal_app.protocol.training import TrainParameters
+
+Delta = npt.NDArray[np.float64]
+Deltas = dict[str, Delta]
+
+_ORIGINAL = {".to_q": ".q_proj", ".to_k": ".k_proj", ".to_v": ".v_proj", ".to_out.0": ".o_proj"}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The files of a run, and ΔW = (alpha / r) · B · A of each module by the name that the model's authors gave it."""
+
+    run: Path
+    card: AdapterCard
+    state: dict[str, Any]  # as it is trained: diffusers' names, alpha apart
+    deltas: Deltas
+
+
+def make_adapter(run: Path, *, producer_id: str = "test-artist", run_id: str = "run-1") -> Adapter:
+    """One whose alpha / rank is no number that floating point holds."""
+    import torch
+
+    backend = AceStepBackend.load("tiny")
+    parameters = TrainParameters(steps=1, batch_size=1, learning_rate=1.0, rank=6, alpha=8, seed=0)
+    backend.inject(parameters)
+    generator = torch.Generator().manual_seed(1)
+    state = {name: torch.randn(part.shape, generator=generator) for name, part in backend.adapter_state().items()}
+    backend.load_adapter_state(state)
+    card = AdapterCard(
+        run_id=run_id,
+        producer_id=producer_id,
+        model_name="lora",
+        backend=BackendKind.ACE_STEP,
+        base=backend.base.name,
+        base_revision=backend.base.revision,
+        base_licence=backend.base.licence,
+        dataset_fingerprint="abc",
+        recipe="stereo48",
+        examples=1,
+        songs=1,
+        parameters=parameters,
+        first_loss=1.0,
+        final_loss=1.0,
+        trainable_parameters=1,
+        versions={},
+    )
+    run.mkdir(parents=True)
+    backend.export(run, card)
+    names = {name.removesuffix(".lora_A.weight") for name in state if name.endswith(".lora_A.weight")}
+    deltas = {
+        original(name.removeprefix("base_model.model.")): 8
+        / 6
+        * (state[f"{name}.lora_B.weight"].double() @ state[f"{name}.lora_A.weight"].double()).numpy()
+        for name in names
+    }
+    return Adapter(run, card, state, deltas)
+
+
+def original(name: str) -> str:
+    """The authors' name of a module of diffusers' transformer."""
+    for diffusers, authors in _ORIGINAL.items():
+        name = name.replace(diffusers, authors)
+    return name
+
+
+def former_run(adapter: Adapter, run: Path) -> Path:
+    """The run as it was written before: a pair with diffusers' names, and alpha in its configuration."""
+    shutil.copytree(adapter.run, run)
+    write_adapter(run / "adapter_model.safetensors", adapter.state, adapter.card)
+    config = json.loads((run / "adapter_config.json").read_text())
+    config |= {"lora_alpha": 8, "target_modules": ["to_k", "to_out.0", "to_q", "to_v"]}
+    (run / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    return run
+
+
+# --- other programs; each gives what it changes, and the keys of the file that it left alone ---
+
+
+def in_diffusers(file: Path) -> tuple[Deltas, set[str]]:
+    from modal_app.backends.ace_step.tiny import build_tiny_pipeline
+
+    pipeline = build_tiny_pipeline()
+    pipeline.load_lora_weights(file)
+    return _peft_deltas(pipeline.transformer), set()  # diffusers refuses keys that it can't place
+
+
+def in_peft(folder: Path) -> tuple[Deltas, set[str]]:
+    """On modules with the authors' names, as their interface has them."""
+    from peft import PeftModel, load_peft_weights
+
+    model = PeftModel.from_pretrained(_skeleton(), folder)
+    placed = {key.replace(".default.", ".") for key in model.state_dict() if ".lora_" in key}
+    return _peft_deltas(model.base_model.model), load_peft_weights(str(folder), device="cpu").keys() - placed
+
+
+def in_comfyui(file: Path) -> tuple[Deltas, set[str]]:
+    """By the rules of comfy/lora.py, comfy/weight_adapter/lora.py and comfy/lora_convert.py.
+
+    As of Comfy-Org/ComfyUI@17358c8f73b581a0d22facc3c385822f09b8bfb1; the model's names are those of
+    comfy/ldm/ace/ace_step15.py.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(file)
+    key_map = {}
+    for module in _modules():
+        weight = f"diffusion_model.decoder.{module}"
+        key_map[f"lora_unet_{weight.removeprefix('diffusion_model.').replace('.', '_')}"] = module
+        key_map[weight] = module
+        key_map[f"base_model.model.{module}"] = module
+        key_map[f"lycoris_{module.replace('.', '_')}"] = module
+    deltas: Deltas = {}
+    used: set[str] = set()
+    for prefix, module in key_map.items():
+        for up, down in (("lora_up", "lora_down"), ("lora_B", "lora_A")):
+            names = f"{prefix}.{up}.weight", f"{prefix}.{down}.weight", f"{prefix}.alpha"
+            if names[0] in tensors:
+                b, a = (tensors[name].double().numpy() for name in names[:2])
+                scale = tensors[names[2]].item() / a.shape[0] if names[2] in tensors else 1.0
+                deltas[module] = scale * b @ a
+                used |= set(names)
+                break
+    return deltas, tensors.keys() - used
+
+
+def _modules() -> dict[str, tuple[int, int]]:
+    """Every linear layer of the transformer's blocks by the authors' names, with its width in and out."""
+    import torch
+
+    from modal_app.backends.ace_step.tiny import build_tiny_pipeline
+
+    return {
+        original(name): (module.in_features, module.out_features)
+        for name, module in build_tiny_pipeline().transformer.named_modules()
+        if isinstance(module, torch.nn.Linear) and name.startswith("layers.")
+    }
+
+
+def _skeleton() -> Any:
+    import torch
+
+    root = torch.nn.Module()
+    for name, widths in _modules().items():
+        module, (*folders, last) = root, name.split(".")
+        for folder in folders:
+            if not hasattr(module, folder):
+                module.add_module(folder, torch.nn.Module())
+            module = module.get_submodule(folder)
+        module.add_module(last, torch.nn.Linear(*widths))
+    return root
+
+
+def _peft_deltas(model: Any) -> Deltas:
+    return {
+        original(name): module.get_delta_weight(module.active_adapters[0]).detach().double().numpy()
+        for name, module in model.named_modules()
+        if hasattr(module, "get_delta_weight")
+    }
