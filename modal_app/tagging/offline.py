@@ -1,7 +1,7 @@
-"""The tagger `offline-dsp-v1`: words for a segment from signal processing alone, the same for the same bytes.
+"""The tagger `offline-dsp-v2`: words for a segment from signal processing alone, the same for the same bytes.
 
 Its words only claim what the measurements bear: a tempo is named when the onsets confirm it, a key when it is sure.
-Change a word or a threshold here and raise the version in `names.OFFLINE`: old rows are keyed by it.
+Change a word or a threshold here and raise the version in `tag_key.OFFLINE`: old rows are keyed by it.
 """
 
 from dataclasses import asdict, dataclass

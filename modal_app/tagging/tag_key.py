@@ -18,7 +18,7 @@ class TaggerName:
     """Whether what another model said by the same instruction is as good: nobody chose this one."""
 
 
-OFFLINE = TaggerName("offline-dsp-v1", "dsp-1")
+OFFLINE = TaggerName("offline-dsp-v2", "dsp-2")
 """Of the tagger in `offline.py`. Named here, so that knowing it loads no signal processing."""
 
 

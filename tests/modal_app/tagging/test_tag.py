@@ -48,7 +48,7 @@ def test_every_segment_gets_tags_with_the_keys_of_its_row(root: DataRoot, prepar
     result = tag(TagRequest(segments=wanted(prepared)), root, events.append)
     assert [tags.sha256 for tags in result.tagged] == [part.sha256 for part in prepared.segments]
     assert {(tags.model, tags.tag_prompt_version, tags.hint, tags.cost_usd) for tags in result.tagged} == {
-        ("offline-dsp-v1", "dsp-1", "bpm=124", 0.0)
+        ("offline-dsp-v2", "dsp-2", "bpm=124", 0.0)
     }
     assert "124 BPM" in result.tagged[0].text
     assert result.tagged[2].text == "silence"
