@@ -35,7 +35,8 @@ def run_build(name: str, console: Console, job: str = "build_job") -> tuple[str,
     with console.status("loading …"):
         from dawa_assets.cli.progress import shown_progress
         from dawa_assets.defs.resources import Pipeline
-        from dawa_assets.defs.run import open_instance, run_job
+        from dawa_assets.defs.run import keeps_history_here, open_instance, run_job
+        from dawa_assets.pipeline.files_address import files_address
         from dawa_assets.tables.artists import resolve_artist
         from resources.ports import open_ports
         from resources.settings import Settings
@@ -44,8 +45,10 @@ def run_build(name: str, console: Console, job: str = "build_job") -> tuple[str,
         with open_ports(settings).database.transaction() as connection:
             artist = resolve_artist(connection, name)
         instance = open_instance(settings)
+        # The pages of what is built here are looked at in `make ui`, which serves the files.
+        overrides = {"serve_url": files_address(settings)} if keeps_history_here(settings) else {}
     with instance, shown_progress(console):
-        result = run_job(instance, Pipeline(), job, artist.slug)
+        result = run_job(instance, Pipeline(overrides=overrides), job, artist.slug)
     if not result.success:
         raise JobError(
             f"the build of {artist.slug} stopped: {'; '.join(result.failures) or 'see the run'}; "

@@ -10,17 +10,23 @@ def ui(
 ) -> None:
     """Open the chain in the Dagster UI, with sensors and schedules running, until Ctrl-C.
 
-    Its history is where `dawa build` keeps its own: under the home, or in DAGSTER_HOME where that is set.
+    Its history is where `dawa build` keeps its own: under the home, or in DAGSTER_HOME where that is set. The files
+    that its pages link to are served beside it, to this machine alone, unless DAWA_SERVE_URL names who serves them.
     """
     import os
 
-    from dawa_assets.defs.dev_server import run_dev_server
-    from dawa_assets.defs.run import open_instance
+    from dawa_assets.http.beside import serve_files_beside
     from dawa_assets.observability.running_ui import refuse_second_ui
     from resources.settings import Settings
 
     settings = Settings.load()
     refuse_second_ui(settings.dagster_folder, port)
+    if settings.serve_url is None:
+        os.environ["DAWA_SERVE_URL"] = serve_files_beside(settings)
+
+    from dawa_assets.defs.dev_server import run_dev_server
+    from dawa_assets.defs.run import open_instance
+
     instance = open_instance(settings)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_folder)  # for all processes that make up the UI
     typer.echo(f"Dagster: http://localhost:{port} in some seconds; Ctrl-C ends it. Only trouble is told here.")

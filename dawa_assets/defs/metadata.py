@@ -20,6 +20,7 @@ from dawa_assets.plots.png_size import at_most
 
 MAX_ROWS = 200
 _MAX_PICTURE_BYTES = 150_000
+_PAGE_WIDTH = 460  # pixels that a value has on a page of 1600
 _MAX_NUMBERS = 20  # in a row of them: the picture shows the rest
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MACHINES = re.compile(r"[0-9a-f]{64}$|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}$|(artists|training_data)/")
@@ -76,7 +77,17 @@ def picture(png: bytes, title: str) -> dg.MetadataValue:
     small = at_most(png, _MAX_PICTURE_BYTES)
     if small is None:
         return dg.MetadataValue.text(f"{title}: {len(png):,} bytes, open the file")
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(small).decode()})")
+    return dg.MetadataValue.md(f"![{escaped(title)}](data:image/png;base64,{base64.b64encode(small).decode()})")
+
+
+def picture_at(url: str, title: str) -> dg.MetadataValue:
+    """Return a picture that the browser fetches, as wide as an asset's page has room for; a click opens all of it."""
+    return dg.MetadataValue.md(f"[![{escaped(title)}]({url}?width={_PAGE_WIDTH})]({url})")
+
+
+def file_url(serve_url: str, key: str) -> str:
+    """Return where `dawa serve` at this address has a file of the bucket."""
+    return f"{serve_url.rstrip('/')}/files/{quote(key)}"
 
 
 def files(sizes: Mapping[str, int | None], serve_url: str | None) -> dg.MetadataValue:
@@ -89,7 +100,7 @@ def files(sizes: Mapping[str, int | None], serve_url: str | None) -> dg.Metadata
         lines.append(f"- `{folder}/`")
         for key in keys:
             name = escaped(key.rpartition("/")[2])
-            link = name if serve_url is None else f"[{name}]({serve_url.rstrip('/')}/files/{quote(key)})"
+            link = name if serve_url is None else f"[{name}]({file_url(serve_url, key)})"
             size = sizes[key]
             lines.append(f"    - {link}" if size is None else f"    - {link}, {size:,} bytes")
     return dg.MetadataValue.md("\n".join(lines) or "none")

@@ -30,6 +30,11 @@ class BuildResult:
     failures: list[str]
 
 
+def keeps_history_here(settings: Settings) -> bool:
+    """Return whether the Dagster instance is the project's own, under its home."""
+    return settings.dagster_folder == (settings.home / "dagster").resolve()
+
+
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance that `make ui` opens too: that of DAGSTER_HOME, or else the one under the project's home.
 
@@ -41,7 +46,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """
     folder, config = settings.dagster_folder, _CHECKOUT / "dagster.yaml"
     target = folder / "dagster.yaml"
-    is_ours = folder == (settings.home / "dagster").resolve()
+    is_ours = keeps_history_here(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:

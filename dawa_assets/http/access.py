@@ -66,17 +66,18 @@ EVERYBODY = Caller()
 
 
 class Access:
-    """What is configured, and who gets in by it."""
+    """What is configured, and who gets in by it; without settings, everybody."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings | None) -> None:
+        self._password = b""
+        self._tokens: TokenCheck | None = None
+        if settings is None:
+            return
         password = settings.app_password.get_secret_value() if is_set(settings.app_password) else ""  # type: ignore[union-attr]
         secret = settings.supabase_jwt_secret.get_secret_value() if settings.supabase_jwt_secret is not None else ""
         self._password = password.encode("utf-8", "surrogateescape")
-        self._tokens = (
-            TokenCheck(secret or None, settings.supabase_url, keys_seconds=settings.jwks_seconds)
-            if secret or settings.supabase_url
-            else None
-        )
+        if secret or settings.supabase_url:
+            self._tokens = TokenCheck(secret or None, settings.supabase_url, keys_seconds=settings.jwks_seconds)
 
     @property
     def by_password(self) -> bool:

@@ -1,6 +1,6 @@
 """The app that `dawa serve` serves: every route behind one gate, over the ports of one process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from dawa_assets.http.request_limits import Gate
 from dawa_assets.http.service import Service, waiting_no_longer_than
 from dawa_assets.http.worker_options import open_job_queue, web_options
 from modal_app.web.body import SMALL_BODY
+from modal_app.web.options import WebOptions
 from modal_app.web.routes import worker_router
 from resources.job_queue.local import LocalJobQueue
 from resources.ports import Ports
@@ -41,7 +42,39 @@ def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = N
     settings = ports.settings
     job_queue = job_queue or open_job_queue(settings, ports.compute)
     web = web_options(settings)
-    origins = settings.web_origins or ()
+    app = _app(ports, access, job_queue, web, settings.web_origins or ())
+    app.add_middleware(Cors, origins=settings.web_origins or ())
+    app.add_middleware(TrustedProxies, networks=settings.web_proxies or ())
+    app.include_router(pipeline.router)
+    app.include_router(library.router)
+    app.include_router(items.router)
+    app.include_router(uploads.router)
+    app.include_router(training.router)
+    app.include_router(renderings.router)
+    app.include_router(profiles.router)
+    app.include_router(progress.router)
+    app.include_router(page.router)
+    app.include_router(producer.router)
+    app.include_router(jobs.router)
+    app.include_router(files.router)
+    app.include_router(docs_page.router)
+    # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
+    token_only = access.by_token and not access.by_password
+    app.include_router(worker_router(job_queue, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
+    return app
+
+
+def create_files_app(ports: Ports) -> FastAPI:
+    """Return an app of the files alone, open to this machine: to be listened at on loopback, and behind no proxy."""
+    settings = ports.settings
+    app = _app(ports, Access(None), open_job_queue(settings, ports.compute), web_options(settings), ())
+    app.include_router(files.router)
+    return app
+
+
+def _app(ports: Ports, access: Access, job_queue: LocalJobQueue, web: WebOptions, origins: Collection[str]) -> FastAPI:
+    """Return an app behind its gate that answers that it is there, and nothing else yet."""
+    settings = ports.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,24 +97,6 @@ def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = N
         most=lambda path: uploads.most_of_a_part(path) or _MAX_COUNT.get(path, SMALL_BODY),
         by_body=_PASSWORD_IN_BODY,
     )
-    app.add_middleware(Cors, origins=origins)
-    app.add_middleware(TrustedProxies, networks=settings.web_proxies or ())
-    app.include_router(pipeline.router)
-    app.include_router(library.router)
-    app.include_router(items.router)
-    app.include_router(uploads.router)
-    app.include_router(training.router)
-    app.include_router(renderings.router)
-    app.include_router(profiles.router)
-    app.include_router(progress.router)
-    app.include_router(page.router)
-    app.include_router(producer.router)
-    app.include_router(jobs.router)
-    app.include_router(files.router)
-    app.include_router(docs_page.router)
-    # They ask for the password themselves, also in the body; without one, a token for some artists is not enough.
-    token_only = access.by_token and not access.by_password
-    app.include_router(worker_router(job_queue, web), dependencies=[EVERYBODY_ONLY] if token_only else [])
     app.get("/healthz", response_model=HealthAnswer, tags=["server"])(_health)
     app.head("/healthz", include_in_schema=False)(_health)
     return app

@@ -5,9 +5,10 @@ What is sent comes from strangers: nothing of it is shown as a page, whatever it
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Annotated, BinaryIO
 from urllib.parse import quote
@@ -30,6 +31,7 @@ router = APIRouter(tags=["files"])
 
 _LINK_SECONDS = 300
 _CHUNK = 1 << 18
+_MAX_PICTURE_BYTES = 1 << 25  # ours have less than a thirtieth of it
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _SHOWN = {
     ".mp3": "audio/mpeg",
@@ -77,6 +79,7 @@ async def file(
     expires: Annotated[str | None, Query(max_length=20)] = None,
     signature: Annotated[str | None, Query(max_length=100, description="of a link that this server made")] = None,
     decoded: Annotated[bool, Query(description="an item's audio as FLAC, in which every place is found")] = False,
+    width: Annotated[int | None, Query(ge=16, le=2_000, description="a PNG, no wider than so many pixels")] = None,
 ) -> Response:
     """A file below `artists/{slug}/`, of an artist whom the caller may see, or by a link that this server made."""
     check_key(key)
@@ -95,6 +98,9 @@ async def file(
     artist = await service.quickly(caller.artist_called, service.ports.database, parts[1])
     if decoded:
         answer = await _sent_decoded(service, artist, key, request)
+    elif width is not None and key.lower().endswith(".png"):
+        opened = await service.reading(_open_scaled, service.ports.bucket, key, width)
+        answer = _answer(service, opened, key.rpartition("/")[2], request)
     else:
         answer = await sent_file(service, key, request)
     if by_link:  # whoever has it may show it, on any page
@@ -149,6 +155,14 @@ def _open_copy(ports: Ports, key: str, sha256: str) -> _Opened:
     from dawa_assets.items.waveforms import open_copy
 
     return _opened(open_copy(ports, key, sha256))
+
+
+def _open_scaled(bucket: Bucket, key: str, width: int) -> _Opened:
+    from dawa_assets.plots.png_size import no_wider_than
+
+    with bucket.open(key) as stream:
+        png = stream.read(_MAX_PICTURE_BYTES)
+    return _opened(closing(BytesIO(no_wider_than(png, width))))
 
 
 def _opened(file: AbstractContextManager[BinaryIO]) -> _Opened:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dawa_assets.http.access import Access, Identity
 from dawa_assets.http.bodies import KNOWN, UNAUTHENTICATED, Body
 from dawa_assets.http.errors import RefusedRequestError
-from dawa_assets.http.local_only import is_foreign
+from dawa_assets.http.local_only import is_asked_by_a_page_of_here, is_foreign
 from dawa_assets.http.password_attempts import FailedAttempts
 from modal_app.errors import DawaError
 from modal_app.web.error_responses import UNEXPECTED, error_answer
@@ -93,6 +93,8 @@ class Gate:
                 "this server is open to this machine only, by its own names and to its own pages; set "
                 "NAWFSIDE_APP_PASSWORD to use others, DAWA_WEB_ORIGINS for pages of other sites",
             )
+        if self._access.is_open and is_asked_by_a_page_of_here(headers):
+            sending.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # `localhost` to `127.0.0.1`
         most = self._most(scope["path"])
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
@@ -186,12 +188,13 @@ class _Sending:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
+        self.headers = dict(_ALWAYS)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(raw=list(message.get("headers", ())))
-            for name, value in _ALWAYS.items():
+            for name, value in self.headers.items():
                 headers.setdefault(name, value)
             message = {**message, "headers": headers.raw}
         await self._send(message)

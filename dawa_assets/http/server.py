@@ -46,7 +46,7 @@ def listen(host: str, port: int, access: Access) -> Iterator[socket.socket]:
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; what is under way is finished first, within limits."""
-    _Server(configuration(app)).run(sockets=[listener])
+    Server(configuration(app)).run(sockets=[listener])
 
 
 def configuration(app: ASGIApp, last_seconds: int = _LAST_SECONDS) -> uvicorn.Config:
@@ -66,7 +66,7 @@ def configuration(app: ASGIApp, last_seconds: int = _LAST_SECONDS) -> uvicorn.Co
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends well when it is told to end: not as if the signal had killed it."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as it is called

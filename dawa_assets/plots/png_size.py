@@ -1,6 +1,10 @@
-"""Makes a PNG small enough to be shown in place: fewer colours first, then fewer pixels."""
+"""Makes a PNG small enough to be shown in place: in bytes by fewer colours, then fewer pixels; or in width."""
 
 from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _WIDEST = 1_400
 _STEPS = (1.0, 0.8, 0.6, 0.45, 0.33)
@@ -14,14 +18,8 @@ def at_most(png: bytes, size: int) -> bytes | None:
     """
     if len(png) <= size:
         return png
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(BytesIO(png), formats=["PNG"]) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
-                return None
-            whole = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError):
+    whole = _read(png)
+    if whole is None:
         return None
     fitting = min(1.0, _WIDEST / whole.width)
     for step in _STEPS:
@@ -32,3 +30,26 @@ def at_most(png: bytes, size: int) -> bytes | None:
         if file.tell() <= size:
             return file.getvalue()
     return None
+
+
+def no_wider_than(png: bytes, width: int) -> bytes:
+    """Return the picture at most so many pixels wide; as it is where it is not wider, or is no picture of ours."""
+    from PIL import Image
+
+    whole = _read(png)
+    if whole is None or whole.width <= width:
+        return png
+    height = max(1, round(whole.height * width / whole.width))
+    file = BytesIO()
+    whole.resize((width, height), Image.Resampling.LANCZOS).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _read(png: bytes) -> "Image | None":
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(png), formats=["PNG"]) as opened:
+            return opened.convert("RGB") if opened.width * opened.height <= _MAX_PIXELS else None
+    except (UnidentifiedImageError, OSError, ValueError):
+        return None

@@ -15,8 +15,10 @@ _TRACKS = f"""
   select i.position, {track_name("i")} as name, i.audio_hash,
     (select array_agg(s.index order by s.silent, s.gain_db, s.index) from audio_segments s
      where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
-    count(*) over () as of_tracks
-  from {CURRENT_ITEMS} i
+    (select s.start_seconds from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44'
+     order by s.silent, s.gain_db, s.index limit 1) as loudest_at,
+    count(*) over () as of_tracks, t.audio_path
+  from {CURRENT_ITEMS} i left join training_items t on t.id = i.training_item_id and t.audio_hash = i.audio_hash
   where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
   order by i.position limit %(limit)s
 """
@@ -32,6 +34,10 @@ class SegmentedTrack:
     loudest_first: list[int]
     """The indices of its segments: those with sound before silent ones, and what needs little gain before the rest."""
     of_tracks: int
+    loudest_at: float
+    """Where the loudest one begins, in seconds."""
+    audio_path: str | None
+    """Where the item's audio lies; None where it has another one by now."""
 
 
 def record_segments(connection: Connection, prepared: Iterable[PreparedAudio]) -> None:

@@ -121,7 +121,8 @@ def claim_now(connection: Connection, artist: Artist, claim: Claim) -> Claim | N
 def known_among(connection: Connection, artist: Artist, keys: list[str]) -> set[str]:
     """Return which of these objects some row knows: by its key, or by the folder that it lies in.
 
-    Of runs, and of items and summaries that somebody else wrote, the whole folder is theirs.
+    Of runs, and of items and summaries that somebody else wrote, the whole folder is theirs; pictures of pages have
+    one of their own (`dawa_assets/plots/page_pictures.py`).
     """
     rows = connection.execute(
         f"""
@@ -133,6 +134,7 @@ def known_among(connection: Connection, artist: Artist, keys: list[str]) -> set[
         select key from asked where folder in (
             select export_path from als_summaries where artist_id = %(artist)s and export_path is not null
             and source_key is null)
+          or part = 'pages'
           or part = 'loras' and id in (select id::text from training_runs where artist_id = %(artist)s)
           or part = 'training' and id in (
             select id::text from training_items where artist_id = %(artist)s and item_key is null)

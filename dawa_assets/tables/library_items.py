@@ -112,3 +112,26 @@ def hash_of_audio(connection: Connection, artist_id: UUID, path: str) -> str | N
         [artist_id, path],
     ).fetchone()
     return None if row is None else str(row["audio_hash"])
+
+
+@dataclass(frozen=True)
+class ItemAudio:
+    """An item's audio, as far as a link to it needs."""
+
+    name: str
+    audio_path: str
+    seconds: float | None
+
+
+def latest_audio(connection: Connection, slug: str, limit: int) -> list[ItemAudio]:
+    """Return the audio of the items of an artist that have some, the newest first."""
+    with connection.cursor(row_factory=class_row(ItemAudio)) as cursor:
+        return cursor.execute(
+            f"""
+            select {item_name("t")} as name, t.audio_path, t.audio_duration_seconds::float8 as seconds
+            from training_items t join artists a on a.id = t.artist_id
+            where a.slug = %s and t.audio_path is not null and t.excluded_at is null
+            order by t.created_at desc, t.id limit %s
+            """,
+            [slug, limit],
+        ).fetchall()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dawa_assets.defs.metadata import files, picture, schema, table
+from dawa_assets.defs.metadata import files, schema, table
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_picture, minutes, sounds
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
@@ -104,7 +105,30 @@ def _segmented(ports: Ports, slug: str) -> "SegmentsReport":
 def _drawn(made: "Made[SegmentsReport]") -> Shown:
     from dawa_assets.plots.segment_plots import draw_segments
 
-    return {title: picture(png, title) for title, png in draw_segments(made.ports, made.slug).items()}
+    shown: Shown = {}
+    for title, png in draw_segments(made.ports, made.slug).items():
+        shown |= drawn_picture(made.ports, made.slug, f"segments-{title}", png, title)
+    return shown | sounds(made.ports, made.slug, _loudest(made))
+
+
+def _loudest(made: "Made[SegmentsReport]") -> list[Sound]:
+    """Return the loudest segment of the first tracks, as a part of the track."""
+    from dawa_assets.tables.audio_segments import segmented_tracks
+    from modal_app.audio.recipe import MONO44
+
+    with made.ports.database.transaction() as connection:
+        artist = get_artist(connection, made.slug)
+        tracks = segmented_tracks(connection, artist.id, MAX_SOUNDS)
+    return [
+        Sound(
+            track.name,
+            track.audio_path,
+            f"its loudest segment, from {minutes(track.loudest_at)}",
+            (track.loudest_at, track.loudest_at + MONO44.seconds),
+        )
+        for track in tracks
+        if track.audio_path is not None
+    ]
 
 
 def segment_tags(settings: Settings) -> dg.AssetsDefinition:
@@ -150,4 +174,5 @@ def _words(made: "Made[TagsReport]") -> Shown:
     if not words:
         return {}
     rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]
-    return {"commonest words": picture(draw_words(words), "commonest words"), "words": table(rows)}
+    drawn = drawn_picture(made.ports, made.slug, "segment-tags", draw_words(words), "commonest words")
+    return {**drawn, "words": table(rows)}

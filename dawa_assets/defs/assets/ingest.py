@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dawa_assets.artists.paths import own_object
-from dawa_assets.defs.metadata import picture, schema
+from dawa_assets.defs.metadata import schema
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, minutes, sounds, stored_picture
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
@@ -15,6 +15,7 @@ from resources.settings import Settings
 
 if TYPE_CHECKING:
     from dawa_assets.intake.live_sets import LiveSetsReport
+    from dawa_assets.items.update import ItemsReport
     from dawa_assets.prompting.refresh import PromptsReport
 
 _PICTURES = 3
@@ -55,13 +56,11 @@ def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
 def _timelines(made: "Made[LiveSetsReport]") -> Shown:
     from dawa_assets.tables.uploads import latest_timelines
 
-    shown = {}
+    shown: Shown = {}
     with made.ports.database.transaction() as connection:
         keys = latest_timelines(connection, made.slug, _PICTURES)
     for name, key in keys:
-        if own_object(made.ports.bucket, made.slug, key) is not None:
-            with made.ports.bucket.open(key) as stream:
-                shown[f"timeline of {name}"] = picture(stream.read(), f"timeline of {name}")
+        shown |= stored_picture(made.ports, made.slug, key, f"timeline of {name}")
     return shown
 
 
@@ -128,4 +127,13 @@ def training_items(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.
     """
     from dawa_assets.items.update import update_training_items
 
-    return run_step(context, pipeline.ports(), update_training_items)
+    return run_step(context, pipeline.ports(), update_training_items, _bounces)
+
+
+def _bounces(made: "Made[ItemsReport]") -> Shown:
+    from dawa_assets.tables.library_items import latest_audio
+
+    with made.ports.database.transaction() as connection:
+        latest = latest_audio(connection, made.slug, MAX_SOUNDS)
+    found = [Sound(item.name, item.audio_path, minutes(item.seconds or 0)) for item in latest]
+    return sounds(made.ports, made.slug, found)

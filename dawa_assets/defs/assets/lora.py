@@ -1,12 +1,13 @@
 """From tagged segments to a LoRA that can be heard."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dawa_assets.artists.paths import own_object
-from dawa_assets.defs.metadata import files, picture, schema
+from dawa_assets.defs.metadata import files, schema
+from dawa_assets.defs.page_files import Sound, sounds, stored_picture
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import GPU
 from dawa_assets.defs.resources import Pipeline
@@ -54,17 +55,9 @@ def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
 def _curve(made: "Made[TrainingReport]") -> Shown:
     return {
-        **_picture(made.ports, made.slug, made.report.adapter_key, "loss.png", "loss curve"),
+        **stored_picture(made.ports, made.slug, f"{made.report.adapter_key}/loss.png", "loss curve"),
         **_files(made.ports, {file.key: file.size for file in made.report.files}),
     }
-
-
-def _picture(ports: Ports, slug: str, folder: str | None, name: str, title: str) -> Shown:
-    key = f"{folder}/{name}"
-    if own_object(ports.bucket, slug, key) is None:
-        return {}
-    with ports.bucket.open(key) as stream:
-        return {title: picture(stream.read(), title)}
 
 
 def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
@@ -102,12 +95,16 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 def _spectrograms(made: "Made[EvaluationReport]") -> Shown:
     from dawa_assets.training.evaluation import PICTURE
 
+    title = "spectrograms, by the base and with the LoRA"
     return {
-        **_picture(
-            made.ports, made.slug, made.report.adapter_key, PICTURE, "spectrograms, by the base and with the LoRA"
-        ),
+        **stored_picture(made.ports, made.slug, f"{made.report.adapter_key}/{PICTURE}", title),
+        **_heard(made.ports, made.slug, made.report.files),
         **_files(made.ports, dict.fromkeys(made.report.files)),
     }
+
+
+def _heard(ports: Ports, slug: str, keys: Sequence[str]) -> Shown:
+    return sounds(ports, slug, [Sound(PurePosixPath(key).stem, key) for key in keys if key.endswith(".wav")])
 
 
 @dg.asset(
@@ -133,4 +130,7 @@ def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
 
 def _sounds(made: "Made[PreviewReport]") -> Shown:
-    return _files(made.ports, {file.key: file.size for file in made.report.files})
+    return {
+        **_heard(made.ports, made.slug, [file.key for file in made.report.files]),
+        **_files(made.ports, {file.key: file.size for file in made.report.files}),
+    }

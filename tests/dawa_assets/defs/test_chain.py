@@ -3,10 +3,10 @@
 One run of all of it, in this process, is what the file's tests look at.
 """
 
-import base64
 import json
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import dagster as dg
 import pytest
@@ -15,6 +15,8 @@ from PIL import Image
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.intake.inbox import upload
+from dawa_assets.maintenance.orphans import find_strays
+from dawa_assets.maintenance.verify import verify
 from dawa_assets.observability.assets import check_asset, consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
@@ -23,10 +25,20 @@ from tests.dawa_assets.defs.test_definitions import CHAIN
 from tests.given_pipeline import GivenPipeline
 from tests.prepared import example_in
 
+SERVED = "http://127.0.0.1:9"
+
 
 @pytest.fixture(scope="module")
 def instance(home: Path) -> dg.DagsterInstance:  # noqa: ARG001 - one instance for the module's one home
     return dg.DagsterInstance.ephemeral()
+
+
+@pytest.fixture(scope="module")
+def pipeline_here(pipeline_here: GivenPipeline) -> GivenPipeline:
+    """The same where files are served, so that pages link to them."""
+    ports = pipeline_here.ports()
+    settings = ports.settings.model_copy(update={"serve_url": SERVED})
+    return GivenPipeline(replace(ports, settings=settings))
 
 
 @pytest.fixture(scope="module")
@@ -108,19 +120,28 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("asset", PICTURES)
-def test_a_page_shows_pictures_small_enough_for_the_event_log(
-    first: BuildResult, instance: dg.DagsterInstance, artist: Artist, asset: str
+def test_a_page_shows_pictures_that_are_in_the_bucket(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: GivenPipeline, artist: Artist, asset: str
 ) -> None:
     assert first.success
     shown = page(instance, asset, artist.slug)
-    prefix = "data:image/png;base64,"
-    pictures = {name: str(value.value) for name, value in shown.items() if prefix in str(value.value)}
+    pictures = {name: str(value.value) for name, value in shown.items() if str(value.value).startswith("[![")}
     assert sorted(pictures) == PICTURES[asset]
     for content in pictures.values():
-        png = base64.b64decode(content.partition(prefix)[2].rstrip(")"), validate=True)
-        assert len(png) <= 150_000
-        with Image.open(BytesIO(png)) as picture:
-            assert picture.width >= 500
+        assert len(content) < 1_000  # the UI shows no longer text in place
+        whole = content.rpartition("](")[2].rstrip(")")
+        assert f"]({whole}?width=" in content
+        with pipeline_here.ports().bucket.open(unquote(whole.removeprefix(f"{SERVED}/files/"))) as png:
+            assert Image.open(png).width >= 500
+
+
+def test_pictures_of_pages_are_foreign_to_nobody(
+    first: BuildResult, pipeline_here: GivenPipeline, artist: Artist
+) -> None:
+    assert first.success
+    (report,) = verify(pipeline_here.ports(), artist.slug)
+    assert (report.findings, report.foreign) == ([], [])
+    assert find_strays(pipeline_here.ports()) == []
 
 
 @pytest.mark.parametrize("asset", CHAIN)
@@ -146,13 +167,17 @@ def test_a_page_begins_with_a_headline_and_ends_with_a_query(
     ("asset", "name", "says"),
     [
         ("prompts", "before and after", "(missing)"),
-        ("dataset_zip", "zip and manifest", r"\.zip, "),
+        ("dataset_zip", "zip and manifest", ".zip), "),
         ("segment_tags", "words", "bass"),
+        ("training_items", "listen", "/audio.flac), 0:40"),
+        ("preprocessed_segments", "listen", "/audio.flac#t="),
+        ("lora_evaluation", "listen", "/evaluation-lora.wav)"),
+        ("lora_preview", "listen", "/preview-lora.wav)"),
         ("segment_tags", "everybody's month, USD", 0.0),
         ("lora_weights", "artist's month, USD", 0.0),
         ("lora_weights", "all there is now", "ace_step"),
         ("lora_evaluation", "all there is now", "promoted: the first one that is not broken"),
-        ("lora_preview", "files", r"preview\-lora\.wav, "),
+        ("lora_preview", "files", "/preview-lora.wav), "),
     ],
 )
 def test_a_page_says_what_is_looked_for_there(

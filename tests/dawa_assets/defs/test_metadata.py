@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dawa_assets.defs.metadata import MAX_ROWS, describe, files, label, picture, table
+from dawa_assets.defs.metadata import MAX_ROWS, describe, file_url, files, label, picture, picture_at, table
 from dawa_assets.defs.text_diff import before_and_after, marked
 from dawa_assets.prompting.refresh import PromptExample
 
@@ -132,6 +132,12 @@ def test_a_long_table_says_how_much_it_left_out() -> None:
     assert isinstance(value, dg.TableMetadataValue)
     assert len(value.records) == MAX_ROWS + 1
     assert value.records[-1].data["number"] == "… and 7 more"
+
+
+def test_a_served_picture_is_a_short_link_that_shows_in_place() -> None:
+    told = str(picture_at(file_url("http://127.0.0.1:1/", "artists/a b/x.png"), "A [b]").value)
+    whole = "http://127.0.0.1:1/files/artists/a%20b/x.png"
+    assert told == rf"[![A \[b\]]({whole}?width=460)]({whole})"
 
 
 def test_a_picture_is_inline_unless_too_large_for_the_event_log() -> None:

@@ -1,0 +1,71 @@
+"""Files of an asset's page, to be seen and heard: links where files are served (DAWA_SERVE_URL), else what fits in.
+
+A picture that is linked shows in place by some hundred bytes of the event log. Without an address it is stored there
+itself, as small as it goes, and sounds are only named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dawa_assets.artists.paths import is_own, own_object
+from dawa_assets.defs.metadata import escaped, file_url, picture, picture_at
+from dawa_assets.defs.step import Shown
+from dawa_assets.plots.page_pictures import keep_picture
+from resources.ports import Ports
+
+MAX_SOUNDS = 6
+_MAX_TEXT = 999  # characters: the UI shows no longer text in place, but a button for it
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A sound of the bucket: its name, its key, what is said of it, and which seconds of it are meant (None: all)."""
+
+    name: str
+    key: str
+    detail: str = ""
+    seconds: tuple[float, float] | None = None
+
+
+def stored_picture(ports: Ports, slug: str, key: str, title: str) -> Shown:
+    """Return a picture of the bucket under its title; nothing where it is not there, or not the artist's."""
+    if own_object(ports.bucket, slug, key) is None:
+        return {}
+    if ports.settings.serve_url is not None:
+        return {title: picture_at(file_url(ports.settings.serve_url, key), title)}
+    with ports.bucket.open(key) as stream:
+        return {title: picture(stream.read(), title)}
+
+
+def drawn_picture(ports: Ports, slug: str, name: str, png: bytes, title: str) -> Shown:
+    """Return a picture that was drawn for this page under its title; kept by its `name` where it can be linked to."""
+    if ports.settings.serve_url is None:
+        return {title: picture(png, title)}
+    return {title: picture_at(file_url(ports.settings.serve_url, keep_picture(ports.bucket, slug, name, png)), title)}
+
+
+def sounds(ports: Ports, slug: str, found: Sequence[Sound]) -> Shown:
+    """Return links to an artist's sounds, which play when they are opened: the first that find room in the page.
+
+    Nothing where files are not served.
+    """
+    address = ports.settings.serve_url
+    own = [sound for sound in found if is_own(slug, sound.key)]
+    if address is None or not own:
+        return {}
+    lines: list[str] = []
+    for sound in own[:MAX_SOUNDS]:
+        part = "" if sound.seconds is None else f"#t={sound.seconds[0]:g},{sound.seconds[1]:g}"
+        detail = f", {sound.detail}" if sound.detail else ""
+        line = f"- [{escaped(sound.name)}]({file_url(address, sound.key)}{part}){detail}"
+        if lines and sum(map(len, lines)) + len(lines) + len(line) > _MAX_TEXT:
+            break
+        lines.append(line)
+    return {"listen": dg.MetadataValue.md("\n".join(lines))}
+
+
+def minutes(seconds: float) -> str:
+    """Return a time in a sound as players write it."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,58 @@
+"""What a page shows of files: links where they are served, what fits into the event log where they are not."""
+
+from dataclasses import replace
+
+import dagster as dg
+
+from dawa_assets.artists.delete import delete_artist
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_picture, sounds, stored_picture
+from resources.ports import Ports
+from tests.dawa_assets.intake.material import new_artist
+
+PNG = b"\x89PNG"
+KEY = "artists/nova/pages/waveforms.png"
+
+
+def served(ports: Ports) -> Ports:
+    return replace(ports, settings=ports.settings.model_copy(update={"serve_url": "http://127.0.0.1:9"}))
+
+
+def test_without_an_address_small_pictures_are_in_the_page_itself(ports: Ports) -> None:
+    shown = drawn_picture(ports, "nova", "waveforms", PNG, "waveforms")
+    assert str(shown["waveforms"].value).startswith("![waveforms](data:image/png;base64,")
+    assert list(ports.bucket.list()) == []
+    assert sounds(ports, "nova", [Sound("a", "artists/nova/a.wav")]) == {}
+
+
+def test_a_drawn_picture_is_kept_once_and_goes_with_the_artist(ports: Ports) -> None:
+    new_artist(ports)
+    first = drawn_picture(served(ports), "nova", "waveforms", PNG, "waveforms")
+    (made,) = ports.bucket.list()
+    again = drawn_picture(served(ports), "nova", "waveforms", PNG, "waveforms")
+    assert (made.key, list(ports.bucket.list())) == (KEY, [made])
+    assert first == again == stored_picture(served(ports), "nova", KEY, "waveforms")
+    drawn_picture(served(ports), "nova", "waveforms", PNG[::-1], "waveforms")
+    with ports.bucket.open(KEY) as stream:
+        assert stream.read() == PNG[::-1]
+    delete_artist(ports, "nova", author="me")
+    assert list(ports.bucket.list()) == []
+
+
+def test_only_what_is_the_artist_s_own_is_linked_to(ports: Ports) -> None:
+    ports.bucket.put("artists/other/a.png", PNG)
+    assert stored_picture(served(ports), "nova", "artists/other/a.png", "a") == {}
+    assert stored_picture(served(ports), "nova", "artists/nova/none.png", "a") == {}
+    assert sounds(served(ports), "nova", [Sound("a", "artists/other/a.wav")]) == {}
+
+
+def test_sounds_are_as_many_as_the_ui_shows_in_place(ports: Ports) -> None:
+    name = "A [long] name of a project/Its Live Set"
+    key = "artists/an-artist-of-many-words/training/00000000-0000-0000-0000-000000000000/audio.flac"
+    found = [Sound(name, key, "its loudest segment, from 1:30", (90.0, 105.0))] * 20
+    told = sounds(served(ports), "an-artist-of-many-words", found)["listen"]
+    assert isinstance(told, dg.MarkdownMetadataValue)
+    lines = str(told.value).splitlines()
+    assert len(str(told.value)) < 1_000
+    whole = f"http://127.0.0.1:9/files/{key}#t=90,105"
+    assert lines[0] == rf"- [A \[long\] name of a project/Its Live Set]({whole}), its loudest segment, from 1:30"
+    assert 3 <= len(lines) < MAX_SOUNDS
