@@ -297,6 +297,9 @@ class Automation(BaseModel):
     retrain_after_share: float = Field(
         0.2, gt=0, le=1, description="how much of a dataset must be new since the last training"
     )
+    verify_weekly_gb: float = Field(
+        20.0, ge=0, description="how many GB of files are read each week to compare their bytes; 0: none"
+    )
     alert_webhook_url: SecretStr | None = Field(
         None, description="where failures are told (Slack's or a compatible incoming webhook)"
     )

@@ -20,6 +20,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.scaffolded import scaffolded_definitions
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors.all_sensors import sensors
+from dawa_assets.defs.verification import verify_job, verify_schedules
 from resources.settings import Settings
 
 Asset = dg.AssetsDefinition | dg.AssetSpec | dg.SourceAsset
@@ -42,9 +43,9 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
     ours = dg.Definitions(
         assets=[*assets, needs_attention],
         asset_checks=[*checks, standing_checks],
-        jobs=jobs,
+        jobs=[*jobs, verify_job],
         sensors=[*sensors, standing_checks_sensor],
-        schedules=[nightly_dataset_rebuild(settings)],
+        schedules=[nightly_dataset_rebuild(settings), *verify_schedules(settings)],
         resources={"pipeline": Pipeline(), **(resources or {})},
         executor=dg.in_process_executor,  # one process a run, whatever is chosen in the UI: a step's own takes 14 s
     )

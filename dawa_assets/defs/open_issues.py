@@ -1,4 +1,4 @@
-"""Standing checks: what is failed, stale, unmatched, waiting or behind now, on each asset and on one page for all.
+"""Standing checks: what is failed, damaged, stale, unmatched, waiting or behind now, on each asset and for all.
 
 A sensor looks every other minute and reports only what changed since it last did (and everything once a day), without
 a run: as many events as there are assets, however many artists there are. What recovered is gone from the next
@@ -34,6 +34,7 @@ _MAX_LENGTH = 240  # characters of a reason
 # In the order in which a person would see to them.
 _KINDS: dict[Kind, str] = {
     "failed": "failed",
+    "damaged": "files missing or altered",
     "stale": "prompts out of date",
     "unmatched": "bounces that fit no set",
     "waiting": "items waiting",
@@ -80,11 +81,12 @@ class Standing:
         return tables | figures
 
     def severity(self) -> dg.AssetCheckSeverity:
-        """Return a run that failed is an error; one file or item that did, and what waits or is behind, a warning.
+        """Return a run that failed and a file that is gone are errors; what waits, is behind or was rejected, warnings.
 
         As at each run (`checks.py`): an artist's broken upload must not show the whole asset as broken for days.
         """
-        return dg.AssetCheckSeverity.ERROR if self.runs else dg.AssetCheckSeverity.WARN
+        is_broken = self.runs or self.work.artists.get((self.asset, "damaged"))
+        return dg.AssetCheckSeverity.ERROR if is_broken else dg.AssetCheckSeverity.WARN
 
 
 def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
@@ -107,9 +109,9 @@ def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
 
 needs_attention = dg.AssetSpec(
     "needs_attention",
-    description="One page for the morning: what is failed, stale, unmatched, waiting or behind now, for all artists, "
-    "with since when, why, and the run. Level-triggered: what recovered is gone from the latest report, and how much "
-    "there was of it over time is in the plots.",
+    description="One page for the morning: what is failed, damaged, stale, unmatched, waiting or behind now, for all "
+    "artists, with since when, why, and the run. Level-triggered: what recovered is gone from the latest report, "
+    "and how much there was of it over time is in the plots.",
     group_name="watch",
     kinds={"postgres"},
     owners=OWNERS,
@@ -122,7 +124,7 @@ needs_attention = dg.AssetSpec(
         dg.AssetCheckSpec(
             standing_check(asset).name,
             asset=asset,
-            description=f"nothing of `{asset}` is failed, stale, unmatched, waiting or behind for any artist",
+            description=f"nothing of `{asset}` is failed, damaged, stale, unmatched, waiting or behind for any artist",
         )
         for asset in CHAIN
     ],

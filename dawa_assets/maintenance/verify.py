@@ -17,6 +17,7 @@ from dawa_assets.maintenance.repair import RepairOutcome, outlook, repair
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.expected_objects import Claim, claim_now, claims, known_among, paths_outside
 from dawa_assets.tables.recovery_sources import summary_of
+from dawa_assets.tables.verifications import FileFinding, keep_verification
 from modal_app.data_root.digests import sha256_stream
 from resources.bucket.base import StoredObject
 from resources.errors import InvalidKeyError, ObjectNotFoundError
@@ -54,6 +55,7 @@ class VerifyReport:
     foreign: list[tuple[str, int]] = field(default_factory=list)
     foreign_count: int = 0
     foreign_bytes: int = 0
+    bytes_read: int = 0
     seconds: float = 0.0
 
     @property
@@ -63,7 +65,7 @@ class VerifyReport:
 
 
 def verify(ports: Ports, slug: str | None = None, *, deep: bool = False, fix: bool = False) -> Iterator[VerifyReport]:
-    """Verify one artist, or every one, one after the other.
+    """Verify one artist, or every one, one after the other. What is still wrong is kept, for `needs_attention`.
 
     Args:
         ports: where rows and objects are.
@@ -79,6 +81,8 @@ def verify(ports: Ports, slug: str | None = None, *, deep: bool = False, fix: bo
         run = _Verify(ports, artist, deep, fix, VerifyReport(artist.slug, artist.name))
         run.run()
         run.report.seconds = round(time.monotonic() - started, 3)
+        with ports.database.transaction() as connection:
+            keep_verification(connection, artist.id, run.still_wrong, deep=deep)
         yield run.report
 
 
@@ -89,13 +93,16 @@ class _Verify:
     deep: bool
     fix: bool
     report: VerifyReport
+    still_wrong: list[FileFinding] = field(default_factory=list)
 
     def run(self) -> None:
         with self.ports.database.transaction() as connection:
             outside = paths_outside(connection, self.artist)
         for column, row, path in outside:
             outcome = RepairOutcome("needs you", f"let the row name a file below artists/{self.artist.slug}/, or none")
-            self.report.findings.append(Discrepancy("outside", f"{column} {row}", "path", path, outcome))
+            finding = Discrepancy("outside", f"{column} {row}", "path", path, outcome)
+            self.report.findings.append(finding)
+            self._remember(finding, column.partition(".")[0])
         stored = self.ports.bucket.list(f"artists/{self.artist.slug}")
         unclaimed: list[StoredObject] = []
         # Findings are dealt with after the walk: mending changes what is being listed.
@@ -129,7 +136,10 @@ class _Verify:
             return None
         if claim.size is not None and one.size != claim.size:
             return "wrong size"
-        return "wrong bytes" if self.deep and not self._has_right_bytes(claim) else None
+        if not self.deep:
+            return None
+        self.report.bytes_read += one.size
+        return None if self._has_right_bytes(claim) else "wrong bytes"
 
     def _has_right_bytes(self, claim: Claim) -> bool:
         try:
@@ -164,14 +174,30 @@ class _Verify:
             now = claim_now(connection, self.artist, claim)
         if now is None or now != claim:
             return
-        try:
-            one = self.ports.bucket.stat(claim.key)
-        except InvalidKeyError:
-            one = None
+        one = self._stored(claim.key)
         if (one is None) != (problem == "missing") or (problem == "wrong size" and one and one.size == claim.size):
             return
         outcome = repair(self.ports, self.artist, claim, problem) if self.fix else outlook(claim, problem)
-        self.report.findings.append(Discrepancy(problem, claim.key, claim.what, claim.name, outcome))
+        finding = Discrepancy(problem, claim.key, claim.what, claim.name, outcome)
+        self.report.findings.append(finding)
+        if outcome.state != "mended" and (not self.fix or self._is_wrong_now(claim)):
+            self._remember(finding, claim.what)
+
+    def _is_wrong_now(self, claim: Claim) -> bool:
+        """Return whether it is still so: a repair may have recorded that the object is gone, and said who acts."""
+        with self.ports.database.transaction() as connection:
+            now = claim_now(connection, self.artist, claim)
+        return now is not None and self._problem(now, self._stored(now.key)) is not None
+
+    def _stored(self, key: str) -> StoredObject | None:
+        try:
+            return self.ports.bucket.stat(key)
+        except InvalidKeyError:
+            return None
+
+    def _remember(self, finding: Discrepancy, what: str) -> None:
+        way_out = finding.outcome.said.replace("--repair", f"`dawa verify --artist {self.artist.slug} --repair`", 1)
+        self.still_wrong.append(FileFinding(finding.problem, what, finding.key, f"{finding.problem}; {way_out}"))
 
     def _sort_out(self, unclaimed: list[StoredObject]) -> None:
         if not unclaimed:

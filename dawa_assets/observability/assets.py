@@ -53,7 +53,13 @@ ASSETS: Sequence[AssetDescription] = (
         check=consistency.check_summaries,
         rows=asset_rows.SUMMARIES,
         version=content_versions.SUMMARIES,
-        backlog=[backlog.REJECTED_SETS, backlog.WAITING_SETS],
+        backlog=[
+            backlog.REJECTED_SETS,
+            backlog.damaged_files(
+                *("Live Set", "summary", "timeline", "rejected upload", "reason"), "als_summaries", "uploads"
+            ),
+            backlog.WAITING_SETS,
+        ],
     ),
     AssetDescription(
         "prompts",
@@ -76,6 +82,7 @@ ASSETS: Sequence[AssetDescription] = (
             backlog.REJECTED_BOUNCES,
             backlog.UNMATCHED_BOUNCES,
             backlog.FAILED_ITEMS,
+            backlog.damaged_files("audio", "prompt", "training_items"),
             backlog.ITEMS_WITHOUT_BOUNCE,
         ],
     ),
@@ -86,7 +93,11 @@ ASSETS: Sequence[AssetDescription] = (
         check=consistency.check_dataset,
         rows=asset_rows.DATASETS,
         version=content_versions.DATASETS,
-        backlog=[backlog.ITEMS_IN_NO_DATASET],
+        backlog=[
+            backlog.damaged_files("zip", "manifest", "datasets"),
+            backlog.ITEMS_IN_NO_DATASET,
+            backlog.LEFT_OVER_ZIPS,
+        ],
     ),
     AssetDescription(
         "preprocessed_segments",
@@ -114,7 +125,11 @@ ASSETS: Sequence[AssetDescription] = (
         check=consistency.check_lora,
         rows=asset_rows.TRAININGS,
         version=content_versions.TRAININGS,
-        backlog=[backlog.FAILED_TRAININGS, backlog.LORAS_OF_EARLIER_DATASETS],
+        backlog=[
+            backlog.FAILED_TRAININGS,
+            backlog.damaged_files("adapter", "training_runs"),
+            backlog.LORAS_OF_EARLIER_DATASETS,
+        ],
     ),
     AssetDescription(
         "lora_evaluation",
@@ -123,7 +138,11 @@ ASSETS: Sequence[AssetDescription] = (
         check=consistency.check_evaluation,
         rows=asset_rows.EVALUATIONS,
         version=content_versions.EVALUATIONS,
-        backlog=[backlog.UNJUDGED_LORAS, backlog.BROKEN_OFF_PROMOTIONS],
+        backlog=[
+            backlog.damaged_files("evaluation"),
+            backlog.UNJUDGED_LORAS,
+            backlog.BROKEN_OFF_PROMOTIONS,
+        ],
     ),
     AssetDescription(
         "lora_preview",

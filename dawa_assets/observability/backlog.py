@@ -1,4 +1,4 @@
-"""Open issues: what is failed, stale, unmatched, waiting or behind now, artist by artist, for all artists at once.
+"""Open issues: what is failed, damaged, stale, unmatched, waiting or behind now, artist by artist, for all at once.
 
 Level-triggered: read from the rows as they are, so that what recovered is gone from here by itself. Three queries
 however many artists there are, and at most `MAX_ARTISTS` rows a signal. Nothing here repairs anything. What failed

@@ -15,7 +15,7 @@ from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
 
-Kind = Literal["failed", "stale", "unmatched", "waiting", "behind"]
+Kind = Literal["failed", "damaged", "stale", "unmatched", "waiting", "behind"]
 
 
 @dataclass(frozen=True)
@@ -253,6 +253,20 @@ BROKEN_OFF_PROMOTIONS = OpenWork(
     select artist_id, run_id::text, 'its promotion was begun and not finished', asked_at
     from lora_promotions where published_at is null and asked_at < %(before_sensor)s""",
 )
+
+
+_FILE_FINDINGS = """
+    select v.artist_id, f.key, f.reason, f.since from verifications v, jsonb_to_recordset(v.findings)
+      f (problem text, what text, key text, reason text, since timestamptz)
+    where v.findings <> '[]'"""
+LEFT_OVER_ZIPS = OpenWork("behind", f"{_FILE_FINDINGS} and f.problem = 'left over'")
+
+
+def damaged_files(*whats: str) -> OpenWork:
+    """Return what is wrong with files of these kinds, or with the paths of these tables, as it was found last."""
+    named = ", ".join(f"'{what}'" for what in whats)
+    return OpenWork("damaged", f"{_FILE_FINDINGS} and f.problem <> 'left over' and f.what in ({named})")
+
 
 _AFTER = """
 by_artist as (

@@ -79,6 +79,7 @@ def side(database: Database, name: str) -> Side:
              [slug, artist]),
             ("insert into listens (artist_id, run_id, who, first, second, blind) "
              "select artist_id, id, 'me', 'base', 'candidate', true from training_runs where artist_id = %s", [artist]),
+            ("insert into verifications (artist_id) values (%s)", [artist]),
             ("insert into leases (artist_id, step, holder, fence, expires_at) values (%s, 's', 'h', 1, now())",
              [artist]),
             ("insert into audio_segments (audio_hash, recipe, index, segment_hash, start_seconds, samples, gain_db, "

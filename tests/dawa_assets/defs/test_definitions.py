@@ -83,7 +83,9 @@ def test_sensors_and_the_schedule_are_on_from_the_start(defs: dg.Definitions) ->
         "standing_checks_sensor",
     }
     assert all(each.default_status == dg.DefaultSensorStatus.RUNNING for each in repository.sensor_defs)
-    assert [each.name for each in repository.schedule_defs] == ["nightly_dataset_rebuild"]
+    schedules = {each.name: each.default_status for each in repository.schedule_defs}
+    names = ["nightly_dataset_rebuild", "nightly_verify", "weekly_verify"]
+    assert schedules == dict.fromkeys(names, dg.DefaultScheduleStatus.RUNNING)
 
 
 _SNAPSHOT = """
@@ -161,6 +163,7 @@ def test_pools_schedule_and_resources_are_those_that_are_given(settings: Setting
     graph = defs.resolve_asset_graph()
     assert graph.get(dg.AssetKey("prompts")).pools == {"openai"}
     assert graph.get(dg.AssetKey("segment_tags")).pools == set()
-    (nightly,) = defs.get_repository_def().schedule_defs
-    assert (nightly.cron_schedule, nightly.execution_timezone) == ("30 4 * * 1", "Europe/Berlin")
+    schedules = {each.name: each for each in defs.get_repository_def().schedule_defs}
+    assert {each.execution_timezone for each in schedules.values()} == {"Europe/Berlin"}
+    assert schedules["nightly_dataset_rebuild"].cron_schedule == "30 4 * * 1"
     assert defs.resources == {"pipeline": given, "another": 7}
