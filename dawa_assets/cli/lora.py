@@ -1,5 +1,7 @@
 """`dawa lora`: which adapters an artist has, what was found of them, and which one is published."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +10,23 @@ if TYPE_CHECKING:
     from dawa_assets.training.promotion import Lora
 
 app = typer.Typer(help="An artist's LoRAs: which there are, which one is published.", no_args_is_help=True)
+
+
+class FormChoice(StrEnum):
+    """The forms that an adapter can be written in."""
+
+    DIFFUSERS = "diffusers"
+    PEFT = "peft"
+    COMFYUI = "comfyui"
+    ACE_STEP = "ace-step"
+
+
+_USES = {
+    FormChoice.DIFFUSERS: 'pipeline.load_lora_weights("{out}")',
+    FormChoice.PEFT: 'PeftModel.from_pretrained(model, "{out}")',
+    FormChoice.COMFYUI: "copy it into ComfyUI/models/loras",
+    FormChoice.ACE_STEP: "name this folder as the LoRA's path in ACE-Step's own interface",
+}
 
 _Artist = Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")]
 _Run = Annotated[str, typer.Argument(help="The run's id, or its beginning.")]
@@ -107,6 +126,55 @@ def rollback(
 
     settings = Settings.load()
     _tell(rollback_lora(open_ports(settings), artist, model or settings.model_name, force=force), True, as_json)
+
+
+@app.command("export")
+def export(
+    form: Annotated[FormChoice, typer.Option("--format", help="The program that is to load it.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="peft, ace-step: a new folder. diffusers, comfyui: a file; one that is there is replaced."),
+    ],
+    run: Annotated[str | None, typer.Argument(help="The run's id, or its beginning.")] = None,
+    artist: Annotated[
+        str | None, typer.Option(help="The artist (slug, id or name); without a run, what they have published.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Write a LoRA as another program loads it, at its full strength.
+
+    Its card and its trigger word are in the header.
+    """
+    import json
+
+    from dawa_assets.items.exclusions import trained_on_line
+    from dawa_assets.training.lora_export import export_lora
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    done = export_lora(open_ports(Settings.load()), run, artist, form.value, out)
+    name = f"{done.lora.artist}:{done.lora.run.model_name}"
+    if as_json:
+        report = {
+            "lora": name,
+            "run": str(done.lora.run.id),
+            "format": form.value,
+            "out": str(done.out),
+            "files": [{"path": str(file.path), "bytes": file.size, "sha256": file.sha256} for file in done.files],
+            "backend": done.card.backend.value,
+            "base": done.card.base,
+            "trigger_word": done.card.trigger_word or None,
+            "heard_excluded": done.lora.trained_on_excluded,
+        }
+        typer.echo(json.dumps(report, ensure_ascii=False))
+        return
+    typer.echo(f"{done.out}: {name} (run {done.lora.run.id}), for {done.card.backend} {done.card.base}")
+    typer.echo(f"  trigger word  {done.card.trigger_word or 'none on record'}")
+    if done.lora.trained_on_excluded:
+        typer.echo(f"  note          {trained_on_line(done.lora.trained_on_excluded)}")
+    if done.card.base == "tiny":
+        typer.echo("  note          its base `tiny` has random weights and is in no other program")
+    typer.echo(f"Next: {_USES[form].format(out=done.out)}")
 
 
 def _tell(lora: "Lora", changed: bool, as_json: bool) -> None:

@@ -3,13 +3,8 @@
 The audio comes out of the dataset's own zip, so that what is exported is the dataset, whatever was uploaded since.
 """
 
-import errno
 import hashlib
-import shutil
-import uuid
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +12,7 @@ from typing import Literal
 from dawa_assets.artists.paths import own_object
 from dawa_assets.datasets.zip import entry_names
 from dawa_assets.errors import BadTrackError
+from dawa_assets.exports.destination import new_folder
 from dawa_assets.exports.formats import Described, ace_step_manifest, audiocraft_info, audiocraft_line
 from dawa_assets.segments.tagger import tagger_of
 from dawa_assets.tables import datasets
@@ -67,7 +63,7 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
     if dataset.pruned_at is not None or own_object(ports.bucket, artist.slug, dataset.storage_path) is None:
         raise InputError(f"{dataset.storage_path}: is not there any more; `dawa build --artist {artist.slug}` mends it")
     target = out.absolute()
-    with _new_folder(target) as folder:
+    with new_folder(target) as folder:
         described, left_out = _write_audio(ports, dataset, tracks, texts, folder, target)
         if not described:
             raise InputError(f"{artist.slug}: no track of the dataset can be exported: {left_out[0][1]}")
@@ -84,25 +80,6 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
         audio_bytes=size,
         left_out=left_out,
     )
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that becomes it at the end of the block, or is gone."""
-    folder = target.parent / f".{target.name}.{uuid.uuid4().hex}.part"
-    try:
-        if target.exists() and (not target.is_dir() or next(target.iterdir(), None) is not None):
-            raise InputError(f"{target}: is there already and not empty; name a new folder with --out")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-        yield folder
-        folder.rename(target)  # takes the place of an empty folder, of no other
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise InputError(f"{target}: was filled meanwhile; name a new folder with --out") from None
-        raise InputError(f"{target}: can't be written: {error.strerror or error}; name another folder") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_audio(

@@ -232,6 +232,16 @@ def list_runs(connection: Connection, artist: Artist) -> list[Run]:
         ).fetchall()
 
 
+def artists_with_run(connection: Connection, beginning: str) -> list[str]:
+    """Return the slug of the artist of each run whose id begins so, three at most."""
+    rows = connection.execute(
+        "select a.slug from training_runs r join artists a on a.id = r.artist_id "
+        "where starts_with(r.id::text, %s) order by r.id limit 3",
+        [beginning.lower()],
+    ).fetchall()
+    return [row["slug"] for row in rows]
+
+
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
     """Return the run whose adapter is published under this model name."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:

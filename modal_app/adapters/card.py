@@ -27,6 +27,7 @@ class AdapterCard(BaseModel):
     examples: int
     songs: int
     caption_rule: str = ""
+    trigger_word: str = ""  # that every caption began with
     parameters: TrainParameters
     steps: int | None = None  # that were done
     kept_step: int | None = None  # whose adapter this is

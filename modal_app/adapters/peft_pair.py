@@ -27,7 +27,7 @@ def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
     header = read_header(pair[0])
     if card.backend is not BackendKind.ACE_STEP or not is_former_pair(header.tensors):
         return pair
-    config = _read_config(pair[1])
+    config = read_config(pair[1])
     rank, alpha = card.parameters.rank, card.parameters.alpha
     if (config.get("r"), config.get("lora_alpha")) != (rank, alpha):
         raise AdapterError(
@@ -35,10 +35,20 @@ def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
             f"the adapter's card {rank} and {alpha}; train it again"
         )
     weights = by_original(folded_weights(read_arrays(pair[0]), alpha / rank))
-    config |= {"lora_alpha": rank, "target_modules": sorted(map(_target, config.get("target_modules") or []))}
     write_arrays(folder / WEIGHTS, weights, {CARD_KEY: header.metadata[CARD_KEY]})
-    (folder / CONFIG).write_text(config_text(config))
+    (folder / CONFIG).write_text(config_text(config_now(config, rank)))
     return [folder / WEIGHTS, folder / CONFIG]
+
+
+def config_now(config: dict[str, Any], rank: int) -> dict[str, Any]:
+    """Return the configuration of an ACE-Step pair whose alpha is folded in, by the authors' names."""
+    targets = config.get("target_modules") or []
+    return config | {"lora_alpha": rank, "target_modules": sorted(map(target_now, targets))}
+
+
+def target_now(name: object) -> str:
+    """Return the authors' name of what a configuration targets, e.g. `to_q`."""
+    return to_original(f"self_attn.{name}").removeprefix("self_attn.")
 
 
 def config_text(config: dict[str, Any]) -> str:
@@ -47,11 +57,12 @@ def config_text(config: dict[str, Any]) -> str:
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
 
-def _target(name: object) -> str:
-    return to_original(f"self_attn.{name}").removeprefix("self_attn.")
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the content of `adapter_config.json`.
 
-
-def _read_config(path: Path) -> dict[str, Any]:
+    Raises:
+        AdapterError: it is not there, or no JSON object.
+    """
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError):

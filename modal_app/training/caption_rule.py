@@ -5,8 +5,9 @@ training leaves out now and then is the trainer's affair.
 """
 
 import re
+from collections.abc import Sequence
 
-from modal_app.protocol.training import CaptionPart
+from modal_app.protocol.training import CaptionPart, Example
 
 RULE = "caption-v2"
 
@@ -41,6 +42,16 @@ def caption_parts(
 def key_in(tags: str | None) -> str | None:
     """Return the key that the tags name, e.g. `A minor`."""
     return next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag)), None)
+
+
+def trigger_word_in(examples: Sequence[Example]) -> str:
+    """Return the trigger word that all captions begin with, without the dot that closes it; empty where there is none.
+
+    One that only some begin with calls nothing.
+    """
+    firsts = [example.parts[0] if example.parts else None for example in examples]
+    words = {first.text if first is not None and first.kind == "trigger" else "" for first in firsts}
+    return words.pop().removesuffix(".") if len(words) == 1 else ""
 
 
 def plain_tags(tags: str | None) -> list[str]:

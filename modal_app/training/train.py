@@ -22,6 +22,7 @@ from modal_app.data_root.scratch import locked, scratch_folder, sweep
 from modal_app.errors import InputError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainRequest, TrainResult
+from modal_app.training.caption_rule import trigger_word_in
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.data import load_examples, step_data
 from modal_app.training.loop import LoopResult, LoopState, run_loop
@@ -206,6 +207,7 @@ def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, spl
         examples=len(request.examples),
         songs=len({example.song for example in request.examples}),
         caption_rule=request.caption_rule,
+        trigger_word=trigger_word_in(request.examples),
         parameters=request.parameters,
         steps=len(losses),
         kept_step=outcome.kept_step,

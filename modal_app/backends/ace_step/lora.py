@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modal_app.adapters.ace_step_names import by_diffusers, folded_weights, to_original
+from modal_app.adapters.ace_step_names import by_diffusers, folded_weights
 from modal_app.adapters.card import AdapterCard
+from modal_app.adapters.peft_pair import target_now
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
@@ -61,7 +62,7 @@ def peft_config(card: AdapterCard) -> dict[str, Any]:
     config: dict[str, Any] = LoraConfig(
         r=card.parameters.rank,
         lora_alpha=card.parameters.rank,
-        target_modules=[to_original(f"self_attn.{target}").removeprefix("self_attn.") for target in _TARGETS],
+        target_modules=[target_now(target) for target in _TARGETS],
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.runs import train_lora
-from modal_app.protocol.training import TrainRequest
-from modal_app.training.caption_rule import caption_parts, key_in
+from modal_app.protocol.training import Example, TrainRequest
+from modal_app.training.caption_rule import caption_parts, key_in, trigger_word_in
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
 
 
@@ -71,6 +71,17 @@ def test_a_part_is_one_line_and_the_bpm_comes_last(
     assert len({part.kind for part in parts}) == len(parts)
     if bpm is not None:
         assert re.fullmatch(r"BPM: [0-9.e+-]+", parts[-1].text)
+
+
+def test_the_trigger_word_is_what_all_captions_begin_with() -> None:
+    def examples(*words: str) -> list[Example]:
+        parts = [caption_parts("Dub.", None, None, trigger_word=word) for word in words]
+        return [Example(audio_hash="0" * 64, index=0, sha256="0" * 64, song="s", parts=p, gain_db=0) for p in parts]
+
+    assert trigger_word_in(examples("nova kite", "nova kite")) == "nova kite"
+    assert trigger_word_in(examples("nova!")) == "nova!"
+    assert trigger_word_in(examples("nova", "")) == trigger_word_in(examples("nova", "kite")) == ""
+    assert trigger_word_in([]) == trigger_word_in(examples("", "")) == ""
 
 
 def test_every_caption_begins_with_the_trigger_word_that_is_set(worker: RecordingCompute, catalogue: Catalogue) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from modal_app.adapters import peft_pair
-from modal_app.adapters.file_format import read_adapter, write_adapter
+from modal_app.adapters.file_format import read_adapter, read_card, write_adapter
+from modal_app.adapters.other_programs import FOLDERS, FORMS, TRIGGER_KEY, Form, write_for
 from modal_app.adapters.publish import install, resolve_lora
-from modal_app.adapters.tensor_file import read_arrays, write_arrays
+from modal_app.adapters.tensor_file import read_arrays, read_header, write_arrays
 from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import AdapterError
@@ -62,6 +63,24 @@ def test_the_published_pair_is_exact_in_every_program(adapter: Adapter, root: Da
 
 def test_the_main_file_is_exact_in_diffusers(adapter: Adapter) -> None:
     assert_same(in_diffusers(adapter.run / "test-artist_lora.safetensors"), adapter.deltas)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_is_exact_in_its_program(adapter: Adapter, tmp_path: Path, form: Form) -> None:
+    out = tmp_path / ("folder" if form in FOLDERS else "lora.safetensors")
+    if form in FOLDERS:
+        out.mkdir()
+
+    write_for(form, adapter.run / "test-artist_lora.safetensors", adapter.run / peft_pair.CONFIG, out)
+
+    weights = out / peft_pair.WEIGHTS if form in FOLDERS else out
+    assert_same(in_diffusers(weights), adapter.deltas)
+    if form in FOLDERS:
+        assert_same(in_peft(out), adapter.deltas)
+    if form != "diffusers":
+        assert_same(in_comfyui(weights), adapter.deltas)
+    assert read_header(weights).metadata[TRIGGER_KEY] == "nova"
+    assert read_card(weights) == adapter.card
 
 
 def test_a_former_pair_is_published_as_it_would_be_written_now(adapter: Adapter, root: DataRoot) -> None:

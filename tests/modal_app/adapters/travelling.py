@@ -31,7 +31,7 @@ class Adapter:
     deltas: Deltas
 
 
-def make_adapter(run: Path, *, producer_id: str = "test-artist", run_id: str = "run-1") -> Adapter:
+def make_adapter(run: Path) -> Adapter:
     """One whose alpha / rank is no number that floating point holds."""
     import torch
 
@@ -42,8 +42,8 @@ def make_adapter(run: Path, *, producer_id: str = "test-artist", run_id: str = "
     state = {name: torch.randn(part.shape, generator=generator) for name, part in backend.adapter_state().items()}
     backend.load_adapter_state(state)
     card = AdapterCard(
-        run_id=run_id,
-        producer_id=producer_id,
+        run_id="run-1",
+        producer_id="test-artist",
         model_name="lora",
         backend=BackendKind.ACE_STEP,
         base=backend.base.name,
@@ -53,6 +53,7 @@ def make_adapter(run: Path, *, producer_id: str = "test-artist", run_id: str = "
         recipe="stereo48",
         examples=1,
         songs=1,
+        trigger_word="nova",
         parameters=parameters,
         first_loss=1.0,
         final_loss=1.0,
