@@ -10,7 +10,8 @@ def doctor(
 ) -> None:
     """Look at everything that the settings choose: does it answer, is the key good, does the model end soon.
 
-    Changes nothing and costs nothing. The exit code is 1 if something can't be used.
+    Costs nothing, and leaves nothing behind: a small file is written into the bucket and removed again. The exit code
+    is 1 if something can't be used.
     """
     import dataclasses
     import json

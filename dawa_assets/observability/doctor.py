@@ -1,6 +1,7 @@
 """The doctor: which implementation every port uses, whether it answers, what ends soon, and what may still be spent.
 
-Each finding is one line with its way out. Nothing is changed and nothing is paid for; no secret is shown.
+Each finding is one line with its way out. Nothing is changed, but for a small file that is written into the bucket and
+removed again; nothing is paid for, and no secret is shown.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from modal_app.protocol.tagging import InspectRequest, ModelHealth
 from modal_app.tagging.tag_key import OFFLINE
 from resources.database.client_access import storage_policies, storage_policies_file
 from resources.database.migrations import pending_migrations
+from resources.errors import BucketError
 from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer
 from resources.settings import Settings
 
@@ -109,7 +111,15 @@ def _database(settings: Settings) -> tuple[State, str]:
 
 
 def _bucket(settings: Settings) -> tuple[State, str]:
-    return open_bucket(settings).inspect()
+    bucket = open_bucket(settings)
+    state, said = bucket.inspect()
+    if state != "ok":  # one that is not there yet would be made by writing to it
+        return state, said
+    try:
+        bucket.try_writing()
+    except BucketError as error:
+        return "error", f"can be read, but a small file could not be written, read and removed: {error}"
+    return "ok", f"{said}; a small file was written, read and removed"
 
 
 def _storage_policies(settings: Settings) -> tuple[State, str]:

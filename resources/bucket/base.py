@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
+from uuid import uuid4
+
+from resources.errors import BucketError
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,25 @@ class Bucket(ABC):
         """Say in one line whether the bucket can be used, with the way out where not. Makes nothing."""
         found = next(iter(self.list("artists")), None)
         return "ok", "answers" if found else "answers, nothing of an artist in it yet"
+
+    def try_writing(self) -> None:
+        """Write a small object, read it back and remove it: nothing is left behind.
+
+        Raises:
+            BucketError: one of that is refused; the message says which, why, and the way out.
+        """
+        key = f"doctor/{uuid4().hex}"
+        written = key.encode()
+        self.put(key, written, content_type="text/plain")
+        try:
+            with self.open(key) as stream:
+                read = stream.read(len(written) + 1)
+        finally:
+            self.delete([key])
+        if read != written:
+            raise BucketError(f"{key}: other bytes come back than were written; look at what lies before the bucket")
+        if self.stat(key) is not None:
+            raise BucketError(f"{key}: can be written and not removed; give the bucket's user leave to delete")
 
     @abstractmethod
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:

@@ -38,6 +38,23 @@ class FolderBucket(Bucket):
         self._root = Path(os.path.realpath(folder))
         self._swept = False
 
+    def try_writing(self) -> None:
+        """Write, read and remove a small object, and what was made for it: the bucket's folder too where it is new."""
+        new = [folder for folder in (self._root / _TEMPORARY, self._root, *self._root.parents) if not folder.exists()]
+        try:
+            super().try_writing()
+        except BucketError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise BucketError(
+                f"{self._root}: can't be written to: {error.__cause__.strerror or error.__cause__}; "
+                "let this user write there, or choose another DAWA_HOME"
+            ) from error
+        finally:
+            for folder in new:
+                with contextlib.suppress(OSError):  # never made, or somebody else writes there by now
+                    folder.rmdir()
+
     def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:  # noqa: ARG002 - folders keep no types
         """Write an object, replacing the one of this key; on disk (fsync) when the call returns."""
         target = self._path(key)

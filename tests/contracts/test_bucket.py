@@ -39,6 +39,15 @@ def _keys(bucket: Bucket, prefix: str = "") -> list[str]:
     return [stored.key for stored in bucket.list(prefix)]
 
 
+def test_writing_can_be_tried_and_leaves_nothing(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.try_writing()
+    assert _keys(bucket) == []
+    assert not (tmp_path / "a bucket").exists()
+    bucket.put("a/b", b"kept")
+    bucket.try_writing()
+    assert _keys(bucket) == ["a/b"]
+
+
 def test_what_is_put_can_be_read_from_bytes_files_and_streams(bucket: Bucket, tmp_path: Path) -> None:
     file = tmp_path / "in.bin"
     file.write_bytes(b"file")

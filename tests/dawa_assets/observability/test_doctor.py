@@ -1,7 +1,10 @@
 """The doctor's findings: each part by itself, one line each, no secret."""
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +18,11 @@ from resources.settings import Settings
 from tests.fakes.model_server.control import ModelServer
 from tests.fakes.model_server.fixtures import model_server, model_server_process
 from tests.fakes.model_server.openai_api import KEY
+from tests.fakes.storage.storage_server import StorageServer
 from tests.prepared import prepare_database
+from tests.resources.bucket.conftest import storage_server
 
-__all__ = ["model_server", "model_server_process"]
+__all__ = ["model_server", "model_server_process", "storage_server"]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,66 @@ def test_the_embedded_defaults_are_well() -> None:
     assert [*found] == [
         "home", "database", "bucket", "prompt writer", "tagger", "compute", "system prompt", "budget",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of the machine may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    """Be somebody who may write as little as they are allowed to: root may write anywhere."""
+    us = os.geteuid()
+    if us == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if us == 0:
+            os.seteuid(0)
+
+
+def test_a_folder_that_is_read_only_is_an_error(open_folder: Path) -> None:
+    bucket = open_folder / "bucket"
+    (bucket / "artists" / "nova").mkdir(parents=True)
+    (bucket / "artists" / "nova" / "a.txt").write_bytes(b"a")
+    bucket.chmod(0o555)
+    findings = examine(Settings(home=open_folder, database="supabase"))
+    assert [next(findings).part, next(findings).part] == ["home", "database"]
+    with _as_nobody():
+        found = next(findings)
+    bucket.chmod(0o755)
+    assert (found.part, found.state) == ("bucket", "error")
+    assert found.detail == (
+        "can be read, but a small file could not be written, read and removed: "
+        f"{bucket.resolve()}: can't be written to: Permission denied; let this user write there, or choose another "
+        "DAWA_HOME"
+    )
+    assert sorted(path.name for path in open_folder.rglob("*")) == ["a.txt", "artists", "bucket", "nova"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "object/dawa-exports/doctor"), ("DELETE", "object/")])
+def test_a_storage_that_refuses_writes_is_an_error(storage_server: StorageServer, method: str, path: str) -> None:
+    project = {"supabase_url": storage_server.url, "supabase_secret_key": storage_server.secret_key}
+    assert _bucket_of(**project).detail.startswith("Storage answers; the bucket 'dawa-exports' is not there yet")
+    assert storage_server.called("POST", "object/dawa-exports/") == []
+    storage_server.state.create_bucket("dawa-exports", False)
+    assert _bucket_of(**project).detail.endswith("; a small file was written, read and removed")
+    assert storage_server.state.bucket("dawa-exports").objects == {}
+    storage_server.fail(method=method, path=path, status=403, message="read-only", times=9)
+    found = _bucket_of(**project)
+    assert found.state == "error"
+    assert "Storage refuses the key (read-only); set SUPABASE_SECRET_KEY" in found.detail
+    assert storage_server.secret_key not in found.detail
+
+
+def _bucket_of(**project: str) -> Diagnosis:
+    return next(each for each in examine(Settings(bucket="supabase", **project)) if each.part == "bucket")
 
 
 def test_what_is_missing_is_said_of_each_part_by_itself() -> None:
