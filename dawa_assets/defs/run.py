@@ -10,6 +10,7 @@ from dagster._core.launcher import RunLauncher
 
 from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
+from dawa_assets.defs.inputs import report_inputs
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.resources import OpensPorts
@@ -79,6 +80,7 @@ def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, s
     with database.transaction() as connection:
         get_artist(connection, slug)
     ensure_partitions(instance, [slug])
+    report_inputs(instance, pipeline.ports(), [slug])
     job = build_defs(pipeline.ports().settings, {"pipeline": pipeline}).resolve_job_def(job_name)
     result = job.execute_in_process(
         instance=instance,

@@ -121,6 +121,28 @@ def ledger(connection: Connection, artist_id: UUID, kind: Kind, *, waiting_only:
         ).fetchall()
 
 
+@dataclass(frozen=True)
+class ArrivedFile:
+    """A file that was looked at, as it was uploaded."""
+
+    inbox_key: str
+    kind: str
+    name: str
+    folder: str
+    size_bytes: int
+    created_at: datetime
+
+
+def arrived(connection: Connection, artist_id: UUID) -> list[ArrivedFile]:
+    """Return every file of an artist's that was looked at, whatever became of it; each place in the inbox once."""
+    with connection.cursor(row_factory=class_row(ArrivedFile)) as cursor:
+        return cursor.execute(
+            "select distinct on (inbox_key) inbox_key, kind, name, folder, size_bytes, created_at from uploads "
+            "where artist_id = %s order by inbox_key, created_at desc",
+            [artist_id],
+        ).fetchall()
+
+
 def waiting_bounces(connection: Connection, artist_id: UUID) -> list[WaitingBounce]:
     """Return the artist's bounces that wait, the latest first."""
     with connection.cursor(row_factory=class_row(WaitingBounce)) as cursor:

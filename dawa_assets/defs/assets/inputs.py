@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dawa_assets.defs.inputs import observed_versions
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
-from dawa_assets.tables.artists import list_artists
+from dawa_assets.tables.artists import get_artist, list_artists
 from dawa_assets.tables.content_versions import PROFILES, content_version
 from resources.settings import Settings
 
@@ -46,9 +47,16 @@ with accepted_as_new():  # observable source assets
         "its version is that of what prompts use, so a refreshed `provenance` changes nothing.",
         tags={"dagster/kind/postgres": "", "dagster/kind/json": ""},
     )
-    def artist_profiles(pipeline: Pipeline) -> dg.DataVersionsByPartition:
-        """The version of each artist's profile."""
-        with pipeline.ports().database.transaction() as connection:
-            return dg.DataVersionsByPartition(
-                {artist.slug: content_version(connection, artist.id, PROFILES) for artist in list_artists(connection)}
-            )
+    def artist_profiles(context: dg.OpExecutionContext, pipeline: Pipeline) -> dg.DataVersionsByPartition:
+        """The version of the run's artist, or of every artist whose profile is another one than was last observed."""
+        database = pipeline.ports().database
+        with database.transaction() as connection:
+            if context.has_partition_key:
+                found = [get_artist(connection, context.partition_key)]
+            else:
+                found = list_artists(connection)
+            versions = {artist.slug: content_version(connection, artist.id, PROFILES) for artist in found}
+        known = {} if context.has_partition_key else observed_versions(context.instance)
+        changed = {slug: version for slug, version in versions.items() if known.get(slug) != version}
+        with accepted_as_new():
+            return dg.DataVersionsByPartition(changed)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from dawa_assets.defs.inputs import report_inputs
 from dawa_assets.defs.jobs import build_job, ingest_job
 from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
 from dawa_assets.defs.resources import Pipeline
@@ -67,5 +68,6 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
     ]
     wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
     asked = ask(context.instance, job.name, wanted, time.time())
+    report_inputs(context.instance, ports, [request.partition_key or "" for request in asked.requests])
     now_seen = _Seen(artists, gone.isoformat() if gone else "", asked.stopped_at.slug if asked.stopped_at else "")
     return result(asked, context, "nothing new in the inbox", json.dumps(asdict(now_seen)))

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import dagster as dg
 
+from dawa_assets.defs.inputs import report_inputs
 from dawa_assets.defs.jobs import prompts_job
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
@@ -44,6 +45,7 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
             yield WorkItem(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
 
     asked = ask(context.instance, prompts_job.name, wanted(), time.time())
+    report_inputs(context.instance, ports, [request.partition_key or "" for request in asked.requests])
     cursor = str(seen[asked.stopped_at.slug].id) if asked.stopped_at else ""
     return result(asked, context, "no prompt is stale that no run takes care of", cursor)
 
