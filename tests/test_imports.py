@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("dawa_assets", "resources", "modal_app")
 HEAVY = {"torch", "diffusers", "transformers", "peft", "matplotlib"}
 HEAVY |= {"librosa", "openai", "google.genai", "modal", "supabase"}
-SQL_PACKAGES = ("dawa_assets/tables/", "resources/database/")
+SQL_PACKAGES = ("dawa_assets/tables/", "resources/database/", "dawa_assets/defs/history.py")  # last: Dagster's tables
 SQL_STATEMENT = re.compile(
     r"[\s(]*(?:select\s(?:.*\sfrom\s|\s*[\w.]+\()|insert\s+into\s|update\s+[\w.]+(?:\s+(?:as\s+)?\w+)?\s+set\s.*=|delete\s+from\s"
     r"|with\s.*\bas\s+(?:(?:not\s+)?materialized\s*)?\(\s*(?:--.*\n\s*)?(?:select|insert|update|delete)\s)",

@@ -20,14 +20,14 @@ from dawa_assets.defs.history import (
     TICKS,
     correct_assets,
     count_events,
-    events_of,
+    event_rows,
     has_value,
     names,
     remove_checks,
     remove_events,
     remove_run,
     remove_ticks,
-    ticks_of,
+    tick_rows,
 )
 from dawa_assets.defs.partitions import forget_partition
 
@@ -72,11 +72,11 @@ def count_history(instance: dg.DagsterInstance, slug: str) -> Forgotten:
     runs = instance.get_runs(dg.RunsFilter(tags={_PARTITION: slug}))
     events = sum(count_events(instance, run.run_id) for run in runs)
     own = {run.run_id for run in runs}
-    with events_of(instance).index_connection() as connection:
-        of_partition = connection.execute(sa.select(EVENTS.c.run_id).where(EVENTS.c.partition == slug)).scalars()
-        events += sum(run_id not in own for run_id in of_partition)
-        texts = connection.execute(sa.select(EVENTS.c.event).where(*_runless(slug))).scalars()
-        events += sum(map(has_value(slug), texts))
+    of_partition = event_rows(instance, sa.select(EVENTS.c.run_id).where(EVENTS.c.partition == slug))
+    events += sum(row.run_id not in own for row in of_partition)
+    is_named = has_value(slug)
+    runless = event_rows(instance, sa.select(EVENTS.c.event).where(*_runless(slug)))
+    events += sum(is_named(row.event) for row in runless)
     is_all = all(run.status in FINISHED for run in runs)
     return Forgotten(len(runs), events, len(_ticks(instance, slug, None)), is_all)
 
@@ -130,10 +130,8 @@ def _checks(instance: dg.DagsterInstance, slug: str, before: datetime | None, le
     )
     if before is not None:
         query = query.where(CHECKS.c.evaluation_event_timestamp < _naive(before))
-    with events_of(instance).index_connection() as connection:
-        rows = connection.execute(query).all()
     is_named = has_value(slug)
-    return [row.id for row in rows if row.partition == slug or is_named(row.evaluation_event)]
+    return [row.id for row in event_rows(instance, query) if row.partition == slug or is_named(row.evaluation_event)]
 
 
 def _ticks(instance: dg.DagsterInstance, slug: str, before: datetime | None) -> list[tuple[int, list[str] | None]]:
@@ -144,13 +142,11 @@ def _ticks(instance: dg.DagsterInstance, slug: str, before: datetime | None) -> 
     )
     if before is not None:
         query = query.where(TICKS.c.timestamp < _naive(before))
-    with ticks_of(instance).connect() as connection:
-        rows = connection.execute(query).all()
     is_named, found = names(slug), []
-    for number, body in rows:
-        log_key = json.loads(body).get("log_key")
-        if is_named(body) or (log_key and is_named(_logged(instance, log_key))):
-            found.append((number, log_key))
+    for row in tick_rows(instance, query):
+        log_key = json.loads(row.tick_body).get("log_key")
+        if is_named(row.tick_body) or (log_key and is_named(_logged(instance, log_key))):
+            found.append((row.id, log_key))
     return found
 
 

@@ -61,6 +61,18 @@ def wiping(connection: sa.Connection) -> Iterator[sa.Connection]:
     yield connection
 
 
+def event_rows(instance: dg.DagsterInstance, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    """Return what a query finds in the tables of events that all runs share."""
+    with events_of(instance).index_connection() as connection:
+        return connection.execute(query).all()
+
+
+def tick_rows(instance: dg.DagsterInstance, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    """Return what a query finds among the ticks of sensors and schedules."""
+    with ticks_of(instance).connect() as connection:
+        return connection.execute(query).all()
+
+
 def count_events(instance: dg.DagsterInstance, run_id: str) -> int:
     """Count all events of a run."""
     storage = events_of(instance)

@@ -4,7 +4,7 @@ A picture that is linked shows in place by some hundred bytes of the event log. 
 itself, as small as it goes, and sounds are only named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -12,7 +12,7 @@ import dagster as dg
 from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.defs.metadata import escaped, file_url, picture, picture_at
 from dawa_assets.defs.step import Shown
-from dawa_assets.plots.page_pictures import keep_picture
+from dawa_assets.plots.page_pictures import keep_pictures
 from resources.ports import Ports
 
 MAX_SOUNDS = 6
@@ -39,11 +39,18 @@ def stored_picture(ports: Ports, slug: str, key: str, title: str) -> Shown:
         return {title: picture(stream.read(), title)}
 
 
-def drawn_picture(ports: Ports, slug: str, name: str, png: bytes, title: str) -> Shown:
-    """Return a picture that was drawn for this page under its title; kept by its `name` where it can be linked to."""
-    if ports.settings.serve_url is None:
-        return {title: picture(png, title)}
-    return {title: picture_at(file_url(ports.settings.serve_url, keep_picture(ports.bucket, slug, name, png)), title)}
+def drawn_pictures(
+    ports: Ports, slug: str, names: Mapping[str, str], of: str, draw: Callable[[], Mapping[str, bytes]]
+) -> Shown:
+    """Return pictures that are drawn for this page under their titles.
+
+    Where they can be linked to they are kept by their `names`, and drawn only if `of` is another text than before.
+    """
+    address = ports.settings.serve_url
+    if address is None:
+        return {title: picture(png, title) for title, png in draw().items()}
+    keys = keep_pictures(ports.bucket, slug, names, of, draw)
+    return {title: picture_at(file_url(address, key), title) for title, key in keys.items()}
 
 
 def sounds(ports: Ports, slug: str, found: Sequence[Sound]) -> Shown:

@@ -81,7 +81,8 @@ def run_step(
     metadata |= {**told, "took, s": dg.MetadataValue.float(seconds), **figures}
     metadata["rows"] = dg.MetadataValue.md(f"```sql\n{described.rows.query(artist.id)}\n```")
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version))
+    context.add_asset_metadata(metadata)  # in the result they would be stored with the step's output once more
+    return dg.MaterializeResult(data_version=dg.DataVersion(version))
 
 
 def _shown(show: Callable[[Made[R]], Shown], made: Made[R]) -> Shown:

@@ -14,25 +14,29 @@ from modal_app.errors import JobError
 from modal_app.protocol.pictures import MAX_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
 from resources.ports import Ports
 
+TITLES = ("spectrogram", "waveforms")
 _DRAWING = "1"  # raise it when the worker draws differently
 
 
-def draw_segments(ports: Ports, slug: str) -> dict[str, bytes]:
-    """Draw the first tracks' waveforms and the spectrogram of the loudest segment of the first: PNGs by their titles.
-
-    Empty where there is no segment.
+def plan_pictures(ports: Ports, slug: str) -> DepictRequest | None:
+    """Return what is to be drawn; another name for other pictures. None where there is no segment.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
-        JobError: the worker could not draw them.
     """
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
         tracks = segmented_tracks(connection, artist.id, MAX_TRACKS)
-    if not tracks:
-        return {}
-    request = _request(slug, tracks)
-    folder = f"pictures/{slug}/{request.name}"
+    return _request(slug, tracks) if tracks else None
+
+
+def draw_segments(ports: Ports, request: DepictRequest) -> dict[str, bytes]:
+    """Draw the first tracks' waveforms and the spectrogram of the loudest segment of the first: PNGs by their titles.
+
+    Raises:
+        JobError: the worker could not draw them.
+    """
+    folder = f"pictures/{request.producer_id}/{request.name}"
     paths = {"waveforms": f"{folder}-waveforms.png", "spectrogram": f"{folder}-spectrogram.png"}
     try:
         return _fetched(ports, paths)

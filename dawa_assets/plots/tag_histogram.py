@@ -6,6 +6,9 @@ from io import BytesIO
 from dawa_assets.ableton.fonts import drawable, families
 from dawa_assets.tables.segment_tags import Word
 
+DRAWING = "1"
+"""Raise it when words are drawn differently."""
+
 
 def draw_words(words: Sequence[Word]) -> bytes:
     """Draw a PNG with one bar a word, coloured by tag."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dawa_assets.defs.metadata import files, schema, table
-from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_picture, minutes, sounds
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_pictures, minutes, sounds
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
@@ -103,11 +103,14 @@ def _segmented(ports: Ports, slug: str) -> "SegmentsReport":
 
 
 def _drawn(made: "Made[SegmentsReport]") -> Shown:
-    from dawa_assets.plots.segment_plots import draw_segments
+    from dawa_assets.plots import segment_plots
 
     shown: Shown = {}
-    for title, png in draw_segments(made.ports, made.slug).items():
-        shown |= drawn_picture(made.ports, made.slug, f"segments-{title}", png, title)
+    if (request := segment_plots.plan_pictures(made.ports, made.slug)) is not None:
+        names = {title: f"segments-{title}" for title in segment_plots.TITLES}
+        shown = drawn_pictures(
+            made.ports, made.slug, names, request.name, lambda: segment_plots.draw_segments(made.ports, request)
+        )
     return shown | sounds(made.ports, made.slug, _loudest(made))
 
 
@@ -164,7 +167,7 @@ def segment_tags(settings: Settings) -> dg.AssetsDefinition:
 
 
 def _words(made: "Made[TagsReport]") -> Shown:
-    from dawa_assets.plots.tag_histogram import draw_words
+    from dawa_assets.plots import tag_histogram
     from dawa_assets.segments.tagger import tagger_of
     from dawa_assets.tables.segment_tags import common_words
 
@@ -174,5 +177,12 @@ def _words(made: "Made[TagsReport]") -> Shown:
     if not words:
         return {}
     rows = [{"tag": word.tag, "word": word.word, "segments": word.segments} for word in words]
-    drawn = drawn_picture(made.ports, made.slug, "segment-tags", draw_words(words), "commonest words")
+    title = "commonest words"
+    drawn = drawn_pictures(
+        made.ports,
+        made.slug,
+        {title: "segment-tags"},
+        f"{tag_histogram.DRAWING} {words}",
+        lambda: {title: tag_histogram.draw_words(words)},
+    )
     return {**drawn, "words": table(rows)}

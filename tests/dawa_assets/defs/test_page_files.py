@@ -5,7 +5,7 @@ from dataclasses import replace
 import dagster as dg
 
 from dawa_assets.artists.delete import delete_artist
-from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_picture, sounds, stored_picture
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_pictures, sounds, stored_picture
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import new_artist
 
@@ -17,8 +17,13 @@ def served(ports: Ports) -> Ports:
     return replace(ports, settings=ports.settings.model_copy(update={"serve_url": "http://127.0.0.1:9"}))
 
 
-def test_without_an_address_small_pictures_are_in_the_page_itself(ports: Ports) -> None:
-    shown = drawn_picture(ports, "nova", "waveforms", PNG, "waveforms")
+def draw(ports: Ports, png: bytes, of: str = "a track") -> dict[str, dg.MetadataValue]:
+    names = {"waveforms": "waveforms", "none": "none"} if of == "no track" else {"waveforms": "waveforms"}
+    return drawn_pictures(ports, "nova", names, of, lambda: {"waveforms": png})
+
+
+def test_without_an_address_pictures_are_in_the_page_itself(ports: Ports) -> None:
+    shown = draw(ports, PNG)
     assert str(shown["waveforms"].value).startswith("![waveforms](data:image/png;base64,")
     assert list(ports.bucket.list()) == []
     assert sounds(ports, "nova", [Sound("a", "artists/nova/a.wav")]) == {}
@@ -26,14 +31,17 @@ def test_without_an_address_small_pictures_are_in_the_page_itself(ports: Ports) 
 
 def test_a_drawn_picture_is_kept_once_and_goes_with_the_artist(ports: Ports) -> None:
     new_artist(ports)
-    first = drawn_picture(served(ports), "nova", "waveforms", PNG, "waveforms")
-    (made,) = ports.bucket.list()
-    again = drawn_picture(served(ports), "nova", "waveforms", PNG, "waveforms")
-    assert (made.key, list(ports.bucket.list())) == (KEY, [made])
+    first = draw(served(ports), PNG)
+    made = list(ports.bucket.list())
+    again = draw(served(ports), b"drawn otherwise by another machine")
+    assert (made[0].key, list(ports.bucket.list())) == (KEY, made)
     assert first == again == stored_picture(served(ports), "nova", KEY, "waveforms")
-    drawn_picture(served(ports), "nova", "waveforms", PNG[::-1], "waveforms")
+    draw(served(ports), PNG[::-1], "another track")
     with ports.bucket.open(KEY) as stream:
         assert stream.read() == PNG[::-1]
+    ports.bucket.delete([KEY])
+    assert list(draw(served(ports), PNG, "no track")) == ["waveforms"]
+    assert ports.bucket.stat(KEY) is not None
     delete_artist(ports, "nova", author="me")
     assert list(ports.bucket.list()) == []
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from dawa_assets.defs.page_files import Sound, drawn_picture, sounds
+from dawa_assets.defs.page_files import Sound, drawn_pictures, sounds
 from dawa_assets.defs.run import open_instance
 from dawa_assets.pipeline.files_address import files_address
 from resources.ports import Ports, open_ports
@@ -100,7 +100,7 @@ def _answers(url: str) -> bool:
 def test_a_page_of_the_ui_shows_and_plays_what_it_links_to(ports: Ports, page: "Page") -> None:
     new_artist(ports)
     ports.bucket.put(SOUND, wav(seconds=3))
-    shown = drawn_picture(ports, "nova", "waveforms", _png(), "waveforms")
+    shown = drawn_pictures(ports, "nova", {"waveforms": "waveforms"}, "", lambda: {"waveforms": _png()})
     shown |= sounds(ports, "nova", [Sound("Its bounce", SOUND)])
     with open_instance(ports.settings) as instance:
         instance.add_dynamic_partitions("artist", ["nova"])
