@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from modal_app.backends.base import BaseModel, TrainBackend, TrainExample
+from modal_app.backends.base import BaseModel, Conditioning, TrainBackend, TrainExample
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainParameters
@@ -162,9 +162,7 @@ def _examples(kind: BackendKind, backend: TrainBackend) -> list[TrainExample]:
         TrainExample(
             key=f"{number:064x}",
             encoded=encoded(),
-            caption=f"Warm, nocturnal house with glassy plucks, take {number}. BPM: 122",
-            bpm=122.0,
-            musical_key="A minor",
+            told=Conditioning(f"Warm, nocturnal house with glassy plucks, take {number}.", 122.0, "A minor", "4/4"),
             seconds=SECONDS,
         )
         for number in range(_EXAMPLES)

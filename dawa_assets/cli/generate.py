@@ -1,7 +1,7 @@
 """`dawa generate`: music from a text, with an artist's LoRA or by the base model alone; without a database."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,6 +15,13 @@ def generate(
     duration: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds, exactly.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same music.")] = 0,
     scale: Annotated[float, typer.Option(min=0, max=10, help="How strongly the LoRA acts; 0 is the base.")] = 1.0,
+    bpm: Annotated[
+        float | None, typer.Option(min=30, max=300, help="The tempo; else the one that closes the prompt (BPM: 124).")
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help='The key, e.g. "A minor" or Am.')] = None,
+    time_signature: Annotated[
+        str | None, typer.Option(metavar="METRE", help="The metre: 2/4, 3/4, 4/4 or 6/8.")
+    ] = None,
     base_only: Annotated[bool, typer.Option("--base-only", help="Leave the LoRA off, to compare.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -50,6 +57,7 @@ def generate(
         "backend": BackendKind(settings.backend),
         "base": settings.base,
         "scale": scale,
+        "facts": {"bpm": bpm, "musical_key": _key(key), "time_signature": _metre(time_signature)},
     }
     # one file for one question, so that asking it again leaves no second one in the cache
     job_id = "cli-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
@@ -65,3 +73,23 @@ def generate(
         return
     by = f"with {result.lora} (training {result.run_id})" if result.lora else f"by {settings.base} alone"
     typer.echo(f"{out}: {result.samples / result.sample_rate:.3f} s at {result.sample_rate} Hz, {by}")
+
+
+def _key(told: str | None) -> str | None:
+    from modal_app.errors import InputError
+    from modal_app.protocol.musical_facts import spelled_key
+
+    try:
+        return None if told is None else spelled_key(told)
+    except ValueError as error:
+        raise InputError(f"--key {told}: {error}") from None
+
+
+def _metre(told: str | None) -> str | None:
+    from modal_app.errors import InputError
+    from modal_app.protocol.musical_facts import TimeSignature
+
+    known = get_args(TimeSignature)
+    if told is None or told in known:
+        return told
+    raise InputError(f"--time-signature {told}: is none the generator knows; write one of {', '.join(known)}")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from modal_app.protocol.base import Identifier
+from modal_app.protocol.musical_facts import AskedBpm, MusicalKey, TimeSignature
 from modal_app.value_errors import ONE_LINE
 from modal_app.web.messages import Prompt
 
@@ -105,6 +106,9 @@ class GenerateRequest(Message):
     duration_seconds: float = Field(60.0, ge=0.1, le=600, allow_inf_nan=False)
     seed: int | None = Field(None, ge=0, lt=2**31)
     scale: float = Field(1.0, ge=0, le=10, allow_inf_nan=False)
+    bpm: AskedBpm | None = Field(None, description="the tempo; else the one that closes the prompt (`BPM: 124`)")
+    key: MusicalKey | None = Field(None, examples=["A minor"])
+    time_signature: TimeSignature | None = None
     backend_override: str | None = Field(None, max_length=100)
     job_id: Identifier | None = None
 

@@ -82,7 +82,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainingTrack:
-    """One item of a dataset, with the tempo that its Live Set states now."""
+    """One item of a dataset, with the tempo and the metre that its Live Set states now."""
 
     position: int
     training_item_id: UUID | None
@@ -92,6 +92,7 @@ class TrainingTrack:
     audio_format: str
     prompt_text: str
     bpm: float | None
+    time_signature: str | None
 
     @property
     def name(self) -> str:
@@ -360,7 +361,8 @@ def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTra
             f"""
             select i.position, i.training_item_id, i.item_key, i.audio_path, i.audio_hash, i.audio_format,
               i.prompt_text,
-              {_BPM} as bpm
+              {_BPM} as bpm,
+              s.summary -> 'overview' ->> 'time_signature' as time_signature
             {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
             """,
             [dataset_id],

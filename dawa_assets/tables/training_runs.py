@@ -242,6 +242,16 @@ def artists_with_run(connection: Connection, beginning: str) -> list[str]:
     return [row["slug"] for row in rows]
 
 
+def latest_parameters(connection: Connection, artist: Artist, model_name: str) -> dict[str, Any] | None:
+    """Return what the latest finished training of this model name was asked for; None where there was none."""
+    row = connection.execute(
+        "select parameters from training_runs where artist_id = %s and model_name = %s and state = 'done' "
+        "order by finished_at desc, id limit 1",
+        [artist.id, model_name],
+    ).fetchone()
+    return None if row is None else row["parameters"]
+
+
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
     """Return the run whose adapter is published under this model name."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:

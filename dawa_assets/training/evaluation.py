@@ -21,7 +21,7 @@ from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.lora_evaluations import Evaluation
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
-from dawa_assets.training.examples import fingerprint_of, train_request
+from dawa_assets.training.examples import facts_of, fingerprint_of, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
 from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
@@ -169,10 +169,12 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
     if prepared is None or training is None:
         raise JobError(f"run {run.id}: was not trained on the current dataset and settings; build `lora_weights` first")
     heard = None if rival is None else _heard_by(ports, rival)
+    track = _rendered_track([part.track for part in prepared.tracks], run)
     request = EvaluateRequest(
         training=training,
         rival=heard,
-        prompt=_prompt([part.track for part in prepared.tracks], run),
+        prompt=track.prompt_text,
+        facts=facts_of(track),
         duration_seconds=settings.preview_seconds,
         seed=settings.seed,
     )
@@ -224,13 +226,10 @@ def _heard_by(ports: Ports, rival: Run) -> Rival | None:
     )
 
 
-def _prompt(tracks: list[TrainingTrack], run: Run) -> str:
-    """Return that of a held-out song, for what the adapter does to music that it does not know.
-
-    Else the first one's.
-    """
+def _rendered_track(tracks: list[TrainingTrack], run: Run) -> TrainingTrack:
+    """Return a held-out song, for what the adapter does to music that it does not know; else the first one."""
     held_out = run.metrics.get("held_out", [])
-    return next((track.prompt_text for track in tracks if track.song in held_out), tracks[0].prompt_text)
+    return next((track for track in tracks if track.song in held_out), tracks[0])
 
 
 def _measure(

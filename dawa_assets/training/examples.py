@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset
-from dawa_assets.tables.datasets import Dataset
+from dawa_assets.tables.datasets import Dataset, TrainingTrack
 from dawa_assets.tables.segment_tags import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
-from modal_app.protocol.training import Example, TrainRequest
-from modal_app.training.caption_rule import RULE, caption_parts, key_in
+from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
+from modal_app.training.caption_rule import RULE, bpm_in, caption_parts, key_in
 from resources.settings import Settings
 
 _NOT_DECISIVE: dict[str, bool | set[str]] = {
@@ -63,11 +63,16 @@ def make_examples(
                 song=part.track.song,
                 parts=caption_parts(part.track.prompt_text, text, part.track.bpm, trigger_word=trigger_word),
                 gain_db=audio.segments[segment.index].gain_db,
-                bpm=part.track.bpm,
                 musical_key=key_in(text),
+                **facts_of(part.track).model_dump(exclude={"musical_key"}),
             )
         )
     return Examples(examples, silent, untagged)
+
+
+def facts_of(track: TrainingTrack) -> MusicalFacts:
+    """Return what is known of a whole track: its tempo and metre. Its key is its segments' own."""
+    return MusicalFacts(bpm=track.bpm or bpm_in(track.prompt_text), time_signature=track.time_signature)
 
 
 def train_request(

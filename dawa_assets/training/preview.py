@@ -15,11 +15,12 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import current_dataset, dataset_tracks
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import run_folder, temporary_folder
+from dawa_assets.training.examples import facts_of
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published
 from modal_app.config import BackendKind
 from modal_app.errors import JobError
-from modal_app.protocol.training import GenerateRequest
+from modal_app.protocol.training import GenerateRequest, MusicalFacts
 from resources.ports import Ports
 
 Variant = Literal["base", "lora"]
@@ -74,10 +75,10 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
             run = training_runs.promoted_run(connection, step.artist, settings.model_name)
         if run is None:
             return _report(ports, None, None, 0, [], time.monotonic() - started)
-        prompt = _prompt(ports, step.artist, run)
+        prompt, facts = _rendered(ports, step.artist, run)
         missing = [variant for variant in _VARIANTS if ports.bucket.stat(preview_key(slug, run, variant)) is None]
         if missing:
-            _render(ports, step.artist, run, prompt, meter)
+            _render(ports, step.artist, run, prompt, facts, meter)
         files = [_file(ports, slug, run, variant) for variant in _VARIANTS]
     report = _report(ports, run, prompt, len(missing), files, time.monotonic() - started)
     return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
@@ -88,16 +89,16 @@ def preview_key(slug: str, run: Run, variant: Variant) -> str:
     return f"{run_folder(slug, run)}/preview-{variant}.wav"
 
 
-def _prompt(ports: Ports, artist: Artist, run: Run) -> str:
-    """Return the prompt of the first track that the run was trained on."""
+def _rendered(ports: Ports, artist: Artist, run: Run) -> tuple[str, MusicalFacts]:
+    """Return the prompt of the first track that the run was trained on, and what is known of that track."""
     with ports.database.transaction() as connection:
         current = current_dataset(connection, artist.id)
         dataset_id = run.dataset_id or (current.id if current else None)
         tracks = dataset_tracks(connection, dataset_id) if dataset_id else []
-    return tracks[0].prompt_text if tracks else "instrumental"
+    return (tracks[0].prompt_text, facts_of(tracks[0])) if tracks else ("instrumental", MusicalFacts())
 
 
-def _render(ports: Ports, artist: Artist, run: Run, prompt: str, meter: GpuMeter) -> None:
+def _render(ports: Ports, artist: Artist, run: Run, prompt: str, facts: MusicalFacts, meter: GpuMeter) -> None:
     settings = ports.settings
     ensure_published(ports, artist, run.model_name)
     # both in one job: loading the libraries and the base costs more than rendering
@@ -105,6 +106,7 @@ def _render(ports: Ports, artist: Artist, run: Run, prompt: str, meter: GpuMeter
         GenerateRequest(
             job_id=f"preview-{run.id}",
             prompt=prompt,
+            facts=facts,
             lora_id=f"{artist.slug}:{run.model_name}",
             duration_seconds=settings.preview_seconds,
             seed=settings.seed,

@@ -6,7 +6,7 @@ becomes the candidate in that same transaction. Whether it is promoted is decide
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -49,6 +49,8 @@ class TrainingReport:
     base: str
     model_name: str
     caption_rule: str
+    why: str | None = None
+    """Why a training was needed, where one was: what is other than at the one before."""
     examples: int = 0
     silent_left_out: int
     untagged: int = 0
@@ -93,8 +95,11 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
         examples = Examples([], 0, 0) if prepared is None else examples_of(ports, step.artist, prepared)
         if prepared is None or not examples.examples:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
+        with ports.database.transaction() as connection:
+            before = training_runs.latest_parameters(connection, step.artist, ports.settings.model_name)
         state, run = _run_of(ports, step.artist, step.held, prepared, examples)
-    return _report(state, run, prepared, examples, time.monotonic() - started)
+    report = _report(state, run, prepared, examples, time.monotonic() - started)
+    return replace(report, why=_why(before, _parameters(ports, examples)) if state == "trained" else None)
 
 
 def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
@@ -120,7 +125,7 @@ def _run_of(
             backend=settings.backend,
             base=settings.base,
             model_name=settings.model_name,
-            parameters={**wanted.parameters.model_dump(), "caption_rule": RULE, "examples": len(examples.examples)},
+            parameters=_parameters(ports, examples),
         )
     if run.state == "done" and _has_files(ports, artist, run):
         with ports.database.transaction() as connection:
@@ -132,6 +137,24 @@ def _run_of(
         training_runs.start_run(connection, run, dataset.id)
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
+
+
+def _parameters(ports: Ports, examples: Examples) -> dict[str, Any]:
+    """Return what is on record of a training beside its base."""
+    asked = ports.settings.train_parameters.model_dump()
+    return {**asked, "caption_rule": RULE, "examples": len(examples.examples)}
+
+
+def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """Return what is other than at the training before, in one line."""
+    if before is None:
+        return "the first training"
+    changed = [
+        f"{name} is {value} now, was {before.get(name)}"
+        for name, value in now.items()
+        if name != "examples" and value != before.get(name)
+    ]
+    return "; ".join(changed) or "the examples or the base changed"
 
 
 def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:

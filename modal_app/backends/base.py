@@ -30,15 +30,23 @@ class BaseModel:
 
 
 @dataclass(frozen=True)
+class Conditioning:
+    """What a generator is told of music, in training and in rendering alike; `training/caption_rule.py` makes it."""
+
+    caption: str | None  # None: without any text, as guidance needs it
+    bpm: float | None = None
+    musical_key: str | None = None  # e.g. `A minor`
+    time_signature: str | None = None  # e.g. `4/4`
+
+
+@dataclass(frozen=True)
 class TrainExample:
     """One segment, as a backend trains on it in one step."""
 
     key: str  # the segment's SHA-256
     encoded: Mapping[str, Tensor]  # what `encode` gave
-    caption: str | None  # None: without any text, as guidance needs it
-    bpm: float | None
-    musical_key: str | None  # e.g. `A minor`
-    seconds: float
+    told: Conditioning
+    seconds: float  # of the song that the segment is of, as the generator is told it
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Backend(Protocol):
     base: BaseModel
     sample_rate: int
     channels: int
+    metadata: frozenset[str]  # the kinds of a caption's parts that it takes beside the text: of `tempo` and `key`
 
     @classmethod
     def load(cls, base: str) -> Self:
@@ -133,5 +142,5 @@ class InferBackend(Backend, Protocol):
     def detach(self) -> None:
         """Take the adapter off again; nothing of it is left."""
 
-    def generate(self, prompt: str, seconds: float, seed: int) -> Signal:
+    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
         """Audio `[channels, samples]` of exactly `round(seconds * sample_rate)` samples; the same for the same seed."""

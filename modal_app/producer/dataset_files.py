@@ -4,7 +4,6 @@ It comes from a stranger: whatever can't be used is refused with one line that n
 """
 
 import math
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from modal_app.errors import InputError
+from modal_app.protocol.musical_facts import spelled_key
 
 _MAX_FILES = 500
 _MAX_TITLE_LENGTH, _MAX_PROMPT_LENGTH, _MAX_TAG_LENGTH, _MAX_TAGS = 200, 2_000, 100, 50
 _BPM = (1.0, 1000.0)
-_KEY = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(major|maj|minor|min|m|M)?")
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,10 @@ def _bpm(value: object, where: str) -> float | None:
 
 
 def _musical_key(value: object, where: str) -> str | None:
-    """`Am`, `a min` and `A minor` are `A minor`; a tonic alone is major."""
     line = _line(value, where, 20)
     if line is None:
         return None
-    found = _KEY.fullmatch(line) or _KEY.fullmatch(line.lower())
-    if not found:
-        raise InputError(f'{where}: is no key; write e.g. "A minor"')
-    tonic, accidental, mode = found.groups()
-    minor = mode in ("m", "min", "minor")
-    return f"{tonic.upper()}{accidental} {'minor' if minor else 'major'}"
+    try:
+        return spelled_key(line)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None

@@ -14,7 +14,7 @@ from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest
 from modal_app.protocol.tagging import SegmentToTag, TagRequest
 from modal_app.protocol.training import CaptionPart, Example
 from modal_app.tagging.tag import tag
-from modal_app.training.caption_rule import caption_parts, key_in
+from modal_app.training.caption_rule import bpm_in, caption_parts, key_in
 
 Emit = Callable[[Event], None]
 
@@ -101,7 +101,7 @@ def make_examples(heard: list[Heard], tags: dict[str, str]) -> list[Example]:
             song=part.listed.title,
             parts=_caption(part.listed, tags.get(shown.sha256)),
             gain_db=segment.gain_db,
-            bpm=part.listed.file.bpm,
+            bpm=part.listed.file.bpm or bpm_in(part.listed.file.prompt or ""),
             musical_key=key_in(_tag_line(part.listed.file, tags.get(shown.sha256))),
         )
         for part in heard

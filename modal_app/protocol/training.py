@@ -10,6 +10,14 @@ from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, 
 # --- train ---
 
 
+class MusicalFacts(Message):
+    """What is known of music beside a text; what is not known is None."""
+
+    bpm: float | None = None
+    musical_key: str | None = Field(None, description="e.g. `A minor`")
+    time_signature: str | None = Field(None, description="e.g. `4/4`")
+
+
 class CaptionPart(Message):
     """A piece of a caption that can be left out. What `tempo` and `key` say is then told in no other way either."""
 
@@ -17,8 +25,8 @@ class CaptionPart(Message):
     text: str
 
 
-class Example(Message):
-    """One segment and the caption it is trained with."""
+class Example(MusicalFacts):
+    """One segment and the caption it is trained with; the facts are its song's, the key its own."""
 
     audio_hash: Sha256
     index: int
@@ -26,13 +34,6 @@ class Example(Message):
     song: str = Field(description="the name of its song; other versions of it are found by their names")
     parts: list[CaptionPart] = Field(description="the caption's, in order")
     gain_db: float = Field(description="what normalisation added, to be undone")
-    bpm: float | None = None
-    musical_key: str | None = Field(None, description="e.g. `A minor`")
-
-    @property
-    def caption(self) -> str:
-        """The whole caption."""
-        return " ".join(part.text for part in self.parts)
 
 
 class TrainParameters(Message):
@@ -176,6 +177,7 @@ class EvaluateRequest(JobRequest[EvaluateResult]):
     training: TrainRequest
     rival: Rival | None = None
     prompt: str
+    facts: MusicalFacts = Field(default_factory=MusicalFacts, description="of what is rendered")
     duration_seconds: float = Field(gt=0, le=60)
     seed: int = 0
 
@@ -204,6 +206,9 @@ class GenerateRequest(JobRequest[GenerateResult]):
     kind: Literal["generate"] = "generate"
     job_id: Identifier
     prompt: str
+    facts: MusicalFacts = Field(
+        default_factory=MusicalFacts, description="of the music asked for; a tempo may also close the prompt"
+    )
     lora_id: str | None = None
     duration_seconds: float = Field(gt=0, le=600)
     seed: int = 0

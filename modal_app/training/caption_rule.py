@@ -1,34 +1,41 @@
-"""The rule by which a segment's caption is made from its song's prompt and its own tags, part by part. Pure text.
+"""The rule by which texts are made for a generator: the same one for a segment that is trained on and for a rendering.
 
-The rule has a name: captions decide a training's fingerprint, so a change of the rule is a new name. Which parts a
-training leaves out now and then is the trainer's affair.
+The rule has a name: captions decide a training's fingerprint, so a change of the rule is a new name. An adapter's card
+names the rule that it was trained by, and renders by it. Which parts a training leaves out now and then is the
+trainer's affair. Pure text.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from modal_app.protocol.training import CaptionPart, Example
+from modal_app.backends.base import Conditioning
+from modal_app.protocol.training import CaptionPart, Example, MusicalFacts
 
-RULE = "caption-v2"
+RULE = "caption-v3"
 
+_FORMER_RULE = "caption-v2"
+"""Tempo and key stood in every caption, also beside metadata that tell them; the length told was the segment's."""
+
+_KEY = r"[A-G][#b♯♭]? (?:major|minor)"
 _TAGGED_TEMPO = re.compile(r"(?:about )?\d+(?:\.\d+)? BPM")
-_TAGGED_KEY = re.compile(r"[A-G][#b♯♭]? (?:major|minor)")
+_TAGGED_KEY = re.compile(_KEY)
+_TWO_KEYS = re.compile(f"{_KEY} or {_KEY}")
 _BPM_LINE = re.compile(r"\s*\bBPM:\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE)
 
 
 def caption_parts(
     prompt: str, tags: str | None, bpm: float | None, *, trigger_word: str | None = None
 ) -> list[CaptionPart]:
-    """`caption-v2`: trigger word, prompt, the segment's tags, its key and its tempo; each part one line, none empty.
+    """Return trigger word, prompt, the segment's tags, its key and its tempo; each part one line, none empty.
 
     The prompt comes without its closing BPM line, and the tags without tempo and key: both are said once, at the end
-    (`Key: A minor. BPM: 124`). The BPM is the Live Set's; where that is unknown, the one that the prompt ends with;
-    where that has none either, nothing is said of it.
+    (`Key: A minor. BPM: 124`), or in a generator's metadata where it has any. The BPM is the Live Set's; where that is
+    unknown, the one that the prompt ends with; where that has none either, nothing is said of it.
     """
     found = _BPM_LINE.search(prompt)
     body = " ".join((prompt[: found.start()] if found else prompt).split())
     tempo = f"{round(bpm, 2):g}" if bpm else found.group(1) if found else None
-    key = key_in(tags)
+    key = next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag) or _TWO_KEYS.fullmatch(tag)), None)
     parts = [
         CaptionPart(kind="trigger", text=_sentence(" ".join((trigger_word or "").split()))),
         CaptionPart(kind="prompt", text=_sentence(body)),
@@ -39,8 +46,51 @@ def caption_parts(
     return [part for part in parts if part.text]
 
 
+def told_beside(rule: str, metadata: Collection[str]) -> frozenset[str]:
+    """Return the kinds of parts that a generator's text leaves out, since its metadata tell them.
+
+    Args:
+        rule: by which the adapter was, or is, trained.
+        metadata: the kinds that this generator takes as metadata.
+    """
+    return frozenset() if rule == _FORMER_RULE else frozenset(metadata)
+
+
+def told_seconds(rule: str, segment: float, song: float) -> float:
+    """Return the length in seconds that a generator is told of a segment: that of its song.
+
+    What is rendered is of the length that is asked for; were it told the segment's, 15 s would be all that it knows.
+    """
+    return segment if rule == _FORMER_RULE else song
+
+
+def conditioning(parts: Sequence[CaptionPart], facts: MusicalFacts, beside: Collection[str]) -> Conditioning:
+    """Return what a generator is told by a caption's parts: its text, and what it takes as metadata.
+
+    A tempo or a key that is left out of the parts is told in no way; a metre comes and goes with a known tempo.
+
+    Args:
+        parts: of the caption, in order; some may be left out.
+        facts: the music's tempo, key and metre, as far as they are known.
+        beside: the kinds of parts that are left out of the text, of `told_beside`.
+    """
+    kinds = {part.kind for part in parts}
+    return Conditioning(
+        caption=" ".join(part.text for part in parts if part.kind not in beside),
+        bpm=facts.bpm if "tempo" in kinds else None,
+        musical_key=facts.musical_key if "key" in kinds else None,
+        time_signature=facts.time_signature if "tempo" in kinds or facts.bpm is None else None,
+    )
+
+
+def asked_conditioning(prompt: str, facts: MusicalFacts, beside: Collection[str]) -> Conditioning:
+    """Return what a generator is told by somebody's prompt, which may end with a BPM line, just as in training."""
+    known = facts.model_copy(update={"bpm": facts.bpm or bpm_in(prompt)})
+    return conditioning(caption_parts(prompt, facts.musical_key, known.bpm), known, beside)
+
+
 def key_in(tags: str | None) -> str | None:
-    """Return the key that the tags name, e.g. `A minor`."""
+    """Return the key that the tags name, e.g. `A minor`; None where they leave open which of two it is."""
     return next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag)), None)
 
 
@@ -54,9 +104,16 @@ def trigger_word_in(examples: Sequence[Example]) -> str:
     return words.pop().removesuffix(".") if len(words) == 1 else ""
 
 
+def bpm_in(prompt: str) -> float | None:
+    """Return the tempo that a prompt ends with (`BPM: 124`), if it is one."""
+    found = _BPM_LINE.search(prompt)
+    return float(found.group(1)) or None if found else None
+
+
 def plain_tags(tags: str | None) -> list[str]:
     """`driving, 122 BPM, A minor, steady` → `driving`, `steady`."""
-    return [tag for tag in _split(tags) if not (_TAGGED_TEMPO.fullmatch(tag) or _TAGGED_KEY.fullmatch(tag))]
+    told_apart = (_TAGGED_TEMPO, _TAGGED_KEY, _TWO_KEYS)
+    return [tag for tag in _split(tags) if not any(pattern.fullmatch(tag) for pattern in told_apart)]
 
 
 def _split(tags: str | None) -> list[str]:

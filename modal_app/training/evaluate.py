@@ -20,6 +20,7 @@ from modal_app.errors import AdapterError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
 from modal_app.training.audio_metrics import draw_spectrograms, look_at, spectrum_change_db, waveform_change
+from modal_app.training.caption_rule import asked_conditioning, told_beside
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
 from modal_app.training.song_titles import song_keys
@@ -143,7 +144,9 @@ def _rival_losses(
 
 
 def _render(backend: InferBackend, request: EvaluateRequest) -> Signal:
-    return backend.generate(request.prompt, request.duration_seconds, request.seed)
+    beside = told_beside(request.training.caption_rule, backend.metadata)
+    told = asked_conditioning(request.prompt, request.facts, beside)
+    return backend.generate(told, request.duration_seconds, request.seed)
 
 
 def _mean(losses: Sequence[float]) -> float | None:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, Co
 from pydantic.alias_generators import to_camel
 
 from modal_app.protocol.base import Identifier
+from modal_app.protocol.musical_facts import AskedBpm, MusicalKey, TimeSignature
 from modal_app.value_errors import LORA_ID
 
 PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
@@ -67,6 +68,9 @@ class GenerateBody(Body):
     job_id: Identifier | None = None
     seed: int | None = Field(None, ge=0, lt=2**31)
     scale: float = Field(1.0, ge=0, le=10, allow_inf_nan=False)
+    bpm: AskedBpm | None = Field(None, description="the tempo; else the one that closes the prompt (`BPM: 124`)")
+    key: MusicalKey | None = Field(None, examples=["A minor"])
+    time_signature: TimeSignature | None = None
 
 
 class StoredUpload(BaseModel):

@@ -8,7 +8,7 @@ import importlib.metadata
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -20,11 +20,12 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_adapter, write_adapter
 from modal_app.backends.ace_step import lora
 from modal_app.backends.ace_step.base_model import load_pipeline
-from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
+from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.errors import JobError
 from modal_app.protocol.training import TrainParameters
 
 _INSTRUMENTAL = "[Instrumental]"
+_TIME_SIGNATURES = {"2/4": "2", "3/4": "3", "4/4": "4", "6/8": "6"}
 _CAPTION_DROPOUT = 0.15  # of the official trainer, so that guidance keeps working
 _TIMBRE_SECONDS = 30
 _SHORTEST_FRAMES = 2  # the transformer takes frames in pairs
@@ -41,11 +42,9 @@ class _Sampling:
 
 
 class _Text(NamedTuple):
-    """What is said to the model beside the noise."""
+    """What is said to the model beside the noise: `seconds` is the length that it is told."""
 
-    caption: str
-    bpm: float | None
-    musical_key: str | None
+    told: Conditioning
     seconds: float
 
 
@@ -53,6 +52,7 @@ class AceStepBackend:
     """Both faces of ACE-Step: training and rendering."""
 
     channels = 2
+    metadata = frozenset({"tempo", "key"})  # beside a caption that names them too, they would contradict it one day
 
     def __init__(self, pipeline: Any, base: BaseModel) -> None:
         self.base = base
@@ -165,7 +165,7 @@ class AceStepBackend:
         """Take the adapter off again."""
         self._pipeline.unload_lora_weights()
 
-    def generate(self, prompt: str, seconds: float, seed: int) -> Signal:
+    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
         """Render `[2, samples]`, exactly as long as asked.
 
         Raises:
@@ -180,8 +180,9 @@ class AceStepBackend:
         sampling = self._sampling()
         self._cross_mask = None
         audio = pipeline(
-            prompt=prompt,
+            prompt=told.caption or "",
             lyrics=_INSTRUMENTAL,
+            **_metadata(told),
             audio_duration=frames / pipeline.latents_per_second,
             num_inference_steps=sampling.steps,
             guidance_scale=sampling.guidance,
@@ -252,7 +253,7 @@ class AceStepBackend:
 
         Texts are encoded once, as far as they find room; which are kept does not change what they are.
         """
-        text = _Text(example.caption or "", example.bpm, example.musical_key, example.seconds)
+        text = _Text(replace(example.told, caption=example.told.caption or ""), example.seconds)
         condition = self._conditions.pop(text, None)
         if condition is None:
             condition = self._encode_text(text)
@@ -260,7 +261,7 @@ class AceStepBackend:
         self._conditions[text] = condition
         while self._condition_bytes > _CONDITION_BYTES and len(self._conditions) > 1:
             self._condition_bytes -= self._conditions.popitem(last=False)[1].nbytes
-        if example.caption is None:
+        if example.told.caption is None:
             return self._pipeline.condition_encoder.null_condition_emb[0].expand_as(condition)
         return condition
 
@@ -271,12 +272,11 @@ class AceStepBackend:
         timbre = encoder.silence_latent[:, : math.ceil(_TIMBRE_SECONDS * pipeline.latents_per_second)]
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             encoded, text_mask, lyrics, lyrics_mask = pipeline.encode_prompt(
-                prompt=[text.caption],
+                prompt=[text.told.caption],
                 lyrics=[_INSTRUMENTAL],
                 device=self.device,
                 audio_duration=text.seconds,
-                bpm=round(text.bpm) if text.bpm else None,
-                keyscale=text.musical_key,
+                **_metadata(text.told),
                 max_text_length=self._max_text,
             )
             sequence, _ = encoder(
@@ -303,3 +303,12 @@ class AceStepBackend:
         if self._pipeline.is_turbo:
             return _Sampling(steps=8, shift=3.0, guidance=1.0)
         return _Sampling(steps=10 if self._tiny else 50, shift=1.0, guidance=7.0)
+
+
+def _metadata(told: Conditioning) -> dict[str, Any]:
+    """Return tempo, key and metre by the pipeline's names; of metres the model was trained on these four."""
+    return {
+        "bpm": round(told.bpm) if told.bpm else None,
+        "keyscale": told.musical_key,
+        "timesignature": _TIME_SIGNATURES.get(told.time_signature or ""),
+    }

@@ -16,7 +16,7 @@ import numpy as np
 from modal_app.adapters import peft_pair
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import read_adapter, write_adapter
-from modal_app.backends.base import BaseModel, Signal, Tensor, TrainExample, ValidationGrid
+from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.base_model import load_model
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of
 from modal_app.backends.musicgen.lora import DecoderLora, peft_config
@@ -31,6 +31,7 @@ _TEXT_BYTES = 1 << 28  # of encoded texts that are kept; a long one of the true 
 class MusicGenBackend:
     """Both faces of MusicGen: training and rendering."""
 
+    metadata: frozenset[str] = frozenset()  # its text is all that it is told
     caption_dropout = 0.1  # of the authors, so that guidance keeps working
 
     def __init__(self, model: Any, tokenizer: Any, base: BaseModel) -> None:
@@ -89,7 +90,7 @@ class MusicGenBackend:
 
         pad = self._decoder.config.pad_token_id
         labels = torch.stack([delayed(example.encoded["codes"].long(), self._delays, pad) for example in batch])
-        condition = self._condition([example.caption for example in batch])
+        condition = self._condition([example.told.caption for example in batch])
         return self._decoder(
             labels=labels.to(self.device),  # the model shifts them, and takes no notice of padding
             encoder_hidden_states=condition.states,
@@ -137,7 +138,7 @@ class MusicGenBackend:
         """Take the adapter off again."""
         self._lora.take_out()
 
-    def generate(self, prompt: str, seconds: float, seed: int) -> Signal:
+    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
         """Render `[channels, samples]`, exactly as long as asked: whole frames, and what is too much cut off.
 
         Raises:
@@ -149,7 +150,7 @@ class MusicGenBackend:
         bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         with torch.no_grad():  # not `inference_mode`: texts that are encoded here may be trained on later
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-                condition = self._condition([prompt, None])
+                condition = self._condition([told.caption, None])
                 codes, sane = draw_codes(self._decoder, condition, frames, seed, self._sampling)
             streams = codes.unflatten(1, (-1, self.channels)).permute(2, 1, 0)
             audio = self._codec.decode(streams[None], [None]).audio_values[:, 0]

@@ -21,6 +21,7 @@ from modal_app.protocol.base import Event, JobRequest
 from modal_app.protocol.training import (
     EvaluateRequest,
     EvaluateResult,
+    Example,
     GenerateRequest,
     GenerateResult,
     InstallRequest,
@@ -32,6 +33,11 @@ from modal_app.protocol.training import (
 from modal_app.worker.job_table import run_job
 from resources.compute.base import CallRecord, Compute, R
 from resources.ports import Ports
+
+
+def caption_of(example: Example) -> str:
+    """Return all that a caption may say."""
+    return " ".join(part.text for part in example.parts)
 
 
 def tone(seconds: float, hertz: float, *, level: float = 0.5, rate: int = 22_050) -> bytes:

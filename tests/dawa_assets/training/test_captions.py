@@ -1,4 +1,4 @@
-"""The rule `caption-v2`."""
+"""The rule `caption-v3`: what a caption is made of, and what of it stands in the text."""
 
 import re
 from dataclasses import replace
@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.runs import train_lora
-from modal_app.protocol.training import Example, TrainRequest
-from modal_app.training.caption_rule import caption_parts, key_in, trigger_word_in
-from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
+from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
+from modal_app.training.caption_rule import (
+    asked_conditioning,
+    caption_parts,
+    conditioning,
+    key_in,
+    told_beside,
+    trigger_word_in,
+)
+from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, caption_of, tone
 
 
 def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
@@ -54,6 +61,45 @@ def test_the_tempo_among_the_tags_is_not_said_again() -> None:
     assert caption("Slow.\nBPM: 80", "about 80 BPM", 80) == "Slow. BPM: 80"
 
 
+def test_of_two_keys_the_text_names_both_and_metadata_none() -> None:
+    parts = caption_parts("Slow.", "calm, C major or A minor, sparse", None)
+    assert [part.text for part in parts] == ["Slow.", "calm, sparse.", "Key: C major or A minor."]
+    assert key_in("calm, C major or A minor") is None
+
+
+def test_what_metadata_tell_is_not_in_the_text_too() -> None:
+    facts = MusicalFacts(bpm=124.0, musical_key="A minor", time_signature="3/4")
+    parts = caption_parts("Slow.\nBPM: 124", "calm, A minor", 124.0)
+    beside = conditioning(parts, facts, {"tempo", "key"})
+    assert (beside.caption, beside.bpm, beside.musical_key, beside.time_signature) == (
+        "Slow. calm.",
+        124.0,
+        "A minor",
+        "3/4",
+    )
+    assert conditioning(parts, facts, ()).caption == "Slow. calm. Key: A minor. BPM: 124"
+    # what is left out is told in no way
+    without = conditioning([part for part in parts if part.kind == "prompt"], facts, {"tempo", "key"})
+    assert (without.caption, without.bpm, without.musical_key, without.time_signature) == ("Slow.", None, None, None)
+
+
+def test_who_asks_is_understood_as_a_training_is() -> None:
+    metadata = {"tempo", "key"}
+    facts = MusicalFacts(musical_key="A minor", time_signature="4/4")
+    asked = asked_conditioning("Dark  dub.\nBPM: 124", facts, metadata)
+    trained = MusicalFacts(bpm=124.0, musical_key="A minor", time_signature="4/4")
+    assert asked == conditioning(caption_parts("Dark dub.\nBPM: 124", "A minor", 124.0), trained, metadata)
+    assert asked.bpm == 124.0
+    assert asked_conditioning("Dark dub. BPM: 124", MusicalFacts(bpm=90), ()).caption == "Dark dub. BPM: 90"
+    assert asked_conditioning("Dark dub", MusicalFacts(time_signature="6/8"), metadata).time_signature == "6/8"
+
+
+def test_an_adapter_of_the_former_rule_is_told_as_it_was_trained() -> None:
+    beside = told_beside("caption-v2", {"tempo", "key"})
+    assert asked_conditioning("Dark dub. BPM: 124", MusicalFacts(), beside).caption == "Dark dub. BPM: 124"
+    assert told_beside("caption-v3", {"tempo"}) == {"tempo"}
+
+
 def test_a_key_is_known_by_its_form() -> None:
     assert key_in("calm, Eb minor, dark tone") == "Eb minor"
     assert key_in("a minor groove, calm") is None
@@ -93,6 +139,6 @@ def test_every_caption_begins_with_the_trigger_word_that_is_set(worker: Recordin
     build_dataset(changed, catalogue.slug)
     train_lora(changed, catalogue.slug)
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
-    assert all(example.caption.startswith("novakite. Dark dub.") for example in request.examples)
+    assert all(caption_of(example).startswith("novakite. Dark dub.") for example in request.examples)
     asked = request.parameters
     assert (asked.patience, asked.validation_share, asked.accumulation) == (2, 0.2, 3)

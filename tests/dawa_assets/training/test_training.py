@@ -22,7 +22,7 @@ from modal_app.protocol.tagging import TagRequest
 from modal_app.protocol.training import GenerateRequest, InstallRequest, TrainRequest
 from modal_app.training.song_titles import song_key
 from modal_app.training.split import split_by_song
-from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
+from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, caption_of, tone
 
 
 class Killed(BaseException):
@@ -61,10 +61,26 @@ def test_a_training_keeps_its_files_as_an_unpublished_candidate(worker: Recordin
     assert row["metrics"]["final_loss"] == 1.0
     assert worker.count(InstallRequest) == 0
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
-    assert all(example.caption.startswith("Dark dub. ") for example in request.examples)
-    assert all(example.caption.endswith(". BPM: 120") for example in request.examples)
+    assert all(caption_of(example).startswith("Dark dub. ") for example in request.examples)
+    assert all(caption_of(example).endswith(". BPM: 120") for example in request.examples)
     assert all([part.kind for part in example.parts][:2] == ["prompt", "tags"] for example in request.examples)
     assert {example.song for example in request.examples} == {"one"}
+
+
+def test_why_a_training_was_needed_is_said(worker: RecordingCompute, catalogue: Catalogue) -> None:
+    catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
+    assert train(catalogue).why == "the first training"
+    assert train(catalogue).why is None
+    with catalogue.ports.database.transaction() as connection:  # as an earlier version of the rule left it
+        connection.execute(
+            "update training_runs set fingerprint = repeat('0', 64), "
+            """parameters = parameters || '{"caption_rule": "caption-v2"}'"""
+        )
+    again = train(catalogue)
+    assert (again.state, again.why) == ("trained", "caption_rule is caption-v3 now, was caption-v2")
+    catalogue.add("two", tone(20, 330), "Bright dub.\nBPM: 120")
+    assert train(catalogue).why == "the examples or the base changed"
+    assert worker.count(TrainRequest) == 3
 
 
 @pytest.mark.parametrize(("backend", "recipe"), [("ace_step", "stereo48"), ("musicgen", "mono44")])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.backends.base import TrainExample, ValidationGrid
+from modal_app.backends.base import Conditioning, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.backend import MusicGenBackend
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of, undelayed
 from modal_app.backends.musicgen.sampling import Sampling
@@ -35,7 +35,7 @@ def sound(samples: int, channels: int = 1) -> np.ndarray:
 
 def example(backend: MusicGenBackend, caption: str | None, seconds: float = 1.0) -> TrainExample:
     codes = backend.encode(sound(round(seconds * 32_000), backend.channels))
-    return TrainExample(f"{caption}", codes, caption, 120.0, "A minor", seconds)
+    return TrainExample(f"{caption}", codes, Conditioning(caption, 120.0, "A minor"), seconds)
 
 
 # --- codes and how they are said ---
@@ -96,7 +96,7 @@ def test_the_loss_equals_the_one_transformers_computes(backend: MusicGenBackend)
             return float(model(input_ids=text["input_ids"], attention_mask=mask, labels=labels).loss)
 
     with_text = float(backend.loss([said], [0]))
-    without = float(backend.loss([dataclasses.replace(said, caption=None)], [0]))
+    without = float(backend.loss([dataclasses.replace(said, told=Conditioning(None))], [0]))
     assert with_text == pytest.approx(theirs(text["attention_mask"]), rel=1e-6)
     assert without == pytest.approx(theirs(torch.zeros_like(text["attention_mask"])), rel=1e-6)
     assert with_text != without
@@ -153,7 +153,7 @@ def test_checkpointed_gradients_are_the_same_gradients() -> None:
 
 def test_a_text_that_was_rendered_can_be_trained_on() -> None:
     own = MusicGenBackend.load("tiny")
-    own.generate("a slow dub", 0.1, 0)
+    own.generate(Conditioning("a slow dub"), 0.1, 0)
     weights = own.inject(PARAMETERS)
 
     own.loss([example(own, "a slow dub")], [0]).backward()
@@ -189,23 +189,23 @@ def test_in_16_bits_losses_and_gradients_are_nearly_the_same() -> None:
 @settings(max_examples=15, deadline=None)
 @given(seconds=st.floats(0.001, 0.3))
 def test_durations_are_exact_to_a_sample(backend: MusicGenBackend, seconds: float) -> None:
-    assert backend.generate("x", seconds, 0).shape == (1, round(seconds * 32_000))
+    assert backend.generate(Conditioning("x"), seconds, 0).shape == (1, round(seconds * 32_000))
 
 
 @pytest.mark.slow
 def test_more_than_one_true_window_is_exact_too(backend: MusicGenBackend) -> None:
-    assert backend.generate("x", 31.0, 0).shape == (1, 992_000)
+    assert backend.generate(Conditioning("x"), 31.0, 0).shape == (1, 992_000)
 
 
 def test_a_seed_is_a_piece_of_music_and_nothing_else_is(backend: MusicGenBackend) -> None:
     import torch
 
-    first = backend.generate("dub", 0.5, 1)
+    first = backend.generate(Conditioning("dub"), 0.5, 1)
     torch.manual_seed(99)
 
-    assert backend.generate("dub", 0.5, 1).tolist() == first.tolist()
-    assert backend.generate("dub", 0.5, 2).tolist() != first.tolist()
-    assert backend.generate("house", 0.5, 1).tolist() != first.tolist()
+    assert backend.generate(Conditioning("dub"), 0.5, 1).tolist() == first.tolist()
+    assert backend.generate(Conditioning("dub"), 0.5, 2).tolist() != first.tolist()
+    assert backend.generate(Conditioning("house"), 0.5, 1).tolist() != first.tolist()
     assert np.abs(first - first.mean()).max() > 1e-4
 
 
@@ -226,7 +226,7 @@ def test_the_likeliest_codes_equal_those_of_transformers(backend: MusicGenBacken
     )[0]
 
     assert theirs.shape == (1, 32_000)
-    np.testing.assert_allclose(own.generate("a slow dub", 1.0, 0), theirs.numpy(), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(own.generate(Conditioning("a slow dub"), 1.0, 0), theirs.numpy(), rtol=1e-3, atol=1e-6)
 
 
 def test_what_is_longer_than_a_window_goes_on_from_its_end(backend: MusicGenBackend) -> None:
@@ -234,7 +234,7 @@ def test_what_is_longer_than_a_window_goes_on_from_its_end(backend: MusicGenBack
     whole._sampling = Sampling(most_likely=1)
     windows._sampling = Sampling(most_likely=1, window=40, heard=30)
 
-    long, short = whole.generate("dub", 1.5, 0), windows.generate("dub", 1.5, 0)
+    long, short = whole.generate(Conditioning("dub"), 1.5, 0), windows.generate(Conditioning("dub"), 1.5, 0)
 
     assert short.shape == long.shape == (1, 48_000)
     assert short[:, : 30 * 640] == pytest.approx(long[:, : 30 * 640], abs=1e-6)  # of the first window
@@ -245,7 +245,7 @@ def test_numbers_that_are_no_audio_are_an_error() -> None:
     own._decoder.lm_heads[0].weight.data[:] = float("nan")
 
     with pytest.raises(JobError, match="no audio"):
-        own.generate("dub", 0.2, 0)
+        own.generate(Conditioning("dub"), 0.2, 0)
 
 
 def test_a_stereo_base_is_heard_trained_and_rendered_in_stereo(backend: MusicGenBackend) -> None:
@@ -267,7 +267,7 @@ def test_a_stereo_base_is_heard_trained_and_rendered_in_stereo(backend: MusicGen
     assert said.encoded["codes"][:, 1::2].equal(right)
     assert delays_of(8, 2) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert np.isfinite(float(own.loss([said], [0])))
-    assert own.generate("wide", 0.333, 0).shape == (2, 10_656)
+    assert own.generate(Conditioning("wide"), 0.333, 0).shape == (2, 10_656)
 
 
 # --- bases ---

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 from dawa_assets.cli.main import app
 from modal_app.adapters.publish import install
 from modal_app.data_root.layout import DataRoot
-from modal_app.protocol.training import InstallRequest
+from modal_app.protocol.base import Event
+from modal_app.protocol.training import GenerateRequest, GenerateResult, InstallRequest, MusicalFacts
 from modal_app.worker.job_table import run_job
 from resources.compute.local import LocalCompute
 from tests.command_line import dawa as typed
@@ -41,11 +43,19 @@ def test_a_lora_is_rendered_at_the_exact_length_and_named(
 ) -> None:
     (home / "data" / "loras" / "test-artist_lora.safetensors").write_text("placeholder")
     asked = ("--lora", "test-artist:lora", "--prompt", "Dub techno", "--duration", "1.2345", "--seed", "7")
+    asked += ("--bpm", "124", "--key", "am", "--time-signature", "6/8")
     monkeypatch.setenv("DAWA_HOME", str(home))
     root = DataRoot(home / "data")  # this process has the libraries already
-    monkeypatch.setattr(LocalCompute, "run", lambda _, request, on_event: run_job(request, root, on_event))
+    facts: list[MusicalFacts] = []
+
+    def run_here(_: LocalCompute, request: GenerateRequest, on_event: Callable[[Event], None]) -> GenerateResult:
+        facts.append(request.facts)
+        return run_job(request, root, on_event)
+
+    monkeypatch.setattr(LocalCompute, "run", run_here)
     run = CliRunner().invoke(app, ["generate", *asked, "--out", str(tmp_path / "lora.wav"), "--json"])
     assert run.exit_code == 0, run.output
+    assert facts == [MusicalFacts(bpm=124, musical_key="A minor", time_signature="6/8")]
     report = json.loads(run.stdout)
     assert report["lora"] == "models/test-artist/adapter_model.safetensors"
     assert report["run_id"] == "run-1"
@@ -72,6 +82,9 @@ def test_without_the_lora_it_sounds_otherwise(home: Path, tmp_path: Path) -> Non
         (["--prompt", " "], "the prompt is empty"),
         (["--duration", "nan"], "--duration"),
         (["--scale", "nan"], "--scale"),
+        (["--bpm", "1000"], "--bpm"),
+        (["--key", "H minor"], '--key H minor: is no key; write e.g. "A minor"'),
+        (["--time-signature", "7/8"], "--time-signature 7/8"),
         (["--out", "there/is/no/such.wav"], "no file can be written there"),
         (["--out", "song.mp3"], "ends in .wav"),
     ],

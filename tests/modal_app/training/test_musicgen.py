@@ -18,7 +18,7 @@ from modal_app.adapters.file_format import read_adapter, read_card, write_adapte
 from modal_app.adapters.publish import install
 from modal_app.audio.prepare import prepare
 from modal_app.backends.ace_step.backend import AceStepBackend
-from modal_app.backends.base import TrainExample, ValidationGrid
+from modal_app.backends.base import Conditioning, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.backend import MusicGenBackend
 from modal_app.config import BackendKind
 from modal_app.data_root.layout import DataRoot
@@ -245,7 +245,9 @@ def test_the_first_of_two_adapters_leaves_no_trace(
     musicgen.attach(other, 0.7)
     musicgen.attach(finished.lora, 1.0)
 
-    assert musicgen.generate("dub", 0.3, 1).tolist() == fresh.generate("dub", 0.3, 1).tolist()
+    assert (
+        musicgen.generate(Conditioning("dub"), 0.3, 1).tolist() == fresh.generate(Conditioning("dub"), 0.3, 1).tolist()
+    )
     musicgen.detach()
     untouched = MusicGenBackend.load("tiny")
     assert {name: type(part).__name__ for name, part in musicgen._model.named_modules()} == {

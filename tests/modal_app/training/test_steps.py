@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modal_app.backends.base import TrainExample
+from modal_app.backends.base import Conditioning
 from modal_app.errors import JobError
-from modal_app.protocol.training import CaptionPart
+from modal_app.protocol.training import CaptionPart, Example
 from modal_app.training.batch_schedule import BatchOrder, seed_of
 from modal_app.training.caption_dropout import shortened
 from modal_app.training.prefetcher import Feed, StepData
@@ -26,7 +26,21 @@ PARTS = [
     CaptionPart(kind="key", text="Key: A minor."),
     CaptionPart(kind="tempo", text="BPM: 80"),
 ]
-EXAMPLE = TrainExample("0" * 64, {}, "all of it", 80.0, "A minor", 15.0)
+METADATA = frozenset({"tempo", "key"})
+
+
+def example(parts: list[CaptionPart]) -> Example:
+    return Example(
+        audio_hash="0" * 64,
+        index=0,
+        sha256="1" * 64,
+        song="song",
+        parts=parts,
+        gain_db=0.0,
+        bpm=80.0,
+        musical_key="A minor",
+        time_signature="4/4",
+    )
 
 
 @settings(deadline=None)
@@ -56,41 +70,46 @@ def test_rounds_and_seeds_have_orders_of_their_own() -> None:
 
 
 def test_captions_vary_in_length_and_are_sometimes_left_out() -> None:
-    heard = [shortened(EXAMPLE, PARTS, part_share=0.15, whole_share=0.1, seed=seed) for seed in range(4000)]
+    whole = example(PARTS)
+    heard = [shortened(whole, (), part_share=0.15, whole_share=0.1, seed=seed) for seed in range(4000)]
 
-    with_text = [example for example in heard if example.caption is not None]
+    with_text = [told for told in heard if told.caption is not None]
     assert len(with_text) / 4000 == pytest.approx(0.9, abs=0.02)
     for word in ("Slow.", "calm.", "Key: A minor.", "BPM: 80"):
-        share = sum(word in (example.caption or "") for example in with_text) / len(with_text)
+        share = sum(word in (told.caption or "") for told in with_text) / len(with_text)
         assert share == pytest.approx(0.85, abs=0.03)
-    assert all((example.caption or "").startswith("nawfside. ") for example in with_text)
-    assert "nawfside. Slow. calm. Key: A minor. BPM: 80" in {example.caption for example in with_text}
-    assert len({example.caption for example in with_text}) >= 12
+    assert all((told.caption or "").startswith("nawfside. ") for told in with_text)
+    assert "nawfside. Slow. calm. Key: A minor. BPM: 80" in {told.caption for told in with_text}
+    assert len({told.caption for told in with_text}) >= 12
 
 
 @settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PARTS), unique_by=lambda part: part.kind),
+    st.sampled_from([frozenset(), METADATA]),
     st.floats(0, 1),
     st.floats(0, 1),
     st.integers(0, 1 << 56),
 )
 def test_a_shortened_caption_keeps_its_order_and_some_content(
-    parts: list[CaptionPart], part_share: float, whole_share: float, seed: int
+    parts: list[CaptionPart], beside: frozenset[str], part_share: float, whole_share: float, seed: int
 ) -> None:
-    heard = shortened(EXAMPLE, parts, part_share=part_share, whole_share=whole_share, seed=seed)
+    heard = shortened(example(parts), beside, part_share=part_share, whole_share=whole_share, seed=seed)
 
-    assert heard == shortened(EXAMPLE, parts, part_share=part_share, whole_share=whole_share, seed=seed)
+    assert heard == shortened(example(parts), beside, part_share=part_share, whole_share=whole_share, seed=seed)
     if heard.caption is None:
-        assert (heard.bpm, heard.musical_key) == (None, None)
+        assert heard == Conditioning(None)
         return
     kept = [part for part in parts if part.text in heard.caption]
     assert heard.caption == " ".join(part.text for part in kept)
-    kinds, all_kinds = {part.kind for part in kept}, {part.kind for part in parts}
-    assert bool(kinds - {"trigger"}) == bool(all_kinds - {"trigger"})
-    assert ("trigger" in kinds) == ("trigger" in all_kinds)
-    assert (heard.bpm is None) == ("tempo" in all_kinds - kinds)
-    assert (heard.musical_key is None) == ("key" in all_kinds - kinds)
+    kinds, in_text = {part.kind for part in kept}, {part.kind for part in parts} - beside
+    assert bool(kinds - {"trigger"}) == bool(in_text - {"trigger"})
+    assert ("trigger" in kinds) == ("trigger" in in_text)
+    assert not kinds & beside
+    if not beside:
+        assert (heard.bpm is not None) == ("tempo" in kinds)
+        assert (heard.musical_key is not None) == ("key" in kinds)
+    assert (heard.bpm is None) == (heard.time_signature is None)
 
 
 def test_the_learning_rate_warms_up_and_goes_down() -> None:

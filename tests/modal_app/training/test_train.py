@@ -14,11 +14,12 @@ from modal_app.audio.prepare import prepare
 from modal_app.audio.segment_cache import segment_path
 from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.backends.ace_step.tiny import build_tiny_pipeline
-from modal_app.backends.base import ValidationGrid
+from modal_app.backends.base import Conditioning, ValidationGrid
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import AdapterError, InputError, JobError, MissingBaseError
 from modal_app.protocol.audio import AudioSource, PrepareRequest
-from modal_app.protocol.training import GenerateRequest, InstallRequest
+from modal_app.protocol.training import GenerateRequest, InstallRequest, MusicalFacts
+from modal_app.training.caption_rule import RULE, caption_parts
 from modal_app.training.data import load_examples, read_signal, track_gain_db
 from modal_app.training.generate import generate
 from modal_app.training.train import train
@@ -134,8 +135,47 @@ def test_texts_of_different_length_in_a_batch_are_independent(trained: Trained, 
         for i in range(2)
     ]
 
-    assert len(examples[0].caption) != len(examples[1].caption)
+    assert len(examples[0].told.caption or "") != len(examples[1].told.caption or "")
     assert together.tolist() == pytest.approx([float(error) for error in alone], rel=1e-5)
+
+
+def test_training_and_rendering_encode_the_same_text(
+    trained: Trained, backend: AceStepBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[tuple[str, str]] = []
+    pipeline = backend._pipeline
+    format_prompt = pipeline._format_prompt
+
+    def recorded(*args: object, **kwargs: object) -> tuple[str, str]:
+        encoded.append(format_prompt(*args, **kwargs))
+        return encoded[-1]
+
+    monkeypatch.setattr(pipeline, "_format_prompt", recorded)
+    monkeypatch.setattr("modal_app.training.generate.load_infer_backend", lambda *_: backend)
+    example = trained.request.examples[0].model_copy(
+        update={
+            "parts": caption_parts("Dub techno.\nBPM: 124", "A minor", 124.0),
+            "bpm": 124.0,
+            "musical_key": "A minor",
+            "time_signature": "3/4",
+        }
+    )
+    request = trained.request.model_copy(update={"examples": [example], "caption_rule": RULE})
+    (loaded,) = load_examples(request, backend, trained.root, ignore)
+    backend.val_loss([loaded], GRID)
+    asked = GenerateRequest(
+        job_id="same-text",
+        prompt="Dub techno.\nBPM: 124",
+        facts=MusicalFacts(musical_key="A minor", time_signature="3/4"),
+        duration_seconds=loaded.seconds,
+    )
+    generate(asked, trained.root, ignore)
+
+    assert len(encoded) == 2
+    assert encoded[0] == encoded[1]
+    text = encoded[0][0]
+    assert "- bpm: 124\n- timesignature: 3\n- keyscale: A minor\n" in text
+    assert text.count("124") == text.count("A minor") == 1
 
 
 def test_fifteen_seconds_are_375_latents(backend: AceStepBackend) -> None:
@@ -278,4 +318,4 @@ def test_a_published_lora_is_heard_and_scale_zero_is_the_base(trained: Trained) 
 
 @pytest.mark.parametrize("frames", [2, 7, 14, 55, 375])
 def test_durations_on_which_rounding_trips_are_exact(backend: AceStepBackend, frames: int) -> None:
-    assert backend.generate("x", frames / 25, 0).shape == (2, frames * 1920)
+    assert backend.generate(Conditioning("x"), frames / 25, 0).shape == (2, frames * 1920)

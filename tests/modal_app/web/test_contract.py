@@ -131,6 +131,9 @@ def test_generate_with_the_lora(client: httpx.Client) -> None:
         "duration_seconds": 1.5,
         "backend_override": "ace_step",
         "job_id": "rendered",
+        "bpm": 90,
+        "key": "Am",
+        "timeSignature": "3/4",
     }
 
     answer = client.post("/generate", json=body)

@@ -134,6 +134,9 @@ def test_a_training_that_can_not_be_asked_for(client: httpx.Client, body: object
         ({"prompt": "x", "backend_override": "jukebox"}, "use one of"),
         ({"prompt": "x", "seed": -1}, "seed"),
         ({"prompt": "x", "scale": 1e6}, "scale"),
+        ({"prompt": "x", "bpm": 1000}, "bpm"),
+        ({"prompt": "x", "key": "H minor"}, "key: is no key"),
+        ({"prompt": "x", "timeSignature": "7/8"}, "timeSignature"),
     ],
 )
 def test_a_rendering_that_can_not_be_asked_for(client: httpx.Client, body: object, reason: str) -> None:

@@ -1,0 +1,32 @@
+"""How tempo, key and metre are written by whoever tells them: one spelling, or a line that says why not."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+_KEY = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(major|maj|minor|min|m|M)?")
+
+TimeSignature = Literal["2/4", "3/4", "4/4", "6/8"]
+"""The metres that ACE-Step was trained on (`VALID_TIME_SIGNATURES` of its constants)."""
+
+AskedBpm = Annotated[float, Field(ge=30, le=300, allow_inf_nan=False)]
+"""A tempo to render at: ACE-Step's own range (`BPM_MIN`, `BPM_MAX`)."""
+
+
+def spelled_key(text: str) -> str:
+    """Return a key as tags and captions spell it: `Am`, `a min` and `A minor` are `A minor`; a tonic alone is major.
+
+    Raises:
+        ValueError: it is no key.
+    """
+    line = " ".join(text.split())
+    found = _KEY.fullmatch(line) or _KEY.fullmatch(line.lower())
+    if not found:
+        raise ValueError('is no key; write e.g. "A minor"')
+    tonic, accidental, mode = found.groups()
+    return f"{tonic.upper()}{accidental} {'minor' if mode in ('m', 'min', 'minor') else 'major'}"
+
+
+MusicalKey = Annotated[str, Field(max_length=20), AfterValidator(spelled_key)]
+"""A key in any usual spelling, kept as `A minor`."""
