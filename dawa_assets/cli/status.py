@@ -6,25 +6,34 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
+    from dawa_assets.observability.overview import ArtistLine, Overview
     from dawa_assets.observability.status import ArtistStatus
     from dawa_assets.tables.prompt_staleness import ItemPrompt, PromptCounts
 
 _MAX_NAMED = 40
+_SCREENFUL = 20
+_RED = ("failed", "damaged")
 
 
 def status(
-    artist: Annotated[str | None, typer.Option(help="Only this artist (slug, id or name).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    artist: Annotated[
+        str | None, typer.Option(help="Only this artist, with all that is open (slug, id or name).")
+    ] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Every artist, however many there are.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything of every artist as JSON.")] = False,
 ) -> None:
-    """Show every artist: items as in "3/10 ready", what waits and why, prompts, datasets, segments, tags, LoRA.
+    """Show what there is of each artist, those first of whom something failed or waits, and why.
 
-    With --artist, the items whose prompts are stale are named.
+    Of several artists, a line each and at most a screenful; `3/10` are the items that are ready. With --artist, or
+    where there is but one, all of them: Live Sets, prompts, dataset, segments, LoRA, and what waits by its name.
     """
     from rich.console import Console
     from rich.text import Text
 
     from dawa_assets.intake.inbox import unclaimed_uploads
+    from dawa_assets.observability.overview import overview
     from dawa_assets.observability.status import artist_statuses
     from resources.ports import open_ports
     from resources.settings import Settings
@@ -40,10 +49,42 @@ def status(
     console = Console()
     if not statuses:
         console.print("No artist yet. `dawa upload --artist NAME FOLDER` makes one, `dawa demo` shows one.")
-    for shown in statuses:
-        _print(console, shown)
+    elif len(statuses) == 1:
+        _print(console, statuses[0], None if artist else _SCREENFUL)
+    else:
+        _print_all(console, overview(ports, statuses), len(statuses) if everyone else _SCREENFUL)
     for each in unclaimed:
         console.print(Text(f"{each.place}: {each.files} uploaded, {each.size_bytes:,} bytes: {each.reason}", "yellow"))
+
+
+def _print_all(console: "Console", shown: "Overview", limit: int) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("artist", "ready", "prompts", "tracks", "LoRA"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("open")
+    for line in shown.lines[:limit]:
+        of = line.status
+        tracks = f"{of.dataset_items:,}" if of.dataset_key else "-"
+        stale = sum(of.prompts.stale.values())
+        written = of.prompts.current + of.prompts.human
+        prompts = f"{written}, {stale} stale" if stale else f"{written or '-'}"
+        lora = "-" if of.lora_key is None else "current" if of.lora_is_current else "behind"
+        table.add_row(of.slug, f"{of.ready}/{of.items}", prompts, tracks, lora, _what_is_open(line))
+    console.print(table)
+    console.print(shown.totals, highlight=False)
+    more = len(shown.lines) - limit
+    rest = f"{more:,} more artists: `dawa status --all`. " if more > 0 else ""
+    console.print(f"{rest}All of one: `dawa status --artist SLUG`.", style="dim", highlight=False)
+
+
+def _what_is_open(line: "ArtistLine") -> "Text":
+    """Return one line, cut off where the terminal ends."""
+    from rich.text import Text
+
+    style = "" if line.kind is None or line.kind == "behind" else "red" if line.kind in _RED else "yellow"
+    return Text(line.open, style, no_wrap=True, overflow="ellipsis")
 
 
 def _print_json(statuses: "list[ArtistStatus]") -> None:
@@ -53,7 +94,7 @@ def _print_json(statuses: "list[ArtistStatus]") -> None:
     typer.echo(json.dumps([dataclasses.asdict(each) for each in statuses], default=str, indent=2, ensure_ascii=False))
 
 
-def _print(console: "Console", shown: "ArtistStatus") -> None:
+def _print(console: "Console", shown: "ArtistStatus", limit: int | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -73,8 +114,10 @@ def _print(console: "Console", shown: "ArtistStatus") -> None:
     if shown.uploads_waiting or shown.uploads_rejected:
         grid.add_row("uploads", f"{shown.uploads_waiting} waiting, {shown.uploads_rejected} rejected")
     console.print(grid)
-    for notice in shown.notices:
+    for notice in shown.notices[:limit]:
         console.print(Text(f"  {notice.what}: {notice.name}: {notice.reason}", style="yellow"))
+    if limit is not None and (left := len(shown.notices) - limit) > 0:
+        console.print(Text(f"  … and {left} more: dawa status --artist {shown.slug}", style="yellow"))
     for stale in (shown.stale_prompts or [])[:_MAX_NAMED]:
         console.print(Text(f"  prompt: {stale.name}: {_why(stale)}", style="yellow"))
     if (more := len(shown.stale_prompts or []) - _MAX_NAMED) > 0:

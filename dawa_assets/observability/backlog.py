@@ -44,8 +44,8 @@ class Backlog:
         return Backlog(left, artists, things)
 
 
-def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
-    """Return everything that stands open at `now` (default: this moment)."""
+def load_backlog(ports: Ports, now: datetime | None = None, *, limit: int = MAX_ARTISTS) -> Backlog:
+    """Return everything that stands open at `now` (default: this moment); of each kind and asset so many artists."""
     now = now or datetime.now(UTC)
     settings = ports.settings
     stale = stale_artists(
@@ -63,7 +63,7 @@ def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
             rejected_after=now - timedelta(days=_REJECTED_DAYS),
             before_sensor=now - _SENSOR,
             before_night=now - _NIGHT,
-            limit=MAX_ARTISTS,
+            limit=limit,
         )
         failed = {issue.slug for issue in found.issues if (issue.asset, issue.kind) == ("prompts", "failed")}
         left = [artist for artist in stale if artist.slug not in failed]
@@ -74,7 +74,7 @@ def load_backlog(ports: Ports, now: datetime | None = None) -> Backlog:
     if not overdue:
         return Backlog(found.issues, found.artists, found.things)
     return Backlog(
-        found.issues + overdue[:MAX_ARTISTS],
+        found.issues + overdue[:limit],
         {**found.artists, ("prompts", "stale"): len(overdue)},
         {**found.things, ("prompts", "stale"): sum(issue.things for issue in overdue)},
     )

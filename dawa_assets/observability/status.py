@@ -1,14 +1,15 @@
 """Status: what there is of each artist now, what waits or failed and why. Read from the database alone."""
 
 from dataclasses import dataclass, field, fields
+from uuid import UUID
 
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.tables.artist_status import ArtistFigures, ArtistRow, Notice, artist_figures, notices
 from dawa_assets.tables.artists import resolve_artist
-from dawa_assets.tables.chosen_items import incomplete_items, superseded_items
-from dawa_assets.tables.item_exclusions import excluded_but_trained_on
+from dawa_assets.tables.chosen_items import Superseded, incomplete_by_artist, superseded_by_artist
+from dawa_assets.tables.item_exclusions import excluded_by_artist
 from dawa_assets.tables.prompt_staleness import ItemPrompt, PromptCounts, item_prompts, prompt_counts
-from dawa_assets.tables.training_runs import promoted_among
+from dawa_assets.tables.training_runs import Run, promoted_among
 from resources.database.base import Connection
 from resources.ports import Ports
 
@@ -39,41 +40,62 @@ def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]
     any_model = ports.prompt_writer.takes_any_model
     stale: list[ItemPrompt] | None = None
     with ports.database.transaction() as connection:
-        if slug is not None:
-            slug = resolve_artist(connection, slug).slug
-            named = item_prompts(connection, slug, *wanted, any_model=any_model)
+        artist = None if slug is None else resolve_artist(connection, slug)
+        if artist is not None:
+            named = item_prompts(connection, artist.slug, *wanted, any_model=any_model)
             stale = [each for each in named if each.state not in ("current", "human")]
-        counts = prompt_counts(connection, *wanted, slug, any_model=any_model)
+        of = None if artist is None else artist.slug
+        counts = prompt_counts(connection, *wanted, of, any_model=any_model)
+        told = _told(connection, None if artist is None else artist.id)
         return [
-            _status(connection, found, counts.get(found.slug, PromptCounts()), stale)
-            for found in artist_figures(connection, slug)
+            _status(told, found, counts.get(found.slug, PromptCounts()), stale)
+            for found in artist_figures(connection, of)
         ]
 
 
-def _status(
-    connection: Connection, found: ArtistRow, prompts: PromptCounts, stale: list[ItemPrompt] | None
-) -> ArtistStatus:
-    told = notices(connection, found.id)
-    superseded = superseded_items(connection, found.id)
-    told += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MAX_NAMED]]
-    told += [Notice("item", name, reason) for name, reason in incomplete_items(connection, found.id)[:_MAX_NAMED]]
-    told += _trained_on_excluded(connection, found)
+@dataclass(frozen=True)
+class _Told:
+    """What there is to say of artists, by their ids: a handful of queries for all of them."""
+
+    notices: dict[UUID, list[Notice]]
+    superseded: dict[UUID, list[Superseded]]
+    incomplete: dict[UUID, list[tuple[str, str]]]
+    excluded: dict[UUID, dict[UUID, list[str]]]
+    published: dict[UUID, Run]
+
+
+def _told(connection: Connection, artist_id: UUID | None) -> _Told:
+    excluded = excluded_by_artist(connection, artist_id)
+    published = promoted_among(connection, [run for runs in excluded.values() for run in runs]) if excluded else []
+    return _Told(
+        notices(connection, artist_id),
+        superseded_by_artist(connection, artist_id),
+        incomplete_by_artist(connection, artist_id),
+        excluded,
+        {run.id: run for run in published},
+    )
+
+
+def _status(told: _Told, found: ArtistRow, prompts: PromptCounts, stale: list[ItemPrompt] | None) -> ArtistStatus:
+    superseded = told.superseded.get(found.id, [])
+    shown = list(told.notices.get(found.id, []))
+    shown += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MAX_NAMED]]
+    shown += [Notice("item", name, reason) for name, reason in told.incomplete.get(found.id, [])[:_MAX_NAMED]]
+    shown += _trained_on_excluded(told, found)
     return ArtistStatus(
         items=sum(found.by_status.values()),
         ready=found.by_status.get("ready", 0) + found.by_status.get("exported", 0),
         superseded=len(superseded),
-        notices=told,
+        notices=shown,
         prompts=prompts,
         stale_prompts=stale,
         **{each.name: getattr(found, each.name) for each in fields(ArtistFigures)},
     )
 
 
-def _trained_on_excluded(connection: Connection, found: ArtistRow) -> list[Notice]:
+def _trained_on_excluded(told: _Told, found: ArtistRow) -> list[Notice]:
     """Return a notice for each published adapter that was trained on what is excluded by now."""
-    excluded = excluded_but_trained_on(connection, found.id)
+    excluded = told.excluded.get(found.id, {})
     way_out = f"`dawa build --artist {found.slug}` trains one without"
-    return [
-        Notice("published LoRA", run.model_name, f"{trained_on_line(excluded[run.id])}; {way_out}")
-        for run in promoted_among(connection, excluded)
-    ]
+    runs = sorted((told.published[run] for run in excluded if run in told.published), key=lambda run: run.model_name)
+    return [Notice("published LoRA", run.model_name, f"{trained_on_line(excluded[run.id])}; {way_out}") for run in runs]

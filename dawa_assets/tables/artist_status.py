@@ -55,10 +55,12 @@ def artist_figures(connection: Connection, slug: str | None = None) -> list[Arti
         return cursor.execute(_STATUS, {"slug": slug}).fetchall()
 
 
-def notices(connection: Connection, artist_id: UUID) -> list[Notice]:
-    """Return what waits, failed, was rejected or is left to a person, at most 20 of a kind."""
-    with connection.cursor(row_factory=class_row(Notice)) as cursor:
-        return cursor.execute(_NOTICES, {"artist": artist_id}).fetchall()
+def notices(connection: Connection, artist_id: UUID | None = None) -> dict[UUID, list[Notice]]:
+    """Return what waits, failed, was rejected or is left to a person, by artist, at most 20 of a kind of each."""
+    found: dict[UUID, list[Notice]] = {}
+    for row in connection.execute(_NOTICES, {"artist": artist_id}):
+        found.setdefault(row["artist_id"], []).append(Notice(row["what"], row["name"], row["reason"]))
+    return found
 
 
 _STATUS = f"""
@@ -93,25 +95,33 @@ where %(slug)s::text is null or a.slug = %(slug)s
 order by a.slug
 """
 
+_OF = "(%(artist)s::uuid is null or artist_id = %(artist)s)"
 _NOTICES = f"""
-select what, name, coalesce(nullif(reason, ''), 'no reason recorded') as reason from (
-(select state || ' upload' as what, name, reason from uploads
- where artist_id = %(artist)s and state <> 'taken' order by created_at desc limit 20)
+select artist_id, what, name, coalesce(nullif(reason, ''), 'no reason recorded') as reason from (
+select 1 as part, artist_id, state || ' upload' as what, name, reason,
+  row_number() over (partition by artist_id order by created_at desc, id) as place
+from uploads where {_OF} and state <> 'taken'
 union all
-(select case when status = 'failed' then 'failed item' else 'item' end, {item_name("training_items")},
-   case status when 'failed' then error when 'needs_audio' then 'waits for its bounce'
-     else coalesce(error, 'waits for its prompt') end
- from training_items where artist_id = %(artist)s and excluded_at is null
-   and status in ('failed', 'needs_audio', 'needs_prompt') order by created_at limit 20)
+select 2, artist_id, case when status = 'failed' then 'failed item' else 'item' end, {item_name("training_items")},
+  case status when 'failed' then error when 'needs_audio' then 'waits for its bounce'
+    else coalesce(error, 'waits for its prompt') end,
+  row_number() over (partition by artist_id order by created_at, id)
+from training_items where {_OF} and excluded_at is null and status in ('failed', 'needs_audio', 'needs_prompt')
 union all
-(select 'audio', {item_name("training_items")}, array_to_string(audio_findings, '; ')
- from training_items where artist_id = %(artist)s and excluded_at is null and audio_findings <> '{{}}'
- order by created_at limit 20)
+select 3, artist_id, 'audio', {item_name("training_items")}, array_to_string(audio_findings, '; '),
+  row_number() over (partition by artist_id order by created_at, id)
+from training_items where {_OF} and excluded_at is null and audio_findings <> '{{}}'
 union all
-(select 'failed training', base, error from training_runs
- where artist_id = %(artist)s and state = 'failed' order by created_at desc limit 3)
+select 4, artist_id, 'failed training', base, error,
+  row_number() over (partition by artist_id order by created_at desc, id)
+from training_runs where {_OF} and state = 'failed'
 union all
-(select 'new LoRA', r.model_name, e.decision from training_runs r join lora_evaluations e on e.run_id = r.id
- where r.artist_id = %(artist)s and r.candidate_at is not null and not r.promoted and e.decided_at is not null)
+select 5, r.artist_id, 'new LoRA', r.model_name, e.decision,
+  row_number() over (partition by r.artist_id order by r.candidate_at desc, r.id)
+from training_runs r join lora_evaluations e on e.run_id = r.id
+where {_OF.replace("artist_id", "r.artist_id")}
+  and r.candidate_at is not null and not r.promoted and e.decided_at is not null
 ) found
+where place <= case part when 4 then 3 else 20 end
+order by artist_id, part, place
 """

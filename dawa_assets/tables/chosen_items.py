@@ -7,8 +7,6 @@ keep their files, text and status, and everybody who asks is told by which item.
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from resources.database.base import Connection
 
 _COUNTS_AS_READY = "status in ('ready', 'exported') and excluded_at is null"
@@ -34,14 +32,16 @@ _NAME = "case when item_key is null then concat_ws(' ', als_filename, id::text) 
 
 _SUPERSEDED = f"""
   with belonging as (
-    select id, status, audio_hash, created_at, {_IS_A_PERSONS} as is_a_persons, {PLACE_OF_ITS_AUDIO} as place,
-      {_NAME} as name
+    select id, artist_id, status, audio_hash, created_at, {_IS_A_PERSONS} as is_a_persons,
+      {PLACE_OF_ITS_AUDIO} as place, {_NAME} as name
     from training_items
-    where artist_id = %(artist)s and (%(hash)s::text is null or audio_hash = %(hash)s) and {WHOLE_SET}
+    where (%(artist)s::uuid is null or artist_id = %(artist)s)
+      and (%(hash)s::text is null or audio_hash = %(hash)s) and {WHOLE_SET}
   )
-  select again.id, again.name as item, again.status, first.id as by_id, first.name as by,
+  select again.artist_id, again.id, again.name as item, again.status, first.id as by_id, first.name as by,
     first.is_a_persons and not again.is_a_persons as by_a_person
   from belonging again join belonging first on first.audio_hash = again.audio_hash and first.place = 1
+    and first.artist_id = again.artist_id
   where again.place > 1 order by again.created_at, again.id
 """
 
@@ -67,15 +67,32 @@ class Superseded:
 
 def superseded_items(connection: Connection, artist_id: UUID, audio_hash: str | None = None) -> list[Superseded]:
     """Return the artist's superseded items, oldest first; with `audio_hash`, those with that audio."""
-    with connection.cursor(row_factory=class_row(Superseded)) as cursor:
-        return cursor.execute(_SUPERSEDED, {"artist": artist_id, "hash": audio_hash}).fetchall()
+    return superseded_by_artist(connection, artist_id, audio_hash).get(artist_id, [])
+
+
+def superseded_by_artist(
+    connection: Connection, artist_id: UUID | None = None, audio_hash: str | None = None
+) -> dict[UUID, list[Superseded]]:
+    """Return the same of every artist who has any, or of one."""
+    found: dict[UUID, list[Superseded]] = {}
+    for row in connection.execute(_SUPERSEDED, {"artist": artist_id, "hash": audio_hash}):
+        found.setdefault(row.pop("artist_id"), []).append(Superseded(**row))
+    return found
 
 
 def incomplete_items(connection: Connection, artist_id: UUID) -> list[tuple[str, str]]:
     """Items that call themselves ready, as somebody else wrote them, and lack what a dataset needs; (name, reason)."""
-    rows = connection.execute(
-        f"select {_NAME} as name, audio_path is null as is_mute from training_items "
-        f"where artist_id = %s and {_COUNTS_AS_READY} and not {_IS_WHOLE} order by created_at, id",
-        [artist_id],
-    )
-    return [(row["name"], _NO_AUDIO if row["is_mute"] else _NO_TEXT) for row in rows]
+    return incomplete_by_artist(connection, artist_id).get(artist_id, [])
+
+
+def incomplete_by_artist(connection: Connection, artist_id: UUID | None = None) -> dict[UUID, list[tuple[str, str]]]:
+    """Return the same of every artist who has any, or of one."""
+    found: dict[UUID, list[tuple[str, str]]] = {}
+    for row in connection.execute(
+        f"select artist_id, {_NAME} as name, audio_path is null as is_mute from training_items "
+        "where (%(artist)s::uuid is null or artist_id = %(artist)s) "
+        f"and {_COUNTS_AS_READY} and not {_IS_WHOLE} order by created_at, id",
+        {"artist": artist_id},
+    ):
+        found.setdefault(row["artist_id"], []).append((row["name"], _NO_AUDIO if row["is_mute"] else _NO_TEXT))
+    return found

@@ -4,7 +4,6 @@ Audio is out when an item that is excluded has it or had it, and no item that is
 same audio, both must be excluded.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,17 +98,23 @@ def excluded_but_trained_on(connection: Connection, artist_id: UUID) -> dict[UUI
 
     What was out before a run's row was made was left out of its training, whatever its dataset holds.
     """
+    return excluded_by_artist(connection, artist_id).get(artist_id, {})
+
+
+def excluded_by_artist(connection: Connection, artist_id: UUID | None = None) -> dict[UUID, dict[UUID, list[str]]]:
+    """Return the same of every artist who has such runs, or of one."""
     rows = connection.execute(
         f"""
-        select distinct r.id, {item_name("x")} as item
+        select distinct r.artist_id, r.id, {item_name("x")} as item
         from training_runs r join datasets d on d.id = r.dataset_id join dataset_items i on i.dataset_id = d.id
         join training_items x on x.artist_id = r.artist_id and x.excluded_at > r.created_at
           and (x.id = i.training_item_id or x.audio_hash = i.audio_hash)
-        where r.artist_id = %s and r.state = 'done' and {EXCLUDED_TRACK} order by 1, 2
+        where (%(artist)s::uuid is null or r.artist_id = %(artist)s) and r.state = 'done' and {EXCLUDED_TRACK}
+        order by 1, 2, 3
         """,
-        [artist_id],
+        {"artist": artist_id},
     )
-    heard = defaultdict(list)
+    heard: dict[UUID, dict[UUID, list[str]]] = {}
     for row in rows:
-        heard[row["id"]].append(row["item"])
-    return dict(heard)
+        heard.setdefault(row["artist_id"], {}).setdefault(row["id"], []).append(row["item"])
+    return heard
