@@ -300,6 +300,9 @@ class Automation(BaseModel):
     verify_weekly_gb: float = Field(
         20.0, ge=0, description="how many GB of files are read each week to compare their bytes; 0: none"
     )
+    history_days: int = Field(
+        90, ge=15, le=36_500, description="after how many days Dagster's records of runs go that no page shows"
+    )
     alert_webhook_url: SecretStr | None = Field(
         None, description="where failures are told (Slack's or a compatible incoming webhook)"
     )

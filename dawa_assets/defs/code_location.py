@@ -14,6 +14,7 @@ import dagster as dg
 
 from dawa_assets.defs import assets as asset_modules
 from dawa_assets.defs.checks import checks
+from dawa_assets.defs.history_pruning import history_schedule, prune_history_job
 from dawa_assets.defs.jobs import CHAIN, jobs
 from dawa_assets.defs.open_issues import needs_attention, standing_checks, standing_checks_sensor
 from dawa_assets.defs.resources import Pipeline
@@ -43,9 +44,9 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
     ours = dg.Definitions(
         assets=[*assets, needs_attention],
         asset_checks=[*checks, standing_checks],
-        jobs=[*jobs, verify_job],
+        jobs=[*jobs, verify_job, prune_history_job],
         sensors=[*sensors, standing_checks_sensor],
-        schedules=[nightly_dataset_rebuild(settings), *verify_schedules(settings)],
+        schedules=[nightly_dataset_rebuild(settings), *verify_schedules(settings), history_schedule(settings)],
         resources={"pipeline": Pipeline(), **(resources or {})},
         executor=dg.in_process_executor,  # one process a run, whatever is chosen in the UI: a step's own takes 14 s
     )

@@ -6,7 +6,7 @@ Every step finds its work by a query, so that whoever is killed anywhere goes on
 import json
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from dawa_assets.defs.history import (
     count_events,
     event_rows,
     has_value,
+    naive_utc,
     names,
     remove_checks,
     remove_events,
@@ -105,7 +106,7 @@ def forget_artist(
         removed += 1
     is_all = removed == len(runs)
     left = [run.run_id for run in runs if run.status not in FINISHED]
-    older = [EVENTS.c.timestamp < _naive(before)] if before is not None else []
+    older = [EVENTS.c.timestamp < naive_utc(before)] if before is not None else []
     events += remove_events(instance, [EVENTS.c.partition == slug, EVENTS.c.run_id.not_in(left), *older])
     events += remove_events(instance, [*_runless(slug), *older], has_value(slug))
     remove_checks(instance, _checks(instance, slug, before, left))
@@ -129,7 +130,7 @@ def _checks(instance: dg.DagsterInstance, slug: str, before: datetime | None, le
         sa.or_(CHECKS.c.run_id.is_(None), CHECKS.c.run_id.not_in(left)),
     )
     if before is not None:
-        query = query.where(CHECKS.c.evaluation_event_timestamp < _naive(before))
+        query = query.where(CHECKS.c.evaluation_event_timestamp < naive_utc(before))
     is_named = has_value(slug)
     return [row.id for row in event_rows(instance, query) if row.partition == slug or is_named(row.evaluation_event)]
 
@@ -141,7 +142,7 @@ def _ticks(instance: dg.DagsterInstance, slug: str, before: datetime | None) -> 
         TICKS.c.status != TickStatus.STARTED.value,
     )
     if before is not None:
-        query = query.where(TICKS.c.timestamp < _naive(before))
+        query = query.where(TICKS.c.timestamp < naive_utc(before))
     is_named, found = names(slug), []
     for row in tick_rows(instance, query):
         log_key = json.loads(row.tick_body).get("log_key")
@@ -154,8 +155,3 @@ def _logged(instance: dg.DagsterInstance, log_key: list[str]) -> str:
     """Return what a tick logged; empty where that is kept elsewhere."""
     logged = instance.compute_log_manager.get_log_data(log_key)
     return b"".join(part or b"" for part in (logged.stdout, logged.stderr)).decode(errors="replace")
-
-
-def _naive(moment: datetime) -> datetime:
-    """Return a time as Dagster's tables have it: in UTC, without saying so."""
-    return moment.astimezone(UTC).replace(tzinfo=None)

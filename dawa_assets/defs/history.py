@@ -9,6 +9,7 @@ These are Dagster's tables, not the project's: they are reached by its own defin
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,28 @@ def remove_run(instance: dg.DagsterInstance, run_id: str) -> None:
         connection.execute(CHECKS.delete().where(CHECKS.c.run_id == run_id))
     if storage.supports_global_concurrency_limits:
         storage.free_concurrency_slots_for_run(run_id)
-    if isinstance(storage, SqliteEventLogStorage):
-        shard = Path(storage.path_for_shard(run_id))
-        for ending in ("", "-wal", "-shm"):
-            shard.with_name(shard.name + ending).unlink(missing_ok=True)
+    remove_shard(instance, run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     instance.run_storage.delete_run(run_id)
+
+
+def remove_shard(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove the files of a run's own database, where each run has one."""
+    for path in _shard(instance, run_id):
+        path.unlink(missing_ok=True)
+
+
+def shard_sizes(instance: dg.DagsterInstance, run_id: str) -> list[int]:
+    """Return the sizes of the files of a run's own database; none where runs have none."""
+    return [path.stat().st_size for path in _shard(instance, run_id) if path.exists()]
+
+
+def _shard(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
+    storage = events_of(instance)
+    if not isinstance(storage, SqliteEventLogStorage):
+        return []
+    path = Path(storage.path_for_shard(run_id))
+    return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")]
 
 
 def remove_events(
@@ -208,6 +225,11 @@ def has_value(slug: str) -> Callable[[str], bool]:
     """Return whether a serialised event has the slug as a value, in a table of artists for instance."""
     value = re.compile(rf'"{re.escape(slug)}\\*"')
     return lambda text: value.search(text) is not None
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Return a time as Dagster's tables have it: in UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _batches(values: Sequence[int]) -> Iterator[Sequence[int]]:

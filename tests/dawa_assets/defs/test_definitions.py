@@ -84,7 +84,7 @@ def test_sensors_and_the_schedule_are_on_from_the_start(defs: dg.Definitions) ->
     }
     assert all(each.default_status == dg.DefaultSensorStatus.RUNNING for each in repository.sensor_defs)
     schedules = {each.name: each.default_status for each in repository.schedule_defs}
-    names = ["nightly_dataset_rebuild", "nightly_verify", "weekly_verify"]
+    names = ["nightly_dataset_rebuild", "nightly_verify", "weekly_verify", "daily_history_prune"]
     assert schedules == dict.fromkeys(names, dg.DefaultScheduleStatus.RUNNING)
 
 
