@@ -50,7 +50,7 @@ def status(
     if not statuses:
         console.print("No artist yet. `dawa upload --artist NAME FOLDER` makes one, `dawa demo` shows one.")
     elif len(statuses) == 1:
-        _print(console, statuses[0], None if artist else _SCREENFUL)
+        print_artist(console, statuses[0], None if artist else _SCREENFUL)
     else:
         _print_all(console, overview(ports, statuses), len(statuses) if everyone else _SCREENFUL)
     for each in unclaimed:
@@ -94,7 +94,8 @@ def _print_json(statuses: "list[ArtistStatus]") -> None:
     typer.echo(json.dumps([dataclasses.asdict(each) for each in statuses], default=str, indent=2, ensure_ascii=False))
 
 
-def _print(console: "Console", shown: "ArtistStatus", limit: int | None) -> None:
+def print_artist(console: "Console", shown: "ArtistStatus", limit: int | None = None) -> None:
+    """Print what there is of one artist, and what waits or failed by its name, at most so many."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,7 +1,8 @@
 """SQL of artists' profiles: stored, and observed with the values by which a change is noticed."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +19,14 @@ class ObservedProfile:
     master_schema: Any
     content_hash: str
     schema_version: str
+    updated_at: datetime | None = field(default=None, compare=False)
 
 
 def observed_profile(connection: Connection, artist_id: UUID) -> ObservedProfile:
     """Return the artist's profile as it is stored, whoever stored it and whatever it holds."""
     row = connection.execute(
-        "select master_schema::text as text, content_hash, coalesce(master_schema ->> 'schema_version', '') as version "
-        "from artist_profiles where artist_id = %s",
+        "select master_schema::text as text, content_hash, updated_at, "
+        "coalesce(master_schema ->> 'schema_version', '') as version from artist_profiles where artist_id = %s",
         [artist_id],
     ).fetchone()
     if row is None:
@@ -33,7 +35,31 @@ def observed_profile(connection: Connection, artist_id: UUID) -> ObservedProfile
         profile = json.loads(row["text"])
     except (ValueError, RecursionError):  # nested or numbered beyond what Python reads
         profile = None
-    return ObservedProfile(profile, row["content_hash"] or "", row["version"])
+    return ObservedProfile(profile, row["content_hash"] or "", row["version"], row["updated_at"])
+
+
+def held_profile(connection: Connection, artist_id: UUID) -> ObservedProfile:
+    """Return the artist's profile, and let others who would change it wait until this transaction ends."""
+    connection.execute("select from artist_profiles where artist_id = %s for update", [artist_id])
+    return observed_profile(connection, artist_id)
+
+
+def replace_profile(
+    connection: Connection, artist: Artist, profile: dict[str, Any], *, is_new: bool
+) -> ObservedProfile | None:
+    """Store a valid profile in the place of the one that is held, or where there was none; None where one is by now."""
+    if is_new:
+        stored = connection.execute(
+            "insert into artist_profiles (artist_id, name, master_schema) values (%s, %s, %s) "
+            "on conflict (artist_id) do nothing",
+            [artist.id, artist.name, Jsonb(profile)],
+        )
+    else:
+        stored = connection.execute(
+            "update artist_profiles set master_schema = %s, updated_at = now() where artist_id = %s",
+            [Jsonb(profile), artist.id],
+        )
+    return observed_profile(connection, artist.id) if stored.rowcount == 1 else None
 
 
 def profile_as_stored(connection: Connection, data: dict[str, Any]) -> ObservedProfile:

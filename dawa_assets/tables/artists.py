@@ -168,6 +168,17 @@ def list_artists(connection: Connection) -> list[Artist]:
         return cursor.execute("select id, slug, name from artists order by slug").fetchall()
 
 
+def artists_with_profiles(connection: Connection) -> list[Artist]:
+    """Return every artist who has a profile and is not being deleted, by slug."""
+    with connection.cursor(row_factory=class_row(Artist)) as cursor:
+        return cursor.execute(
+            "select id, slug, name from artists a "
+            "where exists (select from artist_profiles p where p.artist_id = a.id) "
+            "and not exists (select from artist_deletions d where d.artist_id = a.id and d.finished_at is null) "
+            "order by slug"
+        ).fetchall()
+
+
 def hold_artist(connection: Connection, artist_id: UUID) -> None:
     """Let others who hold the artist's row wait until this transaction ends."""
     connection.execute("select from artists where id = %s for no key update", [artist_id])
