@@ -93,7 +93,7 @@ def test_what_a_repair_hands_to_a_person_is_told_once(ports: Ports, nova: Catalo
     assert [row["what"] for row in _rows(page["failed"])] == ["n/one"]
 
 
-def test_altered_bytes_are_found_by_the_week_and_kept_by_the_night(ports: Ports, nova: Catalogue) -> None:
+def test_altered_bytes_are_found_weekly_and_kept_by_the_night(ports: Ports, nova: Catalogue) -> None:
     item = nova.add("n/one", b"sound")
     ports.bucket.put(_key(nova, item), b"noise")
     _run(ports, "nightly_verify")
