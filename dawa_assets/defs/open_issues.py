@@ -14,29 +14,31 @@ from typing import Any
 
 import dagster as dg
 
+from dawa_assets.defs.attention_page import issues_shown, row, runs_shown, unclaimed_shown
 from dawa_assets.defs.failed_runs import FailedRun, failed_runs
 from dawa_assets.defs.jobs import CHAIN, standing_check
-from dawa_assets.defs.metadata import moment, table
+from dawa_assets.defs.metadata import table
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.observability.backlog import Backlog, load_backlog
 from dawa_assets.tables.artists import slugs_among
-from dawa_assets.tables.backlog import Kind, OpenIssue
+from dawa_assets.tables.backlog import Kind
 from dawa_assets.tables.spending import spent_this_month
 from modal_app.errors import DawaError
 
 SECONDS_BETWEEN_LOOKS = 120
 SECONDS_BETWEEN_REPORTS = 24 * 3600
-_MAX_LINKS = 50
-_MAX_LENGTH = 240  # characters of a reason
+
+ATTENTION = dg.AssetCheckKey(dg.AssetKey("needs_attention"), "nothing_needs_attention")
+"""The check that is red or yellow as long as anything stands open, of any asset."""
 
 # In the order in which a person would see to them.
-_KINDS: dict[Kind, str] = {
+KINDS: dict[Kind, str] = {
     "failed": "failed",
     "damaged": "files missing or altered",
     "stale": "prompts out of date",
-    "unmatched": "bounces that fit no set",
+    "unmatched": "bounces without a set",
     "waiting": "items waiting",
     "behind": "behind what arrived",
 }
@@ -56,7 +58,7 @@ class Standing:
         parts = [_counted(len(self.runs), "failed run")] if self.runs else []
         parts += [
             f"{self.work.things[self.asset, kind]:,} {kind} ({_counted(artists, 'artist')})"
-            for kind in _KINDS
+            for kind in KINDS
             if (artists := self.work.artists.get((self.asset, kind)))
         ]
         return "; ".join(parts) or "nothing stands open"
@@ -67,18 +69,14 @@ class Standing:
         return not self.runs and not self.work.of(self.asset)
 
     def metadata(self) -> dict[str, dg.MetadataValue]:
-        """A table of artists for each kind, then figures that the UI plots (it sorts a check's entries by name)."""
-        counts = {kind: self.work.artists.get((self.asset, kind), 0) for kind in _KINDS}
-        figures: dict[str, dg.MetadataValue] = {
-            f"total artists: {kind}": dg.MetadataValue.int(count) for kind, count in counts.items()
-        }
-        tables: dict[str, dg.MetadataValue] = {}
-        if self.runs:
-            tables |= runs_told(self.runs)
-        for kind, name in _KINDS.items():
-            if signals := [signal for signal in self.work.of(self.asset) if signal.kind == kind]:
-                tables[name] = table([_row(signal) for signal in signals], of=counts[kind])
-        return tables | figures
+        """A table of artists for each kind, and figures that the UI plots (it sorts a check's entries by name)."""
+        shown: dict[str, dg.MetadataValue] = dict(runs_shown(self.runs))
+        for kind, name in KINDS.items():
+            if counted := self.work.artists.get((self.asset, kind), 0):
+                issues = [issue for issue in self.work.of(self.asset) if issue.kind == kind]
+                shown[name] = table([row(issue) for issue in issues], of=counted)
+                shown[f"total artists: {kind}"] = dg.MetadataValue.int(counted)
+        return shown
 
     def severity(self) -> dg.AssetCheckSeverity:
         """Return a run that failed and a file that is gone are errors; what waits, is behind or was rejected, warnings.
@@ -87,24 +85,6 @@ class Standing:
         """
         is_broken = self.runs or self.work.artists.get((self.asset, "damaged"))
         return dg.AssetCheckSeverity.ERROR if is_broken else dg.AssetCheckSeverity.WARN
-
-
-def runs_told(runs: Sequence[FailedRun]) -> dict[str, dg.MetadataValue]:
-    """Failed runs as a table, the oldest trouble first, and links to them: a table's cells can't hold links."""
-    oldest_first = sorted(runs, key=lambda run: run.since)
-    rows = [
-        {
-            "run": run.run_id[:8],
-            "artist": run.slug,
-            "asset": run.asset,
-            "since (UTC)": moment(run.since),
-            "tries": run.attempts,
-            "why": " ".join(run.reason.split())[:_MAX_LENGTH],
-        }
-        for run in oldest_first
-    ]
-    links = [f"[{run.run_id[:8]}](/runs/{run.run_id})" for run in oldest_first[:_MAX_LINKS]]
-    return {"failed runs": table(rows), "failed runs, logs": dg.MetadataValue.md(", ".join(links))}
 
 
 needs_attention = dg.AssetSpec(
@@ -127,12 +107,20 @@ needs_attention = dg.AssetSpec(
             description=f"nothing of `{asset}` is failed, damaged, stale, unmatched, waiting or behind for any artist",
         )
         for asset in CHAIN
-    ],
+    ]
+    + [dg.AssetCheckSpec(ATTENTION.name, asset=ATTENTION.asset_key, description="nothing stands open for any artist")],
     can_subset=True,
 )
 def standing_checks(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
     """All of them by hand; the sensor does the same by itself."""
-    for standing in _look(context.instance, pipeline):
+    found = _look(context.instance, pipeline)
+    if ATTENTION in context.selected_asset_check_keys:
+        yield dg.AssetCheckResult(
+            asset_key=ATTENTION.asset_key,
+            check_name=ATTENTION.name,
+            **_attention(found, unclaimed_uploads(pipeline.ports())),
+        )
+    for standing in found:
         if standing_check(standing.asset) in context.selected_asset_check_keys:
             yield dg.AssetCheckResult(
                 asset_key=standing.asset,
@@ -185,6 +173,11 @@ def standing_checks_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeli
     if _is_news(reported, "page", digest, now):
         reported["page"] = [digest, now]
         events.append(dg.AssetMaterialization(needs_attention.key, metadata=page))
+        events.append(
+            dg.AssetCheckEvaluation(
+                asset_key=ATTENTION.asset_key, check_name=ATTENTION.name, **_attention(found, unclaimed)
+            )
+        )
     if not events:
         return dg.SkipReason("nothing changed")
     return dg.SensorResult(asset_events=events, cursor=json.dumps(reported))
@@ -196,27 +189,39 @@ def page_of(
     """Return everything that stands open on one page: the headline, what failed, each kind, then figures to plot."""
     runs = [run for standing in found for run in standing.runs]
     work = found[0].work
-    open_now = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
-    open_now += [f"{_counted(len(unclaimed), 'upload')} of nobody in the inbox"] if unclaimed else []
+    open_now = _open_now(found, unclaimed)
     page: dict[str, dg.MetadataValue] = {
         "headline": dg.MetadataValue.md("\n".join(f"- {line}" for line in open_now) or "nothing stands open")
     }
-    if runs:
-        page |= runs_told(runs)
-    for kind, name in _KINDS.items():
-        if signals := [signal for signal in work.signals if signal.kind == kind]:
-            artists = sum(count for (_, of), count in work.artists.items() if of == kind)
-            page[name] = table([{"asset": signal.asset, **_row(signal)} for signal in signals], of=artists)
-    if unclaimed:
-        page["uploads of nobody"] = table(
-            [{"where": each.place, "files": each.files, "why": each.reason} for each in unclaimed]
-        )
-    page["failed runs (number)"] = dg.MetadataValue.int(len(runs))
-    for kind in _KINDS:
-        counted = sum(count for (_, of), count in work.things.items() if of == kind)
-        page[f"{kind} (number)"] = dg.MetadataValue.int(counted)
-    page["hosted models this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
+    page |= runs_shown(runs)
+    for kind, name in KINDS.items():
+        for standing in found:
+            issues = [issue for issue in work.of(standing.asset) if issue.kind == kind]
+            page |= issues_shown(f"{name}: {standing.asset}", issues, work.artists.get((standing.asset, kind), 0))
+    page |= unclaimed_shown(unclaimed)
+    figures = {"failed runs": len(runs)}
+    figures |= {kind: sum(count for (_, of), count in work.things.items() if of == kind) for kind in KINDS}
+    page["all that stands open (number)"] = dg.MetadataValue.int(sum(figures.values()) + len(unclaimed))
+    page |= {f"{name} (number)": dg.MetadataValue.int(count) for name, count in figures.items() if count}
+    if spent_usd:
+        page["hosted models this month, USD"] = dg.MetadataValue.float(round(spent_usd, 4))
     return page
+
+
+def _open_now(found: Sequence[Standing], unclaimed: Sequence[Unclaimed]) -> list[str]:
+    lines = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
+    return lines + ([f"{_counted(len(unclaimed), 'upload')} of nobody in the inbox"] if unclaimed else [])
+
+
+def _attention(found: Sequence[Standing], unclaimed: Sequence[Unclaimed]) -> dict[str, Any]:
+    """Return the outcome of the check of all: as bad as the worst of the assets'."""
+    open_now = _open_now(found, unclaimed)
+    is_broken = any(standing.severity() is dg.AssetCheckSeverity.ERROR for standing in found)
+    return {
+        "passed": not open_now,
+        "severity": dg.AssetCheckSeverity.ERROR if is_broken else dg.AssetCheckSeverity.WARN,
+        "description": "; ".join(open_now) or "nothing stands open",
+    }
 
 
 def _look(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[Standing]:
@@ -242,16 +247,6 @@ def _last_made(instance: dg.DagsterInstance) -> dict[str, int]:
         asset: entry.last_materialization_record.storage_id
         for asset, entry in last.items()
         if entry.last_materialization_record is not None
-    }
-
-
-def _row(signal: OpenIssue) -> dict[str, Any]:
-    more = f" and {signal.things - 1:,} more" if signal.things > 1 else ""
-    return {
-        "artist": signal.slug,
-        "what": f"{signal.name}{more}",
-        "since (UTC)": None if signal.since is None else moment(signal.since),
-        "why": " ".join(signal.reason.split())[:_MAX_LENGTH],
     }
 
 

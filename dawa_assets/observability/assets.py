@@ -81,6 +81,7 @@ ASSETS: Sequence[AssetDescription] = (
         backlog=[
             backlog.REJECTED_BOUNCES,
             backlog.UNMATCHED_BOUNCES,
+            backlog.BOUNCES_ON_THEIR_WAY,
             backlog.FAILED_ITEMS,
             backlog.damaged_files("audio", "prompt", "training_items"),
             backlog.ITEMS_WITHOUT_BOUNCE,

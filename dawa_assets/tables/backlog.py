@@ -168,8 +168,16 @@ REJECTED_BOUNCES = OpenWork(
 UNMATCHED_BOUNCES = OpenWork(
     "unmatched",
     """
-    select artist_id, name, coalesce(reason, 'is being looked at'), created_at
-    from uploads where state = 'waiting' and kind = 'audio'""",
+    select artist_id, name, reason, created_at from uploads
+    where state = 'waiting' and kind = 'audio' and training_item_id is null and reason is not null""",
+)
+BOUNCES_ON_THEIR_WAY = OpenWork(
+    "waiting",
+    """
+    select artist_id, name, case when training_item_id is null then 'is being looked at'
+      else 'was not put in its place; the next build goes on with it' end, updated_at
+    from uploads where state = 'waiting' and kind = 'audio' and (training_item_id is not null or reason is null)
+      and updated_at < %(before_sensor)s""",
 )
 FAILED_PROMPTS = OpenWork(
     "failed",

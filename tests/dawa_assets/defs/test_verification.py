@@ -51,7 +51,11 @@ def _seen(ports: Ports) -> tuple[dg.AssetCheckEvaluation, dict[str, dg.MetadataV
     by_asset = {event.asset_key.to_user_string(): event for event in result.asset_events}
     check = cast("dg.AssetCheckEvaluation", by_asset["training_items"])
     assert check.check_name == standing_check("training_items").name
-    return check, dict(by_asset["needs_attention"].metadata)
+    [page] = [event for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
+    return check, dict(page.metadata)
+
+
+DAMAGED = "files missing or altered: training_items"
 
 
 def _rows(metadata: object) -> list[dict[str, object]]:
@@ -61,13 +65,14 @@ def _rows(metadata: object) -> list[dict[str, object]]:
 def test_a_lost_file_is_red_with_the_way_out_until_it_is_mended(ports: Ports, nova: Catalogue) -> None:
     item = nova.add("n/one", b"sound")
     _run(ports, "nightly_verify")
-    assert "files missing or altered" not in _seen(ports)[1]
+    assert DAMAGED not in _seen(ports)[1]
     ports.bucket.delete([_key(nova, item)])
     _run(ports, "nightly_verify")
     check, page = _seen(ports)
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    [row] = _rows(page["files missing or altered"])
-    assert (row["asset"], row["artist"], row["what"]) == ("training_items", "nova", _key(nova, item))
+    assert r"[**nova**](/assets/training_items?" in str(page[DAMAGED].value)
+    [row] = _rows(check.metadata["files missing or altered"])
+    assert (row["artist"], row["what"]) == ("nova", _key(nova, item))
     assert row["why"] == (
         "missing; `dawa verify --artist nova --repair` looks for the same bytes elsewhere, "
         "else marks its item as failed"
@@ -80,7 +85,7 @@ def test_a_lost_file_is_red_with_the_way_out_until_it_is_mended(ports: Ports, no
     [report] = verify(ports, "nova", fix=True)
     assert report.still_wrong == 0
     check, page = _seen(ports)
-    assert "files missing or altered" not in page
+    assert DAMAGED not in page
     assert check.severity == dg.AssetCheckSeverity.WARN
 
 
@@ -88,9 +93,9 @@ def test_what_a_repair_hands_to_a_person_is_told_once(ports: Ports, nova: Catalo
     ports.bucket.delete([_key(nova, nova.add("n/one", b"sound"))])
     [report] = verify(ports, "nova", fix=True)
     assert report.still_wrong == 1
-    page = _seen(ports)[1]
-    assert "files missing or altered" not in page
-    assert [row["what"] for row in _rows(page["failed"])] == ["n/one"]
+    check, page = _seen(ports)
+    assert DAMAGED not in page
+    assert [row["what"] for row in _rows(check.metadata["failed"])] == ["n/one"]
 
 
 def test_altered_bytes_are_found_weekly_and_kept_by_the_night(ports: Ports, nova: Catalogue) -> None:
@@ -99,7 +104,7 @@ def test_altered_bytes_are_found_weekly_and_kept_by_the_night(ports: Ports, nova
     _run(ports, "nightly_verify")
     assert _seen(ports)[0].severity == dg.AssetCheckSeverity.WARN
     _run(ports, "weekly_verify")
-    assert str(_rows(_seen(ports)[1]["files missing or altered"])[0]["why"]).startswith("wrong bytes; ")
+    assert str(_rows(_seen(ports)[0].metadata["files missing or altered"])[0]["why"]).startswith("wrong bytes; ")
     _run(ports, "nightly_verify")
     assert _seen(ports)[0].severity == dg.AssetCheckSeverity.ERROR
     ports.bucket.put(_key(nova, item), b"sound")
@@ -121,13 +126,11 @@ def test_a_path_outside_and_a_zip_left_over_are_told_too(ports: Ports, nova: Cat
     for name in ("d.zip", "d.json"):
         ports.bucket.put(f"artists/nova/datasets/{name}", b"{}")
     _run(ports, "nightly_verify")
-    page = _seen(ports)[1]
-    assert [(row["asset"], row["what"]) for row in _rows(page["files missing or altered"])] == [
-        ("training_items", f"training_items.audio_path {item}")
+    check, page = _seen(ports)
+    assert [row["what"] for row in _rows(check.metadata["files missing or altered"])] == [
+        f"training_items.audio_path {item}"
     ]
-    assert ("dataset_zip", "artists/nova/datasets/d.zip") in [
-        (row["asset"], row["what"]) for row in _rows(page["behind what arrived"])
-    ]
+    assert r"artists/nova/datasets/d\.zip" in str(page["behind what arrived: dataset_zip"].value)
 
 
 def _pass(ports: Ports, **bounds: float) -> VerificationPass:

@@ -87,6 +87,17 @@ def test_a_bounce_that_fits_no_set_stands_until_it_is_taken(ports: Ports, artist
     assert told(look(ports)) == set()
 
 
+def test_a_bounce_that_was_not_placed_is_not_one_without_a_set(ports: Ports, artist: Artist) -> None:
+    item = give_set(ports.database, artist, summary(100, "One"), "One")
+    upload_row(ports.database, artist, "One.mp3", "waiting", None)
+    execute(ports.database, "update uploads set training_item_id = %s", item)
+    assert told(look(ports, timedelta())) == set()  # a build may be under way
+    found = look(ports)
+    assert {kind for asset, kind, _ in told(found) if asset == "training_items"} == {"waiting"}
+    (waits,) = [signal for signal in found.signals if signal.kind == "waiting"]
+    assert (waits.name, waits.reason) == ("One.mp3", "was not put in its place; the next build goes on with it")
+
+
 def test_a_rejected_set_stands_until_a_good_one_of_its_name_came(ports: Ports, artist: Artist) -> None:
     upload_row(ports.database, artist, "torn.als", "rejected", "it is cut off", "live_set")
     assert told(look(ports)) == {("als_summaries", "failed", artist.slug)}
@@ -177,8 +188,8 @@ def test_all_artists_take_no_more_queries_than_one(
     execute(
         ports.database,
         "with made as (insert into artists (name) select 'Artist ' || n from generate_series(1, 300) n returning id) "
-        "insert into uploads (artist_id, upload_id, inbox_key, name, kind, sha256, size_bytes, state) "
-        "select id, 'u', id::text, 'alone.mp3', 'audio', 'x', 1, 'waiting' from made",
+        "insert into uploads (artist_id, upload_id, inbox_key, name, kind, sha256, size_bytes, state, reason) "
+        "select id, 'u', id::text, 'alone.mp3', 'audio', 'x', 1, 'waiting', 'why' from made",
     )
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
     assert queries() == before

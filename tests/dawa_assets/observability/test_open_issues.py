@@ -10,9 +10,9 @@ import pytest
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.jobs import CHAIN, standing_check
-from dawa_assets.defs.open_issues import needs_attention, standing_checks_sensor
+from dawa_assets.defs.open_issues import ATTENTION, needs_attention, standing_checks_sensor
 from dawa_assets.defs.run import run_job
-from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.artists import Artist, ensure_artist
 from resources.ports import Ports
 from resources.settings import Settings
 from tests.dawa_assets.automation.ticks import leave
@@ -31,7 +31,7 @@ class Watch:
         self.cursor: str | None = None
 
     def tick(self) -> Events:
-        """What is reported, by asset."""
+        """What is reported, by asset; the check of all beside the page of all by its own name."""
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, resources={"pipeline": self.pipeline}
         )
@@ -41,7 +41,12 @@ class Watch:
             return {}
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
-        return {event.asset_key.to_user_string(): event for event in result.asset_events}  # type: ignore[misc]
+        return {_name(event): event for event in result.asset_events}  # type: ignore[arg-type,misc]
+
+
+def _name(event: dg.AssetCheckEvaluation | dg.AssetMaterialization) -> str:
+    is_of_all = isinstance(event, dg.AssetCheckEvaluation) and event.check_name == ATTENTION.name
+    return ATTENTION.name if is_of_all else event.asset_key.to_user_string()
 
 
 @pytest.fixture
@@ -58,12 +63,20 @@ def evaluation(events: Events, asset: str) -> dg.AssetCheckEvaluation:
 
 def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, ports: Ports, artist: Artist) -> None:
     first = watch.tick()
-    assert set(first) == {*CHAIN, needs_attention.key.to_user_string()}
+    assert set(first) == {*CHAIN, needs_attention.key.to_user_string(), ATTENTION.name}
+    assert first[ATTENTION.name].passed  # type: ignore[union-attr]
     assert all(evaluation(first, asset).passed for asset in CHAIN)
     assert watch.tick() == {}
     item = give_set(ports.database, artist, summary(100, "One"), "One", audio=False)
     found = watch.tick()
-    assert set(found) == {"training_items", "needs_attention"}
+    assert set(found) == {"training_items", "needs_attention", ATTENTION.name}
+    of_all = found[ATTENTION.name]
+    assert isinstance(of_all, dg.AssetCheckEvaluation)
+    assert (of_all.passed, of_all.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert of_all.description == "training_items: 1 waiting (1 artist)"
+    link = f"/assets/training_items?view=partitions&partition={artist.slug}"
+    (line,) = str(found["needs_attention"].metadata["items waiting: training_items"].value).splitlines()
+    assert line.startswith(rf"- [**test\-artist**]({link}) One/One: waits for its bounce *(")
     waits = evaluation(found, "training_items")
     assert (waits.passed, waits.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert waits.description == "1 waiting (1 artist)"
@@ -115,19 +128,19 @@ def test_a_failed_run_is_open_until_its_asset_is_materialized(
     assert (failed.passed, failed.severity) == (False, dg.AssetCheckSeverity.ERROR)
     page = found["needs_attention"].metadata
     assert page["failed runs (number)"] == dg.MetadataValue.int(1)
+    of_all = found[ATTENTION.name]
+    assert isinstance(of_all, dg.AssetCheckEvaluation)
+    assert of_all.severity == dg.AssetCheckSeverity.ERROR
     for shown in (failed.metadata, page):
-        runs_now = shown["failed runs"]
-        assert isinstance(runs_now, dg.TableMetadataValue)
-        (row,) = [dict(record.data) for record in runs_now.records]
-        assert (row["artist"], row["asset"], row["tries"]) == (artist.slug, "prompts", 2)
-        assert "none-such" in str(row["why"])
-        short, whole = runs[-1].run_id[:8], runs[-1].run_id
-        assert row["run"] == short
-        assert shown["failed runs, logs"] == dg.MetadataValue.md(f"[{short}](/runs/{whole})")
+        (line,) = str(shown["failed runs"].value).splitlines()
+        assert line.startswith(rf"- [**test\-artist**](/runs/{runs[-1].run_id}) prompts: ")
+        assert r"none\-such" in line
+        assert ", tried 2 times *(" in line
     assert run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug).success
     recovered = watch.tick()
     assert evaluation(recovered, "prompts").passed
-    assert recovered["needs_attention"].metadata["failed runs (number)"] == dg.MetadataValue.int(0)
+    assert "failed runs (number)" not in recovered["needs_attention"].metadata
+    assert recovered["needs_attention"].metadata["all that stands open (number)"] == dg.MetadataValue.int(1)
 
 
 def test_failed_runs_of_who_was_deleted_stand_open_no_more(watch: Watch, artist: Artist) -> None:
@@ -153,9 +166,28 @@ def test_uploads_of_nobody_are_on_the_page_of_all(ports: Ports, watch: Watch) ->
     page = watch.tick()["needs_attention"]
     assert isinstance(page, dg.AssetMaterialization)
     assert "1 upload of nobody in the inbox" in str(page.metadata["headline"].value)
-    [record] = page.metadata["uploads of nobody"].value.records  # type: ignore[union-attr]
-    assert record.data["where"] == "inbox/nobody/"
+    assert str(page.metadata["uploads of nobody"].value).startswith("- **inbox/nobody/**, 1 file: ")
     ports.bucket.delete(["inbox/nobody/u/song.als"])
     page = watch.tick()["needs_attention"]
     assert isinstance(page, dg.AssetMaterialization)
     assert "uploads of nobody" not in page.metadata
+
+
+def test_more_trouble_than_a_page_has_lines_for_is_in_a_table(ports: Ports, watch: Watch) -> None:
+    for number in range(20):
+        artist = ensure(ports, f"Artist {number:02d}")
+        give_set(ports.database, artist, summary(100, "A long name of a song"), "A long name", audio=False)
+    page = watch.tick()["needs_attention"].metadata
+    shown = str(page["items waiting: training_items"].value)
+    assert len(shown) < 1_000  # the UI shows no longer text in place
+    lines = shown.splitlines()
+    assert lines[-1] == f"- … and {21 - len(lines)} more, in the table below"
+    everything = page["items waiting: training_items, all"]
+    assert isinstance(everything, dg.TableMetadataValue)
+    assert len(everything.records) == 20
+    assert [column.name for column in everything.schema.columns] == ["asset", "artist", "what", "why", "since (UTC)"]
+
+
+def ensure(ports: Ports, name: str) -> Artist:
+    with ports.database.transaction() as connection:
+        return ensure_artist(connection, name)
