@@ -24,7 +24,10 @@ def doctor(
     from resources.settings import Settings
 
     with Console(stderr=True).status("looking …"):
-        findings = list(examine(Settings.load()))
+        from dawa_assets.defs.location_error import diagnose_location
+
+        settings = Settings.load()
+        findings = [*examine(settings), diagnose_location(settings)]
     if as_json:
         rows = [dataclasses.asdict(finding) for finding in findings]
         typer.echo(json.dumps(rows, default=str, indent=2, ensure_ascii=False))

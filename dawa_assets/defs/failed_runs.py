@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.events import EngineEventData, JobFailureData
+from dagster_shared.error import SerializableErrorInfo
 
 from dawa_assets.defs.jobs import CHAIN, made_by
 
 MAX_RUNS = 500
+_FROM_OUTSIDE = "marked as failed from outside"
 _DAYS = 14  # what failed for longer than that without another attempt is nobody's work any more
 
 
@@ -72,13 +75,37 @@ def failed_steps(events: Sequence[dg.DagsterEvent]) -> list[tuple[str, str]]:
             found.append(stopped_by[event.step_key])
         elif event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
             failure = event.step_failure_data.user_failure_data
             described = failure.description if failure is not None else None
-            message = described or (error.message.strip().splitlines()[0] if error is not None else "failed")
+            message = described or ("failed" if error is None else _line_of(error))
             found.append((event.step_key or "run", message))
     return found
+
+
+def run_reason(events: Sequence[dg.DagsterEvent]) -> str:
+    """Return one line that says why a run failed in which no step did.
+
+    Where its own failure says no more than that somebody marked it, whoever did so has left an event of the engine
+    before: that its code could not be loaded, for instance.
+    """
+    engine = own = None
+    for event in events:
+        data = event.event_specific_data
+        if event.event_type == dg.DagsterEventType.ENGINE_EVENT and isinstance(data, EngineEventData) and data.error:
+            engine = _line_of(data.error)
+        elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            if isinstance(data, JobFailureData) and data.error is not None:
+                own = _line_of(data.error)
+            elif event.message and _FROM_OUTSIDE not in event.message:
+                own = event.message.strip().splitlines()[0]
+    return own or engine or "the run ended without saying why"
+
+
+def _line_of(error: SerializableErrorInfo) -> str:
+    """Return the first line of what an error comes from."""
+    while error.cause is not None:
+        error = error.cause
+    return (error.message.strip() or "failed").splitlines()[0]
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str, job_name: str) -> list[tuple[str, str]]:
@@ -88,18 +115,16 @@ def _reasons(instance: dg.DagsterInstance, run_id: str, job_name: str) -> list[t
         dg.DagsterEventType.STEP_FAILURE,
         dg.DagsterEventType.STEP_START,
         dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterEventType.ENGINE_EVENT,
     }
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kinds) if entry.dagster_event]
     if steps := [(step, reason) for step, reason in failed_steps(events) if step in CHAIN]:
         return steps
     at = (made_by(job_name) or CHAIN)[0]
-    reason = "the run ended without saying why"
     for event in events:
         if event.event_type == dg.DagsterEventType.STEP_START and event.step_key in CHAIN:
             at = str(event.step_key)
-        elif event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message:
-            reason = event.message.strip().splitlines()[0]
-    return [(at, reason)]
+    return [(at, run_reason(events))]
 
 
 def _last_made(instance: dg.DagsterInstance, asset: str, slug: str) -> float:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from dawa_assets.defs.failed_runs import failed_steps
+from dawa_assets.defs.failed_runs import failed_steps, run_reason
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import ATTEMPT, PARTITION, RETRIED_BY, WORK, is_retried, pause_after
 from dawa_assets.observability.alerts import Message, send
@@ -169,11 +169,13 @@ def _name(run: dg.DagsterRun) -> str:
 
 
 def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    kinds = {
+        *(dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION),
+        *(dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE),
+    }
     records = instance.get_records_for_run(run.run_id, of_type=kinds).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    steps = failed_steps([event for event in events if event is not None])
-    return "; ".join(f"{step}: {reason}" for step, reason in steps) or "its process ended without a word"
+    events = [event for record in records if (event := record.event_log_entry.dagster_event) is not None]
+    return "; ".join(f"{step}: {reason}" for step, reason in failed_steps(events)) or run_reason(events)
 
 
 def _result(told: str, seen: _Seen) -> dg.SensorResult:
