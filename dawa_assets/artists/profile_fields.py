@@ -91,7 +91,7 @@ def change_fields(
             try:
                 changed = validate_profile(_with_values(profile, assignments))
             except InvalidProfileError as error:
-                raise InvalidProfileError(f"{artist.slug}: {error}; nothing was changed, of nobody") from None
+                raise InvalidProfileError(f"{artist.slug}: {error}; no profile was changed") from None
             fields = list(_differences(profile, changed, assignments))
             is_for_prompts = False
             if fields:

@@ -42,7 +42,7 @@ def set_(
 ) -> None:
     """Store a profile, or change fields of it: of one artist, or of all at once.
 
-    What does not follow the interface is refused by its field, and then nothing is written, of nobody. Prompts that a
+    What does not follow the interface is refused by its field, and then no profile is changed. Prompts that a
     change makes stale are rewritten by the sensor or the next build; a higher `schema_version` makes all of them stale.
     """
     from modal_app.errors import InputError

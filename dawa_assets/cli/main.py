@@ -39,33 +39,42 @@ from modal_app.errors import DawaError, InputError
 app = typer.Typer(
     name="dawa",
     help="Keeps one LoRA fine-tune of a music generator per artist up to date, from Live Sets and bounces.",
+    epilog="Begin with `dawa demo`, then `dawa upload --artist NAME FOLDER` and `dawa build --artist NAME`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",  # else the lines of a docstring are broken where its source is
 )
-app.command("demo")(demo.demo)
-app.add_typer(artist.app, name="artist")
-app.command("upload")(upload.upload)
-app.command("als")(als.als)
-app.command("segment")(segment.segment)
-app.command("tag")(tag.tag)
-app.add_typer(prompt.app, name="prompt")
-app.add_typer(backfill.app, name="backfill")
-app.command("build")(build.build)
-app.add_typer(inbox.app, name="inbox")
-app.add_typer(item.app, name="item")
-app.command("status")(status.status)
-app.command("export")(export.export)
-app.command("generate")(generate.generate)
-app.add_typer(lora.app, name="lora")
-app.command("serve")(serve.serve)
-app.command("ui")(ui.ui)
-app.command("doctor")(doctor.doctor)
-app.command("retry-rejected")(retry.retry_rejected)
-app.command("prune")(prune.prune)
-app.command("verify")(verify.verify)
-app.command("migrate")(migrate.migrate)
-app.command("stop")(stop.stop)
+
+_BEGIN = "Begin"
+_EVERY_DAY = "Every day"
+_ARTISTS = "Artists, and what is theirs"
+_ONE_FILE_ALONE = "One file alone"
+_KEEPING_HOUSE = "Keeping house"
+
+app.command("demo", rich_help_panel=_BEGIN)(demo.demo)
+app.command("doctor", rich_help_panel=_BEGIN)(doctor.doctor)
+app.command("ui", rich_help_panel=_BEGIN)(ui.ui)
+app.command("serve", rich_help_panel=_BEGIN)(serve.serve)
+app.command("upload", rich_help_panel=_EVERY_DAY)(upload.upload)
+app.command("build", rich_help_panel=_EVERY_DAY)(build.build)
+app.command("status", rich_help_panel=_EVERY_DAY)(status.status)
+app.command("generate", rich_help_panel=_EVERY_DAY)(generate.generate)
+app.command("export", rich_help_panel=_EVERY_DAY)(export.export)
+app.add_typer(artist.app, name="artist", rich_help_panel=_ARTISTS)
+app.add_typer(inbox.app, name="inbox", rich_help_panel=_ARTISTS)
+app.add_typer(item.app, name="item", rich_help_panel=_ARTISTS)
+app.add_typer(prompt.app, name="prompt", rich_help_panel=_ARTISTS)
+app.add_typer(lora.app, name="lora", rich_help_panel=_ARTISTS)
+app.add_typer(backfill.app, name="backfill", rich_help_panel=_ARTISTS)
+app.command("als", rich_help_panel=_ONE_FILE_ALONE)(als.als)
+app.command("segment", rich_help_panel=_ONE_FILE_ALONE)(segment.segment)
+app.command("tag", rich_help_panel=_ONE_FILE_ALONE)(tag.tag)
+app.command("verify", rich_help_panel=_KEEPING_HOUSE)(verify.verify)
+app.command("prune", rich_help_panel=_KEEPING_HOUSE)(prune.prune)
+app.command("retry-rejected", rich_help_panel=_KEEPING_HOUSE)(retry.retry_rejected)
+app.command("migrate", rich_help_panel=_KEEPING_HOUSE)(migrate.migrate)
+app.command("stop", rich_help_panel=_KEEPING_HOUSE)(stop.stop)
 
 
 def main() -> None:

@@ -92,7 +92,7 @@ def test_what_a_field_does_not_take_is_told(ports: Ports, artist: Artist, typed:
         change_fields(ports.database, [artist], [Assignment.parse(typed)])
     assert reason in str(refused.value)
     assert str(refused.value).startswith("test-artist: ")
-    assert str(refused.value).endswith("nothing was changed, of nobody")
+    assert str(refused.value).endswith("no profile was changed")
     assert _stored(ports.database, artist) == before
 
 
