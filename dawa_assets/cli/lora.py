@@ -85,6 +85,9 @@ def show(
     typer.echo(f"  adapter    {lora.run.adapter_key or 'none'}")
     if lora.trained_on_excluded and lora.run.promoted:
         typer.echo(f"  next       dawa build --artist {lora.artist} trains one without what is excluded")
+    if lora.run.imported is not None:
+        files = ", ".join(f"{name} ({sha256[:12]}…)" for name, sha256 in lora.run.imported["files"].items())
+        typer.echo(f"  imported   by {lora.run.imported['imported_by']} from {files}, {lora.run.imported['scale']}")
     typer.echo(f"  held out   {', '.join(lora.run.metrics.get('held_out', [])) or 'nothing'}")
     if lora.evaluation is not None:
         for reason in lora.evaluation.reasons:
@@ -177,6 +180,53 @@ def export(
     typer.echo(f"Next: {_USES[form].format(out=done.out)}")
 
 
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|FOLDER", help="A .safetensors file, or a folder with PEFT's two files.")
+    ],
+    artist: Annotated[str, typer.Option(help="The artist: slug, id or name (`dawa status` lists them).")],
+    author: Annotated[str | None, typer.Option(help="Who takes it in; default: your login name.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Take in a LoRA that another program trained on ACE-Step, and judge it on the artist's dataset.
+
+    Diffusers' and ComfyUI's files, ACE-Step's and Side-Step's folders, kohya's names. It is published by `dawa lora
+    promote` alone.
+    """
+    import json
+
+    from dawa_assets.cli.prompt import login_name
+    from dawa_assets.training.lora_import import import_lora
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    done = import_lora(open_ports(Settings.load()), artist, source, author=author or login_name())
+    found, adapter = done.evaluation, done.adapter
+    if as_json:
+        report = {
+            "run": str(done.run.id),
+            "artist": done.artist,
+            "changed": done.changed,
+            "base": done.run.base,
+            "rank": adapter.rank,
+            "targets": adapter.targets,
+            "imported": done.run.imported,
+            "verdict": None if found is None else found.verdict,
+            "reasons": [] if found is None else found.reasons,
+            "not_judged": done.not_judged,
+        }
+        typer.echo(json.dumps(report, ensure_ascii=False))
+        return
+    typer.echo(f"run {done.run.id}{'' if done.changed else ', as before'}: {source} on {done.run.base}")
+    typer.echo(f"  changes   {', '.join(adapter.targets)}")
+    typer.echo(f"  strength  {adapter.scale}")
+    typer.echo(f"  verdict   {done.not_judged if found is None else found.verdict}")
+    for reason in [] if found is None else found.reasons:
+        typer.echo(f"  reason    {reason}")
+    typer.echo(f"Next: dawa lora promote {done.artist} {str(done.run.id)[:8]}")
+
+
 def _tell(lora: "Lora", changed: bool, as_json: bool) -> None:
     import json
 
@@ -206,6 +256,7 @@ def _row(lora: "Lora") -> dict[str, Any]:
         "loss": None if found is None else found.figures.get("lora_loss"),
         "heard_excluded": lora.trained_on_excluded,
         "adapter_key": run.adapter_key,
+        "imported": run.imported,
     }
 
 
@@ -218,6 +269,7 @@ def _line(lora: "Lora") -> str:
 
     notes = ["being published"] if lora.under_way else []
     notes += [trained_on_line(lora.trained_on_excluded)] if lora.trained_on_excluded else []
+    notes += [f"imported by {row['imported']['imported_by']}"] if row["imported"] else []
     notes += [row["decision"]] if row["decision"] and not row["promoted"] else []
     mark = "*" if row["promoted"] else " "
     return f"{mark} {row['run'][:8]}  {row['model']}  {day}  {judged}{losses}{''.join(f'  {note}' for note in notes)}"

@@ -201,6 +201,8 @@ class _Repair:
         try:
             persist_files(self.step.ports, self.step.artist.slug, run, {name: run.metrics["files"][name]})
         except (DawaError, KeyError):
+            if run.imported is not None:
+                return RepairOutcome("needs you", "the worker has not got it; `dawa lora import` takes it in again")
             if self.claim.is_current:
                 return RepairOutcome("next build", "the worker has not got it; the next `dawa build` trains it again")
             return RepairOutcome("needs you", "the worker has not got it, and another LoRA is published; it is lost")

@@ -90,7 +90,8 @@ TAGS = AssetRows(
 TRAININGS = AssetRows(
     "training_runs where artist_id = '{artist}'",
     shown="""
-        select created_at as asked, state, promoted, backend, base, (parameters ->> 'steps')::int as steps,
+        select created_at as asked, state, promoted, backend, base,
+          metrics -> 'imported' ->> 'imported_by' as imported_by, (parameters ->> 'steps')::int as steps,
           round((metrics ->> 'final_loss')::numeric, 4)::float8 as final_loss,
           round((metrics ->> 'base_validation_loss')::numeric, 4)::float8 as validation_of_base,
           round((metrics ->> 'best_validation_loss')::numeric, 4)::float8 as validation_of_lora,

@@ -237,7 +237,7 @@ FAILED_TRAININGS = OpenWork(
     select r.artist_id, r.base, coalesce(r.error, 'no reason recorded'), r.created_at
     from training_runs r where r.state = 'failed' and r.model_name = %(model_name)s
       and not exists (select from training_runs o where o.artist_id = r.artist_id and o.model_name = r.model_name
-        and o.created_at > r.created_at)
+        and o.created_at > r.created_at and o.metrics -> 'imported' is null)
       and not exists (select from candidate c where c.artist_id = r.artist_id and c.candidate_at > r.created_at)""",
 )
 LORAS_OF_EARLIER_DATASETS = OpenWork(

@@ -38,6 +38,11 @@ class Run:
     error: str | None
     created_at: datetime
 
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """Where its adapter comes from, if it was not trained here: files, strength, base, and who imported it."""
+        return self.metrics.get("imported")
+
 
 @dataclass(frozen=True)
 class StrandedRun:
@@ -72,7 +77,7 @@ _RUN = (
 def claim_run(
     connection: Connection,
     artist: Artist,
-    dataset_id: UUID,
+    dataset_id: UUID | None,
     fingerprint: str,
     *,
     backend: str,
@@ -114,7 +119,7 @@ def require_run(connection: Connection, artist: Artist, run_id: UUID) -> None:
         raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id; look the id up again")
 
 
-def start_run(connection: Connection, run: Run, dataset_id: UUID) -> None:
+def start_run(connection: Connection, run: Run, dataset_id: UUID | None) -> None:
     """Mark a run as running (again): one that failed, was left by a dead process, or lost its files.
 
     The call that a dead process left is still its call; that of a run which ended is not.
@@ -175,6 +180,14 @@ def fail_run(connection: Connection, run: Run, error: str) -> None:
     connection.execute(
         "update training_runs set state = 'failed', error = %s where id = %s and state = 'running'", [error, run.id]
     )
+
+
+def forget_run(connection: Connection, run: Run) -> bool:
+    """Remove the row of a run under way that never had an adapter; false where it has had one."""
+    done = connection.execute(
+        "delete from training_runs where id = %s and state = 'running' and adapter_key is null", [run.id]
+    )
+    return done.rowcount == 1
 
 
 def finish_run(connection: Connection, run: Run, adapter_key: str, sha256: str, metrics: dict[str, Any]) -> None:

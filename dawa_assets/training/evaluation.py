@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 State = Literal["evaluated", "unchanged", "nothing to evaluate"]
 
 PICTURE = "evaluation.png"
+_UNKNOWN_TRAINING = "it was imported: nobody knows which of these songs it was trained on"
 
 # What the report tells of the worker's result as it is.
 _FIGURES = (
@@ -117,7 +118,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
     if run.id in heard and not is_decided:  # nothing without them was trained yet, or there is nothing left to train on
         log.warning("run %s is not judged, it %s", run.id, trained_on_line(heard[run.id]))
         return "nothing to evaluate", None, None
-    rival = promoted if promoted is not None and _is_rival(promoted, run) else None
+    rival = promoted if promoted is not None and is_rival(promoted, run) else None
     is_compared = known is not None and known.rival_id == (rival and rival.id)
     if (
         known is not None
@@ -127,7 +128,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
     ):
         state: State = "unchanged"
     else:
-        state, known = "evaluated", _evaluate(ports, artist, held, run, rival, meter)
+        state, known = "evaluated", measure_run(ports, artist, held, run, rival, meter)
     if not is_decided:
         standing = CandidateState(
             is_promoted=run.promoted,
@@ -149,8 +150,8 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         return state, training_runs.get_run(connection, run.id), lora_evaluations.find_evaluation(connection, run)
 
 
-def _is_rival(promoted: Run, candidate: Run) -> bool:
-    """Losses can be compared on one base only."""
+def is_rival(promoted: Run, candidate: Run) -> bool:
+    """Return whether another run is promoted whose losses can be compared: on one base only."""
     return promoted.id != candidate.id and (promoted.backend, promoted.base) == (candidate.backend, candidate.base)
 
 
@@ -162,7 +163,12 @@ def _are_kept(ports: Ports, artist: Artist, run: Run, evaluation: Evaluation) ->
     )
 
 
-def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | None, meter: GpuMeter) -> Evaluation:
+def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | None, meter: GpuMeter) -> Evaluation:
+    """Measure a done run beside its base and a rival on the current dataset, and put what was found on record.
+
+    Raises:
+        JobError: it can't be measured, or it was trained on another dataset or with other settings.
+    """
     settings = ports.settings
     prepared = prepare_dataset(ports, artist, held)
     training = None if prepared is None else _training(ports, artist, prepared, run)
@@ -190,7 +196,7 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
             rule=RULE,
             rival_id=None if rival is None else rival.id,
             verdict=finding.verdict,
-            reasons=finding.reasons,
+            reasons=[*finding.reasons, *([_UNKNOWN_TRAINING] if run.imported else [])],
             figures=found.model_dump(mode="json"),
             prompt=request.prompt,
             seed=request.seed,
@@ -202,9 +208,15 @@ def _evaluate(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run | 
 
 
 def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run) -> TrainRequest | None:
-    """Return the request that the run was trained by; None where the current dataset would lead to another one."""
+    """Return the request that the run was trained by; None where the current dataset would lead to another one.
+
+    One that was imported is measured by what would be trained on now.
+    """
     examples = examples_of(ports, artist, prepared).examples
     request = train_request(ports.settings, artist.slug, prepared.dataset, examples, str(run.id))
+    if run.imported is not None:
+        is_of_base = (run.backend, run.base) == (request.backend, request.base)
+        return request.model_copy(update={"model_name": run.model_name}) if examples and is_of_base else None
     return request if fingerprint_of(request) == run.fingerprint else None
 
 

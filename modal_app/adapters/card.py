@@ -4,14 +4,17 @@ from pydantic import BaseModel, ConfigDict
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Identifier
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import Origin, TrainParameters
 
 CARD_KEY = "dawa_card"
 """The card's place in a safetensors header."""
 
 
 class AdapterCard(BaseModel):
-    """What an adapter says of itself. No times: the same training gives the same bytes."""
+    """What an adapter says of itself. No times: the same training gives the same bytes.
+
+    Of an adapter that was imported, nothing is known of its training: of the parameters, rank and alpha alone count.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,10 +35,12 @@ class AdapterCard(BaseModel):
     steps: int | None = None  # that were done
     kept_step: int | None = None  # whose adapter this is
     stopped_because: str = ""
-    first_loss: float
-    final_loss: float
+    first_loss: float | None
+    final_loss: float | None
     held_out: list[str] = []
     base_validation_loss: float | None = None
     best_validation_loss: float | None = None
     trainable_parameters: int
+    targets: list[str] = []  # what it changes in each layer; empty: what the backend trains
+    imported: Origin | None = None
     versions: dict[str, str]

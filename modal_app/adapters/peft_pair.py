@@ -15,6 +15,7 @@ from modal_app.config import BackendKind
 from modal_app.errors import AdapterError
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_MAX_CONFIG = 1 << 20
 
 
 def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
@@ -64,9 +65,9 @@ def read_config(path: Path) -> dict[str, Any]:
         AdapterError: it is not there, or no JSON object.
     """
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        config = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_CONFIG else None
+    except (OSError, ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise AdapterError(f"{path}: is no JSON object; install it again")
+        raise AdapterError(f"{path}: is not there, or no JSON object of a configuration's size; get it again")
     return config

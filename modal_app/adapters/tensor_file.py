@@ -32,8 +32,8 @@ class TensorHeader:
     start: int
 
 
-def read_header(path: Path) -> TensorHeader:
-    """Return a file's header. The file must be as long as its header says.
+def read_header(path: Path, *, largest: int = _MAX_HEADER, way_out: str = "install it again") -> TensorHeader:
+    """Return a file's header, of at most `largest` bytes. The file must be as long as its header says.
 
     Raises:
         AdapterError: the file is missing, a placeholder, or cut off.
@@ -42,23 +42,23 @@ def read_header(path: Path) -> TensorHeader:
         with path.open("rb") as file:
             size = path.stat().st_size
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 + 2 or not 2 <= length <= min(size - 8, _MAX_HEADER):
+            if size < 8 + 2 or not 2 <= length <= min(size - 8, largest):
                 raise AdapterError(
-                    f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header); install it again"
+                    f"{path}: a placeholder, no adapter ({size} bytes, no safetensors header); {way_out}"
                 )
             header = json.loads(file.read(length))
         tensors = {name: entry for name, entry in header.items() if name != _METADATA}
         end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     except OSError as error:
-        raise AdapterError(f"{path}: can't be read: {error.strerror or error}; install it again") from None
+        raise AdapterError(f"{path}: can't be read: {error.strerror or error}; {way_out}") from None
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         raise AdapterError(
-            f"{path}: a placeholder, no adapter (its header is no safetensors header); install it again"
+            f"{path}: a placeholder, no adapter (its header is no safetensors header); {way_out}"
         ) from None
     if not tensors:
-        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it); install it again")
+        raise AdapterError(f"{path}: a placeholder, no adapter (no tensors in it); {way_out}")
     if size != end:
-        raise AdapterError(f"{path}: cut off or damaged: {size} bytes where its header says {end}; install it again")
+        raise AdapterError(f"{path}: cut off or damaged: {size} bytes where its header says {end}; {way_out}")
     metadata = header.get(_METADATA)
     return TensorHeader(metadata if isinstance(metadata, dict) else {}, tensors, 8 + length)
 
@@ -74,7 +74,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
     position = 0
     for name, (_, _, begin, end) in sorted(spans.items(), key=lambda item: item[1][2:]):
         if begin != position:
-            raise AdapterError(f"{path}: damaged: the tensor {name!r} does not follow the one before; get it again")
+            raise AdapterError(
+                f"{path}: damaged: the tensor {name!r:.120} does not follow the one before; get it again"
+            )
         position = end
     arrays: dict[str, Array] = {}
     with path.open("rb") as file:
@@ -116,10 +118,12 @@ def _span(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int,
     try:
         kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         if kind not in _TYPES:
-            raise AdapterError(f"{path}: the tensor {name!r} holds {kind!r}, no floating-point numbers; get it again")
+            raise AdapterError(
+                f"{path}: the tensor {name!r:.120} holds {kind!r:.20}, no floating-point numbers; get it again"
+            )
         whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
     except (TypeError, KeyError, ValueError):
         whole = False
     if not whole or end - begin != math.prod(shape) * np.dtype(_TYPES[kind]).itemsize:
-        raise AdapterError(f"{path}: damaged: the tensor {name!r} is not as large as its shape says; get it again")
+        raise AdapterError(f"{path}: damaged: the tensor {name!r:.120} is not as large as its shape says; get it again")
     return kind, shape, begin, end

@@ -6,11 +6,17 @@ from modal_app.config import BackendKind
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import kind_of
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, ImportLoraRequest, TrainRequest
 
 APP = "nawfside-music"
 
-_ON_A_GPU = {"train": "train_lora", "train_producer": "train_producer", "evaluate": "evaluate", "generate": "generate"}
+_ON_A_GPU = {
+    "train": "train_lora",
+    "train_producer": "train_producer",
+    "evaluate": "evaluate",
+    "import_lora": "evaluate",  # loads the base too, and is rare
+    "generate": "generate",
+}
 """Kind of job → its function for ACE-Step; MusicGen's has its own image and its name at the end."""
 
 
@@ -50,6 +56,6 @@ def key_of(request: JobRequest[Any]) -> str | None:
 def _backend_of(request: JobRequest[Any]) -> BackendKind:
     if isinstance(request, EvaluateRequest):
         return request.training.backend
-    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest):
         return request.backend
     return BackendKind.ACE_STEP

@@ -10,7 +10,13 @@ from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, InstallRequest, TrainRequest
+from modal_app.protocol.training import (
+    EvaluateRequest,
+    GenerateRequest,
+    ImportLoraRequest,
+    InstallRequest,
+    TrainRequest,
+)
 
 AnyRequest = Annotated[
     PrepareRequest
@@ -21,6 +27,7 @@ AnyRequest = Annotated[
     | TrainRequest
     | ProducerTrainRequest
     | EvaluateRequest
+    | ImportLoraRequest
     | InstallRequest
     | GenerateRequest
     | ForgetRequest,

@@ -127,6 +127,43 @@ class InstallRequest(JobRequest[InstallResult]):
     model_name: Identifier
 
 
+# --- import: an adapter that another program trained ---
+
+
+class Origin(Message):
+    """Where an adapter comes from that was not trained here."""
+
+    files: dict[str, Sha256] = Field(description="the names of the files that it was read from -> hash")
+    scale: str = Field(description="how strong it is, and who says so; one line")
+    base: str | None = Field(None, description="the base that it says it was trained on")
+    imported_by: str
+
+
+class ImportLoraResult(JobResult):
+    """The files of the run, as a training would leave them."""
+
+    kind: Literal["import_lora"] = "import_lora"
+    files: dict[str, Sha256] = Field(description="path under the data root -> hash")
+    trainable_parameters: int
+
+
+class ImportLoraRequest(JobRequest[ImportLoraResult]):
+    """Make `runs/<run_id>/` of the folded weights that were put into it, once they are known to fit the base."""
+
+    result_type: ClassVar[type[JobResult]] = ImportLoraResult
+    kind: Literal["import_lora"] = "import_lora"
+    run_id: Identifier
+    producer_id: Identifier
+    model_name: Identifier
+    backend: BackendKind
+    base: str
+    rank: int
+    targets: list[str] = Field(description="what it changes in each layer, e.g. `self_attn.to_q`")
+    trigger_word: str = ""
+    origin: Origin
+    base_revision: str | None = Field(None, description="with the base of `origin`: the weights that it needs")
+
+
 # --- evaluate ---
 
 

@@ -156,6 +156,7 @@ def _leave(
     """Adapter in both formats, card, log and picture, in the run's folder."""
     run = root.run(request.run_id)
     card = _card(request, backend, outcome, split)
+    first_loss, final_loss = _first_and_last(outcome.log.losses)
     validations = outcome.log.validations
     with scratch_folder(root.scratch()) as folder:
         backend.export(folder, card)
@@ -172,8 +173,8 @@ def _leave(
             files={f"{place}/{name}": sha256_file(run / name) for name in sorted([*names, EVENTS])},
             steps=progress.step,
             losses=outcome.log.losses,
-            first_loss=card.first_loss,
-            final_loss=card.final_loss,
+            first_loss=first_loss,
+            final_loss=final_loss,
             trainable_parameters=card.trainable_parameters,
             seconds=progress.seconds,
             stopped_because=outcome.stopped_because,
@@ -192,7 +193,7 @@ def _leave(
 
 def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, split: Split) -> AdapterCard:
     losses = outcome.log.losses
-    tenth = max(1, len(losses) // 10)
+    first_loss, final_loss = _first_and_last(losses)
     validated = {validation.step: validation.loss for validation in outcome.log.validations}
     return AdapterCard(
         run_id=request.run_id,
@@ -212,11 +213,17 @@ def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, spl
         steps=len(losses),
         kept_step=outcome.kept_step,
         stopped_because=outcome.stopped_because,
-        first_loss=sum(losses[:tenth]) / tenth,
-        final_loss=sum(losses[-tenth:]) / tenth,
+        first_loss=first_loss,
+        final_loss=final_loss,
         held_out=split.songs,
         base_validation_loss=validated.get(0),
         best_validation_loss=validated.get(outcome.kept_step),
         trainable_parameters=outcome.trainable_parameters,
         versions=backend.versions(),
     )
+
+
+def _first_and_last(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the means of the first and of the last tenth."""
+    tenth = max(1, len(losses) // 10)
+    return sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth

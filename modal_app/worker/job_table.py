@@ -13,7 +13,7 @@ from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import AnyRequest, kind_of
 from modal_app.protocol.tagging import InspectRequest, TagRequest
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, TrainRequest
+from modal_app.protocol.training import EvaluateRequest, GenerateRequest, ImportLoraRequest, TrainRequest
 
 JOBS = {
     "prepare": "modal_app.audio.prepare",
@@ -24,6 +24,7 @@ JOBS = {
     "train": "modal_app.training.train",
     "train_producer": "modal_app.producer.train_producer",
     "evaluate": "modal_app.training.evaluate",
+    "import_lora": "modal_app.training.import_lora",
     "install": "modal_app.adapters.publish",
     "generate": "modal_app.training.generate",
     "forget": "modal_app.producer.forget",
@@ -55,7 +56,7 @@ def imports_of(request: JobRequest[Any]) -> Imports:
     kind = kind_of(request)
     if isinstance(request, EvaluateRequest):
         return Imports("generators", (*IMPORTS[request.training.backend], JOBS[kind]))
-    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest):
+    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest):
         return Imports("generators", (*IMPORTS[request.backend], JOBS[kind]))
     libraries = GEMINI if asks_gemini(request) else LIBRARIES.get(kind, ())
     return Imports("others", (*libraries, JOBS[kind]))

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from modal_app.adapters import peft_pair
-from modal_app.adapters.ace_step_names import PEFT_PREFIX, by_diffusers, by_original, fold
+from modal_app.adapters.ace_step_names import PEFT_PREFIX, fold
 from modal_app.adapters.card import AdapterCard
-from modal_app.adapters.file_format import read_adapter, write_adapter
+from modal_app.adapters.file_format import read_adapter
 from modal_app.backends.ace_step import lora
 from modal_app.backends.ace_step.base_model import load_pipeline
 from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
@@ -142,16 +141,8 @@ class AceStepBackend:
 
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write diffusers' file, and PEFT's pair by the authors' names; alpha is folded into both."""
-        weights = fold(lora.state(self._transformer), card.parameters.alpha / card.parameters.rank)
-        files = [
-            folder / f"{card.producer_id}_{card.model_name}.safetensors",
-            folder / peft_pair.WEIGHTS,
-            folder / peft_pair.CONFIG,
-        ]
-        write_adapter(files[0], by_diffusers(weights), card)
-        write_adapter(files[1], by_original(weights), card)
-        files[2].write_text(peft_pair.config_text(lora.peft_config(card)))
-        return files
+        scaling = card.parameters.alpha / card.parameters.rank
+        return lora.write_files(folder, fold(lora.state(self._transformer), scaling), card)
 
     # --- rendering ---
 

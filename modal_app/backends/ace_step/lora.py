@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modal_app.adapters.ace_step_names import by_diffusers, folded_weights
+from modal_app.adapters import peft_pair
+from modal_app.adapters.ace_step_names import by_diffusers, by_original, folded_weights, to_original
 from modal_app.adapters.card import AdapterCard
+from modal_app.adapters.file_format import write_adapter
 from modal_app.adapters.peft_pair import target_now
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
@@ -55,19 +57,33 @@ def fill(transformer: Any, weights: Mapping[str, Tensor]) -> None:
     set_peft_model_state_dict(transformer, dict(weights), adapter_name=_NAME)
 
 
-def peft_config(card: AdapterCard) -> dict[str, Any]:
+def _peft_config(card: AdapterCard) -> dict[str, Any]:
     """Return what `adapter_config.json` says: the authors' names, and alpha as it is when it is folded into B."""
     from peft import LoraConfig
 
+    targets = [to_original(target) for target in card.targets] or [target_now(target) for target in _TARGETS]
     config: dict[str, Any] = LoraConfig(
         r=card.parameters.rank,
         lora_alpha=card.parameters.rank,
-        target_modules=[target_now(target) for target in _TARGETS],
+        target_modules=targets,
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,
     ).to_dict()
     return config
+
+
+def write_files(folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
+    """Write folded weights as diffusers' file, and as PEFT's pair by the authors' names."""
+    files = [
+        folder / f"{card.producer_id}_{card.model_name}.safetensors",
+        folder / peft_pair.WEIGHTS,
+        folder / peft_pair.CONFIG,
+    ]
+    write_adapter(files[0], by_diffusers(weights), card)
+    write_adapter(files[1], by_original(weights), card)
+    files[2].write_text(peft_pair.config_text(_peft_config(card)))
+    return files
 
 
 def attach(
@@ -80,7 +96,7 @@ def attach(
     """
     require_base(card, BackendKind.ACE_STEP, base, path)
     weights = folded_weights(tensors, card.parameters.alpha / card.parameters.rank)
-    require_shapes(_expected_shapes(pipeline.transformer, card.parameters.rank), weights, str(path))
+    require_shapes(_expected_shapes(pipeline.transformer, card), weights, str(path))
     require_effect(weights, path)
     pipeline.unload_lora_weights()
     pipeline.load_lora_weights(by_diffusers(weights), adapter_name=_NAME)
@@ -88,11 +104,13 @@ def attach(
     require_arrival(state(pipeline.transformer), weights, path)
 
 
-def _expected_shapes(transformer: Any, rank: int) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
+def _expected_shapes(transformer: Any, card: AdapterCard) -> dict[str, tuple[int, ...]]:
+    rank, shapes = card.parameters.rank, dict[str, tuple[int, ...]]()
     for name, module in transformer.named_modules():
         plain = name.removesuffix(".base_layer")  # a module that carries an adapter already
-        if plain.endswith(tuple(f".{target}" for target in _TARGETS)) and hasattr(module, "in_features"):
+        if plain.endswith(tuple(f".{target}" for target in card.targets or _TARGETS)) and hasattr(
+            module, "in_features"
+        ):
             shapes[f"{plain}.lora_A.weight"] = (rank, module.in_features)
             shapes[f"{plain}.lora_B.weight"] = (module.out_features, rank)
     return shapes

@@ -24,6 +24,8 @@ from modal_app.protocol.training import (
     Example,
     GenerateRequest,
     GenerateResult,
+    ImportLoraRequest,
+    ImportLoraResult,
     InstallRequest,
     InstallResult,
     Rendering,
@@ -133,6 +135,8 @@ class RecordingCompute(Compute):
         self.requests.append(request)
         if isinstance(request, TrainRequest):
             return self._train(request, on_event)  # type: ignore[return-value]
+        if isinstance(request, ImportLoraRequest):
+            return self._import(request)  # type: ignore[return-value]
         if isinstance(request, EvaluateRequest):
             return self._evaluate(request)  # type: ignore[return-value]
         if isinstance(request, InstallRequest):
@@ -177,6 +181,16 @@ class RecordingCompute(Compute):
             trainable_parameters=10,
             seconds=0.1,
         )
+
+    def _import(self, request: ImportLoraRequest) -> ImportLoraResult:
+        folder = f"runs/{request.run_id}"
+        given = (self.root / folder / "imported.safetensors").read_bytes()
+        files = {}
+        for name in ("adapter.safetensors", "peft/adapter_model.safetensors", "card.json"):
+            data = name.encode() + given
+            self.store(f"{folder}/{name}", io.BytesIO(data))
+            files[f"{folder}/{name}"] = hashlib.sha256(data).hexdigest()
+        return ImportLoraResult(files=files, trainable_parameters=10)
 
     def _evaluate(self, request: EvaluateRequest) -> EvaluateResult:
         folder = f"runs/{request.training.run_id}"

@@ -1,22 +1,27 @@
 """What diffusers, PEFT, the official interface and ComfyUI make of published adapters, against what was trained."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from modal_app.adapters import peft_pair
 from modal_app.adapters.file_format import read_adapter, read_card, write_adapter
+from modal_app.adapters.foreign import read_foreign
 from modal_app.adapters.other_programs import FOLDERS, FORMS, TRIGGER_KEY, Form, write_for
 from modal_app.adapters.publish import install, resolve_lora
 from modal_app.adapters.tensor_file import read_arrays, read_header, write_arrays
 from modal_app.backends.ace_step.backend import AceStepBackend
+from modal_app.config import BackendKind
 from modal_app.data_root.layout import DataRoot
-from modal_app.errors import AdapterError
-from modal_app.protocol.training import InstallRequest
+from modal_app.errors import AdapterError, InputError, WrongBaseError
+from modal_app.protocol.training import ImportLoraRequest, InstallRequest, Origin
+from modal_app.training.import_lora import IMPORTED, import_lora
 from tests.modal_app.adapters.travelling import (
     Adapter,
     Deltas,
@@ -148,6 +153,112 @@ def test_a_former_pair_is_found_where_the_main_file_is_lost(adapter: Adapter, ro
 
     assert lora.path == root.peft_model("test-artist") / peft_pair.WEIGHTS
     assert AceStepBackend.load("tiny").attach(lora.path, 1.0) == adapter.card
+
+
+def foreign_folder(adapter: Adapter, folder: Path, **more: Any) -> Path:
+    """The adapter as the official interface would have saved it, with two modules more in each layer."""
+    import torch
+
+    weights = {original(name): part.numpy() for name, part in adapter.state.items()}
+    generator = torch.Generator().manual_seed(2)
+    for layer in range(2):
+        for module, widths in {"gate_proj": (64, 128), "down_proj": (128, 64)}.items():
+            name = f"base_model.model.layers.{layer}.mlp.{module}"
+            weights[f"{name}.lora_A.weight"] = torch.randn((6, widths[0]), generator=generator).numpy()
+            weights[f"{name}.lora_B.weight"] = torch.randn((widths[1], 6), generator=generator).numpy()
+    folder.mkdir()
+    write_arrays(folder / peft_pair.WEIGHTS, weights | more, {"modelspec.trigger_phrase": "kite"})
+    targets = [f"{part}_proj" for part in ("q", "k", "v", "o", "gate", "down")]
+    config = {"r": 6, "lora_alpha": 8, "peft_type": "LORA", "target_modules": targets}
+    (folder / peft_pair.CONFIG).write_text(json.dumps(config))
+    return folder
+
+
+def import_request(root: DataRoot, folder: Path) -> ImportLoraRequest:
+    found = read_foreign(folder)
+    root.run("run-2").mkdir(parents=True)
+    write_arrays(root.run("run-2") / IMPORTED, found.weights, {})
+    return ImportLoraRequest(
+        run_id="run-2",
+        producer_id="test-artist",
+        model_name="lora",
+        backend=BackendKind.ACE_STEP,
+        base="tiny",
+        rank=found.rank,
+        targets=found.targets,
+        trigger_word=found.trigger_word,
+        origin=Origin(files=found.files, scale=found.scale, imported_by="me"),
+    )
+
+
+def test_an_imported_adapter_is_one_as_if_trained_here(adapter: Adapter, root: DataRoot, tmp_path: Path) -> None:
+    request = import_request(root, foreign_folder(adapter, tmp_path / "foreign"))
+    wanted = in_peft(tmp_path / "foreign")[0]
+
+    result = import_lora(request, root, ignore)
+
+    run = root.run("run-2")
+    assert {Path(name).name for name in result.files} == {path.name for path in run.iterdir()}
+    assert (len(wanted), wanted.keys() > adapter.deltas.keys()) == (20, True)
+    assert_same(in_diffusers(run / "test-artist_lora.safetensors"), wanted)
+    install(REQUEST.model_copy(update={"run_id": "run-2"}), root, ignore)
+    published = root.peft_model("test-artist")
+    assert_same(in_diffusers(published / peft_pair.WEIGHTS), wanted)
+    assert_same(in_peft(published), wanted)
+    assert_same(in_comfyui(published / peft_pair.WEIGHTS), wanted)
+    card = AceStepBackend.load("tiny").attach(resolve_lora(root, "test-artist:lora").path, 1.0)
+    assert (card.imported, card.trigger_word, card.first_loss) == (request.origin, "kite", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "says"),
+    [
+        (
+            "layers.2.mlp.gate_proj",
+            64,
+            r"6 keys are missing|2 keys fit nowhere, the first is layers\.2\.mlp\.gate_proj",
+        ),
+        ("layers.1.mlp.gate_proj", 65, r"layers\.1\.mlp\.gate_proj\.lora_A\.weight has the shape \(6, 65\), not"),
+        ("layers.1.mlp.up_proj", 64, r"2 keys are missing, the first is layers\.0\.mlp\.up_proj"),
+    ],
+)
+def test_an_adapter_of_another_base_is_not_imported(
+    adapter: Adapter, root: DataRoot, tmp_path: Path, name: str, width: int, says: str
+) -> None:
+    weights = {
+        f"base_model.model.{name}.lora_A.weight": np.ones((6, width), np.float32),
+        f"base_model.model.{name}.lora_B.weight": np.ones((128, 6), np.float32),
+    }
+    request = import_request(root, foreign_folder(adapter, tmp_path / "foreign", **weights))
+
+    with pytest.raises(InputError, match=rf"adapter_model.safetensors: does not fit tiny: .*({says})"):
+        import_lora(request, root, ignore)
+    assert not root.run("run-2").exists()
+    assert list(root.scratch().iterdir()) == []
+
+
+def test_weights_that_a_card_asks_for_are_the_bases(adapter: Adapter, root: DataRoot) -> None:
+    found = read_foreign(adapter.run / "test-artist_lora.safetensors")
+    assert (found.base, found.card) == ("tiny", adapter.card)
+    root.run("run-2").mkdir(parents=True)
+    write_arrays(root.run("run-2") / IMPORTED, found.weights, {})
+    origin = Origin(files=found.files, scale=found.scale, base=found.base, imported_by="me")
+    request = ImportLoraRequest(
+        run_id="run-2",
+        producer_id="test-artist",
+        model_name="lora",
+        backend=BackendKind.ACE_STEP,
+        base="tiny",
+        rank=found.rank,
+        targets=found.targets,
+        origin=origin,
+        base_revision="tiny-0",
+    )
+
+    with pytest.raises(WrongBaseError, match=r"was trained on tiny \(tiny-0\), not on tiny \(tiny-1\)"):
+        import_lora(request, root, ignore)
+    import_lora(request.model_copy(update={"base_revision": adapter.card.base_revision}), root, ignore)
+    assert_same(in_diffusers(root.run("run-2") / "test-artist_lora.safetensors"), adapter.deltas)
 
 
 def test_arrays_are_written_as_safetensors_writes_them(tmp_path: Path) -> None:

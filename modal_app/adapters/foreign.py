@@ -1,0 +1,317 @@
+"""Adapters of other programs for ACE-Step: plain LoRA in any of the common names, read strictly and at full strength.
+
+A file from elsewhere is anybody's: only safetensors is read, of bounded size; every key must be known, every module
+whole, and it must be said somewhere how strong it is. Whether it fits a certain base is asked with that base loaded.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from modal_app.adapters import peft_pair
+from modal_app.adapters.ace_step_names import PEFT_PREFIX, from_original, is_former_pair
+from modal_app.adapters.card import CARD_KEY, AdapterCard
+from modal_app.adapters.other_programs import TRIGGER_KEY
+from modal_app.adapters.tensor_file import Array, TensorHeader, read_arrays, read_header
+from modal_app.config import BackendKind
+from modal_app.data_root.digests import sha256_file
+from modal_app.errors import AdapterError, InputError
+
+_MAX_BYTES = 4 << 30
+_MAX_HEADER = 16 << 20
+_MAX_RANK = 1024
+_MAX_TRIGGER = 60
+_MAX_SHOWN = 120
+
+_ATTENTION = "(?:self_attn|cross_attn)"
+_MODULE = re.compile(
+    r"(?:base_model\.model\.|transformer\.|diffusion_model\.decoder\.)?"
+    rf"(layers\.(?:0|[1-9]\d{{0,3}})\.(?:{_ATTENTION}\.(?:[qkvo]_proj|to_[qkv]|to_out\.0)|mlp\.(?:gate|up|down)_proj))"
+)
+_FLAT_MODULE = re.compile(  # of kohya's and LyCORIS' trainers, which write `_` for every dot
+    r"(?:lora_unet_decoder|lora_unet|lora_transformer|lycoris)_"
+    rf"layers_(0|[1-9]\d{{0,3}})_(?:({_ATTENTION})_([qkvo]_proj|to_[qkv]|to_out_0)|(mlp)_((?:gate|up|down)_proj))"
+)
+_KEY = re.compile(r"(.+)\.(?:(lora_A|lora_B|lora_down|lora_up)(?:\.default)?\.weight|(alpha))")
+_PARTS = {"lora_A": "A", "lora_down": "A", "lora_B": "B", "lora_up": "B", None: "alpha"}
+_OTHER_KINDS = {
+    "lokr_": "a LoKr",
+    "hada_": "a LoHa",
+    "oft_": "an OFT",
+    "dora_scale": "a DoRA",
+    "lora_magnitude_vector": "a DoRA",
+    "lora_mid": "a LoCon",
+}
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq")  # ways to begin that take the adapter's part out of the base
+
+
+@dataclass(frozen=True)
+class ForeignAdapter:
+    """An adapter as it was read: folded weights by diffusers' names, and what is known of where it comes from."""
+
+    weights: dict[str, Array]
+    rank: int
+    targets: list[str]
+    """What it changes in each layer, e.g. `self_attn.to_q`."""
+    files: dict[str, str]
+    """The names of the files that it was read from, with their SHA-256."""
+    scale: str
+    """How strong it is, and who says so; one line."""
+    trigger_word: str
+    base: str | None
+    """The base that it says it was trained on; None where it does not."""
+    card: AdapterCard | None
+    """Where it is one of ours, from another installation."""
+
+
+@dataclass
+class _Module:
+    """The parts of one module's adapter, with the keys that they have in the file."""
+
+    parts: dict[str, Array] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+def read_foreign(source: Path) -> ForeignAdapter:
+    """Read a safetensors file, or PEFT's folder.
+
+    Raises:
+        InputError: it can't be read, is no plain LoRA of ACE-Step, or nobody says how strong it is; one line, with the
+            first key that is wrong where one is.
+    """
+    weights_path = _weights_of(source)
+    config_path = weights_path.with_name(peft_pair.CONFIG)
+    has_config = config_path.is_file() and (source.is_dir() or weights_path.name == peft_pair.WEIGHTS)
+    try:
+        header = read_header(weights_path, largest=_MAX_HEADER, way_out="get it again")
+        modules = _modules(weights_path, header)
+        for name, array in read_arrays(weights_path).items():
+            place, part = _place(name) or ("", "")  # all are known by now
+            modules[place].parts[part] = array
+        config = peft_pair.read_config(config_path) if has_config else None
+    except AdapterError as error:
+        raise InputError(str(error)) from None
+    card = _card_in(header)
+    if card is not None and card.backend is not BackendKind.ACE_STEP:
+        raise InputError(f"{weights_path}: is an adapter of {card.backend}; only those of ACE-Step can be taken in")
+    rank = _rank_of(weights_path, modules)
+    scales, told = _scales(weights_path, header, modules, config, rank, card)
+    weights: dict[str, Array] = {}
+    for name, module in sorted(modules.items()):
+        weights[f"{name}.lora_A.weight"] = module.parts["A"]
+        weights[f"{name}.lora_B.weight"] = module.parts["B"] * np.float32(scales[name])
+    _require_numbers(weights_path, weights)
+    files = [weights_path, config_path] if config is not None else [weights_path]
+    named = (config or {}).get("base_model_name_or_path")
+    return ForeignAdapter(
+        weights=weights,
+        rank=rank,
+        targets=sorted({name.split(".", 2)[2] for name in modules}),
+        files={_plain(path.name): sha256_file(path) for path in files},
+        scale=told,
+        trigger_word=card.trigger_word if card is not None and card.trigger_word else _trigger_in(header),
+        base=card.base if card is not None else named if isinstance(named, str) and named else None,
+        card=card,
+    )
+
+
+def fingerprint_of(foreign: ForeignAdapter) -> str:
+    """Return SHA-256 of the files that an adapter was read from."""
+    return hashlib.sha256(json.dumps(foreign.files, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_of(source: Path) -> Path:
+    """Return the file with the weights."""
+    path = source / peft_pair.WEIGHTS if source.is_dir() else source
+    if not path.is_file():
+        is_pickle = bool(list(source.glob("*.bin")))
+        what = "has only a file that may run code when it is loaded" if is_pickle else "holds no adapter"
+        raise InputError(f"{source}: {what}; name a .safetensors file, or a folder with {peft_pair.WEIGHTS}")
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: is no .safetensors file; other files may run code when they are loaded, convert it")
+    if path.stat().st_size > _MAX_BYTES:
+        raise InputError(
+            f"{path}: has {path.stat().st_size} bytes, more than {_MAX_BYTES}; that is no LoRA of ACE-Step"
+        )
+    return path
+
+
+def _place(key: str) -> tuple[str, str] | None:
+    """Return the module, by diffusers' name, and the part of its adapter that a key is of; None for no such key."""
+    found = _KEY.fullmatch(key)
+    if found is None:
+        return None
+    module = _MODULE.fullmatch(found[1])
+    if module is not None:
+        return from_original(module[1]), _PARTS[found[2]]
+    flat = _FLAT_MODULE.fullmatch(found[1])
+    if flat is None:
+        return None
+    block, last = (flat[2], flat[3]) if flat[2] else (flat[4], flat[5])
+    return from_original(f"layers.{flat[1]}.{block}.{last.replace('to_out_0', 'to_out.0')}"), _PARTS[found[2]]
+
+
+def _modules(path: Path, header: TensorHeader) -> dict[str, _Module]:
+    """Return the modules that the keys name, each whole; nothing of their weights is read yet."""
+    modules: dict[str, _Module] = defaultdict(_Module)
+    for key in sorted(header.tensors):
+        placed = _place(key)
+        if placed is None:
+            kind = next((kind for part, kind in _OTHER_KINDS.items() if part in key), None)
+            why = f"is of {kind}, and only plain LoRA can be taken in" if kind else "fits no module of ACE-Step"
+            raise InputError(f"{path}: the key {_shown(key)} {why}; convert it, or name another file")
+        module, part = placed
+        if part in modules[module].keys:
+            other = _shown(modules[module].keys[part])
+            raise InputError(f"{path}: the keys {other} and {_shown(key)} are of one module; get it again")
+        modules[module].keys[part] = key
+    for name, found in sorted(modules.items()):
+        missing = sorted({"A", "B"} - found.keys.keys())
+        if missing:
+            raise InputError(f"{path}: {name} has no {missing[0]}, which LoRA is made of; get the whole file")
+    return modules
+
+
+def _rank_of(path: Path, modules: dict[str, _Module]) -> int:
+    """Return the rank, which is one for all modules, after a look at every shape."""
+    ranks: set[int] = set()
+    for module in modules.values():
+        down, up = module.parts["A"], module.parts["B"]
+        if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not min(*down.shape, *up.shape):
+            raise InputError(
+                f"{path}: the keys {_shown(module.keys['A'])} and {_shown(module.keys['B'])} have the shapes "
+                f"{down.shape} and {up.shape}, which are those of no LoRA; get it again"
+            )
+        ranks.add(down.shape[0])
+    if len(ranks) > 1:
+        raise InputError(f"{path}: its modules have different ranks ({min(ranks)} to {max(ranks)}); resize it to one")
+    rank = int(ranks.pop())
+    if rank > _MAX_RANK:
+        raise InputError(f"{path}: has rank {rank}, more than {_MAX_RANK}; resize it")
+    return rank
+
+
+def _scales(
+    path: Path,
+    header: TensorHeader,
+    modules: dict[str, _Module],
+    config: dict[str, Any] | None,
+    rank: int,
+    card: AdapterCard | None,
+) -> tuple[dict[str, float], str]:
+    """Return by what each module's B is multiplied, and who says so.
+
+    Raises:
+        InputError: nobody does, or two say different things.
+    """
+    who = peft_pair.CONFIG
+    if config is None:
+        config, who = _metadata_config(path, header), "the file's header"
+    by_config = None if config is None else _scale_by(path, config, rank, who)
+    alphas = {name: _alpha_of(path, module) for name, module in modules.items() if "alpha" in module.parts}
+    if alphas:
+        without = next((module.keys["A"] for name, module in sorted(modules.items()) if name not in alphas), None)
+        if without is not None:
+            raise InputError(
+                f"{path}: some modules have an alpha, and that of {_shown(without)} has none; get it again"
+            )
+        scales = {name: alpha / rank for name, alpha in alphas.items()}
+        if by_config is not None and any(not math.isclose(scale, by_config, rel_tol=1e-4) for scale in scales.values()):
+            raise InputError(
+                f"{path}: its alpha keys and {who} say different things of its strength; remove one of them"
+            )
+        least, most = min(alphas.values()), max(alphas.values())
+        return scales, f"alpha {least:g}{'' if least == most else f' to {most:g}'} of rank {rank}, by its keys"
+    if by_config is not None:
+        return dict.fromkeys(modules, by_config), f"times {by_config:g} at rank {rank}, by {who}"
+    if card is not None and card.parameters.rank == rank:
+        own = card.parameters.alpha / card.parameters.rank if is_former_pair(header.tensors) else 1.0
+        return dict.fromkeys(modules, own), f"times {own:g} at rank {rank}, by its card"
+    if any(key.startswith(PEFT_PREFIX) for key in header.tensors):
+        raise InputError(
+            f"{path}: PEFT keeps alpha in {peft_pair.CONFIG}, and there is none beside it; "
+            "name the folder that has both"
+        )
+    return dict.fromkeys(modules, 1.0), f"times 1 at rank {rank}: nobody speaks of alpha, and programs take the rank"
+
+
+def _metadata_config(path: Path, header: TensorHeader) -> dict[str, Any] | None:
+    """Return PEFT's configuration as diffusers stores it in the header; None where it is not there."""
+    stored = header.metadata.get("lora_adapter_metadata")
+    if not isinstance(stored, str):
+        return None
+    try:
+        config = json.loads(stored)
+        return {key.removeprefix("transformer."): value for key, value in config.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise InputError(f"{path}: its `lora_adapter_metadata` is no JSON object; get it again") from None
+
+
+def _scale_by(path: Path, config: dict[str, Any], rank: int, who: str) -> float:
+    """Return alpha / rank by a configuration, which must be one of plain LoRA."""
+    for name, plain in (
+        ("peft_type", (None, "LORA")),
+        ("use_dora", (None, False)),
+        ("fan_in_fan_out", (None, False)),
+        ("rank_pattern", (None, {})),
+        ("alpha_pattern", (None, {})),
+    ):
+        if config.get(name) not in plain:
+            raise InputError(
+                f"{path}: {who} says {name} {config[name]!r:.60}, and only plain LoRA can be taken in; convert it"
+            )
+    begins = config.get("init_lora_weights")
+    if isinstance(begins, str) and begins.startswith(_CHANGES_BASE):
+        raise InputError(
+            f"{path}: {who} says that it began as {begins:.20}, which changes the base too; convert it to LoRA"
+        )
+    alpha, stated = config.get("lora_alpha"), config.get("r")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
+        raise InputError(f"{path}: {who} says nothing of alpha; get it again")
+    if stated != rank:
+        raise InputError(f"{path}: {who} says rank {stated!r:.20}, and its weights have {rank}; get it again")
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+
+
+def _alpha_of(path: Path, module: _Module) -> float:
+    alpha = module.parts["alpha"]
+    if alpha.size != 1 or not np.isfinite(alpha).all():
+        raise InputError(f"{path}: {_shown(module.keys['alpha'])} is not one number; get it again")
+    return float(alpha.reshape(()))
+
+
+def _require_numbers(path: Path, weights: dict[str, Array]) -> None:
+    """Require all weights to be numbers, and not every B to be zero."""
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} has weights that are no numbers (NaN); get it again")
+    if not any(array.any() for name, array in weights.items() if ".lora_B." in name):
+        raise InputError(f"{path}: has no effect: every B is zero, it was never trained; name another file")
+
+
+def _card_in(header: TensorHeader) -> AdapterCard | None:
+    try:
+        return AdapterCard.model_validate_json(header.metadata[CARD_KEY])
+    except (KeyError, ValidationError):
+        return None
+
+
+def _trigger_in(header: TensorHeader) -> str:
+    word = header.metadata.get(TRIGGER_KEY)
+    return word if isinstance(word, str) and len(word) <= _MAX_TRIGGER and word.isprintable() else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:_MAX_SHOWN]
+
+
+def _shown(key: str) -> str:
+    return repr(key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…")
