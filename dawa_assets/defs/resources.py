@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Protocol
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from resources.ports import Ports, open_ports
 from resources.settings import Settings
@@ -28,9 +28,13 @@ class Pipeline(dg.ConfigurableResource[Ports]):
         default_factory=dict, description="settings that differ from the environment, by their names"
     )
 
+    _given: Ports | None = PrivateAttr(default=None)
+
     def ports(self) -> Ports:
-        """Return the ports; opened once per process and settings."""
-        return _opened(Settings.load(**self.overrides))
+        """Return the ports: opened once per process and settings, which are read once a run, and once a tick."""
+        if self._given is None:
+            self._given = _opened(Settings.load(**self.overrides))
+        return self._given
 
 
 @lru_cache(maxsize=8)

@@ -143,7 +143,7 @@ def test_importing_the_definitions_reads_no_setting(tmp_path: Path) -> None:
     done = dawa(env={**os.environ, "DAWA_BACKEND": "none-such"}, cwd=tmp_path, code=_UNREAD)
     assert int(done.stdout) > 20, done.stderr
     assert done.returncode != 0
-    assert "SettingsError: DAWA_BACKEND: no generator is called" in done.stderr
+    assert "Error: DAWA_BACKEND: no generator is called" in done.stderr
 
 
 @pytest.mark.parametrize("path", [ROOT / "dawa_assets/definitions.py", *(ROOT / "dawa_assets/defs").rglob("*.py")])
