@@ -27,6 +27,7 @@ from dawa_assets.defs.history import (
     remove_shard,
     shard_sizes,
 )
+from dawa_assets.defs.policies.priorities import NIGHTLY
 from dawa_assets.defs.resources import Pipeline
 from resources.settings import Settings
 
@@ -152,6 +153,7 @@ def prune_old_history(context: dg.OpExecutionContext, pipeline: Pipeline) -> Non
 @dg.job(
     description="Removes records of runs that are older than DAWA_HISTORY_DAYS and that no page shows any more.",
     executor_def=dg.in_process_executor,
+    tags=NIGHTLY,
 )
 def prune_history_job() -> None:
     """One pass."""

@@ -3,12 +3,12 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from dawa_assets.observability.assets import ASSETS
+from dawa_assets.observability.assets import ASSETS, AssetDescription
 
 CHAIN = [asset.name for asset in ASSETS]
 """Every asset that is made here, in order."""
 
-_BUILD = "build_job"
+_BUILD, _UPLOAD, _TRAINING = "build_job", "upload_job", "training_job"
 
 
 def standing_check(asset: str) -> dg.AssetCheckKey:
@@ -18,13 +18,24 @@ def standing_check(asset: str) -> dg.AssetCheckKey:
 
 def made_by(job_name: str) -> list[str]:
     """Return the assets that a job makes, in order; none for a job that is none of ours."""
-    return [asset.name for asset in ASSETS if job_name == _BUILD or job_name in asset.jobs]
+    return [asset.name for asset in ASSETS if _makes(job_name, asset)]
+
+
+def parts_of(job_name: str) -> list[str]:
+    """Return the jobs that do the same one after the other, of which only the last has to wait for a GPU."""
+    return [_UPLOAD, _TRAINING] if job_name == _BUILD else [job_name]
 
 
 def overlapping(one: str, other: str) -> bool:
     """Return whether two jobs make an asset in common; a job that is none of ours may make any."""
     assets = made_by(other)
     return not assets or not set(made_by(one)).isdisjoint(assets)
+
+
+def _makes(job_name: str, asset: AssetDescription) -> bool:
+    if job_name == _UPLOAD:
+        return any(job != _TRAINING for job in asset.jobs)
+    return job_name == _BUILD or job_name in asset.jobs
 
 
 def _job(name: str, description: str) -> UnresolvedAssetJobDefinition:
@@ -37,9 +48,10 @@ def _job(name: str, description: str) -> UnresolvedAssetJobDefinition:
 ingest_job = _job("ingest_job", "Takes in what lies in the inbox: summaries, prompts, training items.")
 prompts_job = _job("prompts_job", "Rewrites stale prompts and puts them in place.")
 dataset_job = _job("dataset_job", "Rebuilds the dataset, its segments and their tags.")
+upload_job = _job(_UPLOAD, "Takes an upload in as far as no GPU is needed: from the inbox to the segments' tags.")
 training_job = _job(
-    "training_job", "Trains the LoRA on the current dataset, promotes it if it is better, and renders previews."
+    _TRAINING, "Trains the LoRA on the current dataset, promotes it if it is better, and renders previews."
 )
 build_job = _job(_BUILD, "The whole chain, from the inbox to the LoRA.")
 
-jobs = [ingest_job, prompts_job, dataset_job, training_job, build_job]
+jobs = [ingest_job, prompts_job, dataset_job, upload_job, training_job, build_job]

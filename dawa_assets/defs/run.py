@@ -2,17 +2,21 @@
 
 import fcntl
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.launcher import RunLauncher
 
 from dawa_assets.defs.code_location import build_defs
 from dawa_assets.defs.failed_runs import failed_steps
 from dawa_assets.defs.inputs import report_inputs
+from dawa_assets.defs.jobs import parts_of
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
+from dawa_assets.defs.policies.places import begin_run
 from dawa_assets.defs.resources import OpensPorts
 from modal_app.data_root.atomic_writes import write_atomic
 from resources.errors import SettingsError
@@ -23,12 +27,20 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class BuildResult:
-    """How a run of a job ended; `failures` are one line for each step that failed."""
+    """How a run of a job ended; `failures` are one line for each step that failed.
 
-    run_id: str
+    A job that was run in parts has a run for each that began.
+    """
+
+    run_ids: list[str]
     success: bool
     materialised: list[str]
     failures: list[str]
+
+    @property
+    def run_id(self) -> str:
+        """The run that ended last."""
+        return self.run_ids[-1]
 
 
 def keeps_history_here(settings: Settings) -> bool:
@@ -63,7 +75,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, slug: str) -> BuildResult:
-    """Run one job for one artist in this process.
+    """Run one job for one artist in this process; the whole chain in two parts, since only its end waits for a GPU.
+
+    Where a pool has no place, the part that needs it is waited with, and for whom is logged.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -81,16 +95,24 @@ def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, s
         get_artist(connection, slug)
     ensure_partitions(instance, [slug])
     report_inputs(instance, pipeline.ports(), [slug])
-    job = build_defs(pipeline.ports().settings, {"pipeline": pipeline}).resolve_job_def(job_name)
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=slug,
-        raise_on_error=False,
-        tags={HOST: os.uname().nodename},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
+    defs = build_defs(pipeline.ports().settings, {"pipeline": pipeline})
+    run_ids: list[str] = []
+    materialised: list[str] = []
+    for part in parts_of(job_name):
+        result = _run_part(instance, defs.resolve_job_def(part), slug)
+        run_ids += result.run_ids
+        materialised += result.materialised
+        if not result.success:
+            break
+    return replace(result, run_ids=run_ids, materialised=materialised)
+
+
+def _run_part(instance: dg.DagsterInstance, job: dg.JobDefinition, slug: str) -> BuildResult:
+    tags = {**job.run_tags, **job.get_tags_for_partition_key(slug, None), HOST: os.uname().nodename}
+    run = begin_run(instance, job, tags, {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
+    result = execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
     return BuildResult(
-        run_id=result.run_id,
+        run_ids=[result.run_id],
         success=result.success,
         materialised=[
             event.asset_key.to_user_string()

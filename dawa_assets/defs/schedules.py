@@ -8,6 +8,7 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from dawa_assets.defs.jobs import dataset_job
 from dawa_assets.defs.partitions import ensure_partitions
+from dawa_assets.defs.policies.priorities import NIGHTLY
 from dawa_assets.defs.resources import Pipeline
 from resources.errors import SettingsError
 from resources.settings import Settings
@@ -55,7 +56,8 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
             slugs = sorted(random.Random(night).sample(slugs, MAX_PER_NIGHT))  # noqa: S311 - no secret
         ensure_partitions(context.instance, slugs)
         return [
-            dg.RunRequest(run_key=f"{night}/{slug}", partition_key=slug, tags={"dawa/nightly": night}) for slug in slugs
+            dg.RunRequest(run_key=f"{night}/{slug}", partition_key=slug, tags={"dawa/nightly": night, **NIGHTLY})
+            for slug in slugs
         ]
 
     return tick

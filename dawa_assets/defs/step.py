@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import dagster as dg
 
 from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
+from dawa_assets.defs.policies.outcomes import note_left
 from dawa_assets.defs.policies.retries import failed
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.observability.assets import AssetDescription, description_of
@@ -73,6 +74,7 @@ def run_step(
         ) from None
     except DawaError as error:
         raise failed(context, error) from error
+    note_left(context.instance, context.run.run_id, report)
     shown = _shown(show, Made(ports, slug, report)) if show else {}
     told = describe(report, without=[*without, "seconds"])
     metadata = {"headline": told.pop("headline"), **shown}

@@ -5,6 +5,7 @@ What is wrong is kept in `verifications`, so that `needs_attention` and the asse
 
 import dagster as dg
 
+from dawa_assets.defs.policies.priorities import NIGHTLY
 from dawa_assets.defs.resources import Pipeline
 from resources.settings import Settings
 
@@ -35,6 +36,7 @@ def verify_files(context: dg.OpExecutionContext, config: VerifyConfig, pipeline:
 @dg.job(
     description="Holds files against rows; what is wrong is on needs_attention, and in each asset's standing check.",
     executor_def=dg.in_process_executor,
+    tags=NIGHTLY,
 )
 def verify_job() -> None:
     """One pass."""

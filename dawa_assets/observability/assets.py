@@ -29,7 +29,7 @@ class AssetDescription:
 
     name: str
     jobs: Sequence[JobName]
-    """Which jobs make it, beside `build_job`, which makes all."""
+    """Which jobs make it, beside `build_job`, which makes all, and `upload_job`: all but what a training makes."""
     holds: str
     """What its check states of it, as people read it."""
     check: Callable[[Inspection], Consistency]

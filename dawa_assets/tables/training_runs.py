@@ -56,9 +56,10 @@ class StrandedRun:
 
 @dataclass(frozen=True)
 class UntrainedDataset:
-    """A current dataset that no training was ever begun for.
+    """A current dataset that no training ended well for; `has_failed`: one was begun, and failed.
 
-    `share` of its items is new since the last one, which may have heard items that are excluded by now.
+    `share` of its items is new since the last one, which may have heard items that are excluded by now. With
+    `follows_upload`, something was uploaded into it since the dataset that was trained on last.
     """
 
     artist_id: UUID
@@ -66,6 +67,8 @@ class UntrainedDataset:
     fingerprint: str
     share: float
     trained_on_excluded: bool
+    follows_upload: bool
+    has_failed: bool
 
 
 _RUN = (
@@ -285,7 +288,7 @@ def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Ru
 def untrained_datasets(
     connection: Connection, model_name: str, after: UUID | None, limit: int
 ) -> list[UntrainedDataset]:
-    """Return the first current datasets that were never trained on, by their artists' ids after this one.
+    """Return the first current datasets that no training ended well for, by their artists' ids after this one.
 
     An item is new if the dataset of the last training of this model name had none of the same audio and text.
     """
@@ -295,12 +298,13 @@ def untrained_datasets(
         ).fetchall()
 
 
-# First what was never trained on, which is little, then which of that is current: the other way round looks up each.
+# First what was not trained on, which is little, then which of that is current: the other way round looks up each.
 _UNTRAINED = f"""
 with untrained as (
-  select d.artist_id, d.id, d.fingerprint from datasets d
+  select d.artist_id, d.id, d.fingerprint, d.finished_at from datasets d
   where d.state = 'done' and d.artist_id > %(after)s
-    and not exists (select from training_runs r where r.dataset_id = d.id and r.model_name = %(model)s)
+    and not exists (
+      select from training_runs r where r.dataset_id = d.id and r.model_name = %(model)s and r.state = 'done')
     and not exists (
       select from datasets later
       where later.artist_id = d.artist_id and later.state = 'done' and later.finished_at > d.finished_at)
@@ -315,7 +319,13 @@ select u.artist_id, a.slug, u.fingerprint, (
   ) as share, exists (
     select from dataset_items i join datasets d on d.id = i.dataset_id
     where d.id = last.dataset_id and {EXCLUDED_TRACK}
-  ) as trained_on_excluded
+  ) as trained_on_excluded, exists (
+    select from uploads p
+    where p.artist_id = u.artist_id and p.state = 'taken' and p.updated_at <= u.finished_at and p.updated_at > coalesce(
+      (select before.created_at from datasets before where before.id = last.dataset_id), '-infinity')
+  ) as follows_upload, exists (
+    select from training_runs r where r.dataset_id = u.id and r.model_name = %(model)s and r.state = 'failed'
+  ) as has_failed
 from untrained u join artists a on a.id = u.artist_id
 left join lateral (
   select r.dataset_id from training_runs r

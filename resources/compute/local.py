@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 
 from modal_app.data_root.atomic_writes import atomic_path, scratch_path
 from modal_app.data_root.scratch import scratch_folder, sweep
-from modal_app.errors import ConflictingJobError, JobCancelledError, JobError, RefusedJobError
+from modal_app.errors import ConflictingJobError, InterruptedJobError, JobCancelledError, JobError, RefusedJobError
 from modal_app.protocol.base import Event, JobRequest
 from modal_app.worker.job_table import Imports, asks_gemini, imports_of
 from modal_app.worker.process import CANCELLED_EXIT, ERROR, REQUEST, RESULT, JobFailure
@@ -146,7 +146,8 @@ class LocalCompute(Compute):
             reason = f"was ended by {signal.Signals(-code).name}"
         else:
             reason = f"ended with code {code} and no answer"
-        return JobError(f"{kind}: the worker {reason}; its log is {self._keep_log(folder, kind)}")
+        ended = InterruptedJobError if code == -signal.SIGKILL else JobError
+        return ended(f"{kind}: the worker {reason}; its log is {self._keep_log(folder, kind)}")
 
     def _keep_log(self, folder: Path, kind: str) -> Path:
         """Move the worker's log out of the job's folder, which is about to go; only the latest logs stay."""

@@ -115,7 +115,7 @@ def test_who_follows_the_page_has_a_whole_asset(followed: Path, ports: Ports, ar
     give_set(ports.database, artist, summary(1200, "Two"), "Two", audio=False)
     seen = _seen(followed, ports, artist)
     assert seen["checks"] == ["live_set_tempos_hold_together", "live_set_tempos_nothing_open"]
-    assert seen["jobs"] == ["build_job", "dataset_job"]
+    assert seen["jobs"] == ["build_job", "dataset_job", "upload_job"]
     assert re.fullmatch("[0-9a-f]{16}", seen["version"])
     assert next(iter(seen["page"])) == "headline"
     assert seen["page"]["headline"] == "1200 BPM in the middle of 2"

@@ -12,7 +12,7 @@ from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
 from dawa_assets.tables.artists import get_artist
-from modal_app.errors import JobError
+from modal_app.errors import UnreachableError
 from resources.ports import Ports
 from resources.settings import Settings
 
@@ -98,7 +98,7 @@ def _segmented(ports: Ports, slug: str) -> "SegmentsReport":
 
     report = prepare_segments(ports, slug)
     if report.failed and consistency_of(ports, slug, "preprocessed_segments").problems:
-        raise JobError("; ".join(reason for _, reason in report.failed[:_TOLD]))
+        raise UnreachableError("; ".join(reason for _, reason in report.failed[:_TOLD]))
     return report
 
 

@@ -1,4 +1,6 @@
-"""`alert_on_failure`: failures that will not be tried again are told by a webhook, once each; so is their recovery.
+"""`alert_on_failure`: failures that nobody will try again are told by a webhook, once each; so is their recovery.
+
+An outage is tried until it passes: it is told once it lasted for some tries.
 
 What was told is noted on the run itself, as a tag: a lost cursor, a second daemon or a new deployment tells nothing
 again, and a message that could not be delivered is still to be told. The cursor only saves reading old runs.
@@ -13,13 +15,25 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from dawa_assets.defs.failed_runs import failed_steps, run_reason
+from dawa_assets.defs.policies.outcomes import failure_kind
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import ATTEMPT, PARTITION, RETRIED_BY, WORK, is_retried, pause_after
+from dawa_assets.defs.sensors.run_requests import (
+    ATTEMPT,
+    PARTITION,
+    RETRIED_BY,
+    WORK,
+    is_retried,
+    pause_after,
+    pauses_before,
+)
 from dawa_assets.observability.alerts import Message, send
 from modal_app.errors import DawaError
 
 TOLD = "dawa/told"
 """On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too."""
+
+TOLD_AFTER_FAILURES = 3
+"""Of an outage: as many tries of the same that met it in a row."""
 
 OPEN_PER_TICK = 50
 """Failed runs whose recovery one tick looks for; the next tick goes on behind them."""
@@ -106,7 +120,7 @@ def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[lis
 
 
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, now: float) -> bool | None:
-    """Return whether nobody will try again; None while that can't be known yet."""
+    """Return whether it is to be told, mostly because nobody will try again; None while that can't be known yet."""
     tags = record.dagster_run.tags
     if TOLD in tags or RETRIED_BY in tags:
         return False
@@ -117,10 +131,21 @@ def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, 
     latest = instance.get_run_records(dg.RunsFilter(tags={WORK: tags[WORK]}), limit=1)[0]
     if latest.storage_id != record.storage_id:
         return False
+    if failure_kind(instance, record.dagster_run) == "environment":
+        return _is_lasting(instance, record.dagster_run, ended, now)
     attempt, _, attempts = tags.get(ATTEMPT, "").partition(" of ")
     if not attempt.isdigit() or not attempts.isdigit() or int(attempt) >= int(attempts):
         return True
     return now >= ended + pause_after(int(attempt)) + _GRACE_SECONDS or None
+
+
+def _is_lasting(instance: dg.DagsterInstance, run: dg.DagsterRun, ended: float, now: float) -> bool | None:
+    """Return whether an outage is to be told: it met so many tries, or nobody made the next one; once for each."""
+    failures = pauses_before(run) + 1
+    if failures < TOLD_AFTER_FAILURES:
+        return now >= ended + pause_after(failures) + _GRACE_SECONDS or None
+    told = dg.RunsFilter(tags={WORK: run.tags[WORK], TOLD: "failed"})
+    return not instance.get_runs(told, limit=1)
 
 
 def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.DagsterRun], str]:

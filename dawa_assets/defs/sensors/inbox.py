@@ -8,8 +8,9 @@ from datetime import datetime
 import dagster as dg
 
 from dawa_assets.defs.inputs import report_inputs
-from dawa_assets.defs.jobs import build_job, ingest_job
+from dawa_assets.defs.jobs import ingest_job, upload_job
 from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
+from dawa_assets.defs.policies.priorities import UPLOAD
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
 
@@ -41,13 +42,13 @@ class _Seen:
 
 
 @dg.sensor(
-    jobs=[ingest_job, build_job],
+    jobs=[ingest_job, upload_job],
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Complete uploads in the inbox become one run for each artist; new artists become partitions.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
-    """One run per artist with uploads that nobody has looked at yet."""
+    """One run per artist with uploads that nobody has looked at yet; `retrain_sensor` asks for their training."""
     from dawa_assets.intake.inbox import pending_uploads
     from dawa_assets.tables.artist_deletions import slugs_being_deleted
 
@@ -56,18 +57,18 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
     gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
     with ports.database.transaction() as connection:
         leaving = slugs_being_deleted(connection)
-    job = build_job if ports.settings.follow_uploads == "lora" else ingest_job
+    job = upload_job if ports.settings.follow_uploads == "lora" else ingest_job
     wanted = [
         WorkItem(
             f"{pending.slug}:{pending.state}",
             pending.slug,
-            {"dawa/uploads": str(len(pending.upload_ids))},
+            {"dawa/uploads": str(len(pending.upload_ids)), **UPLOAD},
         )
         for pending in pending_uploads(ports)
         if pending.slug not in leaving
     ]
     wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
-    asked = ask(context.instance, job.name, wanted, time.time())
-    report_inputs(context.instance, ports, [request.partition_key or "" for request in asked.requests])
-    now_seen = _Seen(artists, gone.isoformat() if gone else "", asked.stopped_at.slug if asked.stopped_at else "")
-    return result(asked, context, "nothing new in the inbox", json.dumps(asdict(now_seen)))
+    plan = ask(context.instance, job.name, wanted, time.time())
+    report_inputs(context.instance, ports, [request.partition_key or "" for request in plan.requests])
+    now_seen = _Seen(artists, gone.isoformat() if gone else "", plan.stopped_at.slug if plan.stopped_at else "")
+    return result(plan, context, "nothing new in the inbox", json.dumps(asdict(now_seen)))

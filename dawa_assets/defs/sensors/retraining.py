@@ -1,4 +1,4 @@
-"""`retrain_sensor`: a dataset that changed enough since the last training is trained on, where that is switched on."""
+"""`retrain_sensor`: a dataset that an upload changed is trained on, or, where that is on, one that changed enough."""
 
 import time
 from collections.abc import Iterator
@@ -7,47 +7,57 @@ from uuid import UUID
 import dagster as dg
 
 from dawa_assets.defs.jobs import training_job
+from dawa_assets.defs.policies.priorities import TRAINING
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, WorkItem, ask, result
+from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, AskingRules, WorkItem, ask, result
+
+ONCE = AskingRules(attempts=1, once=True, alone=True)
+"""A training that failed by its content may cost again what it cost; what is taken in meanwhile changes the dataset."""
 
 
 @dg.sensor(
     job=training_job,
-    minimum_interval_seconds=300,
+    minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Trains on datasets that changed enough since their last training. Off unless DAWA_RETRAIN is set.",
+    description="Trains on datasets that an upload changed (DAWA_FOLLOW_UPLOADS=lora), or, with DAWA_RETRAIN, on those "
+    "that changed enough since their last training.",
 )
 def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
-    """One training per artist and dataset; one that fails is not repeated, since it may cost what it cost before.
+    """One training per artist and dataset.
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
     from dawa_assets.tables.artist_deletions import slugs_being_deleted
-    from dawa_assets.training.retraining import changed_datasets
+    from dawa_assets.training.retraining import TrainingRules, due_trainings
 
-    ports = pipeline.ports()
-    settings = ports.settings
-    if not settings.retrain:
-        return dg.SkipReason("off: trainings are started by hand; DAWA_RETRAIN=true switches this on")
-    with ports.database.transaction() as connection:
-        leaving = slugs_being_deleted(connection)
-        page = changed_datasets(
-            connection, settings.model_name, settings.retrain_after_share, _id(context.cursor), LOOKED_AT_PER_TICK
+    settings = pipeline.ports().settings
+    rules = TrainingRules(
+        follow_uploads=settings.follow_uploads == "lora",
+        share=settings.retrain_after_share if settings.retrain else None,
+    )
+    if not rules.follow_uploads and rules.share is None:
+        return dg.SkipReason(
+            "off: trainings are started by hand; DAWA_RETRAIN=true or DAWA_FOLLOW_UPLOADS=lora switches this on"
         )
-    seen = {dataset.slug: dataset for dataset in page.changed}
+    with pipeline.ports().database.transaction() as connection:
+        leaving = slugs_being_deleted(connection)
+        page = due_trainings(connection, settings.model_name, rules, _id(context.cursor), LOOKED_AT_PER_TICK)
+    seen = {training.dataset.slug: training.dataset.artist_id for training in page.due}
 
     def wanted() -> Iterator[WorkItem]:
-        for dataset in page.changed:
-            if dataset.slug in leaving:
-                continue
-            heard = "the last training heard excluded items"
-            why = heard if dataset.trained_on_excluded else f"{dataset.share:.0%} of the dataset is new"
-            tags = {"dawa/retrain": why}
-            yield WorkItem(f"{dataset.slug}:training {dataset.fingerprint[:16]}", dataset.slug, tags)
+        for training in page.due:
+            dataset = training.dataset
+            if dataset.slug not in leaving:
+                yield WorkItem(
+                    f"{dataset.slug}:training {dataset.fingerprint[:16]}",
+                    dataset.slug,
+                    {"dawa/retrain": training.why, **TRAINING},
+                    was_tried=dataset.has_failed,
+                )
 
-    asked = ask(context.instance, training_job.name, wanted(), time.time(), attempts=1)
-    looked_at = seen[asked.stopped_at.slug].artist_id if asked.stopped_at else page.looked_at
-    return result(asked, context, "no dataset changed enough", str(looked_at or ""))
+    plan = ask(context.instance, training_job.name, wanted(), time.time(), ONCE)
+    looked_at = seen[plan.stopped_at.slug] if plan.stopped_at else page.ends_with
+    return result(plan, context, f"{page.untrained} datasets were not trained on; none is due", str(looked_at or ""))
 
 
 def _id(cursor: str | None) -> UUID | None:

@@ -1,18 +1,24 @@
-"""Asking for runs: work in hand is left to its run; what failed is asked for again with growing pauses, then no more.
+"""Asking for runs: work in hand is left to its run; what failed is asked for again with growing pauses.
 
 A piece of work has a name that stays the same while the same is to be done. Its runs carry the name as a tag, so how
-often it was tried is read from the history of runs. A `run_key` never launches twice in Dagster: it ends in the number
-of the attempt, so that two ticks that see the same ask for one run.
+often it was tried is read from the history of runs: since it was settled last, that is since a run made everything of
+it. What fails by its content is tried a few times and stands then, until something about it changes; what fails by its
+environment is tried until it passes.
+
+A `run_key` never launches twice in Dagster: it names the run that came before, so that two ticks that see the same ask
+for one run.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 import dagster as dg
 
-from dawa_assets.defs.jobs import overlapping
+from dawa_assets.defs.jobs import made_by, overlapping
 from dawa_assets.defs.partitions import ensure_partitions
+from dawa_assets.defs.policies.outcomes import LEFT, failure_kind
 
 ATTEMPTS = 3
 RUNS_PER_TICK = 50
@@ -20,6 +26,8 @@ LOOKED_AT_PER_TICK = 1_000
 
 WORK = "dawa/work"
 ATTEMPT = "dawa/attempt"
+PAUSES = "dawa/pauses"
+"""How many pauses there were before this run, since the work was settled last."""
 PARTITION = "dagster/partition"
 WILL_RETRY = "dagster/will_retry"
 RETRIED_BY = "dagster/auto_retry_run_id"
@@ -34,59 +42,123 @@ UNFINISHED = [
 
 FIRST_PAUSE_SECONDS = 60.0
 """Between a first attempt that failed and the second; each further pause is five times as long."""
+LONGEST_PAUSE_SECONDS = 3_600.0
 
 _RETRY_SECONDS = 600.0
 _A_DAY = 86_400.0
 _BATCH = 100  # pieces of work whose runs are read in one query
+_SETTLING_RUNS = 2_000  # of one batch, the latest; what is beyond counts as one that settled nothing
+_TOLD = 5  # of each kind, in the line of a tick
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """A piece of work for one artist; `name` changes when anything that decides it does."""
+    """A piece of work for one artist; `name` changes when anything that decides it does.
+
+    With `was_tried`, the rows say that it failed before: it is left alone where no run is known that failed by its
+    environment.
+    """
 
     name: str
     slug: str
     tags: dict[str, str] = field(default_factory=dict)
+    was_tried: bool = False
+
+
+@dataclass(frozen=True)
+class AskingRules:
+    """How often what fails by its content is tried; `once`: what went well is not asked for again, whatever is left.
+
+    `alone`: an artist for whom any run is unfinished is left for later; else those whose run makes the same.
+    """
+
+    attempts: int = ATTEMPTS
+    once: bool = False
+    alone: bool = False
 
 
 @dataclass
 class RunPlan:
-    """What a tick asks for, the work it gave up (in words), and the last that it looked at; None where it saw all."""
+    """What a tick asks for, and what became of everything else that it looked at, in words.
+
+    `stopped_at` is the last that it looked at; None where it saw all.
+    """
 
     requests: list[dg.RunRequest] = field(default_factory=list)
+    in_hand: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     standing: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     stopped_at: WorkItem | None = None
+
+    @property
+    def line(self) -> str:
+        """What was looked at, on one line; empty for nothing."""
+        groups = {
+            "asked for": [request.partition_key or "" for request in self.requests],
+            "in hand": self.in_hand,
+            "waiting": self.waiting,
+            "standing": self.standing,
+            "done": self.done,
+        }
+        told = [f"{len(lines)} {name} ({_some(lines)})" for name, lines in groups.items() if lines]
+        if self.stopped_at is not None:
+            told.append(f"the next tick goes on after {self.stopped_at.slug}")
+        return "; ".join(told)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The latest run of a piece of work, and whether a later one made all of it."""
+
+    latest: dg.RunRecord | None = None
+    is_settled: bool = False
 
 
 def ask(
-    instance: dg.DagsterInstance, job_name: str, wanted: Iterable[WorkItem], now: float, attempts: int = ATTEMPTS
+    instance: dg.DagsterInstance,
+    job_name: str,
+    wanted: Iterable[WorkItem],
+    now: float,
+    rules: AskingRules = AskingRules(),
 ) -> RunPlan:
     """Requests for pieces of work, without those that a run has in hand, that must wait, or that are given up.
 
     Looks at a bounded number: those that are given up keep nobody from their turn, the next tick goes on behind them.
     Each artist that is asked for is made sure to be a partition.
     """
-    asked, rest, looked_at = RunPlan(), iter(wanted), 0
-    while batch := list(islice(rest, _BATCH)):
-        runs = _runs_of(instance, [work.name for work in batch])
-        busy = _busy(instance, job_name, [work.slug for work in batch])
+    plan, rest, looked_at = RunPlan(), iter(wanted), 0
+    while plan.stopped_at is None and (batch := list(islice(rest, _BATCH))):
+        past = _past(instance, job_name, batch)
+        busy = _busy(instance, None if rules.alone else job_name, [work.slug for work in batch])
         for work in batch:
             looked_at += 1
-            tried = runs.get(work.name, [])
-            if work.slug not in busy:
-                _judge(asked, work, job_name, tried, now, attempts)
-            if len(asked.requests) == RUNS_PER_TICK or looked_at == LOOKED_AT_PER_TICK:
-                asked.stopped_at = work
+            if work.slug in busy:
+                plan.in_hand.append(f"{work.slug}: {_named(busy[work.slug])}")
+            else:
+                _judge(instance, plan, work, job_name, past.get(work.name, _Past()), now, rules)
+            if len(plan.requests) == RUNS_PER_TICK or looked_at == LOOKED_AT_PER_TICK:
+                plan.stopped_at = work
                 break
-        if asked.stopped_at is not None:
-            break
-    ensure_partitions(instance, [request.partition_key or "" for request in asked.requests])
-    return asked
+    ensure_partitions(instance, [request.partition_key or "" for request in plan.requests])
+    return plan
 
 
 def pause_after(attempt: int) -> float:
-    """Seconds between the end of an attempt and the next one: one minute, then five, then twenty-five."""
-    return float(FIRST_PAUSE_SECONDS * 5 ** (attempt - 1))
+    """Seconds between the end of an attempt and the next one: one minute, five, twenty-five, then an hour."""
+    return float(min(FIRST_PAUSE_SECONDS * 5 ** (min(attempt, 10) - 1), LONGEST_PAUSE_SECONDS))
+
+
+def pauses_before(run: dg.DagsterRun) -> int:
+    """Return how many pauses there were before a run, since its work was settled last."""
+    told = run.tags.get(PAUSES, "")
+    return int(told) if told.isdigit() else attempt_of(run) - 1
+
+
+def attempt_of(run: dg.DagsterRun) -> int:
+    """Return which attempt at its work a run is."""
+    told = run.tags.get(ATTEMPT, "").partition(" of ")[0]
+    return max(int(told), 1) if told.isdigit() else 1
 
 
 def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:
@@ -94,59 +166,121 @@ def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:
     return run.tags.get(WILL_RETRY) == "true" and RETRIED_BY not in run.tags and now < ended + _RETRY_SECONDS
 
 
-def result(asked: RunPlan, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
+def result(plan: RunPlan, context: dg.SensorEvaluationContext, nothing: str, cursor: str | None) -> dg.SensorResult:
     """Return the tick's result: its requests, or why there are none.
 
     What stands failed is told in its log either way.
     """
-    for line in asked.standing:
+    for line in plan.standing:
         context.log.warning(line)
-    if asked.requests:
-        return dg.SensorResult(run_requests=asked.requests, cursor=cursor)
-    standing = f"; standing: {'; '.join(asked.standing[:5])}" if asked.standing else ""
-    return dg.SensorResult(skip_reason=f"{nothing}{standing}", cursor=cursor)
+    if plan.requests:
+        context.log.info(plan.line)
+        return dg.SensorResult(run_requests=plan.requests, cursor=cursor)
+    return dg.SensorResult(skip_reason=plan.line or nothing, cursor=cursor)
 
 
 def _judge(
-    asked: RunPlan, work: WorkItem, job_name: str, tried: Sequence[dg.RunRecord], now: float, attempts: int
+    instance: dg.DagsterInstance,
+    plan: RunPlan,
+    work: WorkItem,
+    job_name: str,
+    past: _Past,
+    now: float,
+    rules: AskingRules,
 ) -> None:
-    """Ask for a piece of work, or leave it."""
-    if tried:
-        latest = max(tried, key=lambda record: record.storage_id)
-        status, ended = latest.dagster_run.status, latest.end_time or latest.update_timestamp.timestamp()
+    """Ask for a piece of work, or say why not."""
+    latest, attempt, pauses = past.latest, 1, 0
+    if latest is None and work.was_tried:
+        plan.standing.append(f"{work.slug}: failed before, and no run is known that says why; start it by hand")
+        return
+    if latest is not None and not past.is_settled:
+        run, status = latest.dagster_run, latest.dagster_run.status
+        ended, this = latest.end_time or latest.update_timestamp.timestamp(), attempt_of(run)
+        pauses = pauses_before(run) + 1
         if status == dg.DagsterRunStatus.CANCELED:
-            asked.standing.append(f"{work.slug}: cancelled by hand (run {latest.dagster_run.run_id}); start it by hand")
+            plan.standing.append(f"{work.slug}: cancelled by hand (run {run.run_id}); start it by hand")
             return
-        if is_retried(latest.dagster_run, ended, now):
+        if is_retried(run, ended, now):
+            plan.waiting.append(f"{work.slug}: Dagster tries {_named(run)} again")
             return
-        # One that went well and left something for a passing reason, a budget for instance, is tried again every day.
-        is_used_up = len(tried) >= attempts
-        if is_used_up and status == dg.DagsterRunStatus.FAILURE:
-            asked.standing.append(
-                f"{work.slug}: failed {len(tried)} times, is not asked for again (run {latest.dagster_run.run_id})"
-            )
+        if status == dg.DagsterRunStatus.SUCCESS and rules.once:
+            plan.done.append(f"{work.slug}: {_named(run)} went well")
             return
-        if now < ended + (_A_DAY if is_used_up else pause_after(len(tried))):
+        if status == dg.DagsterRunStatus.SUCCESS and LEFT not in run.tags:
+            # Nothing was left, and the same is to be done again: at once, but for a loop that nobody foresaw.
+            pause, why = pause_after(pauses), "did the same"
+            pauses = 0 if now > ended + LONGEST_PAUSE_SECONDS else pauses
+        elif status == dg.DagsterRunStatus.SUCCESS and run.tags[LEFT] != "service":
+            # A budget, or a text that broke a rule: each try is paid for.
+            pause, why = (_A_DAY if this >= rules.attempts else pause_after(this)), f"left something: {run.tags[LEFT]}"
+            attempt = min(this + 1, rules.attempts)
+        elif status == dg.DagsterRunStatus.SUCCESS or failure_kind(instance, run) == "environment":
+            pause, why, attempt = pause_after(pauses), "met an outage", this
+        elif this >= rules.attempts:
+            times = "once" if this == 1 else f"{this} times"
+            plan.standing.append(f"{work.slug}: failed {times}, is not asked for again (run {run.run_id})")
             return
-    attempt = len(tried) + 1
-    asked.requests.append(
+        else:
+            pause, why, attempt = pause_after(this), "failed", this + 1
+        if now < ended + pause:
+            until = datetime.fromtimestamp(ended + pause, UTC)
+            plan.waiting.append(f"{work.slug}: until {until:%Y-%m-%d %H:%M:%S} UTC, {_named(run)} {why}")
+            return
+    tags = {WORK: work.name, ATTEMPT: f"{attempt} of {rules.attempts}", **work.tags}
+    plan.requests.append(
         dg.RunRequest(
-            run_key=f"{work.name}/{attempt}",
+            run_key=f"{work.name}/{'1' if latest is None else f'after {latest.dagster_run.run_id}'}",
             partition_key=work.slug,
             job_name=job_name,
-            tags={WORK: work.name, ATTEMPT: f"{attempt} of {attempts}", **work.tags},
+            tags=tags | ({PAUSES: str(pauses)} if pauses else {}),
         )
     )
 
 
-def _runs_of(instance: dg.DagsterInstance, names: list[str]) -> dict[str, list[dg.RunRecord]]:
-    runs: dict[str, list[dg.RunRecord]] = {}
-    for record in instance.get_run_records(dg.RunsFilter(tags={WORK: names})):
-        runs.setdefault(record.dagster_run.tags[WORK], []).append(record)
-    return runs
+def _past(instance: dg.DagsterInstance, job_name: str, batch: Sequence[WorkItem]) -> dict[str, _Past]:
+    """Return, by name, the latest runs of what was tried before."""
+    latest: dict[str, dg.RunRecord] = {}
+    for record in instance.get_run_records(dg.RunsFilter(tags={WORK: [work.name for work in batch]})):
+        name = record.dagster_run.tags[WORK]
+        if name not in latest or latest[name].storage_id < record.storage_id:
+            latest[name] = record
+    tried = [work for work in batch if work.name in latest]
+    if not tried:
+        return {}
+    settled: dict[str, int] = {}
+    well = dg.RunsFilter(
+        tags={PARTITION: [work.slug for work in tried]},
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=min(record.create_timestamp for record in latest.values()),
+    )
+    for record in instance.get_run_records(well, limit=_SETTLING_RUNS):
+        run = record.dagster_run
+        if LEFT not in run.tags and _makes_all(run, job_name):
+            settled[run.tags[PARTITION]] = max(settled.get(run.tags[PARTITION], 0), record.storage_id)
+    return {
+        work.name: _Past(latest[work.name], settled.get(work.slug, 0) > latest[work.name].storage_id) for work in tried
+    }
 
 
-def _busy(instance: dg.DagsterInstance, job_name: str, slugs: list[str]) -> set[str]:
-    """The artists for whom a run of the same assets is queued or under way: it will do, or it would be waited for."""
+def _makes_all(run: dg.DagsterRun, job_name: str) -> bool:
+    """Return whether a run began where a job does, so that it found the same to do."""
+    wanted = made_by(job_name)
+    return run.asset_selection is None and bool(wanted) and wanted[0] in made_by(run.job_name)
+
+
+def _busy(instance: dg.DagsterInstance, job_name: str | None, slugs: list[str]) -> dict[str, dg.DagsterRun]:
+    """The artists for whom a run of the same assets is unfinished: it will do, or it would be waited for.
+
+    Without a job, those for whom any run is.
+    """
     unfinished = instance.get_runs(dg.RunsFilter(tags={PARTITION: slugs}, statuses=UNFINISHED))
-    return {run.tags[PARTITION] for run in unfinished if overlapping(job_name, run.job_name)}
+    return {run.tags[PARTITION]: run for run in unfinished if job_name is None or overlapping(job_name, run.job_name)}
+
+
+def _named(run: dg.DagsterRun) -> str:
+    return f"run {run.run_id[:8]} ({run.job_name})"
+
+
+def _some(lines: Sequence[str]) -> str:
+    more = len(lines) - _TOLD
+    return ", ".join(lines[:_TOLD]) + (f" and {more:,} more" if more > 0 else "")

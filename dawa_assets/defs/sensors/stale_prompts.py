@@ -8,6 +8,7 @@ import dagster as dg
 
 from dawa_assets.defs.inputs import report_inputs
 from dawa_assets.defs.jobs import prompts_job
+from dawa_assets.defs.policies import priorities
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
 from dawa_assets.tables.prompt_staleness import StaleArtist
@@ -42,12 +43,14 @@ def stale_prompts_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
             if artist.slug in leaving:
                 continue
             seen[artist.slug] = artist
-            yield WorkItem(f"{artist.slug}:{artist.state}", artist.slug, {BACKFILL: backfill_of(ports, artist)})
+            tags = {BACKFILL: backfill_of(ports, artist), **priorities.BACKFILL}
+            yield WorkItem(f"{artist.slug}:{artist.state}", artist.slug, tags)
 
-    asked = ask(context.instance, prompts_job.name, wanted(), time.time())
-    report_inputs(context.instance, ports, [request.partition_key or "" for request in asked.requests])
-    cursor = str(seen[asked.stopped_at.slug].id) if asked.stopped_at else ""
-    return result(asked, context, "no prompt is stale that no run takes care of", cursor)
+    plan = ask(context.instance, prompts_job.name, wanted(), time.time())
+    report_inputs(context.instance, ports, [request.partition_key or "" for request in plan.requests])
+    cursor = str(seen[plan.stopped_at.slug].id) if plan.stopped_at else ""
+    whose = " of the artists that were left" if context.cursor else ""
+    return result(plan, context, f"no prompt is stale{whose}", cursor)
 
 
 def backfill_of(ports: Ports, artist: StaleArtist) -> str:

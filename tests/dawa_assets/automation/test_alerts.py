@@ -152,6 +152,7 @@ def test_a_failure_is_reported_only_after_the_last_attempt(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
     work = {"dagster/partition": "nova", "dawa/work": "nova:x"}
+    work |= {"dawa/failure": "content"}
     leave(instance, "prompts_job", {**work, "dawa/attempt": "1 of 2"}, FAILED)
     seen = tick(alert_on_failure, instance, told_to)
     assert webhook.told == []
@@ -162,6 +163,17 @@ def test_a_failure_is_reported_only_after_the_last_attempt(
     leave(instance, "prompts_job", {"dagster/will_retry": "true", "dagster/partition": "other"}, FAILED)
     tick(alert_on_failure, instance, told_to, seen.cursor)
     assert len(webhook.told) == 1
+
+
+def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
+    work = {"dagster/partition": "nova", "dawa/work": "nova:x", "dawa/attempt": "1 of 3", "dawa/failure": "environment"}
+    for pauses in range(alerts.TOLD_AFTER_FAILURES + 2):
+        leave(instance, "prompts_job", {**work, "dawa/pauses": str(pauses)}, FAILED)
+        tick(alert_on_failure, instance, told_to)
+        assert len(webhook.told) == (pauses + 1 >= alerts.TOLD_AFTER_FAILURES)
+    leave(instance, "prompts_job", work, SUCCEEDED)
+    tick(alert_on_failure, instance, told_to)
+    assert [text.splitlines()[0] for text in webhook.told] == ["*dawa: 1 failed*", "*dawa: 1 recovered*"]
 
 
 def test_an_attempt_that_nobody_repeats_is_told_in_the_end(

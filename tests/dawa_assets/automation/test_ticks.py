@@ -358,16 +358,63 @@ def test_a_changed_dataset_is_trained_on_once_if_enabled(
 ) -> None:
     for name, share in (("Little", 0.1), ("Much", 0.3), ("Nothing", 0.0)):
         trained_on(ports, make_artist(name).slug, share)
-    off = tick(retrain_sensor, instance, ports)
+    only_items = ports.settings.model_copy(update={"follow_uploads": "items"})
+    off = tick(retrain_sensor, instance, replace(ports, settings=only_items))
     assert slugs(off) == []
     assert "DAWA_RETRAIN" in str(off.skip_reason)
-    object.__setattr__(ports, "settings", ports.settings.model_copy(update={"retrain": True}))
+    none = tick(retrain_sensor, instance, ports)  # nobody uploaded anything
+    assert "3 datasets were not trained on; none is due" in str(none.skip_reason)
+    object.__setattr__(ports, "settings", only_items.model_copy(update={"retrain": True}))
     result = tick(retrain_sensor, instance, ports)
     (request,) = result.run_requests or []
     assert (request.partition_key, request.job_name) == ("much", "training_job")
     assert request.tags["dawa/retrain"] == "30% of the dataset is new"
     leave_run(instance, request, dg.DagsterRunStatus.FAILURE)
     assert slugs(tick(retrain_sensor, instance, ports, result.cursor)) == []
+
+
+def uploaded(ports: Ports, slug: str, seconds: float) -> None:
+    """A file that was taken in so many seconds after the dataset that was trained on; the newer one is from a second
+    after it."""
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into uploads (artist_id, upload_id, inbox_key, name, kind, sha256, size_bytes, state, updated_at) "
+            "select a.id, 'one', 'inbox/' || a.slug || '/one/' || %(at)s, 'Set.als', 'live_set', md5(a.slug), 1, "
+            "'taken', min(d.created_at) + %(at)s * interval '1 second' "
+            "from artists a join datasets d on d.artist_id = a.id where a.slug = %(slug)s group by a.id",
+            {"slug": slug, "at": seconds},
+        )
+
+
+def test_a_dataset_that_an_upload_changed_is_trained_on_once(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    for name, seconds in (("Changed", 0.5), ("Long ago", -5), ("Not yet in it", 5), ("Same", 0.5)):
+        trained_on(ports, make_artist(name).slug, 0.1)
+        uploaded(ports, name.lower().replace(" ", "-"), seconds)
+    with ports.database.transaction() as connection:  # this one's content is that of the last training
+        connection.execute(
+            "update training_runs r set dataset_id = (select id from datasets d where d.artist_id = r.artist_id "
+            "order by finished_at desc limit 1) where artist_id = (select id from artists where slug = 'same')"
+        )
+    upload = leave(instance, "upload_job", {"dagster/partition": "changed"}, dg.DagsterRunStatus.STARTED)
+    assert "in hand (changed: " in str(tick(retrain_sensor, instance, ports).skip_reason)
+    instance.report_run_canceled(upload)
+    (request,) = tick(retrain_sensor, instance, ports).run_requests or []
+    assert (request.partition_key, request.job_name) == ("changed", "training_job")
+    assert request.tags["dawa/retrain"] == "an upload changed the dataset"
+    with ports.database.transaction() as connection:  # the training was begun, and its machine died
+        connection.execute(
+            "insert into training_runs (artist_id, dataset_id, fingerprint, backend, base, model_name, parameters, "
+            "state) select artist_id, id, 'g', 'ace_step', 'tiny', %s, '{}', 'failed' from datasets "
+            "where fingerprint = 'content 1 0.1' and artist_id = (select id from artists where slug = 'changed')",
+            [ports.settings.model_name],
+        )
+    assert "1 standing (changed: failed before" in str(tick(retrain_sensor, instance, ports).skip_reason)
+    leave_run(instance, request, failure="environment")
+    assert "1 waiting (changed: until" in str(tick(retrain_sensor, instance, ports).skip_reason)
+    leave_run(instance, request)
+    assert "1 standing (changed: failed once" in str(tick(retrain_sensor, instance, ports).skip_reason)
 
 
 def test_training_on_items_excluded_since_triggers_retraining(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from resources.ports import Ports
@@ -40,10 +41,19 @@ def night(
 
 
 def leave_run(
-    instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE
+    instance: dg.DagsterInstance,
+    request: dg.RunRequest,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
+    **noted: str,
 ) -> dg.DagsterRun:
-    """The record of a run for a request, as the daemon leaves it, which is in this state since now."""
-    tags = {**request.tags, "dagster/partition": request.partition_key or ""}
+    """The record of a run for a request, as the daemon leaves it, which is in this state since now.
+
+    `noted` are tags `dawa/…` that its steps set; what failed did so by its content.
+    """
+    ours = {f"dawa/{name}": value for name, value in noted.items()}
+    if status == dg.DagsterRunStatus.FAILURE:
+        ours = {"dawa/failure": "content", **ours}
+    tags = {**request.tags, **ours, "dagster/partition": request.partition_key or ""}
     return leave(instance, request.job_name or "prompts_job", tags, status)
 
 
@@ -62,3 +72,9 @@ def leave(
     elif status == dg.DagsterRunStatus.SUCCESS:
         instance.report_dagster_event(dg.DagsterEvent("PIPELINE_SUCCESS", job_name, message="done"), run_id=run.run_id)
     return run
+
+
+def origin(job_name: str) -> RemoteJobOrigin:
+    """Where a job comes from, which a run that is queued has to say."""
+    location = RegisteredCodeLocationOrigin("dawa_assets.definitions")
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name)

@@ -7,7 +7,7 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.defs.jobs import build_job
+from dawa_assets.defs.jobs import upload_job
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import run_requests
 from dawa_assets.defs.sensors.inbox import inbox_sensor
@@ -43,7 +43,8 @@ def nightly(instance: dg.DagsterInstance, pipeline: GivenPipeline) -> list[str]:
 
 def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
     """Leave the record of a run for this request, as the daemon would."""
-    instance.create_run_for_job(job_def=dg.job(name="stand_in")(lambda: None), tags=dict(request.tags), status=status)
+    tags = {**request.tags, "dawa/failure": "content"}
+    instance.create_run_for_job(job_def=dg.job(name="stand_in")(lambda: None), tags=tags, status=status)
 
 
 def ingest(pipeline: GivenPipeline, artist: Artist) -> None:
@@ -71,7 +72,7 @@ def test_a_complete_upload_requests_one_run_and_adds_a_partition(
 ) -> None:
     upload(pipeline_here.ports(), artist, [next(example.rglob("*.als"))])
     requests = [each for each in tick(inbox_sensor, instance, pipeline_here) if each.partition_key == artist.slug]
-    assert [each.job_name for each in requests] == [build_job.name]
+    assert [each.job_name for each in requests] == [upload_job.name]
     assert artist.slug in instance.get_dynamic_partitions("artist")
     launch(instance, requests[0], dg.DagsterRunStatus.STARTED)
     assert not [each for each in tick(inbox_sensor, instance, pipeline_here) if each.partition_key == artist.slug]

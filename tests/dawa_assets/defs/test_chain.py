@@ -95,9 +95,8 @@ def test_one_run_takes_an_upload_to_a_lora(first: BuildResult, pipeline_here: Gi
 def test_every_check_of_the_run_passed(first: BuildResult, instance: dg.DagsterInstance) -> None:
     evaluations = [
         record.event_log_entry.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
-        for record in instance.get_records_for_run(
-            first.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        ).records
+        for run_id in first.run_ids
+        for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
     ]
     assert {each.asset_key.to_user_string() for each in evaluations} == set(CHAIN)
     assert all(each.passed for each in evaluations)
@@ -145,8 +144,11 @@ def test_pictures_of_pages_are_foreign_to_nobody(
 
 
 def test_metadata_is_stored_with_the_asset_alone(first: BuildResult, instance: dg.DagsterInstance) -> None:
-    records = instance.get_records_for_run(first.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT).records
-    events = [record.event_log_entry.get_dagster_event() for record in records]
+    events = [
+        record.event_log_entry.get_dagster_event()
+        for run_id in first.run_ids
+        for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_OUTPUT).records
+    ]
     assert {event.step_key for event in events} > set(CHAIN)
     assert [event.step_key for event in events if event.step_output_data.metadata] == []
 
