@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining, Targets
 from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 
@@ -228,11 +228,23 @@ class Training(BaseModel):
         pattern=IDENTIFIER,
         description="the name of an artist's LoRA",
     )
-    train_steps: int = Field(60, ge=1, le=100_000, description="optimiser steps of a training")
-    train_batch: int = Field(2, ge=1, le=256, description="segments a step")
-    lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA; alpha is twice the rank")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
-    train_accumulation: int = Field(1, ge=1, le=1024, description="batches a step")
+    recipe: str = Field(
+        "auto",
+        max_length=60,
+        description="the hyper-parameters: `auto` (by base and amount of music), or a recipe's name",
+    )
+    train_steps: int | None = Field(
+        None, ge=1, le=100_000, description="optimiser steps of a training; default: the recipe's"
+    )
+    train_batch: int | None = Field(None, ge=1, le=256, description="segments a step; default: the recipe's")
+    lora_rank: int | None = Field(
+        None, ge=1, le=256, description="rank of the LoRA; default: the recipe's, and alpha in proportion"
+    )
+    lora_targets: Targets | None = Field(
+        None, description="which layers it changes: `attention`, or `attention+mlp`; default: the recipe's"
+    )
+    learning_rate: float | None = Field(None, gt=0, lt=1, description="peak learning rate; default: the recipe's")
+    train_accumulation: int | None = Field(None, ge=1, le=1024, description="batches a step; default: one")
     train_warmup_steps: int | None = Field(
         None, ge=0, description="steps until the learning rate is at its peak; default: a twentieth, at most 100"
     )
@@ -256,14 +268,15 @@ class Training(BaseModel):
     preview_seconds: float = Field(4.0, gt=0, le=60, description="length of a preview, in seconds")
 
     @property
-    def train_parameters(self) -> TrainParameters:
-        """The hyper-parameters as the worker is asked with."""
-        return TrainParameters(
+    def asked_training(self) -> AskedTraining:
+        """The hyper-parameters as they are asked for; with base and music known, `plan_training` makes them whole."""
+        return AskedTraining(
+            recipe=self.recipe,
             steps=self.train_steps,
             batch_size=self.train_batch,
             learning_rate=self.learning_rate,
             rank=self.lora_rank,
-            alpha=2 * self.lora_rank,
+            targets=self.lora_targets,
             seed=self.seed,
             accumulation=self.train_accumulation,
             warmup_steps=self.train_warmup_steps,

@@ -17,7 +17,7 @@ def web_options(settings: Settings) -> WebOptions:
     """Return what the settings say. A `tiny` base is there for every generator, any other for its own alone."""
     kinds = list(BackendKind) if settings.base == "tiny" else [BackendKind(settings.backend)]
     return WebOptions(
-        parameters=settings.train_parameters,
+        training=settings.asked_training,
         bases=dict.fromkeys(kinds, settings.base),
         backend=BackendKind(settings.backend),
         model_name=settings.model_name,

@@ -212,7 +212,7 @@ def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run)
 
     One that was imported is measured by what would be trained on now.
     """
-    examples = examples_of(ports, artist, prepared).examples
+    examples = examples_of(ports, artist, prepared)
     request = train_request(ports.settings, artist.slug, prepared.dataset, examples, str(run.id))
     if run.imported is not None:
         is_of_base = (run.backend, run.base) == (request.backend, request.base)

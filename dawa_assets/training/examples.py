@@ -12,12 +12,13 @@ from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
 from modal_app.training.caption_rule import RULE, bpm_in, caption_parts, key_in
+from modal_app.training.recipes import Plan, plan_training
 from resources.settings import Settings
 
 _NOT_DECISIVE: dict[str, bool | set[str]] = {
     "run_id": True,  # names of the run and of its occasion
     "dataset_fingerprint": True,
-    "parameters": {"licence_accepted"},  # decides whether there is a training, not which
+    "parameters": {"licence_accepted", "recipe"},  # what they say, and not who said it
 }
 
 
@@ -26,8 +27,10 @@ class Examples:
     """Examples in the order of the view, and how many segments were left out or have no tags."""
 
     examples: list[Example]
-    silent: int
-    untagged: int
+    silent: int = 0
+    untagged: int = 0
+    seconds: float = 0.0
+    """Of audio, all examples together."""
 
 
 def make_examples(
@@ -45,7 +48,7 @@ def make_examples(
     as those that were tagged; a last one that only one of the two has (by a sample or so) is left out.
     """
     examples: list[Example] = []
-    silent = untagged = 0
+    silent, untagged, seconds = 0, 0, 0.0
     for part, segment in prepared.segments():
         audio = heard.get(part.audio.audio_hash)
         if audio is None or segment.index >= len(audio.segments):
@@ -53,6 +56,7 @@ def make_examples(
         if segment.silent or audio.segments[segment.index].silent:
             silent += 1
             continue
+        seconds += audio.segments[segment.index].samples / audio.sample_rate
         text = texts.get((segment.sha256, part.hint))
         untagged += text is None
         examples.append(
@@ -67,7 +71,7 @@ def make_examples(
                 **facts_of(part.track).model_dump(exclude={"musical_key"}),
             )
         )
-    return Examples(examples, silent, untagged)
+    return Examples(examples, silent, untagged, seconds)
 
 
 def facts_of(track: TrainingTrack) -> MusicalFacts:
@@ -75,9 +79,22 @@ def facts_of(track: TrainingTrack) -> MusicalFacts:
     return MusicalFacts(bpm=track.bpm or bpm_in(track.prompt_text), time_signature=track.time_signature)
 
 
-def train_request(
-    settings: Settings, slug: str, dataset: Dataset, examples: list[Example], run_id: str
-) -> TrainRequest:
+def plan_for(settings: Settings, examples: Examples) -> Plan:
+    """Return what a training of these examples is.
+
+    Raises:
+        InputError: the settings name no recipe.
+    """
+    return plan_training(
+        settings.asked_training,
+        BackendKind(settings.backend),
+        settings.base,
+        examples.seconds,
+        examples.seconds / max(1, len(examples.examples)),
+    )
+
+
+def train_request(settings: Settings, slug: str, dataset: Dataset, examples: Examples, run_id: str) -> TrainRequest:
     """Return what is asked of the worker."""
     return TrainRequest(
         run_id=run_id,
@@ -88,8 +105,8 @@ def train_request(
         dataset_fingerprint=dataset.fingerprint,
         recipe=recipe_for(BackendKind(settings.backend)).name,
         caption_rule=RULE,
-        parameters=settings.train_parameters,
-        examples=examples,
+        parameters=plan_for(settings, examples).parameters,
+        examples=examples.examples,
     )
 
 

@@ -18,7 +18,7 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import RunFile, are_kept, main_adapter, names_in, persist_files, run_folder
-from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, train_request
+from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, plan_for, train_request
 from dawa_assets.training.gpu_usage import TrainingCall, cost_usd
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
@@ -49,6 +49,8 @@ class TrainingReport:
     base: str
     model_name: str
     caption_rule: str
+    plan: str | None = None
+    """The recipe, and how far it goes with the music that there is."""
     why: str | None = None
     """Why a training was needed, where one was: what is other than at the one before."""
     examples: int = 0
@@ -92,14 +94,15 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
     started = time.monotonic()
     with artist_step(ports, slug, "training") as step:
         prepared = prepare_dataset(ports, step.artist, step.held)
-        examples = Examples([], 0, 0) if prepared is None else examples_of(ports, step.artist, prepared)
+        examples = Examples([]) if prepared is None else examples_of(ports, step.artist, prepared)
         if prepared is None or not examples.examples:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
         with ports.database.transaction() as connection:
             before = training_runs.latest_parameters(connection, step.artist, ports.settings.model_name)
         state, run = _run_of(ports, step.artist, step.held, prepared, examples)
     report = _report(state, run, prepared, examples, time.monotonic() - started)
-    return replace(report, why=_why(before, _parameters(ports, examples)) if state == "trained" else None)
+    why = _why(before, _parameters(ports, examples)) if state == "trained" else None
+    return replace(report, plan=plan_for(ports.settings, examples).line, why=why)
 
 
 def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
@@ -113,7 +116,7 @@ def _run_of(
 ) -> tuple[State, Run]:
     """Return the done run of these examples, which is the candidate then: trained now, or found."""
     settings, dataset = ports.settings, prepared.dataset
-    wanted = train_request(settings, artist.slug, dataset, examples.examples, "unknown")
+    wanted = train_request(settings, artist.slug, dataset, examples, "unknown")
     fingerprint = fingerprint_of(wanted)
     with ports.database.transaction() as connection:
         held.check(connection)
@@ -135,13 +138,14 @@ def _run_of(
     with ports.database.transaction() as connection:
         held.check(connection)
         training_runs.start_run(connection, run, dataset.id)
+    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).line)
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 
 
 def _parameters(ports: Ports, examples: Examples) -> dict[str, Any]:
     """Return what is on record of a training beside its base."""
-    asked = ports.settings.train_parameters.model_dump()
+    asked = plan_for(ports.settings, examples).parameters.model_dump()
     return {**asked, "caption_rule": RULE, "examples": len(examples.examples)}
 
 
@@ -171,7 +175,6 @@ def _has_files(ports: Ports, artist: Artist, run: Run) -> bool:
 
 def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID, request: TrainRequest) -> Run:
     """Train, keep the files, and mark the run done and the candidate in one transaction."""
-    log.info("training of %s: %d examples, %d steps", artist.slug, len(request.examples), request.parameters.steps)
     call = TrainingCall(ports.database, held, run.id)
     try:
         result = ports.compute.run(request, reported(ports.database, held, "training"), call)

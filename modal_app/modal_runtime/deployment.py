@@ -16,7 +16,7 @@ from modal_app.modal_runtime.claim_store import ClaimStore, FolderClaimStore
 from modal_app.modal_runtime.container import Container, Storage
 from modal_app.modal_runtime.storage import VOLUME_CHOICE, FolderStorage
 from modal_app.protocol.tagging import HostedModel
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 from modal_app.web.options import WebOptions
 
 DEFAULTS: Mapping[str, str] = {
@@ -28,7 +28,8 @@ DEFAULTS: Mapping[str, str] = {
     "DAWA_MODAL_ACE_STEP_BASE": "ACE-Step/acestep-v15-base-diffusers",
     "DAWA_MODAL_MUSICGEN_BASE": "facebook/musicgen-small",
     "DAWA_MODAL_TAGGER": "offline",
-    "DAWA_MODAL_TRAIN_STEPS": "500",
+    "DAWA_MODAL_RECIPE": "auto",
+    "DAWA_MODAL_TRAIN_STEPS": "",  # as the recipe says
     "DAWA_LICENCE_ACCEPTED": "",
     "DAWA_GEMINI_MODEL": "gemini-3.5-flash-lite",
     "DAWA_WEB_WAIT_SECONDS": "100",
@@ -58,13 +59,9 @@ def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions
     if tagger not in ("offline", "gemini"):
         raise InputError("DAWA_MODAL_TAGGER: is neither `offline` nor `gemini`; set it to one of them")
     return WebOptions(
-        parameters=TrainParameters(
-            steps=int(_number(settings, "DAWA_MODAL_TRAIN_STEPS")),
-            batch_size=2,
-            learning_rate=1e-4,
-            rank=16,
-            alpha=32,
-            seed=0,
+        training=AskedTraining(
+            recipe=settings["DAWA_MODAL_RECIPE"],
+            steps=int(_number(settings, "DAWA_MODAL_TRAIN_STEPS")) if settings["DAWA_MODAL_TRAIN_STEPS"] else None,
             licence_accepted=settings["DAWA_LICENCE_ACCEPTED"],
         ),
         bases={

@@ -22,13 +22,22 @@ from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import ConflictError, DawaError, InputError
 from modal_app.producer.dataset_files import title_of
 from modal_app.producer.fetch import Fetcher
-from modal_app.producer.material import Heard, Listed, make_examples, prepare_files, publish_job, tag_files
+from modal_app.producer.material import (
+    Heard,
+    Listed,
+    heard_seconds,
+    make_examples,
+    prepare_files,
+    publish_job,
+    tag_files,
+)
 from modal_app.producer.uploads import find_upload
 from modal_app.protocol.audio import AudioSource
 from modal_app.protocol.base import Event, Message, Sha256
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import InstallRequest, TrainRequest, TrainResult
 from modal_app.training.caption_rule import RULE
+from modal_app.training.recipes import plan_training
 from modal_app.training.train import train
 
 _PLAN, _FILES = "plan.json", "files"
@@ -143,7 +152,7 @@ def _make_plan(
     for line in failed:
         emit(Event(kind="log", level="warning", message=f"left out: {line}"))
     tags = tag_files(heard, request, root, emit)
-    plan = Plan(asked=_asked(request), training=_training(request, name, heard, tags), failed=failed)
+    plan = Plan(asked=_asked(request), training=_training(request, name, heard, tags, emit), failed=failed)
     publish_job(f"{request.producer_id}.{request.job_id}", heard, tags, root, emit)
     with scratch_folder(root.scratch()) as scratch:
         (scratch / _PLAN).write_text(plan.model_dump_json(), "utf-8")
@@ -151,10 +160,19 @@ def _make_plan(
     return plan
 
 
-def _training(request: ProducerTrainRequest, name: str, heard: list[Heard], tags: dict[str, str]) -> TrainRequest:
+def _training(
+    request: ProducerTrainRequest,
+    name: str,
+    heard: list[Heard],
+    tags: dict[str, str],
+    emit: Callable[[Event], None],
+) -> TrainRequest:
     examples = make_examples(heard, tags)
     if not examples:
         raise InputError("there is nothing to be heard in these files; check what they hold")
+    seconds = heard_seconds(heard)
+    plan = plan_training(request.parameters, request.backend, request.base, seconds, seconds / len(examples))
+    emit(Event(kind="log", message=plan.line))
     content = "\n".join(example.model_dump_json() for example in examples)
     return TrainRequest(
         run_id=run_id_of(request.producer_id, request.job_id),
@@ -165,7 +183,7 @@ def _training(request: ProducerTrainRequest, name: str, heard: list[Heard], tags
         recipe=heard[0].audio.recipe,
         dataset_fingerprint=hashlib.sha256(content.encode()).hexdigest(),
         caption_rule=RULE,
-        parameters=request.parameters,
+        parameters=plan.parameters,
         examples=examples,
     )
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, Sha256
 from modal_app.protocol.tagging import HostedModel
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 
 
 class ProducerFile(Message):
@@ -54,7 +54,7 @@ class ProducerTrainRequest(JobRequest[ProducerTrainResult]):
     may_rename: bool = Field(False, description="nobody asked for this name: take another one where it is taken")
     backend: BackendKind
     base: str
-    parameters: TrainParameters
+    parameters: AskedTraining = Field(description="the rest is the recipe's, of base and music")
     files: list[ProducerFile] = Field(min_length=1)
     skip_preprocess: bool = Field(False, description="train on the files as they are, uncut and at their own level")
     tagger: Literal["offline", "gemini"] | None = Field(None, description="who tags the segments; None: nobody")

@@ -36,16 +36,14 @@ class Example(MusicalFacts):
     gain_db: float = Field(description="what normalisation added, to be undone")
 
 
-class TrainParameters(Message):
-    """Hyper-parameters, as they are written into the adapter's card."""
+Targets = Literal["attention", "attention+mlp"]
+"""Which of the generator's layers an adapter changes: its attention, or its feed-forward layers too."""
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    rank: int
-    alpha: int
-    seed: int
-    accumulation: int = Field(1, description="batches a step")
+
+class _SharedParameters(Message):
+    """Hyper-parameters that are what they are for any base and any amount of music."""
+
+    seed: int = 0
     weight_decay: float = 0.01
     largest_gradient: float = Field(1.0, description="the norm at which gradients are clipped")
     warmup_steps: int | None = Field(None, description="None: a twentieth of the steps, at most 100")
@@ -56,6 +54,33 @@ class TrainParameters(Message):
     patience: int = Field(5, description="validations without a better one before it ends; 0: it never ends early")
     checkpoint_gradients: bool = Field(False, description="from the start; else when memory does not suffice")
     licence_accepted: str = Field("", description="the non-commercial licence that was agreed to, e.g. `CC-BY-NC-4.0`")
+
+
+class AskedTraining(_SharedParameters):
+    """Hyper-parameters as they are asked for: a recipe, and what is to be other than it says (None: as it says)."""
+
+    recipe: str = Field("auto", description="its name, or `auto`: by base and amount of music")
+    steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    rank: int | None = None
+    alpha: int | None = Field(None, description="None: in proportion to the rank")
+    accumulation: int | None = None
+    targets: Targets | None = None
+
+
+class TrainParameters(_SharedParameters):
+    """Hyper-parameters, as they are written into the adapter's card."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float = Field(description="at its peak")
+    rank: int
+    alpha: int
+    accumulation: int = Field(1, description="batches a step")
+    targets: Targets = "attention"
+    final_learning_rate: float = Field(0.0, description="at the last step, as a share of the peak")
+    recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-medium@1`")
 
 
 class Validation(Message):

@@ -9,13 +9,14 @@ _JUDGED_SHARE, _SHORTEST_INTERVAL = 0.1, 10
 
 
 def learning_rate_factor(step: int, parameters: TrainParameters) -> float:
-    """Warm-up, then half a cosine down to zero; 0 ≤ `step` < all steps, the factor is in (0, 1]."""
+    """Warm-up, then half a cosine down to the final share; 0 ≤ `step` < all steps, the factor is in (0, 1]."""
     steps, warmup = parameters.steps, parameters.warmup_steps
     if warmup is None:
         warmup = min(_MAX_WARMUP, max(1, round(_WARMUP_SHARE * steps)))
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    height = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return parameters.final_learning_rate + (1 - parameters.final_learning_rate) * height
 
 
 def interval(parameters: TrainParameters) -> int:

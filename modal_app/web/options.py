@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from modal_app.config import BackendKind
 from modal_app.errors import BadRequestError, InputError
 from modal_app.protocol.tagging import HostedModel
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 
 MAX_UPLOADED = 112_500_000
 """The size of a file that store-upload takes, in bytes: 150 MB of base64."""
@@ -22,7 +22,7 @@ MAX_UPLOADED = 112_500_000
 class WebOptions:
     """How the endpoints do what a client leaves open."""
 
-    parameters: TrainParameters
+    training: AskedTraining
     bases: Mapping[BackendKind, str] = field(default_factory=lambda: {BackendKind.ACE_STEP: "tiny"})
     backend: BackendKind = BackendKind.ACE_STEP
     model_name: str = "nawfside_lora"

@@ -59,7 +59,7 @@ def train_job(body: TrainBody, options: WebOptions) -> Job:
         may_rename=body.model_name is None,
         backend=backend,
         base=base,
-        parameters=options.parameters,
+        parameters=options.training,
         files=[
             ProducerFile(
                 **place,

@@ -101,7 +101,7 @@ class AceStepBackend:
         return int(example.encoded["mean"].shape[0])
 
     def inject(self, parameters: TrainParameters) -> list[Tensor]:
-        """Return a fresh LoRA on all attention projections; returns its weights."""
+        """Put a fresh LoRA on the transformer and return its weights; see `TrainBackend`."""
         return lora.inject(self._transformer, parameters)
 
     def checkpoint_gradients(self) -> None:

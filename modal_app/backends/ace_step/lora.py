@@ -16,20 +16,24 @@ from modal_app.adapters.peft_pair import target_now
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import Targets, TrainParameters
 
-_TARGETS = ["to_k", "to_out.0", "to_q", "to_v"]
+_ATTENTION = ["to_k", "to_out.0", "to_q", "to_v"]
+_TARGETS: Mapping[Targets, list[str]] = {
+    "attention": _ATTENTION,
+    "attention+mlp": [*_ATTENTION, "down_proj", "gate_proj", "up_proj"],
+}
 _NAME = "dawa"
 
 
 def inject(transformer: Any, parameters: TrainParameters) -> list[Tensor]:
-    """Put a fresh LoRA on the attention projections; only its weights (32 bits) are to be trained."""
+    """Put a fresh LoRA on the projections that are asked for; only its weights (32 bits) are to be trained."""
     import torch
     from peft import LoraConfig
 
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
-        config = LoraConfig(r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS)
+        config = LoraConfig(r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS[parameters.targets])
         transformer.add_adapter(config, adapter_name=_NAME)
     weights = [weight for weight in transformer.parameters() if weight.requires_grad]
     for weight in weights:
@@ -61,7 +65,8 @@ def _peft_config(card: AdapterCard) -> dict[str, Any]:
     """Return what `adapter_config.json` says: the authors' names, and alpha as it is when it is folded into B."""
     from peft import LoraConfig
 
-    targets = [to_original(target) for target in card.targets] or [target_now(target) for target in _TARGETS]
+    trained = _TARGETS[card.parameters.targets]
+    targets = [to_original(target) for target in card.targets] or [target_now(target) for target in trained]
     config: dict[str, Any] = LoraConfig(
         r=card.parameters.rank,
         lora_alpha=card.parameters.rank,
@@ -106,11 +111,10 @@ def attach(
 
 def _expected_shapes(transformer: Any, card: AdapterCard) -> dict[str, tuple[int, ...]]:
     rank, shapes = card.parameters.rank, dict[str, tuple[int, ...]]()
+    targets = tuple(f".{target}" for target in card.targets or _TARGETS[card.parameters.targets])
     for name, module in transformer.named_modules():
         plain = name.removesuffix(".base_layer")  # a module that carries an adapter already
-        if plain.endswith(tuple(f".{target}" for target in card.targets or _TARGETS)) and hasattr(
-            module, "in_features"
-        ):
+        if plain.endswith(targets) and hasattr(module, "in_features"):
             shapes[f"{plain}.lora_A.weight"] = (rank, module.in_features)
             shapes[f"{plain}.lora_B.weight"] = (module.out_features, rank)
     return shapes

@@ -77,7 +77,7 @@ class MusicGenBackend:
 
     def inject(self, parameters: TrainParameters) -> list[Tensor]:
         """Return a fresh LoRA on all attention projections of the decoder; returns its weights."""
-        return self._lora.put_in(parameters.rank, parameters.alpha, parameters.seed)
+        return self._lora.put_in(parameters)
 
     def checkpoint_gradients(self) -> None:
         """Keep the layers' inputs only; see `TrainBackend`."""

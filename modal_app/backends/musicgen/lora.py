@@ -12,10 +12,15 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
+from modal_app.protocol.training import Targets, TrainParameters
 
 _PREFIX = "base_model.model."
 # a regular expression from the top: the text encoder and EnCodec have a `.decoder.` or a `q_proj` of their own
-_TARGETS = r"decoder\.model\.decoder\.layers\.\d+\.(self_attn|encoder_attn)\.(q_proj|k_proj|v_proj|out_proj)"
+_ATTENTION = r"decoder\.model\.decoder\.layers\.\d+\.(self_attn|encoder_attn)\.(q_proj|k_proj|v_proj|out_proj)"
+_TARGETS: Mapping[Targets, str] = {
+    "attention": _ATTENTION,
+    "attention+mlp": rf"{_ATTENTION}|decoder\.model\.decoder\.layers\.\d+\.(fc1|fc2)",
+}
 _NAME = "dawa"
 
 
@@ -25,16 +30,20 @@ class DecoderLora:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._tuner: Any = None
+        self._targets: Targets = "attention"
 
-    def put_in(self, rank: int, alpha: int, seed: int) -> list[Tensor]:
-        """Return a fresh LoRA in place of any other; returns its weights, which alone are to be trained."""
+    def put_in(self, parameters: TrainParameters) -> list[Tensor]:
+        """Put a fresh LoRA in place of any other, and return its weights, which alone are to be trained."""
         import torch
         from peft import LoraConfig, LoraModel
 
         self.take_out()
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_TARGETS)
+            torch.manual_seed(parameters.seed)
+            config = LoraConfig(
+                r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS[parameters.targets]
+            )
+            self._targets = parameters.targets
             self._tuner = LoraModel(self._model, config, _NAME)
         return [weight for _, weight in self._weights()]
 
@@ -70,27 +79,27 @@ class DecoderLora:
             AdapterError: another base's, keys missing or too many, or without effect.
         """
         require_base(card, BackendKind.MUSICGEN, base, path)
-        require_shapes(self._expected_shapes(card.parameters.rank), state, str(path))
+        require_shapes(self._expected_shapes(card.parameters), state, str(path))
         require_effect(state, path)
-        self.put_in(card.parameters.rank, card.parameters.alpha, seed=0)
+        self.put_in(card.parameters)
         self.fill(state)
-        for _, layer in self._layers():
+        for _, layer in self._layers(self._targets):
             layer.set_scale(_NAME, scale)
         require_arrival(self.state(), state, path)
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
-        for name, layer in self._layers():
+        for name, layer in self._layers(self._targets):
             yield f"{_PREFIX}{name}.lora_A.weight", layer.lora_A[_NAME].weight
             yield f"{_PREFIX}{name}.lora_B.weight", layer.lora_B[_NAME].weight
 
-    def _layers(self) -> Iterator[tuple[str, Any]]:
+    def _layers(self, targets: Targets) -> Iterator[tuple[str, Any]]:
         for name, layer in self._model.named_modules():
-            if re.fullmatch(_TARGETS, name):
+            if re.fullmatch(_TARGETS[targets], name):
                 yield name, layer
 
-    def _expected_shapes(self, rank: int) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        for name, layer in self._layers():
+    def _expected_shapes(self, parameters: TrainParameters) -> dict[str, tuple[int, ...]]:
+        rank, shapes = parameters.rank, dict[str, tuple[int, ...]]()
+        for name, layer in self._layers(parameters.targets):
             shapes[f"{_PREFIX}{name}.lora_A.weight"] = (rank, layer.in_features)
             shapes[f"{_PREFIX}{name}.lora_B.weight"] = (layer.out_features, rank)
         return shapes
@@ -103,7 +112,7 @@ def peft_config(card: AdapterCard) -> dict[str, Any]:
     config: dict[str, Any] = LoraConfig(
         r=card.parameters.rank,
         lora_alpha=card.parameters.alpha,
-        target_modules=_TARGETS,
+        target_modules=_TARGETS[card.parameters.targets],
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,

@@ -79,9 +79,7 @@ def test_a_profile_is_told_once_with_the_run_that_it_asks_for(instance: dg.Dagst
     assert told[0].metadata["profile"] == dg.MetadataValue.json({"schema_version": "3"})
 
 
-def test_an_observation_writes_what_it_was_asked_for_or_what_changed(
-    instance: dg.DagsterInstance, ports: Ports
-) -> None:
+def test_an_observation_writes_what_was_asked_or_changed(instance: dg.DagsterInstance, ports: Ports) -> None:
     artists = [new_artist(ports, name) for name in ("Nova", "Lumen", "Vesper")]
     for artist in artists:
         set_profile(ports, artist, {"schema_version": "2"})

@@ -66,6 +66,27 @@ def test_the_published_pair_is_exact_in_every_program(adapter: Adapter, root: Da
     assert_same(in_comfyui(folder / peft_pair.WEIGHTS), adapter.deltas)
 
 
+def test_feed_forward_layers_travel_too(root: DataRoot) -> None:
+    adapter = make_adapter(root.run("run-1"), "attention+mlp")
+    install(REQUEST, root, ignore)
+    folder = root.peft_model("test-artist")
+
+    assert len(adapter.deltas) == 22
+    assert_same(in_diffusers(folder / peft_pair.WEIGHTS), adapter.deltas)
+    assert_same(in_diffusers(root.lora("test-artist", "lora")), adapter.deltas)
+    assert_same(in_peft(folder), adapter.deltas)
+    assert_same(in_comfyui(folder / peft_pair.WEIGHTS), adapter.deltas)
+    backend = AceStepBackend.load("tiny")
+    for file in (root.lora("test-artist", "lora"), folder / peft_pair.WEIGHTS):
+        assert backend.attach(file, 1.0) == adapter.card
+    attention = adapter.card.model_copy(
+        update={"parameters": adapter.card.parameters.model_copy(update={"targets": "attention"})}
+    )
+    write_adapter(root.scratch() / "lying.safetensors", read_adapter(folder / peft_pair.WEIGHTS)[1], attention)
+    with pytest.raises(AdapterError, match="down_proj"):  # more than its card says
+        backend.attach(root.scratch() / "lying.safetensors", 1.0)
+
+
 def test_the_main_file_is_exact_in_diffusers(adapter: Adapter) -> None:
     assert_same(in_diffusers(adapter.run / "test-artist_lora.safetensors"), adapter.deltas)
 

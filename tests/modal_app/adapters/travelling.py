@@ -13,7 +13,7 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import write_adapter
 from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.config import BackendKind
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import Targets, TrainParameters
 
 Delta = npt.NDArray[np.float64]
 Deltas = dict[str, Delta]
@@ -31,12 +31,12 @@ class Adapter:
     deltas: Deltas
 
 
-def make_adapter(run: Path) -> Adapter:
+def make_adapter(run: Path, targets: Targets = "attention") -> Adapter:
     """One whose alpha / rank is no number that floating point holds."""
     import torch
 
     backend = AceStepBackend.load("tiny")
-    parameters = TrainParameters(steps=1, batch_size=1, learning_rate=1.0, rank=6, alpha=8, seed=0)
+    parameters = TrainParameters(steps=1, batch_size=1, learning_rate=1.0, rank=6, alpha=8, seed=0, targets=targets)
     backend.inject(parameters)
     generator = torch.Generator().manual_seed(1)
     state = {name: torch.randn(part.shape, generator=generator) for name, part in backend.adapter_state().items()}

@@ -132,6 +132,24 @@ def test_only_the_decoders_attention_is_trained() -> None:
     assert all(weight.dtype == torch.float32 for weight in weights)
 
 
+def test_the_feed_forward_layers_are_trained_where_asked_for() -> None:
+    own = MusicGenBackend.load("tiny")
+
+    own.inject(PARAMETERS.model_copy(update={"targets": "attention+mlp"}))
+
+    trained = {name for name, weight in own._model.named_parameters() if weight.requires_grad}
+    assert {name.split(".layers.")[1].split(".lora_")[0] for name in trained if ".fc" in name} == {
+        "0.fc1",
+        "0.fc2",
+        "1.fc1",
+        "1.fc2",
+    }
+    assert len(trained) == 32 + 8
+    assert all(name.startswith("decoder.model.decoder.layers.") for name in trained)
+    own._lora.take_out()
+    assert not any("lora" in name for name, _ in own._model.named_parameters())
+
+
 def test_checkpointed_gradients_are_the_same_gradients() -> None:
     import torch
 

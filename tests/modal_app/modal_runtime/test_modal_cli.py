@@ -10,12 +10,12 @@ import soundfile
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
 from modal_app.modal_runtime.modal_cli import run_generate, run_train
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 from modal_app.web.options import WebOptions
 from tests.fakes.modal_server.machine import MachineCalls, Machines
 
 OPTIONS = WebOptions(
-    parameters=TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
+    training=AskedTraining(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
     bases={BackendKind.ACE_STEP: "tiny"},
 )
 

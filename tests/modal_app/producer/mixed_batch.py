@@ -9,7 +9,7 @@ from modal_app.data_root.layout import DataRoot
 from modal_app.producer.train_producer import Plan, run_id_of, train_producer
 from modal_app.protocol.base import Event
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 from tests.modal_app.audio.odd_files import RATE, chirps, unreadable, wav
 
 GOOD = {f"good{number}.wav": wav(chirps(RATE + number) * 0.9) for number in range(10)}
@@ -43,7 +43,7 @@ def request(paths: list[str], **changes: object) -> ProducerTrainRequest:
         model_name="nawfside_lora",
         backend=BackendKind.ACE_STEP,
         base="tiny",
-        parameters=TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
+        parameters=AskedTraining(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
         files=[ProducerFile(path=path) for path in paths],
     )
     return plain.model_copy(update=changes)

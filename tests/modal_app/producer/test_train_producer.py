@@ -16,7 +16,7 @@ from modal_app.errors import ConflictError, InputError
 from modal_app.producer.train_producer import run_id_of, train_producer
 from modal_app.protocol.base import Event
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
-from modal_app.protocol.training import InstallRequest, TrainParameters
+from modal_app.protocol.training import AskedTraining, InstallRequest
 from tests.modal_app.producer.conftest import Answer, Internet, song
 
 STEPS = 3
@@ -37,7 +37,7 @@ def request(*files: ProducerFile, job_id: str = "job_abc", **changes: object) ->
         model_name="nawfside_lora",
         backend=BackendKind.ACE_STEP,
         base="tiny",
-        parameters=TrainParameters(steps=STEPS, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
+        parameters=AskedTraining(steps=STEPS, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0),
         files=list(files) or [upload("beat.wav")],
     )
     return plain.model_copy(update=changes)

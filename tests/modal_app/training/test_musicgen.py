@@ -53,7 +53,9 @@ class MusicGenTrained:
     def __init__(self, folder: Path) -> None:
         self.root = DataRoot(folder / "data")
         self.examples = prepare_tracks(self.root, folder)
-        self.request = musicgen_request(self.examples, parameters=parameters(steps=20, learning_rate=5e-3))
+        self.request = musicgen_request(
+            self.examples, parameters=parameters(steps=20, learning_rate=5e-3, targets="attention+mlp")
+        )
         self.result = train(self.request, self.root, ignore)
         self.run = self.root.run("run-1")
         self.lora = self.run / FILES[0]
@@ -126,7 +128,8 @@ def test_a_run_leaves_both_formats_with_the_card_in_them(finished: MusicGenTrain
     assert finished.lora.read_bytes() == (finished.run / FILES[1]).read_bytes()
     assert (card.backend, card.base, card.base_licence) == (BackendKind.MUSICGEN, "tiny", "none: random weights")
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 8, 16)
-    assert len(weights) == 2 * 2 * 2 * 4  # A and B, two layers, both kinds of attention, four projections
+    # A and B, two layers, both kinds of attention with four projections each, two feed-forward ones
+    assert len(weights) == 2 * 2 * (2 * 4 + 2)
     assert all(name.startswith("base_model.model.decoder.model.decoder.layers.") for name in weights)
 
 
@@ -237,7 +240,7 @@ def test_the_first_of_two_adapters_leaves_no_trace(
 ) -> None:
     card, weights = read_adapter(finished.lora)
     other = tmp_path / "other.safetensors"
-    wider = card.model_copy(update={"parameters": parameters(rank=16, alpha=8)})
+    wider = card.model_copy(update={"parameters": parameters(rank=16, alpha=8, targets="attention+mlp")})
     write_adapter(other, {name: weight.repeat(_twice(name)) for name, weight in weights.items()}, wider)
     fresh = MusicGenBackend.load("tiny")
     fresh.attach(finished.lora, 1.0)
@@ -274,7 +277,7 @@ def test_an_adapter_with_wrong_keys_or_no_effect_is_refused(
     cases = {
         "1 keys are missing": {name: weight for name, weight in weights.items() if name != first},
         "1 keys fit nowhere": weights | {first.replace("layers.0", "layers.9"): weights[first].clone()},
-        "32 keys are missing": {name.replace("base_model.model.", "transformer."): w for name, w in weights.items()},
+        "40 keys are missing": {name.replace("base_model.model.", "transformer."): w for name, w in weights.items()},
         "has the shape": weights | {first: weights[first][:, :-1]},
         "every B is zero": {name: weight * (".lora_A." in name) for name, weight in weights.items()},
         "NaN": weights | {first: weights[first] * math.nan},

@@ -41,7 +41,14 @@ class Undisturbed:
         self.request = train_request(
             trained.examples,
             "run-r",
-            parameters=parameters(steps=STEPS, validate_every=4, batch_size=1, accumulation=2),
+            parameters=parameters(
+                steps=STEPS,
+                validate_every=4,
+                batch_size=1,
+                accumulation=2,
+                targets="attention+mlp",
+                final_learning_rate=0.1,
+            ),
         )
         self.root = self.new_root("undisturbed")
         self.result = train(self.request, self.root, ignore)

@@ -119,6 +119,9 @@ def test_the_learning_rate_warms_up_and_goes_down() -> None:
     assert factors[2:] == sorted(factors[2:], reverse=True)
     assert 0 < factors[-1] < 0.01
     assert learning_rate_factor(0, parameters(steps=1)) == 1.0
+    to_a_tenth = [learning_rate_factor(step, parameters(steps=60, final_learning_rate=0.1)) for step in range(60)]
+    assert (to_a_tenth[0], to_a_tenth[2]) == (factors[0], 1.0)
+    assert to_a_tenth[-1] == pytest.approx(0.1, abs=0.01)
     assert learning_rate_factor(0, parameters(steps=10, warmup_steps=0)) == 1.0
 
 

@@ -19,7 +19,7 @@ from modal_app.producer.fetch import Fetcher
 from modal_app.producer.train_producer import train_producer
 from modal_app.protocol.base import Event, JobRequest, JobResult
 from modal_app.protocol.producer import ProducerTrainRequest, ProducerTrainResult
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 from modal_app.web.job_queue import JobQueue
 from modal_app.web.options import WebOptions
 from modal_app.web.routes import web_app, worker_router
@@ -29,9 +29,9 @@ from resources.job_queue.local import LocalJobQueue
 from tests.modal_app.producer.conftest import Internet, song
 from tests.waiting import until
 
-PARAMETERS = TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
+PARAMETERS = AskedTraining(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
 PASSWORD = "open sesame"
-OPTIONS = WebOptions(parameters=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"), wait_seconds=270.0)
+OPTIONS = WebOptions(training=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"), wait_seconds=270.0)
 
 
 def train_result(asked: JobRequest[Any]) -> ProducerTrainResult:
@@ -146,7 +146,7 @@ def client(data: DataRoot, internet: Internet) -> Iterator[httpx.Client]:
 def guarded(data: DataRoot) -> Iterator[httpx.Client]:
     """A server with a password."""
     job_queue = LocalJobQueue(LocalCompute(data.root), data.root.parent / "jobs of the guarded")
-    options = WebOptions(parameters=PARAMETERS, password=SecretStr(PASSWORD), most_uploaded=3_000_000)
+    options = WebOptions(training=PARAMETERS, password=SecretStr(PASSWORD), most_uploaded=3_000_000)
     with client_of(job_queue, options) as client:
         yield client
     job_queue.close()

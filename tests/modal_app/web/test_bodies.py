@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from modal_app.config import BackendKind
 from modal_app.errors import BadRequestError, InputError
 from modal_app.protocol.producer import ProducerTrainRequest
-from modal_app.protocol.training import TrainParameters
+from modal_app.protocol.training import AskedTraining
 from modal_app.web.body import decoded, read_json
 from modal_app.web.error_responses import error_answer
 from modal_app.web.messages import StoreUploadBody, TrainBody
 from modal_app.web.options import WebOptions
 from modal_app.web.work import train_job
 
-PARAMETERS = TrainParameters(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
-OPTIONS = WebOptions(parameters=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"))
+PARAMETERS = AskedTraining(steps=2, batch_size=1, learning_rate=1e-3, rank=2, alpha=4, seed=0)
+OPTIONS = WebOptions(training=PARAMETERS, bases=dict.fromkeys(BackendKind, "tiny"))
 GOOD = "https://example.com/good.wav"
 HOSTILE = [
     "http://[",

@@ -108,7 +108,7 @@ def test_two_desks_on_one_folder_run_a_job_once(job_queue: LocalJobQueue, comput
 
 
 def test_a_job_that_outlasts_the_wait_is_asked_for_again(job_queue: LocalJobQueue, compute: SlowCompute) -> None:
-    options = OPTIONS.__class__(parameters=PARAMETERS, wait_seconds=0.05)
+    options = OPTIONS.__class__(training=PARAMETERS, wait_seconds=0.05)
     with client_of(job_queue, options) as client:
         first = client.post("/train", json=TRAIN)
         assert first.status_code == 202

@@ -1,0 +1,236 @@
+"""Recipes: named, versioned sets of hyper-parameters for a kind of base and an amount of music. Pure.
+
+How far a training goes is a matter of the seconds of audio that it hears, whatever the batch: each recipe has a budget
+of them, and a ceiling in passes over the music, behind which a small catalogue is only learnt by heart. Where the
+figures are from, and how sure each is, stands in `docs/training.md`. A changed recipe is a new version of its name.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modal_app.config import BackendKind
+from modal_app.errors import InputError
+from modal_app.protocol.training import AskedTraining, Targets, TrainParameters
+
+Kind = Literal[
+    "tiny", "ace-step-2b", "ace-step-turbo", "ace-step-xl", "musicgen-small", "musicgen-medium", "musicgen-large"
+]
+"""What a base is, as far as recipes go; that a model is stereo changes none of them."""
+
+AUTO = "auto"
+
+_SMALL_SECONDS, _LARGE_SECONDS = 20 * 60.0, 120 * 60.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters of a training. A budget of no seconds: `steps` says how long it goes, whatever the music."""
+
+    name: str
+    rank: int
+    alpha: int
+    targets: Targets
+    learning_rate: float
+    final_learning_rate: float
+    """At the last step, as a share of the peak."""
+    batch: int
+    """Segments a step, of 15 s each where nothing else is asked for."""
+    hears_seconds: float
+    max_passes: float
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training will be, before it begins."""
+
+    recipe: Recipe
+    reason: str
+    """Why this recipe."""
+    parameters: TrainParameters
+    audio_seconds: float
+    """Of music that there is."""
+    segment_seconds: float
+
+    @property
+    def heard_seconds(self) -> float:
+        """Seconds of audio that the training hears, each as often as it is heard."""
+        asked = self.parameters
+        return asked.steps * asked.batch_size * asked.accumulation * self.segment_seconds
+
+    @property
+    def passes(self) -> float:
+        """How often it hears all of it."""
+        return self.heard_seconds / max(self.audio_seconds, 1e-9)
+
+    @property
+    def line(self) -> str:
+        """The plan in one line."""
+        asked = self.parameters
+        return (
+            f"recipe {self.recipe.name} ({self.reason}): {asked.steps:,} steps of "
+            f"{asked.batch_size * asked.accumulation} x {self.segment_seconds:.0f} s hear {self.heard_seconds:,.0f} s "
+            f"of audio, {self.passes:.1f} passes over {self.audio_seconds / 60:.1f} min; rank {asked.rank}, "
+            f"alpha {asked.alpha}, {asked.targets}, learning rate {asked.learning_rate:g}"
+        )
+
+
+def _recipe(
+    kind: Kind, amount: str, lora: tuple[int, int], learning_rate: float, hears: float, passes: float, batch: int = 8
+) -> Recipe:
+    return Recipe(
+        name=f"{kind}-{amount}@1",
+        rank=lora[0],
+        alpha=lora[1],
+        targets="attention+mlp",
+        learning_rate=learning_rate,
+        final_learning_rate=0.1,
+        batch=batch,
+        hears_seconds=hears,
+        max_passes=passes,
+    )
+
+
+_TINY = Recipe("tiny@1", 8, 16, "attention", 1e-3, 0.0, batch=2, hears_seconds=0, max_passes=0, steps=60)
+"""Random weights, to prove the chain by: quick, and enough to see a loss fall."""
+
+# Each kind by amount of music: under 20 minutes, to two hours, above.
+_RECIPES: dict[Kind, Sequence[Recipe]] = {
+    "tiny": (_TINY, _TINY, _TINY),
+    "ace-step-2b": (
+        _recipe("ace-step-2b", "small", (32, 64), 3e-4, 40_000, 80),
+        _recipe("ace-step-2b", "medium", (64, 128), 3e-4, 100_000, 60),
+        _recipe("ace-step-2b", "large", (64, 128), 3e-4, 250_000, 40),
+    ),
+    "ace-step-turbo": (
+        _recipe("ace-step-turbo", "small", (32, 64), 2e-4, 40_000, 80),
+        _recipe("ace-step-turbo", "medium", (64, 128), 2e-4, 100_000, 60),
+        _recipe("ace-step-turbo", "large", (64, 128), 2e-4, 250_000, 40),
+    ),
+    "ace-step-xl": (
+        _recipe("ace-step-xl", "small", (32, 64), 2e-4, 40_000, 80),
+        _recipe("ace-step-xl", "medium", (64, 128), 3e-4, 85_000, 60),
+        _recipe("ace-step-xl", "large", (128, 256), 3e-4, 200_000, 40),
+    ),
+    "musicgen-small": (
+        _recipe("musicgen-small", "small", (16, 16), 2e-4, 6_000, 6),
+        _recipe("musicgen-small", "medium", (16, 16), 2e-4, 15_000, 5),
+        _recipe("musicgen-small", "large", (32, 32), 2e-4, 60_000, 4),
+    ),
+    "musicgen-medium": (
+        _recipe("musicgen-medium", "small", (16, 16), 1.5e-4, 6_000, 6),
+        _recipe("musicgen-medium", "medium", (16, 16), 1.5e-4, 15_000, 5),
+        _recipe("musicgen-medium", "large", (16, 16), 1.5e-4, 60_000, 4),
+    ),
+    "musicgen-large": (
+        _recipe("musicgen-large", "small", (16, 16), 1e-4, 6_000, 6),
+        _recipe("musicgen-large", "medium", (16, 16), 1e-4, 15_000, 5),
+        _recipe("musicgen-large", "large", (16, 16), 1e-4, 60_000, 4),
+    ),
+}
+
+
+def recipes() -> list[Recipe]:
+    """Return every recipe, once."""
+    return list(dict.fromkeys(recipe for of_kind in _RECIPES.values() for recipe in of_kind))
+
+
+def plan_training(
+    asked: AskedTraining, backend: BackendKind, base: str, audio_seconds: float, segment_seconds: float
+) -> Plan:
+    """Return what a training will be: its recipe, with what is asked for otherwise put in its place.
+
+    Args:
+        asked: the recipe's name or `auto`, and single values.
+        backend: the generator.
+        base: its base: `tiny`, a model id, or a folder.
+        audio_seconds: of the segments that can be heard.
+        segment_seconds: mean length of those.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    kind, known_by = kind_of(backend, base)
+    amount = sum(audio_seconds >= limit for limit in (_SMALL_SECONDS, _LARGE_SECONDS))
+    if asked.recipe == AUTO:
+        recipe, reason = _RECIPES[kind][amount], f"auto: {kind} by {known_by}"
+    else:
+        recipe, reason = _named(asked.recipe), "asked for"
+    rank = asked.rank or recipe.rank
+    batch_size, accumulation = asked.batch_size or recipe.batch, asked.accumulation or 1
+    batch_seconds = batch_size * accumulation * segment_seconds
+    parameters = TrainParameters(
+        **asked.model_dump(exclude={"recipe", "steps", "batch_size", "accumulation", "rank", "alpha", "targets"})
+        | {
+            "recipe": recipe.name,
+            "steps": asked.steps or _steps(recipe, audio_seconds, batch_seconds),
+            "batch_size": batch_size,
+            "accumulation": accumulation,
+            "rank": rank,
+            "alpha": asked.alpha or rank * recipe.alpha // recipe.rank,
+            "targets": asked.targets or recipe.targets,
+            "learning_rate": asked.learning_rate or recipe.learning_rate,
+            "final_learning_rate": recipe.final_learning_rate,
+        }
+    )
+    return Plan(recipe, reason, parameters, audio_seconds, segment_seconds)
+
+
+def kind_of(backend: BackendKind, base: str) -> tuple[Kind, str]:
+    """Return what a base is, and by what that is known: its configuration where it lies in a folder, else its name."""
+    if base == "tiny":
+        return "tiny", "its name"
+    config = _config(Path(base), backend)
+    name = base.rstrip("/").rpartition("/")[2].lower()
+    if backend is BackendKind.ACE_STEP:
+        width, is_turbo = config.get("hidden_size"), config.get("is_turbo")
+        if isinstance(width, int):
+            return _ace_step(width > _ACE_STEP_2B_WIDTH, bool(is_turbo)), "its configuration"
+        return _ace_step("xl" in name, "turbo" in name), "its name"
+    decoder = config.get("decoder")
+    width = decoder.get("hidden_size") if isinstance(decoder, dict) else None
+    if isinstance(width, int):
+        size = sum(width > limit for limit in _MUSICGEN_WIDTHS)
+        return _MUSICGEN[size], "its configuration"
+    size = 2 if "large" in name else 1 if "medium" in name else 0
+    return _MUSICGEN[size], "its name"
+
+
+_ACE_STEP_2B_WIDTH = 2048
+_MUSICGEN_WIDTHS = (1024, 1536)  # of small and medium
+_MUSICGEN: Sequence[Kind] = ("musicgen-small", "musicgen-medium", "musicgen-large")
+
+
+def _ace_step(is_xl: bool, is_turbo: bool) -> Kind:
+    """XL goes first: its recipes hold for its turbo form too, whose learning rate nobody has compared."""
+    return "ace-step-xl" if is_xl else "ace-step-turbo" if is_turbo else "ace-step-2b"
+
+
+def _config(folder: Path, backend: BackendKind) -> dict[str, object]:
+    """Return the configuration of the model in a folder; empty where there is none that can be read."""
+    name = "transformer/config.json" if backend is BackendKind.ACE_STEP else "config.json"
+    try:
+        config = json.loads((folder / name).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _named(name: str) -> Recipe:
+    found = [recipe for recipe in recipes() if name in (recipe.name, recipe.name.partition("@")[0])]
+    if not found:
+        known = ", ".join(recipe.name.partition("@")[0] for recipe in recipes())
+        raise InputError(f"DAWA_RECIPE: {name} is no recipe; set it to {AUTO}, or to one of {known}")
+    return found[0]
+
+
+def _steps(recipe: Recipe, audio_seconds: float, batch_seconds: float) -> int:
+    """Return the steps that the budget is good for, or the ceiling in passes, whichever is less."""
+    if recipe.steps:
+        return recipe.steps
+    heard = min(recipe.hears_seconds, recipe.max_passes * audio_seconds)
+    return max(1, math.ceil(heard / max(batch_seconds, 1e-9)))
