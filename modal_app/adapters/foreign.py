@@ -110,7 +110,6 @@ def read_foreign(source: Path) -> ForeignAdapter:
         weights[f"{name}.lora_B.weight"] = module.parts["B"] * np.float32(scales[name])
     _require_numbers(weights_path, weights)
     files = [weights_path, config_path] if config is not None else [weights_path]
-    named = (config or {}).get("base_model_name_or_path")
     return ForeignAdapter(
         weights=weights,
         rank=rank,
@@ -118,7 +117,7 @@ def read_foreign(source: Path) -> ForeignAdapter:
         files={_plain(path.name): sha256_file(path) for path in files},
         scale=told,
         trigger_word=card.trigger_word if card is not None and card.trigger_word else _trigger_in(header),
-        base=card.base if card is not None else named if isinstance(named, str) and named else None,
+        base=card.base if card is not None else _base_in(config or {}),
         card=card,
     )
 
@@ -307,6 +306,15 @@ def _card_in(header: TensorHeader) -> AdapterCard | None:
 def _trigger_in(header: TensorHeader) -> str:
     word = header.metadata.get(TRIGGER_KEY)
     return word if isinstance(word, str) and len(word) <= _MAX_TRIGGER and word.isprintable() else ""
+
+
+def _base_in(config: dict[str, Any]) -> str | None:
+    """Return a model's id, or the last part of a folder: where that lay on another machine is nobody's business."""
+    named = config.get("base_model_name_or_path")
+    if not isinstance(named, str):
+        return None
+    parts = [part for part in re.split(r"[/\\]", named) if part]
+    return _plain(named if len(parts) == 2 and "/".join(parts) == named else "".join(parts[-1:])) or None
 
 
 def _plain(name: str) -> str:

@@ -132,8 +132,18 @@ def test_what_the_file_says_of_itself_is_kept(tmp_path: Path) -> None:
     assert read_foreign(single(tmp_path / "a.safetensors", tensors(under("")), **notes)).trigger_word == "nova kite"
     notes = {"modelspec.trigger_phrase": "two\nlines"}
     assert read_foreign(single(tmp_path / "a.safetensors", tensors(under("")), **notes)).trigger_word == ""
-    folder = peft_folder(tmp_path / "a", OFFICIAL, base_model_name_or_path="ACE-Step/acestep-v15-base")
-    assert read_foreign(folder).base == "ACE-Step/acestep-v15-base"
+    said = {
+        "A/ace": "A/ace",
+        "/home/me/ace/": "ace",
+        "C:\\ace\\base": "base",
+        "ace": "ace",
+        "": None,
+        "/": None,
+        7: None,
+    }
+    for number, (name, kept) in enumerate(said.items()):
+        folder = peft_folder(tmp_path / str(number), OFFICIAL, base_model_name_or_path=name)
+        assert read_foreign(folder).base == kept
 
 
 def changed(**changes: Array) -> dict[str, Array]:
