@@ -31,12 +31,14 @@ def verify_files(context: dg.OpExecutionContext, config: VerifyConfig, pipeline:
     max_bytes = ports.settings.verify_weekly_gb * 1e9
     done = verify_longest_unseen(ports, deep=config.deep, max_seconds=MAX_SECONDS[config.deep], max_bytes=max_bytes)
     context.log.info(done.headline)
+    if done.failed:
+        raise dg.Failure(done.headline, allow_retries=False)
 
 
 @dg.job(
     description="Holds files against rows; what is wrong is on needs_attention, and in each asset's standing check.",
     executor_def=dg.in_process_executor,
-    tags=NIGHTLY,
+    tags={**NIGHTLY, "dagster/max_runtime": str(int(2 * MAX_SECONDS[True]))},
 )
 def verify_job() -> None:
     """One pass."""

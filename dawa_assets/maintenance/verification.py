@@ -13,19 +13,22 @@ from dawa_assets.errors import UnknownArtistError
 from dawa_assets.maintenance.verify import VerifyReport, verify
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.verifications import least_recently_verified
+from modal_app.errors import DawaError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
 _PAUSE = timedelta(hours=12)  # who was looked at since then has been in this pass, or in a person's own
 _PAGE = 100
+_MAX_FAILED_IN_A_ROW = 3
 
 
 @dataclass
 class VerificationPass:
-    """What a pass looked at and found. `is_whole`: nobody is left for the next one."""
+    """What a pass looked at and found; `failed` artists could not be looked at. `is_whole`: nobody is left."""
 
     artists: int = 0
+    failed: int = 0
     files: int = 0
     bytes_read: int = 0
     wrong: int = 0
@@ -41,6 +44,7 @@ class VerificationPass:
             if self.wrong
             else "all well"
         )
+        found += f"; {self.failed:,} more could not be looked at, their log lines say why" if self.failed else ""
         left = "" if self.is_whole else "; the rest is left for the next pass"
         return f"{self.artists:,} artists, {self.files:,} files on record{read}: {found}{left}"
 
@@ -61,8 +65,11 @@ def verify_longest_unseen(
         max_seconds: after which no other artist is begun.
         max_bytes: after which none is begun, where bytes are read.
         clock: what tells the seconds.
+
+    Raises:
+        DawaError: several in a row could not be looked at: the bucket or the database is away.
     """
-    done, started = VerificationPass(), clock()
+    done, started, in_a_row = VerificationPass(), clock(), 0
     for artist in _unseen(ports, deep=deep):
         if done.artists and (clock() - started >= max_seconds or done.bytes_read >= max_bytes):
             done.is_whole = False
@@ -71,6 +78,14 @@ def verify_longest_unseen(
             [report] = verify(ports, artist.slug, deep=deep)
         except UnknownArtistError:  # deleted since they were listed
             continue
+        except DawaError as error:
+            in_a_row += 1
+            if in_a_row == _MAX_FAILED_IN_A_ROW:
+                raise
+            done.failed += 1
+            log.warning("%s: could not be looked at: %s", artist.slug, error)
+            continue
+        in_a_row = 0
         _add(done, report)
     return done
 

@@ -1,5 +1,6 @@
 """The pipeline looks after its files by itself: what a pass finds is shown with the way out, until it is mended."""
 
+from collections.abc import Iterator
 from typing import cast
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from dawa_assets.defs.open_issues import standing_checks_sensor
 from dawa_assets.defs.verification import verify_job, verify_schedules
 from dawa_assets.maintenance.verification import VerificationPass, verify_longest_unseen
 from dawa_assets.maintenance.verify import verify
+from resources.bucket.base import StoredObject
+from resources.errors import BucketError
 from resources.ports import Ports
 from resources.settings import Settings
 from tests.dawa_assets.training.catalogue import Catalogue, open_catalogue
@@ -148,6 +151,28 @@ def test_a_pass_that_is_full_goes_on_with_the_next(ports: Ports, bounds: dict[st
     assert seen == [(1, 5, False), (1, 5, False), (1, 5, True)]
     assert _pass(ports, **bounds).artists == 0
     assert "; the rest is left for the next pass" in VerificationPass(is_whole=False).headline
+
+
+def test_one_that_cannot_be_looked_at_keeps_nobody_waiting(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ABCDE":
+        open_catalogue(ports, name)
+    listed, refused = ports.bucket.list, ["artists/a"]
+
+    def refusing(prefix: str = "") -> Iterator[StoredObject]:
+        if prefix in refused:
+            raise BucketError(f"{prefix}: the disk is bad; see to that")
+        return listed(prefix)
+
+    monkeypatch.setattr(ports.bucket, "list", refusing)
+    done = _pass(ports)
+    assert (done.artists, done.failed) == (4, 1)
+    assert "; 1 more could not be looked at, their log lines say why" in done.headline
+    assert _pass(ports).failed == 1
+    refused += [f"artists/{slug}" for slug in "bcde"]
+    with ports.database.transaction() as connection:
+        connection.execute("delete from verifications")
+    with pytest.raises(BucketError, match="artists/c: the disk is bad"):
+        _pass(ports)
 
 
 def test_no_bytes_are_read_where_none_may_be(settings: Settings) -> None:
