@@ -319,6 +319,9 @@ class Automation(BaseModel):
     alert_webhook_url: SecretStr | None = Field(
         None, description="where failures are told (Slack's or a compatible incoming webhook)"
     )
+    ui_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
+        None, description="where a browser reaches the Dagster UI, for links in what is told"
+    )
 
 
 GROUPS: tuple[type[BaseModel], ...] = (

@@ -23,6 +23,8 @@ def ui(
     refuse_second_ui(settings.dagster_folder, port)
     if settings.serve_url is None:
         os.environ["DAWA_SERVE_URL"] = serve_files_beside(settings)
+    if settings.ui_url is None:
+        os.environ["DAWA_UI_URL"] = f"http://localhost:{port}"
 
     from dawa_assets.defs.dev_server import run_dev_server
     from dawa_assets.defs.run import open_instance

@@ -8,8 +8,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -27,18 +27,31 @@ _MAX_LINE = 500
 
 
 @dataclass(frozen=True)
+class Line:
+    """One thing that is told, and where it can be looked at: addresses by what they are called."""
+
+    text: str
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self) -> str:
+        """Return the line with its links as Slack writes them; what could be markup in the text is text."""
+        links = [f"<{address}|{_escaped(name)}>" for name, address in self.links.items()]
+        return " · ".join([_escaped(self.text[:_MAX_LINE]), *links])
+
+
+@dataclass(frozen=True)
 class Message:
     """What is told at once: a line on top, and one for each thing."""
 
     title: str
-    lines: Sequence[str]
+    lines: Sequence[Line]
 
     def body(self) -> bytes:
         """Return as JSON of Slack's incoming webhooks, which others take as well.
 
         What could be markup there is text.
         """
-        shown = [_escaped(line[:_MAX_LINE]) for line in self.lines[:_MAX_LINES]]
+        shown = [line.shown() for line in self.lines[:_MAX_LINES]]
         if (left := len(self.lines) - len(shown)) > 0:
             shown.append(f"and {left} more")
         return json.dumps({"text": "\n".join([f"*{_escaped(self.title)}*", *(f"• {line}" for line in shown)])}).encode()

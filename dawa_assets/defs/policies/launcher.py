@@ -11,8 +11,8 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-HOST = "dawa/host"
-"""The tag of a run that the command line runs in its own process: on which machine."""
+HOST = ".dagster/dawa_host"
+"""The tag of a run that the command line runs in its own process: on which machine. Hidden in the UI."""
 
 _LAUNCHED_HERE = ".dagster/grpc_info"  # a code server of this machine started its process
 _LEEWAY_SECONDS = 5.0

@@ -11,10 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import dagster as dg
 
 from dawa_assets.defs.failed_runs import failed_steps, run_reason
+from dawa_assets.defs.jobs import CHAIN
 from dawa_assets.defs.policies.outcomes import failure_kind
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import (
@@ -26,11 +28,12 @@ from dawa_assets.defs.sensors.run_requests import (
     pause_after,
     pauses_before,
 )
-from dawa_assets.observability.alerts import Message, send
+from dawa_assets.observability.alerts import Line, Message, send
 from modal_app.errors import DawaError
 
-TOLD = "dawa/told"
-"""On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too."""
+TOLD = ".dagster/dawa_told"
+"""On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too, or went well
+before there was anything to tell. Hidden in the UI, as all tags are that begin like this one."""
 
 TOLD_AFTER_FAILURES = 3
 """Of an outage: as many tries of the same that met it in a row."""
@@ -75,19 +78,26 @@ class _Seen:
 )
 def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
     """One message a tick, whatever there is to tell; where it can't be delivered, longer and longer pauses."""
-    address = pipeline.ports().settings.alert_webhook_url
+    settings = pipeline.ports().settings
+    address = settings.alert_webhook_url
     if address is None or not address.get_secret_value().strip():
         return dg.SkipReason("off: DAWA_ALERT_WEBHOOK_URL is not set")
     now = time.time()
     seen = _Seen.read(context.cursor, now)
     if now < seen.not_before:
         return dg.SkipReason(f"the webhook did not answer; asked again in {seen.not_before - now:.0f} s")
-    failed, since = _untold(context.instance, seen.since, now)
+    untold, since = _untold(context.instance, seen.since, now)
+    failed = []
+    for record in untold:
+        if _is_made_good(context.instance, record):  # nobody was told of it, so nobody has to be
+            context.instance.add_run_tags(record.dagster_run.run_id, {TOLD: "recovered"})
+        else:
+            failed.append(record.dagster_run)
     recovered, behind = _recovered(context.instance, seen.behind)
     if not failed and not recovered:
         return _result("nothing to tell", replace(seen, since=since, behind=behind))
     try:
-        send(address, _message(context.instance, failed, recovered))
+        send(address, _message(context.instance, settings.ui_url, failed, recovered))
     except DawaError as error:
         pause = min(_MAX_PAUSE_SECONDS, 60.0 * 2**seen.undelivered)
         return _result(str(error), replace(seen, undelivered=seen.undelivered + 1, not_before=now + pause))
@@ -98,7 +108,7 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
     return _result(f"told: {len(failed)} failed, {len(recovered)} recovered", _Seen(since, behind=behind))
 
 
-def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[list[dg.DagsterRun], float]:
+def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[list[dg.RunRecord], float]:
     """Failed runs to tell of, oldest first, and since when the next tick has to look."""
     records = instance.get_run_records(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC)),
@@ -112,7 +122,7 @@ def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[lis
         reached = updated
         judged = _is_final(instance, record, record.end_time or updated, now)
         if judged:
-            untold.append(record.dagster_run)
+            untold.append(record)
         elif judged is None and waiting is None:
             waiting = updated
     # A hair before: the time of a run is compared by `>`, and two may have ended at once.
@@ -153,21 +163,22 @@ def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.Dagst
 
     Those that never recover keep no other one from being looked at.
     """
-    recovered = []
     told = dg.RunsFilter(tags={TOLD: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
     records = instance.get_run_records(told, limit=OPEN_PER_TICK, cursor=behind or None)
-    for record in records:
-        run = record.dagster_run
-        partition = {PARTITION: run.tags[PARTITION]} if PARTITION in run.tags else {}
-        better = dg.RunsFilter(
-            job_name=run.job_name,
-            tags=partition,
-            statuses=[dg.DagsterRunStatus.SUCCESS],
-            created_after=record.create_timestamp,
-        )
-        if any(_makes_good(later, run) for later in instance.get_runs(better, limit=_LATER_RUNS)):
-            recovered.append(run)
+    recovered = [record.dagster_run for record in records if _is_made_good(instance, record)]
     return recovered, records[-1].dagster_run.run_id if len(records) == OPEN_PER_TICK else ""
+
+
+def _is_made_good(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Return whether the same went well since for the same artist."""
+    run = record.dagster_run
+    better = dg.RunsFilter(
+        job_name=run.job_name,
+        tags={PARTITION: run.tags[PARTITION]} if PARTITION in run.tags else {},
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=record.create_timestamp,
+    )
+    return any(_makes_good(later, run) for later in instance.get_runs(better, limit=_LATER_RUNS))
 
 
 def _makes_good(later: dg.DagsterRun, failed: dg.DagsterRun) -> bool:
@@ -178,12 +189,31 @@ def _makes_good(later: dg.DagsterRun, failed: dg.DagsterRun) -> bool:
 
 
 def _message(
-    instance: dg.DagsterInstance, failed: Sequence[dg.DagsterRun], recovered: Sequence[dg.DagsterRun]
+    instance: dg.DagsterInstance,
+    ui_url: str | None,
+    failed: Sequence[dg.DagsterRun],
+    recovered: Sequence[dg.DagsterRun],
 ) -> Message:
     counts = {"failed": len(failed), "recovered": len(recovered)}
     title = "dawa: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    lines = [f"failed: {_name(run)}: {_why(instance, run)}" for run in failed]
-    return Message(title, lines + [f"recovered: {_name(run)}" for run in recovered])
+    lines = []
+    for run in failed:
+        why, steps = _why(instance, run)
+        lines.append(Line(f"failed: {_name(run)}: {why}", _links(ui_url, run, steps)))
+    lines += [Line(f"recovered: {_name(run)}", _links(ui_url, run, [])) for run in recovered]
+    return Message(title, lines)
+
+
+def _links(ui_url: str | None, run: dg.DagsterRun, steps: Sequence[str]) -> dict[str, str]:
+    """Where the run is shown, and the first asset that it did not make; nothing where nobody knows the UI's address."""
+    if ui_url is None:
+        return {}
+    base = ui_url.rstrip("/")
+    links = {"its log": f"{base}/runs/{run.run_id}"}
+    asset = next((step for step in steps if step in CHAIN), None)
+    if asset is not None and PARTITION in run.tags:
+        links[asset] = f"{base}/assets/{asset}?view=partitions&partition={quote(run.tags[PARTITION])}"
+    return links
 
 
 def _name(run: dg.DagsterRun) -> str:
@@ -193,14 +223,17 @@ def _name(run: dg.DagsterRun) -> str:
     return f"{run.job_name}{of_artist}{tried}, run {run.run_id}"
 
 
-def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, list[str]]:
+    """Return why it failed, and the steps that did, by their assets' names."""
     kinds = {
         *(dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION),
         *(dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE),
     }
     records = instance.get_records_for_run(run.run_id, of_type=kinds).records
     events = [event for record in records if (event := record.event_log_entry.dagster_event) is not None]
-    return "; ".join(f"{step}: {reason}" for step, reason in failed_steps(events)) or run_reason(events)
+    steps = failed_steps(events)
+    reason = "; ".join(f"{step}: {reason}" for step, reason in steps) or run_reason(events)
+    return reason, [step for step, _ in steps]
 
 
 def _result(told: str, seen: _Seen) -> dg.SensorResult:

@@ -24,9 +24,10 @@ ATTEMPTS = 3
 RUNS_PER_TICK = 50
 LOOKED_AT_PER_TICK = 1_000
 
-WORK = "dawa/work"
+WORK = ".dagster/dawa_work"
+"""Hidden in the UI, as all tags are that begin so: it tells people nothing."""
 ATTEMPT = "dawa/attempt"
-PAUSES = "dawa/pauses"
+PAUSES = ".dagster/dawa_pauses"
 """How many pauses there were before this run, since the work was settled last."""
 PARTITION = "dagster/partition"
 WILL_RETRY = "dagster/will_retry"

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
@@ -14,13 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from dawa_assets.defs.run import run_job
 from dawa_assets.defs.sensors import alerts, run_requests
 from dawa_assets.defs.sensors.alerts import alert_on_failure
+from dawa_assets.defs.sensors.run_requests import PAUSES, WORK
 from dawa_assets.errors import AlertError
-from dawa_assets.observability.alerts import Message, send
+from dawa_assets.observability.alerts import Line, Message, send
 from resources.errors import SettingsError
 from resources.ports import Ports
 from tests.dawa_assets.automation.ticks import leave, tick
+from tests.dawa_assets.intake.material import new_artist
+from tests.dawa_assets.prompting.material import give_set, summary
+from tests.given_pipeline import GivenPipeline
 
 SECRET = "T0CANARY/B0CANARY/4711canary"
 FAILED, SUCCEEDED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
@@ -108,6 +114,36 @@ def test_a_recovery_is_told_once(instance: dg.DagsterInstance, told_to: Ports, w
     assert "recovered: dataset_job of nova" in webhook.told[1]
 
 
+def test_what_recovered_before_it_was_told_is_not_told(
+    instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
+) -> None:
+    of_nova = {"dagster/partition": "nova"}
+    leave(instance, "dataset_job", of_nova, FAILED)
+    webhook.answers = [400]
+    tick(alert_on_failure, instance, told_to)
+    leave(instance, "dataset_job", of_nova, SUCCEEDED)
+    leave(instance, "dataset_job", {"dagster/partition": "other"}, FAILED)
+    for _ in range(2):
+        tick(alert_on_failure, instance, told_to)
+    (text,) = webhook.told
+    assert text.startswith("*dawa: 1 failed*")
+    assert "nova" not in text
+
+
+def test_what_is_told_links_to_the_run_and_the_asset(
+    instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
+) -> None:
+    ports = replace(told_to, settings=told_to.settings.model_copy(update={"ui_url": "https://dagster.example/"}))
+    broken = replace(ports, settings=ports.settings.model_copy(update={"system_prompt_version": "none-such"}))
+    give_set(ports.database, new_artist(ports), summary(100, "One"), "One", audio=False)
+    done = run_job(instance, GivenPipeline(broken), "prompts_job", "nova")
+    assert not done.success
+    tick(alert_on_failure, instance, ports)
+    (text,) = webhook.told
+    assert f" · <https://dagster.example/runs/{done.run_id}|its log>" in text
+    assert " · <https://dagster.example/assets/prompts?view=partitions&partition=nova|prompts>" in text
+
+
 def test_what_never_recovers_keeps_no_other_recovery_untold(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +187,7 @@ def test_a_run_makes_good_what_it_made_too(failed: list[str] | None, later: list
 def test_a_failure_is_reported_only_after_the_last_attempt(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
-    work = {"dagster/partition": "nova", "dawa/work": "nova:x"}
+    work = {"dagster/partition": "nova", WORK: "nova:x"}
     work |= {"dawa/failure": "content"}
     leave(instance, "prompts_job", {**work, "dawa/attempt": "1 of 2"}, FAILED)
     seen = tick(alert_on_failure, instance, told_to)
@@ -166,9 +202,9 @@ def test_a_failure_is_reported_only_after_the_last_attempt(
 
 
 def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
-    work = {"dagster/partition": "nova", "dawa/work": "nova:x", "dawa/attempt": "1 of 3", "dawa/failure": "environment"}
+    work = {"dagster/partition": "nova", WORK: "nova:x", "dawa/attempt": "1 of 3", "dawa/failure": "environment"}
     for pauses in range(alerts.TOLD_AFTER_FAILURES + 2):
-        leave(instance, "prompts_job", {**work, "dawa/pauses": str(pauses)}, FAILED)
+        leave(instance, "prompts_job", {**work, PAUSES: str(pauses)}, FAILED)
         tick(alert_on_failure, instance, told_to)
         assert len(webhook.told) == (pauses + 1 >= alerts.TOLD_AFTER_FAILURES)
     leave(instance, "prompts_job", work, SUCCEEDED)
@@ -179,7 +215,7 @@ def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told
 def test_an_attempt_that_nobody_repeats_is_told_in_the_end(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leave(instance, "build_job", {"dawa/work": "nova:x", "dawa/attempt": "1 of 3"}, FAILED)
+    leave(instance, "build_job", {WORK: "nova:x", "dawa/attempt": "1 of 3"}, FAILED)
     seen = tick(alert_on_failure, instance, told_to)
     later = time.time() + run_requests.pause_after(1) + 700
     monkeypatch.setattr(time, "time", lambda: later)
@@ -267,7 +303,7 @@ def test_the_address_is_in_no_log_and_no_error(caplog: pytest.LogCaptureFixture,
         unused.bind(("127.0.0.1", 0))
         closed = SecretStr(f"http://127.0.0.1:{unused.getsockname()[1]}/{SECRET}")
     with caplog.at_level(logging.DEBUG):
-        send(webhook.address, Message("t", ["a"]))
+        send(webhook.address, Message("t", [Line("a")]))
         with pytest.raises(AlertError) as caught:
             send(closed, Message("t", []), pauses=(0.0,))
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
@@ -276,7 +312,7 @@ def test_the_address_is_in_no_log_and_no_error(caplog: pytest.LogCaptureFixture,
 
 @given(st.text(max_size=800), st.lists(st.text(max_size=800), max_size=30))
 def test_a_message_is_bounded_json_without_markup_of_its_content(title: str, lines: list[str]) -> None:
-    text = json.loads(Message(title[:200], lines).body())["text"]
+    text = json.loads(Message(title[:200], [Line(line) for line in lines]).body())["text"]
     assert len(text) < 20 * 5 * 510 + 2000
     assert text.count("\n") <= 21
     assert "<" not in text

@@ -14,6 +14,8 @@ from dawa_assets.defs.sensors import run_requests
 from dawa_assets.defs.sensors.run_requests import (
     ATTEMPTS,
     LONGEST_PAUSE_SECONDS,
+    PAUSES,
+    WORK,
     AskingRules,
     RunPlan,
     WorkItem,
@@ -109,7 +111,7 @@ def test_what_is_to_be_done_again_at_once_is_no_endless_loop(instance: dg.Dagste
         leave_run(instance, request, SUCCEEDED)
         assert asked(instance, work, now=time.time() + pause_after(attempt) - 5) == []
     later = ask(instance, JOB, [work], time.time() + LONGEST_PAUSE_SECONDS + 5).requests
-    assert "dawa/pauses" not in later[0].tags
+    assert PAUSES not in later[0].tags
 
 
 @pytest.mark.parametrize("left", ["budget", "failed"])
@@ -149,7 +151,7 @@ def test_what_is_asked_for_once_is_not_repeated(instance: dg.DagsterInstance) ->
     leave_run(instance, request, SUCCEEDED)
     again = ask(instance, JOB, [work, tried], time.time() + LONG, once)
     assert (again.requests, len(again.done), len(again.standing)) == ([], 1, 1)
-    leave(instance, JOB, {"dawa/work": tried.name, "dawa/failure": "environment"}, FAILED)
+    leave(instance, JOB, {WORK: tried.name, "dawa/failure": "environment"}, FAILED)
     assert [each.partition_key for each in ask(instance, JOB, [tried], time.time() + LONG, once).requests] == ["other"]
 
 
@@ -188,7 +190,7 @@ def test_a_tick_is_bounded_and_the_next_goes_on_where_it_stopped(
     monkeypatch.setattr(run_requests, "RUNS_PER_TICK", 10)
     given_up = [WorkItem(f"a{number:03}:x", f"a{number:03}") for number in range(30)]
     for work in given_up:
-        leave(instance, JOB, {"dawa/work": work.name, "dawa/attempt": "1 of 1"}, CANCELED)
+        leave(instance, JOB, {WORK: work.name, "dawa/attempt": "1 of 1"}, CANCELED)
     fresh = [WorkItem(f"b{number:03}:x", f"b{number:03}") for number in range(12)]
     first = ask(instance, JOB, given_up + fresh, time.time())
     assert (first.requests, first.stopped_at) == ([], given_up[-1])
@@ -239,7 +241,7 @@ def test_the_kind_of_a_failure_is_read_of_runs_without_a_note(
     failed = job.execute_in_process(
         instance=instance,
         raise_on_error=False,
-        tags={"dawa/work": "nova:abc", "dawa/attempt": "3 of 3", "dagster/partition": "nova"},
+        tags={WORK: "nova:abc", "dawa/attempt": "3 of 3", "dagster/partition": "nova"},
     )
     run = instance.get_run_by_id(failed.run_id)
     assert run is not None
@@ -248,7 +250,7 @@ def test_the_kind_of_a_failure_is_read_of_runs_without_a_note(
 
 
 def test_a_run_that_was_killed_met_an_outage(instance: dg.DagsterInstance) -> None:
-    killed = leave(instance, JOB, {"dawa/work": "nova:abc", "dawa/attempt": "3 of 3"}, FAILED)
+    killed = leave(instance, JOB, {WORK: "nova:abc", "dawa/attempt": "3 of 3"}, FAILED)
     assert failure_kind(instance, killed) == "environment"
     assert asked(instance, WorkItem("nova:abc", "nova"), now=time.time() + LONG) == ["nova"]
 
