@@ -22,6 +22,7 @@ from dawa_assets.defs.scaffolded import scaffolded_definitions
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors.all_sensors import sensors
 from dawa_assets.defs.verification import verify_job, verify_schedules
+from dawa_assets.observability.doctor import implementations
 from resources.settings import Settings
 
 Asset = dg.AssetsDefinition | dg.AssetSpec | dg.SourceAsset
@@ -47,7 +48,7 @@ def build_defs(settings: Settings, resources: Mapping[str, Any] | None = None) -
         jobs=[*jobs, verify_job, prune_history_job],
         sensors=[*sensors, standing_checks_sensor],
         schedules=[nightly_dataset_rebuild(settings), *verify_schedules(settings), history_schedule(settings)],
-        resources={"pipeline": Pipeline(), **(resources or {})},
+        resources={"pipeline": Pipeline(uses=implementations(settings)), **(resources or {})},
         executor=dg.in_process_executor,  # one process a run, whatever is chosen in the UI: a step's own takes 14 s
     )
     parts = (ours.assets, ours.asset_checks, ours.jobs, ours.sensors, ours.schedules)

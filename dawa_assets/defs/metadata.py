@@ -31,7 +31,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$])")
 def describe(report: Report, *, without: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
     """Return the fields of a report dataclass as metadata: its headline first, then tables, then words, then figures.
 
-    A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it.
+    A list becomes a table and, beside it, its length as a figure of its own, so that the UI can plot it. What is empty
+    or zero is left out: it would say that nothing happened, line by line.
     """
     words: dict[str, dg.MetadataValue] = {}
     figures: dict[str, dg.MetadataValue] = {}
@@ -40,13 +41,14 @@ def describe(report: Report, *, without: Sequence[str] = ()) -> dict[str, dg.Met
         if field in without:
             continue
         name = label(field)
+        if value is not True and value is not False and not value:
+            continue
         if isinstance(value, list | tuple) and not (value and isinstance(value[0], float)):
             figures[f"{name} (number)"] = dg.MetadataValue.int(len(value))
-            if value:
-                tables[name] = _sequence(list(value))
+            tables[name] = _sequence(list(value))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             figures[name] = _metadata(value)
-        elif value is not None:
+        else:
             words[name] = _metadata(value)
     headline = {"headline": dg.MetadataValue.text(report.headline)}
     return {**headline, **tables, **words, **figures}
@@ -55,12 +57,18 @@ def describe(report: Report, *, without: Sequence[str] = ()) -> dict[str, dg.Met
 def schema(relation: str, *, made_by: str, **columns: str) -> dict[str, object]:
     """What an asset writes to, the table and the columns that a reader would look for, and the function that does it.
 
-    The function is named by module, not by its file's path: a path would be that of the machine that loads this.
+    Args:
+        relation: the table.
+        made_by: the function, by its module: a file's path would be that of the machine that loads this.
+        columns: by name the type and, behind a colon, what it holds.
     """
+    described = {name: text.partition(": ") for name, text in columns.items()}
     return {
         "made by": made_by,
         "dagster/table_name": f"public.{relation}",
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(name, kind, says or None) for name, (kind, _, says) in described.items()]
+        ),
     }
 
 
@@ -96,13 +104,17 @@ def files(sizes: Mapping[str, int | None], serve_url: str | None) -> dg.Metadata
     Never a signed link: it would expire on the page, and open the file to whoever reads the event log.
     """
     lines = []
-    for folder, keys in _by_folder(list(sizes)[:MAX_ROWS]).items():
-        lines.append(f"- `{folder}/`")
+    by_folder = _by_folder(list(sizes)[:MAX_ROWS])
+    where_is_known = serve_url is not None and len(by_folder) == 1  # a folder's name may be wider than the page
+    for folder, keys in by_folder.items():
+        indent = "" if where_is_known else "    "
+        if not where_is_known:
+            lines.append(f"- `{folder}/`")
         for key in keys:
             name = escaped(key.rpartition("/")[2])
             link = name if serve_url is None else f"[{name}]({file_url(serve_url, key)})"
             size = sizes[key]
-            lines.append(f"    - {link}" if size is None else f"    - {link}, {size:,} bytes")
+            lines.append(f"{indent}- {link}" if size is None else f"{indent}- {link}, {size:,} bytes")
     return dg.MetadataValue.md("\n".join(lines) or "none")
 
 
@@ -124,20 +136,22 @@ def moment(at: datetime) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.MetadataValue:
-    """Return rows as a table; at most `MAX_ROWS` of them.
+    """Return rows as a table; at most `MAX_ROWS` of them, without columns in which nothing is said.
 
     A `…` row says how many were left out, here or before (`of`).
     """
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
-    names = sorted(rows[0], key=lambda name: any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS]))
+    told = [name for name in rows[0] if any(row[name] not in (None, "") for row in shown)] or list(rows[0])
+    names = sorted(told, key=lambda name: any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS]))
     columns = [dg.TableColumn(name, _column_type(shown, name)) for name in names]
     if (left_out := max(len(rows), of or 0) - len(shown)) > 0:
         shown.append({columns[0].name: f"… and {left_out:,} more"})
         columns[0] = dg.TableColumn(columns[0].name, "string")
     return dg.MetadataValue.table(
-        records=[dg.TableRecord(row) for row in shown], schema=dg.TableSchema(columns=columns)
+        records=[dg.TableRecord({name: row.get(name) for name in names if name in row}) for row in shown],
+        schema=dg.TableSchema(columns=columns),
     )
 
 
@@ -154,13 +168,17 @@ def _metadata(value: object) -> dg.MetadataValue:
         return table([{"name": str(name), "value": _cell(item)} for name, item in value.items()])
     if (row := _labelled(value)) is not None:
         return table([row])
-    return dg.MetadataValue.text(str(_cell(value)))
+    return dg.MetadataValue.text(str(_short(_cell(value))))
 
 
 def _sequence(values: list[object]) -> dg.MetadataValue:
     if not values:
         return dg.MetadataValue.text("none")
     if rows := [row for value in values if (row := _labelled(value)) is not None]:
+        return table(rows)
+    if rows := [
+        {label(str(name)): item for name, item in value.items()} for value in values if isinstance(value, dict)
+    ]:
         return table(rows)
     if pairs := [value for value in values if isinstance(value, tuple)]:
         return table([dict(zip(("name", "detail", "more"), pair, strict=False)) for pair in pairs])
@@ -199,6 +217,8 @@ def _cell(value: object) -> str | int | float | bool | None:
         return str(value)
     if isinstance(value, list | tuple):
         return ", ".join(str(_cell(item)) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{label(str(name))} {_cell(item)}" for name, item in value.items())
     return str(value)
 
 

@@ -27,6 +27,10 @@ class Pipeline(dg.ConfigurableResource[Ports]):
     overrides: dict[str, str] = Field(
         default_factory=dict, description="settings that differ from the environment, by their names"
     )
+    uses: dict[str, str] = Field(
+        default_factory=dict,
+        description="what stands behind it, by the settings that the code location was loaded with; shown, never read",
+    )
 
     _given: Ports | None = PrivateAttr(default=None)
 

@@ -105,5 +105,5 @@ def _figures(connection: Connection, artist: Artist, asset: AssetDescription, re
             "artist's month, USD": spent_by_artist(connection, artist.id),
             "everybody's month, USD": spent_this_month(connection),
         }
-        figures |= {name: dg.MetadataValue.float(round(usd, 6)) for name, usd in spent.items()}
+        figures |= {name: dg.MetadataValue.float(round(usd, 6)) for name, usd in spent.items() if usd}
     return figures

@@ -52,6 +52,18 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _look("budget", "-", lambda: _budget(settings))
 
 
+def implementations(settings: Settings) -> dict[str, str]:
+    """Return the implementation that the settings choose for each part; no secret, and nothing is asked."""
+    return {
+        "database": settings.database,
+        "bucket": settings.bucket,
+        "prompt writer": _writer_name(settings),
+        "tagger": _tagger_name(settings),
+        "compute": settings.compute,
+        "base": f"{settings.backend}, {settings.base}",
+    }
+
+
 def writer_health(settings: Settings) -> ModelHealth:
     """Return whether the prompt writer can be used, and for how long.
 

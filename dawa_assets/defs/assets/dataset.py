@@ -40,10 +40,10 @@ def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     metadata=schema(
         "datasets",
         made_by="dawa_assets.datasets.build.build_dataset",
-        fingerprint="string",
-        storage_path="string",
-        item_count="int",
-        sha256="string",
+        fingerprint="string: what is in it: the same content is the same dataset",
+        storage_path="string: its zip, in the bucket",
+        item_count="int: how many tracks it has",
+        sha256="string: of the zip",
     ),
 )
 def dataset_zip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -77,10 +77,10 @@ def _archive(made: "Made[DatasetReport]") -> Shown:
     metadata=schema(
         "audio_segments",
         made_by="dawa_assets.segments.prepare.prepare_segments",
-        audio_hash="string",
-        index="int",
-        start_seconds="float",
-        gain_db="float",
+        audio_hash="string: SHA-256 of the track that it is cut from",
+        index="int: its number in the track, from 0",
+        start_seconds="float: where it begins in the track",
+        gain_db="float: by how much it was made louder to reach −1 dBFS",
     ),
 )
 def preprocessed_segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -148,10 +148,10 @@ def segment_tags(settings: Settings) -> dg.AssetsDefinition:
         metadata=schema(
             "segment_tags",
             made_by="dawa_assets.segments.tag.tag_segments",
-            segment_hash="string",
-            model="string",
-            text="string",
-            figures="json",
+            segment_hash="string: SHA-256 of the segment",
+            model="string: who listened",
+            text="string: its words, with commas between",
+            figures="json: what was measured",
         ),
     )
     def segment_tags(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:

@@ -36,10 +36,10 @@ def assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     metadata=schema(
         "als_summaries",
         made_by="dawa_assets.intake.live_sets.take_in_live_sets",
-        parse_id="string",
-        als_filename="string",
-        project_name="string",
-        summary="json",
+        parse_id="string: the set by its bytes: the same file is the same set",
+        als_filename="string: the name of its file",
+        project_name="string: the folder it was uploaded in",
+        summary="json: tempo, tracks, plugins, samples and arrangement",
     ),
 )
 def als_summaries(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -78,10 +78,10 @@ def prompts(settings: Settings) -> dg.AssetsDefinition:
         metadata=schema(
             "prompts",
             made_by="dawa_assets.prompting.refresh.refresh_prompts",
-            fingerprint="string",
-            origin="string",
-            text="string",
-            model_name="string",
+            fingerprint="string: what it was written from: profile, summary, writer and rules",
+            origin="string: `model`, or `human` where a person wrote it",
+            text="string: one or two sentences, and the BPM",
+            model_name="string: the model that wrote it",
         ),
     )
     def prompts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -113,10 +113,10 @@ def _rewritten(made: "Made[PromptsReport]") -> Shown:
     metadata=schema(
         "training_items",
         made_by="dawa_assets.items.update.update_training_items",
-        id="uuid",
-        status="string",
-        audio_path="string",
-        prompt_text="string",
+        id="uuid: its folder in the bucket has this name",
+        status="string: `needs_audio`, `needs_prompt`, `ready`, `exported` or `failed`",
+        audio_path="string: its bounce, in the bucket",
+        prompt_text="string: the text it is trained with",
     ),
 )
 def training_items(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:

@@ -37,10 +37,10 @@ def assets(_settings: Settings) -> Sequence[dg.AssetsDefinition]:
     metadata=schema(
         "training_runs",
         made_by="dawa_assets.training.runs.train_lora",
-        id="uuid",
-        state="string",
-        adapter_key="string",
-        adapter_sha256="string",
+        id="uuid: the run; its files are in the folder of this name",
+        state="string: `running`, `done` or `failed`",
+        adapter_key="string: the folder of its files, in the bucket",
+        adapter_sha256="string: of the adapter, as the generator loads it",
     ),
 )
 def lora_weights(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -75,10 +75,10 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
     metadata=schema(
         "lora_evaluations",
         made_by="dawa_assets.training.evaluation.evaluate_lora",
-        run_id="uuid",
-        consistency_of="string",
-        reasons="text[]",
-        figures="json",
+        run_id="uuid: the training that was judged",
+        verdict="string: `better`, `no better` or `broken`",
+        reasons="text[]: why, a line each",
+        figures="json: losses, levels and what the adapter changes",
     ),
 )
 def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
@@ -89,7 +89,18 @@ def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     """
     from dawa_assets.training.evaluation import evaluate_lora
 
-    return run_step(context, pipeline.ports(), evaluate_lora, _spectrograms, without=["files"])
+    def show(made: "Made[EvaluationReport]") -> Shown:
+        if made.report.state == "evaluated" and made.report.promoted_run_id is not None:
+            context.log_event(_published(made.slug, made.report.promoted_run_id, made.report.decision))
+        return _spectrograms(made)
+
+    return run_step(context, pipeline.ports(), evaluate_lora, show, without=["files"])
+
+
+def _published(slug: str, run_id: str, decision: str | None) -> dg.AssetObservation:
+    """Tell the page of the trainings which of them is published: it was decided after the latest of them was made."""
+    shown = {"published now": dg.MetadataValue.text(f"run {run_id[:8]}; the candidate was {decision or 'judged'}")}
+    return dg.AssetObservation("lora_weights", partition=slug, metadata=shown)
 
 
 def _spectrograms(made: "Made[EvaluationReport]") -> Shown:
@@ -116,7 +127,10 @@ def _heard(ports: Ports, slug: str, keys: Sequence[str]) -> Shown:
     pool=GPU,
     code_version="1",
     metadata=schema(
-        "training_runs", made_by="dawa_assets.training.preview.render_preview", id="uuid", adapter_key="string"
+        "training_runs",
+        made_by="dawa_assets.training.preview.render_preview",
+        id="uuid: the published run",
+        adapter_key="string: the folder of its files, previews among them, in the bucket",
     ),
 )
 def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:

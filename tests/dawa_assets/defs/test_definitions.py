@@ -10,8 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from pydantic import SecretStr
 
 from dawa_assets.defs.code_location import build_defs
+from resources.database.base import Database
 from resources.settings import Settings
 from tests.command_line import dawa
 
@@ -154,6 +156,36 @@ def test_nothing_of_dagster_reads_the_environment_by_itself(path: Path) -> None:
 @dataclass(frozen=True)
 class StandIn:
     """A resource that is no pipeline at all."""
+
+
+def test_the_resource_says_what_it_uses_and_no_secret(settings: Settings) -> None:
+    given = {
+        "prompt_writer": "openai",
+        "openai_model": "m-1",
+        "openai_api_key": SecretStr("hidden"),
+        "compute": "modal",
+    }
+    defs = build_defs(settings.model_copy(update=given))
+    shown = defs.get_repository_def().get_top_level_resources()["pipeline"]
+    described = repr(shown.config_schema.as_field().default_value)
+    assert "openai (m-1)" in described
+    assert "'compute': 'modal'" in described
+    assert "hidden" not in described
+
+
+def test_columns_are_those_of_the_tables_and_say_what_they_hold(graph: AssetGraph, database: Database) -> None:
+    with database.transaction() as connection:
+        rows = connection.execute(
+            "select table_name || '.' || column_name as name from information_schema.columns "
+            "where table_schema = 'public'"
+        ).fetchall()
+    there = {row["name"] for row in rows}
+    for name in CHAIN:
+        metadata = graph.get(dg.AssetKey(name)).metadata
+        table = str(metadata["dagster/table_name"]).removeprefix("public.")
+        for column in metadata["dagster/column_schema"].columns:
+            assert f"{table}.{column.name}" in there, name
+            assert column.description, (name, column.name)
 
 
 def test_pools_schedule_and_resources_are_those_that_are_given(settings: Settings) -> None:

@@ -46,6 +46,36 @@ def test_what_is_read_comes_first_then_figures() -> None:
     ]
 
 
+@dataclass(frozen=True)
+class Quiet:
+    headline: str = "nothing to do"
+    taken: list[str] = field(default_factory=list)
+    by_status: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+    cost_usd: float = 0.0
+    note: str = ""
+    changed: bool = False
+    fingerprint: str = "0" * 64
+    rendered: list[dict[str, object]] = field(
+        default_factory=lambda: [{"by": "base", "peak_db": -1.0, "cut": {"a": 1}}]
+    )
+
+
+def test_what_did_not_happen_is_left_out_and_no_dict_is_text() -> None:
+    shown = describe(Quiet())
+    assert list(shown) == ["headline", "rendered", "changed", "fingerprint", "rendered (number)"]
+    assert shown["fingerprint"] == dg.MetadataValue.text("000000000000…")
+    rendered = shown["rendered"]
+    assert isinstance(rendered, dg.TableMetadataValue)
+    assert dict(rendered.records[0].data) == {"by": "base", "peak, dB": -1.0, "cut": "a 1"}
+
+
+def test_a_column_without_a_word_in_it_is_left_out() -> None:
+    value = table([{"item": "a", "note": "", "error": None}, {"item": "b", "note": "", "error": None}])
+    assert isinstance(value, dg.TableMetadataValue)
+    assert [dict(record.data) for record in value.records] == [{"item": "a"}, {"item": "b"}]
+
+
 def test_what_is_shown_otherwise_is_left_out() -> None:
     assert not {"losses", "taken", "taken (number)"} & set(describe(Report(), without=["losses", "taken"]))
 
@@ -84,7 +114,7 @@ def test_rows_become_a_table_with_a_schema_and_short_hashes() -> None:
 
 
 def test_columns_for_machines_go_behind_those_that_people_read() -> None:
-    value = table([{"run": uuid4(), "item": "A", "sha": "0" * 64, "path": "artists/a/b.zip", "note": ""}])
+    value = table([{"run": uuid4(), "item": "A", "sha": "0" * 64, "path": "artists/a/b.zip", "note": "-"}])
     assert isinstance(value, dg.TableMetadataValue)
     assert [column.name for column in value.schema.columns] == ["item", "note", "run", "sha", "path"]
 
@@ -105,6 +135,7 @@ def test_files_are_links_only_where_served_and_never_signed() -> None:
         "    - x",
     ]
     linked = str(files({key: 1234}, "https://dawa.example.com/").value)
+    assert linked.startswith("- [")
     assert "(https://dawa.example.com/files/artists/a%20b/loras/1/preview%20%281%29.wav)" in linked
     assert "?" not in linked
 
