@@ -31,6 +31,7 @@ def ui(
 
     instance = open_instance(settings)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_folder)  # for all processes that make up the UI
-    typer.echo(f"Dagster: http://localhost:{port} in some seconds; Ctrl-C ends it. What ticks ask for, and trouble, is told here.")
+    typer.echo(f"Dagster: http://localhost:{port} in some seconds; Ctrl-C ends it.")
+    typer.echo("Here is told what sensors ask for, and trouble.")
     typer.echo(f"For Dagster's own commands: export DAGSTER_HOME={settings.dagster_folder}")
     run_dev_server(instance, port)
