@@ -41,6 +41,6 @@ class AdapterCard(BaseModel):
     base_validation_loss: float | None = None
     best_validation_loss: float | None = None
     trainable_parameters: int
-    targets: list[str] = []  # what it changes in each layer; empty: what the backend trains
+    targets: list[str] = []  # what it has in each layer; empty: what the backend trains
     imported: Origin | None = None
     versions: dict[str, str]

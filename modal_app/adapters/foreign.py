@@ -6,7 +6,6 @@ whole, and it must be said somewhere how strong it is. Whether it fits a certain
 
 import hashlib
 import json
-import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,8 +16,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from modal_app.adapters import peft_pair
-from modal_app.adapters.ace_step_names import PEFT_PREFIX, from_original, is_former_pair
+from modal_app.adapters.ace_step_names import from_original
 from modal_app.adapters.card import CARD_KEY, AdapterCard
+from modal_app.adapters.foreign_strength import find_strength
 from modal_app.adapters.other_programs import TRIGGER_KEY
 from modal_app.adapters.tensor_file import Array, TensorHeader, read_arrays, read_header
 from modal_app.config import BackendKind
@@ -50,7 +50,6 @@ _OTHER_KINDS = {
     "lora_magnitude_vector": "a DoRA",
     "lora_mid": "a LoCon",
 }
-_CHANGES_BASE = ("pissa", "olora", "corda", "loftq")  # ways to begin that take the adapter's part out of the base
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,9 @@ class ForeignAdapter:
 
     weights: dict[str, Array]
     rank: int
+    """The largest of its modules'; all have it."""
     targets: list[str]
-    """What it changes in each layer, e.g. `self_attn.to_q`."""
+    """What it changes in some layer, e.g. `self_attn.to_q`."""
     files: dict[str, str]
     """The names of the files that it was read from, with their SHA-256."""
     scale: str
@@ -102,12 +102,11 @@ def read_foreign(source: Path) -> ForeignAdapter:
     card = _card_in(header)
     if card is not None and card.backend is not BackendKind.ACE_STEP:
         raise InputError(f"{weights_path}: is an adapter of {card.backend}; only those of ACE-Step can be taken in")
-    rank = _rank_of(weights_path, modules)
-    scales, told = _scales(weights_path, header, modules, config, rank, card)
-    weights: dict[str, Array] = {}
-    for name, module in sorted(modules.items()):
-        weights[f"{name}.lora_A.weight"] = module.parts["A"]
-        weights[f"{name}.lora_B.weight"] = module.parts["B"] * np.float32(scales[name])
+    ranks = _ranks(weights_path, modules)
+    alphas = {name: _alpha_of(weights_path, module) for name, module in modules.items() if "alpha" in module.parts}
+    strength = find_strength(weights_path, header, ranks, alphas, config, card)
+    rank = max(ranks.values())
+    weights = _folded(modules, rank, strength.scales)
     _require_numbers(weights_path, weights)
     files = [weights_path, config_path] if config is not None else [weights_path]
     return ForeignAdapter(
@@ -115,7 +114,7 @@ def read_foreign(source: Path) -> ForeignAdapter:
         rank=rank,
         targets=sorted({name.split(".", 2)[2] for name in modules}),
         files={_plain(path.name): sha256_file(path) for path in files},
-        scale=told,
+        scale=strength.told,
         trigger_word=card.trigger_word if card is not None and card.trigger_word else _trigger_in(header),
         base=card.base if card is not None else _base_in(config or {}),
         card=card,
@@ -179,105 +178,32 @@ def _modules(path: Path, header: TensorHeader) -> dict[str, _Module]:
     return modules
 
 
-def _rank_of(path: Path, modules: dict[str, _Module]) -> int:
-    """Return the rank, which is one for all modules, after a look at every shape."""
-    ranks: set[int] = set()
-    for module in modules.values():
+def _ranks(path: Path, modules: dict[str, _Module]) -> dict[str, int]:
+    """Return each module's rank, after a look at every shape."""
+    ranks = {}
+    for name, module in modules.items():
         down, up = module.parts["A"], module.parts["B"]
         if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not min(*down.shape, *up.shape):
             raise InputError(
                 f"{path}: the keys {_shown(module.keys['A'])} and {_shown(module.keys['B'])} have the shapes "
                 f"{down.shape} and {up.shape}, which are those of no LoRA; get it again"
             )
-        ranks.add(down.shape[0])
-    if len(ranks) > 1:
-        raise InputError(f"{path}: its modules have different ranks ({min(ranks)} to {max(ranks)}); resize it to one")
-    rank = int(ranks.pop())
-    if rank > _MAX_RANK:
-        raise InputError(f"{path}: has rank {rank}, more than {_MAX_RANK}; resize it")
-    return rank
+        ranks[name] = int(down.shape[0])
+        if ranks[name] > _MAX_RANK:
+            raise InputError(f"{path}: {name} has rank {ranks[name]}, more than {_MAX_RANK}; resize it")
+    return ranks
 
 
-def _scales(
-    path: Path,
-    header: TensorHeader,
-    modules: dict[str, _Module],
-    config: dict[str, Any] | None,
-    rank: int,
-    card: AdapterCard | None,
-) -> tuple[dict[str, float], str]:
-    """Return by what each module's B is multiplied, and who says so.
-
-    Raises:
-        InputError: nobody does, or two say different things.
-    """
-    who = peft_pair.CONFIG
-    if config is None:
-        config, who = _metadata_config(path, header), "the file's header"
-    by_config = None if config is None else _scale_by(path, config, rank, who)
-    alphas = {name: _alpha_of(path, module) for name, module in modules.items() if "alpha" in module.parts}
-    if alphas:
-        without = next((module.keys["A"] for name, module in sorted(modules.items()) if name not in alphas), None)
-        if without is not None:
-            raise InputError(
-                f"{path}: some modules have an alpha, and that of {_shown(without)} has none; get it again"
-            )
-        scales = {name: alpha / rank for name, alpha in alphas.items()}
-        if by_config is not None and any(not math.isclose(scale, by_config, rel_tol=1e-4) for scale in scales.values()):
-            raise InputError(
-                f"{path}: its alpha keys and {who} say different things of its strength; remove one of them"
-            )
-        least, most = min(alphas.values()), max(alphas.values())
-        return scales, f"alpha {least:g}{'' if least == most else f' to {most:g}'} of rank {rank}, by its keys"
-    if by_config is not None:
-        return dict.fromkeys(modules, by_config), f"times {by_config:g} at rank {rank}, by {who}"
-    if card is not None and card.parameters.rank == rank:
-        own = card.parameters.alpha / card.parameters.rank if is_former_pair(header.tensors) else 1.0
-        return dict.fromkeys(modules, own), f"times {own:g} at rank {rank}, by its card"
-    if any(key.startswith(PEFT_PREFIX) for key in header.tensors):
-        raise InputError(
-            f"{path}: PEFT keeps alpha in {peft_pair.CONFIG}, and there is none beside it; "
-            "name the folder that has both"
-        )
-    return dict.fromkeys(modules, 1.0), f"times 1 at rank {rank}: nobody speaks of alpha, and programs take the rank"
-
-
-def _metadata_config(path: Path, header: TensorHeader) -> dict[str, Any] | None:
-    """Return PEFT's configuration as diffusers stores it in the header; None where it is not there."""
-    stored = header.metadata.get("lora_adapter_metadata")
-    if not isinstance(stored, str):
-        return None
-    try:
-        config = json.loads(stored)
-        return {key.removeprefix("transformer."): value for key, value in config.items()}
-    except (ValueError, AttributeError, RecursionError):
-        raise InputError(f"{path}: its `lora_adapter_metadata` is no JSON object; get it again") from None
-
-
-def _scale_by(path: Path, config: dict[str, Any], rank: int, who: str) -> float:
-    """Return alpha / rank by a configuration, which must be one of plain LoRA."""
-    for name, plain in (
-        ("peft_type", (None, "LORA")),
-        ("use_dora", (None, False)),
-        ("fan_in_fan_out", (None, False)),
-        ("rank_pattern", (None, {})),
-        ("alpha_pattern", (None, {})),
-    ):
-        if config.get(name) not in plain:
-            raise InputError(
-                f"{path}: {who} says {name} {config[name]!r:.60}, and only plain LoRA can be taken in; convert it"
-            )
-    begins = config.get("init_lora_weights")
-    if isinstance(begins, str) and begins.startswith(_CHANGES_BASE):
-        raise InputError(
-            f"{path}: {who} says that it began as {begins:.20}, which changes the base too; convert it to LoRA"
-        )
-    alpha, stated = config.get("lora_alpha"), config.get("r")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise InputError(f"{path}: {who} says nothing of alpha; get it again")
-    if stated != rank:
-        raise InputError(f"{path}: {who} says rank {stated!r:.20}, and its weights have {rank}; get it again")
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+def _folded(modules: dict[str, _Module], rank: int, scales: dict[str, float]) -> dict[str, Array]:
+    """Return all weights at one rank, which zeros fill up where a module's is less: that changes nothing."""
+    weights: dict[str, Array] = {}
+    for name, module in sorted(modules.items()):
+        down, up = module.parts["A"], module.parts["B"]
+        room = rank - down.shape[0]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            weights[f"{name}.lora_A.weight"] = np.pad(down, ((0, room), (0, 0)))
+            weights[f"{name}.lora_B.weight"] = np.pad(up * np.float32(scales[name]), ((0, 0), (0, room)))
+    return weights
 
 
 def _alpha_of(path: Path, module: _Module) -> float:

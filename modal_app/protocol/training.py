@@ -183,7 +183,7 @@ class ImportLoraRequest(JobRequest[ImportLoraResult]):
     backend: BackendKind
     base: str
     rank: int
-    targets: list[str] = Field(description="what it changes in each layer, e.g. `self_attn.to_q`")
+    targets: list[str] = Field(description="what it changes in some layer, e.g. `self_attn.to_q`")
     trigger_word: str = ""
     origin: Origin
     base_revision: str | None = Field(None, description="with the base of `origin`: the weights that it needs")

@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.tensor_file import read_arrays
-from modal_app.backends.ace_step.lora import write_files
+from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.backends.base import BaseModel
-from modal_app.backends.registry import load_infer_backend
 from modal_app.config import BackendKind
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
@@ -38,12 +37,12 @@ def import_lora(request: ImportLoraRequest, root: DataRoot, emit: Callable[[Even
     run = root.run(request.run_id)
     weights = {name: torch.from_numpy(array) for name, array in read_arrays(run / IMPORTED).items()}
     emit(Event(kind="log", message=f"loading {request.backend} ({request.base})"))
-    backend = load_infer_backend(request.backend, request.base)
+    backend = AceStepBackend.load(request.base)
     _require_base(request, backend.base)
     card = _card(request, backend.base, backend.versions(), sum(weight.numel() for weight in weights.values()))
     place = run.relative_to(root.root).as_posix()
     with scratch_folder(root.scratch()) as folder:
-        adapter = write_files(folder, weights, card)[0]
+        adapter = backend.adopt(folder, weights, card)[0]
         try:
             backend.attach(adapter, 1.0)
         except AdapterError as error:

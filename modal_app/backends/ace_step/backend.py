@@ -144,6 +144,10 @@ class AceStepBackend:
         scaling = card.parameters.alpha / card.parameters.rank
         return lora.write_files(folder, fold(lora.state(self._transformer), scaling), card)
 
+    def adopt(self, folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
+        """Write the files of an adapter from elsewhere, by its folded weights; in what it leaves alone it is zero."""
+        return lora.write_files(folder, lora.completed(self._transformer, weights, card), card)
+
     # --- rendering ---
 
     def attach(self, path: Path, scale: float) -> AdapterCard:

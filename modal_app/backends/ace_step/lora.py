@@ -91,6 +91,16 @@ def write_files(folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) 
     return files
 
 
+def completed(transformer: Any, weights: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
+    """Return the weights with zeros for the modules of the card's targets that they leave alone."""
+    import torch
+
+    shapes = _expected_shapes(transformer, card)
+    modules = {name.rpartition(".lora_")[0] for name in weights}
+    absent = {name: shape for name, shape in shapes.items() if name.rpartition(".lora_")[0] not in modules}
+    return {**weights, **{name: torch.zeros(shape) for name, shape in absent.items()}}
+
+
 def attach(
     pipeline: Any, base: BaseModel, path: Path, card: AdapterCard, tensors: Mapping[str, Tensor], scale: float
 ) -> None:

@@ -64,7 +64,7 @@ def test_it_is_a_judged_run_that_says_where_it_comes_from(
     (row,) = [row for row in runs(catalogue) if row["id"] == done.run.id]
     origin = {
         "files": {"theirs.safetensors": hashlib.sha256(source.read_bytes()).hexdigest()},
-        "scale": "times 1 at rank 2: nobody speaks of alpha, and programs take the rank",
+        "scale": "times 1 at rank 2, by custom: nobody speaks of alpha",
         "base": None,
         "imported_by": "me",
     }

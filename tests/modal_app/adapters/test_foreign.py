@@ -109,6 +109,30 @@ def test_every_form_is_read_at_full_strength(tmp_path: Path, form: str) -> None:
     assert found.files == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def test_ranks_and_alphas_of_single_modules_are_heeded(tmp_path: Path) -> None:
+    """As Side-Step's analysis hands them out."""
+    small, loud = "layers.1.self_attn.to_q", "layers.0.self_attn.to_out.0"
+    weights = OFFICIAL | {
+        f"base_model.model.{original(small)}.lora_A.weight": A[small][:2],
+        f"base_model.model.{original(small)}.lora_B.weight": B[small][:, :2],
+    }
+    patterns = {
+        "rank_pattern": {original(small): 2},
+        "alpha_pattern": {original(small): 8, "0.self_attn.o_proj": 12.5, "self_attn.o_proj": 6},
+    }
+
+    found = read_foreign(peft_folder(tmp_path / "a", weights, **patterns))
+
+    assert (found.rank, found.scale) == (4, "times 1.5 to 4 at rank 2 to 4, by adapter_config.json")
+    assert {array.shape for array in found.weights.values()} == {(4, 8), (6, 4)}
+    for name in MODULES:
+        rank = 2 if name == small else 4
+        scale = {small: 4.0, loud: 12.5 / 4}.get(name, FULL)
+        delta = found.weights[f"{name}.lora_B.weight"].astype(float) @ found.weights[f"{name}.lora_A.weight"]
+        wanted = scale * B[name].astype(float)[:, :rank] @ A[name][:rank]
+        assert np.linalg.norm(delta - wanted) <= 1e-6 * np.linalg.norm(wanted), name
+
+
 def test_numbers_of_16_bits_are_read_too(tmp_path: Path) -> None:
     import struct
 
@@ -180,26 +204,35 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "no shape of LoRA": (lambda at: single(at / "a.safetensors", changed(q_a=A[MODULES[0]][:-1])), "those of no LoRA"),
     "a convolution": (lambda at: single(at / "a.safetensors", changed(q_a=A[MODULES[0]][..., None])), "no LoRA"),
-    "different ranks": (
-        lambda at: single(at / "a.safetensors", changed(q_a=A[MODULES[0]][:2], q_b=B[MODULES[0]][:, :2])),
-        r"different ranks \(2 to 4\)",
-    ),
     "NaN": (lambda at: single(at / "a.safetensors", changed(q_b=B[MODULES[0]] * np.float32("nan"))), "NaN"),
     "no effect": (lambda at: single(at / "a.safetensors", zeros()), "every B is zero"),
     "alpha 0": (lambda at: peft_folder(at / "a", OFFICIAL, lora_alpha=0), "every B is zero"),
     "no alpha": (lambda at: single(at / "a.safetensors", OFFICIAL), "PEFT keeps alpha in adapter_config.json"),
     "alpha for some": (
         lambda at: single(at / "a.safetensors", changed() | {f"{Q}.alpha": np.float32([ALPHA])}),
-        r"some modules have an alpha, and that of 'layers\.0\.cross_attn\.o_proj",
+        r"some modules have an alpha, and layers\.0\.cross_attn\.to_out\.0 has none",
     ),
     "two alphas": (
         lambda at: peft_folder(at / "a", tensors(under("base_model.model."), alpha=True), lora_alpha=12),
-        "say different things of its strength",
+        "its alpha keys and adapter_config.json differ in its strength",
     ),
     "DoRA": (lambda at: peft_folder(at / "a", OFFICIAL, use_dora=True), "says use_dora True"),
-    "a pattern": (lambda at: peft_folder(at / "a", OFFICIAL, alpha_pattern={"q_proj": 3}), "says alpha_pattern"),
+    "a pattern that is none": (lambda at: peft_folder(at / "a", OFFICIAL, alpha_pattern=[3]), "more than names"),
+    "a pattern that takes an age": (
+        lambda at: peft_folder(at / "a", OFFICIAL, rank_pattern={"(.*)*q": 4}),
+        "the rank_pattern of adapter_config.json has more than names of modules in it",
+    ),
+    "a rank of some that is another": (
+        lambda at: peft_folder(at / "a", OFFICIAL, rank_pattern={"layers.1.cross_attn.o_proj": 8}),
+        r"says rank 8 of layers\.1\.cross_attn\.to_out\.0, and its weights have 4",
+    ),
+    "an alpha beyond all numbers": (lambda at: peft_folder(at / "a", OFFICIAL, lora_alpha=10**400), "nothing of alpha"),
+    "an alpha beyond 32 bits": (lambda at: peft_folder(at / "a", OFFICIAL, lora_alpha=1e300), "NaN"),
     "PiSSA": (lambda at: peft_folder(at / "a", OFFICIAL, init_lora_weights="pissa_niter_4"), "changes the base too"),
-    "another rank": (lambda at: peft_folder(at / "a", OFFICIAL, r=8), "says rank 8, and its weights have 4"),
+    "another rank": (
+        lambda at: peft_folder(at / "a", OFFICIAL, r=8),
+        r"says rank 8 of layers\.0\.cross_attn\.to_out\.0, and its weights have 4",
+    ),
     "a word as alpha": (lambda at: peft_folder(at / "a", OFFICIAL, lora_alpha="16"), "says nothing of alpha"),
 }
 
