@@ -144,7 +144,7 @@ class JobCancelledError(JobError):
 
 
 class InterruptedJobError(JobError):
-    """A call that ended without an answer; handed in again, the job is started again."""
+    """A job that ended by what was around it, or without an answer; handed in again, it is started again."""
 
 
 class UnreachableError(JobError):

@@ -6,11 +6,13 @@ a model has a check that warns before that model ends.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import dagster as dg
 
 from dawa_assets.defs.metadata import table
 from dawa_assets.defs.partitions import artists
+from dawa_assets.defs.policies.outcomes import put_off
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.errors import UnknownArtistError
@@ -43,6 +45,8 @@ def _check(asset: AssetDescription) -> dg.AssetChecksDefinition:
             found = consistency_of(ports, context.partition_key, asset.name)
         except DawaError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        if later := put_off(context.instance, context.run.run_id, asset.name):
+            found = replace(found, warnings=[later, *found.warnings])
         yield dg.AssetCheckResult(
             check_name=name,
             passed=_passed(found),

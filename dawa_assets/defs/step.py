@@ -74,7 +74,7 @@ def run_step(
         ) from None
     except DawaError as error:
         raise failed(context, error) from error
-    note_left(context.instance, context.run.run_id, report)
+    note_left(context.instance, context.run.run_id, asset, report)
     shown = _shown(show, Made(ports, slug, report)) if show else {}
     told = describe(report, without=[*without, "seconds"])
     metadata = {"headline": told.pop("headline"), **shown}

@@ -6,6 +6,7 @@ failed but does not hold up the rest. The Dagster checks show them; nothing here
 
 import math
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.tables.artists import Artist
@@ -18,6 +19,7 @@ from dawa_assets.tables.consistency import (
 )
 from dawa_assets.tables.datasets import count_items, current_dataset
 from dawa_assets.tables.lora_evaluations import find_evaluation, promotions_under_way
+from dawa_assets.tables.prompt_staleness import item_prompts
 from dawa_assets.tables.training_runs import candidate_runs, list_runs
 from dawa_assets.tables.uploads import Kind
 from resources.bucket.base import StoredObject
@@ -68,15 +70,30 @@ def check_summaries(of: Inspection) -> Consistency:
 
 
 def check_prompts(of: Inspection) -> Consistency:
-    """Check that every item whose set was parsed has a prompt, or a reason why not."""
+    """Check that every item whose set was parsed has a prompt, or a reason why not, and that none is out of date."""
     rows = checked_items(of.connection, of.artist.id)
     missing = [row for row in rows if row.is_parsed and row.prompt_text is None]
-    problems = [f"{row.name}: has no prompt and no reason why" for row in missing if row.error is None]
+    stale = _stale_prompts(of)
+    problems = [
+        f"{row.name}: has no prompt and no reason why" for row in missing if row.error is None and row.id not in stale
+    ]
     blank = [row for row in rows if (row.prompt_text or "x").strip() == ""]
     problems += [f"{row.name}: its prompt is empty" for row in blank if row.is_parsed]
     warnings = [f"{row.name}: {row.error}" for row in missing if row.error]
     warnings += [f"{row.name}: was saved with an empty prompt" for row in blank if not row.is_parsed]
+    asked_later = [row for row in rows if row.id in stale and row.error is None]
+    warnings += [
+        f"{row.name}: " + ("its prompt is out of date" if row.prompt_text else "its prompt is still to be written")
+        for row in asked_later
+    ]
     return Consistency(len(rows), problems, warnings)
+
+
+def _stale_prompts(of: Inspection) -> set[UUID]:
+    """Return the items whose prompts the next run asks for; a run that put some off leaves them so."""
+    writer, version = of.ports.prompt_writer, of.ports.settings.system_prompt_version
+    states = item_prompts(of.connection, of.artist.slug, version, writer.model_name, any_model=writer.takes_any_model)
+    return {each.item_id for each in states if each.state not in ("current", "human", "impossible")}
 
 
 def check_items(of: Inspection) -> Consistency:

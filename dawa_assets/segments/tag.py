@@ -21,7 +21,7 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.segment_tags import TagKey, add_tags
 from dawa_assets.tables.spending import record_spending
-from modal_app.errors import JobError
+from modal_app.errors import ServiceError
 from modal_app.hosted_models.metered_requests import Usage
 from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import SegmentToTag, TagRequest, TagResult
@@ -80,8 +80,8 @@ def tag_segments(ports: Ports, slug: str) -> TagsReport:
     Raises:
         UnknownArtistError: there is no artist of this slug.
         BusyError: another process tags this artist's segments and did not end in time.
-        JobError: the worker could not do it at all, or its service can't be used any further; what was tagged before
-            is kept.
+        JobError: the worker could not do it at all.
+        ServiceError: the service can't be used any further; what was tagged before is kept.
     """
     started = time.monotonic()
     tagger = tagger_of(ports.settings)
@@ -154,7 +154,7 @@ def _tag_missing(ports: Ports, artist: Artist, prepared: PreparedDataset, held: 
         for failure in result.failed:
             (done.deferred if failure.deferred else done.failed).append((names[failure.sha256], failure.reason))
         if result.stopped:
-            raise JobError(result.stopped)
+            raise ServiceError(result.stopped)
     return done
 
 

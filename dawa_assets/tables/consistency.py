@@ -37,6 +37,7 @@ class UnplacedUpload:
 class CheckedItem:
     """A training item that is not excluded; `is_parsed`: it has a summary that a prompt can be written from."""
 
+    id: UUID
     name: str
     status: str
     audio_path: str | None
@@ -93,7 +94,7 @@ def checked_items(connection: Connection, artist_id: UUID) -> list[CheckedItem]:
     """Return the artist's items that are not excluded, oldest first."""
     with connection.cursor(row_factory=class_row(CheckedItem)) as cursor:
         return cursor.execute(
-            f"select {item_name('training_items')} as name, status, audio_path, prompt_path, prompt_text, error, "
+            f"select id, {item_name('training_items')} as name, status, audio_path, prompt_path, prompt_text, error, "
             "audio_findings, als_summary_id is not null as is_parsed "
             "from training_items where artist_id = %s and excluded_at is null order by created_at, id",
             [artist_id],

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from modal_app.errors import ConflictingJobError, JobError, RefusedJobError
+from modal_app.errors import ConflictingJobError, InterruptedJobError, JobError, RefusedJobError
 from modal_app.modal_runtime.remote_calls import (
     ERROR,
     RESULT,
@@ -80,9 +80,10 @@ def _error(failure: JobFailure, kind: str, call_id: str) -> JobError:
         return ConflictingJobError(failure.line)
     if failure.user_fixable:
         return RefusedJobError(failure.line)
+    ended = InterruptedJobError if failure.passes else JobError
     if failure.expected:
-        return JobError(failure.line)
-    return JobError(f"{kind}: {failure.line}; the app's log has more, under the call {call_id}")
+        return ended(failure.line)
+    return ended(f"{kind}: {failure.line}; the app's log has more, under the call {call_id}")
 
 
 def _read(calls: Calls, path: str) -> bytes | None:

@@ -23,7 +23,15 @@ from pydantic import AliasChoices, BaseModel, Field, TypeAdapter
 
 from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.layout import DataRoot
-from modal_app.errors import ConflictError, DawaError, InputError
+from modal_app.errors import (
+    ConflictError,
+    DawaError,
+    InputError,
+    InterruptedJobError,
+    ServiceError,
+    TryLaterError,
+    UnreachableError,
+)
 from modal_app.protocol.base import Event
 from modal_app.protocol.requests import AnyRequest
 from modal_app.worker.job_table import run_job
@@ -43,6 +51,7 @@ class JobFailure(BaseModel):
     expected: bool  # an error of the project's own tree, or something nobody thought of
     user_fixable: bool = Field(False, validation_alias=AliasChoices("user_fixable", "mendable"))  # its former name
     conflict: bool = False  # with something that is there already
+    passes: bool = False  # by what is around the job (a disk, a network, a service), and not by what was asked
 
 
 class _CancelledError(BaseException):
@@ -155,12 +164,14 @@ def write_answer(path: Path, answer: BaseModel) -> None:
 def failure_of(error: Exception) -> JobFailure:
     """Return what the asker is told of an error."""
     if not isinstance(error, DawaError):
-        return JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False)
+        passes = isinstance(error, OSError | MemoryError) and not isinstance(error, FileNotFoundError)
+        return JobFailure(line=f"{type(error).__name__}: {one_line(error)}", expected=False, passes=passes)
     return JobFailure(
         line=one_line(error),
         expected=True,
         user_fixable=isinstance(error, InputError),
         conflict=isinstance(error, ConflictError),
+        passes=isinstance(error, ServiceError | TryLaterError | UnreachableError | InterruptedJobError),
     )
 
 

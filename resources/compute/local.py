@@ -137,9 +137,10 @@ class LocalCompute(Compute):
             failure = JobFailure.model_validate_json((folder / ERROR).read_bytes())
             if failure.conflict:
                 return ConflictingJobError(failure.line)
+            ended = InterruptedJobError if failure.passes else JobError
             if failure.expected:
-                return RefusedJobError(failure.line) if failure.user_fixable else JobError(failure.line)
-            return JobError(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
+                return RefusedJobError(failure.line) if failure.user_fixable else ended(failure.line)
+            return ended(f"{kind}: {failure.line}; the worker's log is {self._keep_log(folder, kind)}")
         if code == -signal.SIGKILL:
             reason = "was killed (SIGKILL), most often for want of memory; free some or make the batch smaller"
         elif code < 0:

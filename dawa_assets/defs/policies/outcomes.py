@@ -37,6 +37,9 @@ FAILURE = "dawa/failure"
 LEFT = "dawa/left"
 """On a run that left something open: `service` did not answer, a `budget` was used up, or something `failed` alone."""
 
+PUT_OFF = "dawa/put-off/"
+"""Before an asset's name, on a run that put off a part of it: how much, and why."""
+
 FailureKind = Literal["environment", "content"]
 Left = Literal["service", "budget", "failed"]
 
@@ -61,7 +64,8 @@ _ENVIRONMENT: tuple[type[BaseException], ...] = (
     psycopg.OperationalError,
     dg.DagsterExecutionInterruptedError,
 )
-_CONTENT = (InvalidKeyError, ObjectNotFoundError)
+_MAX_TAG = 240
+_CONTENT = (InvalidKeyError, ObjectNotFoundError, FileNotFoundError)
 
 
 def kind_of(error: BaseException) -> FailureKind:
@@ -98,18 +102,33 @@ def note_failure(instance: dg.DagsterInstance, run_id: str, error: BaseException
 
 def left_open(report: object) -> Left | None:
     """Return what a report says that it left open, by the first reason that passes by waiting; None for nothing."""
-    deferred: Sequence[tuple[str, str]] = getattr(report, "deferred", ())
-    if deferred:
+    if deferred := _deferred(report):
         return "budget" if all(reason.endswith("used up") for _, reason in deferred) else "service"
     return "failed" if getattr(report, "failed", ()) else None
 
 
-def note_left(instance: dg.DagsterInstance, run_id: str, report: object) -> None:
-    """Note on a run that a step of it left something open; what an earlier step left is said first."""
+def note_left(instance: dg.DagsterInstance, run_id: str, asset: str, report: object) -> None:
+    """Note on a run that a step of it left something open; a reason that passes stays, whatever a later step left."""
     left = left_open(report)
     run = instance.get_run_by_id(run_id) if left is not None else None
-    if left is not None and run is not None and run.tags.get(LEFT, "failed") == "failed":
-        instance.add_run_tags(run_id, {LEFT: left})
+    if left is None or run is None:
+        return
+    tags: dict[str, str] = {LEFT: left} if run.tags.get(LEFT, "failed") == "failed" else {}
+    if deferred := _deferred(report):
+        tags[f"{PUT_OFF}{asset}"] = f"{len(deferred)} put off: {deferred[0][1]}"[:_MAX_TAG]
+    if tags:
+        instance.add_run_tags(run_id, tags)
+
+
+def put_off(instance: dg.DagsterInstance, run_id: str, asset: str) -> str | None:
+    """Return how much of an asset a run put off, and why; None for nothing."""
+    run = instance.get_run_by_id(run_id)
+    return None if run is None else run.tags.get(f"{PUT_OFF}{asset}")
+
+
+def _deferred(report: object) -> Sequence[tuple[str, str]]:
+    deferred: Sequence[tuple[str, str]] = getattr(report, "deferred", ())
+    return deferred
 
 
 def _names(error: SerializableErrorInfo | None) -> Iterator[str]:

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.sensors.run_requests import ATTEMPTS
+from dawa_assets.intake.inbox import upload
 from dawa_assets.pipeline.leases import lease
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist, ensure_artist
 from resources.ports import Ports
+from tests.campaigns.small_artist import compose
 from tests.dawa_assets.automation.daemon import Daemon
 from tests.dawa_assets.prompting.material import give_set, profile, summary
 
@@ -67,7 +71,7 @@ def test_three_of_fifty_get_their_runs_though_the_daemon_dies(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_failing_run_is_retried_then_reported_in_the_tick(
+def test_an_outage_is_told_in_the_tick_and_tried_until_it_passes(
     daemon: Daemon, home_ports: Ports, fifty: list[Artist]
 ) -> None:
     artist = fifty[13]
@@ -76,17 +80,42 @@ def test_a_failing_run_is_retried_then_reported_in_the_tick(
         daemon.start()
         daemon.until(lambda: statuses(daemon)["FAILURE"] == ATTEMPTS)
         daemon.tick_again("stale_prompts_sensor")
+        skipped = " ".join(
+            tick.skip_reason or ""
+            for state in daemon.instance.all_instigator_state()
+            if state.instigator_name == "stale_prompts_sensor"
+            for tick in daemon.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
+        )
+        assert f"{artist.slug}: until " in skipped
+        assert "met an outage" in skipped
+    daemon.until(lambda: statuses(daemon)["SUCCESS"] == 1)
     runs = daemon.runs(**CHANGE)
-    attempts = [f"{number} of {ATTEMPTS}" for number in range(1, ATTEMPTS + 1)]
-    assert [run.tags["dawa/attempt"] for run in runs] == attempts
-    assert len({run.tags["dagster/run_key"] for run in runs}) == ATTEMPTS
+    assert {run.tags["dawa/attempt"] for run in runs} == {f"1 of {ATTEMPTS}"}
+    assert [run.tags.get("dawa/failure") for run in runs] == ["environment"] * (len(runs) - 1) + [None]
+    assert len({run.tags["dagster/run_key"] for run in runs}) == len(runs) > ATTEMPTS
     records = daemon.instance.get_run_records(ascending=True)
     pauses = [then.create_timestamp.timestamp() - (ended.end_time or 0) for ended, then in pairwise(records)]
     assert all(pause > 0 for pause in pauses)
-    skipped = " ".join(
-        tick.skip_reason or ""
-        for state in daemon.instance.all_instigator_state()
-        if state.instigator_name == "stale_prompts_sensor"
-        for tick in daemon.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
-    )
-    assert f"{artist.slug}: failed {ATTEMPTS} times" in skipped
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_upload_turns_green_under_forty_queued_backfill_runs(
+    daemon: Daemon, home_ports: Ports, fifty: list[Artist], tmp_path: Path
+) -> None:
+    for artist in fifty[:40]:
+        set_profile(home_ports, artist, {**profile(), "schema_version": "3.0"})
+    daemon.start()
+    daemon.until(lambda: statuses(daemon)["QUEUED"] >= 39 and statuses(daemon)["STARTED"] == 1)
+    compose(tmp_path)
+    upload(home_ports, "Waits for nobody", [next(tmp_path.rglob("*.als"))])
+    theirs = {"dagster__partition": "waits-for-nobody"}
+    daemon.until(lambda: any(run.is_success and run.job_name == "upload_job" for run in daemon.runs(**theirs)))
+    waiting = statuses(daemon)["QUEUED"]
+    daemon.kill()
+    (record,) = daemon.instance.get_run_records(dg.RunsFilter(job_name="upload_job"))
+    asked, started = record.create_timestamp.timestamp(), record.start_time or 0
+    backfills = daemon.instance.get_run_records(dg.RunsFilter(tags={"dawa/backfill": "schema version 3.0"}))
+    overtook = [run for run in backfills if asked < (run.start_time or 0) < started]
+    assert len(overtook) <= 1  # it may have been on its way already
+    assert waiting > 20

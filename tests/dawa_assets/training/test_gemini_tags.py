@@ -20,7 +20,7 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.segments.prepare import prepare_segments
 from dawa_assets.segments.tag import tag_segments
 from dawa_assets.segments.tagger import style_vocabulary
-from modal_app.errors import InputError, JobError
+from modal_app.errors import InputError, JobError, ServiceError
 from resources.compute.local import LocalCompute
 from resources.ports import Ports
 from tests.dawa_assets.training.catalogue import Catalogue, open_catalogue, tone, view
@@ -169,7 +169,7 @@ def test_a_service_that_is_lost_midway_leaves_what_it_answered(catalogue: Catalo
     fill(catalogue, 24)
     model_server.set(first=["good", *["forbidden"] * 9])
     one_by_one = other_settings(catalogue, model_server, calls_at_once=1)
-    with pytest.raises(JobError, match="the key in GEMINI_API_KEY was refused") as caught:
+    with pytest.raises(ServiceError, match="the key in GEMINI_API_KEY was refused") as caught:
         tag_segments(one_by_one.ports, catalogue.slug)
     assert KEY not in str(caught.value)
     assert account(catalogue) == billed(model_server)

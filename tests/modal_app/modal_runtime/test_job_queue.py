@@ -14,7 +14,7 @@ from modal_app.modal_runtime.job_queue import ModalJobQueue
 from modal_app.modal_runtime.remote_calls import Calls, CallState, Taken, call_folder
 from modal_app.protocol.audio import PublishRequest, PublishResult
 from modal_app.protocol.base import JobRequest
-from modal_app.worker.process import JobFailure
+from modal_app.worker.process import JobFailure, failure_of
 
 RESULT = PublishResult(view="training_data/a", segments=0, changed=True)
 
@@ -104,6 +104,14 @@ def test_submitting_an_interrupted_job_starts_it_again(job_queue: ModalJobQueue,
     calls.end(second.call_id, result=RESULT)
     assert second.call_id != first.call_id
     assert job_queue.wait("k", 0).result == RESULT
+
+
+def test_a_job_that_failed_by_what_passes_is_started_again(job_queue: ModalJobQueue, calls: Told) -> None:
+    first = job_queue.submit("k", request_of())
+    calls.end(first.call_id, error=failure_of(OSError(28, "no space left on device")))
+    with pytest.raises(InterruptedJobError, match="no space left on device"):
+        job_queue.wait("k", 0)
+    assert job_queue.submit("k", request_of()).call_id != first.call_id
 
 
 def test_a_job_that_failed_is_not_started_again(job_queue: ModalJobQueue, calls: Told) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
+from modal_app.errors import DawaError, InputError, InterruptedJobError, JobCancelledError, JobError
 from modal_app.protocol.audio import AudioSource, PrepareRequest, PublishedSegment, PublishRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest
@@ -98,6 +98,7 @@ def test_an_unexpected_error_is_one_line_with_a_traceback_log(root: Path, tone: 
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("prepare: ")
+    assert isinstance(caught.value, InterruptedJobError)  # what is wrong with the disk is no fault of the files'
     assert "Traceback" in Path(message.rpartition("the worker's log is ")[2]).read_text()
 
 
@@ -126,6 +127,7 @@ def test_a_child_that_was_killed_is_told_as_such(
         LocalCompute(root).run(PrepareRequest(sources=[tone, hanging]), kill)
 
     assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, InterruptedJobError) == (number == signal.SIGKILL)
 
 
 def test_a_child_that_was_told_to_stop_by_others_is_cancelled(
