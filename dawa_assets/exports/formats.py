@@ -42,7 +42,9 @@ class Described:
 
     @property
     def key(self) -> str | None:
-        """The key that most of the segments with a key have."""
+        """The Live Set's key, else the one that most of the segments with a key have."""
+        if self.track.key is not None:
+            return self.track.key
         found = Counter(key for text in self.texts if (key := key_in(text)))
         key, count = found.most_common(1)[0] if found else (None, 0)
         return key if 2 * count > found.total() else None

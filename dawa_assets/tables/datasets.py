@@ -32,6 +32,9 @@ _WITH_SUMMARIES = """from dataset_items i left join training_items t on t.id = i
 _BPM = """case when jsonb_typeof(s.summary -> 'overview' -> 'tempo') = 'number'
                 and (s.summary -> 'overview' ->> 'tempo')::numeric between 1 and 1000
                 then (s.summary -> 'overview' ->> 'tempo')::double precision end"""
+_KEY = """case when s.summary -> 'scale' ->> 'name' in ('Major', 'Minor')
+                and s.summary -> 'scale' ->> 'root' ~ '^[A-G][#b♯♭]?$'
+                then (s.summary -> 'scale' ->> 'root') || ' ' || lower(s.summary -> 'scale' ->> 'name') end"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainingTrack:
-    """One item of a dataset, with the tempo and the metre that its Live Set states now."""
+    """One item of a dataset, with the tempo, the metre and the key that its Live Set states now."""
 
     position: int
     training_item_id: UUID | None
@@ -93,6 +96,8 @@ class TrainingTrack:
     prompt_text: str
     bpm: float | None
     time_signature: str | None
+    key: str | None
+    """`A minor`; None for any other scale than a major or a minor one."""
 
     @property
     def name(self) -> str:
@@ -116,6 +121,7 @@ class ExportedTrack:
     prompt_text: str
     bpm: float | None
     time_signature: str | None
+    key: str | None = None
 
     @property
     def title(self) -> str:
@@ -347,7 +353,8 @@ def exported_tracks(connection: Connection, dataset_id: UUID) -> list[ExportedTr
             f"""
             select i.position, i.item_key, i.audio_hash, i.audio_format, i.prompt_text,
               {_BPM} as bpm,
-              s.summary -> 'overview' ->> 'time_signature' as time_signature
+              s.summary -> 'overview' ->> 'time_signature' as time_signature,
+              {_KEY} as key
             {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
             """,
             [dataset_id],
@@ -362,7 +369,8 @@ def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTra
             select i.position, i.training_item_id, i.item_key, i.audio_path, i.audio_hash, i.audio_format,
               i.prompt_text,
               {_BPM} as bpm,
-              s.summary -> 'overview' ->> 'time_signature' as time_signature
+              s.summary -> 'overview' ->> 'time_signature' as time_signature,
+              {_KEY} as key
             {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
             """,
             [dataset_id],

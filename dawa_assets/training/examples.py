@@ -65,18 +65,22 @@ def make_examples(
                 index=segment.index,
                 sha256=audio.segments[segment.index].sha256,
                 song=part.track.song,
-                parts=caption_parts(part.track.prompt_text, text, part.track.bpm, trigger_word=trigger_word),
+                parts=caption_parts(
+                    part.track.prompt_text, text, part.track.bpm, key=part.track.key, trigger_word=trigger_word
+                ),
                 gain_db=audio.segments[segment.index].gain_db,
-                musical_key=key_in(text),
                 **facts_of(part.track).model_dump(exclude={"musical_key"}),
+                musical_key=part.track.key or key_in(text),
             )
         )
     return Examples(examples, silent, untagged, seconds)
 
 
 def facts_of(track: TrainingTrack) -> MusicalFacts:
-    """Return what is known of a whole track: its tempo and metre. Its key is its segments' own."""
-    return MusicalFacts(bpm=track.bpm or bpm_in(track.prompt_text), time_signature=track.time_signature)
+    """Return what its Live Set, or its prompt, says of a track."""
+    return MusicalFacts(
+        bpm=track.bpm or bpm_in(track.prompt_text), musical_key=track.key, time_signature=track.time_signature
+    )
 
 
 def plan_for(settings: Settings, examples: Examples) -> Plan:

@@ -24,18 +24,19 @@ _BPM_LINE = re.compile(r"\s*\bBPM:\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE)
 
 
 def caption_parts(
-    prompt: str, tags: str | None, bpm: float | None, *, trigger_word: str | None = None
+    prompt: str, tags: str | None, bpm: float | None, *, key: str | None = None, trigger_word: str | None = None
 ) -> list[CaptionPart]:
     """Return trigger word, prompt, the segment's tags, its key and its tempo; each part one line, none empty.
 
     The prompt comes without its closing BPM line, and the tags without tempo and key: both are said once, at the end
     (`Key: A minor. BPM: 124`), or in a generator's metadata where it has any. The BPM is the Live Set's; where that is
-    unknown, the one that the prompt ends with; where that has none either, nothing is said of it.
+    unknown, the one that the prompt ends with; where that has none either, nothing is said of it. The key is the Live
+    Set's (`key`), else the one that can be heard in the segment.
     """
     found = _BPM_LINE.search(prompt)
     body = " ".join((prompt[: found.start()] if found else prompt).split())
     tempo = f"{round(bpm, 2):g}" if bpm else found.group(1) if found else None
-    key = next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag) or _TWO_KEYS.fullmatch(tag)), None)
+    key = key or next((tag for tag in _split(tags) if _TAGGED_KEY.fullmatch(tag) or _TWO_KEYS.fullmatch(tag)), None)
     parts = [
         CaptionPart(kind="trigger", text=_sentence(" ".join((trigger_word or "").split()))),
         CaptionPart(kind="prompt", text=_sentence(body)),
@@ -86,7 +87,7 @@ def conditioning(parts: Sequence[CaptionPart], facts: MusicalFacts, beside: Coll
 def asked_conditioning(prompt: str, facts: MusicalFacts, beside: Collection[str]) -> Conditioning:
     """Return what a generator is told by somebody's prompt, which may end with a BPM line, just as in training."""
     known = facts.model_copy(update={"bpm": facts.bpm or bpm_in(prompt)})
-    return conditioning(caption_parts(prompt, facts.musical_key, known.bpm), known, beside)
+    return conditioning(caption_parts(prompt, None, known.bpm, key=facts.musical_key), known, beside)
 
 
 def key_in(tags: str | None) -> str | None:

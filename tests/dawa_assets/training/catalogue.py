@@ -62,8 +62,21 @@ class Catalogue:
     def slug(self) -> str:
         return self.artist.slug
 
-    def add(self, key: str, audio: bytes, prompt: str = "", *, bpm: float = 120, status: str = "ready") -> UUID:
-        """An item as the steps before would leave it."""
+    def add(
+        self,
+        key: str,
+        audio: bytes,
+        prompt: str = "",
+        *,
+        bpm: float = 120,
+        status: str = "ready",
+        scale: tuple[str, str] | None = None,
+    ) -> UUID:
+        """An item as the steps before would leave it; `scale`: root and name, for a set that tells its key and metre."""
+        summarised: dict[str, Any] = {"overview": {"tempo": bpm}}
+        if scale is not None:
+            summarised["overview"]["time_signature"] = "3/4"
+            summarised["scale"] = dict(zip(("root", "name"), scale, strict=True))
         item, prompt = uuid4(), prompt or f"A song called {key}.\nBPM: {bpm:g}"
         path = f"artists/{self.slug}/training/{item}/audio.wav"
         self.ports.bucket.put(path, audio)
@@ -72,7 +85,7 @@ class Catalogue:
             summary = connection.execute(
                 "insert into als_summaries (als_filename, parse_id, artist_id, summary) values (%s, %s, %s, %s) "
                 "returning id",
-                [f"{key}.als", parse_id, self.artist.id, Jsonb({"overview": {"tempo": bpm}})],
+                [f"{key}.als", parse_id, self.artist.id, Jsonb(summarised)],
             ).fetchone()
             assert summary
             connection.execute(

@@ -67,6 +67,23 @@ def test_a_training_keeps_its_files_as_an_unpublished_candidate(worker: Recordin
     assert {example.song for example in request.examples} == {"one"}
 
 
+@pytest.mark.parametrize(
+    ("scale", "key"),
+    [(("F#", "Minor"), "F# minor"), (("C", "Major"), "C major"), (("C", "Dorian"), None)],
+)
+def test_the_live_sets_key_and_metre_are_told_of_each_segment(
+    worker: RecordingCompute, catalogue: Catalogue, scale: tuple[str, str], key: str | None
+) -> None:
+    catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120", scale=scale)
+    train(catalogue)
+    (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    assert {(example.musical_key, example.time_signature, example.bpm) for example in request.examples} == {
+        (key, "3/4", 120.0)
+    }
+    for example in request.examples:
+        assert [part.text for part in example.parts if part.kind == "key"] == ([f"Key: {key}."] if key else [])
+
+
 def test_why_a_training_was_needed_is_said(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
     assert train(catalogue).why == "the first training"
