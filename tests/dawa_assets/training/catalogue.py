@@ -72,7 +72,7 @@ class Catalogue:
         status: str = "ready",
         scale: tuple[str, str] | None = None,
     ) -> UUID:
-        """An item as the steps before would leave it; `scale`: root and name, for a set that tells its key and metre."""
+        """An item as the steps before would leave it; `scale`: of a set that tells its key and metre."""
         summarised: dict[str, Any] = {"overview": {"tempo": bpm}}
         if scale is not None:
             summarised["overview"]["time_signature"] = "3/4"
