@@ -265,7 +265,18 @@ class Training(BaseModel):
     train_checkpoint_gradients: bool = Field(False, description="compute activations twice, for less memory")
     trigger_word: str | None = Field(None, max_length=60, description="a word that every caption begins with")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
-    preview_seconds: float = Field(4.0, gt=0, le=60, description="length of a preview, in seconds")
+    preview_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=60,
+        description="length of what is rendered to judge and to preview an adapter, in seconds; default: 4 with the "
+        "base `tiny`, 30 with a real one",
+    )
+
+    @property
+    def rendered_seconds(self) -> float:
+        """How long renderings are that judge and preview an adapter."""
+        return self.preview_seconds or (4.0 if self.base == "tiny" else 30.0)
 
     @property
     def asked_training(self) -> AskedTraining:

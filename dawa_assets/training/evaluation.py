@@ -181,7 +181,7 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
         rival=heard,
         prompt=track.prompt_text,
         facts=facts_of(track),
-        duration_seconds=settings.preview_seconds,
+        duration_seconds=settings.rendered_seconds,
         seed=settings.seed,
     )
     found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
