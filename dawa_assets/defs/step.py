@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import dagster as dg
 
+from dawa_assets.defs.last_change import with_last_change
 from dawa_assets.defs.metadata import MAX_ROWS, describe, label, table
 from dawa_assets.defs.policies.outcomes import note_left
 from dawa_assets.defs.policies.retries import failed
@@ -83,7 +84,8 @@ def run_step(
     metadata |= {**told, "took, s": dg.MetadataValue.float(seconds), **figures}
     metadata["rows"] = dg.MetadataValue.md(f"```sql\n{described.rows.query(artist.id)}\n```")
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
-    context.add_asset_metadata(metadata)  # in the result they would be stored with the step's output once more
+    # In the result it would be stored with the step's output once more.
+    context.add_asset_metadata(with_last_change(context, version, metadata))
     return dg.MaterializeResult(data_version=dg.DataVersion(version))
 
 

@@ -205,9 +205,23 @@ def test_a_second_run_changes_nothing(
 ) -> None:
     assert first.success
     before = (stored(pipeline_here), versions(instance, artist.slug))
+    pages = {asset: page(instance, asset, artist.slug) for asset in CHAIN}
+    runs = [run.run_id for run in instance.get_runs()]
     second = run_job(instance, pipeline_here, "build_job", artist.slug)
     assert second.success
     assert (stored(pipeline_here), versions(instance, artist.slug)) == before
+
+    looked_at = (dg.TableMetadataValue, dg.MarkdownMetadataValue)
+    for asset, was in pages.items():
+        now = page(instance, asset, artist.slug)
+        assert {name for name, value in was.items() if isinstance(value, looked_at)} < set(now)
+        assert str(now["last change"].value).partition("](/runs/")[2].rstrip(")") in runs
+    change = page(instance, "prompts", artist.slug)["last change"]
+    third = run_job(instance, pipeline_here, "prompts_job", artist.slug)
+    assert third.success
+    again = page(instance, "prompts", artist.slug)
+    assert again["before and after"] == pages["prompts"]["before and after"]
+    assert again["last change"] == change
 
 
 def test_the_trainings_are_told_which_is_published(
