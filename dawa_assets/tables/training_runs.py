@@ -259,13 +259,27 @@ def artists_with_run(connection: Connection, beginning: str) -> list[str]:
 
 
 def latest_parameters(connection: Connection, artist: Artist, model_name: str) -> dict[str, Any] | None:
-    """Return what the latest finished training of this model name was asked for; None where there was none."""
+    """Return what the latest finished training of this model name was asked for; None where there was none.
+
+    An adapter that was imported is no training.
+    """
     row = connection.execute(
         "select parameters from training_runs where artist_id = %s and model_name = %s and state = 'done' "
-        "order by finished_at desc, id limit 1",
+        "and parameters ? 'steps' order by finished_at desc, id limit 1",
         [artist.id, model_name],
     ).fetchone()
     return None if row is None else row["parameters"]
+
+
+def latest_pace(connection: Connection, backend: str, base: str) -> float | None:
+    """Return how many segments a second the latest training on a base went through, whoever's it was."""
+    row = connection.execute(
+        "select (metrics ->> 'samples_per_second')::double precision as pace from training_runs "
+        "where backend = %s and base = %s and state = 'done' and metrics ->> 'samples_per_second' is not null "
+        "order by finished_at desc, id limit 1",
+        [backend, base],
+    ).fetchone()
+    return None if row is None else row["pace"]
 
 
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:

@@ -138,7 +138,8 @@ def _run_of(
     with ports.database.transaction() as connection:
         held.check(connection)
         training_runs.start_run(connection, run, dataset.id)
-    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).line)
+        pace = training_runs.latest_pace(connection, settings.backend, settings.base)
+    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).told(pace))
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 
@@ -154,9 +155,9 @@ def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
     if before is None:
         return "the first training"
     changed = [
-        f"{name} is {value} now, was {before.get(name)}"
+        f"{name} is {value} now, was {before[name]}"
         for name, value in now.items()
-        if name != "examples" and value != before.get(name)
+        if name in before and name != "examples" and value != before[name]
     ]
     return "; ".join(changed) or "the examples or the base changed"
 

@@ -67,6 +67,15 @@ class Plan:
         """How often it hears all of it."""
         return self.heard_seconds / max(self.audio_seconds, 1e-9)
 
+    def told(self, pace: float | None) -> str:
+        """Return the plan, and about how long it takes at a pace in segments a second, where one is known."""
+        if not pace:
+            return self.line
+        asked = self.parameters
+        minutes = asked.steps * asked.batch_size * asked.accumulation / pace / 60
+        took = f"{minutes:.0f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+        return f"{self.line}; about {took} at the pace of the last training on this base"
+
     @property
     def line(self) -> str:
         """The plan in one line."""

@@ -74,6 +74,13 @@ def test_what_is_asked_for_takes_the_recipes_place() -> None:
     assert plan_training(AskedTraining(steps=3), ACE, "some/base", 3600, 15.0).parameters.steps == 3
 
 
+def test_how_long_it_takes_is_told_by_the_last_pace() -> None:
+    plan = plan_training(AskedTraining(), ACE, "some/base", 3600, 15.0)
+    assert plan.told(None) == plan.line
+    assert plan.told(50.0) == f"{plan.line}; about 2 min at the pace of the last training on this base"
+    assert plan.told(1_000.0).endswith("; about 7 s at the pace of the last training on this base")
+
+
 def test_a_recipe_may_be_named() -> None:
     for name in ("musicgen-small-large", "musicgen-small-large@1"):
         plan = plan_training(AskedTraining(recipe=name), ACE, "tiny", 60, 15.0)
