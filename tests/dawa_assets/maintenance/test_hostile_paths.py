@@ -16,8 +16,8 @@ from dawa_assets.ableton.summary import PARSER_VERSION
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.defs.assets.ingest import _timelines
-from dawa_assets.defs.assets.lora import _picture
 from dawa_assets.defs.jobs import CHAIN
+from dawa_assets.defs.page_files import stored_picture
 from dawa_assets.defs.step import Made
 from dawa_assets.exports.export import export_dataset
 from dawa_assets.intake.layout import export_folder, kept_set
@@ -194,7 +194,7 @@ def test_a_hostile_path_fails_only_its_item_in_every_reader(ports: Ports, tmp_pa
     artist_statuses(mine, "nova")
     _timelines(Made(mine, "nova", None))
     for path in HOSTILE:
-        assert _picture(mine, "nova", path, "loss.png", "loss") == {}
+        assert stored_picture(mine, "nova", f"{path}/loss.png", "loss") == {}
 
     assert watched.outside == []
     for path in ("artists/other/audio.mp3", "artists/other/datasets/a.zip", "artists/other/training/x/audio.mp3"):
