@@ -6,6 +6,8 @@ from uuid import UUID
 from dawa_assets.tables.training_runs import UntrainedDataset, untrained_datasets
 from resources.database.base import Connection
 
+UPLOADED = "an upload changed the dataset"
+
 
 @dataclass(frozen=True)
 class TrainingRules:
@@ -21,7 +23,7 @@ class TrainingRules:
         enough of a change.
         """
         if self.follow_uploads and dataset.follows_upload:
-            return "an upload changed the dataset"
+            return UPLOADED
         if self.share is None:
             return None
         if dataset.trained_on_excluded:

@@ -12,7 +12,7 @@ from dawa_assets.defs.jobs import ingest_job, upload_job
 from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
 from dawa_assets.defs.policies.priorities import UPLOAD
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import WorkItem, ask, result
+from dawa_assets.defs.sensors.run_requests import WorkItem, ask, failed_before, result
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,22 @@ class _Seen:
     description="Complete uploads in the inbox become one run for each artist; new artists become partitions.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
-    """One run per artist with uploads that nobody has looked at yet; `retrain_sensor` asks for their training."""
+    """One run per artist with uploads that nobody has looked at yet; `retrain_sensor` asks for their training.
+
+    A run that failed after it had emptied the inbox is asked for again, too.
+    """
     from dawa_assets.intake.inbox import pending_uploads
     from dawa_assets.tables.artist_deletions import slugs_being_deleted
+    from dawa_assets.tables.artists import slugs_among
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)
     gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
+    now, job = time.time(), upload_job if ports.settings.follow_uploads == "lora" else ingest_job
+    rest = failed_before(context.instance, job.name, UPLOAD, now)
     with ports.database.transaction() as connection:
         leaving = slugs_being_deleted(connection)
-    job = upload_job if ports.settings.follow_uploads == "lora" else ingest_job
+        there = slugs_among(connection, {work.slug for work in rest})
     wanted = [
         WorkItem(
             f"{pending.slug}:{pending.state}",
@@ -67,8 +73,10 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
         for pending in pending_uploads(ports)
         if pending.slug not in leaving
     ]
+    in_inbox = {work.slug for work in wanted}
+    wanted += [work for work in rest if work.slug in there - leaving - in_inbox]
     wanted.sort(key=lambda work: (work.slug <= seen.after, work.slug))
-    plan = ask(context.instance, job.name, wanted, time.time())
+    plan = ask(context.instance, job.name, wanted, now)
     report_inputs(context.instance, ports, [request.partition_key or "" for request in plan.requests])
     now_seen = _Seen(artists, gone.isoformat() if gone else "", plan.stopped_at.slug if plan.stopped_at else "")
     return result(plan, context, "nothing new in the inbox", json.dumps(asdict(now_seen)))

@@ -9,7 +9,15 @@ import dagster as dg
 from dawa_assets.defs.jobs import training_job
 from dawa_assets.defs.policies.priorities import TRAINING
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.sensors.run_requests import LOOKED_AT_PER_TICK, AskingRules, WorkItem, ask, result
+from dawa_assets.defs.sensors.run_requests import (
+    LOOKED_AT_PER_TICK,
+    AskingRules,
+    WorkItem,
+    ask,
+    left_unmade,
+    named,
+    result,
+)
 
 ONCE = AskingRules(attempts=1, once=True, alone=True)
 """A training that failed by its content may cost again what it cost; what is taken in meanwhile changes the dataset."""
@@ -28,7 +36,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
     from dawa_assets.tables.artist_deletions import slugs_being_deleted
-    from dawa_assets.training.retraining import TrainingRules, due_trainings
+    from dawa_assets.training.retraining import UPLOADED, TrainingRules, due_trainings
 
     settings = pipeline.ports().settings
     rules = TrainingRules(
@@ -43,11 +51,14 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
         leaving = slugs_being_deleted(connection)
         page = due_trainings(connection, settings.model_name, rules, _id(context.cursor), LOOKED_AT_PER_TICK)
     seen = {training.dataset.slug: training.dataset.artist_id for training in page.due}
+    # An upload is trained on once it was taken in whole.
+    uploaded = [training.dataset.slug for training in page.due if training.why == UPLOADED]
+    unmade = left_unmade(context.instance, "segment_tags", uploaded)
 
     def wanted() -> Iterator[WorkItem]:
         for training in page.due:
             dataset = training.dataset
-            if dataset.slug not in leaving:
+            if dataset.slug not in leaving and dataset.slug not in unmade:
                 yield WorkItem(
                     f"{dataset.slug}:training {dataset.fingerprint[:16]}",
                     dataset.slug,
@@ -56,6 +67,7 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
                 )
 
     plan = ask(context.instance, training_job.name, wanted(), time.time(), ONCE)
+    plan.in_hand += [f"{slug}: trained on once {named(run)}, which failed, went well" for slug, run in unmade.items()]
     looked_at = seen[plan.stopped_at.slug] if plan.stopped_at else page.ends_with
     return result(plan, context, f"{page.untrained} datasets were not trained on; none is due", str(looked_at or ""))
 

@@ -26,6 +26,7 @@ LOOKED_AT_PER_TICK = 1_000
 
 WORK = ".dagster/dawa_work"
 """Hidden in the UI, as all tags are that begin so: it tells people nothing."""
+_EARLIER_WORK = "dawa/work"  # its name in histories of earlier versions
 ATTEMPT = "dawa/attempt"
 PAUSES = ".dagster/dawa_pauses"
 """How many pauses there were before this run, since the work was settled last."""
@@ -47,6 +48,7 @@ LONGEST_PAUSE_SECONDS = 3_600.0
 
 _RETRY_SECONDS = 600.0
 _A_DAY = 86_400.0
+_LOOKS_BACK_SECONDS = 14 * _A_DAY
 _BATCH = 100  # pieces of work whose runs are read in one query
 _SETTLING_RUNS = 2_000  # of one batch, the latest; what is beyond counts as one that settled nothing
 _TOLD = 5  # of each kind, in the line of a tick
@@ -57,13 +59,14 @@ class WorkItem:
     """A piece of work for one artist; `name` changes when anything that decides it does.
 
     With `was_tried`, the rows say that it failed before: it is left alone where no run is known that failed by its
-    environment.
+    environment. With `is_rest`, it is to be done only as long as its latest run failed: nothing else says so.
     """
 
     name: str
     slug: str
     tags: dict[str, str] = field(default_factory=dict)
     was_tried: bool = False
+    is_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def ask(
         for work in batch:
             looked_at += 1
             if work.slug in busy:
-                plan.in_hand.append(f"{work.slug}: {_named(busy[work.slug])}")
+                plan.in_hand.append(f"{work.slug}: {named(busy[work.slug])}")
             else:
                 _judge(instance, plan, work, job_name, past.get(work.name, _Past()), now, rules)
             if len(plan.requests) == RUNS_PER_TICK or looked_at == LOOKED_AT_PER_TICK:
@@ -143,6 +146,37 @@ def ask(
                 break
     ensure_partitions(instance, [request.partition_key or "" for request in plan.requests])
     return plan
+
+
+def failed_before(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str], now: float) -> list[WorkItem]:
+    """Return what the latest failed run of each artist was asked for: its rest, where nothing else tells of it."""
+    failed = dg.RunsFilter(
+        job_name=job_name,
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        updated_after=datetime.fromtimestamp(now - _LOOKS_BACK_SECONDS, UTC),
+    )
+    rest: dict[str, WorkItem] = {}
+    for run in instance.get_runs(failed, limit=LOOKED_AT_PER_TICK):
+        if WORK in run.tags and PARTITION in run.tags:
+            rest.setdefault(run.tags[PARTITION], WorkItem(run.tags[WORK], run.tags[PARTITION], tags, is_rest=True))
+    return list(rest.values())
+
+
+def left_unmade(instance: dg.DagsterInstance, asset: str, slugs: Sequence[str]) -> dict[str, dg.DagsterRun]:
+    """Return, by artist, the latest run that was to make an asset, where it failed."""
+    ended = dg.RunsFilter(
+        tags={PARTITION: list(slugs)}, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    )
+    latest: dict[str, dg.DagsterRun] = {}
+    for run in instance.get_runs(ended, limit=_SETTLING_RUNS) if slugs else ():
+        if asset in made_by(run.job_name):
+            latest.setdefault(run.tags[PARTITION], run)
+    return {slug: run for slug, run in latest.items() if run.status == dg.DagsterRunStatus.FAILURE}
+
+
+def named(run: dg.DagsterRun) -> str:
+    """Return a run as lines name it."""
+    return f"run {run.run_id[:8]} ({run.job_name})"
 
 
 def pause_after(attempt: int) -> float:
@@ -191,6 +225,8 @@ def _judge(
 ) -> None:
     """Ask for a piece of work, or say why not."""
     latest, attempt, pauses = past.latest, 1, 0
+    if work.is_rest and (past.is_settled or latest is None or latest.dagster_run.is_success):
+        return
     if latest is None and work.was_tried:
         plan.standing.append(f"{work.slug}: failed before, and no run is known that says why; start it by hand")
         return
@@ -202,10 +238,10 @@ def _judge(
             plan.standing.append(f"{work.slug}: cancelled by hand (run {run.run_id}); start it by hand")
             return
         if is_retried(run, ended, now):
-            plan.waiting.append(f"{work.slug}: Dagster tries {_named(run)} again")
+            plan.waiting.append(f"{work.slug}: Dagster tries {named(run)} again")
             return
         if status == dg.DagsterRunStatus.SUCCESS and rules.once:
-            plan.done.append(f"{work.slug}: {_named(run)} went well")
+            plan.done.append(f"{work.slug}: {named(run)} went well")
             return
         if status == dg.DagsterRunStatus.SUCCESS and LEFT not in run.tags:
             # Nothing was left, and the same is to be done again: at once, but for a loop that nobody foresaw.
@@ -225,7 +261,7 @@ def _judge(
             pause, why, attempt = pause_after(this), "failed", this + 1
         if now < ended + pause:
             until = datetime.fromtimestamp(ended + pause, UTC)
-            plan.waiting.append(f"{work.slug}: until {until:%Y-%m-%d %H:%M:%S} UTC, {_named(run)} {why}")
+            plan.waiting.append(f"{work.slug}: until {until:%Y-%m-%d %H:%M:%S} UTC, {named(run)} {why}")
             return
     tags = {WORK: work.name, ATTEMPT: f"{attempt} of {rules.attempts}", **work.tags}
     plan.requests.append(
@@ -241,10 +277,11 @@ def _judge(
 def _past(instance: dg.DagsterInstance, job_name: str, batch: Sequence[WorkItem]) -> dict[str, _Past]:
     """Return, by name, the latest runs of what was tried before."""
     latest: dict[str, dg.RunRecord] = {}
-    for record in instance.get_run_records(dg.RunsFilter(tags={WORK: [work.name for work in batch]})):
-        name = record.dagster_run.tags[WORK]
-        if name not in latest or latest[name].storage_id < record.storage_id:
-            latest[name] = record
+    for tag in (WORK, _EARLIER_WORK):
+        for record in instance.get_run_records(dg.RunsFilter(tags={tag: [work.name for work in batch]})):
+            name = record.dagster_run.tags[tag]
+            if name not in latest or latest[name].storage_id < record.storage_id:
+                latest[name] = record
     tried = [work for work in batch if work.name in latest]
     if not tried:
         return {}
@@ -276,10 +313,6 @@ def _busy(instance: dg.DagsterInstance, job_name: str | None, slugs: list[str]) 
     """
     unfinished = instance.get_runs(dg.RunsFilter(tags={PARTITION: slugs}, statuses=UNFINISHED))
     return {run.tags[PARTITION]: run for run in unfinished if job_name is None or overlapping(job_name, run.job_name)}
-
-
-def _named(run: dg.DagsterRun) -> str:
-    return f"run {run.run_id[:8]} ({run.job_name})"
 
 
 def _some(lines: Sequence[str]) -> str:

@@ -249,6 +249,16 @@ def test_the_kind_of_a_failure_is_read_of_runs_without_a_note(
     assert bool(asked(instance, WorkItem("nova:abc", "nova"), now=time.time() + LONG)) is (kind == "environment")
 
 
+def test_a_history_of_an_earlier_version_is_read_on(instance: dg.DagsterInstance) -> None:
+    earlier = {"dagster/partition": "nova", "dawa/work": "nova:abc", "dawa/attempt": "1 of 3"}
+    leave(instance, "build_job", earlier, CANCELED)
+    work = WorkItem("nova:abc", "nova")
+    assert "cancelled by hand" in ask(instance, "upload_job", [work], time.time() + LONG).standing[0]
+    leave(instance, "build_job", {**earlier, "dawa/attempt": "of what"}, FAILED)
+    (request,) = ask(instance, "upload_job", [work], time.time() + LONG).requests
+    assert request.tags["dawa/attempt"] == f"1 of {ATTEMPTS}"
+
+
 def test_a_run_that_was_killed_met_an_outage(instance: dg.DagsterInstance) -> None:
     killed = leave(instance, JOB, {WORK: "nova:abc", "dawa/attempt": "3 of 3"}, FAILED)
     assert failure_kind(instance, killed) == "environment"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.partitions import AT_ONCE, add_new_artists, ensure_partitions
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
+from dawa_assets.defs.sensors import run_requests
 from dawa_assets.defs.sensors.inbox import inbox_sensor
 from dawa_assets.defs.sensors.orphan_cleanup import _owned
 from dawa_assets.defs.sensors.retraining import retrain_sensor
@@ -415,6 +416,30 @@ def test_a_dataset_that_an_upload_changed_is_trained_on_once(
     assert "1 waiting (changed: until" in str(tick(retrain_sensor, instance, ports).skip_reason)
     leave_run(instance, request)
     assert "1 standing (changed: failed once" in str(tick(retrain_sensor, instance, ports).skip_reason)
+
+
+def test_an_upload_whose_run_failed_is_taken_in_whole_and_then_trained_on(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    trained_on(ports, make_artist("Nova").slug, 0.1)
+    ports.bucket.put("inbox/nova/one/Set.als", b"x")
+    ports.bucket.put(complete_key("nova", "one"), b"")
+    (first,) = tick(inbox_sensor, instance, ports).run_requests or []
+    ports.bucket.delete(["inbox/nova/one/Set.als", complete_key("nova", "one")])  # it was taken in, and then …
+    uploaded(ports, "nova", 0.5)
+    failed = leave_run(instance, first, failure="environment")
+    told = tick(retrain_sensor, instance, ports)
+    assert slugs(told) == []
+    assert f"trained on once run {failed.run_id[:8]} (upload_job)" in str(told.skip_reason)
+    assert "1 waiting (nova: until" in str(tick(inbox_sensor, instance, ports).skip_reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_requests, "FIRST_PAUSE_SECONDS", 0.0)
+        (again,) = tick(inbox_sensor, instance, ports).run_requests or []
+    assert again.tags[run_requests.WORK] == first.tags[run_requests.WORK]
+    assert again.tags["dagster/priority"] == first.tags["dagster/priority"]
+    leave_run(instance, again, dg.DagsterRunStatus.SUCCESS)
+    assert "nothing new in the inbox" in str(tick(inbox_sensor, instance, ports).skip_reason)
+    assert slugs(tick(retrain_sensor, instance, ports)) == ["nova"]
 
 
 def test_training_on_items_excluded_since_triggers_retraining(
