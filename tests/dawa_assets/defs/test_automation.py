@@ -11,6 +11,7 @@ from dawa_assets.defs.jobs import upload_job
 from dawa_assets.defs.schedules import nightly_dataset_rebuild
 from dawa_assets.defs.sensors import run_requests
 from dawa_assets.defs.sensors.inbox import inbox_sensor
+from dawa_assets.defs.sensors.retraining import retrain_sensor
 from dawa_assets.defs.sensors.run_requests import ATTEMPTS
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.intake.inbox import upload
@@ -118,6 +119,18 @@ def test_a_changed_schema_version_requests_only_that_artists_run(
     assert "dawa/backfill" in requests[0].tags
     refresh_prompts(ports, artist.slug)
     assert artist.slug not in {each.partition_key for each in tick(stale_prompts_sensor, instance, pipeline_here)}
+
+
+def test_an_upload_ends_in_a_request_for_its_training(
+    pipeline_here: GivenPipeline, instance: dg.DagsterInstance, artist: Artist, example: Path
+) -> None:
+    ports = pipeline_here.ports()
+    upload(ports, artist, [example])
+    ingest(pipeline_here, artist)
+    assert artist.slug not in {each.partition_key for each in tick(retrain_sensor, instance, pipeline_here)}
+    build_dataset(ports, artist.slug)
+    (asked,) = [each for each in tick(retrain_sensor, instance, pipeline_here) if each.partition_key == artist.slug]
+    assert asked.job_name == "training_job"
 
 
 def test_the_nightly_run_requests_only_changed_datasets(

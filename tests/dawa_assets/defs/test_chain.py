@@ -14,6 +14,8 @@ from PIL import Image
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.run import BuildResult, run_job
+from dawa_assets.defs.sensors.inbox import inbox_sensor
+from dawa_assets.defs.sensors.retraining import retrain_sensor
 from dawa_assets.intake.inbox import upload
 from dawa_assets.maintenance.orphans import find_strays
 from dawa_assets.maintenance.verify import verify
@@ -21,6 +23,7 @@ from dawa_assets.observability.assets import check_asset, consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
 from dawa_assets.tables.artists import Artist, ensure_artist
+from tests.dawa_assets.automation.ticks import slugs, tick
 from tests.dawa_assets.defs.test_definitions import CHAIN
 from tests.given_pipeline import GivenPipeline
 from tests.prepared import example_in
@@ -141,6 +144,14 @@ def test_pictures_of_pages_are_foreign_to_nobody(
     (report,) = verify(pipeline_here.ports(), artist.slug)
     assert (report.findings, report.foreign) == ([], [])
     assert find_strays(pipeline_here.ports()) == []
+
+
+def test_nothing_is_asked_for_what_was_built(
+    first: BuildResult, instance: dg.DagsterInstance, pipeline_here: GivenPipeline
+) -> None:
+    assert first.success
+    ports = pipeline_here.ports()
+    assert [slugs(tick(sensor, instance, ports)) for sensor in (inbox_sensor, retrain_sensor)] == [[], []]
 
 
 def test_metadata_is_stored_with_the_asset_alone(first: BuildResult, instance: dg.DagsterInstance) -> None:
