@@ -21,6 +21,7 @@ from dawa_assets.plots.png_size import at_most
 MAX_ROWS = 200
 _MAX_PICTURE_BYTES = 150_000
 _PAGE_WIDTH = 460  # pixels that a value has on a page of 1600
+_NARROW = 3  # columns that leave room for a text among them
 _MAX_NUMBERS = 20  # in a row of them: the picture shows the rest
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MACHINES = re.compile(r"[0-9a-f]{64}$|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}$|(artists|training_data)/")
@@ -136,15 +137,20 @@ def moment(at: datetime) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.MetadataValue:
-    """Return rows as a table; at most `MAX_ROWS` of them, without columns in which nothing is said.
+    """Return rows as a table; at most `MAX_ROWS` of them, without columns in which nothing is said but nothing.
+
+    Columns of ids, hashes and keys come last, and go where there are others enough to fill a page.
 
     A `…` row says how many were left out, here or before (`of`).
     """
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
-    told = [name for name in rows[0] if any(row[name] not in (None, "") for row in shown)] or list(rows[0])
-    names = sorted(told, key=lambda name: any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS]))
+    told = [name for name in rows[0] if any(_says_something(row[name]) for row in shown)] or list(rows[0])
+    for_machines = [name for name in told if any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS])]
+    names = [name for name in told if name not in for_machines]
+    if len(names) < _NARROW:
+        names += for_machines
     columns = [dg.TableColumn(name, _column_type(shown, name)) for name in names]
     if (left_out := max(len(rows), of or 0) - len(shown)) > 0:
         shown.append({columns[0].name: f"… and {left_out:,} more"})
@@ -179,7 +185,7 @@ def _sequence(values: list[object]) -> dg.MetadataValue:
     if rows := [
         {label(str(name)): item for name, item in value.items()} for value in values if isinstance(value, dict)
     ]:
-        return table(rows)
+        return table(_upright(rows))
     if pairs := [value for value in values if isinstance(value, tuple)]:
         return table([dict(zip(("name", "detail", "more"), pair, strict=False)) for pair in pairs])
     if numbers := [value for value in values if isinstance(value, float)]:
@@ -187,6 +193,14 @@ def _sequence(values: list[object]) -> dg.MetadataValue:
         left_out = "" if shown is numbers else f" (every {len(numbers) // len(shown)}th of {len(numbers)})"
         return dg.MetadataValue.text(" ".join(f"{value:.4g}" for value in shown) + left_out)
     return dg.MetadataValue.md("\n".join(f"- {value}" for value in values[:MAX_ROWS]))
+
+
+def _upright(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return few rows of many figures as columns of their own, named by what stands in the first one."""
+    first, *names = rows[0]
+    if len(rows) > _NARROW or len(names) <= _NARROW:
+        return rows
+    return [{first: name, **{str(row[first]): row.get(name) for row in rows}} for name in names]
 
 
 def _labelled(row: object) -> dict[str, object] | None:
@@ -199,6 +213,10 @@ def _labelled(row: object) -> dict[str, object] | None:
 def _short(value: str | int | float | bool | None) -> str | int | float | bool | None:
     """Return a whole hash would push every other column out of sight; the row in the database has it."""
     return f"{value[:12]}…" if isinstance(value, str) and _HASH.fullmatch(value) else value
+
+
+def _says_something(value: str | int | float | bool | None) -> bool:
+    return value not in (None, "") and (isinstance(value, bool) or value != 0)
 
 
 def _is_for_machines(value: object) -> bool:

@@ -55,7 +55,7 @@ SUMMARIES = AssetRows(
           summary -> 'overview' ->> 'total_tracks' as tracks,
           case when summary ->> 'length_bars' ~ '^[0-9]{1,9}([.][0-9]+)?$'
             then ceil((summary ->> 'length_bars')::numeric - 0.001)::int end as bars,
-          coalesce(summary ->> 'live_version', '') as live, parse_id
+          coalesce(summary ->> 'live_version', '') as live
         from als_summaries where artist_id = %(artist)s order by parse_timestamp desc limit %(limit)s""",
 )
 PROMPTS = AssetRows(

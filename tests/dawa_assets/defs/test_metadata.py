@@ -70,6 +70,20 @@ def test_what_did_not_happen_is_left_out_and_no_dict_is_text() -> None:
     assert dict(rendered.records[0].data) == {"by": "base", "peak, dB": -1.0, "cut": "a 1"}
 
 
+def test_few_rows_of_many_figures_stand_upright() -> None:
+    figures = {f"figure_{number}": number + 1 for number in range(6)}
+    value = describe(Quiet(rendered=[{"by": "base", **figures}, {"by": "lora", **figures}]))["rendered"]
+    assert isinstance(value, dg.TableMetadataValue)
+    assert [column.name for column in value.schema.columns] == ["by", "base", "lora"]
+    assert dict(value.records[0].data) == {"by": "figure 0", "base": 1, "lora": 1}
+
+
+def test_hashes_give_way_to_what_people_read() -> None:
+    value = table([{"item": "a", "seconds": 1.5, "sha": "0" * 64, "segments": 3, "silent": 0}])
+    assert isinstance(value, dg.TableMetadataValue)
+    assert [column.name for column in value.schema.columns] == ["item", "seconds", "segments"]
+
+
 def test_a_column_without_a_word_in_it_is_left_out() -> None:
     value = table([{"item": "a", "note": "", "error": None}, {"item": "b", "note": "", "error": None}])
     assert isinstance(value, dg.TableMetadataValue)
