@@ -10,6 +10,7 @@ A benchmark is a module of this package (its name is the benchmark's) with
 
     def setup(folder: Path) -> None    (optional) makes the input in the empty `folder`, once, unmeasured
     def score(folder: Path) -> Iterator[str]   (optional) lines about how good the answers are, printed at the end
+    def figures(folder: Path) -> dict[str, float]   (optional) what else is written down, by name and unit
     def teardown(folder: Path) -> None (optional) ends what `setup` left running
     def ours(folder: Path) -> None     each call is one measurement, in a fresh process, and counts all that
     def peer(folder: Path) -> None     is imported inside the function (imports at the top of the module

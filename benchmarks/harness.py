@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +49,7 @@ class Result:
     medians: dict[str, Measurement]
     machine: dict[str, str | int]
     measured_on: str
+    figures: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, other: str) -> float:
         """How many times as much of the benchmark's figure the `other` contender needs as ours."""
@@ -80,6 +81,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
     module = importlib.import_module(f"benchmarks.{name}")
     rounds = rounds or getattr(module, "ROUNDS", 5)
     figure = getattr(module, "FIGURE", "cpu_seconds")
+    figures: dict[str, float] = {}
     taken: dict[str, list[Measurement]] = {contender: [] for contender in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
         try:
@@ -94,6 +96,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
                 yield f"{name}: round {number} of {rounds}: {figure.replace('_', ' ')}: {latest}"
             if hasattr(module, "score"):
                 yield from _scored(name, module, Path(folder))
+            figures = module.figures(Path(folder)) if hasattr(module, "figures") else {}
         except BaseException:  # Ctrl-C too: servers that `setup` started would go on
             with suppress(BenchmarkError):  # what went wrong first is what counts
                 _tear_down(name, Path(folder))
@@ -109,6 +112,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
         medians={contender: _medians(measurements) for contender, measurements in taken.items()},
         machine={"cpus": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()},
         measured_on=datetime.now(UTC).date().isoformat(),
+        figures=figures,
     )
 
 

@@ -47,8 +47,9 @@ def test_rounds_are_interleaved_and_medians_taken(monkeypatch: pytest.MonkeyPatc
         )
         == 4.5
     )
-    written = json.loads(write_down(result, tmp_path).read_bytes())
+    written = json.loads(write_down(replace(result, figures={"bytes": 7}), tmp_path).read_bytes())
     assert written["ratio_to_ours"] == {"peer": 2.0, "floor": 0.25}
+    assert (result.figures, written["figures"]) == ({}, {"bytes": 7})
     assert [path.name for path in tmp_path.iterdir()] == ["als.json"]
 
 
