@@ -4,13 +4,12 @@ import random
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_schedule
 
 from dawa_assets.defs.jobs import dataset_job
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.priorities import NIGHTLY
+from dawa_assets.defs.policies.settings_check import check_schedule
 from dawa_assets.defs.resources import Pipeline
-from resources.errors import SettingsError
 from resources.settings import Settings
 
 MAX_PER_NIGHT = 2_000
@@ -24,11 +23,7 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
         SettingsError: the time is none.
     """
     zone = ZoneInfo(settings.timezone)
-    if not is_valid_cron_schedule(settings.nightly_cron):
-        raise SettingsError(
-            "DAWA_NIGHTLY_CRON: is no cron expression of five fields, such as `0 3 * * *`; "
-            "mend it in the environment or in .env"
-        )
+    check_schedule(settings)
 
     @dg.schedule(
         name="nightly_dataset_rebuild",

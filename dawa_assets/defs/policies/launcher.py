@@ -2,6 +2,8 @@
 
 Without that a run whose process was killed looks alive for good: it holds its place in the queue, and everything that
 waits for its artist waits for ever. With it, run monitoring marks the run failed, and it is tried again.
+
+Nor does it start a run whose process could not load the project for a wrong setting: that stays in the queue.
 """
 
 import os
@@ -9,7 +11,11 @@ import time
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
+from dawa_assets.defs.policies.settings_check import load_checked_settings
+from resources.errors import SettingsError
 
 HOST = ".dagster/dawa_host"
 """The tag of a run that the command line runs in its own process: on which machine. Hidden in the UI."""
@@ -20,6 +26,18 @@ _LEEWAY_SECONDS = 5.0
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
     """Starts each run in a process beside the code server, and sees when that process has gone."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start a run; the process reads the settings anew, also where the code server loaded with others before.
+
+        Raises:
+            DagsterUserCodeUnreachableError: the settings are wrong; the run coordinator tries again later.
+        """
+        try:
+            load_checked_settings()
+        except SettingsError as error:
+            raise DagsterUserCodeUnreachableError(str(error)) from None
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -18,7 +18,6 @@ from dagster_shared.error import SerializableErrorInfo
 from dawa_assets.defs.failed_runs import failed_runs
 from dawa_assets.defs.jobs import build_job
 from dawa_assets.defs.location_error import diagnose_location
-from dawa_assets.defs.policies.launcher import WatchedRunLauncher
 from resources.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,32 +51,41 @@ def test_queued_runs_wait_until_the_settings_are_mended(
 ) -> None:
     launched: list[str] = []
 
-    def launch(self: WatchedRunLauncher, context: LaunchRunContext) -> None:
+    def launch(self: dg.DefaultRunLauncher, context: LaunchRunContext) -> None:
         assert self is instance.run_launcher
         assert context.workspace is not None
         context.workspace.get_code_location("dawa_assets")
         launched.append(context.dagster_run.run_id)
 
-    monkeypatch.setattr(WatchedRunLauncher, "launch_run", launch)
+    def look(hours: int) -> dict[str, dg.DagsterRunStatus]:
+        """Let the queue be looked at some times, in that hour; the runs that are still in it."""
+        for minutes in range(0, 60, 5):
+            list(daemon.run_iteration(context, fixed_iteration_time=now + 3_600 * hours + 60 * minutes))
+        return {run.run_id: run.status for run in instance.get_runs() if run.run_id not in launched}
+
+    monkeypatch.setattr(dg.DefaultRunLauncher, "launch_run", launch)
     monkeypatch.setenv("DAWA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DAWA_NIGHTLY_CRON", "every night")
     runs = [queued(instance, slug) for slug in ("nova", "other")]
-    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+    waiting = {run.run_id: dg.DagsterRunStatus.QUEUED for run in runs}
+    daemon, now = QueuedRunCoordinatorDaemon(interval_seconds=1), time.time()
     target = ModuleTarget("dawa_assets.definitions", None, str(ROOT), "dawa_assets")
     with WorkspaceProcessContext(instance, target) as context:
         error = context.create_request_context().get_code_location_entries()["dawa_assets"].load_error
         assert error is not None
         assert (error.message, error.stack, error.cause) == (f"{CRON}; then reload the location", [], None)
-        now = time.time()
-        for minutes in range(0, 60, 5):
-            list(daemon.run_iteration(context, fixed_iteration_time=now + 60 * minutes))
-        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.QUEUED}
-        assert launched == []
+        assert look(0) == waiting
 
-        monkeypatch.delenv("DAWA_NIGHTLY_CRON")
+        monkeypatch.delenv("DAWA_NIGHTLY_CRON")  # mended, and not loaded again
+        assert look(1) == waiting
+
         context.reload_code_location("dawa_assets")
-        list(daemon.run_iteration(context, fixed_iteration_time=now + 3600))
-    assert sorted(launched) == sorted(run.run_id for run in runs)
+        assert look(2) == {}
+        assert sorted(launched) == sorted(waiting)
+
+        monkeypatch.setenv("DAWA_TRAIN_STEPS", "many")  # wrong, and the code server has loaded before
+        late = queued(instance, "nova")
+        assert look(3) == {late.run_id: dg.DagsterRunStatus.QUEUED}
 
 
 def test_the_doctor_says_it_before_anything_is_queued(tmp_path: Path) -> None:
