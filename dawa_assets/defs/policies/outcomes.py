@@ -40,6 +40,9 @@ LEFT = "dawa/left"
 PUT_OFF = "dawa/put-off/"
 """Before an asset's name, on a run that put off a part of it: how much, and why."""
 
+_NOTED_BY = ".dagster/dawa_noted"
+"""Which run noted these. A run that repeats another one begins with that one's tags, which say nothing about it."""
+
 FailureKind = Literal["environment", "content"]
 Left = Literal["service", "budget", "failed"]
 
@@ -80,12 +83,12 @@ def kind_of(error: BaseException) -> FailureKind:
 
 def failure_kind(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureKind:
     """Return by what a failed run failed."""
-    match run.tags.get(FAILURE):
+    match noted(run, FAILURE):
         case "environment":
             return "environment"
         case "content":
             return "content"
-    if run.tags.get(LEFT) in ("service", "budget"):  # a check found the lack of what was put off
+    if noted(run, LEFT) in ("service", "budget"):  # a check found the lack of what was put off
         return "environment"
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     events = [record.event_log_entry.dagster_event for record in records]
@@ -97,7 +100,8 @@ def failure_kind(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureKin
 
 def note_failure(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
     """Note on a run that is about to fail by what it does."""
-    instance.add_run_tags(run_id, {FAILURE: kind_of(error)})
+    if (run := instance.get_run_by_id(run_id)) is not None:
+        _note(instance, run, {FAILURE: kind_of(error)})
 
 
 def left_open(report: object) -> Left | None:
@@ -113,17 +117,29 @@ def note_left(instance: dg.DagsterInstance, run_id: str, asset: str, report: obj
     run = instance.get_run_by_id(run_id) if left is not None else None
     if left is None or run is None:
         return
-    tags: dict[str, str] = {LEFT: left} if run.tags.get(LEFT, "failed") == "failed" else {}
+    tags: dict[str, str] = {LEFT: left} if noted(run, LEFT) in ("", "failed") else {}
     if deferred := _deferred(report):
         tags[f"{PUT_OFF}{asset}"] = f"{len(deferred)} put off: {deferred[0][1]}"[:_MAX_TAG]
     if tags:
-        instance.add_run_tags(run_id, tags)
+        _note(instance, run, tags)
 
 
 def put_off(instance: dg.DagsterInstance, run_id: str, asset: str) -> str | None:
     """Return how much of an asset a run put off, and why; None for nothing."""
     run = instance.get_run_by_id(run_id)
-    return None if run is None else run.tags.get(f"{PUT_OFF}{asset}")
+    return None if run is None else noted(run, f"{PUT_OFF}{asset}") or None
+
+
+def noted(run: dg.DagsterRun, tag: str) -> str:
+    """Return what a run noted of itself; empty for nothing."""
+    return run.tags.get(tag, "") if run.tags.get(_NOTED_BY, run.run_id) == run.run_id else ""
+
+
+def _note(instance: dg.DagsterInstance, run: dg.DagsterRun, tags: dict[str, str]) -> None:
+    """Note something on a run, in the place of what the run noted that it repeats."""
+    notes = [tag for tag in run.tags if tag in (FAILURE, LEFT) or tag.startswith(PUT_OFF)]
+    inherited = {tag: "" for tag in notes if not noted(run, tag)}
+    instance.add_run_tags(run.run_id, {**inherited, **tags, _NOTED_BY: run.run_id})
 
 
 def _deferred(report: object) -> Sequence[tuple[str, str]]:

@@ -18,7 +18,7 @@ import dagster as dg
 
 from dawa_assets.defs.jobs import made_by, overlapping
 from dawa_assets.defs.partitions import ensure_partitions
-from dawa_assets.defs.policies.outcomes import LEFT, failure_kind
+from dawa_assets.defs.policies.outcomes import LEFT, failure_kind, noted
 
 ATTEMPTS = 3
 RUNS_PER_TICK = 50
@@ -243,13 +243,16 @@ def _judge(
         if status == dg.DagsterRunStatus.SUCCESS and rules.once:
             plan.done.append(f"{work.slug}: {named(run)} went well")
             return
-        if status == dg.DagsterRunStatus.SUCCESS and LEFT not in run.tags:
+        if status == dg.DagsterRunStatus.SUCCESS and not noted(run, LEFT):
             # Nothing was left, and the same is to be done again: at once, but for a loop that nobody foresaw.
             pause, why = pause_after(pauses), "did the same"
             pauses = 0 if now > ended + LONGEST_PAUSE_SECONDS else pauses
-        elif status == dg.DagsterRunStatus.SUCCESS and run.tags[LEFT] != "service":
+        elif status == dg.DagsterRunStatus.SUCCESS and noted(run, LEFT) != "service":
             # A budget, or a text that broke a rule: each try is paid for.
-            pause, why = (_A_DAY if this >= rules.attempts else pause_after(this)), f"left something: {run.tags[LEFT]}"
+            pause, why = (
+                (_A_DAY if this >= rules.attempts else pause_after(this)),
+                f"left something: {noted(run, LEFT)}",
+            )
             attempt = min(this + 1, rules.attempts)
         elif status == dg.DagsterRunStatus.SUCCESS or failure_kind(instance, run) == "environment":
             pause, why, attempt = pause_after(pauses), "met an outage", this
@@ -293,7 +296,7 @@ def _past(instance: dg.DagsterInstance, job_name: str, batch: Sequence[WorkItem]
     )
     for record in instance.get_run_records(well, limit=_SETTLING_RUNS):
         run = record.dagster_run
-        if LEFT not in run.tags and _makes_all(run, job_name):
+        if not noted(run, LEFT) and _makes_all(run, job_name):
             settled[run.tags[PARTITION]] = max(settled.get(run.tags[PARTITION], 0), record.storage_id)
     return {
         work.name: _Past(latest[work.name], settled.get(work.slug, 0) > latest[work.name].storage_id) for work in tried

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from dawa_assets.artists.profile import set_profile
+from dawa_assets.defs.policies.outcomes import FAILURE, LEFT, note_failure, noted, put_off
 from dawa_assets.defs.run import BuildResult, run_job
 from dawa_assets.defs.sensors.stale_prompts import stale_prompts_sensor
 from dawa_assets.observability.assets import consistency_of
@@ -16,7 +17,7 @@ from modal_app.errors import InputError, ServiceError
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from resources.prompt_writer.offline import OfflineWriter
-from tests.dawa_assets.automation.ticks import leave_run, slugs, tick
+from tests.dawa_assets.automation.ticks import leave, leave_run, slugs, tick
 from tests.dawa_assets.prompting.material import give_set, profile, summary, with_writer
 from tests.given_pipeline import GivenPipeline
 
@@ -84,6 +85,20 @@ def test_a_run_that_put_something_off_is_yellow(
     result, tags = rewrite(instance, ports, two_sets)
     assert check_of(instance, result, "prompts").passed
     assert not {"dawa/left", "dawa/failure"} & tags.keys()
+
+
+def test_a_run_that_repeats_another_one_notes_for_itself(
+    instance: dg.DagsterInstance, ports: Ports, two_sets: Artist
+) -> None:
+    first, _ = rewrite(instance, with_writer(ports, PuttingOff(0, "503; tried 5 times")), two_sets)
+    earlier = instance.get_run_by_id(first.run_id)
+    assert earlier is not None
+    again = leave(instance, "prompts_job", dict(earlier.tags), dg.DagsterRunStatus.STARTED)
+    assert (noted(again, LEFT), put_off(instance, again.run_id, "prompts")) == ("", None)
+    note_failure(instance, again.run_id, ValueError("a mistake of ours"))
+    again = instance.get_run_by_id(again.run_id) or again
+    assert (noted(again, FAILURE), noted(again, LEFT)) == ("content", "")
+    assert put_off(instance, again.run_id, "prompts") is None
 
 
 @pytest.mark.parametrize(
