@@ -21,6 +21,7 @@ _TIMINGS = re.compile(r"(^|_)(seconds|second|ms|started|finished|at|elapsed|pid|
 _UNTOLD = {"leases"}  # who held what, and how often
 _OF_THE_RUN = {"adapter_sha256", "files", "sizes"}  # of files that name their run; the files themselves are compared
 _BEHIND_THE_SCENES = {".versions", "runs", "jobs"}  # of the data root: views before they are swapped in, and logs
+_BEHIND_THE_SCENES |= {"pages"}  # of the bucket: pictures of the UI's pages, which are kept only where those link
 
 
 def settled_state(home: Path, url: str) -> dict[str, Any]:

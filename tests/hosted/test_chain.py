@@ -5,10 +5,13 @@ Each command is a process of its own, as a person types it: a whole build from u
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from dawa_assets.defs.run import open_instance
 from dawa_assets.example.profile import ARTIST_NAME
 from dawa_assets.intake.inbox import upload
+from dawa_assets.pipeline.files_address import files_address
 from resources.database.embedded.embedded_database import EmbeddedDatabase
 from resources.database.hosted import HostedDatabase
 from resources.database.migrations import migrate
@@ -72,6 +75,13 @@ def test_everything_in_a_project_from_the_command_line(
     assert not wrong, "\n".join(wrong)
     assert not (home / "bucket").exists()
     assert not (home / "postgres").exists()
+
+    with open_instance(settings) as instance:
+        asked = dg.AssetRecordsFilter(asset_key=dg.AssetKey("segment_tags"), asset_partitions=[SLUG])
+        page = instance.fetch_materializations(asked, limit=1).records[0].asset_materialization
+    picture = f"{files_address(settings)}/files/artists/{SLUG}/pages/segment-tags.png"
+    assert page is not None
+    assert picture in str(page.metadata["commonest words"].value), "`make ui` serves what it links to"
 
     said += [dawa("status", home=home, **hosted), dawa("verify", home=home, **hosted)]
     told = "".join(each.stdout + each.stderr for each in said)
