@@ -51,8 +51,8 @@ _SCENE_METRE = re.compile(r"(?<![\d/])(\d{1,2})/(1|2|4|8|16)(?![\d/])")
 class Builder(DeviceCollector):
     """The state of one reading."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, with_onsets: bool = False) -> None:
+        super().__init__(with_onsets=with_onsets)
         self._creator = ""
         self._has_live_set = False
         self._tracks: list[TrackDraft] = []

@@ -3,17 +3,23 @@
 import math
 
 from dawa_assets.ableton.collector import Attributes, Collector
-from dawa_assets.ableton.drafts import ClipDraft
+from dawa_assets.ableton.drafts import ClipDraft, Stroke
 from dawa_assets.ableton.live_set import ArrangementClip, Scale, SessionClip
 from dawa_assets.ableton.notes import Tally, Window
 from dawa_assets.ableton.values import MAX_BEATS, colour, loose_number, number, scale, text
+
+MAX_ONSETS = 400_000
+"""What is kept of a set's onsets, the repetitions of loops included; the largest real set has some 60,000."""
+_CLIP_WEIGHT, _MARKER_WEIGHT = 1.0, 0.5
 
 
 class ClipCollector(Collector):
     """The clip at hand and its notes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_onsets: bool = False) -> None:
         super().__init__()
+        self._onsets_left = MAX_ONSETS if with_onsets else 0
+        self._strokes: list[Stroke] = []
         self._clip = ClipDraft()
         self._slot = -1
         self._window = Window()
@@ -66,6 +72,17 @@ class ClipCollector(Collector):
         """Whether it is repeated."""
         self._clip.loops = attributes.get("Value") == "true"
 
+    def clip_warped(self, _tag: str, attributes: Attributes) -> None:
+        """Whether an audio clip follows the tempo; else its content is counted in seconds."""
+        self._clip.warped = attributes.get("Value") == "true"
+
+    def warp_marker(self, _tag: str, attributes: Attributes) -> None:
+        """A place of an audio clip's content that is tied to a beat, most often where something begins."""
+        if self._onsets_left > len(self._clip.strokes):
+            beat = loose_number(attributes.get("BeatTime"))
+            if math.isfinite(beat):
+                self._clip.strokes.append(Stroke(beat, _MARKER_WEIGHT))
+
     def end_arrangement_clip(self) -> None:
         """An arrangement clip is complete."""
         clip, track = self._clip, self._track
@@ -77,6 +94,8 @@ class ClipCollector(Collector):
         )
         if clip.active and clip.notes is not None:
             track.arrangement_notes.add_all(clip.notes)
+        if clip.active and self._onsets_left:
+            self._keep_onsets(start, max(start, end))
         self._keep_scale(track.arrangement_scales, max(start, end) - start)
 
     def slot(self, _tag: str, _attributes: Attributes) -> None:
@@ -130,6 +149,8 @@ class ClipCollector(Collector):
     def end_note_lane(self) -> None:
         """All notes of the pitch have been passed."""
         self.count_collected()
+        if self._onsets_left:
+            self._end_lane_of_strokes()
         if self._pitch is not None and self._clip.notes is not None:
             self._clip.notes.add(self._pitch, *self._lane)
         self._lane = (0.0, 0.0)
@@ -137,6 +158,8 @@ class ClipCollector(Collector):
 
     def count_collected(self) -> None:
         """Count the notes passed since, each as often as the clip's loop comes to it; none that is switched off."""
+        if self._onsets_left:
+            self._keep_strokes()
         notes, beats = self._lane
         window = self._window
         loops, start, end, simple = window.loops, window.start, window.end, window.whole_repetitions
@@ -159,13 +182,65 @@ class ClipCollector(Collector):
         self.collected.clear()
 
     def _begin_notes(self, duration: float) -> None:
+        self._clip.notes = Tally()
+        self._window = self._content(duration)
+
+    def _content(self, duration: float) -> Window:
+        """Return what of the clip's content is played in so many beats."""
         clip = self._clip
-        clip.notes = Tally()
         start, end = loose_number(clip.loop_start), loose_number(clip.loop_end)
         if not end > start:
-            self._window = Window()
-            return
+            return Window()
         offset = loose_number(clip.offset)
         first = start + (offset if math.isfinite(offset) else 0.0)
         known = 0 < duration <= MAX_BEATS
-        self._window = Window(start, end, first, duration if known else end - start, loops=clip.loops)
+        return Window(start, end, first, duration if known else end - start, loops=clip.loops)
+
+    # -- onsets, where they are asked for ------------------------------------------------------------------
+
+    def _keep_strokes(self) -> None:
+        """Keep the beginnings of the notes passed since, as loud as they are."""
+        lane, room = self._strokes, self._onsets_left - len(self._clip.strokes)
+        for attributes in self.collected[: max(0, room - len(lane))]:
+            if attributes.get("IsEnabled") == "false":
+                continue
+            time, length = loose_number(attributes.get("Time")), loose_number(attributes.get("Duration"))
+            velocity = min(loose_number(attributes.get("Velocity", "100")), 127.0)
+            if math.isfinite(time) and 0 < length < MAX_BEATS and velocity > 0:
+                lane.append(Stroke(time, velocity / 127, length))
+
+    def _end_lane_of_strokes(self) -> None:
+        """Give the lane's notes their pitch, which is written behind them."""
+        if self._pitch is not None:
+            self._clip.strokes += [stroke._replace(pitch=self._pitch) for stroke in self._strokes]
+        self._strokes.clear()
+
+    def _keep_onsets(self, start: float, end: float) -> None:
+        """Keep when the strokes of an arrangement clip are played; of an audio clip also its start and its loop's."""
+        clip = self._clip
+        window, strokes = self._window, clip.strokes
+        if clip.notes is None:
+            window = self._content(end - start)
+            # The last marker only says how the clip goes on behind the one before it.
+            strokes = strokes[:-1] if clip.warped else []
+            if window.loops and clip.warped:
+                strokes = [*strokes, Stroke(window.start, _CLIP_WEIGHT)]
+            self._keep_onset(start, Stroke(0.0, _CLIP_WEIGHT))
+        for stroke in strokes:
+            for after in window.occurrences(stroke.beat):
+                if start + after >= end or not self._keep_onset(start + after, stroke):
+                    break
+
+    def _keep_onset(self, beat: float, stroke: Stroke) -> bool:
+        """Keep one; False where there is no room for it."""
+        if not self._onsets_left:
+            return False
+        track = self._track
+        track.onset_beats.append(beat)
+        track.onset_weights.append(stroke.weight)
+        track.onset_pitches.append(stroke.pitch)
+        track.onset_lengths.append(stroke.length)
+        self._onsets_left -= 1
+        if not self._onsets_left:
+            self.warn(f"more than {MAX_ONSETS:,} notes and clips: what comes after them is not compared")
+        return True

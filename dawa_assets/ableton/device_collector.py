@@ -22,8 +22,8 @@ _ANY_NOTE = -1
 class DeviceCollector(ClipCollector):
     """The device and the chain at hand, and those around them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, with_onsets: bool = False) -> None:
+        super().__init__(with_onsets=with_onsets)
         self._open_devices: list[DeviceDraft] = []
         self._open_chains: list[ChainDraft] = []
         self._chains = 0

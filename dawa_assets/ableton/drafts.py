@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dawa_assets.ableton.file_places import location_of, path_of_data
 from dawa_assets.ableton.live_set import (
@@ -124,11 +125,27 @@ class TrackDraft:
     arrangement_scales: dict[Scale, float] = field(default_factory=dict)
     session_scales: dict[Scale, float] = field(default_factory=dict)
     automated_parameters: int = 0
+    onset_beats: array[float] = field(default_factory=lambda: array("d"))
+    onset_weights: array[float] = field(default_factory=lambda: array("d"))
+    onset_pitches: array[int] = field(default_factory=lambda: array("h"))
+    onset_lengths: array[float] = field(default_factory=lambda: array("d"))
+
+
+class Stroke(NamedTuple):
+    """A beat of a clip's content at which something begins; what a lane of notes plays has its pitch in the end."""
+
+    beat: float
+    weight: float
+    length: float = 0.0
+    pitch: int = -1
 
 
 @dataclass(slots=True)
 class ClipDraft:
-    """A clip whose place, in beats, is not yet checked."""
+    """A clip whose place, in beats, is not yet checked.
+
+    `strokes` are what begins in its content, where that was asked for.
+    """
 
     start: str = ""
     end: str = ""
@@ -144,6 +161,8 @@ class ClipDraft:
     scale_root: str = ""
     scale_name: str = ""
     notes: Tally | None = None
+    warped: bool = False
+    strokes: list[Stroke] = field(default_factory=list)
 
     @property
     def active(self) -> bool:

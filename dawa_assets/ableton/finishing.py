@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from dawa_assets.ableton.audible import audible_tracks, note_sources
 from dawa_assets.ableton.chains import Flow, changes_notes, finished_devices, follow
 from dawa_assets.ableton.drafts import TrackDraft
-from dawa_assets.ableton.live_set import Scale, Track
+from dawa_assets.ableton.live_set import Onsets, Scale, Track
 from dawa_assets.ableton.notes import Tally
 
 
@@ -104,4 +104,5 @@ def _finished_track(
         notes=flow.tally.by_pitch() if flow.tally is not None else {},
         notes_unsure=heard.unsure,
         pads=tuple(heard.pads),
+        onsets=Onsets(draft.onset_beats, draft.onset_weights, draft.onset_pitches, draft.onset_lengths),
     )

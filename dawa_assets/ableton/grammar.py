@@ -136,6 +136,8 @@ _CLIP = {
     "ColorIndex": _value(Builder.clip_colour),
     "Disabled": _value(Builder.clip_disabled),
     "SampleVolume": _value(Builder.clip_gain),
+    "IsWarped": _value(Builder.clip_warped),
+    "WarpMarkers": Place({"WarpMarker": _value(Builder.warp_marker)}),
     "ScaleInformation": Place(
         {
             "RootNote": _value(Builder.clip_scale_root),

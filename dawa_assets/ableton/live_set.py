@@ -75,6 +75,20 @@ class Played:
     beats: float
 
 
+@dataclass(frozen=True, slots=True)
+class Onsets:
+    """When something begins in clips, one number of each kind for each onset.
+
+    `beats` are quarter beats from the arrangement's zero, `weights` go up to 1, `pitches` are MIDI's and -1 for what is
+    no note, `lengths` are the quarter beats that a note is held for.
+    """
+
+    beats: Sequence[float] = ()
+    weights: Sequence[float] = ()
+    pitches: Sequence[int] = ()
+    lengths: Sequence[float] = ()
+
+
 Notes = Mapping[int, Played]
 """By MIDI pitch, 0..127; C-2 in Live's words is 0."""
 
@@ -145,7 +159,7 @@ class Track:
     `audible` is False where nothing of it can be heard: muted by itself or a group, not among the soloed, faded out, or
     routed nowhere. `is_fed` says that another track plays its notes through this one. `notes` are those of its active
     clips in the view that counts, `pads` those of its drum racks; `notes_unsure` says that a device changes the notes
-    in a way that can't be followed.
+    in a way that can't be followed. `onsets` are those of its active arrangement clips, where they were asked for.
     """
 
     id: str
@@ -167,6 +181,7 @@ class Track:
     notes: Notes = field(default_factory=dict)
     notes_unsure: bool = False
     pads: tuple[Pad, ...] = ()
+    onsets: Onsets = Onsets()
 
     @property
     def clips(self) -> int:

@@ -6,6 +6,7 @@ Bounded whatever a set holds: 128 pitches with two numbers each, whether a clip 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from dawa_assets.ableton.live_set import Played
 
@@ -113,3 +114,17 @@ class Window:
         # A hair is taken off, so that a note at the very end of a repetition is not counted for float noise.
         times = left / self.length - 1e-9
         return 1 if times < 1 else MAX_REPETITIONS if times > MAX_REPETITIONS else 1 + int(times)
+
+    def occurrences(self, time: float) -> Iterator[float]:
+        """Yield how many beats after the clip's start a note at this beat of its content is played, each time."""
+        times = self.plays(time)
+        first = self.first if math.isfinite(self.first) else 0.0
+        after = time - first
+        if not self.loops:
+            if times and 0 <= after < self.duration:
+                yield after
+            return
+        if after < 0:
+            after += self.length * math.ceil(-after / self.length)
+        for number in range(times):
+            yield after + number * self.length

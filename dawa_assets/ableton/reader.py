@@ -22,8 +22,8 @@ from dawa_assets.errors import RefusedLiveSetError, UnreadableLiveSetError
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def read_live_set(path: Path) -> LiveSet:
-    """Read the set at `path`, gzipped or plain XML.
+def read_live_set(path: Path, *, with_onsets: bool = False) -> LiveSet:
+    """Read the set at `path`, gzipped or plain XML; `with_onsets` also keeps when each note and clip begins.
 
     Raises:
         UnreadableLiveSetError: no regular file, no Live Set, damaged, or beyond the limits that keep a reading
@@ -31,7 +31,7 @@ def read_live_set(path: Path) -> LiveSet:
     """
     try:
         with _open_regular(path) as file:
-            return _read(file, PurePath(shown_name(path)).stem)
+            return _read(file, PurePath(shown_name(path)).stem, with_onsets=with_onsets)
     except RefusedLiveSetError as refused:
         raise UnreadableLiveSetError(f"{shown_name(path)}: {refused.reason}; {refused.way_out}") from None
     except OSError as error:
@@ -58,8 +58,8 @@ def _open_regular(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _read(file: BinaryIO, name: str) -> LiveSet:
-    builder = Builder()
+def _read(file: BinaryIO, name: str, *, with_onsets: bool) -> LiveSet:
+    builder = Builder(with_onsets=with_onsets)
     unpacked = xml_chunks(file)
     chunks = UsableReferences(unpacked)
     try:

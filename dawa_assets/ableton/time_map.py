@@ -104,6 +104,22 @@ class TempoMap:
         """Return when a beat sounds: beat 0 at 0 s, earlier ones below 0."""
         return self._since_first_point(beat) - self._since_first_point(0.0)
 
+    def beat_at(self, seconds: float) -> float:
+        """Return which beat sounds at a time: the inverse of `seconds_at`."""
+        since = seconds + self._since_first_point(0.0)
+        index = bisect_right(self._elapsed, since) if self._times and since >= 0 else 0
+        if index == 0 or index == len(self._times):
+            at = self._times[index - 1] if index else (self._times[0] if self._times else 0.0)
+            elapsed = self._elapsed[index - 1] if index else 0.0
+            bpm = self._bpms[index - 1] if index else (self._bpms[0] if self._times else self._manual)
+            return at + (since - elapsed) * bpm / 60
+        return self._times[index - 1] + _beats(
+            since - self._elapsed[index - 1],
+            self._times[index] - self._times[index - 1],
+            self._bpms[index - 1],
+            self._bpms[index],
+        )
+
     def prevailing(self, ranges: Iterable[tuple[float, float]]) -> Prevailing | None:
         """Which tempo holds for the most of these ranges of beats (apart from each other), and between what it moves.
 
@@ -224,6 +240,14 @@ def _seconds(beats: float, first_bpm: float, last_bpm: float) -> float:
     if abs(change) < 1e-6:
         return beats * 120 / (first_bpm + last_bpm)
     return 60 * beats / change * math.log(last_bpm / first_bpm)
+
+
+def _beats(seconds: float, beats: float, first_bpm: float, last_bpm: float) -> float:
+    """Return how far it gets in so many seconds of a stretch of so many beats."""
+    change = last_bpm - first_bpm
+    if abs(change) < 1e-6:
+        return seconds * (first_bpm + last_bpm) / 120
+    return beats / change * first_bpm * math.expm1(seconds * change / (60 * beats))
 
 
 def _median(pieces: Sequence[Stretch], total: float) -> float:

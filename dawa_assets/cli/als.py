@@ -1,11 +1,17 @@
-"""`dawa als`: what is in a Live Set, as a table, as the `AlsSummary` that the pipeline stores, or as a picture."""
+"""`dawa als`: what is in a Live Set, as a table, as the `AlsSummary` that the pipeline stores, or as a picture.
+
+`dawa als align` is in `align.py`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from dawa_assets.cli.align import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +22,27 @@ if TYPE_CHECKING:
     from dawa_assets.ableton.summary import AlsSummary, HierarchyChild, HierarchyEntry
 
 
-def als(
+class _ShowUnlessAsked(TyperGroup):
+    """Takes what names no sub-command as the files to show, so that `dawa als SET.als` needs none."""
+
+    unnamed = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click."""
+        if args and args[0] not in self.commands and args != ["--help"]:
+            args = [self.unnamed, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ShowUnlessAsked,
+    help="Show what is in Live Sets (`dawa als SET.als …`), or hold one against a bounce (`dawa als align`).",
+    no_args_is_help=True,
+)
+
+
+@app.command(_ShowUnlessAsked.unnamed)
+def show(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Live Sets (.als) of Live 8 to 12.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the AlsSummary; an array of them if there are several files.")
@@ -28,7 +54,8 @@ def als(
 ) -> None:
     """Show what is in Live Sets: tempo, tracks, clips, plugins, samples.
 
-    A file that can't be read is named on one line with the reason; the others go on, and the exit code is 2.
+    The word `show` may be left out. A file that can't be read is named on one line with the reason; the others go on,
+    and the exit code is 2.
     """
     from dawa_assets.ableton.reader import read_live_set
     from modal_app.errors import InputError
@@ -53,6 +80,9 @@ def als(
         _print_json(summaries if len(files) > 1 else summaries[0])
     if refused:
         raise typer.Exit(2)
+
+
+app.command("align")(align)
 
 
 def _pictures(files: list[Path], out: Path) -> dict[Path, Path]:

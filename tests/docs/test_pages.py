@@ -45,7 +45,8 @@ def _resolved(words: list[str]) -> tuple[Any, list[str]]:
     command: Any = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
-    return command, words
+    unnamed = getattr(command, "unnamed", None)
+    return (command.commands[unnamed] if unnamed and words else command), words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_IDS)

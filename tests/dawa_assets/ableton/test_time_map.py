@@ -258,3 +258,9 @@ def test_what_is_muted_has_no_say_in_the_tempo(tmp_path: Path) -> None:
     ]
     live_set = read_live_set(write_als(tmp_path, SetSpec(tracks=tracks, tempo_points=[(0, 100), (16, 100), (16, 170)])))
     assert (live_set.played_tempo.bpm, live_set.seconds) == (100, pytest.approx(9.6))
+
+
+@given(st.lists(st.tuples(st.floats(0, 64), st.floats(40, 200)), max_size=5), st.floats(-8, 80))
+def test_a_beat_is_found_by_its_time(points: list[tuple[float, float]], beat: float) -> None:
+    tempo = TempoMap([TempoPoint(time, bpm) for time, bpm in points], 120.0)
+    assert tempo.beat_at(tempo.seconds_at(beat)) == pytest.approx(beat, abs=1e-6)

@@ -1,0 +1,210 @@
+"""Where in a Live Set's arrangement a bounce begins, and whether it is a bounce of that arrangement at all.
+
+Onsets of the set against onsets of the sound, and pitch classes against pitch classes, at every place at once by FFT
+cross-correlation (as in score following, e.g. Müller, "Fundamentals of Music Processing", chapters 3 and 6). What fits
+worse than chance may, or at two places alike, is said to be so. Pure: no files, no decoding.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dawa_assets.ableton.fit import Fit, Sound, best_fit
+from dawa_assets.ableton.onsets import SongOnsets
+from modal_app.audio.alignment_features import ONSETS_A_SECOND, AlignmentFeatures
+from modal_app.tagging.tempo import estimate
+
+VERSION = "alignment-v1"
+"""Names everything that decides an answer: another one may come out under another name only."""
+
+Answer = Literal["aligned", "not this arrangement", "can't be told"]
+
+SHORTEST_SECONDS = 8.0
+FEWEST_MOMENTS = 16
+"""Distinct times at which something begins: with fewer, unrelated pairs of real files reach 0.59."""
+
+_LEAST_MARGIN = 0.01  # under it a place is no surer than the next: repeated bars of composed songs differ by 0.007
+_SURE_MARGIN = 0.08
+_LEAST_FIT = 0.25
+_CHANCE = 12.0  # over the square root of the frames that overlap: three times the best of all places of noise
+_UNRELATED = 0.7  # of what is needed
+_FEWEST_A_SECOND = 1.0  # to rule a set out: where less is known of it, its own bounce fits badly too
+_CHROMA_FITS = 0.4  # chords of another song come to that by chance
+# At a tempo that is taken from the sound, the beats of any two songs fall together: more has to speak for it.
+_LEAST_MARGIN_THEN, _CHROMA_FITS_THEN = 0.03, 0.5
+_OCTAVES = (1.0, 0.5, 2.0)
+_NEAR = 0.01  # of an estimated tempo: between these bounds whole and half BPM are tried
+_SLOWEST, _FASTEST = 0.5, 2.0
+_LONGEST_TAIL = 10.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """An answer with its reasons in words, the deciding one first.
+
+    Where it is "aligned", the sound's second t is the arrangement's second t + `offset_seconds`, counted at `tempo`,
+    which is the set's own unless the bounce was rendered at another one; it is negative where something lies before the
+    arrangement's zero. `bar` is the bar that the sound begins in, 1 the first. `score` is how well it fits at its best
+    place and `margin` by how much better than at the next; None where nothing was compared. `confidence` is from 0.5
+    to 1 for an answer, 0 for none.
+    """
+
+    answer: Answer
+    confidence: float
+    reasons: tuple[str, ...]
+    offset_seconds: float | None = None
+    bar: float | None = None
+    tempo: float | None = None
+    score: float | None = None
+    margin: float | None = None
+    version: str = VERSION
+
+
+def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = ()) -> Alignment:
+    """Return where the arrangement and the sound fit together.
+
+    Args:
+        song: what begins when in the set.
+        audio: what begins when in the bounce.
+        tempos: at which it may have been rendered beside the set's own, such as those of earlier saves; the sound's
+            own is tried in any case.
+    """
+    why_not = _why_not_compared(song, audio)
+    if why_not is not None:
+        return Alignment("can't be told", 0.0, (why_not, *song.warnings))
+    sound = Sound.of(audio)
+    tried: list[_Attempt] = []
+    for tempo, is_known in _tempos(song.tempo, tempos, audio):
+        fit = best_fit(song if tempo == song.tempo else song.rendered_at(tempo), sound, FEWEST_MOMENTS)
+        if fit is not None:
+            tried.append(_Attempt(tempo, is_known, fit))
+            if tempo == song.tempo and _fits(tried[0]):
+                break
+    if not tried:
+        words = f"no place where {FEWEST_MOMENTS} things begin in what they would have in common"
+        return Alignment("can't be told", 0.0, (words, *song.warnings))
+    fitting = [attempt for attempt in tried if _fits(attempt)]
+    # Where none fits, what the set itself says counts: with tempos to choose among, anything fits a little.
+    best = max(fitting or tried[:1], key=lambda attempt: attempt.fit.score)
+    return _aligned(song, audio, best) if fitting else _not_aligned(song, best)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How well they fit at a tempo; `is_known` where that is the set's or was given."""
+
+    tempo: float
+    is_known: bool
+    fit: Fit
+
+    @property
+    def needed(self) -> float:
+        """What the onsets have to come to."""
+        return max(_LEAST_FIT, _CHANCE / math.sqrt(max(self.fit.frames, 1)))
+
+    @property
+    def words(self) -> str:
+        """How well, in words."""
+        fit = self.fit
+        pitches = "; no pitches are known" if fit.chroma is None else f" and pitches by {fit.chroma:.2f}"
+        return f"onsets fit by {fit.onsets:.2f}{pitches}"
+
+
+def _fits(attempt: _Attempt) -> bool:
+    fit = attempt.fit
+    chroma = _CHROMA_FITS if attempt.is_known else _CHROMA_FITS_THEN
+    is_one_place = attempt.is_known or fit.margin >= _LEAST_MARGIN_THEN
+    return fit.onsets >= attempt.needed and is_one_place and (fit.chroma is None or fit.chroma >= chroma)
+
+
+def _why_not_compared(song: SongOnsets, audio: AlignmentFeatures) -> str | None:
+    if not song.has_arrangement:
+        return "nothing sounds in the set's arrangement: its clips are in the session view"
+    if audio.seconds < SHORTEST_SECONDS:
+        return f"the audio lasts {audio.seconds:.1f} s; under {SHORTEST_SECONDS:g} s too much would fit"
+    if not audio.onsets.any():
+        return "nothing begins in the audio: it is silent or one steady sound"
+    moments = len(set((song.seconds * 30).round().tolist()))
+    if moments < FEWEST_MOMENTS:
+        return (
+            f"only {moments} moments are known at which something begins in the arrangement, {FEWEST_MOMENTS} are "
+            "needed: what is inside of audio clips can't be seen"
+        )
+    return None
+
+
+def _not_aligned(song: SongOnsets, best: _Attempt) -> Alignment:
+    fit, share = best.fit, best.fit.onsets / best.needed
+    score, margin = round(fit.score, 3), round(fit.margin, 3)
+    if fit.moments < _FEWEST_A_SECOND * fit.frames / ONSETS_A_SECOND:
+        words = (
+            f"{best.words} at the best place, but only {fit.moments} moments are known there at which something begins"
+        )
+        words += ": what is inside of audio clips can't be seen"
+        return Alignment("can't be told", 0.0, (words, *song.warnings), score=score, margin=margin)
+    if share < _UNRELATED and (fit.chroma is None or fit.chroma < _CHROMA_FITS_THEN):
+        words = f"{best.words} at the best place; by chance onsets may come to {best.needed:.2f}"
+        return Alignment(
+            "not this arrangement", _between(1 - share), (words, *song.warnings), score=score, margin=margin
+        )
+    words = f"{best.words} at the best place, not enough to tell and too much to rule out"
+    return Alignment("can't be told", 0.0, (words, *song.warnings), score=score, margin=margin)
+
+
+def _aligned(song: SongOnsets, audio: AlignmentFeatures, best: _Attempt) -> Alignment:
+    fit, tempo = best.fit, best.tempo
+    score, margin = round(fit.score, 3), round(fit.margin, 3)
+    following = _place(song, tempo, fit.next_lag)
+    if fit.margin < _LEAST_MARGIN:
+        words = f"it may be this arrangement, but {_place(song, tempo, fit.lag)} and {following} fit alike"
+        return Alignment("can't be told", 0.0, (words, best.words, *song.warnings), score=score, margin=margin)
+    reasons = [f"{best.words}, by {fit.margin:.2f} more than at the next place ({following})"]
+    if tempo != song.tempo:
+        reasons.append(f"rendered at {tempo:g} BPM, the set is at {song.tempo:g} now")
+    reasons += _length(song.rendered_at(tempo), audio, fit.lag)
+    return Alignment(
+        "aligned",
+        _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN)),
+        (*reasons, *song.warnings),
+        offset_seconds=round(fit.lag, 3),
+        bar=round(song.bar_at(fit.lag * tempo / song.tempo), 2),
+        tempo=tempo,
+        score=score,
+        margin=margin,
+    )
+
+
+def _between(sure: float) -> float:
+    return round(0.5 + 0.5 * min(max(sure, 0.0), 1.0), 2)
+
+
+def _place(song: SongOnsets, tempo: float, lag: float) -> str:
+    if lag < 0:
+        return f"{-lag:.2f} s before bar 1"
+    return f"bar {song.bar_at(lag * tempo / song.tempo):.4g} ({lag:.2f} s)"
+
+
+def _length(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> Iterator[str]:
+    """Say where the lengths agree, which speaks for the place; that they don't says nothing."""
+    tail = lag + audio.seconds - song.length_seconds
+    if abs(lag) < 0.1 and -0.1 < tail < _LONGEST_TAIL:
+        yield f"it is as long as the arrangement, {song.length_seconds:.1f} s, with {max(tail, 0.0):.1f} s behind it"
+    elif -0.1 < tail < _LONGEST_TAIL:
+        yield "it ends where the arrangement does"
+
+
+def _tempos(own: float, given: Iterable[float], audio: AlignmentFeatures) -> Iterator[tuple[float, bool]]:
+    """Yield which tempos to try and whether they are known: the set's, what is given, and what the sound seems to have.
+
+    Of the last, half and twice that, and whole and half BPM near to it.
+    """
+    yield own, True
+    done = {own}
+    known = list(given)
+    heard = [estimate(audio.onsets, ONSETS_A_SECOND).bpm * octave for octave in _OCTAVES]
+    near = [half / 2 for bpm in heard for half in range(round(bpm * (1 - _NEAR) * 2), round(bpm * (1 + _NEAR) * 2) + 1)]
+    for bpm, is_known in [*((bpm, True) for bpm in known), *((bpm, False) for bpm in [*heard, *near])]:
+        if bpm not in done and _SLOWEST <= bpm / own <= _FASTEST:
+            done.add(bpm)
+            yield bpm, is_known
