@@ -38,6 +38,8 @@ def begin_run(
     For whom it waits is logged, on one line for each. Two processes of this machine never take the same place.
     """
     pools = set(job.graph.pools)
+    if not pools:
+        return _recorded(instance, job, tags, run_config)
     told = ""
     while True:
         with _one_at_a_time(instance):
@@ -71,7 +73,7 @@ def _holders(
 ) -> Sequence[dg.DagsterRun]:
     """Return the runs under way that leave no place in one of the pools; none where there is a place in each."""
     config = instance.get_concurrency_config()
-    if not pools or config.pool_config.pool_granularity != PoolGranularity.RUN:
+    if config.pool_config.pool_granularity != PoolGranularity.RUN:
         return []  # where steps are counted, each waits by itself
     under_way = [
         record
