@@ -59,7 +59,7 @@ def test_queued_runs_wait_until_the_settings_are_mended(
 
     def look(hours: int) -> dict[str, dg.DagsterRunStatus]:
         """Let the queue be looked at some times, in that hour; the runs that are still in it."""
-        for minutes in range(0, 60, 5):
+        for minutes in range(0, 60, 20):
             list(daemon.run_iteration(context, fixed_iteration_time=now + 3_600 * hours + 60 * minutes))
         return {run.run_id: run.status for run in instance.get_runs() if run.run_id not in launched}
 

@@ -1,7 +1,9 @@
 """History has an end: old runs go with all that is theirs, what pages show stays, and time bounds a pass."""
 
 import json
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +14,8 @@ from dawa_assets.defs.history_pruning import history_schedule, prune_history, pr
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
 from resources.settings import Settings
-from tests.dawa_assets.defs.test_forgetting import instance, latest, report_on, stored, work_for
+from tests.dawa_assets.defs.test_forgetting import latest, report_on, stored, work_for
 from tests.dawa_assets.maintenance.typed import dawa
-
-__all__ = ["instance"]
 
 
 def age(instance: dg.DagsterInstance, *run_ids: str, days: int = 100) -> None:
@@ -33,13 +33,30 @@ def age(instance: dg.DagsterInstance, *run_ids: str, days: int = 100) -> None:
                 events.execute(set_, [f"{moment:%F %T.%f}"])
 
 
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A home with old runs of two artists: one that was followed by another, a failed one, and two that pages show."""
+    home = tmp_path_factory.mktemp("history") / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        old = [work_for(instance, "nova"), work_for(instance, "nova", fails="yes"), work_for(instance, "nova"),
+               work_for(instance, "nova-two")]  # fmt: skip
+        age(instance, *old)
+        return home, [*old, work_for(instance, "nova-two", fails="yes")]
+
+
 @pytest.fixture
-def runs(instance: dg.DagsterInstance) -> list[str]:
-    """Old runs of two artists: one that was followed by another, a failed one, and two that pages show."""
-    old = [work_for(instance, "nova"), work_for(instance, "nova", fails="yes"), work_for(instance, "nova"),
-           work_for(instance, "nova-two")]  # fmt: skip
-    age(instance, *old)
-    return [*old, work_for(instance, "nova-two", fails="yes")]
+def instance(aged: tuple[Path, list[str]], tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A copy of it for each test."""
+    shutil.copytree(aged[0], tmp_path / "dagster")
+    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def runs(aged: tuple[Path, list[str]]) -> list[str]:
+    return aged[1]
 
 
 def there(instance: dg.DagsterInstance) -> set[str]:
