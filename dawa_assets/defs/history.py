@@ -7,8 +7,9 @@ These are Dagster's tables, not the project's: they are reached by its own defin
 """
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.schedules.schema import JobTickTable
 from dagster._core.storage.schedules.sql_schedule_storage import SqlScheduleStorage
 from dagster._serdes import deserialize_value, serialize_value
@@ -213,6 +214,19 @@ def _is_there(connection: sa.Connection, record: object, of_asset: sa.ColumnElem
 def _latest(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Any:
     query = sa.select(EVENTS.c.id, EVENTS.c.event, EVENTS.c.run_id).where(*which)
     return connection.execute(query.order_by(EVENTS.c.id.desc()).limit(1)).first()
+
+
+def give_back_space(instance: dg.DagsterInstance) -> None:
+    """Make SQLite's file of events that all runs share smaller, where half of it is free; while it is in use, nothing."""
+    storage = events_of(instance)
+    if not isinstance(storage, SqliteEventLogStorage):
+        return
+    path = storage.path_for_shard(INDEX_SHARD_NAME)
+    with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
+        free, pages = (database.execute(f"pragma {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
+        if 2 * free > pages:
+            with suppress(sqlite3.OperationalError):
+                database.execute("vacuum")
 
 
 def names(slug: str) -> Callable[[str], bool]:

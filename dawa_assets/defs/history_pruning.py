@@ -20,6 +20,7 @@ from dawa_assets.defs.history import (
     correct_assets,
     event_rows,
     events_of,
+    give_back_space,
     naive_utc,
     remove_checks,
     remove_events,
@@ -95,6 +96,7 @@ def prune_history(
     if not dry_run:
         _remove_orphans(instance, before)
         correct_assets(instance)
+        give_back_space(instance)
     return HistoryReport(done, events, kept, freed, is_all)
 
 

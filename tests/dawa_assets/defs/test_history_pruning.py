@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dawa_assets.defs.forgetting import forget_artist
 from dawa_assets.defs.history_pruning import history_schedule, prune_history, prune_history_job
 from dawa_assets.defs.resources import Pipeline
 from resources.ports import Ports
@@ -116,6 +117,17 @@ def test_a_database_that_no_run_knows_goes_when_it_is_old(instance: dg.DagsterIn
     assert Path(instance.root_directory, "history", "runs", f"{runs[0]}.db").exists()
     prune_history(instance, -1)
     assert not Path(instance.root_directory, "history", "runs", f"{runs[0]}.db").exists()
+
+
+def test_the_space_of_what_went_is_given_back(instance: dg.DagsterInstance) -> None:
+    index = Path(instance.root_directory, "history", "runs", "index.db")
+    table = dg.MetadataValue.json({"artist": "gone", "what": "x" * 2_000_000})
+    instance.report_runless_asset_event(dg.AssetMaterialization("needs_attention", metadata={"table": table}))
+    forget_artist(instance, "gone")
+    before = index.stat().st_size
+    prune_history(instance, 90)
+    assert index.stat().st_size < before / 2
+    assert latest(instance, "prompts") is not None
 
 
 def test_the_schedule_asks_for_a_run_only_if_there_is_something(
