@@ -217,7 +217,7 @@ def _latest(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Any:
 
 
 def give_back_space(instance: dg.DagsterInstance) -> None:
-    """Make SQLite's file of events that all runs share smaller, where half of it is free; while it is in use, nothing."""
+    """Make SQLite's file of events that all runs share smaller, where half of it is free and nobody is at it."""
     storage = events_of(instance)
     if not isinstance(storage, SqliteEventLogStorage):
         return
