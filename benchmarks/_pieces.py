@@ -5,7 +5,7 @@ keeps to the scale; what makes tempo hard is there on purpose: 3 + 3 + 2, dotted
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -122,22 +122,36 @@ class Piece:
     signal: npt.NDArray[np.float32]
 
 
-def compose(style: Style, seed: int) -> Piece:
-    """Compose and play one piece; the same style and seed are the same piece."""
+def compose(style: Style, seed: int, *, semitones: int = 0, speed: float = 1.0) -> Piece:
+    """Compose and play one piece; the same style and seed are the same piece, transposed or played faster if asked."""
     from dawa_assets.example.mix import play
     from dawa_assets.example.score import Section, Song
 
     chance = Random(f"{style.name} {seed}")  # noqa: S311 - no secret
-    tempo = chance.randint(*style.tempos)
+    tempo = float(chance.randint(*style.tempos))
     tonic, mode = chance.randrange(12), chance.choice(["Major", "Minor"])
     bars = int(SECONDS * tempo / 60 / style.beats) + 2
-    parts = _parts(style, chance, tonic, mode, bars)
+    parts = _transposed(_parts(style, chance, tonic, mode, bars), semitones)
+    tempo *= speed
     quarters = -(-bars * style.beats // 4)
     song = Song(
         "Piece", 12, "wav", tempo, tonic, "Minor" if mode == "Minor" else "Major", (Section("A", 0, quarters),), parts
     )
     signal = play(song)[:, : round(SECONDS * 44_100)].mean(axis=0)
-    return Piece(style.name, float(tempo), tonic, mode == "Minor", np.ascontiguousarray(signal, np.float32))
+    return Piece(style.name, tempo, tonic, mode == "Minor", np.ascontiguousarray(signal, np.float32))
+
+
+def _transposed(parts: "tuple[Part, ...]", semitones: int) -> "tuple[Part, ...]":
+    def moved(part: "Part") -> "Part":
+        if part.sound == "kit":
+            return part
+        clips = [
+            replace(clip, notes=tuple(replace(note, pitch=note.pitch + semitones) for note in clip.notes))
+            for clip in part.clips
+        ]
+        return replace(part, clips=tuple(clips))
+
+    return tuple(map(moved, parts)) if semitones else parts
 
 
 def _parts(style: Style, chance: Random, tonic: int, mode: str, bars: int) -> "tuple[Part, ...]":

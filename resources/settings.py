@@ -265,6 +265,13 @@ class Training(BaseModel):
     train_checkpoint_gradients: bool = Field(False, description="compute activations twice, for less memory")
     trigger_word: str | None = Field(None, max_length=60, description="a word that every caption begins with")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
+    copy_renderings: int | None = Field(
+        None,
+        ge=0,
+        le=32,
+        description="how many captions that an adapter was trained with are rendered, to see whether it plays what it "
+        "was trained on; default: 8, and with the base `tiny` nobody looks",
+    )
     preview_seconds: float | None = Field(
         None,
         gt=0,
@@ -272,6 +279,13 @@ class Training(BaseModel):
         description="length of what is rendered to judge and to preview an adapter, in seconds; default: 4 with the "
         "base `tiny`, 30 with a real one",
     )
+
+    @property
+    def copies_looked_for(self) -> int | None:
+        """How many renderings of training captions are held against what was trained on; None: none, nor any other."""
+        if self.copy_renderings is None:
+            return None if self.base == "tiny" else 8
+        return self.copy_renderings
 
     @property
     def rendered_seconds(self) -> float:

@@ -31,7 +31,9 @@ _USES = {
 _Artist = Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")]
 _Run = Annotated[str, typer.Argument(help="The run's id, or its beginning.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-_Force = Annotated[bool, typer.Option("--force", help="Publish it although it is broken, or heard excluded items.")]
+_Force = Annotated[
+    bool, typer.Option("--force", help="Publish it although it is broken or copies, or heard excluded items.")
+]
 
 
 @app.command("list")

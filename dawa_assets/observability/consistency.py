@@ -192,9 +192,9 @@ def check_evaluation(of: Inspection) -> Consistency:
         if (stored := of.stored(f"{run.adapter_key}/{name}")) is None or stored.size != size
     ]
     warnings = [
-        f"run {run.id}: broken: {'; '.join(evaluation.reasons)}"
+        f"run {run.id}: {evaluation.verdict}: {'; '.join(evaluation.reasons)}"
         for run, evaluation in judged
-        if evaluation is not None and evaluation.verdict == "broken"
+        if evaluation is not None and evaluation.verdict in ("broken", "copies")
     ]
     return Consistency(len(judged), problems, warnings)
 

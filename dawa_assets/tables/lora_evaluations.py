@@ -15,7 +15,7 @@ from resources.database.base import Connection
 Author = Literal["evaluation", "person"]
 
 
-Verdict = Literal["better", "no better", "broken"]
+Verdict = Literal["better", "no better", "broken", "copies"]
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,9 @@ class EvaluationReport:
     prompt: str | None = None
     seed: int | None = None
     rendered: list[dict[str, Any]] = field(default_factory=list)
+    copied_seconds: float | None = None
+    """Of the rendering that has most of what was trained on; None where nobody looked."""
+    copied: list[dict[str, Any]] = field(default_factory=list)
     gpu_seconds: float | None = None
     cost_usd: float = 0.0
     adapter_key: str | None = None
@@ -183,6 +186,7 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
         facts=facts_of(track),
         duration_seconds=settings.rendered_seconds,
         seed=settings.seed,
+        copy_renderings=settings.copies_looked_for,
     )
     found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
     finding = judge(found)
@@ -295,5 +299,7 @@ def _what_was_found(folder: str, evaluation: Evaluation) -> dict[str, Any]:
         "seed": evaluation.seed,
         "rendered": [{"by": name, **part.model_dump()} for name, part in renderings.items() if part is not None],
         "files": [f"{folder}/{name}" for name in sorted(evaluation.files)],
+        "copied_seconds": None if found.copies is None else found.copies.copied_seconds,
+        "copied": [] if found.copies is None else [passage.model_dump() for passage in found.copies.passages],
         **{name: getattr(found, name) for name in _FIGURES},
     }

@@ -225,10 +225,9 @@ def _promote_as_asked(ports: Ports, lora: Lora, reason: str, *, is_rollback: boo
     run, evaluation = lora.run, lora.evaluation
     if run.state != "done":
         raise InputError(f"run {run.id}: is {run.state}, there is no adapter to publish; `dawa lora list` shows others")
-    if evaluation is not None and evaluation.verdict == "broken" and not force:
-        raise InputError(
-            f"run {run.id}: is broken ({'; '.join(evaluation.reasons)}); --force publishes it all the same"
-        )
+    if evaluation is not None and evaluation.verdict in ("broken", "copies") and not force:
+        what = "is broken" if evaluation.verdict == "broken" else "plays what it was trained on"
+        raise InputError(f"run {run.id}: {what} ({'; '.join(evaluation.reasons)}); --force publishes it all the same")
     if lora.trained_on_excluded and not force:
         raise InputError(
             f"run {run.id}: {trained_on_line(lora.trained_on_excluded)}; "

@@ -6,12 +6,14 @@ The rule has a name: a verdict by another rule is made anew.
 from dataclasses import dataclass
 
 from dawa_assets.tables.lora_evaluations import Verdict
-from modal_app.protocol.training import EvaluateResult, Rendering
+from modal_app.protocol.training import CopiedPassage, CopyFindings, EvaluateResult, Rendering
 
-RULE = "evaluation-v1"
+RULE = "evaluation-v2"
 
 _SILENT = 0.99  # of the time
 _CLIPPED = 0.02  # of the samples
+_MAX_PASSAGES = 5
+_MENTIONED_SECONDS, _COPIED_SECONDS = 4.0, 8.0  # of one rendering, that lie in songs that were trained on
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class PromotionDecision:
 def judge(found: EvaluateResult) -> Judgement:
     """`broken`: it can't be used, or what it renders is no music where the base's is sound.
 
-    Else it is judged by its loss on the held-out songs; with nothing held out by that on trained songs, which says so.
+    `copies`: it plays passages of what it was trained on. Else it is judged by its loss on the held-out songs; with
+    nothing held out by that on trained songs, which says so.
     """
     flaws = [found.trouble] if found.trouble else [] if found.lora is None else _flaws(found.base, found.lora)
     if found.waveform_change == 0:
@@ -52,6 +55,9 @@ def judge(found: EvaluateResult) -> Judgement:
         flaws.append("its loss is no number")
     if flaws:
         return Judgement("broken", flaws)
+    copied = _copied(found.copies)
+    if found.copies is not None and found.copies.copied_seconds >= _COPIED_SECONDS:
+        return Judgement("copies", copied)
     if found.lora_loss is None or found.base_loss is None:
         return Judgement("no better", ["the base's loss is no number, so that nothing can be compared"])
     place = (
@@ -61,7 +67,7 @@ def judge(found: EvaluateResult) -> Judgement:
     )
     is_better = found.lora_loss < found.base_loss
     line = f"loss {found.lora_loss:.4f}, the base's {found.base_loss:.4f}, {place}"
-    return Judgement("better" if is_better else "no better", [line])
+    return Judgement("better" if is_better else "no better", [line, *copied])
 
 
 def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) -> PromotionDecision:
@@ -74,6 +80,8 @@ def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) 
         return PromotionDecision(False, "is promoted already")
     if finding.verdict == "broken":
         return PromotionDecision(False, f"broken: {finding.reasons[0]}")
+    if finding.verdict == "copies":
+        return PromotionDecision(False, f"copies: {finding.reasons[0]}")
     if standing.was_taken_back:
         return PromotionDecision(False, "a person took it back; `dawa lora promote` publishes it again")
     if not standing.has_promoted:
@@ -90,6 +98,35 @@ def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) 
     if finding.verdict == "better":
         return PromotionDecision(True, "better than its base and newer; no song is held out of both trainings")
     return PromotionDecision(False, "no better than its base; no song is held out of both trainings")
+
+
+def _copied(copies: CopyFindings | None) -> list[str]:
+    """Return what was copied, the longest passage first, or that nothing was; nothing where nobody looked."""
+    if copies is None:
+        return []
+    looked = f"{_count(copies.renderings, 'rendering')}, held against {_count(copies.songs, 'song')}"
+    looked += f" from {copies.threshold} landmarks on"
+    if not copies.is_calibrated:
+        looked += " (too few are held out to know how alike this artist's songs are)"
+    if copies.copied_seconds < _MENTIONED_SECONDS:
+        return [f"no passage that it was trained on in {looked}; a melody played anew can't be found"]
+    passages = sorted(copies.passages, key=lambda passage: passage.start_seconds - passage.end_seconds)
+    told = [
+        f"{passage.end_seconds - passage.start_seconds:.0f} s from {_minutes(passage.start_seconds)} of rendering "
+        f"{passage.rendering} are {passage.song} from {_minutes(passage.song_seconds)}{_changed(passage)}"
+        for passage in passages[:_MAX_PASSAGES]
+    ]
+    return [f"{copies.copied_seconds:.0f} s of one rendering are copied, in {looked}", *told]
+
+
+def _changed(passage: CopiedPassage) -> str:
+    changes = [f"{passage.semitones:+.0f} semitones"] if abs(passage.semitones) >= 0.5 else []
+    changes += [f"{passage.speed - 1:+.1%} in tempo"] if passage.speed != 1 else []
+    return f" ({', '.join(changes)})" if changes else ""
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _flaws(base: Rendering, lora: Rendering) -> list[str]:

@@ -21,6 +21,10 @@ class DataRoot:
         """Return the write-once folder of encoded segments."""
         return self.root / "cache" / "latents"
 
+    def landmarks(self) -> Path:
+        """Return the write-once folder of songs' landmarks, by which copies of them are found."""
+        return self.root / "cache" / "landmarks"
+
     def tags(self) -> Path:
         """Return what hosted taggers answered and were paid for."""
         return self.root / "cache" / "tags"

@@ -21,8 +21,8 @@ WORKER = (
     *("scipy", "soundfile", "soxr"),
 )
 GENERATORS = {
-    BackendKind.ACE_STEP: ("accelerate", "diffusers", "peft", "safetensors", "torch", "transformers"),
-    BackendKind.MUSICGEN: ("accelerate", "peft", "safetensors", "torch", "transformers"),
+    BackendKind.ACE_STEP: ("accelerate", "audfprint2", "diffusers", "peft", "safetensors", "torch", "transformers"),
+    BackendKind.MUSICGEN: ("accelerate", "audfprint2", "peft", "safetensors", "torch", "transformers"),
 }
 
 _ENVIRONMENT = {

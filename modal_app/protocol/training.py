@@ -211,6 +211,30 @@ class Rendering(Message):
     clipped_share: float = Field(description="of the samples that lie on a plateau at the peak")
 
 
+class CopiedPassage(Message):
+    """A passage of a rendering that lies in a song that was trained on, and where in both."""
+
+    rendering: int = Field(description="0: that of the prompt; the others are of training captions")
+    start_seconds: float
+    end_seconds: float
+    song: str
+    song_seconds: float
+    hits: int = Field(description="landmarks that both have at this place")
+    semitones: float = Field(description="by which the rendering lies above the song")
+    speed: float = Field(description="of the rendering, over the song's")
+
+
+class CopyFindings(Message):
+    """What of the songs that were trained on was found in renderings."""
+
+    renderings: int
+    songs: int = Field(description="that they were held against")
+    threshold: int = Field(description="landmarks from which on a passage counts")
+    is_calibrated: bool = Field(description="whether enough songs are held out to know how alike this artist's are")
+    copied_seconds: float = Field(description="of the rendering that has most")
+    passages: list[CopiedPassage]
+
+
 class EvaluateResult(JobResult):
     """How an adapter compares; what could not be measured is None. Losses are means over segments and a fixed grid."""
 
@@ -228,6 +252,7 @@ class EvaluateResult(JobResult):
     lora: Rendering | None
     waveform_change: float | None = Field(description="level of the difference of both renderings over the base's")
     spectrum_change_db: float | None = Field(description="mean difference of their spectrograms")
+    copies: CopyFindings | None = Field(None, description="None: not looked for")
     trouble: str | None = Field(None, description="why the adapter can't be used at all, one line")
 
 
@@ -240,6 +265,9 @@ class EvaluateRequest(JobRequest[EvaluateResult]):
     rival: Rival | None = None
     prompt: str
     facts: MusicalFacts = Field(default_factory=MusicalFacts, description="of what is rendered")
+    copy_renderings: int | None = Field(
+        None, ge=0, le=32, description="renderings of training captions, to look for copies in; None: no look"
+    )
     duration_seconds: float = Field(gt=0, le=60)
     seed: int = 0
 

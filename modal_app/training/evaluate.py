@@ -18,9 +18,10 @@ from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import sweep
 from modal_app.errors import AdapterError, JobError
 from modal_app.protocol.base import Event
-from modal_app.protocol.training import EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
+from modal_app.protocol.training import CopyFindings, EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
 from modal_app.training.audio_metrics import draw_spectrograms, look_at, spectrum_change_db, waveform_change
-from modal_app.training.caption_rule import asked_conditioning, told_beside
+from modal_app.training.caption_rule import asked_conditioning, conditioning, told_beside
+from modal_app.training.copies import WINDOW_SECONDS, find_copies
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
 from modal_app.training.song_titles import song_keys
@@ -61,11 +62,13 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
     base_signal = _render(backend, request)
     emit(Event(kind="log", message=f"with the adapter of {training.run_id}"))
     lora_losses: list[float] = []
-    lora_signal, trouble = None, None
+    lora_signal, trouble, copies, copied = None, None, None, None
     try:
         backend.attach(adapter, 1.0)
         lora_losses = _losses(backend, examples)
         lora_signal = _render(backend, request)
+        if request.copy_renderings is not None:
+            copies, copied = _copies(backend, request, lora_signal, root, emit)
     except (AdapterError, JobError) as error:  # says nothing against this job: it is what was to be found out
         trouble = str(error)
     shared = _unheard(judged, request.rival)
@@ -73,7 +76,7 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
     songs = sorted({judged.examples[index].song for index in shared})
     expected = round(request.duration_seconds * backend.sample_rate)
     return EvaluateResult(
-        files=_leave(request, root, backend.sample_rate, base_signal, lora_signal),
+        files=_leave(request, root, backend.sample_rate, base_signal, lora_signal, copied),
         split=judged.line,
         held_out=judged.held_out,
         segments=len(examples),
@@ -86,8 +89,30 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
         lora=None if lora_signal is None else look_at(lora_signal, backend.sample_rate, expected),
         waveform_change=None if lora_signal is None else waveform_change(base_signal, lora_signal),
         spectrum_change_db=None if lora_signal is None else spectrum_change_db(base_signal, lora_signal),
+        copies=copies,
         trouble=trouble,
     )
+
+
+def _copies(
+    backend: InferBackend, request: EvaluateRequest, asked: Signal, root: DataRoot, emit: Callable[[Event], None]
+) -> tuple[CopyFindings, Signal | None]:
+    """Hold what the adapter renders against its songs: what was asked for, and captions that it was trained with.
+
+    With what was found comes the rendering to hear it in: the one with the longest passage.
+    """
+    training = request.training
+    beside = told_beside(training.caption_rule, backend.metadata)
+    split = split_by_song(training.examples, training.parameters.validation_share, training.parameters.seed)
+    rendered = [asked]
+    for number, index in enumerate(evenly(split.training, request.copy_renderings or 0), 1):
+        emit(Event(kind="log", message=f"renders a caption that it was trained with, {number}"))
+        example = training.examples[index]
+        told = conditioning(example.parts, example, beside)
+        rendered.append(backend.generate(told, WINDOW_SECONDS, request.seed + number))
+    found = find_copies(rendered, backend.sample_rate, training, root, emit)
+    longest = max(found.passages, key=lambda passage: passage.end_seconds - passage.start_seconds, default=None)
+    return found, None if longest is None else rendered[longest.rendering]
 
 
 def _adapter_of(training: TrainRequest, run_id: str, root: DataRoot) -> Path:
@@ -156,9 +181,14 @@ def _mean(losses: Sequence[float]) -> float | None:
 
 
 def _leave(
-    request: EvaluateRequest, root: DataRoot, sample_rate: int, base: Signal, lora: Signal | None
+    request: EvaluateRequest,
+    root: DataRoot,
+    sample_rate: int,
+    base: Signal,
+    lora: Signal | None,
+    copied: Signal | None,
 ) -> dict[str, str]:
-    """Return both renderings and their picture in the run's folder, each with a peak of −1 dBFS."""
+    """Leave both renderings and their picture in the run's folder, and one that copies; each with a peak of −1 dBFS."""
     run = root.run(request.training.run_id)
     signals: dict[str, Any] = {"base": normalise(base)}
     if lora is not None:
@@ -167,5 +197,8 @@ def _leave(
         write_wav(run / f"evaluation-{name}.wav", signal, sample_rate, root)
     with scratch_path(run / "evaluation.png", root.scratch()) as fresh:
         draw_spectrograms(signals, sample_rate, request.prompt, fresh)
+    if copied is not None:
+        signals["copy"] = normalise(copied)
+        write_wav(run / "evaluation-copy.wav", signals["copy"], sample_rate, root)
     paths = [*(run / f"evaluation-{name}.wav" for name in signals), run / "evaluation.png"]
     return {path.relative_to(root.root).as_posix(): sha256_file(path) for path in paths}

@@ -76,7 +76,7 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
         "lora_evaluations",
         made_by="dawa_assets.training.evaluation.evaluate_lora",
         run_id="uuid: the training that was judged",
-        verdict="string: `better`, `no better` or `broken`",
+        verdict="string: `better`, `no better`, `broken` or `copies`",
         reasons="text[]: why, a line each",
         figures="json: losses, levels and what the adapter changes",
     ),

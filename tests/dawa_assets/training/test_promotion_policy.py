@@ -10,7 +10,29 @@ from hypothesis import strategies as st
 from dawa_assets.tables.lora_evaluations import Promotion
 from dawa_assets.training.promotion import history_of
 from dawa_assets.training.promotion_policy import CandidateState, Judgement, choose, judge
+from modal_app.protocol.training import CopiedPassage, CopyFindings
 from tests.dawa_assets.training.test_evaluation import FOUND
+
+
+def copied(seconds: float) -> CopyFindings:
+    passage = CopiedPassage(
+        rendering=3,
+        start_seconds=2.0,
+        end_seconds=2.0 + seconds,
+        song="one",
+        song_seconds=70.0,
+        hits=99,
+        semitones=1.0,
+        speed=0.97,
+    )
+    return CopyFindings(
+        renderings=9,
+        songs=4,
+        threshold=15,
+        is_calibrated=True,
+        copied_seconds=seconds,
+        passages=[passage] if seconds else [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,6 +47,11 @@ from tests.dawa_assets.training.test_evaluation import FOUND
         ({"lora": FOUND.base.model_copy(update={"silent_share": 1.0})}, "broken", "silence"),
         ({"lora": FOUND.base.model_copy(update={"clipped_share": 0.4})}, "broken", "40% of what it renders"),
         ({"lora": FOUND.base.model_copy(update={"samples": 8})}, "broken", "8 samples where 9"),
+        ({"copies": copied(0)}, "better", "no passage that it was trained on in 9 renderings, held against 4 songs"),
+        ({"copies": copied(5)}, "better", "5 s of one rendering are copied"),
+        ({"copies": copied(9)}, "copies", "9 s from 0:02 of rendering 3 are one from 1:10 (+1 "),
+        ({"copies": copied(9)}, "copies", "semitones, -3.0% in tempo)"),
+        ({"copies": copied(9), "lora_loss": None}, "broken", "no number"),
     ],
 )  # fmt: skip
 def test_verdicts_have_their_reasons(changes: dict[str, Any], verdict: str, says: str) -> None:
@@ -39,7 +66,7 @@ def test_a_silent_base_does_not_count_against_the_adapter() -> None:
 
 
 @given(
-    st.sampled_from(["better", "no better", "broken"]),
+    st.sampled_from(["better", "no better", "broken", "copies"]),
     st.booleans(),
     st.booleans(),
     st.booleans(),
@@ -54,12 +81,12 @@ def test_nothing_broken_taken_back_or_worse_is_ever_promoted(
     choice = choose(Judgement(verdict, ["a reason"]), found, standing)
     assert choice.reason
     if choice.promote:
-        assert verdict != "broken"
+        assert verdict not in ("broken", "copies")
         assert not taken_back
         assert not is_promoted
         assert not has_promoted or (own < rivals if own is not None and rivals is not None else verdict == "better")
     elif not (is_promoted or taken_back or has_promoted):
-        assert verdict == "broken"
+        assert verdict in ("broken", "copies")
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans())))
