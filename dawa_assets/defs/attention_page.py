@@ -1,7 +1,7 @@
 """The page of `needs_attention`: a line for each artist and trouble, which the UI shows in place at any width.
 
 A table would have a fifth of the page for the reason. What does not fit into a text that the UI shows is in a table
-below it, whole.
+below it, whole. An artist's slug stands in bold: by that it is found when the artist is deleted (`history.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def issues_shown(name: str, issues: Sequence[OpenIssue], artists: int) -> Shown:
     """Return what stands open of one kind, a line an artist; all of it in a table, where that is longer than a page."""
     lines = [
         _line(
-            f"[**{escaped(issue.slug)}**](/assets/{issue.asset}?view=partitions&partition={quote(issue.slug)})",
+            f"[**{issue.slug}**](/assets/{issue.asset}?view=partitions&partition={quote(issue.slug)})",
             f"{escaped(what(issue))}: {_reason(issue.reason)}",
             issue.since,
         )
@@ -41,7 +41,7 @@ def runs_shown(runs: Sequence[FailedRun]) -> Shown:
     oldest_first = sorted(runs, key=lambda run: run.since)
     lines = [
         _line(
-            f"[**{escaped(run.slug)}**](/runs/{run.run_id})",
+            f"[**{run.slug}**](/runs/{run.run_id})",
             f"{escaped(run.asset)}: {_reason(run.reason)}{_tries(run.attempts)}",
             run.since,
         )

@@ -236,8 +236,8 @@ def names(slug: str) -> Callable[[str], bool]:
 
 
 def has_value(slug: str) -> Callable[[str], bool]:
-    """Return whether a serialised event has the slug as a value, in a table of artists for instance."""
-    value = re.compile(rf'"{re.escape(slug)}\\*"')
+    """Return whether a serialised event has the slug as a value: in a table of artists, or bold in a text of them."""
+    value = re.compile(rf'"{re.escape(slug)}\\*"|\*\*{re.escape(slug)}\*\*')
     return lambda text: value.search(text) is not None
 
 

@@ -16,11 +16,13 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from dawa_assets.artists.delete import delete_artist, plan_deletion
+from dawa_assets.defs.attention_page import issues_shown
 from dawa_assets.defs.forgetting import RunHistory, forget_artist
 from dawa_assets.defs.partitions import artists, ensure_partitions
 from dawa_assets.defs.preview_features import accepted_as_new
 from dawa_assets.defs.sensors.forgetting import forget_deleted_artists
 from dawa_assets.tables.artists import Artist, ensure_artist
+from dawa_assets.tables.backlog import OpenIssue
 from resources.ports import Ports
 from tests.dawa_assets.maintenance.killing import KilledError
 from tests.given_pipeline import GivenPipeline
@@ -69,13 +71,14 @@ def work_for(instance: dg.DagsterInstance, slug: str, **tags: str) -> str:
 
 
 def report_on(instance: dg.DagsterInstance, *slugs: str) -> None:
-    """What sensors leave without a run: evaluations and a page with a table of artists, and ticks that name them."""
+    """What sensors leave without a run: evaluations and a page with artists, and ticks that name them."""
     rows = [dg.TableRecord({"artist": slug, "what": f"{SECRET} by {slug}"}) for slug in slugs]
     schema = dg.TableSchema([dg.TableColumn("artist"), dg.TableColumn("what")])
     table = {"failed": dg.MetadataValue.table(rows, schema)}
+    issues = [OpenIssue("prompts", "failed", slug, 1, f"{SECRET} by {slug}", "torn", None) for slug in slugs]
     for event in (
         dg.AssetCheckEvaluation(asset_key=dg.AssetKey("prompts"), check_name="open", passed=False, metadata=table),
-        dg.AssetMaterialization("needs_attention", metadata=table),
+        dg.AssetMaterialization("needs_attention", metadata=issues_shown("failed", issues, len(issues))),
         *(dg.AssetObservation("profiles", partition=slug, metadata={"text": f"{SECRET} by {slug}"}) for slug in slugs),
     ):
         instance.report_runless_asset_event(event)
@@ -123,7 +126,7 @@ def test_no_file_of_the_instance_tells_of_a_forgotten_artist(instance: dg.Dagste
     assert forgotten.counts == counted
     assert (counted["runs"], counted["ticks"]) == (2, 2)
     assert counted["events"] > 20
-    assert stored(instance, *runs, 'by nova"', "by nova\n", 'nova"', "nova:", f"nova: {SECRET}") == set()
+    assert stored(instance, *runs, "**nova**", 'by nova"', "by nova\n", 'nova"', "nova:", f"nova: {SECRET}") == set()
     assert instance.get_dynamic_partitions("artist") == ["nova-two"]
     assert RunHistory(instance).count("nova") == {}
 

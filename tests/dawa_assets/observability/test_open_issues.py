@@ -76,7 +76,7 @@ def test_everything_is_reported_once_and_then_only_what_changed(watch: Watch, po
     assert of_all.description == "training_items: 1 waiting (1 artist)"
     link = f"/assets/training_items?view=partitions&partition={artist.slug}"
     (line,) = str(found["needs_attention"].metadata["items waiting: training_items"].value).splitlines()
-    assert line.startswith(rf"- [**test\-artist**]({link}) One/One: waits for its bounce *(")
+    assert line.startswith(rf"- [**test-artist**]({link}) One/One: waits for its bounce *(")
     waits = evaluation(found, "training_items")
     assert (waits.passed, waits.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert waits.description == "1 waiting (1 artist)"
@@ -133,7 +133,7 @@ def test_a_failed_run_is_open_until_its_asset_is_materialized(
     assert of_all.severity == dg.AssetCheckSeverity.ERROR
     for shown in (failed.metadata, page):
         (line,) = str(shown["failed runs"].value).splitlines()
-        assert line.startswith(rf"- [**test\-artist**](/runs/{runs[-1].run_id}) prompts: ")
+        assert line.startswith(rf"- [**test-artist**](/runs/{runs[-1].run_id}) prompts: ")
         assert r"none\-such" in line
         assert ", tried 2 times *(" in line
     assert run_job(watch.instance, watch.pipeline, "prompts_job", artist.slug).success
