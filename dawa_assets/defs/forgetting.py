@@ -17,16 +17,19 @@ from dawa_assets.defs.history import (
     EVENTS,
     FINISHED,
     RUNLESS,
+    RUNS_AT_ONCE,
     TICKS,
+    batches,
     correct_assets,
     count_events,
     event_rows,
     has_value,
     naive_utc,
     names,
+    of_partition,
     remove_checks,
     remove_events,
-    remove_run,
+    remove_runs,
     remove_ticks,
     tick_rows,
 )
@@ -73,8 +76,8 @@ def count_history(instance: dg.DagsterInstance, slug: str) -> Forgotten:
     runs = instance.get_runs(dg.RunsFilter(tags={_PARTITION: slug}))
     events = sum(count_events(instance, run.run_id) for run in runs)
     own = {run.run_id for run in runs}
-    of_partition = event_rows(instance, sa.select(EVENTS.c.run_id).where(EVENTS.c.partition == slug))
-    events += sum(row.run_id not in own for row in of_partition)
+    others = event_rows(instance, sa.select(EVENTS.c.run_id).where(*of_partition(instance, slug)))
+    events += sum(row.run_id not in own for row in others)
     is_named = has_value(slug)
     runless = event_rows(instance, sa.select(EVENTS.c.event).where(*_runless(slug)))
     events += sum(is_named(row.event) for row in runless)
@@ -98,16 +101,16 @@ def forget_artist(
     runs = instance.get_runs(dg.RunsFilter(tags={_PARTITION: slug}, created_before=before))
     finished = [run.run_id for run in runs if run.status in FINISHED]
     events = removed = 0
-    for run_id in finished:
+    for batch in batches(finished, RUNS_AT_ONCE):
         if until is not None and time.monotonic() >= until:
             break
-        events += count_events(instance, run_id)
-        remove_run(instance, run_id)
-        removed += 1
+        events += sum(count_events(instance, run_id) for run_id in batch)
+        remove_runs(instance, batch)
+        removed += len(batch)
     is_all = removed == len(runs)
     left = [run.run_id for run in runs if run.status not in FINISHED]
     older = [EVENTS.c.timestamp < naive_utc(before)] if before is not None else []
-    events += remove_events(instance, [EVENTS.c.partition == slug, EVENTS.c.run_id.not_in(left), *older])
+    events += remove_events(instance, [*of_partition(instance, slug), EVENTS.c.run_id.not_in(left), *older])
     events += remove_events(instance, [*_runless(slug), *older], has_value(slug))
     remove_checks(instance, _checks(instance, slug, before, left))
     ticks = _ticks(instance, slug, before)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
@@ -36,6 +37,11 @@ TICKS = JobTickTable
 
 RUNLESS = ""
 """The run of an event that a sensor reported: none."""
+
+RUNS_AT_ONCE = 50
+"""How many runs are removed together."""
+
+T = TypeVar("T")
 
 _BATCH = 500  # of one statement: SQLite takes only so many values
 _MATERIALISED = dg.DagsterEventType.ASSET_MATERIALIZATION.value
@@ -85,17 +91,30 @@ def count_events(instance: dg.DagsterInstance, run_id: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def remove_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Remove a finished run: its events, checks, what it printed, its database file, and its row at the end."""
+def remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
+    """Remove finished runs, `RUNS_AT_ONCE` at most: events, checks, what they printed, their databases, their rows.
+
+    Evaluations of checks are in no index by run: all that go at once are looked for once.
+    """
     storage = events_of(instance)
     with storage.index_connection() as connection, wiping(connection):
-        storage.delete_events_for_run(connection, run_id)
-        connection.execute(CHECKS.delete().where(CHECKS.c.run_id == run_id))
-    if storage.supports_global_concurrency_limits:
-        storage.free_concurrency_slots_for_run(run_id)
-    remove_shard(instance, run_id)
-    instance.compute_log_manager.delete_logs(prefix=[run_id])
-    instance.run_storage.delete_run(run_id)
+        for run_id in run_ids:
+            storage.delete_events_for_run(connection, run_id)
+        connection.execute(CHECKS.delete().where(CHECKS.c.run_id.in_(run_ids)))
+    for run_id in run_ids:
+        if storage.supports_global_concurrency_limits:
+            storage.free_concurrency_slots_for_run(run_id)
+        remove_shard(instance, run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        instance.run_storage.delete_run(run_id)
+
+
+def of_partition(instance: dg.DagsterInstance, partition: str) -> list[sa.ColumnElement[bool]]:
+    """Return what events of assets and checks of this partition meet, as the index of events has it."""
+    keys = event_rows(instance, sa.select(AssetKeyTable.c.asset_key))
+    kinds = [kind.value for kind in (*ASSET_EVENTS, *ASSET_CHECK_EVENTS)]
+    of_assets = EVENTS.c.asset_key.in_([row.asset_key for row in keys]), EVENTS.c.dagster_event_type.in_(kinds)
+    return [*of_assets, EVENTS.c.partition == partition]
 
 
 def remove_shard(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -139,7 +158,7 @@ def remove_events(
                     _remove(connection, [number for number, _ in _matching(connection, which, matches)])
     with storage.index_connection() as connection, wiping(connection):
         numbers = [number for number, _ in found]
-        for batch in _batches(numbers):
+        for batch in batches(numbers):
             connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(batch)))
         _remove(connection, numbers)
     return len(found)
@@ -153,14 +172,14 @@ def _matching(
 
 
 def _remove(connection: sa.Connection, numbers: Sequence[int]) -> None:
-    for batch in _batches(numbers):
+    for batch in batches(numbers):
         connection.execute(EVENTS.delete().where(EVENTS.c.id.in_(batch)))
 
 
 def remove_checks(instance: dg.DagsterInstance, numbers: Sequence[int]) -> None:
     """Remove evaluations of checks by their numbers."""
     with events_of(instance).index_connection() as connection, wiping(connection):
-        for batch in _batches(numbers):
+        for batch in batches(numbers):
             connection.execute(CHECKS.delete().where(CHECKS.c.id.in_(batch)))
 
 
@@ -170,7 +189,7 @@ def remove_ticks(instance: dg.DagsterInstance, ticks: Sequence[tuple[int, Sequen
         if log_key:
             instance.compute_log_manager.delete_logs(log_key=list(log_key))
     with ticks_of(instance).connect() as connection, wiping(connection):
-        for batch in _batches([number for number, _ in ticks]):
+        for batch in batches([number for number, _ in ticks]):
             connection.execute(TICKS.delete().where(TICKS.c.id.in_(batch)))
 
 
@@ -246,6 +265,7 @@ def naive_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _batches(values: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(values), _BATCH):
-        yield values[start : start + _BATCH]
+def batches(values: Sequence[T], size: int = _BATCH) -> Iterator[Sequence[T]]:
+    """Yield the values, so many at a time."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

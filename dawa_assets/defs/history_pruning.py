@@ -17,6 +17,8 @@ from dawa_assets.defs.history import (
     EVENTS,
     FINISHED,
     RUNLESS,
+    RUNS_AT_ONCE,
+    batches,
     correct_assets,
     event_rows,
     events_of,
@@ -24,7 +26,7 @@ from dawa_assets.defs.history import (
     naive_utc,
     remove_checks,
     remove_events,
-    remove_run,
+    remove_runs,
     remove_shard,
     shard_sizes,
 )
@@ -84,13 +86,13 @@ def prune_history(
         is_all = len(page) < _PAGE
         cursor = page[-1].run_id if page else None
     freed, done = 0, 0
-    for run_id in removed[:max_runs]:
+    for batch in batches(removed[:max_runs], RUNS_AT_ONCE):
         if time.monotonic() >= until:
             break
-        freed += sum(shard_sizes(instance, run_id))
-        done += 1
+        freed += sum(size for run_id in batch for size in shard_sizes(instance, run_id))
+        done += len(batch)
         if not dry_run:
-            remove_run(instance, run_id)
+            remove_runs(instance, batch)
     is_all &= done == len(removed)
     events = _prune_reports(instance, before, dry_run=dry_run)
     if not dry_run:
