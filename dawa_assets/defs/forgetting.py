@@ -16,7 +16,6 @@ from dawa_assets.defs.history import (
     CHECKS,
     EVENTS,
     FINISHED,
-    RUNLESS,
     RUNS_AT_ONCE,
     TICKS,
     batches,
@@ -26,6 +25,7 @@ from dawa_assets.defs.history import (
     has_value,
     naive_utc,
     names,
+    of_checks,
     of_partition,
     remove_checks,
     remove_events,
@@ -76,11 +76,11 @@ def count_history(instance: dg.DagsterInstance, slug: str) -> Forgotten:
     runs = instance.get_runs(dg.RunsFilter(tags={_PARTITION: slug}))
     events = sum(count_events(instance, run.run_id) for run in runs)
     own = {run.run_id for run in runs}
-    others = event_rows(instance, sa.select(EVENTS.c.run_id).where(*of_partition(instance, slug)))
+    others = event_rows(instance, sa.select(EVENTS.c.run_id).where(of_partition(instance, slug)))
     events += sum(row.run_id not in own for row in others)
     is_named = has_value(slug)
-    runless = event_rows(instance, sa.select(EVENTS.c.event).where(*_runless(slug)))
-    events += sum(is_named(row.event) for row in runless)
+    naming = event_rows(instance, sa.select(EVENTS.c.run_id, EVENTS.c.event).where(*_for_everybody(instance, slug)))
+    events += sum(row.run_id not in own and is_named(row.event) for row in naming)
     is_all = all(run.status in FINISHED for run in runs)
     return Forgotten(len(runs), events, len(_ticks(instance, slug, None)), is_all)
 
@@ -110,8 +110,9 @@ def forget_artist(
     is_all = removed == len(runs)
     left = [run.run_id for run in runs if run.status not in FINISHED]
     older = [EVENTS.c.timestamp < naive_utc(before)] if before is not None else []
-    events += remove_events(instance, [*of_partition(instance, slug), EVENTS.c.run_id.not_in(left), *older])
-    events += remove_events(instance, [*_runless(slug), *older], has_value(slug))
+    older.append(EVENTS.c.run_id.not_in(left))
+    events += remove_events(instance, [of_partition(instance, slug), *older])
+    events += remove_events(instance, [*_for_everybody(instance, slug), *older], has_value(slug))
     remove_checks(instance, _checks(instance, slug, before, left))
     ticks = _ticks(instance, slug, before)
     remove_ticks(instance, ticks)
@@ -119,10 +120,13 @@ def forget_artist(
     return Forgotten(removed, events, len(ticks), is_all)
 
 
-def _runless(slug: str) -> list[sa.ColumnElement[bool]]:
-    """Events that a sensor reported and that may name the artist: the standing checks, and the page of all."""
-    of_another = EVENTS.c.partition.is_distinct_from(slug)
-    return [EVENTS.c.run_id == RUNLESS, of_another, EVENTS.c.event.contains(slug, autoescape=True)]
+def _for_everybody(instance: dg.DagsterInstance, slug: str) -> list[sa.ColumnElement[bool]]:
+    """Events that may name this artist in their texts: checks, and the page of what needs attention.
+
+    A sensor reports them, or somebody's run has them, another artist's even.
+    """
+    either = sa.or_(of_partition(instance, None), of_checks())
+    return [either, EVENTS.c.event.contains(slug, autoescape=True)]
 
 
 def _checks(instance: dg.DagsterInstance, slug: str, before: datetime | None, left: list[str]) -> list[int]:

@@ -109,12 +109,17 @@ def remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
         instance.run_storage.delete_run(run_id)
 
 
-def of_partition(instance: dg.DagsterInstance, partition: str) -> list[sa.ColumnElement[bool]]:
-    """Return what events of assets and checks of this partition meet, as the index of events has it."""
+def of_partition(instance: dg.DagsterInstance, partition: str | None) -> sa.ColumnElement[bool]:
+    """Return what events of assets of this partition, or of none, meet, as the index of events has it."""
     keys = event_rows(instance, sa.select(AssetKeyTable.c.asset_key))
-    kinds = [kind.value for kind in (*ASSET_EVENTS, *ASSET_CHECK_EVENTS)]
+    kinds = [kind.value for kind in ASSET_EVENTS]
     of_assets = EVENTS.c.asset_key.in_([row.asset_key for row in keys]), EVENTS.c.dagster_event_type.in_(kinds)
-    return [*of_assets, EVENTS.c.partition == partition]
+    return sa.and_(*of_assets, EVENTS.c.partition.is_not_distinct_from(partition))
+
+
+def of_checks() -> sa.ColumnElement[bool]:
+    """Return what events of checks meet: which asset and partition they are of is in their texts alone."""
+    return EVENTS.c.dagster_event_type.in_([kind.value for kind in ASSET_CHECK_EVENTS])
 
 
 def remove_shard(instance: dg.DagsterInstance, run_id: str) -> None:

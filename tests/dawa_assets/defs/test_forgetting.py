@@ -41,6 +41,13 @@ def prompts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"text": text})
 
 
+@dg.asset_check(asset=prompts)
+def standing(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Name an artist in the run of another, as a check for all of them does."""
+    named = "nova" if "names" in context.run.tags else "nobody"
+    return dg.AssetCheckResult(passed=True, metadata={"who": dg.MetadataValue.json([named, f"{SECRET} by {named}"])})
+
+
 with accepted_as_new():
 
     @dg.asset_check(asset=prompts, partitions_def=artists)
@@ -50,7 +57,7 @@ with accepted_as_new():
 
 
 job = dg.define_asset_job("prompts_job", dg.AssetSelection.assets("prompts"), executor_def=dg.in_process_executor)
-DEFS = dg.Definitions(assets=[prompts], asset_checks=[holds], jobs=[job])
+DEFS = dg.Definitions(assets=[prompts], asset_checks=[holds, standing], jobs=[job])
 
 
 @pytest.fixture
@@ -110,7 +117,7 @@ def latest(instance: dg.DagsterInstance, asset: str) -> object:
 def furnish(instance: dg.DagsterInstance) -> list[str]:
     """Two artists with runs of each kind and reports; gives the runs of the first."""
     report_on(instance, "nova-two")
-    work_for(instance, "nova-two")
+    work_for(instance, "nova-two", names="yes")
     runs = [work_for(instance, "nova"), work_for(instance, "nova", fails="yes")]
     report_on(instance, "nova-two", "nova")
     return runs
