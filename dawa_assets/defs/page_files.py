@@ -1,7 +1,7 @@
 """Files of an asset's page, to be seen and heard: links where files are served (DAWA_SERVE_URL), else what fits in.
 
-A picture that is linked shows in place by some hundred bytes of the event log. Without an address it is stored there
-itself, as small as it goes, and sounds are only named.
+A picture that is linked shows in place by some hundred bytes of the event log. Without an address, or where a password
+or a token is asked for, which a picture on a page can't send, it is stored there itself, as small as it goes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ import dagster as dg
 from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.defs.metadata import escaped, file_url, picture, picture_at
 from dawa_assets.defs.step import Shown
+from dawa_assets.pipeline.files_address import are_shown_to_everybody
 from dawa_assets.plots.page_pictures import keep_pictures
 from resources.ports import Ports
 
@@ -33,8 +34,8 @@ def stored_picture(ports: Ports, slug: str, key: str, title: str) -> Shown:
     """Return a picture of the bucket under its title; nothing where it is not there, or not the artist's."""
     if own_object(ports.bucket, slug, key) is None:
         return {}
-    if ports.settings.serve_url is not None:
-        return {title: picture_at(file_url(ports.settings.serve_url, key), title)}
+    if (address := _address_of_pictures(ports)) is not None:
+        return {title: picture_at(file_url(address, key), title)}
     with ports.bucket.open(key) as stream:
         return {title: picture(stream.read(), title)}
 
@@ -46,11 +47,16 @@ def drawn_pictures(
 
     Where they can be linked to they are kept by their `names`, and drawn only if `of` is another text than before.
     """
-    address = ports.settings.serve_url
+    address = _address_of_pictures(ports)
     if address is None:
         return {title: picture(png, title) for title, png in draw().items()}
     keys = keep_pictures(ports.bucket, slug, names, of, draw)
     return {title: picture_at(file_url(address, key), title) for title, key in keys.items()}
+
+
+def _address_of_pictures(ports: Ports) -> str | None:
+    """Return where pages may link to pictures: not where a browser would have to say who it is."""
+    return ports.settings.serve_url if are_shown_to_everybody(ports.settings) else None
 
 
 def sounds(ports: Ports, slug: str, found: Sequence[Sound]) -> Shown:

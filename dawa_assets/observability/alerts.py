@@ -10,12 +10,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from dawa_assets.errors import AlertError
+from dawa_assets.pipeline.files_address import is_loopback
 from resources.errors import SettingsError
 
 PAUSES_SECONDS = (1.0, 4.0)
@@ -84,19 +84,12 @@ def _checked(address: SecretStr) -> str:
         host = ""
     if not host or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError("DAWA_ALERT_WEBHOOK_URL: is no address; give the whole https:// address of the webhook")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise SettingsError(
             "DAWA_ALERT_WEBHOOK_URL: names artists to whoever reads along; "
             "begin it with https:// (http:// only to this machine)"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -110,7 +103,7 @@ def _post(url: str, body: bytes) -> tuple[str | None, bool]:
     """Return why it was not taken, or None; and whether that may pass."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - checked above
     handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
-    if _is_loopback(urlsplit(url).hostname or ""):
+    if is_loopback(urlsplit(url).hostname or ""):
         handlers.append(urllib.request.ProxyHandler({}))
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT_SECONDS):

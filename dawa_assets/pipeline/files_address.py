@@ -5,6 +5,8 @@ The port stays the same from one start to the next: what is written into the his
 
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from modal_app.data_root.atomic_writes import write_atomic
 from resources.errors import SettingsError
@@ -23,6 +25,28 @@ def files_address(settings: Settings) -> str:
     return settings.serve_url or address_at(kept_port(settings))
 
 
+def are_shown_to_everybody(settings: Settings) -> bool:
+    """Return whether a browser gets files from there without saying who it is: a picture on a page can't say it.
+
+    Only on this machine: what the UI serves beside itself, or a server that nothing protects.
+    """
+    address = settings.serve_url
+    if address is None or not is_loopback(urlsplit(address).hostname or ""):
+        return False
+    if address == address_at(_read_port(settings) or USUAL_PORT):
+        return True
+    password = settings.app_password.get_secret_value() if settings.app_password is not None else ""
+    return not (password.strip() or settings.supabase_url or settings.supabase_jwt_secret)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, to itself."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def address_at(port: int) -> str:
     """Return the address of a server of files at this port of this machine."""
     return f"http://{LOOPBACK}:{port}"
@@ -34,12 +58,18 @@ def kept_port(settings: Settings) -> int:
     Raises:
         SettingsError: the home can't be written to.
     """
+    if (port := _read_port(settings)) is not None:
+        return port
+    with listening_at_or_near(USUAL_PORT) as listener:
+        return keep_port(settings, int(listener.getsockname()[1]))
+
+
+def _read_port(settings: Settings) -> int | None:
     with suppress(OSError, ValueError):
         port = int((settings.home / "files.port").read_text("ascii"))
         if 0 < port < 65_536:
             return port
-    with listening_at_or_near(USUAL_PORT) as listener:
-        return keep_port(settings, int(listener.getsockname()[1]))
+    return None
 
 
 def keep_port(settings: Settings, port: int) -> int:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import dagster as dg
+import pytest
+from pydantic import SecretStr
 
 from dawa_assets.artists.delete import delete_artist
 from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_pictures, sounds, stored_picture
+from dawa_assets.pipeline.files_address import keep_port
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import new_artist
 
@@ -27,6 +30,24 @@ def test_without_an_address_pictures_are_in_the_page_itself(ports: Ports) -> Non
     assert str(shown["waveforms"].value).startswith("![waveforms](data:image/png;base64,")
     assert list(ports.bucket.list()) == []
     assert sounds(ports, "nova", [Sound("a", "artists/nova/a.wav")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_linked"),
+    [
+        ({"serve_url": "http://localhost:9"}, True),
+        ({"serve_url": "https://music.example"}, False),
+        ({"serve_url": "http://127.0.0.1:9", "app_password": SecretStr("x")}, False),
+        ({"serve_url": "http://127.0.0.1:9", "supabase_url": "https://abc.supabase.co"}, False),
+        ({"serve_url": "http://127.0.0.1:4711", "app_password": SecretStr("x")}, True),
+    ],
+)
+def test_pictures_are_links_where_nobody_is_asked_who_they_are(
+    ports: Ports, given: dict[str, object], is_linked: bool
+) -> None:
+    keep_port(ports.settings, 4711)  # what the UI serves beside itself
+    shown = draw(replace(ports, settings=ports.settings.model_copy(update=given)), PNG)
+    assert str(shown["waveforms"].value).startswith("[![" if is_linked else "![waveforms](data:")
 
 
 def test_a_drawn_picture_is_kept_once_and_goes_with_the_artist(ports: Ports) -> None:
