@@ -418,7 +418,7 @@ def test_a_dataset_that_an_upload_changed_is_trained_on_once(
     assert "1 standing (changed: failed once" in str(tick(retrain_sensor, instance, ports).skip_reason)
 
 
-def test_an_upload_whose_run_failed_is_taken_in_whole_and_then_trained_on(
+def test_an_upload_whose_run_failed_is_taken_in_then_trained_on(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:
     trained_on(ports, make_artist("Nova").slug, 0.1)

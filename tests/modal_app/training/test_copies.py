@@ -91,7 +91,7 @@ def test_a_passage_is_found_with_its_place_in_the_song(catalogue: Catalogue, cha
     assert found.copied_seconds > 8
 
 
-def test_eight_seconds_inside_other_music_are_found_where_they_are(catalogue: Catalogue) -> None:
+def test_eight_seconds_inside_other_music_are_found_in_place(catalogue: Catalogue) -> None:
     copy = catalogue.songs[2][10 * RATE : 18 * RATE]
     mixed = np.concatenate([catalogue.stranger[: 4 * RATE], copy, catalogue.stranger[4 * RATE : 10 * RATE]])
 
@@ -109,7 +109,7 @@ def test_other_music_noise_and_silence_hold_no_copy(catalogue: Catalogue) -> Non
     assert (found.passages, found.copied_seconds) == ([], 0.0)
 
 
-def test_landmarks_are_kept_and_made_again_where_they_are_damaged(catalogue: Catalogue) -> None:
+def test_landmarks_are_kept_and_made_again_where_damaged(catalogue: Catalogue) -> None:
     copy = catalogue.songs[0][: 12 * RATE]
     before = look(catalogue, copy)
     files = sorted(catalogue.root.landmarks().rglob("*.npz"))
