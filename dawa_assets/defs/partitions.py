@@ -39,7 +39,9 @@ def ensure_partitions(instance: dg.DagsterInstance, slugs: Sequence[str]) -> Non
         instance.add_dynamic_partitions(NAME, list(slugs[start : start + _CHUNK]))
 
 
-def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, known: datetime | None) -> datetime | None:
+def drop_deleted_partitions(
+    instance: dg.DagsterInstance, database: Database, known: datetime | None
+) -> datetime | None:
     """Take artists out whose deletion ended since `known`, wherever it was asked for; when the last of them ended.
 
     Whoever deletes an artist may not reach this instance, and a tick that saw them just before may have put them back.
@@ -54,7 +56,7 @@ def forget_deleted_artists(instance: dg.DagsterInstance, database: Database, kno
 
 
 def forget_partition(instance: dg.DagsterInstance, slug: str) -> bool:
-    """Take an artist out; whether they were in. The history of their runs stays."""
+    """Take an artist out; whether they were in. The history of their runs is `forgetting.py`'s."""
     if not instance.has_dynamic_partition(NAME, slug):
         return False
     instance.delete_dynamic_partition(NAME, slug)

@@ -9,7 +9,7 @@ import dagster as dg
 
 from dawa_assets.defs.inputs import report_inputs
 from dawa_assets.defs.jobs import ingest_job, upload_job
-from dawa_assets.defs.partitions import add_new_artists, forget_deleted_artists
+from dawa_assets.defs.partitions import add_new_artists, drop_deleted_partitions
 from dawa_assets.defs.policies.priorities import UPLOAD
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.sensors.run_requests import WorkItem, ask, failed_before, result
@@ -58,7 +58,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.
 
     ports, seen = pipeline.ports(), _Seen.read(context.cursor)
     artists = add_new_artists(context.instance, ports.database, seen.artists)
-    gone = forget_deleted_artists(context.instance, ports.database, seen.moment)
+    gone = drop_deleted_partitions(context.instance, ports.database, seen.moment)
     now, job = time.time(), upload_job if ports.settings.follow_uploads == "lora" else ingest_job
     rest = failed_before(context.instance, job.name, UPLOAD, now)
     with ports.database.transaction() as connection:
