@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from dawa_assets.example.score import Note, Part
+    from dawa_assets.example.score import Note, Part, Song
 
 SECONDS = 15.0
 _SCALES = {"Major": (0, 2, 4, 5, 7, 9, 11), "Minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -125,20 +125,28 @@ class Piece:
 def compose(style: Style, seed: int, *, semitones: int = 0, speed: float = 1.0) -> Piece:
     """Compose and play one piece; the same style and seed are the same piece, transposed or played faster if asked."""
     from dawa_assets.example.mix import play
+
+    song = write(style, seed, SECONDS)
+    song = replace(song, parts=_transposed(song.parts, semitones), tempo=song.tempo * speed)
+    signal = play(song)[:, : round(SECONDS * 44_100)].mean(axis=0)
+    minor = song.mode == "Minor"
+    return Piece(style.name, song.tempo, song.root, minor, np.ascontiguousarray(signal, np.float32))
+
+
+def write(style: Style, seed: int, seconds: float, tempo: float | None = None) -> "Song":
+    """Compose one piece of so many seconds at least, at a tempo of its style's own where none is given."""
     from dawa_assets.example.score import Section, Song
 
     chance = Random(f"{style.name} {seed}")  # noqa: S311 - no secret
-    tempo = float(chance.randint(*style.tempos))
+    own = float(chance.randint(*style.tempos))
+    tempo = tempo or own
     tonic, mode = chance.randrange(12), chance.choice(["Major", "Minor"])
-    bars = int(SECONDS * tempo / 60 / style.beats) + 2
-    parts = _transposed(_parts(style, chance, tonic, mode, bars), semitones)
-    tempo *= speed
+    bars = int(seconds * tempo / 60 / style.beats) + 2
+    parts = _parts(style, chance, tonic, mode, bars)
     quarters = -(-bars * style.beats // 4)
-    song = Song(
+    return Song(
         "Piece", 12, "wav", tempo, tonic, "Minor" if mode == "Minor" else "Major", (Section("A", 0, quarters),), parts
     )
-    signal = play(song)[:, : round(SECONDS * 44_100)].mean(axis=0)
-    return Piece(style.name, tempo, tonic, mode == "Minor", np.ascontiguousarray(signal, np.float32))
 
 
 def _transposed(parts: "tuple[Part, ...]", semitones: int) -> "tuple[Part, ...]":

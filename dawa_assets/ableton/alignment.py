@@ -27,16 +27,24 @@ FEWEST_MOMENTS = 16
 _LEAST_MARGIN = 0.01  # under it a place is no surer than the next: repeated bars of composed songs differ by 0.007
 _SURE_MARGIN = 0.08
 _LEAST_FIT = 0.25
-_CHANCE = 12.0  # over the square root of the frames that overlap: three times the best of all places of noise
+_CHANCE = 10.0  # over the square root of the frames that overlap: 2.5 times the best of all places of noise
 _UNRELATED = 0.7  # of what is needed
 _FEWEST_A_SECOND = 1.0  # to rule a set out: where less is known of it, its own bounce fits badly too
-_CHROMA_FITS = 0.4  # chords of another song come to that by chance
-# At a tempo that is taken from the sound, the beats of any two songs fall together: more has to speak for it.
-_LEAST_MARGIN_THEN, _CHROMA_FITS_THEN = 0.03, 0.5
-_OCTAVES = (1.0, 0.5, 2.0)
+# Songs of one tempo have their beats in common, so pitches decide: composed bounces come to 0.61 at least, other songs
+# of the same style, tempo and length to 0.42 at most. Where no pitches are known, the place has to stand out more.
+_CHROMA_FITS = 0.5
+_LEAST_MARGIN_ELSE, _LEAST_FIT_ELSE = 0.03, 0.35
+# At a tempo that is taken from the sound, the beats of any two songs fall together: more has to speak for it. What fits
+# half as well may still be it.
+_CHROMA_FITS_HEARD, _LEAST_FIT_HEARD, _LEAST_MARGIN_HEARD = 0.57, 0.4, 0.02
+_CHROMA_MAY_FIT = 0.3
+_RELATED = (1.0, 1 / 2, 2.0, 2 / 3, 3 / 2, 3 / 4, 4 / 3, 4 / 5, 5 / 4)  # what a beat is mistaken for
+_MOST_TEMPOS, _SECONDS_OF_ALL = 80, 60_000.0
+_FEWEST_TEMPOS = 10
 _NEAR = 0.01  # of an estimated tempo: between these bounds whole and half BPM are tried
 _SLOWEST, _FASTEST = 0.5, 2.0
 _LONGEST_TAIL = 10.0
+_SAME_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         return Alignment("can't be told", 0.0, (words, *song.warnings))
     fitting = [attempt for attempt in tried if _fits(attempt)]
     # Where none fits, what the set itself says counts: with tempos to choose among, anything fits a little.
-    best = max(fitting or tried[:1], key=lambda attempt: attempt.fit.score)
+    best = max(fitting or [*filter(_may_fit, tried)] or tried[:1], key=lambda attempt: attempt.fit.score)
     return _aligned(song, audio, best) if fitting else _not_aligned(song, best)
 
 
@@ -101,7 +109,8 @@ class _Attempt:
     @property
     def needed(self) -> float:
         """What the onsets have to come to."""
-        return max(_LEAST_FIT, _CHANCE / math.sqrt(max(self.fit.frames, 1)))
+        least = _LEAST_FIT if self.fit.chroma is not None else _LEAST_FIT_ELSE
+        return max(least, _CHANCE / math.sqrt(max(self.fit.frames, 1)))
 
     @property
     def words(self) -> str:
@@ -113,9 +122,19 @@ class _Attempt:
 
 def _fits(attempt: _Attempt) -> bool:
     fit = attempt.fit
-    chroma = _CHROMA_FITS if attempt.is_known else _CHROMA_FITS_THEN
-    is_one_place = attempt.is_known or fit.margin >= _LEAST_MARGIN_THEN
-    return fit.onsets >= attempt.needed and is_one_place and (fit.chroma is None or fit.chroma >= chroma)
+    chroma = 1.0 if fit.chroma is None else fit.chroma
+    if attempt.is_known:
+        return fit.onsets >= attempt.needed and chroma >= _CHROMA_FITS
+    least = max(attempt.needed, _LEAST_FIT_HEARD)
+    return fit.onsets >= least and chroma >= _CHROMA_FITS_HEARD and fit.margin >= _LEAST_MARGIN_HEARD
+
+
+def _may_fit(attempt: _Attempt) -> bool:
+    fit = attempt.fit
+    chroma = 1.0 if fit.chroma is None else fit.chroma
+    is_one_place = fit.margin >= _LEAST_MARGIN_HEARD and chroma >= _CHROMA_MAY_FIT
+    has_its_pitches = fit.chroma is not None and fit.chroma >= _CHROMA_FITS_HEARD
+    return fit.onsets >= attempt.needed and (is_one_place or has_its_pitches)
 
 
 def _why_not_compared(song: SongOnsets, audio: AlignmentFeatures) -> str | None:
@@ -143,32 +162,42 @@ def _not_aligned(song: SongOnsets, best: _Attempt) -> Alignment:
         )
         words += ": what is inside of audio clips can't be seen"
         return Alignment("can't be told", 0.0, (words, *song.warnings), score=score, margin=margin)
-    if share < _UNRELATED and (fit.chroma is None or fit.chroma < _CHROMA_FITS_THEN):
+    if share < _UNRELATED and (fit.chroma is None or fit.chroma < _CHROMA_FITS):
         words = f"{best.words} at the best place; by chance onsets may come to {best.needed:.2f}"
         return Alignment(
             "not this arrangement", _between(1 - share), (words, *song.warnings), score=score, margin=margin
         )
-    words = f"{best.words} at the best place, not enough to tell and too much to rule out"
+    at = "" if best.tempo == song.tempo else f", if it was rendered at {best.tempo:g} BPM"
+    words = f"{best.words} at the best place{at}: not enough to tell and too much to rule out"
     return Alignment("can't be told", 0.0, (words, *song.warnings), score=score, margin=margin)
 
 
 def _aligned(song: SongOnsets, audio: AlignmentFeatures, best: _Attempt) -> Alignment:
     fit, tempo = best.fit, best.tempo
     score, margin = round(fit.score, 3), round(fit.margin, 3)
-    following = _place(song, tempo, fit.next_lag)
-    if fit.margin < _LEAST_MARGIN:
-        words = f"it may be this arrangement, but {_place(song, tempo, fit.lag)} and {following} fit alike"
-        return Alignment("can't be told", 0.0, (words, best.words, *song.warnings), score=score, margin=margin)
-    reasons = [f"{best.words}, by {fit.margin:.2f} more than at the next place ({following})"]
+    rendered = song if tempo == song.tempo else song.rendered_at(tempo)
+    lag, other = fit.lag, fit.next_lag
+    if fit.margin >= (_LEAST_MARGIN if fit.chroma is not None else _LEAST_MARGIN_ELSE):
+        sure = _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN))
+        reasons = [f"{best.words}, by {fit.margin:.2f} more than at the next place ({_place(song, tempo, other)})"]
+    else:
+        if _is_of_its_length(rendered, audio, other):
+            lag, other = other, lag
+        if not _is_of_its_length(rendered, audio, lag):
+            words = (
+                f"it may be this arrangement, but {_place(song, tempo, lag)} and {_place(song, tempo, other)} fit alike"
+            )
+            return Alignment("can't be told", 0.0, (words, best.words, *song.warnings), score=score, margin=margin)
+        sure = _between(0.0)
+        reasons = [f"{best.words}; {_place(song, tempo, other)} fits alike, but then its length would be chance"]
     if tempo != song.tempo:
         reasons.append(f"rendered at {tempo:g} BPM, the set is at {song.tempo:g} now")
-    reasons += _length(song.rendered_at(tempo), audio, fit.lag)
     return Alignment(
         "aligned",
-        _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN)),
-        (*reasons, *song.warnings),
-        offset_seconds=round(fit.lag, 3),
-        bar=round(song.bar_at(fit.lag * tempo / song.tempo), 2),
+        sure,
+        (*reasons, *_length(rendered, audio, lag), *song.warnings),
+        offset_seconds=round(lag, 3),
+        bar=round(song.bar_at(lag * tempo / song.tempo), 2),
         tempo=tempo,
         score=score,
         margin=margin,
@@ -185,26 +214,38 @@ def _place(song: SongOnsets, tempo: float, lag: float) -> str:
     return f"bar {song.bar_at(lag * tempo / song.tempo):.4g} ({lag:.2f} s)"
 
 
+def _tail(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> float:
+    return lag + audio.seconds - song.length_seconds
+
+
+def _is_of_its_length(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> bool:
+    return abs(lag) < _SAME_SECONDS and -_SAME_SECONDS < _tail(song, audio, lag) < _LONGEST_TAIL
+
+
 def _length(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> Iterator[str]:
     """Say where the lengths agree, which speaks for the place; that they don't says nothing."""
-    tail = lag + audio.seconds - song.length_seconds
-    if abs(lag) < 0.1 and -0.1 < tail < _LONGEST_TAIL:
-        yield f"it is as long as the arrangement, {song.length_seconds:.1f} s, with {max(tail, 0.0):.1f} s behind it"
-    elif -0.1 < tail < _LONGEST_TAIL:
+    tail = max(_tail(song, audio, lag), 0.0)
+    if _is_of_its_length(song, audio, lag):
+        yield f"it is as long as the arrangement, {song.length_seconds:.1f} s, with {tail:.1f} s behind it"
+    elif -_SAME_SECONDS < _tail(song, audio, lag) < _LONGEST_TAIL:
         yield "it ends where the arrangement does"
 
 
 def _tempos(own: float, given: Iterable[float], audio: AlignmentFeatures) -> Iterator[tuple[float, bool]]:
     """Yield which tempos to try and whether they are known: the set's, what is given, and what the sound seems to have.
 
-    Of the last, half and twice that, and whole and half BPM near to it.
+    Of the last, what is mistaken for it, and whole and half BPM near to those; fewer of them for hours of sound.
     """
     yield own, True
+    heard = estimate(audio.onsets, ONSETS_A_SECOND).bpm
+    related = [heard * part for part in _RELATED]
+    near = [
+        half / 2 for bpm in related for half in range(round(bpm * (1 - _NEAR) * 2), round(bpm * (1 + _NEAR) * 2) + 1)
+    ]
     done = {own}
-    known = list(given)
-    heard = [estimate(audio.onsets, ONSETS_A_SECOND).bpm * octave for octave in _OCTAVES]
-    near = [half / 2 for bpm in heard for half in range(round(bpm * (1 - _NEAR) * 2), round(bpm * (1 + _NEAR) * 2) + 1)]
-    for bpm, is_known in [*((bpm, True) for bpm in known), *((bpm, False) for bpm in [*heard, *near])]:
-        if bpm not in done and _SLOWEST <= bpm / own <= _FASTEST:
+    left = min(_MOST_TEMPOS, max(_FEWEST_TEMPOS, round(_SECONDS_OF_ALL / audio.seconds)))
+    for bpm, is_known in [*((bpm, True) for bpm in given), *((bpm, False) for bpm in [heard, *near, *related])]:
+        if left and bpm not in done and _SLOWEST <= bpm / own <= _FASTEST:
             done.add(bpm)
+            left -= 1
             yield bpm, is_known

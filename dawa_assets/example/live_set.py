@@ -222,7 +222,7 @@ class _Writer:
         return _node("SampleRef", _node("FileRef", *file, _value("Type", 2)))
 
     def main_track(self) -> _Element:
-        tempo = self.parameter("Tempo", self.song.tempo, 8)
+        tempo = self.parameter("Tempo", self.song.tempo, 8, self.song.tempo_changes)
         signature = self.parameter("TimeSignature", _FOUR_FOUR, 10)
         mixer = self.mixer(0.0, 0.0)
         mixer.extend([tempo, signature])
@@ -231,7 +231,7 @@ class _Writer:
         if not self.shape.values_are_events:
             envelopes = [
                 _envelope(10, ((_BEFORE_TIME, _FOUR_FOUR),), "EnumEvent"),
-                _envelope(8, ((_BEFORE_TIME, self.song.tempo),)),
+                _envelope(8, ((_BEFORE_TIME, self.song.tempo), *self.song.tempo_changes)),
             ]
             head.append(_node("AutomationEnvelopes", _node("Envelopes", *envelopes)))
         return _node(self.shape.main_track, *head, chain)

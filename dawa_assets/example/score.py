@@ -95,6 +95,7 @@ class Song:
     parts: tuple[Part, ...]
     group_colors: dict[str, int] = field(default_factory=dict)
     scenes: tuple[str, ...] = ()
+    tempo_changes: tuple[tuple[float, float], ...] = ()  # (beat, BPM): in the Live Set alone, it is played at `tempo`
 
     @property
     def beats(self) -> float:
