@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dawa_assets.ableton.fit import Fit, Sound, best_fit
+from dawa_assets.ableton.fit import Fit, Rival, Sound, best_fit
 from dawa_assets.ableton.onsets import SongOnsets
 from modal_app.audio.alignment_features import ONSETS_A_SECOND, AlignmentFeatures
 from modal_app.tagging.tempo import estimate
@@ -24,7 +24,9 @@ SHORTEST_SECONDS = 8.0
 FEWEST_MOMENTS = 16
 """Distinct times at which something begins: with fewer, unrelated pairs of real files reach 0.59."""
 
-_LEAST_MARGIN = 0.01  # under it a place is no surer than the next: repeated bars of composed songs differ by 0.007
+# Under them a place is no surer than another: where the right one was nearby, in composed songs, it was 0.026 below at
+# most, and 0.007 where it was elsewhere.
+_LEAST_MARGIN_NEAR, _LEAST_MARGIN_FAR = 0.03, 0.015
 _SURE_MARGIN = 0.08
 _LEAST_FIT = 0.25
 _CHANCE = 10.0  # over the square root of the frames that overlap: 2.5 times the best of all places of noise
@@ -32,11 +34,11 @@ _UNRELATED = 0.7  # of what is needed
 _FEWEST_A_SECOND = 1.0  # to rule a set out: where less is known of it, its own bounce fits badly too
 # Songs of one tempo have their beats in common, so pitches decide: composed bounces come to 0.61 at least, other songs
 # of the same style, tempo and length to 0.42 at most. Where no pitches are known, the place has to stand out more.
-_CHROMA_FITS = 0.5
-_LEAST_MARGIN_ELSE, _LEAST_FIT_ELSE = 0.03, 0.35
+_CHROMA_FITS, _CHROMA_SURE = 0.5, 0.7
+_LEAST_MARGIN_ELSE, _LEAST_FIT_ELSE = 0.05, 0.35
 # At a tempo that is taken from the sound, the beats of any two songs fall together: more has to speak for it. What fits
 # half as well may still be it.
-_CHROMA_FITS_HEARD, _LEAST_FIT_HEARD, _LEAST_MARGIN_HEARD = 0.57, 0.4, 0.02
+_CHROMA_FITS_HEARD, _LEAST_FIT_HEARD, _LEAST_SUM_HEARD, _LEAST_MARGIN_HEARD = 0.57, 0.4, 1.1, 0.045
 _CHROMA_MAY_FIT = 0.3
 _RELATED = (1.0, 1 / 2, 2.0, 2 / 3, 3 / 2, 3 / 4, 4 / 3, 4 / 5, 5 / 4)  # what a beat is mistaken for
 _MOST_TEMPOS, _SECONDS_OF_ALL = 80, 60_000.0
@@ -83,7 +85,7 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         return Alignment("can't be told", 0.0, (why_not, *song.warnings))
     sound = Sound.of(audio)
     tried: list[_Attempt] = []
-    for tempo, is_known in _tempos(song.tempo, tempos, audio):
+    for tempo, is_known in _tempos(song, tempos, audio):
         fit = best_fit(song if tempo == song.tempo else song.rendered_at(tempo), sound, FEWEST_MOMENTS)
         if fit is not None:
             tried.append(_Attempt(tempo, is_known, fit))
@@ -125,14 +127,28 @@ def _fits(attempt: _Attempt) -> bool:
     chroma = 1.0 if fit.chroma is None else fit.chroma
     if attempt.is_known:
         return fit.onsets >= attempt.needed and chroma >= _CHROMA_FITS
-    least = max(attempt.needed, _LEAST_FIT_HEARD)
-    return fit.onsets >= least and chroma >= _CHROMA_FITS_HEARD and fit.margin >= _LEAST_MARGIN_HEARD
+    if fit.onsets < max(attempt.needed, _LEAST_FIT_HEARD) or chroma < _CHROMA_FITS_HEARD:
+        return False
+    return fit.onsets + chroma >= _LEAST_SUM_HEARD and fit.margin >= _LEAST_MARGIN_HEARD
+
+
+def _rival(fit: Fit) -> Rival | None:
+    """Return another place that may be the right one as well."""
+    nearby, elsewhere = _LEAST_MARGIN_NEAR, _LEAST_MARGIN_FAR
+    if fit.chroma is None:
+        nearby = elsewhere = _LEAST_MARGIN_ELSE
+    return fit.near if fit.near.below < nearby else fit.far if fit.far.below < elsewhere else None
+
+
+def _surely_its_pitches(fit: Fit) -> float:
+    """Return 0 where pitches just fit, 1 where no other song's would; without any, half of that."""
+    return 0.5 if fit.chroma is None else (fit.chroma - _CHROMA_FITS) / (_CHROMA_SURE - _CHROMA_FITS)
 
 
 def _may_fit(attempt: _Attempt) -> bool:
     fit = attempt.fit
     chroma = 1.0 if fit.chroma is None else fit.chroma
-    is_one_place = fit.margin >= _LEAST_MARGIN_HEARD and chroma >= _CHROMA_MAY_FIT
+    is_one_place = fit.margin >= _LEAST_MARGIN_NEAR and chroma >= _CHROMA_MAY_FIT
     has_its_pitches = fit.chroma is not None and fit.chroma >= _CHROMA_FITS_HEARD
     return fit.onsets >= attempt.needed and (is_one_place or has_its_pitches)
 
@@ -176,17 +192,18 @@ def _aligned(song: SongOnsets, audio: AlignmentFeatures, best: _Attempt) -> Alig
     fit, tempo = best.fit, best.tempo
     score, margin = round(fit.score, 3), round(fit.margin, 3)
     rendered = song if tempo == song.tempo else song.rendered_at(tempo)
-    lag, other = fit.lag, fit.next_lag
-    if fit.margin >= (_LEAST_MARGIN if fit.chroma is not None else _LEAST_MARGIN_ELSE):
-        sure = _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN))
-        reasons = [f"{best.words}, by {fit.margin:.2f} more than at the next place ({_place(song, tempo, other)})"]
+    lag, rival = fit.lag, _rival(fit)
+    if rival is None:
+        following = _place(song, tempo, min(fit.near, fit.far, key=lambda each: each.below).lag)
+        sure = _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN, _surely_its_pitches(fit)))
+        reasons = [f"{best.words}, by {fit.margin:.2f} more than at the next place ({following})"]
     else:
+        other = rival.lag
         if _is_of_its_length(rendered, audio, other):
             lag, other = other, lag
         if not _is_of_its_length(rendered, audio, lag):
-            words = (
-                f"it may be this arrangement, but {_place(song, tempo, lag)} and {_place(song, tempo, other)} fit alike"
-            )
+            places = f"{_place(song, tempo, lag)} and {_place(song, tempo, other)}"
+            words = f"it may be this arrangement, but {places} fit alike"
             return Alignment("can't be told", 0.0, (words, best.words, *song.warnings), score=score, margin=margin)
         sure = _between(0.0)
         reasons = [f"{best.words}; {_place(song, tempo, other)} fits alike, but then its length would be chance"]
@@ -231,11 +248,13 @@ def _length(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> Iterator[
         yield "it ends where the arrangement does"
 
 
-def _tempos(own: float, given: Iterable[float], audio: AlignmentFeatures) -> Iterator[tuple[float, bool]]:
-    """Yield which tempos to try and whether they are known: the set's, what is given, and what the sound seems to have.
+def _tempos(song: SongOnsets, given: Iterable[float], audio: AlignmentFeatures) -> Iterator[tuple[float, bool]]:
+    """Yield which tempos to try and whether they are known: the set's, those given, and what the sound seems to have.
 
-    Of the last, what is mistaken for it, and whole and half BPM near to those; fewer of them for hours of sound.
+    Of the last, what is mistaken for it, and whole and half BPM near to those; fewer of them where set or sound last
+    for hours.
     """
+    own = song.tempo
     yield own, True
     heard = estimate(audio.onsets, ONSETS_A_SECOND).bpm
     related = [heard * part for part in _RELATED]
@@ -243,7 +262,7 @@ def _tempos(own: float, given: Iterable[float], audio: AlignmentFeatures) -> Ite
         half / 2 for bpm in related for half in range(round(bpm * (1 - _NEAR) * 2), round(bpm * (1 + _NEAR) * 2) + 1)
     ]
     done = {own}
-    left = min(_MOST_TEMPOS, max(_FEWEST_TEMPOS, round(_SECONDS_OF_ALL / audio.seconds)))
+    left = min(_MOST_TEMPOS, max(_FEWEST_TEMPOS, round(_SECONDS_OF_ALL / (audio.seconds + song.length_seconds))))
     for bpm, is_known in [*((bpm, True) for bpm in given), *((bpm, False) for bpm in [heard, *near, *related])]:
         if left and bpm not in done and _SLOWEST <= bpm / own <= _FASTEST:
             done.add(bpm)

@@ -15,9 +15,12 @@ from dawa_assets.ableton.onsets import SongOnsets
 from modal_app.audio.alignment_features import CHROMA_A_SECOND, ONSETS_A_SECOND, AlignmentFeatures
 
 SAME_PLACE_SECONDS = 0.1
+NEAR_SECONDS = 0.75  # a beat at 80 BPM
 
 _BELL_FRAMES = 2.0
 _LOUDNESS = 30.0  # many that begin together are heard as one loud beginning: their sum is taken to this logarithm
+_NARROW_TO_BROAD = (24, 72)
+_LEAST_BREADTH = 0.2
 _LOCAL_FRAMES = ONSETS_A_SECOND
 _QUIET = 0.1  # of the whole's deviation: what deviates less there is near to silence and not raised up
 _FAINT = 0.2
@@ -29,22 +32,35 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Another place that fits well: `lag` in seconds as in `Fit`, and by how much it is `below` the best one."""
+
+    lag: float
+    below: float
+
+
+@dataclass(frozen=True)
 class Fit:
     """The best place: `lag` in seconds is the song's time at the sound's zero.
 
-    `score` is the sum of what onsets and chroma come to there (`chroma` is None where no pitches are known), `margin`
-    how much the best other place, at `next_lag`, is below it. So many `frames` of 10 ms overlap, and in
-    the set something begins at so many `moments` of them.
+    `score` is the sum of what onsets and chroma come to there; `chroma` is None where no pitches are known. `near` is
+    the best other place within `NEAR_SECONDS`, where the beat is taken for another one, `far` the best of all others.
+    So many `frames` of 10 ms overlap, and in the set something begins at so many `moments` of them.
     """
 
     lag: float
     score: float
     onsets: float
     chroma: float | None
-    margin: float
-    next_lag: float
+    near: Rival
+    far: Rival
     frames: int
     moments: int
+
+    @property
+    def margin(self) -> float:
+        """How much any other place is below this one, at least."""
+        return min(self.near.below, self.far.below)
 
 
 @dataclass(frozen=True)
@@ -79,20 +95,24 @@ def best_fit(song: SongOnsets, sound: Sound, fewest_moments: int) -> Fit | None:
         pitches = np.interp(lags / _FRAMES, np.arange(1 - len(sound.chroma), len(chroma)), at)
     total = onsets if pitches is None else np.where(onsets > -1.0, onsets + pitches, -1.0)
     best = int(np.argmax(total))
-    others = total.copy()
-    near = round(SAME_PLACE_SECONDS * ONSETS_A_SECOND)
-    others[max(0, best - near) : best + near + 1] = -1.0
-    following = int(np.argmax(others))
+    same, near = (round(seconds * ONSETS_A_SECOND) for seconds in (SAME_PLACE_SECONDS, NEAR_SECONDS))
+    apart = np.abs(np.arange(len(total)) - best)
     return Fit(
         lag=(first + best + _summit(total, best)) / ONSETS_A_SECOND,
         score=float(total[best]),
         onsets=float(onsets[best]),
         chroma=None if pitches is None else float(pitches[best]),
-        margin=float(total[best] - max(others[following], 0.0)),
-        next_lag=float(lags[following]) / ONSETS_A_SECOND,
+        near=_rival(total, lags, best, (apart > same) & (apart <= near)),
+        far=_rival(total, lags, best, apart > near),
         frames=int(stops[best] - starts[best]),
         moments=int(counts[best]),
     )
+
+
+def _rival(total: Values, lags: npt.NDArray[np.int64], best: int, among: npt.NDArray[np.bool_]) -> Rival:
+    others = np.where(among, total, -1.0)
+    found = int(np.argmax(others))
+    return Rival(float(lags[found]) / ONSETS_A_SECOND, float(total[best] - max(others[found], 0.0)))
 
 
 def _grid(song: SongOnsets) -> tuple[Values, npt.NDArray[np.int64]]:
@@ -104,13 +124,19 @@ def _grid(song: SongOnsets) -> tuple[Values, npt.NDArray[np.int64]]:
     places = song.seconds * ONSETS_A_SECOND
     before = np.floor(places).astype(np.int64)
     after = places - before
-    grid = np.bincount(before, song.weights * (1 - after), frames) + np.bincount(
-        before + 1, song.weights * after, frames
-    )
+    weights = song.weights * _breadth(song)
+    grid = np.bincount(before, weights * (1 - after), frames) + np.bincount(before + 1, weights * after, frames)
     bells = gaussian_filter1d(grid, _BELL_FRAMES, mode="constant") * (_BELL_FRAMES * np.sqrt(2 * np.pi))
     moments = np.zeros(frames, np.int64)
     moments[(np.unique(before // 3) * 3)] = 1
     return np.log1p(_LOUDNESS / 5 * bells), moments
+
+
+def _breadth(song: SongOnsets) -> Values:
+    """Return how much of the spectrum each onset raises: all for drums and high notes, the less the lower a note is."""
+    lowest, highest = _NARROW_TO_BROAD
+    by_pitch = np.clip((song.pitches - lowest) / (highest - lowest), _LEAST_BREADTH, 1.0)
+    return np.where(song.pitches >= 0, by_pitch, 1.0)
 
 
 def _onset_profile(onsets: Values) -> Values:
