@@ -99,7 +99,7 @@ def _lines_or_table(name: str, lines: list[str], rows: list[dict[str, Any]], of:
     if len(shown) == of:
         return {name: dg.MetadataValue.md("\n".join(shown))}
     text = "\n".join([*shown, _more(of - len(shown))])
-    return {name: dg.MetadataValue.md(text), f"{name}, all": table(rows, of=of)}
+    return {name: dg.MetadataValue.md(text), f"{name}, all": table(rows, of=of, keep=["what"])}
 
 
 def _more(count: int) -> str:

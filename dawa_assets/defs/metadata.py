@@ -7,7 +7,7 @@ inline images. Keys of files are shown, never links that expire.
 import base64
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from urllib.parse import quote
@@ -136,10 +136,13 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.MetadataValue:
+def table(
+    rows: Sequence[Mapping[str, object]], *, of: int | None = None, keep: Collection[str] = ()
+) -> dg.MetadataValue:
     """Return rows as a table; at most `MAX_ROWS` of them, without columns in which nothing is said but nothing.
 
-    Columns of ids, hashes and keys come last, and go where there are others enough to fill a page.
+    Columns of ids, hashes and keys come last, and go where there are others enough to fill a page; those of `keep` stay
+    where they are, for what is wrong may be a file.
 
     A `…` row says how many were left out, here or before (`of`).
     """
@@ -147,7 +150,9 @@ def table(rows: Sequence[Mapping[str, object]], *, of: int | None = None) -> dg.
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
     told = [name for name in rows[0] if any(_says_something(row[name]) for row in shown)] or list(rows[0])
-    for_machines = [name for name in told if any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS])]
+    for_machines = [
+        name for name in told if name not in keep and any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS])
+    ]
     names = [name for name in told if name not in for_machines]
     if len(names) < _NARROW:
         names += for_machines

@@ -74,7 +74,7 @@ class Standing:
         for kind, name in KINDS.items():
             if counted := self.work.artists.get((self.asset, kind), 0):
                 issues = [issue for issue in self.work.of(self.asset) if issue.kind == kind]
-                shown[name] = table([row(issue) for issue in issues], of=counted)
+                shown[name] = table([row(issue) for issue in issues], of=counted, keep=["what"])
                 shown[f"total artists: {kind}"] = dg.MetadataValue.int(counted)
         return shown
 
