@@ -13,7 +13,7 @@ import pytest
 
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.defs.resources import Pipeline
-from dawa_assets.defs.run import BuildResult, run_job
+from dawa_assets.defs.run import run_job
 from dawa_assets.intake.inbox import upload
 from dawa_assets.tables.artists import Artist, ensure_artist
 from tests.campaigns.small_artist import NAME, compose
@@ -77,11 +77,11 @@ def lasting(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def run(lasting: dg.DagsterInstance, hosted: Pipeline, artist: Artist) -> BuildResult:
+def run(lasting: dg.DagsterInstance, hosted: Pipeline, artist: Artist) -> dict[str, dict[str, object]]:
+    """What the pages of what was paid for show after the run."""
     for job in ("ingest_job", "dataset_job"):
-        result = run_job(lasting, hosted, job, artist.slug)
-        assert result.failures == []
-    return result
+        assert run_job(lasting, hosted, job, artist.slug).failures == []
+    return {asset: _metadata(lasting, asset) for asset in ("prompts", "segment_tags")}
 
 
 def _metadata(instance: dg.DagsterInstance, asset: str) -> dict[str, object]:
@@ -89,9 +89,8 @@ def _metadata(instance: dg.DagsterInstance, asset: str) -> dict[str, object]:
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
 
-@pytest.mark.usefixtures("run")
 def test_prompts_tags_and_their_cost_are_in_tables_and_on_pages(
-    lasting: dg.DagsterInstance, hosted: Pipeline, model_server_process: ModelServer
+    run: dict[str, dict[str, object]], hosted: Pipeline, model_server_process: ModelServer
 ) -> None:
     with hosted.ports().database.transaction() as connection:
         prompts = connection.execute("select distinct model_name from prompts").fetchall()
@@ -106,7 +105,7 @@ def test_prompts_tags_and_their_cost_are_in_tables_and_on_pages(
     assert spent["prompts"][0] == sum(call["api"] == "openai" for call in paid)
     assert spent["tags"][0] == sum(call["api"] == "gemini" for call in paid)
     for asset, service in (("prompts", "prompts"), ("segment_tags", "tags")):
-        shown = _metadata(lasting, asset)
+        shown = run[asset]
         assert shown["calls"] == spent[service][0]
         assert shown["cost, USD"] == pytest.approx(spent[service][1], abs=1e-4)
         assert shown["cost, USD"] > 0
