@@ -36,9 +36,11 @@ _FEWEST_A_SECOND = 1.0  # to rule a set out: where less is known of it, its own 
 # of the same style, tempo and length to 0.42 at most. Where no pitches are known, the place has to stand out more.
 _CHROMA_FITS, _CHROMA_SURE = 0.5, 0.7
 _LEAST_MARGIN_ELSE, _LEAST_FIT_ELSE = 0.05, 0.35
+# A related key has chords in common, so no other key may fit nearly as well: bounces stand out by 0.23 at least.
+_LEAST_KEY_MARGIN = 0.2
 # At a tempo that is taken from the sound, the beats of any two songs fall together: more has to speak for it. What fits
 # half as well may still be it.
-_CHROMA_FITS_HEARD, _LEAST_FIT_HEARD, _LEAST_SUM_HEARD, _LEAST_MARGIN_HEARD = 0.57, 0.4, 1.1, 0.045
+_CHROMA_FITS_HEARD, _LEAST_FIT_HEARD, _LEAST_SUM_HEARD, _LEAST_MARGIN_HEARD = 0.57, 0.45, 1.1, 0.045
 _CHROMA_MAY_FIT = 0.3
 _RELATED = (1.0, 1 / 2, 2.0, 2 / 3, 3 / 2, 3 / 4, 4 / 3, 4 / 5, 5 / 4)  # what a beat is mistaken for
 _MOST_TEMPOS, _SECONDS_OF_ALL = 80, 60_000.0
@@ -125,6 +127,8 @@ class _Attempt:
 def _fits(attempt: _Attempt) -> bool:
     fit = attempt.fit
     chroma = 1.0 if fit.chroma is None else fit.chroma
+    if chroma - fit.transposed < _LEAST_KEY_MARGIN:
+        return False
     if attempt.is_known:
         return fit.onsets >= attempt.needed and chroma >= _CHROMA_FITS
     if fit.onsets < max(attempt.needed, _LEAST_FIT_HEARD) or chroma < _CHROMA_FITS_HEARD:

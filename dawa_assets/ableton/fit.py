@@ -43,8 +43,9 @@ class Rival:
 class Fit:
     """The best place: `lag` in seconds is the song's time at the sound's zero.
 
-    `score` is the sum of what onsets and chroma come to there; `chroma` is None where no pitches are known. `near` is
-    the best other place within `NEAR_SECONDS`, where the beat is taken for another one, `far` the best of all others.
+    `score` is the sum of what onsets and chroma come to there; `chroma` is None where no pitches are known, and
+    `transposed` what it comes to in the best of the other eleven keys. `near` is the best other place within
+    `NEAR_SECONDS`, where the beat is taken for another one, `far` the best of all others.
     So many `frames` of 10 ms overlap, and in the set something begins at so many `moments` of them.
     """
 
@@ -52,6 +53,7 @@ class Fit:
     score: float
     onsets: float
     chroma: float | None
+    transposed: float
     near: Rival
     far: Rival
     frames: int
@@ -89,9 +91,10 @@ def best_fit(song: SongOnsets, sound: Sound, fewest_moments: int) -> Fit | None:
     if onsets.max() <= -1.0:
         return None
     chroma = _chroma(song)
-    pitches = None
+    pitches, held = None, None
     if np.any(chroma, axis=1).mean() >= _LEAST_PITCHED and sound.chroma.any():
-        at = _correlation(_chroma_profile(chroma), sound.chroma)
+        held = _chroma_profile(chroma)
+        at = _correlation(held, sound.chroma)
         pitches = np.interp(lags / _FRAMES, np.arange(1 - len(sound.chroma), len(chroma)), at)
     total = onsets if pitches is None else np.where(onsets > -1.0, onsets + pitches, -1.0)
     best = int(np.argmax(total))
@@ -102,6 +105,7 @@ def best_fit(song: SongOnsets, sound: Sound, fewest_moments: int) -> Fit | None:
         score=float(total[best]),
         onsets=float(onsets[best]),
         chroma=None if pitches is None else float(pitches[best]),
+        transposed=0.0 if held is None else _transposed(held, sound.chroma, round(float(lags[best]) / _FRAMES)),
         near=_rival(total, lags, best, (apart > same) & (apart <= near)),
         far=_rival(total, lags, best, apart > near),
         frames=int(stops[best] - starts[best]),
@@ -113,6 +117,15 @@ def _rival(total: Values, lags: npt.NDArray[np.int64], best: int, among: npt.NDA
     others = np.where(among, total, -1.0)
     found = int(np.argmax(others))
     return Rival(float(lags[found]) / ONSETS_A_SECOND, float(total[best] - max(others[found], 0.0)))
+
+
+def _transposed(song: Values, sound: Values, lag: int) -> float:
+    """Return the highest correlation of chroma at a lag, in frames, where the song stood in another key."""
+    song, sound = song[max(0, lag) :], sound[max(0, -lag) :]
+    frames = min(len(song), len(sound))
+    song, sound = song[:frames], sound[:frames]
+    energy = float(np.sqrt((song**2).sum() * (sound**2).sum())) + 1e-12
+    return max(float((np.roll(song, semitones, axis=1) * sound).sum()) for semitones in range(1, 12)) / energy
 
 
 def _grid(song: SongOnsets) -> tuple[Values, npt.NDArray[np.int64]]:

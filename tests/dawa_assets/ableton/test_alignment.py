@@ -75,6 +75,13 @@ def test_other_music_is_not_this_arrangement(bounce: Signal, set_of: Callable[[S
     assert align(set_of(songs()[0]), _heard(bounce)).answer == "not this arrangement"
 
 
+def test_the_same_beat_in_another_key_is_not_aligned(bounce: Signal, set_of: Callable[[Song], SongOnsets]) -> None:
+    song = set_of(_LANTERNS)
+    assert align(song, _heard(bounce)).answer == "aligned"
+    fifth_up = np.where(song.pitches >= 0, song.pitches + 7, song.pitches)
+    assert align(replace(song, pitches=fifth_up), _heard(bounce)).answer == "can't be told"
+
+
 def test_a_session_and_a_short_sound_cant_be_told(bounce: Signal, set_of: Callable[[Song], SongOnsets]) -> None:
     parts = tuple(replace(part, clips=(), session=part.clips) for part in _LANTERNS.parts)
     session = align(set_of(replace(_LANTERNS, parts=parts)), _heard(bounce[:, : 10 * _RATE]))
