@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dawa_assets.pipeline.plurals import counted
+
 if TYPE_CHECKING:
     from dawa_assets.prompting.backfill import Backfill, Estimate
     from dawa_assets.prompting.refresh import PromptsReport
@@ -140,8 +142,3 @@ def _print_estimate(planned: "Estimate", *, as_json: bool) -> None:
         f"about {planned.input_tokens:,} + {planned.output_tokens:,} tokens, ${planned.cost_usd:.4f}. "
         "Nothing was written or spent."
     )
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 prompt`, `2 prompts`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -14,6 +14,7 @@ import dagster as dg
 from dawa_assets.defs.failed_runs import FailedRun
 from dawa_assets.defs.metadata import escaped, moment, table
 from dawa_assets.intake.inbox import Unclaimed
+from dawa_assets.pipeline.plurals import counted
 from dawa_assets.tables.backlog import OpenIssue
 
 MAX_REASON = 240  # characters
@@ -64,10 +65,7 @@ def runs_shown(runs: Sequence[FailedRun]) -> Shown:
 def unclaimed_shown(unclaimed: Iterable[Unclaimed]) -> Shown:
     """Return what lies in the inbox and is nobody's."""
     found = list(unclaimed)
-    lines = [
-        f"- **{escaped(each.place)}**, {each.files:,} file{'' if each.files == 1 else 's'}: {_reason(each.reason)}"
-        for each in found
-    ]
+    lines = [f"- **{escaped(each.place)}**, {counted(each.files, 'file')}: {_reason(each.reason)}" for each in found]
     rows = [{"where": each.place, "files": each.files, "why": each.reason} for each in found]
     return _lines_or_table("uploads of nobody", lines, rows, len(found))
 

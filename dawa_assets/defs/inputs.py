@@ -11,6 +11,7 @@ import dagster as dg
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.intake.arrivals import Arrivals, arrivals
+from dawa_assets.pipeline.plurals import counted
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import get_artist
 from dawa_assets.tables.content_versions import PROFILES, content_version
@@ -62,9 +63,9 @@ def _shown(found: Arrivals, name: str) -> dict[str, dg.MetadataValue]:
         {"file": one.name, "folder": one.folder, "bytes": one.size_bytes, "since (UTC)": moment(one.at)}
         for one in found.latest
     ]
-    counted = f"{found.files:,} {name}{'' if found.files == 1 else 's'}, the latest {found.latest[0].name}"
+    headline = f"{counted(found.files, name)}, the latest {found.latest[0].name}"
     return {
-        "headline": dg.MetadataValue.text(counted),
+        "headline": dg.MetadataValue.text(headline),
         "latest": table(rows, of=found.files),
         "files (number)": dg.MetadataValue.int(found.files),
         "size, bytes": dg.MetadataValue.int(found.size_bytes),

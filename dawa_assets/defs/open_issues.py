@@ -22,6 +22,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.observability.backlog import Backlog, load_backlog
+from dawa_assets.pipeline.plurals import counted
 from dawa_assets.tables.artists import slugs_among
 from dawa_assets.tables.backlog import Kind
 from dawa_assets.tables.spending import spent_this_month
@@ -55,9 +56,9 @@ class Standing:
     @property
     def headline(self) -> str:
         """How much of what, on one line."""
-        parts = [_counted(len(self.runs), "failed run")] if self.runs else []
+        parts = [counted(len(self.runs), "failed run")] if self.runs else []
         parts += [
-            f"{self.work.things[self.asset, kind]:,} {kind} ({_counted(artists, 'artist')})"
+            f"{self.work.things[self.asset, kind]:,} {kind} ({counted(artists, 'artist')})"
             for kind in KINDS
             if (artists := self.work.artists.get((self.asset, kind)))
         ]
@@ -210,7 +211,7 @@ def page_of(
 
 def _open_now(found: Sequence[Standing], unclaimed: Sequence[Unclaimed]) -> list[str]:
     lines = [f"{standing.asset}: {standing.headline}" for standing in found if not standing.is_clear]
-    return lines + ([f"{_counted(len(unclaimed), 'upload')} of nobody in the inbox"] if unclaimed else [])
+    return lines + ([f"{counted(len(unclaimed), 'upload')} of nobody in the inbox"] if unclaimed else [])
 
 
 def _attention(found: Sequence[Standing], unclaimed: Sequence[Unclaimed]) -> dict[str, Any]:
@@ -248,10 +249,6 @@ def _last_made(instance: dg.DagsterInstance) -> dict[str, int]:
         for asset, entry in last.items()
         if entry.last_materialization_record is not None
     }
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _cursor(text: str | None) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dawa_assets.intake.kinds import loose_stem
+from dawa_assets.pipeline.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ class _Table:
         sets, audio = self._sets.get(bounce.origin, {}), self._audio.get(bounce.origin, set())
         if sets:
             return (
-                f"no set has its name, and beside it lie {len(sets)} sets and {len(audio)} bounces; "
+                f"no set has its name, and beside it lie {counted(len(sets), 'set')} and "
+                f"{counted(len(audio), 'bounce')}; "
                 "give it the name of its set"
             )
         return "no Live Set has its name; upload the set, or the bounce under the name of its set"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from dawa_assets.pipeline.plurals import counted
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
 from dawa_assets.tables.artists import resolve_artist
@@ -105,7 +106,7 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
 def trained_on_line(items: Sequence[str]) -> str:
     """Return names of excluded items that were heard, as a clause."""
     shown = ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
-    return f"heard {len(items)} excluded item{'' if len(items) == 1 else 's'}: {shown}"
+    return f"heard {counted(len(items), 'excluded item')}: {shown}"
 
 
 def _line(text: str, what: str, most: int) -> str:

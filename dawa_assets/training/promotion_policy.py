@@ -5,6 +5,7 @@ The rule has a name: a verdict by another rule is made anew.
 
 from dataclasses import dataclass
 
+from dawa_assets.pipeline.plurals import counted
 from dawa_assets.tables.lora_evaluations import Verdict
 from modal_app.protocol.training import CopiedPassage, CopyFindings, EvaluateResult, Rendering
 
@@ -61,9 +62,9 @@ def judge(found: EvaluateResult) -> Judgement:
     if found.lora_loss is None or found.base_loss is None:
         return Judgement("no better", ["the base's loss is no number, so that nothing can be compared"])
     place = (
-        f"on {_count(found.segments, 'held-out segment')} ({', '.join(found.held_out)})"
+        f"on {counted(found.segments, 'held-out segment')} ({', '.join(found.held_out)})"
         if found.held_out
-        else f"on {_count(found.segments, 'trained segment')}, which says little: {found.split}"
+        else f"on {counted(found.segments, 'trained segment')}, which says little: {found.split}"
     )
     is_better = found.lora_loss < found.base_loss
     line = f"loss {found.lora_loss:.4f}, the base's {found.base_loss:.4f}, {place}"
@@ -104,7 +105,7 @@ def _copied(copies: CopyFindings | None) -> list[str]:
     """Return what was copied, the longest passage first, or that nothing was; nothing where nobody looked."""
     if copies is None:
         return []
-    looked = f"{_count(copies.renderings, 'rendering')}, held against {_count(copies.songs, 'song')}"
+    looked = f"{counted(copies.renderings, 'rendering')}, held against {counted(copies.songs, 'song')}"
     looked += f" from {copies.threshold} landmarks on"
     if not copies.is_calibrated:
         looked += " (too few are held out to know how alike this artist's songs are)"
@@ -139,7 +140,3 @@ def _flaws(base: Rendering, lora: Rendering) -> list[str]:
     if lora.clipped_share > _CLIPPED >= base.clipped_share:
         flaws.append(f"{lora.clipped_share:.0%} of what it renders is clipped")
     return flaws
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -59,7 +59,7 @@ def test_of_two_bounces_beside_a_set_its_namesake_is_paired() -> None:
     bounces = [_bounce("u1:P/song.wav"), _bounce("u1:P/other.wav")]
     pairing = _pair(bounces, [_set("u1:P/song.als", "P/song")], [_target("P/song")])
     assert _matched(pairing) == {"u1:P/song.wav": "P/song"}
-    assert "1 sets and 2 bounces" in _reasons(pairing)["u1:P/other.wav"]
+    assert "1 set and 2 bounces" in _reasons(pairing)["u1:P/other.wav"]
 
 
 def test_two_different_bounces_of_one_name_in_an_upload_wait() -> None:
