@@ -1,6 +1,7 @@
 """Dagster's UI and daemon on this machine, as `dagster dev` starts them, with nothing in the terminal but trouble."""
 
 import logging
+import signal
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def run_dev_server(instance: dg.DagsterInstance, port: int) -> None:
 
     _begin_with_what_comes(instance)
     instance.dispose()
+    # A shell that starts something in the background has it ignore Ctrl-C, and Dagster takes the signal that ends other
+    # programs for Ctrl-C: nothing but SIGKILL would end it, which leaves the daemon behind.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     is_checkout = _WORKSPACE.is_file()
     location = ["--workspace", str(_WORKSPACE)] if is_checkout else ["--module-name", "dawa_assets.definitions"]
     logging.getLogger("dagster").addFilter(_is_trouble)
