@@ -194,8 +194,11 @@ class LibraryView {
     const compare = (SORTS[this.state.sort] ?? SORTS.new)[1];
     const cards = [...this.#cards.values()].sort((a, b) => compare(a.entry, b.entry));
     const isInOrder = cards.every((card, n) => this.list.children[n] === card.element);
-    if (!isInOrder || cards.length !== this.list.children.length)
+    if (!isInOrder || cards.length !== this.list.children.length) {
+      const had = this.list.contains(document.activeElement) ? document.activeElement : null;
       this.list.replaceChildren(...cards.map((card) => card.element));
+      had?.focus({ preventScroll: true }); // what is taken out and put in again has lost it, and keys go nowhere
+    }
     this.#filter();
   }
 

@@ -89,8 +89,31 @@ def _files(ports: Ports, artist: Artist) -> list[tuple[str, bytes]]:
     return sorted((each.key.rpartition("/")[2], content(ports.bucket, each.key)) for each in stored)
 
 
+def test_a_set_keeps_the_keys_when_the_order_changes(site: str, site_ports: Ports, open_page: "Page") -> None:
+    artist, _ = with_sets(site_ports, "Order", 3)
+    open_page.goto("about:blank")  # else the sets of the test before are taken for these
+    open_page.goto(f"{site}/#/{artist.slug}/library")
+    open_page.locator("li.set").nth(2).wait_for()
+    open_page.keyboard.press("j")
+    names = "[...document.querySelectorAll('li.set a.name')].map((link) => link.textContent)"
+    held = open_page.evaluate("document.activeElement.textContent")
+    before = open_page.evaluate(names)
+    assert held in before
+    for order in open_page.locator("select[aria-label=Sort] option").evaluate_all("all => all.map((one) => one.value)"):
+        open_page.evaluate(
+            "(order) => { const sort = document.querySelector('select[aria-label=Sort]');"
+            " sort.value = order; sort.dispatchEvent(new Event('change')); }",
+            order,
+        )
+        assert open_page.evaluate("document.activeElement.textContent") == held
+        if open_page.evaluate(names) != before:
+            break
+    assert open_page.evaluate(names) != before
+
+
 def test_a_queue_is_there_again_after_a_reload(site: str, site_ports: Ports, open_page: "Page") -> None:
     artist, _ = with_sets(site_ports, "Queue", 3)
+    open_page.goto("about:blank")  # else the sets of the test before are taken for these
     open_page.goto(f"{site}/#/{artist.slug}/library")
     open_page.locator("li.set").nth(2).wait_for()
     open_page.keyboard.press("j")
