@@ -1,6 +1,7 @@
 """Running the chain from outside the UI: the same jobs on the same instance, so that its history shows there."""
 
 import fcntl
+import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,11 @@ from dawa_assets.defs.policies.launcher import HOST, WatchedRunLauncher
 from dawa_assets.defs.policies.places import begin_run
 from dawa_assets.defs.resources import OpensPorts
 from modal_app.data_root.atomic_writes import write_atomic
+from modal_app.errors import DawaError
 from resources.errors import SettingsError
 from resources.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -94,7 +98,10 @@ def run_job(instance: dg.DagsterInstance, pipeline: OpensPorts, job_name: str, s
     with database.transaction() as connection:
         get_artist(connection, slug)
     ensure_partitions(instance, [slug])
-    report_inputs(instance, pipeline.ports(), [slug])
+    try:
+        report_inputs(instance, pipeline.ports(), [slug])
+    except DawaError as error:  # it is for the pages alone; a step that needs the same says it, and tries again
+        log.warning("%s: what arrived is not on the pages: %s", slug, error)
     defs = build_defs(pipeline.ports().settings, {"pipeline": pipeline})
     run_ids: list[str] = []
     materialised: list[str] = []

@@ -281,6 +281,22 @@ def test_a_picture_that_cannot_be_drawn_fails_nothing(
         bucket.put(key, content)
 
 
+def test_a_build_goes_on_where_arrivals_cannot_be_listed(
+    pages: dict[str, dict[str, dg.MetadataValue]],
+    instance: dg.DagsterInstance,
+    pipeline_here: GivenPipeline,
+    artist: Artist,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert pages
+
+    def broken(*_: object) -> None:
+        raise BucketError("the bucket can't be reached; check the network")
+
+    monkeypatch.setattr("dawa_assets.defs.run.report_inputs", broken)
+    assert run_job(instance, pipeline_here, "prompts_job", artist.slug).success
+
+
 @pytest.mark.parametrize(
     ("asset", "ending"),
     [
