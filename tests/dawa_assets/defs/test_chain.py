@@ -23,6 +23,7 @@ from dawa_assets.observability.assets import check_asset, consistency_of
 from dawa_assets.observability.status import artist_statuses
 from dawa_assets.plots import segment_plots, tag_histogram
 from dawa_assets.tables.artists import Artist, ensure_artist
+from resources.errors import BucketError
 from tests.dawa_assets.automation.ticks import slugs, tick
 from tests.dawa_assets.defs.test_definitions import CHAIN
 from tests.given_pipeline import GivenPipeline
