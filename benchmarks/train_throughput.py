@@ -162,7 +162,9 @@ def _examples(kind: BackendKind, backend: TrainBackend) -> list[TrainExample]:
         TrainExample(
             key=f"{number:064x}",
             encoded=encoded(),
-            told=Conditioning(f"Warm, nocturnal house with glassy plucks, take {number}.", 122.0, "A minor", "4/4"),
+            conditioning=Conditioning(
+                f"Warm, nocturnal house with glassy plucks, take {number}.", 122.0, "A minor", "4/4"
+            ),
             seconds=SECONDS,
         )
         for number in range(_EXAMPLES)

@@ -139,7 +139,7 @@ def _run_of(
         held.check(connection)
         training_runs.start_run(connection, run, dataset.id)
         pace = training_runs.latest_pace(connection, settings.backend, settings.base)
-    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).told(pace))
+    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).line_at_pace(pace))
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 

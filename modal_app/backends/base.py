@@ -31,7 +31,7 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a generator is told of music, in training and in rendering alike; `training/caption_rule.py` makes it."""
+    """What a generator gets to know of music, in training and in rendering; made by `training/caption_rule.py`."""
 
     caption: str | None  # None: without any text, as guidance needs it
     bpm: float | None = None
@@ -45,8 +45,8 @@ class TrainExample:
 
     key: str  # the segment's SHA-256
     encoded: Mapping[str, Tensor]  # what `encode` gave
-    told: Conditioning
-    seconds: float  # of the song that the segment is of, as the generator is told it
+    conditioning: Conditioning
+    seconds: float  # of the song that the segment is of: the length that the generator's metadata state
 
 
 @dataclass(frozen=True)
@@ -142,5 +142,5 @@ class InferBackend(Backend, Protocol):
     def detach(self) -> None:
         """Take the adapter off again; nothing of it is left."""
 
-    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
+    def generate(self, conditioning: Conditioning, seconds: float, seed: int) -> Signal:
         """Audio `[channels, samples]` of exactly `round(seconds * sample_rate)` samples; the same for the same seed."""

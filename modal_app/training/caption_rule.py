@@ -14,7 +14,7 @@ from modal_app.protocol.training import CaptionPart, Example, MusicalFacts
 RULE = "caption-v3"
 
 _FORMER_RULE = "caption-v2"
-"""Tempo and key stood in every caption, also beside metadata that tell them; the length told was the segment's."""
+"""Tempo and key stood in every caption, also beside metadata that tell them; the length stated was the segment's."""
 
 _KEY = r"[A-G][#b♯♭]? (?:major|minor)"
 _TAGGED_TEMPO = re.compile(r"(?:about )?\d+(?:\.\d+)? BPM")
@@ -47,7 +47,7 @@ def caption_parts(
     return [part for part in parts if part.text]
 
 
-def told_beside(rule: str, metadata: Collection[str]) -> frozenset[str]:
+def kinds_in_metadata(rule: str, metadata: Collection[str]) -> frozenset[str]:
     """Return the kinds of parts that a generator's text leaves out, since its metadata tell them.
 
     Args:
@@ -57,15 +57,17 @@ def told_beside(rule: str, metadata: Collection[str]) -> frozenset[str]:
     return frozenset() if rule == _FORMER_RULE else frozenset(metadata)
 
 
-def told_seconds(rule: str, segment: float, song: float) -> float:
+def stated_seconds(rule: str, segment: float, song: float) -> float:
     """Return the length in seconds that a generator is told of a segment: that of its song.
 
-    What is rendered is of the length that is asked for; were it told the segment's, 15 s would be all that it knows.
+    What is rendered is of the length that is asked for; were it given the segment's, 15 s would be all that it knows.
     """
     return segment if rule == _FORMER_RULE else song
 
 
-def conditioning(parts: Sequence[CaptionPart], facts: MusicalFacts, beside: Collection[str]) -> Conditioning:
+def conditioning_of_parts(
+    parts: Sequence[CaptionPart], facts: MusicalFacts, in_metadata: Collection[str]
+) -> Conditioning:
     """Return what a generator is told by a caption's parts: its text, and what it takes as metadata.
 
     A tempo or a key that is left out of the parts is told in no way; a metre comes and goes with a known tempo.
@@ -73,21 +75,21 @@ def conditioning(parts: Sequence[CaptionPart], facts: MusicalFacts, beside: Coll
     Args:
         parts: of the caption, in order; some may be left out.
         facts: the music's tempo, key and metre, as far as they are known.
-        beside: the kinds of parts that are left out of the text, of `told_beside`.
+        in_metadata: the kinds of parts that are left out of the text, of `kinds_in_metadata`.
     """
     kinds = {part.kind for part in parts}
     return Conditioning(
-        caption=" ".join(part.text for part in parts if part.kind not in beside),
+        caption=" ".join(part.text for part in parts if part.kind not in in_metadata),
         bpm=facts.bpm if "tempo" in kinds else None,
         musical_key=facts.musical_key if "key" in kinds else None,
         time_signature=facts.time_signature if "tempo" in kinds or facts.bpm is None else None,
     )
 
 
-def asked_conditioning(prompt: str, facts: MusicalFacts, beside: Collection[str]) -> Conditioning:
+def conditioning_of_prompt(prompt: str, facts: MusicalFacts, in_metadata: Collection[str]) -> Conditioning:
     """Return what a generator is told by somebody's prompt, which may end with a BPM line, just as in training."""
     known = facts.model_copy(update={"bpm": facts.bpm or bpm_in(prompt)})
-    return conditioning(caption_parts(prompt, None, known.bpm, key=facts.musical_key), known, beside)
+    return conditioning_of_parts(caption_parts(prompt, None, known.bpm, key=facts.musical_key), known, in_metadata)
 
 
 def key_in(tags: str | None) -> str | None:

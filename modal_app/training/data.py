@@ -20,7 +20,7 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.training import Example, TrainRequest
 from modal_app.training.batch_schedule import BatchOrder, seed_of
 from modal_app.training.caption_dropout import shortened
-from modal_app.training.caption_rule import conditioning, told_beside, told_seconds
+from modal_app.training.caption_rule import conditioning_of_parts, kinds_in_metadata, stated_seconds
 from modal_app.training.prefetcher import Batch, StepData
 
 
@@ -36,7 +36,7 @@ def load_examples(
         key: find_prepared(root, key, request.recipe) for key in {part.audio_hash for part in request.examples}
     }
     gains = {key: track_gain_db(manifest) for key, manifest in manifests.items() if manifest}
-    beside = told_beside(request.caption_rule, backend.metadata)
+    in_metadata = kinds_in_metadata(request.caption_rule, backend.metadata)
     examples = []
     for done, example in enumerate(request.examples, 1):
         manifest = _checked_manifest(example, manifests[example.audio_hash])
@@ -46,8 +46,8 @@ def load_examples(
             TrainExample(
                 key=example.sha256,
                 encoded=_latents(example, path, gain_db, request.backend, backend, root),
-                told=conditioning(example.parts, example, beside),
-                seconds=told_seconds(
+                conditioning=conditioning_of_parts(example.parts, example, in_metadata),
+                seconds=stated_seconds(
                     request.caption_rule,
                     manifest.segments[example.index].samples / manifest.sample_rate,
                     manifest.duration_seconds,
@@ -88,16 +88,16 @@ def step_data(
     parameters = request.parameters
     keys = [backend.bucket_key(examples[index]) for index in training]
     order = BatchOrder(keys, parameters.batch_size, parameters.seed)
-    beside = told_beside(request.caption_rule, backend.metadata)
+    in_metadata = kinds_in_metadata(request.caption_rule, backend.metadata)
     whole_share = backend.caption_dropout if parameters.caption_dropout is None else parameters.caption_dropout
 
     def sample(index: int, seed: int) -> TrainExample:
-        told = shortened(
-            request.examples[index], beside, part_share=parameters.part_dropout, whole_share=whole_share, seed=seed
+        conditioning = shortened(
+            request.examples[index], in_metadata, part_share=parameters.part_dropout, whole_share=whole_share, seed=seed
         )
         # a copy: what is read from the cache is mapped, and the step must not wait for the disk
         encoded = {name: part.clone() for name, part in examples[index].encoded.items()}
-        return dataclasses.replace(examples[index], told=told, encoded=encoded)
+        return dataclasses.replace(examples[index], conditioning=conditioning, encoded=encoded)
 
     def prepare(step: int) -> StepData:
         data = []

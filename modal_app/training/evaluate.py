@@ -20,7 +20,7 @@ from modal_app.errors import AdapterError, JobError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import CopyFindings, EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
 from modal_app.training.audio_metrics import draw_spectrograms, look_at, spectrum_change_db, waveform_change
-from modal_app.training.caption_rule import asked_conditioning, conditioning, told_beside
+from modal_app.training.caption_rule import conditioning_of_parts, conditioning_of_prompt, kinds_in_metadata
 from modal_app.training.copies import WINDOW_SECONDS, find_copies
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
@@ -102,14 +102,14 @@ def _copies(
     With what was found comes the rendering to hear it in: the one with the longest passage.
     """
     training = request.training
-    beside = told_beside(training.caption_rule, backend.metadata)
+    in_metadata = kinds_in_metadata(training.caption_rule, backend.metadata)
     split = split_by_song(training.examples, training.parameters.validation_share, training.parameters.seed)
     rendered = [asked]
     for number, index in enumerate(evenly(split.training, request.copy_renderings or 0), 1):
         emit(Event(kind="log", message=f"renders a caption that it was trained with, {number}"))
         example = training.examples[index]
-        told = conditioning(example.parts, example, beside)
-        rendered.append(backend.generate(told, WINDOW_SECONDS, request.seed + number))
+        conditioning = conditioning_of_parts(example.parts, example, in_metadata)
+        rendered.append(backend.generate(conditioning, WINDOW_SECONDS, request.seed + number))
     found = find_copies(rendered, backend.sample_rate, training, root, emit)
     longest = max(found.passages, key=lambda passage: passage.end_seconds - passage.start_seconds, default=None)
     return found, None if longest is None else rendered[longest.rendering]
@@ -169,9 +169,9 @@ def _rival_losses(
 
 
 def _render(backend: InferBackend, request: EvaluateRequest) -> Signal:
-    beside = told_beside(request.training.caption_rule, backend.metadata)
-    told = asked_conditioning(request.prompt, request.facts, beside)
-    return backend.generate(told, request.duration_seconds, request.seed)
+    in_metadata = kinds_in_metadata(request.training.caption_rule, backend.metadata)
+    conditioning = conditioning_of_prompt(request.prompt, request.facts, in_metadata)
+    return backend.generate(conditioning, request.duration_seconds, request.seed)
 
 
 def _mean(losses: Sequence[float]) -> float | None:

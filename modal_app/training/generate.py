@@ -14,7 +14,7 @@ from modal_app.data_root.scratch import sweep
 from modal_app.errors import InputError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest, GenerateResult
-from modal_app.training.caption_rule import RULE, asked_conditioning, told_beside
+from modal_app.training.caption_rule import RULE, conditioning_of_prompt, kinds_in_metadata
 
 _PEAK = 10 ** (-1 / 20)
 
@@ -38,14 +38,14 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this will be no music"))
     rule = lora.card.caption_rule if lora else RULE
-    told = asked_conditioning(request.prompt, request.facts, told_beside(rule, backend.metadata))
+    conditioning = conditioning_of_prompt(request.prompt, request.facts, kinds_in_metadata(rule, backend.metadata))
     base_path = None
     if lora:
         if request.with_base:
-            base_path, _ = _render(backend, request, told, f"{request.job_id}-base.wav", root)
+            base_path, _ = _render(backend, request, conditioning, f"{request.job_id}-base.wav", root)
         backend.attach(lora.path, request.scale)
         emit(Event(kind="log", message=f"attached {lora.path} (run {lora.card.run_id})"))
-    path, signal = _render(backend, request, told, f"{request.job_id}.wav", root)
+    path, signal = _render(backend, request, conditioning, f"{request.job_id}.wav", root)
     peak = float(np.abs(signal).max(initial=0.0))
     return GenerateResult(
         path=path,
@@ -60,10 +60,10 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
 
 
 def _render(
-    backend: InferBackend, request: GenerateRequest, told: Conditioning, name: str, root: DataRoot
+    backend: InferBackend, request: GenerateRequest, conditioning: Conditioning, name: str, root: DataRoot
 ) -> tuple[str, Signal]:
     """Render into `outputs/`; gives the path relative to the data root, and the samples."""
-    signal = normalise(backend.generate(told, request.duration_seconds, request.seed))
+    signal = normalise(backend.generate(conditioning, request.duration_seconds, request.seed))
     target = root.outputs() / name
     write_wav(target, signal, backend.sample_rate, root)
     return target.relative_to(root.root).as_posix(), signal

@@ -67,7 +67,7 @@ class Plan:
         """How often it hears all of it."""
         return self.heard_seconds / max(self.audio_seconds, 1e-9)
 
-    def told(self, pace: float | None) -> str:
+    def line_at_pace(self, pace: float | None) -> str:
         """Return the plan, and about how long it takes at a pace in segments a second, where one is known."""
         if not pace:
             return self.line

@@ -43,7 +43,7 @@ class _Sampling:
 class _Text(NamedTuple):
     """What is said to the model beside the noise: `seconds` is the length that it is told."""
 
-    told: Conditioning
+    conditioning: Conditioning
     seconds: float
 
 
@@ -160,7 +160,7 @@ class AceStepBackend:
         """Take the adapter off again."""
         self._pipeline.unload_lora_weights()
 
-    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
+    def generate(self, conditioning: Conditioning, seconds: float, seed: int) -> Signal:
         """Render `[2, samples]`, exactly as long as asked.
 
         Raises:
@@ -175,9 +175,9 @@ class AceStepBackend:
         sampling = self._sampling()
         self._cross_mask = None
         audio = pipeline(
-            prompt=told.caption or "",
+            prompt=conditioning.caption or "",
             lyrics=_INSTRUMENTAL,
-            **_metadata(told),
+            **_metadata(conditioning),
             audio_duration=frames / pipeline.latents_per_second,
             num_inference_steps=sampling.steps,
             guidance_scale=sampling.guidance,
@@ -248,7 +248,7 @@ class AceStepBackend:
 
         Texts are encoded once, as far as they find room; which are kept does not change what they are.
         """
-        text = _Text(replace(example.told, caption=example.told.caption or ""), example.seconds)
+        text = _Text(replace(example.conditioning, caption=example.conditioning.caption or ""), example.seconds)
         condition = self._conditions.pop(text, None)
         if condition is None:
             condition = self._encode_text(text)
@@ -256,7 +256,7 @@ class AceStepBackend:
         self._conditions[text] = condition
         while self._condition_bytes > _CONDITION_BYTES and len(self._conditions) > 1:
             self._condition_bytes -= self._conditions.popitem(last=False)[1].nbytes
-        if example.told.caption is None:
+        if example.conditioning.caption is None:
             return self._pipeline.condition_encoder.null_condition_emb[0].expand_as(condition)
         return condition
 
@@ -267,11 +267,11 @@ class AceStepBackend:
         timbre = encoder.silence_latent[:, : math.ceil(_TIMBRE_SECONDS * pipeline.latents_per_second)]
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             encoded, text_mask, lyrics, lyrics_mask = pipeline.encode_prompt(
-                prompt=[text.told.caption],
+                prompt=[text.conditioning.caption],
                 lyrics=[_INSTRUMENTAL],
                 device=self.device,
                 audio_duration=text.seconds,
-                **_metadata(text.told),
+                **_metadata(text.conditioning),
                 max_text_length=self._max_text,
             )
             sequence, _ = encoder(
@@ -300,10 +300,10 @@ class AceStepBackend:
         return _Sampling(steps=10 if self._tiny else 50, shift=1.0, guidance=7.0)
 
 
-def _metadata(told: Conditioning) -> dict[str, Any]:
+def _metadata(conditioning: Conditioning) -> dict[str, Any]:
     """Return tempo, key and metre by the pipeline's names; of metres the model was trained on these four."""
     return {
-        "bpm": round(told.bpm) if told.bpm else None,
-        "keyscale": told.musical_key,
-        "timesignature": _TIME_SIGNATURES.get(told.time_signature or ""),
+        "bpm": round(conditioning.bpm) if conditioning.bpm else None,
+        "keyscale": conditioning.musical_key,
+        "timesignature": _TIME_SIGNATURES.get(conditioning.time_signature or ""),
     }

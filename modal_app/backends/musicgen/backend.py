@@ -90,7 +90,7 @@ class MusicGenBackend:
 
         pad = self._decoder.config.pad_token_id
         labels = torch.stack([delayed(example.encoded["codes"].long(), self._delays, pad) for example in batch])
-        condition = self._condition([example.told.caption for example in batch])
+        condition = self._condition([example.conditioning.caption for example in batch])
         return self._decoder(
             labels=labels.to(self.device),  # the model shifts them, and takes no notice of padding
             encoder_hidden_states=condition.states,
@@ -138,7 +138,7 @@ class MusicGenBackend:
         """Take the adapter off again."""
         self._lora.take_out()
 
-    def generate(self, told: Conditioning, seconds: float, seed: int) -> Signal:
+    def generate(self, conditioning: Conditioning, seconds: float, seed: int) -> Signal:
         """Render `[channels, samples]`, exactly as long as asked: whole frames, and what is too much cut off.
 
         Raises:
@@ -150,7 +150,7 @@ class MusicGenBackend:
         bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         with torch.no_grad():  # not `inference_mode`: texts that are encoded here may be trained on later
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-                condition = self._condition([told.caption, None])
+                condition = self._condition([conditioning.caption, None])
                 codes, sane = draw_codes(self._decoder, condition, frames, seed, self._sampling)
             streams = codes.unflatten(1, (-1, self.channels)).permute(2, 1, 0)
             audio = self._codec.decode(streams[None], [None]).audio_values[:, 0]

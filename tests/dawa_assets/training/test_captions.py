@@ -10,11 +10,11 @@ from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.runs import train_lora
 from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
 from modal_app.training.caption_rule import (
-    asked_conditioning,
     caption_parts,
-    conditioning,
+    conditioning_of_parts,
+    conditioning_of_prompt,
     key_in,
-    told_beside,
+    kinds_in_metadata,
     trigger_word_in,
 )
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, caption_of, tone
@@ -70,34 +70,34 @@ def test_of_two_keys_the_text_names_both_and_metadata_none() -> None:
 def test_what_metadata_tell_is_not_in_the_text_too() -> None:
     facts = MusicalFacts(bpm=124.0, musical_key="A minor", time_signature="3/4")
     parts = caption_parts("Slow.\nBPM: 124", "calm, A minor", 124.0)
-    beside = conditioning(parts, facts, {"tempo", "key"})
-    assert (beside.caption, beside.bpm, beside.musical_key, beside.time_signature) == (
+    found = conditioning_of_parts(parts, facts, {"tempo", "key"})
+    assert (found.caption, found.bpm, found.musical_key, found.time_signature) == (
         "Slow. calm.",
         124.0,
         "A minor",
         "3/4",
     )
-    assert conditioning(parts, facts, ()).caption == "Slow. calm. Key: A minor. BPM: 124"
+    assert conditioning_of_parts(parts, facts, ()).caption == "Slow. calm. Key: A minor. BPM: 124"
     # what is left out is told in no way
-    without = conditioning([part for part in parts if part.kind == "prompt"], facts, {"tempo", "key"})
+    without = conditioning_of_parts([part for part in parts if part.kind == "prompt"], facts, {"tempo", "key"})
     assert (without.caption, without.bpm, without.musical_key, without.time_signature) == ("Slow.", None, None, None)
 
 
 def test_who_asks_is_understood_as_a_training_is() -> None:
     metadata = {"tempo", "key"}
     facts = MusicalFacts(musical_key="A minor", time_signature="4/4")
-    asked = asked_conditioning("Dark  dub.\nBPM: 124", facts, metadata)
+    asked = conditioning_of_prompt("Dark  dub.\nBPM: 124", facts, metadata)
     trained = MusicalFacts(bpm=124.0, musical_key="A minor", time_signature="4/4")
-    assert asked == conditioning(caption_parts("Dark dub.\nBPM: 124", "A minor", 124.0), trained, metadata)
+    assert asked == conditioning_of_parts(caption_parts("Dark dub.\nBPM: 124", "A minor", 124.0), trained, metadata)
     assert asked.bpm == 124.0
-    assert asked_conditioning("Dark dub. BPM: 124", MusicalFacts(bpm=90), ()).caption == "Dark dub. BPM: 90"
-    assert asked_conditioning("Dark dub", MusicalFacts(time_signature="6/8"), metadata).time_signature == "6/8"
+    assert conditioning_of_prompt("Dark dub. BPM: 124", MusicalFacts(bpm=90), ()).caption == "Dark dub. BPM: 90"
+    assert conditioning_of_prompt("Dark dub", MusicalFacts(time_signature="6/8"), metadata).time_signature == "6/8"
 
 
 def test_an_adapter_of_the_former_rule_is_told_as_it_was_trained() -> None:
-    beside = told_beside("caption-v2", {"tempo", "key"})
-    assert asked_conditioning("Dark dub. BPM: 124", MusicalFacts(), beside).caption == "Dark dub. BPM: 124"
-    assert told_beside("caption-v3", {"tempo"}) == {"tempo"}
+    in_metadata = kinds_in_metadata("caption-v2", {"tempo", "key"})
+    assert conditioning_of_prompt("Dark dub. BPM: 124", MusicalFacts(), in_metadata).caption == "Dark dub. BPM: 124"
+    assert kinds_in_metadata("caption-v3", {"tempo"}) == {"tempo"}
 
 
 def test_a_key_is_known_by_its_form() -> None:

@@ -96,7 +96,7 @@ def test_the_loss_equals_the_one_transformers_computes(backend: MusicGenBackend)
             return float(model(input_ids=text["input_ids"], attention_mask=mask, labels=labels).loss)
 
     with_text = float(backend.loss([said], [0]))
-    without = float(backend.loss([dataclasses.replace(said, told=Conditioning(None))], [0]))
+    without = float(backend.loss([dataclasses.replace(said, conditioning=Conditioning(None))], [0]))
     assert with_text == pytest.approx(theirs(text["attention_mask"]), rel=1e-6)
     assert without == pytest.approx(theirs(torch.zeros_like(text["attention_mask"])), rel=1e-6)
     assert with_text != without

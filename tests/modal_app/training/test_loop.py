@@ -286,7 +286,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples_alone(trained: Trained, 
     together = float(backend.loss(examples, range(len(examples))).detach())
     alone = [float(backend.loss([example], [seed]).detach()) for seed, example in enumerate(examples)]
 
-    assert len({len(example.told.caption or "") for example in examples}) > 1
+    assert len({len(example.conditioning.caption or "") for example in examples}) > 1
     assert together == pytest.approx(math.fsum(alone) / len(alone), rel=1e-5)
 
 

@@ -66,19 +66,25 @@ def test_the_tiny_base_stays_as_quick_whatever_the_music(backend: BackendKind) -
 def test_what_is_asked_for_takes_the_recipes_place() -> None:
     asked = AskedTraining(rank=8, learning_rate=5e-5, batch_size=2, accumulation=2, targets="attention", seed=7)
     plan = plan_training(asked, ACE, "some/base", 3600, 15.0)
-    told = plan.parameters
-    assert (told.rank, told.alpha, told.learning_rate, told.targets, told.seed) == (8, 16, 5e-5, "attention", 7)
+    values = plan.parameters
+    assert (values.rank, values.alpha, values.learning_rate, values.targets, values.seed) == (
+        8,
+        16,
+        5e-5,
+        "attention",
+        7,
+    )
     # half the batch, twice the steps: the seconds that are heard stay the recipe's
-    assert told.steps == 1667
+    assert values.steps == 1667
     assert plan.heard_seconds == pytest.approx(100_000, rel=0.001)
     assert plan_training(AskedTraining(steps=3), ACE, "some/base", 3600, 15.0).parameters.steps == 3
 
 
 def test_how_long_it_takes_is_told_by_the_last_pace() -> None:
     plan = plan_training(AskedTraining(), ACE, "some/base", 3600, 15.0)
-    assert plan.told(None) == plan.line
-    assert plan.told(50.0) == f"{plan.line}; about 2 min at the pace of the last training on this base"
-    assert plan.told(1_000.0).endswith("; about 7 s at the pace of the last training on this base")
+    assert plan.line_at_pace(None) == plan.line
+    assert plan.line_at_pace(50.0) == f"{plan.line}; about 2 min at the pace of the last training on this base"
+    assert plan.line_at_pace(1_000.0).endswith("; about 7 s at the pace of the last training on this base")
 
 
 def test_a_recipe_may_be_named() -> None:
@@ -127,10 +133,10 @@ def test_a_folder_is_known_by_its_configuration(
 )
 def test_no_training_exceeds_budget_or_passes(base: str, audio: float, segment: float, asked: AskedTraining) -> None:
     plan = plan_training(asked, BASES[base], base, audio, segment)
-    told = plan.parameters
-    one_step = told.batch_size * told.accumulation * segment
-    assert told.steps >= 1
-    assert told.alpha >= 1
+    values = plan.parameters
+    one_step = values.batch_size * values.accumulation * segment
+    assert values.steps >= 1
+    assert values.alpha >= 1
     most = min(plan.recipe.hears_seconds, plan.recipe.max_passes * audio)
     assert plan.heard_seconds <= most * (1 + 1e-9) + one_step
 

@@ -135,7 +135,7 @@ def test_texts_of_different_length_in_a_batch_are_independent(trained: Trained, 
         for i in range(2)
     ]
 
-    assert len(examples[0].told.caption or "") != len(examples[1].told.caption or "")
+    assert len(examples[0].conditioning.caption or "") != len(examples[1].conditioning.caption or "")
     assert together.tolist() == pytest.approx([float(error) for error in alone], rel=1e-5)
 
 
