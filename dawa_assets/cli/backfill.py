@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 
 if TYPE_CHECKING:
     from dawa_assets.prompting.backfill import Backfill, Estimate

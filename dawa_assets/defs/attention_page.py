@@ -14,7 +14,7 @@ import dagster as dg
 from dawa_assets.defs.failed_runs import FailedRun
 from dawa_assets.defs.metadata import escaped, moment, table
 from dawa_assets.intake.inbox import Unclaimed
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 from dawa_assets.tables.backlog import OpenIssue
 
 MAX_REASON = 240  # characters

@@ -11,7 +11,7 @@ import dagster as dg
 from dawa_assets.defs.metadata import moment, table
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.intake.arrivals import Arrivals, arrivals
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import get_artist
 from dawa_assets.tables.content_versions import PROFILES, content_version

@@ -22,7 +22,7 @@ from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS
 from dawa_assets.intake.inbox import Unclaimed, unclaimed_uploads
 from dawa_assets.observability.backlog import Backlog, load_backlog
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 from dawa_assets.tables.artists import slugs_among
 from dawa_assets.tables.backlog import Kind
 from dawa_assets.tables.spending import spent_this_month

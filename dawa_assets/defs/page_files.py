@@ -77,8 +77,3 @@ def sounds(ports: Ports, slug: str, found: Sequence[Sound]) -> Shown:
             break
         lines.append(line)
     return {"listen": dg.MetadataValue.md("\n".join(lines))}
-
-
-def minutes(seconds: float) -> str:
-    """Return a time in a sound as players write it."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

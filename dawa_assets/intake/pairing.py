@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dawa_assets.intake.kinds import loose_stem
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 
 
 @dataclass(frozen=True)

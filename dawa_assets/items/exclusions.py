@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
 from dawa_assets.tables.artists import resolve_artist

@@ -5,7 +5,7 @@ The rule has a name: a verdict by another rule is made anew.
 
 from dataclasses import dataclass
 
-from dawa_assets.pipeline.plurals import counted
+from dawa_assets.pipeline.wording import counted, minutes
 from dawa_assets.tables.lora_evaluations import Verdict
 from modal_app.protocol.training import CopiedPassage, CopyFindings, EvaluateResult, Rendering
 
@@ -113,8 +113,8 @@ def _copied(copies: CopyFindings | None) -> list[str]:
         return [f"no passage that it was trained on in {looked}; a melody played anew can't be found"]
     passages = sorted(copies.passages, key=lambda passage: passage.start_seconds - passage.end_seconds)
     told = [
-        f"{passage.end_seconds - passage.start_seconds:.0f} s from {_minutes(passage.start_seconds)} of rendering "
-        f"{passage.rendering} are {passage.song} from {_minutes(passage.song_seconds)}{_changed(passage)}"
+        f"{passage.end_seconds - passage.start_seconds:.0f} s from {minutes(passage.start_seconds)} of rendering "
+        f"{passage.rendering} are {passage.song} from {minutes(passage.song_seconds)}{_changed(passage)}"
         for passage in passages[:_MAX_PASSAGES]
     ]
     return [f"{copies.copied_seconds:.0f} s of one rendering are copied, in {looked}", *told]
@@ -124,10 +124,6 @@ def _changed(passage: CopiedPassage) -> str:
     changes = [f"{passage.semitones:+.0f} semitones"] if abs(passage.semitones) >= 0.5 else []
     changes += [f"{passage.speed - 1:+.1%} in tempo"] if passage.speed != 1 else []
     return f" ({', '.join(changes)})" if changes else ""
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _flaws(base: Rendering, lora: Rendering) -> list[str]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dawa_assets.defs.metadata import files, schema, table
-from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_pictures, minutes, sounds
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, drawn_pictures, sounds
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import tagger_pool
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
+from dawa_assets.pipeline.wording import minutes
 from dawa_assets.tables.artists import get_artist
 from modal_app.errors import UnreachableError
 from resources.ports import Ports

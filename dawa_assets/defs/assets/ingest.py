@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dawa_assets.defs.metadata import schema
-from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, minutes, sounds, stored_picture
+from dawa_assets.defs.page_files import MAX_SOUNDS, Sound, sounds, stored_picture
 from dawa_assets.defs.partitions import artists
 from dawa_assets.defs.policies.pools import writer_pool
 from dawa_assets.defs.resources import Pipeline
 from dawa_assets.defs.step import OWNERS, Made, Shown, run_step
+from dawa_assets.pipeline.wording import minutes
 from resources.settings import Settings
 
 if TYPE_CHECKING:
