@@ -23,8 +23,7 @@ from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.base import Event
-from modal_app.protocol.training import CopiedPassage, CopyFindings, Example, TrainRequest
-from modal_app.training.split import split_by_song
+from modal_app.protocol.training import CopiedPassage, CopyFindings, Example
 
 WINDOW_SECONDS, HOP_SECONDS = 15.0, 7.5
 
@@ -34,6 +33,15 @@ _MARGIN = 1.25  # over the largest likeness of a held-out song
 _LEAST_HELD_OUT = 4  # songs, for a likeness that says something
 _MAX_HELD_OUT_WINDOWS = 60
 _LEAST_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Material:
+    """The examples on both sides of a training's split, and the recipe by which their segments are in the cache."""
+
+    trained_on: Sequence[Example]
+    held_out: Sequence[Example]
+    recipe: str
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,20 @@ class _Landmarks:
 def find_copies(
     renderings: Sequence[Signal],
     sample_rate: int,
-    training: TrainRequest,
+    material: Material,
     root: DataRoot,
     emit: Callable[[Event], None],
 ) -> CopyFindings:
-    """Look for passages of the songs of a training in renderings `[channels, samples]`.
+    """Look for passages of songs that were trained on in renderings `[channels, samples]`.
 
     Raises:
         JobError: a song's segments are not in the cache.
     """
-    split = split_by_song(training.examples, training.parameters.validation_share, training.parameters.seed)
-    heard = _songs(training.examples[index] for index in split.training)
-    held_out = [song for song in _songs(training.examples[index] for index in split.held_out) if song not in heard]
+    heard = _songs(material.trained_on)
+    held_out = [song for song in _songs(material.held_out) if song not in heard]
     known: dict[str, _Landmarks] = {}
     for done, song in enumerate([*heard, *held_out], 1):
-        known[song.audio_hash] = _landmarks_of(song, training.recipe, root)
+        known[song.audio_hash] = _landmarks_of(song, material.recipe, root)
         total = len(heard) + len(held_out)
         emit(Event(kind="progress", message=f"landmarks of {song.name}", done=done, total=total))
     index = LandmarkIndex({song.audio_hash: known[song.audio_hash].hashes for song in heard})
@@ -142,7 +149,7 @@ def _union(passages: Sequence[CopiedPassage], rendering: int) -> float:
     return round(total, 2)
 
 
-def _songs(examples: Iterator[Example]) -> list[_Song]:
+def _songs(examples: Sequence[Example]) -> list[_Song]:
     """Return the songs of examples, each of their files once."""
     return list(dict.fromkeys(_Song(example.song, example.audio_hash) for example in examples))
 

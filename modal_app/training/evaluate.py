@@ -21,11 +21,11 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.training import CopyFindings, EvaluateRequest, EvaluateResult, Example, Rival, TrainRequest
 from modal_app.training.audio_metrics import draw_spectrograms, look_at, spectrum_change_db, waveform_change
 from modal_app.training.caption_rule import conditioning_of_parts, conditioning_of_prompt, kinds_in_metadata
-from modal_app.training.copies import WINDOW_SECONDS, find_copies
+from modal_app.training.copies import WINDOW_SECONDS, Material, find_copies
 from modal_app.training.data import load_examples
 from modal_app.training.generate import normalise, write_wav
 from modal_app.training.song_titles import song_keys
-from modal_app.training.split import split_by_song
+from modal_app.training.split import Split, split_by_song
 from modal_app.training.train import MAX_VALIDATED, evenly
 
 
@@ -50,7 +50,8 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
     training = request.training
     adapter = _adapter_of(training, training.run_id, root)
     rival = None if request.rival is None else _adapter_of(training, request.rival.run_id, root)
-    judged = _judged(training)
+    split = split_by_song(training.examples, training.parameters.validation_share, training.parameters.seed)
+    judged = _judged(training, split)
     emit(Event(kind="log", message=f"loading {training.backend} ({training.base})"))
     backend = load_infer_backend(training.backend, training.base)
     examples = load_examples(
@@ -68,7 +69,7 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
         lora_losses = _losses(backend, examples)
         lora_signal = _render(backend, request)
         if request.copy_renderings is not None:
-            copies, copied = _copies(backend, request, lora_signal, root, emit)
+            copies, copied = _copies(backend, request, split, lora_signal, root, emit)
     except (AdapterError, JobError) as error:  # says nothing against this job: it is what was to be found out
         trouble = str(error)
     shared = _unheard(judged, request.rival)
@@ -95,7 +96,12 @@ def evaluate(request: EvaluateRequest, root: DataRoot, emit: Callable[[Event], N
 
 
 def _copies(
-    backend: InferBackend, request: EvaluateRequest, asked: Signal, root: DataRoot, emit: Callable[[Event], None]
+    backend: InferBackend,
+    request: EvaluateRequest,
+    split: Split,
+    asked: Signal,
+    root: DataRoot,
+    emit: Callable[[Event], None],
 ) -> tuple[CopyFindings, Signal | None]:
     """Hold what the adapter renders against its songs: what was asked for, and captions that it was trained with.
 
@@ -103,14 +109,14 @@ def _copies(
     """
     training = request.training
     in_metadata = kinds_in_metadata(training.caption_rule, backend.metadata)
-    split = split_by_song(training.examples, training.parameters.validation_share, training.parameters.seed)
+    heard, held_out = ([training.examples[index] for index in side] for side in (split.training, split.held_out))
     rendered = [asked]
-    for number, index in enumerate(evenly(split.training, request.copy_renderings or 0), 1):
+    for number, index in enumerate(evenly(range(len(heard)), request.copy_renderings or 0), 1):
         emit(Event(kind="log", message=f"renders a caption that it was trained with, {number}"))
-        example = training.examples[index]
+        example = heard[index]
         conditioning = conditioning_of_parts(example.parts, example, in_metadata)
         rendered.append(backend.generate(conditioning, WINDOW_SECONDS, request.seed + number))
-    found = find_copies(rendered, backend.sample_rate, training, root, emit)
+    found = find_copies(rendered, backend.sample_rate, Material(heard, held_out, training.recipe), root, emit)
     longest = max(found.passages, key=lambda passage: passage.end_seconds - passage.start_seconds, default=None)
     return found, None if longest is None else rendered[longest.rendering]
 
@@ -123,9 +129,7 @@ def _adapter_of(training: TrainRequest, run_id: str, root: DataRoot) -> Path:
     return path
 
 
-def _judged(training: TrainRequest) -> _Judged:
-    parameters = training.parameters
-    split = split_by_song(training.examples, parameters.validation_share, parameters.seed)
+def _judged(training: TrainRequest, split: Split) -> _Judged:
     indices = evenly(split.held_out or split.training, MAX_VALIDATED)
     return _Judged([training.examples[index] for index in indices], split.songs, split.line)
 

@@ -16,10 +16,10 @@ from modal_app.audio.prepare import prepare
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.audio import AudioSource, PrepareRequest
-from modal_app.protocol.training import CaptionPart, CopyFindings, EvaluateRequest, Example, TrainRequest
+from modal_app.protocol.training import CaptionPart, CopyFindings, EvaluateRequest, Example
 from modal_app.training import evaluate as evaluation
-from modal_app.training.copies import find_copies
-from tests.modal_app.training.conftest import Trained, ignore, parameters, train_request
+from modal_app.training.copies import Material, find_copies
+from tests.modal_app.training.conftest import Trained, ignore
 
 RATE = 44_100
 Sound = np.ndarray
@@ -30,7 +30,7 @@ class Catalogue:
     """Three songs of 30 s that were trained on, and a piece that was not."""
 
     root: DataRoot
-    training: TrainRequest
+    material: Material
     songs: list[Sound]
     stranger: Sound
 
@@ -58,13 +58,12 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
             )
             for segment in prepared.segments
         ]
-    training = train_request(examples, parameters=parameters(validation_share=0.0))
-    return Catalogue(root, training, songs, compose(STYLES[7], 5).signal)
+    return Catalogue(root, Material(examples, [], "mono44"), songs, compose(STYLES[7], 5).signal)
 
 
 def look(catalogue: Catalogue, *sounds: Sound, rate: float = RATE) -> CopyFindings:
     renderings = [sound[None].repeat(2, axis=0) for sound in sounds]
-    return find_copies(renderings, round(rate), catalogue.training, catalogue.root, ignore)
+    return find_copies(renderings, round(rate), catalogue.material, catalogue.root, ignore)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_landmarks_are_kept_and_made_again_where_damaged(catalogue: Catalogue) -
 
 
 def test_a_song_whose_segments_are_gone_is_named(catalogue: Catalogue, tmp_path: Path) -> None:
-    empty = Catalogue(DataRoot(tmp_path), catalogue.training, catalogue.songs, catalogue.stranger)
+    empty = Catalogue(DataRoot(tmp_path), catalogue.material, catalogue.songs, catalogue.stranger)
     with pytest.raises(JobError, match="song 0: its segments are not in the cache; prepare it again"):
         look(empty, catalogue.stranger)
 
