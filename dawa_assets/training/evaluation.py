@@ -21,7 +21,7 @@ from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.lora_evaluations import Evaluation
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
-from dawa_assets.training.examples import facts_of, fingerprint_of, train_request
+from dawa_assets.training.examples import facts_of, fingerprint_of, plan_for, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
 from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
@@ -217,7 +217,8 @@ def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run)
     One that was imported is measured by what would be trained on now.
     """
     examples = examples_of(ports, artist, prepared)
-    request = train_request(ports.settings, artist.slug, prepared.dataset, examples, str(run.id))
+    plan = plan_for(ports.settings, examples)
+    request = train_request(ports.settings, artist.slug, prepared.dataset, examples, plan, str(run.id))
     if run.imported is not None:
         is_of_base = (run.backend, run.base) == (request.backend, request.base)
         return request.model_copy(update={"model_name": run.model_name}) if examples and is_of_base else None

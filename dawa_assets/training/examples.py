@@ -98,8 +98,10 @@ def plan_for(settings: Settings, examples: Examples) -> Plan:
     )
 
 
-def train_request(settings: Settings, slug: str, dataset: Dataset, examples: Examples, run_id: str) -> TrainRequest:
-    """Return what is asked of the worker."""
+def train_request(
+    settings: Settings, slug: str, dataset: Dataset, examples: Examples, plan: Plan, run_id: str
+) -> TrainRequest:
+    """Return what is asked of the worker; `plan` is that of these examples."""
     return TrainRequest(
         run_id=run_id,
         producer_id=slug,
@@ -109,7 +111,7 @@ def train_request(settings: Settings, slug: str, dataset: Dataset, examples: Exa
         dataset_fingerprint=dataset.fingerprint,
         recipe=recipe_for(BackendKind(settings.backend)).name,
         caption_rule=RULE,
-        parameters=plan_for(settings, examples).parameters,
+        parameters=plan.parameters,
         examples=examples.examples,
     )
 

@@ -25,6 +25,7 @@ from modal_app.config import BackendKind
 from modal_app.errors import DawaError, JobCancelledError, JobError
 from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.caption_rule import RULE
+from modal_app.training.recipes import Plan
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -99,10 +100,11 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
         with ports.database.transaction() as connection:
             before = training_runs.latest_parameters(connection, step.artist, ports.settings.model_name)
-        state, run = _run_of(ports, step.artist, step.held, prepared, examples)
+        plan = plan_for(ports.settings, examples)
+        state, run = _run_of(ports, step.artist, step.held, prepared, examples, plan)
     report = _report(state, run, prepared, examples, time.monotonic() - started)
-    why = _why(before, _parameters(ports, examples)) if state == "trained" else None
-    return replace(report, plan=plan_for(ports.settings, examples).line, why=why)
+    why = _why(before, _on_record(plan, examples)) if state == "trained" else None
+    return replace(report, plan=plan.line, why=why)
 
 
 def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
@@ -112,11 +114,11 @@ def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Exam
 
 
 def _run_of(
-    ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples
+    ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples, plan: Plan
 ) -> tuple[State, Run]:
     """Return the done run of these examples, which is the candidate then: trained now, or found."""
     settings, dataset = ports.settings, prepared.dataset
-    wanted = train_request(settings, artist.slug, dataset, examples, "unknown")
+    wanted = train_request(settings, artist.slug, dataset, examples, plan, "unknown")
     fingerprint = fingerprint_of(wanted)
     with ports.database.transaction() as connection:
         held.check(connection)
@@ -128,7 +130,7 @@ def _run_of(
             backend=settings.backend,
             base=settings.base,
             model_name=settings.model_name,
-            parameters=_parameters(ports, examples),
+            parameters=_on_record(plan, examples),
         )
     if run.state == "done" and _has_files(ports, artist, run):
         with ports.database.transaction() as connection:
@@ -139,15 +141,14 @@ def _run_of(
         held.check(connection)
         training_runs.start_run(connection, run, dataset.id)
         pace = training_runs.latest_pace(connection, settings.backend, settings.base)
-    log.info("training of %s: %s", artist.slug, plan_for(settings, examples).line_at_pace(pace))
+    log.info("training of %s: %s", artist.slug, plan.line_at_pace(pace))
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 
 
-def _parameters(ports: Ports, examples: Examples) -> dict[str, Any]:
-    """Return what is on record of a training beside its base."""
-    asked = plan_for(ports.settings, examples).parameters.model_dump()
-    return {**asked, "caption_rule": RULE, "examples": len(examples.examples)}
+def _on_record(plan: Plan, examples: Examples) -> dict[str, Any]:
+    """Return what is put on record of a training beside its base."""
+    return {**plan.parameters.model_dump(), "caption_rule": RULE, "examples": len(examples.examples)}
 
 
 def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:

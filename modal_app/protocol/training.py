@@ -80,7 +80,7 @@ class TrainParameters(_SharedParameters):
     accumulation: int = Field(1, description="batches a step")
     targets: Targets = "attention"
     final_learning_rate: float = Field(0.0, description="at the last step, as a share of the peak")
-    recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-medium@1`")
+    recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-some@1`")
 
 
 class Validation(Message):

@@ -23,7 +23,10 @@ Kind = Literal[
 
 AUTO = "auto"
 
-_SMALL_SECONDS, _LARGE_SECONDS = 20 * 60.0, 120 * 60.0
+_SOME_SECONDS, _MUCH_SECONDS = 20 * 60.0, 120 * 60.0
+_ACE_STEP_2B_WIDTH = 2048
+_MUSICGEN_WIDTHS = (1024, 1536)  # of small and medium
+_MUSICGEN: Sequence[Kind] = ("musicgen-small", "musicgen-medium", "musicgen-large")
 
 
 @dataclass(frozen=True)
@@ -88,58 +91,41 @@ class Plan:
         )
 
 
-def _recipe(
-    kind: Kind, amount: str, lora: tuple[int, int], learning_rate: float, hears: float, passes: float, batch: int = 8
-) -> Recipe:
-    return Recipe(
-        name=f"{kind}-{amount}@1",
-        rank=lora[0],
-        alpha=lora[1],
-        targets="attention+mlp",
-        learning_rate=learning_rate,
-        final_learning_rate=0.1,
-        batch=batch,
-        hears_seconds=hears,
-        max_passes=passes,
-    )
-
-
 _TINY = Recipe("tiny@1", 8, 16, "attention", 1e-3, 0.0, batch=2, hears_seconds=0, max_passes=0, steps=60)
 """Random weights, to prove the chain by: quick, and enough to see a loss fall."""
 
-# Each kind by amount of music: under 20 minutes, to two hours, above.
+_AMOUNTS = ("little", "some", "much")  # of music: under 20 minutes, to two hours, above
+# By kind and amount of music: rank, alpha, peak learning rate, seconds of audio to hear, passes at most.
+_FIGURES: dict[Kind, Sequence[tuple[int, int, float, float, float]]] = {
+    "ace-step-2b": ((32, 64, 3e-4, 40_000, 80), (64, 128, 3e-4, 100_000, 60), (64, 128, 3e-4, 250_000, 40)),
+    "ace-step-turbo": ((32, 64, 2e-4, 40_000, 80), (64, 128, 2e-4, 100_000, 60), (64, 128, 2e-4, 250_000, 40)),
+    "ace-step-xl": ((32, 64, 2e-4, 40_000, 80), (64, 128, 3e-4, 85_000, 60), (128, 256, 3e-4, 200_000, 40)),
+    "musicgen-small": ((16, 16, 2e-4, 6_000, 6), (16, 16, 2e-4, 15_000, 5), (32, 32, 2e-4, 60_000, 4)),
+    "musicgen-medium": ((16, 16, 1.5e-4, 6_000, 6), (16, 16, 1.5e-4, 15_000, 5), (16, 16, 1.5e-4, 60_000, 4)),
+    "musicgen-large": ((16, 16, 1e-4, 6_000, 6), (16, 16, 1e-4, 15_000, 5), (16, 16, 1e-4, 60_000, 4)),
+}
+
+
+def _recipe(name: str, rank: int, alpha: int, learning_rate: float, hears_seconds: float, max_passes: float) -> Recipe:
+    return Recipe(
+        name,
+        rank,
+        alpha,
+        targets="attention+mlp",
+        learning_rate=learning_rate,
+        final_learning_rate=0.1,
+        batch=8,
+        hears_seconds=hears_seconds,
+        max_passes=max_passes,
+    )
+
+
 _RECIPES: dict[Kind, Sequence[Recipe]] = {
-    "tiny": (_TINY, _TINY, _TINY),
-    "ace-step-2b": (
-        _recipe("ace-step-2b", "small", (32, 64), 3e-4, 40_000, 80),
-        _recipe("ace-step-2b", "medium", (64, 128), 3e-4, 100_000, 60),
-        _recipe("ace-step-2b", "large", (64, 128), 3e-4, 250_000, 40),
-    ),
-    "ace-step-turbo": (
-        _recipe("ace-step-turbo", "small", (32, 64), 2e-4, 40_000, 80),
-        _recipe("ace-step-turbo", "medium", (64, 128), 2e-4, 100_000, 60),
-        _recipe("ace-step-turbo", "large", (64, 128), 2e-4, 250_000, 40),
-    ),
-    "ace-step-xl": (
-        _recipe("ace-step-xl", "small", (32, 64), 2e-4, 40_000, 80),
-        _recipe("ace-step-xl", "medium", (64, 128), 3e-4, 85_000, 60),
-        _recipe("ace-step-xl", "large", (128, 256), 3e-4, 200_000, 40),
-    ),
-    "musicgen-small": (
-        _recipe("musicgen-small", "small", (16, 16), 2e-4, 6_000, 6),
-        _recipe("musicgen-small", "medium", (16, 16), 2e-4, 15_000, 5),
-        _recipe("musicgen-small", "large", (32, 32), 2e-4, 60_000, 4),
-    ),
-    "musicgen-medium": (
-        _recipe("musicgen-medium", "small", (16, 16), 1.5e-4, 6_000, 6),
-        _recipe("musicgen-medium", "medium", (16, 16), 1.5e-4, 15_000, 5),
-        _recipe("musicgen-medium", "large", (16, 16), 1.5e-4, 60_000, 4),
-    ),
-    "musicgen-large": (
-        _recipe("musicgen-large", "small", (16, 16), 1e-4, 6_000, 6),
-        _recipe("musicgen-large", "medium", (16, 16), 1e-4, 15_000, 5),
-        _recipe("musicgen-large", "large", (16, 16), 1e-4, 60_000, 4),
-    ),
+    "tiny": [_TINY] * len(_AMOUNTS),
+    **{
+        kind: [_recipe(f"{kind}-{amount}@1", *row) for amount, row in zip(_AMOUNTS, rows, strict=True)]
+        for kind, rows in _FIGURES.items()
+    },
 }
 
 
@@ -164,7 +150,7 @@ def plan_training(
         InputError: there is no such recipe.
     """
     kind, known_by = kind_of(backend, base)
-    amount = sum(audio_seconds >= limit for limit in (_SMALL_SECONDS, _LARGE_SECONDS))
+    amount = sum(audio_seconds >= limit for limit in (_SOME_SECONDS, _MUCH_SECONDS))
     if asked.recipe == AUTO:
         recipe, reason = _RECIPES[kind][amount], f"auto: {kind} by {known_by}"
     else:
@@ -207,11 +193,6 @@ def kind_of(backend: BackendKind, base: str) -> tuple[Kind, str]:
         return _MUSICGEN[size], "its configuration"
     size = 2 if "large" in name else 1 if "medium" in name else 0
     return _MUSICGEN[size], "its name"
-
-
-_ACE_STEP_2B_WIDTH = 2048
-_MUSICGEN_WIDTHS = (1024, 1536)  # of small and medium
-_MUSICGEN: Sequence[Kind] = ("musicgen-small", "musicgen-medium", "musicgen-large")
 
 
 def _ace_step(is_xl: bool, is_turbo: bool) -> Kind:

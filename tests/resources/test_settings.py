@@ -12,6 +12,6 @@ def test_a_real_base_is_heard_for_longer(tmp_path: Path) -> None:
 
 
 def test_single_values_are_asked_for_beside_the_recipe(tmp_path: Path) -> None:
-    asked = Settings(home=tmp_path, recipe="ace-step-xl-large", train_steps=9, lora_targets="attention").asked_training
-    assert (asked.recipe, asked.steps, asked.targets) == ("ace-step-xl-large", 9, "attention")
+    asked = Settings(home=tmp_path, recipe="ace-step-xl-much", train_steps=9, lora_targets="attention").asked_training
+    assert (asked.recipe, asked.steps, asked.targets) == ("ace-step-xl-much", 9, "attention")
     assert (asked.rank, asked.learning_rate, asked.batch_size) == (None, None, None)

@@ -9,7 +9,7 @@ import soundfile
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.segments.prepare import prepare_segments
 from dawa_assets.segments.tag import tag_segments
-from dawa_assets.training.examples import Examples, fingerprint_of, train_request
+from dawa_assets.training.examples import Examples, fingerprint_of, plan_for, train_request
 from dawa_assets.training.runs import train_lora
 from modal_app.adapters.file_format import read_card
 from modal_app.config import BackendKind
@@ -67,8 +67,10 @@ def test_agreeing_to_a_licence_trains_nothing_again(ports: Ports) -> None:
     dataset = build_dataset(ports, catalogue.slug)
     agreed = ports.settings.model_copy(update={"licence_accepted": "CC-BY-NC-4.0"})
 
+    none = Examples([])
     before, after = (
-        train_request(settings, "a", dataset, Examples([]), "run") for settings in (ports.settings, agreed)
+        train_request(settings, "a", dataset, none, plan_for(settings, none), "run")
+        for settings in (ports.settings, agreed)
     )
 
     assert after.parameters.licence_accepted == "CC-BY-NC-4.0"

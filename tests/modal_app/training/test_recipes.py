@@ -29,17 +29,17 @@ BASES = {
     ("base", "minutes", "recipe", "steps", "rank", "learning_rate"),
     [
         # the budget in seconds of audio is what ends it …
-        ("ACE-Step/acestep-v15-base-diffusers", 15, "ace-step-2b-small@1", 334, 32, 3e-4),
-        ("ACE-Step/acestep-v15-base-diffusers", 60, "ace-step-2b-medium@1", 834, 64, 3e-4),
-        ("ACE-Step/acestep-v15-sft-diffusers", 200, "ace-step-2b-large@1", 2084, 64, 3e-4),
-        ("ACE-Step/acestep-v15-turbo-diffusers", 60, "ace-step-turbo-medium@1", 834, 64, 2e-4),
-        ("ACE-Step/acestep-v15-xl-base-diffusers", 60, "ace-step-xl-medium@1", 709, 64, 3e-4),
-        ("ACE-Step/acestep-v15-xl-turbo-diffusers", 200, "ace-step-xl-large@1", 1667, 128, 3e-4),
-        ("facebook/musicgen-small", 200, "musicgen-small-large@1", 400, 32, 2e-4),
-        ("facebook/musicgen-stereo-medium", 60, "musicgen-medium-medium@1", 125, 16, 1.5e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 15, "ace-step-2b-little@1", 334, 32, 3e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 60, "ace-step-2b-some@1", 834, 64, 3e-4),
+        ("ACE-Step/acestep-v15-sft-diffusers", 200, "ace-step-2b-much@1", 2084, 64, 3e-4),
+        ("ACE-Step/acestep-v15-turbo-diffusers", 60, "ace-step-turbo-some@1", 834, 64, 2e-4),
+        ("ACE-Step/acestep-v15-xl-base-diffusers", 60, "ace-step-xl-some@1", 709, 64, 3e-4),
+        ("ACE-Step/acestep-v15-xl-turbo-diffusers", 200, "ace-step-xl-much@1", 1667, 128, 3e-4),
+        ("facebook/musicgen-small", 200, "musicgen-small-much@1", 400, 32, 2e-4),
+        ("facebook/musicgen-stereo-medium", 60, "musicgen-medium-some@1", 125, 16, 1.5e-4),
         # … or the passes over a few songs
-        ("ACE-Step/acestep-v15-base-diffusers", 4, "ace-step-2b-small@1", 160, 32, 3e-4),
-        ("facebook/musicgen-large", 10, "musicgen-large-small@1", 30, 16, 1e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 4, "ace-step-2b-little@1", 160, 32, 3e-4),
+        ("facebook/musicgen-large", 10, "musicgen-large-little@1", 30, 16, 1e-4),
     ],
 )
 def test_base_and_music_choose_the_recipe(
@@ -88,9 +88,9 @@ def test_how_long_it_takes_is_told_by_the_last_pace() -> None:
 
 
 def test_a_recipe_may_be_named() -> None:
-    for name in ("musicgen-small-large", "musicgen-small-large@1"):
+    for name in ("musicgen-small-much", "musicgen-small-much@1"):
         plan = plan_training(AskedTraining(recipe=name), ACE, "tiny", 60, 15.0)
-        assert plan.recipe.name == "musicgen-small-large@1"
+        assert plan.recipe.name == "musicgen-small-much@1"
         assert "asked for" in plan.line
     with pytest.raises(
         InputError, match="DAWA_RECIPE: loud is no recipe; set it to auto, or to one of tiny, ace-step-2b"
