@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dawa_assets.ableton.fit import Fit, Rival, Sound, best_fit
+from dawa_assets.ableton.fit import Fit, OtherPlace, SoundProfile, best_fit
 from dawa_assets.ableton.onsets import SongOnsets
 from modal_app.audio.alignment_features import ONSETS_A_SECOND, AlignmentFeatures
 from modal_app.tagging.tempo import estimate
@@ -85,7 +85,7 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
     why_not = _why_not_compared(song, audio)
     if why_not is not None:
         return Alignment("can't be told", 0.0, (why_not, *song.warnings))
-    sound = Sound.of(audio)
+    sound = SoundProfile.of(audio)
     tried: list[_Attempt] = []
     for tempo, is_known in _tempos(song, tempos, audio):
         fit = best_fit(song if tempo == song.tempo else song.rendered_at(tempo), sound, FEWEST_MOMENTS)
@@ -136,7 +136,7 @@ def _fits(attempt: _Attempt) -> bool:
     return fit.onsets + chroma >= _LEAST_SUM_HEARD and fit.margin >= _LEAST_MARGIN_HEARD
 
 
-def _rival(fit: Fit) -> Rival | None:
+def _other_place(fit: Fit) -> OtherPlace | None:
     """Return another place that may be the right one as well."""
     nearby, elsewhere = _LEAST_MARGIN_NEAR, _LEAST_MARGIN_FAR
     if fit.chroma is None:
@@ -196,7 +196,7 @@ def _aligned(song: SongOnsets, audio: AlignmentFeatures, best: _Attempt) -> Alig
     fit, tempo = best.fit, best.tempo
     score, margin = round(fit.score, 3), round(fit.margin, 3)
     rendered = song if tempo == song.tempo else song.rendered_at(tempo)
-    lag, rival = fit.lag, _rival(fit)
+    lag, rival = fit.lag, _other_place(fit)
     if rival is None:
         following = _place(song, tempo, min(fit.near, fit.far, key=lambda each: each.below).lag)
         sure = _between(min(fit.onsets / best.needed - 1, fit.margin / _SURE_MARGIN, _surely_its_pitches(fit)))

@@ -32,7 +32,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Rival:
+class OtherPlace:
     """Another place that fits well: `lag` in seconds as in `Fit`, and by how much it is `below` the best one."""
 
     lag: float
@@ -54,8 +54,8 @@ class Fit:
     onsets: float
     chroma: float | None
     transposed: float
-    near: Rival
-    far: Rival
+    near: OtherPlace
+    far: OtherPlace
     frames: int
     moments: int
 
@@ -66,19 +66,19 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundProfile:
     """A sound's features, ready to be compared."""
 
     onsets: Values
     chroma: Values
 
     @classmethod
-    def of(cls, audio: AlignmentFeatures) -> "Sound":
+    def of(cls, audio: AlignmentFeatures) -> "SoundProfile":
         """Return the features of a file, each to its own level."""
         return cls(_onset_profile(audio.onsets.astype(np.float64)), _chroma_profile(audio.chroma.astype(np.float64)))
 
 
-def best_fit(song: SongOnsets, sound: Sound, fewest_moments: int) -> Fit | None:
+def best_fit(song: SongOnsets, sound: SoundProfile, fewest_moments: int) -> Fit | None:
     """Return where song and sound fit best; None where nothing that overlaps has enough moments to count."""
     grid, moments = _grid(song)
     onsets = _correlation(_onset_profile(grid)[:, None], sound.onsets[:, None])
@@ -106,17 +106,17 @@ def best_fit(song: SongOnsets, sound: Sound, fewest_moments: int) -> Fit | None:
         onsets=float(onsets[best]),
         chroma=None if pitches is None else float(pitches[best]),
         transposed=0.0 if held is None else _transposed(held, sound.chroma, round(float(lags[best]) / _FRAMES)),
-        near=_rival(total, lags, best, (apart > same) & (apart <= near)),
-        far=_rival(total, lags, best, apart > near),
+        near=_other_place(total, lags, best, (apart > same) & (apart <= near)),
+        far=_other_place(total, lags, best, apart > near),
         frames=int(stops[best] - starts[best]),
         moments=int(counts[best]),
     )
 
 
-def _rival(total: Values, lags: npt.NDArray[np.int64], best: int, among: npt.NDArray[np.bool_]) -> Rival:
+def _other_place(total: Values, lags: npt.NDArray[np.int64], best: int, among: npt.NDArray[np.bool_]) -> OtherPlace:
     others = np.where(among, total, -1.0)
     found = int(np.argmax(others))
-    return Rival(float(lags[found]) / ONSETS_A_SECOND, float(total[best] - max(others[found], 0.0)))
+    return OtherPlace(float(lags[found]) / ONSETS_A_SECOND, float(total[best] - max(others[found], 0.0)))
 
 
 def _transposed(song: Values, sound: Values, lag: int) -> float:

@@ -1,14 +1,22 @@
-"""A home whose database lives as long as its test."""
+"""A home whose database lives as long as its test, and Dagster's records of one test."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dawa_assets.defs.resources import Pipeline
 from resources.database.embedded.embedded_database import EmbeddedDatabase
 from resources.ports import Ports
 from tests.dawa_assets.automation.daemon import Daemon
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's records of one test, in memory; a module that needs them on the disk has a fixture of its own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -79,12 +79,6 @@ def told_to(ports: Ports, webhook: Webhook) -> Ports:
     return ports
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def test_a_failure_is_told_once_though_the_cursor_is_lost(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:

@@ -1,7 +1,7 @@
 """Work is asked for again with growing pauses: by its content so many times, through outages until they pass."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import dagster as dg
 import psycopg
@@ -32,12 +32,6 @@ from tests.dawa_assets.automation.ticks import leave, leave_run
 JOB = "prompts_job"
 FAILED, SUCCEEDED, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED
 LONG = 10.0**7
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def asked(instance: dg.DagsterInstance, *work: WorkItem, now: float | None = None) -> list[str]:

@@ -29,12 +29,6 @@ _BROKEN_OFF = DatabaseError("the connection broke off")
 _BROKEN_OFF.__cause__ = psycopg.OperationalError("server closed the connection")
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 @pytest.mark.parametrize(
     ("error", "calls"),
     [
