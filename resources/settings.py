@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modal_app.config import BackendKind
-from modal_app.protocol.training import AskedTraining, Targets
+from modal_app.protocol.training import AdapterKind, AskedTraining, Targets
 from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 
@@ -240,6 +240,9 @@ class Training(BaseModel):
     lora_rank: int | None = Field(
         None, ge=1, le=256, description="rank of the LoRA; default: the recipe's, and alpha in proportion"
     )
+    adapter_kind: AdapterKind = Field(
+        "lora", description="how an adapter changes a layer: `lora`, `rslora`, or `dora`, which takes a third longer"
+    )
     lora_targets: Targets | None = Field(
         None, description="which layers it changes: `attention`, or `attention+mlp`; default: the recipe's"
     )
@@ -303,6 +306,7 @@ class Training(BaseModel):
             rank=self.lora_rank,
             targets=self.lora_targets,
             seed=self.seed,
+            adapter_kind=self.adapter_kind,
             accumulation=self.train_accumulation,
             warmup_steps=self.train_warmup_steps,
             weight_decay=self.train_weight_decay,

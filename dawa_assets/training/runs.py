@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 State = Literal["trained", "unchanged", "candidate again", "nothing to train on"]
 
 
+_UNWRITTEN: dict[str, Any] = {"adapter_kind": "lora"}  # parameters that are on record only where they are others
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport:
     """What the step did, and the adapter that is the candidate now. Losses are those of the training, one a step.
@@ -155,6 +158,7 @@ def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
     """Return what is other than at the training before, in one line."""
     if before is None:
         return "the first training"
+    before, now = _UNWRITTEN | before, _UNWRITTEN | now
     changed = [
         f"{name} is {value} now, was {before[name]}"
         for name, value in now.items()

@@ -29,7 +29,7 @@ def from_original(name: str) -> str:
 
 
 def fold(weights: Mapping[str, Any], scaling: float) -> dict[str, Any]:
-    """Multiply every B by alpha / rank: whoever loads the file without its alpha takes that to be the rank."""
+    """Multiply every B by its scaling, e.g. alpha / rank: who loads it without alpha takes that to be the rank."""
     return {name: weight * scaling if ".lora_B." in name else weight for name, weight in weights.items()}
 
 
@@ -51,7 +51,7 @@ def is_former_pair(names: Mapping[str, object]) -> bool:
 def folded_weights(tensors: Mapping[str, Any], scaling: float) -> dict[str, Any]:
     """Return the weights by diffusers' names with alpha folded in, whichever of our files they are from.
 
-    `scaling` is alpha / rank of the card.
+    `scaling` is that of the card.
     """
     if is_former_pair(tensors):
         return fold({name.removeprefix(PEFT_PREFIX): weight for name, weight in tensors.items()}, scaling)

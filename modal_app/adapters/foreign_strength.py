@@ -67,7 +67,7 @@ def find_strength(
     if by_config is not None:
         return _told(by_config, ranks, who)
     if card is not None and set(ranks.values()) == {card.parameters.rank}:
-        own = card.parameters.alpha / card.parameters.rank if is_former_pair(header.tensors) else 1.0
+        own = card.parameters.scaling if is_former_pair(header.tensors) else 1.0
         return _told(dict.fromkeys(ranks, own), ranks, "its card")
     if any(key.startswith(PEFT_PREFIX) for key in header.tensors):
         raise InputError(

@@ -14,6 +14,7 @@ from modal_app.adapters.file_format import read_card
 from modal_app.adapters.tensor_file import read_arrays, write_arrays
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
+from modal_app.protocol.training import AdapterKind
 
 Form = Literal["diffusers", "peft", "comfyui", "ace-step"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -23,14 +24,16 @@ TRIGGER_KEY = "modelspec.trigger_phrase"
 """The trigger word's place in a safetensors header, by the ModelSpec standard."""
 
 
-def require_form(form: Form, backend: BackendKind) -> None:
-    """Refuse a form whose program knows no adapters of this generator.
+def require_form(form: Form, backend: BackendKind, kind: AdapterKind = "lora") -> None:
+    """Refuse a form whose program knows no adapters of this generator, or not this kind of them.
 
     Raises:
         InputError: it does not.
     """
     if backend is BackendKind.MUSICGEN and form != "peft":
         raise InputError(f"{form}: loads no adapters of {backend}, only PEFT does; name --format peft")
+    if kind == "dora" and form == "comfyui":  # it divides by the norm of the base's weight, not of the changed one
+        raise InputError("comfyui: takes DoRA for something else than it was trained as; name --format peft")
 
 
 def write_for(form: Form, adapter: Path, config: Path, target: Path) -> AdapterCard:
@@ -40,14 +43,14 @@ def write_for(form: Form, adapter: Path, config: Path, target: Path) -> AdapterC
 
     Raises:
         AdapterError: a file is missing, damaged or has no card.
-        InputError: the form's program knows no adapters of this generator.
+        InputError: the form's program knows no adapters of this generator, or not this kind of them.
     """
     card = read_card(adapter)
-    require_form(form, card.backend)
+    require_form(form, card.backend, card.parameters.adapter_kind)
     notes = {CARD_KEY: card.model_dump_json()} | ({TRIGGER_KEY: card.trigger_word} if card.trigger_word else {})
     weights: dict[str, Any] = dict(read_arrays(adapter))
     if card.backend is BackendKind.ACE_STEP:
-        folded = folded_weights(weights, card.parameters.alpha / card.parameters.rank)
+        folded = folded_weights(weights, card.parameters.scaling)
         weights = by_diffusers(folded) if form == "diffusers" else by_original(folded)
     if form not in FOLDERS:
         write_arrays(target, weights, notes)

@@ -35,7 +35,7 @@ def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
             f"{pair[1]}: says rank {config.get('r')} and alpha {config.get('lora_alpha')}, "
             f"the adapter's card {rank} and {alpha}; train it again"
         )
-    weights = by_original(folded_weights(read_arrays(pair[0]), alpha / rank))
+    weights = by_original(folded_weights(read_arrays(pair[0]), card.parameters.scaling))
     write_arrays(folder / WEIGHTS, weights, {CARD_KEY: header.metadata[CARD_KEY]})
     (folder / CONFIG).write_text(config_text(config_now(config, rank)))
     return [folder / WEIGHTS, folder / CONFIG]

@@ -1,8 +1,9 @@
 """Messages on adapters: training, judging, publishing and rendering with them."""
 
-from typing import ClassVar, Literal
+import math
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, RecipeName, Sha256
@@ -40,10 +41,15 @@ Targets = Literal["attention", "attention+mlp"]
 """Which of the generator's layers an adapter changes: its attention, or its feed-forward layers too."""
 
 
+AdapterKind = Literal["lora", "rslora", "dora"]
+"""How an adapter changes a layer: LoRA, with alpha over the rank's root (rsLoRA), or with a trained norm (DoRA)."""
+
+
 class _SharedParameters(Message):
     """Hyper-parameters that are what they are for any base and any amount of music."""
 
     seed: int = 0
+    adapter_kind: AdapterKind = "lora"
     weight_decay: float = 0.01
     largest_gradient: float = Field(1.0, description="the norm at which gradients are clipped")
     warmup_steps: int | None = Field(None, description="None: a twentieth of the steps, at most 100")
@@ -54,6 +60,14 @@ class _SharedParameters(Message):
     patience: int = Field(5, description="validations without a better one before it ends; 0: it never ends early")
     checkpoint_gradients: bool = Field(False, description="from the start; else when memory does not suffice")
     licence_accepted: str = Field("", description="the non-commercial licence that was agreed to, e.g. `CC-BY-NC-4.0`")
+
+    @model_serializer(mode="wrap")
+    def _without_the_plain_kind(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave a plain adapter's kind out: what was trained before there were others is the same training still."""
+        content: dict[str, Any] = serialize(self)
+        if content.get("adapter_kind") == "lora":
+            del content["adapter_kind"]
+        return content
 
 
 class AskedTraining(_SharedParameters):
@@ -81,6 +95,11 @@ class TrainParameters(_SharedParameters):
     targets: Targets = "attention"
     final_learning_rate: float = Field(0.0, description="at the last step, as a share of the peak")
     recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-some@1`")
+
+    @property
+    def scaling(self) -> float:
+        """By what B · A is multiplied: alpha / rank, with rsLoRA alpha / √rank (arXiv 2312.03732)."""
+        return self.alpha / (math.sqrt(self.rank) if self.adapter_kind == "rslora" else self.rank)
 
 
 class Validation(Message):

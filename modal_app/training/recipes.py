@@ -7,14 +7,14 @@ figures are from, and how sure each is, stands in `docs/training.md`. A changed 
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
-from modal_app.protocol.training import AskedTraining, Targets, TrainParameters
+from modal_app.protocol.training import AdapterKind, AskedTraining, Targets, TrainParameters
 
 Kind = Literal[
     "tiny", "ace-step-2b", "ace-step-turbo", "ace-step-xl", "musicgen-small", "musicgen-medium", "musicgen-large"
@@ -22,6 +22,8 @@ Kind = Literal[
 """What a base is, as far as recipes go; that a model is stereo changes none of them."""
 
 AUTO = "auto"
+
+KIND_NAMES: Mapping[AdapterKind, str] = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA"}
 
 _SOME_SECONDS, _MUCH_SECONDS = 20 * 60.0, 120 * 60.0
 _ACE_STEP_2B_WIDTH = 2048
@@ -88,6 +90,7 @@ class Plan:
             f"{asked.batch_size * asked.accumulation} x {self.segment_seconds:.0f} s hear {self.heard_seconds:,.0f} s "
             f"of audio, {self.passes:.1f} passes over {self.audio_seconds / 60:.1f} min; rank {asked.rank}, "
             f"alpha {asked.alpha}, {asked.targets}, learning rate {asked.learning_rate:g}"
+            f"{'' if asked.adapter_kind == 'lora' else f', {KIND_NAMES[asked.adapter_kind]}'}"
         )
 
 
@@ -166,7 +169,7 @@ def plan_training(
             "batch_size": batch_size,
             "accumulation": accumulation,
             "rank": rank,
-            "alpha": asked.alpha or rank * recipe.alpha // recipe.rank,
+            "alpha": asked.alpha or _alpha(recipe, rank, asked.adapter_kind),
             "targets": asked.targets or recipe.targets,
             "learning_rate": asked.learning_rate or recipe.learning_rate,
             "final_learning_rate": recipe.final_learning_rate,
@@ -216,6 +219,17 @@ def _named(name: str) -> Recipe:
         known = ", ".join(recipe.name.partition("@")[0] for recipe in recipes())
         raise InputError(f"DAWA_RECIPE: {name} is no recipe; set it to {AUTO}, or to one of {known}")
     return found[0]
+
+
+def _alpha(recipe: Recipe, rank: int, kind: AdapterKind) -> int:
+    """Return alpha where nobody asks for one: in proportion to the rank.
+
+    With rsLoRA it is the same for any rank, and such that the recipe's own gives as strong an adapter as plain LoRA:
+    the learning rates were found with that.
+    """
+    if kind == "rslora":
+        return max(1, round(recipe.alpha / math.sqrt(recipe.rank)))
+    return rank * recipe.alpha // recipe.rank
 
 
 def _steps(recipe: Recipe, audio_seconds: float, batch_seconds: float) -> int:

@@ -141,8 +141,7 @@ class AceStepBackend:
 
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write diffusers' file, and PEFT's pair by the authors' names; alpha is folded into both."""
-        scaling = card.parameters.alpha / card.parameters.rank
-        return lora.write_files(folder, fold(lora.state(self._transformer), scaling), card)
+        return lora.write_files(folder, fold(lora.state(self._transformer), card.parameters.scaling), card)
 
     def adopt(self, folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
         """Write the files of an adapter from elsewhere, by its folded weights; in what it leaves alone it is zero."""

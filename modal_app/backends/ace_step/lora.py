@@ -33,7 +33,13 @@ def inject(transformer: Any, parameters: TrainParameters) -> list[Tensor]:
 
     with torch.random.fork_rng():
         torch.manual_seed(parameters.seed)
-        config = LoraConfig(r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS[parameters.targets])
+        config = LoraConfig(
+            r=parameters.rank,
+            lora_alpha=parameters.alpha,
+            target_modules=_TARGETS[parameters.targets],
+            use_rslora=parameters.adapter_kind == "rslora",
+            use_dora=parameters.adapter_kind == "dora",
+        )
         transformer.add_adapter(config, adapter_name=_NAME)
     weights = [weight for weight in transformer.parameters() if weight.requires_grad]
     for weight in weights:
@@ -71,6 +77,7 @@ def _peft_config(card: AdapterCard) -> dict[str, Any]:
         r=card.parameters.rank,
         lora_alpha=card.parameters.rank,
         target_modules=targets,
+        use_dora=card.parameters.adapter_kind == "dora",  # rsLoRA's scaling is folded in, so that it is a plain one
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,
@@ -110,7 +117,7 @@ def attach(
         AdapterError: another base's, keys missing or too many, or without effect.
     """
     require_base(card, BackendKind.ACE_STEP, base, path)
-    weights = folded_weights(tensors, card.parameters.alpha / card.parameters.rank)
+    weights = folded_weights(tensors, card.parameters.scaling)
     require_shapes(_expected_shapes(pipeline.transformer, card), weights, str(path))
     require_effect(weights, path)
     pipeline.unload_lora_weights()
@@ -127,4 +134,6 @@ def _expected_shapes(transformer: Any, card: AdapterCard) -> dict[str, tuple[int
         if plain.endswith(targets) and hasattr(module, "in_features"):
             shapes[f"{plain}.lora_A.weight"] = (rank, module.in_features)
             shapes[f"{plain}.lora_B.weight"] = (module.out_features, rank)
+            if card.parameters.adapter_kind == "dora":
+                shapes[f"{plain}.lora_magnitude_vector"] = (module.out_features,)
     return shapes

@@ -41,7 +41,11 @@ class DecoderLora:
         with torch.random.fork_rng():
             torch.manual_seed(parameters.seed)
             config = LoraConfig(
-                r=parameters.rank, lora_alpha=parameters.alpha, target_modules=_TARGETS[parameters.targets]
+                r=parameters.rank,
+                lora_alpha=parameters.alpha,
+                target_modules=_TARGETS[parameters.targets],
+                use_rslora=parameters.adapter_kind == "rslora",
+                use_dora=parameters.adapter_kind == "dora",
             )
             self._targets = parameters.targets
             self._tuner = LoraModel(self._model, config, _NAME)
@@ -91,6 +95,8 @@ class DecoderLora:
         for name, layer in self._layers(self._targets):
             yield f"{_PREFIX}{name}.lora_A.weight", layer.lora_A[_NAME].weight
             yield f"{_PREFIX}{name}.lora_B.weight", layer.lora_B[_NAME].weight
+            if _NAME in layer.lora_magnitude_vector:
+                yield f"{_PREFIX}{name}.lora_magnitude_vector", layer.lora_magnitude_vector[_NAME].weight
 
     def _layers(self, targets: Targets) -> Iterator[tuple[str, Any]]:
         for name, layer in self._model.named_modules():
@@ -102,6 +108,8 @@ class DecoderLora:
         for name, layer in self._layers(parameters.targets):
             shapes[f"{_PREFIX}{name}.lora_A.weight"] = (rank, layer.in_features)
             shapes[f"{_PREFIX}{name}.lora_B.weight"] = (layer.out_features, rank)
+            if parameters.adapter_kind == "dora":
+                shapes[f"{_PREFIX}{name}.lora_magnitude_vector"] = (layer.out_features,)
         return shapes
 
 
@@ -113,6 +121,8 @@ def peft_config(card: AdapterCard) -> dict[str, Any]:
         r=card.parameters.rank,
         lora_alpha=card.parameters.alpha,
         target_modules=_TARGETS[card.parameters.targets],
+        use_rslora=card.parameters.adapter_kind == "rslora",
+        use_dora=card.parameters.adapter_kind == "dora",
         base_model_name_or_path=card.base,
         revision=card.base_revision,
         inference_mode=True,

@@ -1,8 +1,10 @@
 """A random adapter of the tiny ACE-Step, what it changes in each module, and what other programs make of its files."""
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from modal_app.adapters.card import AdapterCard
 from modal_app.adapters.file_format import write_adapter
 from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.config import BackendKind
-from modal_app.protocol.training import Targets, TrainParameters
+from modal_app.protocol.training import AdapterKind, Targets, TrainParameters
 
 Delta = npt.NDArray[np.float64]
 Deltas = dict[str, Delta]
@@ -23,7 +25,11 @@ _ORIGINAL = {".to_q": ".q_proj", ".to_k": ".k_proj", ".to_v": ".v_proj", ".to_ou
 
 @dataclass(frozen=True)
 class Adapter:
-    """The files of a run, and ΔW = (alpha / r) · B · A of each module by the name that the model's authors gave it."""
+    """The files of a run, and ΔW of each module by the name that the model's authors gave it.
+
+    ΔW = s · B · A, s = alpha / r, or alpha / √r for rsLoRA; for DoRA, of the norms m and W' = W + s · B · A, it is
+    m · W' / ‖W'‖ − W, row by row (arXiv 2402.09353).
+    """
 
     run: Path
     card: AdapterCard
@@ -31,12 +37,14 @@ class Adapter:
     deltas: Deltas
 
 
-def make_adapter(run: Path, targets: Targets = "attention") -> Adapter:
+def make_adapter(run: Path, targets: Targets = "attention", kind: AdapterKind = "lora") -> Adapter:
     """One whose alpha / rank is no number that floating point holds."""
     import torch
 
     backend = AceStepBackend.load("tiny")
-    parameters = TrainParameters(steps=1, batch_size=1, learning_rate=1.0, rank=6, alpha=8, seed=0, targets=targets)
+    parameters = TrainParameters(
+        steps=1, batch_size=1, learning_rate=1.0, rank=6, alpha=8, seed=0, targets=targets, adapter_kind=kind
+    )
     backend.inject(parameters)
     generator = torch.Generator().manual_seed(1)
     state = {name: torch.randn(part.shape, generator=generator) for name, part in backend.adapter_state().items()}
@@ -63,12 +71,17 @@ def make_adapter(run: Path, targets: Targets = "attention") -> Adapter:
     run.mkdir(parents=True)
     backend.export(run, card)
     names = {name.removesuffix(".lora_A.weight") for name in state if name.endswith(".lora_A.weight")}
-    deltas = {
-        original(name.removeprefix("base_model.model.")): 8
-        / 6
-        * (state[f"{name}.lora_B.weight"].double() @ state[f"{name}.lora_A.weight"].double()).numpy()
-        for name in names
-    }
+    scaling = 8 / math.sqrt(6) if kind == "rslora" else 8 / 6
+    deltas = {}
+    for name in names:
+        module = original(name.removeprefix("base_model.model."))
+        delta = scaling * (state[f"{name}.lora_B.weight"].double() @ state[f"{name}.lora_A.weight"].double()).numpy()
+        if kind == "dora":
+            base = _weights()[module].double().numpy()
+            norms = state[f"{name}.lora_magnitude_vector"].double().numpy()[:, None]
+            changed = base + delta
+            delta = norms * changed / np.linalg.norm(changed, axis=1, keepdims=True) - base
+        deltas[module] = delta
     return Adapter(run, card, state, deltas)
 
 
@@ -105,7 +118,11 @@ def in_peft(folder: Path) -> tuple[Deltas, set[str]]:
     from peft import PeftModel, load_peft_weights
 
     model = PeftModel.from_pretrained(_skeleton(), folder)
-    placed = {key.replace(".default.", ".") for key in model.state_dict() if ".lora_" in key}
+    placed = {
+        key.replace(".default.", ".").replace("vector.weight", "vector")
+        for key in model.state_dict()
+        if ".lora_" in key
+    }
     return _peft_deltas(model.base_model.model), load_peft_weights(str(folder), device="cpu").keys() - placed
 
 
@@ -119,7 +136,7 @@ def in_comfyui(file: Path) -> tuple[Deltas, set[str]]:
 
     tensors = load_file(file)
     key_map = {}
-    for module in _modules():
+    for module in _weights():
         weight = f"diffusion_model.decoder.{module}"
         key_map[f"lora_unet_{weight.removeprefix('diffusion_model.').replace('.', '_')}"] = module
         key_map[weight] = module
@@ -139,14 +156,15 @@ def in_comfyui(file: Path) -> tuple[Deltas, set[str]]:
     return deltas, tensors.keys() - used
 
 
-def _modules() -> dict[str, tuple[int, int]]:
-    """Every linear layer of the transformer's blocks by the authors' names, with its width in and out."""
+@cache
+def _weights() -> dict[str, Any]:
+    """The weight of every linear layer of the transformer's blocks, by the authors' names."""
     import torch
 
     from modal_app.backends.ace_step.tiny import build_tiny_pipeline
 
     return {
-        original(name): (module.in_features, module.out_features)
+        original(name): module.weight.detach()
         for name, module in build_tiny_pipeline().transformer.named_modules()
         if isinstance(module, torch.nn.Linear) and name.startswith("layers.")
     }
@@ -156,19 +174,29 @@ def _skeleton() -> Any:
     import torch
 
     root = torch.nn.Module()
-    for name, widths in _modules().items():
+    for name, weight in _weights().items():
         module, (*folders, last) = root, name.split(".")
         for folder in folders:
             if not hasattr(module, folder):
                 module.add_module(folder, torch.nn.Module())
             module = module.get_submodule(folder)
-        module.add_module(last, torch.nn.Linear(*widths))
+        layer = torch.nn.Linear(*reversed(weight.shape))
+        layer.weight.data.copy_(weight)
+        module.add_module(last, layer)
     return root
 
 
 def _peft_deltas(model: Any) -> Deltas:
-    return {
-        original(name): module.get_delta_weight(module.active_adapters[0]).detach().double().numpy()
-        for name, module in model.named_modules()
-        if hasattr(module, "get_delta_weight")
-    }
+    deltas: Deltas = {}
+    for name, module in model.named_modules():
+        if not hasattr(module, "get_delta_weight"):
+            continue
+        adapter = module.active_adapters[0]
+        if not module.use_dora[adapter]:
+            deltas[original(name)] = module.get_delta_weight(adapter).detach().double().numpy()
+            continue
+        module.double()  # what PEFT merges comes in the weight's own precision
+        before = module.get_base_layer().weight.detach().clone()
+        module.merge()
+        deltas[original(name)] = (module.get_base_layer().weight.detach() - before).numpy()
+    return deltas
