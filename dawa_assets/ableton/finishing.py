@@ -24,15 +24,15 @@ def finished_tracks(drafts: Sequence[TrackDraft]) -> tuple[Track, ...]:
         returns += draft.type == "Return"
         number = ascii_uppercase[(returns - 1) % 26] if draft.type == "Return" else str(index + 1)
         flow = Flow(_played(draft, in_arrangement))
-        fed = False
+        fed: list[int] = []
         for source in sources.get(index, ()):
             others = _played(drafts[source], in_arrangement)
             if others and drafts[source].speaker.is_on(drafts[source].switched):
-                fed = True
+                fed.append(source)
                 flow.unsure = flow.unsure or changes_notes(drafts[source].chain)
                 flow.tally = flow.tally or Tally()
                 flow.tally.add_all(others)
-        tracks.append(_finished_track(draft, index, number, group, level, audible[index], flow, fed))
+        tracks.append(_finished_track(draft, index, number, group, level, audible[index], flow, tuple(fed)))
     return tuple(tracks)
 
 
@@ -79,7 +79,14 @@ def _played(draft: TrackDraft, in_arrangement: bool) -> Tally | None:
 
 
 def _finished_track(
-    draft: TrackDraft, index: int, number: str, group: int | None, level: int, audible: bool, flow: Flow, fed: bool
+    draft: TrackDraft,
+    index: int,
+    number: str,
+    group: int | None,
+    level: int,
+    audible: bool,
+    flow: Flow,
+    fed: tuple[int, ...],
 ) -> Track:
     heard = follow(draft.chain, flow, draft.switched, draft.moved)
     named = next((name for name in (draft.effective_name, draft.user_name) if name.strip()), "")
@@ -99,7 +106,7 @@ def _finished_track(
         samples=tuple(draft.samples),
         automated_parameters=draft.automated_parameters,
         audible=audible,
-        is_fed=fed,
+        fed_by=fed,
         is_named=bool(draft.user_name.strip()),
         notes=flow.tally.by_pitch() if flow.tally is not None else {},
         notes_unsure=heard.unsure,

@@ -157,9 +157,10 @@ class Track:
     `name` is what Live shows, so never empty, but not always unique; `is_named` tells whether somebody gave it. `group`
     is the index of the group track that holds it, `level` how many groups are around it. `samples` has each file once.
     `audible` is False where nothing of it can be heard: muted by itself or a group, not among the soloed, faded out, or
-    routed nowhere. `is_fed` says that another track plays its notes through this one. `notes` are those of its active
-    clips in the view that counts, `pads` those of its drum racks; `notes_unsure` says that a device changes the notes
-    in a way that can't be followed. `onsets` are those of its active arrangement clips, where they were asked for.
+    routed nowhere. `fed_by` are the indexes of the tracks that play their notes through this one. `notes` are those of
+    its active clips in the view that counts, `pads` those of its drum racks; `notes_unsure` says that a device changes
+    the notes in a way that can't be followed. `onsets` are those of its active arrangement clips, where they were asked
+    for.
     """
 
     id: str
@@ -176,12 +177,17 @@ class Track:
     samples: tuple[Sample, ...]
     automated_parameters: int
     audible: bool = True
-    is_fed: bool = False
+    fed_by: tuple[int, ...] = ()
     is_named: bool = True
     notes: Notes = field(default_factory=dict)
     notes_unsure: bool = False
     pads: tuple[Pad, ...] = ()
     onsets: Onsets = Onsets()
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether another track plays its notes through this one."""
+        return bool(self.fed_by)
 
     @property
     def clips(self) -> int:
