@@ -230,7 +230,7 @@ class _Build:
     def _upload(
         self, dataset: Dataset, items: list[WantedItem], sizes: list[int], archive: Archive, target: Path
     ) -> None:
-        self.ports.bucket.put(dataset.storage_path, target, content_type="application/zip")
+        self.ports.bucket.put(dataset.storage_path, target, content_type="application/zip", consume=True)
         manifest = manifest_bytes(dataset, self.artist.slug, items, sizes, archive)
         self.ports.bucket.put(dataset.manifest_path, manifest, content_type="application/json")
 

@@ -5,15 +5,16 @@ content gives the same bytes on every machine and day.
 """
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from dawa_assets.errors import BadTrackError
-from modal_app.data_root.digests import sha256_file
 
 AUDIO_FORMATS = frozenset(
     {"mp3", "wav", "wave", "w64", "flac", "aif", "aiff", "ogg", "oga", "opus", "m4a", "aac", "caf"}
@@ -66,12 +67,49 @@ def write_zip(tracks: Iterable[Track], target: Path) -> Archive:
     Raises:
         BadTrackError: a track's bytes are not those on record; `target` is then worth nothing.
     """
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for track in tracks:
-            audio_name, text_name = entry_names(track.position, track.audio_format)
-            _write_audio(archive, audio_name, track)
-            archive.writestr(_entry(text_name), track.text.encode())
-    return Archive(target.stat().st_size, sha256_file(target))
+    with target.open("w+b") as file, _FollowingHash(file) as following:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for track in tracks:
+                audio_name, text_name = entry_names(track.position, track.audio_format)
+                _write_audio(archive, audio_name, track)
+                archive.writestr(_entry(text_name), track.text.encode())
+                following.follow()
+        return Archive(target.stat().st_size, following.finish())
+
+
+class _FollowingHash:
+    """SHA-256 of a file while it is written: read back by another thread, up to the last finished track.
+
+    It can't be taken of what is written: a zip's entry begins with a checksum that is known at its end.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._place = 0
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def follow(self) -> Future[None]:
+        """Hash what is written by now, in the background."""
+        self._file.flush()
+        return self._thread.submit(self._hash_up_to, self._file.tell())
+
+    def finish(self) -> str:
+        """Return the digest of the whole file, as 64 hex digits."""
+        self.follow().result()
+        return self._digest.hexdigest()
+
+    def _hash_up_to(self, end: int) -> None:
+        while self._place < end:
+            chunk = os.pread(self._file.fileno(), min(_CHUNK, end - self._place), self._place)
+            self._digest.update(chunk)
+            self._place += len(chunk)
 
 
 def _write_audio(archive: zipfile.ZipFile, name: str, track: Track) -> None:

@@ -72,10 +72,13 @@ class Bucket(ABC):
             raise BucketError(f"{key}: can be written and not removed; give the bucket's user leave to delete")
 
     @abstractmethod
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+    def put(
+        self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None, consume: bool = False
+    ) -> None:
         """Write an object from a file, from bytes, or from a stream, replacing the one of this key.
 
-        The content type is guessed from the key where none is given.
+        The content type is guessed from the key where none is given. With `consume` nobody needs the source any more:
+        a file may be moved instead of copied.
         """
 
     @abstractmethod

@@ -5,6 +5,7 @@ sees the old bytes or the new ones. Links are never followed: what is not below 
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -55,10 +56,19 @@ class FolderBucket(Bucket):
                 with contextlib.suppress(OSError):  # never made, or somebody else writes there by now
                     folder.rmdir()
 
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:  # noqa: ARG002 - folders keep no types
+    def put(
+        self,
+        key: str,
+        source: Path | bytes | BinaryIO,
+        *,
+        content_type: str | None = None,  # noqa: ARG002 - folders keep no types
+        consume: bool = False,
+    ) -> None:
         """Write an object, replacing the one of this key; on disk (fsync) when the call returns."""
         target = self._path(key)
         with _told_as(key), self._temporary() as (temporary, file), contextlib.ExitStack() as stack:
+            if consume and isinstance(source, Path) and self._moved_in(source, target, key):
+                return
             shutil.copyfileobj(_as_stream(key, source, stack), file, _CHUNK)
             file.flush()
             os.fsync(file.fileno())
@@ -172,6 +182,20 @@ class FolderBucket(Bucket):
             with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.unlink()
+
+    def _moved_in(self, source: Path, target: Path, key: str) -> bool:
+        """Move a file into the bucket, on disk; False where it lies on another file system, or is no plain file."""
+        if source.is_symlink() or not source.is_file():
+            return False
+        with source.open("rb") as file:
+            os.fsync(file.fileno())
+        try:
+            self._move_in(source, target, key)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return False
+        return True
 
     def _move_in(self, temporary: Path, target: Path, key: str) -> None:
         for _ in range(_PUT_ATTEMPTS):

@@ -86,7 +86,14 @@ class SupabaseBucket(Bucket):
         page = self._link.call(subject, lambda: bucket.list_v2({"prefix": "artists/", "limit": 1}))
         return "ok", "answers" if page.objects else "answers, nothing of an artist in it yet"
 
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+    def put(
+        self,
+        key: str,
+        source: Path | bytes | BinaryIO,
+        *,
+        content_type: str | None = None,
+        consume: bool = False,  # noqa: ARG002 - nothing can be moved into a bucket elsewhere
+    ) -> None:
         """Write an object, replacing the one of this key. Cut off, the same put later goes on where this one ended."""
         stored = encode_key(key)
         kind = content_type or mimetypes.guess_type(key)[0] or "application/octet-stream"

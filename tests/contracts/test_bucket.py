@@ -57,6 +57,21 @@ def test_what_is_put_can_be_read_from_bytes_files_and_streams(bucket: Bucket, tm
     assert [_read(bucket, f"a/{name}") for name in ("bytes", "file", "stream")] == [b"bytes", b"file", b"stream"]
 
 
+def test_a_file_that_nobody_needs_any_more_is_put_whole(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("a/b", b"old")
+    for content in (b"new" * 100_000, b"newer"):
+        file = tmp_path / "given.bin"
+        file.write_bytes(content)
+        bucket.put("a/b", file, consume=True)
+        assert _read(bucket, "a/b") == content
+    link = tmp_path / "link"
+    (tmp_path / "kept.bin").write_bytes(b"kept")
+    link.symlink_to(tmp_path / "kept.bin")
+    bucket.put("a/b", link, consume=True)
+    assert (_read(bucket, "a/b"), (tmp_path / "kept.bin").read_bytes()) == (b"kept", b"kept")
+    assert _keys(bucket) == ["a/b"]
+
+
 def test_a_put_leaves_open_readers_their_old_bytes(bucket: Bucket) -> None:
     bucket.put("a", b"old" * 100_000)
     with bucket.open("a") as stream:

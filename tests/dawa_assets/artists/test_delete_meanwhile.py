@@ -31,11 +31,11 @@ class _SlowBucket(FolderBucket):
         super().__init__(folder)
         self.reached, self.go = threading.Event(), threading.Event()
 
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+    def put(self, key: str, source: Path | bytes | BinaryIO, **more: Any) -> None:
         if key.endswith(".zip"):
             self.reached.set()
             assert self.go.wait(240)
-        super().put(key, source, content_type=content_type)
+        super().put(key, source, **more)
 
 
 def test_a_running_build_loses_its_lease_and_leaves_nothing(recorded: Ports) -> None:
@@ -86,8 +86,8 @@ def _hooked(ports: Ports, hook: Callable[[], None]) -> Ports:
     class Hooked(FolderBucket):
         called = False
 
-        def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-            super().put(key, source, content_type=content_type)
+        def put(self, key: str, source: Path | bytes | BinaryIO, **more: Any) -> None:
+            super().put(key, source, **more)
             if not self.called:
                 self.called = True
                 hook()

@@ -74,10 +74,10 @@ def test_nothing_usable_is_the_users_mistake_and_makes_no_artist(ports: Ports, t
 class _FailingBucket(FolderBucket):
     """Fails at the second object."""
 
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
+    def put(self, key: str, source: Path | bytes | BinaryIO, **more: Any) -> None:
         if key.endswith(".wav"):
             raise KeyboardInterrupt
-        super().put(key, source, content_type=content_type)
+        super().put(key, source, **more)
 
 
 def test_an_upload_that_is_interrupted_is_taken_back(ports: Ports, tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_a_file_that_grows_while_it_is_uploaded_is_left_out(ports: Ports, tmp_pa
     folder = _song(tmp_path / "x")
 
     class Growing(FolderBucket):
-        def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-            super().put(key, source, content_type=content_type)
+        def put(self, key: str, source: Path | bytes | BinaryIO, **more: Any) -> None:
+            super().put(key, source, **more)
             if key.endswith(".wav"):
                 with (folder / "Söng.wav").open("ab") as file:
                     file.write(b"more")

@@ -115,11 +115,11 @@ class _Broken(FolderBucket):
         super().__init__(folder)
         self._left = left
 
-    def put(self, key: str, source: Any, *, content_type: str | None = None) -> None:
+    def put(self, key: str, source: Any, **more: Any) -> None:
         self._left -= 1
         if self._left < 0:
             raise BucketError(f"{key}: cut off")
-        super().put(key, source, content_type=content_type)
+        super().put(key, source, **more)
 
 
 @pytest.mark.parametrize("written", [0, 1])

@@ -359,8 +359,8 @@ def test_a_prompt_written_during_the_update_is_not_yet_in_place(ports: Ports) ->
     _write_prompt(ports, "old")
 
     class Slow(FolderBucket):
-        def put(self, key: str, source: Any, *, content_type: str | None = None) -> None:
-            super().put(key, source, content_type=content_type)
+        def put(self, key: str, source: Any, **more: Any) -> None:
+            super().put(key, source, **more)
             _write_prompt(ports, "new")
 
     slow = Ports(**{**vars(ports), "bucket": Slow(ports.settings.home / "bucket")})

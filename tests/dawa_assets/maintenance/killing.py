@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from resources.bucket.folder import FolderBucket
 from resources.database.base import Connection, Database
@@ -39,8 +39,8 @@ class _FusedBucket(FolderBucket):
         super().__init__(folder)
         self._fuse = fuse
 
-    def put(self, key: str, source: Path | bytes | BinaryIO, *, content_type: str | None = None) -> None:
-        super().put(key, source, content_type=content_type)
+    def put(self, key: str, source: Path | bytes | BinaryIO, **more: Any) -> None:
+        super().put(key, source, **more)
         self._fuse.burn()
 
     def delete(self, keys: Iterable[str]) -> None:

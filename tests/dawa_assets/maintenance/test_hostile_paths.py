@@ -83,9 +83,9 @@ class Watched(FolderBucket):
             if not own or ".." in key.split("/"):
                 self.outside.append(key)
 
-    def put(self, key: str, source: Any, *, content_type: str | None = None) -> None:
+    def put(self, key: str, source: Any, **more: Any) -> None:
         self._watch([key])
-        super().put(key, source, content_type=content_type)
+        super().put(key, source, **more)
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
