@@ -1,33 +1,65 @@
-"""`python -m benchmarks [NAME…] [--rounds N]`: runs benchmarks, prints a table, writes `benchmarks/results/`."""
+"""`python -m benchmarks [NAME…] [--rounds N]`: runs benchmarks, prints tables, writes `benchmarks/results/`.
+
+`--picture FILE.png` draws what the results say and runs nothing.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.goals import GoalResult, committed_result, judge
 from benchmarks.harness import BenchmarkError, Result, names, run, write_down
 
 
 def main() -> int:
-    """Run the benchmarks asked for (all by default); 1 if any failed, and the others are run all the same."""
+    """Run the benchmarks asked for (all by default); 1 if any failed, and the others are run all the same.
+
+    A goal that is not met is shown as ✗ and is no failure: whether a machine was quiet is a person's to say.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", default=names(), metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--rounds", type=int, help="how many interleaved rounds (default: what each asks for)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the results that are there; run nothing")
     asked = parser.parse_args()
+    if asked.picture is not None:
+        from benchmarks.picture import draw
+
+        draw(asked.picture)
+        return 0
     console, failed = Console(), False
+    judged: dict[str, list[GoalResult]] = {}
     for name in asked.names:
         try:
-            for told in run(name, asked.rounds):
-                if isinstance(told, Result):
-                    console.print(_table(told))
-                    write_down(told)
+            for said in run(name, asked.rounds):
+                if isinstance(said, Result):
+                    console.print(_table(said))
+                    judged[name] = judge(said.goals, said.all_figures(), committed_result(name))
+                    write_down(said)
                 else:
-                    console.print(told, highlight=False)
+                    console.print(said, highlight=False)
         except BenchmarkError as error:
             failed = True
             print(f"benchmarks: {error}", file=sys.stderr)
+    if judged:
+        console.print(goals_table(judged))
     return 1 if failed else 0
+
+
+def goals_table(judged: dict[str, list[GoalResult]]) -> Table:
+    """Return a line for each goal: what was to be kept, what was measured, ✓ or ✗."""
+    table = Table(title="goals", caption="the last of each: within 15 % of the committed ratio, where there is one")
+    for heading in ("benchmark", "goal"):
+        table.add_column(heading)
+    table.add_column("measured", justify="right")
+    table.add_column("")
+    for name, results in judged.items():
+        for number, each in enumerate(results):
+            mark = "[green]✓[/green]" if each.is_met else "[red]✗[/red]"
+            table.add_row("" if number else name, str(each.goal), f"{each.measured:g}", mark)
+    return table
 
 
 def _table(result: Result) -> Table:

@@ -9,6 +9,7 @@ import json
 import os
 import pkgutil
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from pathlib import Path
 from types import ModuleType
 
 import benchmarks
+from benchmarks.goals import Goal
 
 RESULTS = Path(__file__).parent / "results"
 CONTENDERS = ("ours", "peer", "floor")
-_MACHINERY = {"harness", "measure", "train_throughput", "__main__"}
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
+_MACHINERY = {"goals", "harness", "measure", "picture", "train_throughput", "__main__"}
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,17 @@ class Result:
     machine: dict[str, str | int]
     measured_on: str
     figures: dict[str, float] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
 
     def ratio(self, other: str) -> float:
         """How many times as much of the benchmark's figure the `other` contender needs as ours."""
         ours = getattr(self.medians["ours"], self.figure)
         return float(getattr(self.medians[other], self.figure)) / max(ours, 1e-9)
+
+    def all_figures(self) -> dict[str, float]:
+        """Return every figure that a goal may name: those of each result, and the benchmark's own."""
+        own = {f"ours / {other}": round(1 / max(self.ratio(other), 1e-9), 3) for other in ("peer", "floor")}
+        return own | {"peak MB": self.medians["ours"].peak_rss_mb} | self.figures
 
 
 class BenchmarkError(Exception):
@@ -113,6 +122,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
         machine={"cpus": os.cpu_count() or 0, "architecture": platform.machine(), "python": platform.python_version()},
         measured_on=datetime.now(UTC).date().isoformat(),
         figures=figures,
+        goals=getattr(module, "GOALS", ()),
     )
 
 
@@ -131,6 +141,7 @@ def _tear_down(name: str, folder: Path) -> None:
 def write_down(result: Result, folder: Path = RESULTS) -> Path:
     """Write the result as `<name>.json`, ratios (peer's and floor's figure over ours) included."""
     record = asdict(result)
+    del record["goals"]  # the module's, and the newest are what counts
     record["ratio_to_ours"] = {other: round(result.ratio(other), 2) for other in ("peer", "floor")}
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{result.name}.json"
@@ -149,8 +160,9 @@ def _measure(name: str, contender: str, folder: Path) -> Measurement:
         check=False,
     )
     if child.returncode != 0:
-        words = (child.stderr.strip() or child.stdout.strip() or f"exit status {child.returncode}").splitlines()[-1]
-        raise BenchmarkError(f"{name}, {contender}: {words}")
+        lines = (child.stderr.strip() or child.stdout.strip() or f"exit status {child.returncode}").splitlines()
+        named = [line for line in lines if _EXCEPTION.match(line)]  # a database's error goes on below its first line
+        raise BenchmarkError(f"{name}, {contender}: {(named or lines)[-1]}")
     return Measurement(**json.loads(child.stdout.splitlines()[-1]))
 
 

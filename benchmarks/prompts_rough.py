@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks import _prompts
 from benchmarks._prompts import ROUNDS, setup, teardown
+from benchmarks.goals import Goal
 
 __all__ = ["ROUNDS", "setup", "teardown"]
 
@@ -11,6 +12,7 @@ WHAT = "1000 prompts as in `prompts`, with 5 % 429 (Retry-After 1 s), 2 % 500 an
 PEER = "OpenAI's client alone with its own retries, 16 at once, whatever it answers, nothing stored"
 FLOOR = "the waiting if nothing went wrong: 1000 x 200 ms / 16"
 FIGURE = "wall_seconds"
+GOALS = (Goal("ours / floor", at_most=1.3),)
 
 
 def ours(folder: Path) -> None:
