@@ -26,6 +26,8 @@ MEANT_FOR_USERS = {
     "public.user_artists": (OWN, NOTHING, NOTHING, NOTHING),
     "public.als_summaries": (OWN, NOTHING, NOTHING, NOTHING),
     "public.training_items": (OWN, OWN, OWN, NOTHING),
+    "public.uploads": (OWN, NOTHING, NOTHING, NOTHING),
+    "public.training_runs": (OWN, NOTHING, NOTHING, NOTHING),
     "storage.objects": (OWN, OWN, NOTHING, NOTHING),
 }
 
@@ -138,7 +140,9 @@ def _reach(connection: Connection, table: str, verb: str, rows: list[Row]) -> st
 def _tries(connection: Connection, table: str, verb: str, row: Row) -> list[sql.Composed]:
     name, where = _name(table), sql.SQL("where ctid = {}::tid").format(sql.Literal(row.place))
     if verb == "select":
-        return [sql.SQL("select from {} {}").format(name, where)]
+        key = json.loads(row.values).get("id")  # who may read some columns only may not read `ctid`
+        by_key = [sql.SQL("select from {} where id::text = {}").format(name, sql.Literal(str(key)))] if key else []
+        return [sql.SQL("select from {} {}").format(name, where), *by_key]
     if verb == "delete":
         return [sql.SQL("delete from {} {}").format(name, where)]
     columns = _ask(

@@ -108,7 +108,7 @@ def test_the_dashboard_s_own_writes_go_on(adopted: str) -> None:
 
 def test_open_policies_go_and_a_linked_user_keeps_read_access(adopted: str) -> None:
     policies = _execute(adopted, "select policyname, roles::text from pg_policies where schemaname = 'public'")
-    assert {row["roles"] for row in policies} == {"{authenticated}"}
+    assert {row["roles"] for row in policies} == {"{authenticated}", "{anon,authenticated}"}
     assert not [row for row in policies if row["policyname"].startswith(("Users can", "read summaries"))]
     with psycopg.connect(adopted, row_factory=dict_row) as connection:
         connection.execute("set local role authenticated")
