@@ -73,6 +73,20 @@ class Alignment:
     version: str = VERSION
 
 
+def untold(song: SongOnsets) -> Alignment | None:
+    """Return the answer to any sound, where too little is known of the set; None where the sound has to be heard."""
+    if not song.has_arrangement:
+        why_not = "nothing sounds in the set's arrangement: its clips are in the session view"
+    elif (moments := len(set((song.seconds * 30).round().tolist()))) < FEWEST_MOMENTS:
+        why_not = (
+            f"only {moments} moments are known at which something begins in the arrangement, {FEWEST_MOMENTS} are "
+            "needed: what is inside of audio clips can't be seen"
+        )
+    else:
+        return None
+    return Alignment("can't be told", 0.0, (why_not, *song.warnings))
+
+
 def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = ()) -> Alignment:
     """Return where the arrangement and the sound fit together.
 
@@ -82,7 +96,9 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         tempos: at which it may have been rendered beside the set's own, such as those of earlier saves; the sound's
             own is tried in any case.
     """
-    why_not = _why_not_compared(song, audio)
+    if (found := untold(song)) is not None:
+        return found
+    why_not = _why_not_compared(audio)
     if why_not is not None:
         return Alignment("can't be told", 0.0, (why_not, *song.warnings))
     sound = SoundProfile.of(audio)
@@ -157,19 +173,11 @@ def _may_fit(attempt: _Attempt) -> bool:
     return fit.onsets >= attempt.needed and (is_one_place or has_its_pitches)
 
 
-def _why_not_compared(song: SongOnsets, audio: AlignmentFeatures) -> str | None:
-    if not song.has_arrangement:
-        return "nothing sounds in the set's arrangement: its clips are in the session view"
+def _why_not_compared(audio: AlignmentFeatures) -> str | None:
     if audio.seconds < SHORTEST_SECONDS:
         return f"the audio lasts {audio.seconds:.1f} s; under {SHORTEST_SECONDS:g} s too much would fit"
     if not audio.onsets.any():
         return "nothing begins in the audio: it is silent or one steady sound"
-    moments = len(set((song.seconds * 30).round().tolist()))
-    if moments < FEWEST_MOMENTS:
-        return (
-            f"only {moments} moments are known at which something begins in the arrangement, {FEWEST_MOMENTS} are "
-            "needed: what is inside of audio clips can't be seen"
-        )
     return None
 
 

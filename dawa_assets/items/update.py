@@ -1,4 +1,4 @@
-"""Brings training items up to date: bounces paired with their sets, `audio.*` and `prompt.txt` in place, statuses.
+"""Brings training items up to date: bounces paired with their sets and held against them, their files, statuses.
 
 What prompts say is not decided here (`dawa_assets/prompting`), nor what becomes of ready items
 (`dawa_assets/datasets`).
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from dawa_assets.arrangements.align_items import align_items
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.intake.inbox import close, inbox_folders
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
@@ -21,6 +22,7 @@ from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.prompting.prompt_files import saved_file_is
 from dawa_assets.tables import training_items
 from dawa_assets.tables import uploads as ledger
+from dawa_assets.tables.alignments import alignments_of
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.training_items import Item
 from dawa_assets.tables.uploads import Kind, LedgerRow
@@ -31,14 +33,31 @@ from resources.ports import Ports
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class AlignedItem:
+    """Where an item's bounce begins in its set, for a table."""
+
+    item: str
+    answer: str
+    confidence: float
+    reason: str
+    version: str
+
+
 @dataclass
 class ItemsReport(AudioReport):
-    """What was done for an artist's items. Pairs are (name, item or reason); `items` counts them by status."""
+    """What was done for an artist's items. Pairs are (name, item or reason); `items` counts them by status.
+
+    `newly_aligned` were held against their sets now, `not_compared` could not be; `alignments` are those of all items.
+    """
 
     waiting: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     prompts_in_place: int = 0
     moved: int = 0
+    newly_aligned: list[tuple[str, str]] = field(default_factory=list)
+    not_compared: list[tuple[str, str]] = field(default_factory=list)
+    alignments: list[AlignedItem] = field(default_factory=list)
     items: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -53,6 +72,8 @@ class ItemsReport(AudioReport):
             "rejected": len(self.rejected),
             "waiting": len(self.waiting),
             "items failed": len(self.failed),
+            "not of their set": sum(each.answer == "not this arrangement" for each in self.alignments),
+            "not compared with their set": len(self.not_compared),
         }
         said = "".join(f", {count} {what}" for what, count in counts.items() if count)
         return f"{ready}/{sum(self.items.values())} items ready{said}"
@@ -62,9 +83,9 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
     """Bring the artist's items up to date with the inbox, their prompts, and what lies in the bucket.
 
     New and waiting bounces are paired with sets, or wait with their reason. Audio that can't be decoded is rejected
-    alone. `prompt.txt` is written where the row's text is another one. Audio that somebody else put in place is
-    described, and no bounce takes its place; where it is gone the item fails, and comes back when the audio does.
-    Excluded items get audio that is uploaded for them, and are left alone otherwise.
+    alone. Each bounce is held against its set once. `prompt.txt` is written where the row's text is another one. Audio
+    that somebody else put in place is described, and no bounce takes its place; where it is gone the item fails, and
+    comes back when the audio does. Excluded items get audio that is uploaded for them, and are left alone otherwise.
 
     Raises:
         UnknownArtistError: no artist has this slug.
@@ -75,9 +96,22 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
     with artist_step(ports, slug, "items") as step:
         _pair_bounces(step, report)
         _fix_and_project(step, report)
+        compared = align_items(step)
         with ports.database.transaction() as connection:
+            alignments = alignments_of(connection, step.artist.id)
             counts = training_items.counts_by_status(connection, step.artist.id)
             waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
+    report.newly_aligned, report.not_compared = compared.aligned, compared.not_compared
+    report.alignments = [
+        AlignedItem(
+            each.name,
+            each.alignment.words,
+            each.alignment.confidence,
+            each.alignment.reasons[0],
+            each.alignment.version,
+        )
+        for each in alignments
+    ]
     report.items = {status: number for status, number in counts.items() if status != "excluded"}
     report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
     report.seconds = round(time.monotonic() - started, 3)

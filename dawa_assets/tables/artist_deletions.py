@@ -54,7 +54,7 @@ _TABLES: dict[str, str] = {
         (
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
             *("listens", "lora_promotions", "prompts", "renderings", "training_items", "training_runs", "uploads"),
-            *("user_artists", "verifications"),
+            *("user_artists", "verifications", "alignments", "song_timelines", "segment_facts"),
         ),
         "artist_id = %(artist)s",
     ),

@@ -80,6 +80,12 @@ def side(database: Database, name: str) -> Side:
             ("insert into listens (artist_id, run_id, who, first, second, blind) "
              "select artist_id, id, 'me', 'base', 'candidate', true from training_runs where artist_id = %s", [artist]),
             ("insert into verifications (artist_id) values (%s)", [artist]),
+            ("insert into alignments (artist_id, parse_id, audio_hash, version, answer, confidence, set_tempo, "
+             "reasons) values (%s, 'p', 'h', 'v', 'not this arrangement', 0.5, 120, '{}')", [artist]),
+            ("insert into song_timelines (artist_id, parse_id, version, timeline) values (%s, 'p', 'v', '{}')",
+             [artist]),
+            ("insert into segment_facts (artist_id, parse_id, audio_hash, index, version, facts) "
+             "values (%s, 'p', 'h', 0, 'v', '{}')", [artist]),
             ("insert into leases (artist_id, step, holder, fence, expires_at) values (%s, 's', 'h', 1, now())",
              [artist]),
             ("insert into audio_segments (audio_hash, recipe, index, segment_hash, start_seconds, samples, gain_db, "

@@ -1,0 +1,180 @@
+"""SQL of alignments and timelines: where each item's bounce begins in its Live Set, and what plays when in the set.
+
+Both are keyed by content, and of one version each: what an older version said is replaced.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from dawa_assets.tables.names import item_name
+from modal_app.protocol.song_timeline import SongTimeline
+from resources.database.base import Connection
+
+Answer = Literal["aligned", "not this arrangement", "can't be told"]
+
+
+@dataclass(frozen=True)
+class UnalignedItem:
+    """An item whose bounce was never held against its present set by this version, and where both files are."""
+
+    id: UUID
+    name: str
+    audio_path: str
+    audio_hash: str
+    als_filename: str
+    parse_id: str
+    source_key: str
+    former_tempos: list[float]
+    """Of earlier saves of the set, the latest first."""
+    needs_alignment: bool
+    """Else it is only the set's timeline that is missing."""
+
+
+@dataclass(frozen=True)
+class StoredAlignment:
+    """What is stored of a bounce and a set; see `Alignment` of `dawa_assets/ableton/alignment.py`.
+
+    `set_tempo` is the set's own, `tempo` the one that the bounce was rendered at.
+    """
+
+    audio_hash: str
+    parse_id: str
+    answer: Answer
+    confidence: float
+    reasons: list[str]
+    offset_seconds: float | None
+    bar: float | None
+    tempo: float | None
+    set_tempo: float
+    score: float | None
+    margin: float | None
+    version: str
+
+    @property
+    def speed(self) -> float:
+        """The tempo of the bounce over the set's own."""
+        return (self.tempo or self.set_tempo) / self.set_tempo
+
+    @property
+    def words(self) -> str:
+        """The answer in a few words: `aligned from bar 9 (15.74 s)`."""
+        if self.answer != "aligned" or self.offset_seconds is None:
+            return self.answer
+        if self.offset_seconds < -0.1:
+            where = f"{-self.offset_seconds:.2f} s before the arrangement"
+        else:
+            where = f"from bar {self.bar:.4g} ({max(self.offset_seconds, 0.0):.2f} s)"
+        at = "" if abs(self.speed - 1) < 1e-6 else f", rendered at {self.tempo:g} BPM"
+        return f"aligned {where}{at}"
+
+
+@dataclass(frozen=True)
+class ItemAlignment:
+    """An item and its alignment, as far as it was looked at."""
+
+    item_id: UUID
+    name: str
+    alignment: StoredAlignment
+
+
+_STORED = (
+    "a.audio_hash, a.parse_id, a.answer, a.confidence, a.reasons, a.offset_seconds, a.bar, a.tempo, a.set_tempo, "
+    "a.score, a.margin, a.version"
+)
+# The set that an item uses, and its own bytes: what other programs wrote without a file can't be held against anything.
+_PAIRS = """training_items t join als_summaries s on s.id = t.als_summary_id and s.artist_id = t.artist_id
+  left join alignments a on a.artist_id = t.artist_id and a.parse_id = s.parse_id and a.audio_hash = t.audio_hash"""
+_TEMPO = "(e.summary -> 'overview' ->> 'tempo')"
+
+
+def unaligned_items(
+    connection: Connection, artist_id: UUID, version: str, timeline_version: str
+) -> list[UnalignedItem]:
+    """Return the artist's items with audio and a set's file that lack an answer or a timeline of these versions."""
+    with connection.cursor(row_factory=class_row(UnalignedItem)) as cursor:
+        return cursor.execute(
+            f"""
+            select t.id, {item_name("t")} as name, t.audio_path, t.audio_hash, s.als_filename, s.parse_id, s.source_key,
+              a.version is distinct from %(version)s as needs_alignment,
+              coalesce((select array_agg(e.tempo order by e.parse_timestamp desc) from (
+                select {_TEMPO}::float8 as tempo, e.parse_timestamp from als_summaries e
+                where e.artist_id = s.artist_id and e.als_filename = s.als_filename
+                  and e.project_name is not distinct from s.project_name and e.id <> s.id
+                  and jsonb_typeof(e.summary -> 'overview' -> 'tempo') = 'number'
+                order by e.parse_timestamp desc limit 8) e), '{{}}') as former_tempos
+            from {_PAIRS}
+            left join song_timelines l on l.artist_id = t.artist_id and l.parse_id = s.parse_id
+            where t.artist_id = %(artist)s and t.audio_path is not null and t.audio_hash is not null
+              and t.excluded_at is null and s.source_key is not null
+              and (a.version is distinct from %(version)s or l.version is distinct from %(timeline_version)s)
+            order by t.created_at, t.id
+            """,
+            {"artist": artist_id, "version": version, "timeline_version": timeline_version},
+        ).fetchall()
+
+
+def keep_alignment(connection: Connection, artist_id: UUID, found: StoredAlignment) -> None:
+    """Store an answer in the place of an older version's."""
+    connection.execute(
+        """
+        insert into alignments (artist_id, parse_id, audio_hash, version, answer, confidence, offset_seconds, bar,
+          tempo, set_tempo, score, margin, reasons)
+        values (%(artist_id)s, %(parse_id)s, %(audio_hash)s, %(version)s, %(answer)s, %(confidence)s,
+          %(offset_seconds)s, %(bar)s, %(tempo)s, %(set_tempo)s, %(score)s, %(margin)s, %(reasons)s)
+        on conflict (artist_id, parse_id, audio_hash) do update set version = excluded.version,
+          answer = excluded.answer, confidence = excluded.confidence, offset_seconds = excluded.offset_seconds,
+          bar = excluded.bar, tempo = excluded.tempo, set_tempo = excluded.set_tempo, score = excluded.score,
+          margin = excluded.margin, reasons = excluded.reasons, created_at = now()
+        """,
+        {**vars(found), "artist_id": artist_id},
+    )
+
+
+def keep_timeline(connection: Connection, artist_id: UUID, parse_id: str, timeline: SongTimeline) -> None:
+    """Store what plays when in a set, in the place of an older version's."""
+    connection.execute(
+        "insert into song_timelines (artist_id, parse_id, version, timeline) values (%s, %s, %s, %s) "
+        "on conflict (artist_id, parse_id) do update set version = excluded.version, timeline = excluded.timeline, "
+        "created_at = now()",
+        [artist_id, parse_id, timeline.version, Jsonb(timeline.model_dump(mode="json"))],
+    )
+
+
+def alignments_of(
+    connection: Connection, artist_id: UUID, items: Collection[UUID] | None = None
+) -> list[ItemAlignment]:
+    """Return the alignments of the artist's items, oldest item first; of these items alone where they are given."""
+    rows = connection.execute(
+        f"""select t.id as item_id, {item_name("t")} as name, {_STORED} from {_PAIRS}
+        where t.artist_id = %(artist)s and a.answer is not null and t.excluded_at is null
+          and (%(items)s::uuid[] is null or t.id = any(%(items)s)) order by t.created_at, t.id""",
+        {"artist": artist_id, "items": None if items is None else list(items)},
+    ).fetchall()
+    return [ItemAlignment(row.pop("item_id"), row.pop("name"), StoredAlignment(**row)) for row in rows]
+
+
+def find_alignment(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> StoredAlignment | None:
+    """Return what is stored of a bounce and a set."""
+    with connection.cursor(row_factory=class_row(StoredAlignment)) as cursor:
+        return cursor.execute(
+            f"select {_STORED} from alignments a where artist_id = %s and parse_id = %s and audio_hash = %s",
+            [artist_id, parse_id, audio_hash],
+        ).fetchone()
+
+
+def timeline_as_heard(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> SongTimeline | None:
+    """Return what plays when in a bounce, by its own clock; None unless it is aligned with the set."""
+    found = find_alignment(connection, artist_id, parse_id, audio_hash)
+    if found is None or found.offset_seconds is None:
+        return None
+    row = connection.execute(
+        "select timeline from song_timelines where artist_id = %s and parse_id = %s", [artist_id, parse_id]
+    ).fetchone()
+    if row is None:
+        return None
+    return SongTimeline.model_validate(row["timeline"]).as_heard(found.offset_seconds, found.speed)

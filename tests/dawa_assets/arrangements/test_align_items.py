@@ -1,0 +1,129 @@
+"""Each item's bounce is held against its set once, and what is found is kept: on whole songs, so it takes seconds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dawa_assets.ableton import alignment
+from dawa_assets.example.compose import write_audio
+from dawa_assets.example.live_set import live_set
+from dawa_assets.example.mix import play
+from dawa_assets.example.tracks import songs
+from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.items.update import ItemsReport, update_training_items
+from dawa_assets.tables.alignments import alignments_of, timeline_as_heard
+from resources.ports import Ports
+from tests.dawa_assets.intake.material import drop, items, new_artist, rows, unguarded, wav
+from tests.dawa_assets.maintenance.killing import Fuse, KilledError, fused, with_short_leases
+from tests.prepared import made_once
+
+_SONG, _OTHER = songs()[1], songs()[2]
+
+
+@pytest.fixture(scope="module")
+def bounces() -> dict[str, bytes]:
+    def make(folder: Path) -> None:
+        sound = play(_SONG)
+        write_audio(sound, folder / "whole.wav", 44_100)
+        write_audio(np.ascontiguousarray(sound[:, 44_100 * 10 :]), folder / "late.wav", 44_100)
+        write_audio(play(_OTHER), folder / "other.wav", 44_100)
+
+    folder = made_once("bounces of one song", make)
+    return {path.stem: path.read_bytes() for path in folder.glob("*.wav")}
+
+
+def _take_in(ports: Ports, files: dict[str, bytes]) -> ItemsReport:
+    drop(ports, "nova", files)
+    take_in_live_sets(ports, "nova")
+    return update_training_items(ports, "nova")
+
+
+def test_a_bounce_is_aligned_once_and_its_timeline_kept(ports: Ports, bounces: dict[str, bytes]) -> None:
+    artist = new_artist(ports)
+    report = _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["late"]})
+    assert [name for name, _ in report.newly_aligned] == ["Lanterns/Lanterns"]
+    [shown] = report.alignments
+    assert shown.answer == "aligned from bar 4.5 (10.00 s)"
+    assert shown.version == alignment.VERSION
+    with ports.database.transaction() as connection:
+        [found] = alignments_of(connection, artist.id)
+        stored = found.alignment
+        heard = timeline_as_heard(connection, artist.id, stored.parse_id, stored.audio_hash)
+    assert stored.offset_seconds == pytest.approx(10.0, abs=0.05)
+    assert heard is not None
+    assert [(round(each.seconds, 1), each.name) for each in heard.sections[1:3]] == [(-4.3, "verse"), (7.1, "chorus")]
+    again = update_training_items(ports, "nova")
+    assert again.newly_aligned == []
+    assert again.alignments == report.alignments
+
+
+def test_a_bounce_of_another_song_is_shown(ports: Ports, bounces: dict[str, bytes]) -> None:
+    new_artist(ports)
+    report = _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["other"]})
+    assert [each.answer for each in report.alignments] == ["not this arrangement"]
+    assert report.headline.endswith("1 not of their set")
+
+
+def test_a_set_that_tells_nothing_is_said_so_without_decoding(ports: Ports) -> None:
+    new_artist(ports)
+    session = replace(_SONG, parts=tuple(replace(part, clips=()) for part in _SONG.parts))
+    report = _take_in(ports, {"Lanterns.als": live_set(session), "Lanterns.wav": wav()})
+    assert [each.answer for each in report.alignments] == ["can't be told"]
+    assert "session view" in report.alignments[0].reason
+
+
+def test_what_an_older_version_said_is_replaced_by_the_next_run(ports: Ports, bounces: dict[str, bytes]) -> None:
+    new_artist(ports)
+    _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["whole"]})
+    unguarded(ports, "update alignments set version = 'alignment-v0', offset_seconds = 99")
+    unguarded(ports, "update song_timelines set version = 'timeline-v0'")
+    assert len(update_training_items(ports, "nova").newly_aligned) == 1
+    [row] = rows(ports, "select offset_seconds from alignments")
+    assert row["offset_seconds"] == pytest.approx(0, abs=0.05)
+    unguarded(ports, "update song_timelines set version = 'timeline-v0'")
+    assert update_training_items(ports, "nova").newly_aligned == []
+    assert rows(ports, "select from song_timelines where version = 'timeline-v0'") == []
+
+
+def test_another_bounce_is_aligned_anew_and_the_former_is_known(ports: Ports, bounces: dict[str, bytes]) -> None:
+    new_artist(ports)
+    _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["whole"]})
+    assert len(_take_in(ports, {"Lanterns.wav": bounces["late"]}).newly_aligned) == 1
+    report = _take_in(ports, {"Lanterns.wav": bounces["whole"]})
+    assert report.newly_aligned == []
+    assert report.alignments[0].answer.startswith("aligned from bar 1 (0.0")
+
+
+def test_a_file_that_is_gone_is_reported_and_asked_for_again(ports: Ports, bounces: dict[str, bytes]) -> None:
+    new_artist(ports)
+    _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["whole"]})
+    unguarded(ports, "delete from alignments")
+    [source] = [row["source_key"] for row in rows(ports, "select source_key from als_summaries")]
+    ports.bucket.delete([source])
+    report = update_training_items(ports, "nova")
+    assert [name for name, _ in report.not_compared] == ["Lanterns/Lanterns"]
+    assert items(ports)["Lanterns/Lanterns"]["status"] == "needs_prompt"
+    unguarded(ports, "update als_summaries set source_key = 'artists/other/x.als'")
+    assert "no file of the artist's own" in update_training_items(ports, "nova").not_compared[0][1]
+
+
+def test_a_killed_run_has_kept_what_it_aligned(ports: Ports, bounces: dict[str, bytes]) -> None:
+    new_artist(ports)
+    files = {"a/One.als": live_set(_SONG), "a/One.wav": bounces["late"]}
+    _take_in(ports, files | {"b/Two.als": live_set(_OTHER), "b/Two.wav": bounces["other"]})
+    unguarded(ports, "delete from alignments")
+    short = with_short_leases(ports)
+    kept: dict[str, object] = {}
+    for changes in range(1, 20):
+        try:
+            update_training_items(fused(short, Fuse(changes)), "nova")
+        except KilledError:
+            now = {row["parse_id"]: row["created_at"] for row in rows(ports, "select * from alignments")}
+            assert now.items() >= kept.items()  # what was kept is not found once more
+            kept = now
+        else:
+            break
+    assert len(rows(ports, "select from alignments")) == 2
+    assert kept
