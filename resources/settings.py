@@ -3,37 +3,25 @@
 A service is chosen by its own setting only: a key that lies around in the shell never switches one on.
 """
 
-import re
 from functools import cached_property
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from modal_app.config import BackendKind
 from modal_app.protocol.training import AdapterKind, AskedTraining, Targets
 from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
-
-
-def _known_price(given: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?/\d+(\.\d+)?", given):
-        raise ValueError("write input/output US dollars per million tokens, like 0.15/0.60")
-    return given
-
-
-def _known_address(given: str) -> str:
-    if not re.fullmatch(r"https?://[^\s()]+", given):
-        raise ValueError("write an address like https://music.example.com")
-    return given
-
-
-Price = Annotated[str, AfterValidator(_known_price)]
-"""Input and output price in US dollars per million tokens: `0.15/0.60`."""
+from resources.setting_values import (
+    Price,
+    known_address,
+    known_backend,
+    known_networks,
+    known_origins,
+    known_zone,
+    listed,
+)
 
 _UNPREFIXED = (
     *("OPENAI_API_KEY", "GEMINI_API_KEY", "SUPABASE_DB_URL", "SUPABASE_URL", "SUPABASE_SECRET_KEY"),
@@ -46,53 +34,6 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 def _default_home() -> Path:
     """State lives beside the code in a checkout (so `make clean` knows it), in the home folder otherwise."""
     return _CHECKOUT / ".dawa" if (_CHECKOUT / "pyproject.toml").is_file() else Path.home() / ".dawa"
-
-
-def _known_backend(name: str) -> str:
-    known = [kind.value for kind in BackendKind]
-    if name not in known:
-        raise ValueError(f"no generator is called {name!r}; there are {', '.join(known)}")
-    return name
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"no time zone is called {name!r}; `UTC` and `Europe/Berlin` are two") from None
-    return name
-
-
-def _listed(given: object) -> object:
-    """Return the parts of a text with commas; None for an empty one."""
-    if not isinstance(given, str):
-        return given
-    return tuple(part.strip() for part in given.split(",") if part.strip()) or None
-
-
-def _known_origins(origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """The origins as browsers write them: lower case, nothing after the port, no port that goes without saying."""
-    return origins and tuple(_origin(origin) for origin in origins)
-
-
-def _origin(given: str) -> str:
-    try:
-        split = urlsplit(given)
-        host, port = split.hostname or "", split.port
-    except ValueError:
-        host, port, split = "", None, urlsplit("")
-    usual = {"http": 80, "https": 443}
-    if split.scheme not in usual or not host or "*" in host or "@" in given or split.path.strip("/") or split.query:
-        raise ValueError("name each origin as a browser does, `https://dashboard.example.com`, with commas between")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{split.scheme}://{shown}" + (f":{port}" if port not in (None, usual[split.scheme]) else "")
-
-
-def _known_networks(networks: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    try:
-        return networks and tuple(str(ip_network(network)) for network in networks)
-    except ValueError:
-        raise ValueError("name addresses or networks, `10.0.0.5,172.16.0.0/12`, with commas between") from None
 
 
 class Places(BaseModel):
@@ -175,13 +116,13 @@ class Serving(BaseModel):
     web_wait_seconds: float = Field(
         100.0, ge=0, le=140, description="how long an HTTP request waits for its job before it answers 202"
     )
-    web_origins: Annotated[
-        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_origins)
-    ] = Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
+    web_origins: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(listed), AfterValidator(known_origins)] = (
+        Field(None, description="other sites whose pages may call `dawa serve` from a browser (CORS)")
+    )
     web_proxies: Annotated[
-        tuple[str, ...] | None, NoDecode, BeforeValidator(_listed), AfterValidator(_known_networks)
+        tuple[str, ...] | None, NoDecode, BeforeValidator(listed), AfterValidator(known_networks)
     ] = Field(None, description="addresses of proxies before `dawa serve` whose X-Forwarded headers are believed")
-    serve_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
+    serve_url: Annotated[str, AfterValidator(known_address)] | None = Field(
         None,
         description="where a browser reaches `dawa serve`, for links to datasets, and to files on the assets' pages",
     )
@@ -216,7 +157,7 @@ class Training(BaseModel):
     """Prompts and training."""
 
     system_prompt_version: str = Field("train-v1", description="which system prompt prompts are written by")
-    backend: Annotated[str, AfterValidator(_known_backend)] = Field(
+    backend: Annotated[str, AfterValidator(known_backend)] = Field(
         "ace_step", description="which music generator is fine-tuned"
     )
     base: str = Field("tiny", description="the base model: `tiny`, a model id of the Hugging Face hub, or a folder")
@@ -334,7 +275,7 @@ class Automation(BaseModel):
         60.0, ge=0, description="how long a drop without `_complete` must have been quiet to count"
     )
     nightly_cron: str = Field("0 3 * * *", description="when datasets are rebuilt")
-    timezone: Annotated[str, AfterValidator(_known_zone)] = Field("UTC", description="the zone of that time")
+    timezone: Annotated[str, AfterValidator(known_zone)] = Field("UTC", description="the zone of that time")
     retrain: bool = Field(False, description="whether a dataset that changed enough is trained on without being asked")
     retrain_after_share: float = Field(
         0.2, gt=0, le=1, description="how much of a dataset must be new since the last training"
@@ -348,7 +289,7 @@ class Automation(BaseModel):
     alert_webhook_url: SecretStr | None = Field(
         None, description="where failures are told (Slack's or a compatible incoming webhook)"
     )
-    ui_url: Annotated[str, AfterValidator(_known_address)] | None = Field(
+    ui_url: Annotated[str, AfterValidator(known_address)] | None = Field(
         None, description="where a browser reaches the Dagster UI, for links in what is told"
     )
 
