@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-ALL := train,hosted,dev
+ALL := train,hosted,marks,dev
 # What is installed: as it was set up before, else all. `make demo EXTRAS=hosted` leaves torch out (no training here).
 EXTRAS ?= $(or $(shell cat .venv/.extras 2>/dev/null),$(ALL))
 PORT ?= 3000

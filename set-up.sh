@@ -11,7 +11,7 @@ packages="."
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 case ",$extras," in
   *,train,*) echo "Setting up .venv with $packages: once, some minutes and 2 GB, most of it torch" ;;
-  *) echo "Setting up .venv with $packages: once, a minute or two; without torch (EXTRAS=train,hosted,dev has it)" ;;
+  *) echo "Setting up .venv with $packages: once, a minute or two; without torch (EXTRAS=train,hosted,marks,dev has it)" ;;
 esac
 
 # uv reads no configuration of pip's: where pip was told to look, it has to be told too.

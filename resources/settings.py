@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from modal_app.protocol.training import AdapterKind, AskedTraining, Targets
 from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
+from resources.rights_settings import Rights
 from resources.setting_values import (
     Price,
     known_address,
@@ -302,13 +303,14 @@ GROUPS: tuple[type[BaseModel], ...] = (
     Serving,
     HostedModels,
     Training,
+    Rights,
     Automation,
 )
 """The groups of settings, in the order of `.env.example`."""
 
 
 class Settings(
-    Places, Services, SupabaseProject, ModalAccount, Serving, HostedModels, Training, Automation, BaseSettings
+    Places, Services, SupabaseProject, ModalAccount, Serving, HostedModels, Training, Rights, Automation, BaseSettings
 ):
     """What can be set, by `DAWA_<NAME>` in the environment or in `.env`."""
 

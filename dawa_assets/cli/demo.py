@@ -49,7 +49,7 @@ def demo() -> None:
     if settings.compute == "local" and find_spec("torch") is None:
         for job in ("ingest_job", "dataset_job"):
             run_build(artist.slug, console, job)
-        typer.echo("No LoRA: torch is not installed here (`make setup EXTRAS=train,hosted,dev` installs it).")
+        typer.echo("No LoRA: torch is not installed here (`make setup EXTRAS=train,hosted,marks,dev` installs it).")
     else:
         run_build(artist.slug, console)
     _tell(artist_statuses(ports, artist.slug)[0], settings)

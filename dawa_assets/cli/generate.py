@@ -1,4 +1,4 @@
-"""`dawa generate`: music from a text, with an artist's LoRA or by the base model alone; without a database."""
+"""`dawa generate`: music from a text, with an artist's LoRA or by the base model alone."""
 
 from pathlib import Path
 from typing import Annotated, get_args
@@ -8,7 +8,7 @@ import typer
 
 def generate(
     prompt: Annotated[str, typer.Option(help="What the music should be like.")],
-    out: Annotated[Path, typer.Option(help="The WAV file to write; one that is there is replaced.")],
+    out: Annotated[Path, typer.Option(help="The .wav, .flac, .mp3 or .m4a to write; one that is there is replaced.")],
     lora: Annotated[
         str | None, typer.Option(metavar="PRODUCER:MODEL", help="The LoRA; without it the base model renders alone.")
     ] = None,
@@ -25,29 +25,35 @@ def generate(
     base_only: Annotated[bool, typer.Option("--base-only", help="Leave the LoRA off, to compare.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Render audio from a text: a 16-bit WAV with a peak of -1 dBFS.
+    """Render audio from a text: 16 bits with a peak of -1 dBFS, and a mark that it was generated.
 
     The LoRA is the first usable one of the two files that are published for its name. The base is that of
     DAWA_BACKEND and DAWA_BASE; a LoRA of another base is refused.
     """
     import hashlib
     import json
+    import tempfile
 
     from rich.console import Console
 
     from dawa_assets.cli.progress import shown_progress
     from dawa_assets.pipeline.job_progress import logged
+    from dawa_assets.rights.marks import Marker, Occasion, marks_line, provenance_of
     from modal_app.config import BackendKind
+    from modal_app.data_root.atomic_writes import scratch_path
     from modal_app.errors import InputError
+    from modal_app.marks.encode import check_suffix
     from modal_app.protocol.training import GenerateRequest
-    from resources.ports import open_compute
+    from resources.ports import open_compute, open_database
     from resources.settings import Settings
 
-    if out.suffix.lower() != ".wav":
-        raise InputError(f"{out}: what is rendered is a WAV file; name one that ends in .wav")
+    check_suffix(out)
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise InputError(f"{out}: no file can be written there; name one in a folder that is there")
     settings = Settings.load()
+    marks = marks_line(settings)
+    if settings.marks == "off":
+        typer.echo(f"marks: {marks}", err=True)
     compute = open_compute(settings, several_jobs=False)
     asked = {
         "prompt": prompt,
@@ -64,12 +70,16 @@ def generate(
     with shown_progress(Console(stderr=True)):
         result = compute.run(GenerateRequest.model_validate(asked | {"job_id": job_id}), logged("generate"))
     try:
-        compute.fetch(result.path, out)
+        with tempfile.TemporaryDirectory() as folder, scratch_path(out, out.absolute().parent) as marked:
+            compute.fetch(result.path, Path(folder) / "rendered.wav")
+            Marker(settings, open_database(settings)).mark(
+                Path(folder) / "rendered.wav", marked, provenance_of(result), Occasion("command", prompt, seed)
+            )
     except OSError as error:
         raise InputError(f"{out}: can't be written: {error.strerror or error}; name another file") from None
     if as_json:
         report = result.model_dump(mode="json", exclude={"kind", "path", "base_path"})
-        typer.echo(json.dumps({"out": str(out), **report}, ensure_ascii=False))
+        typer.echo(json.dumps({"out": str(out), **report, "marks": marks}, ensure_ascii=False))
         return
     by = f"with {result.lora} (training {result.run_id})" if result.lora else f"by {settings.base} alone"
     typer.echo(f"{out}: {result.samples / result.sample_rate:.3f} s at {result.sample_rate} Hz, {by}")

@@ -30,6 +30,7 @@ from dawa_assets.cli import (
     status,
     stop,
     tag,
+    trace,
     ui,
     upload,
     verify,
@@ -70,6 +71,7 @@ app.add_typer(backfill.app, name="backfill", rich_help_panel=_ARTISTS)
 app.add_typer(als.app, name="als", rich_help_panel=_ONE_FILE_ALONE)
 app.command("segment", rich_help_panel=_ONE_FILE_ALONE)(segment.segment)
 app.command("tag", rich_help_panel=_ONE_FILE_ALONE)(tag.tag)
+app.command("trace", rich_help_panel=_ONE_FILE_ALONE)(trace.trace)
 app.command("verify", rich_help_panel=_KEEPING_HOUSE)(verify.verify)
 app.command("prune", rich_help_panel=_KEEPING_HOUSE)(prune.prune)
 app.command("retry-rejected", rich_help_panel=_KEEPING_HOUSE)(retry.retry_rejected)

@@ -22,15 +22,17 @@ def serve(
     from dawa_assets.http.access import Access
     from dawa_assets.http.app import create_app
     from dawa_assets.http.server import address_of, listen, run, summary
+    from dawa_assets.rights.marks import marks_line
     from resources.ports import open_ports
     from resources.settings import Settings
 
     settings = Settings.load()
     access = Access(settings)
+    marks = marks_line(settings)
     with listen(host, port, access) as listener:
         app = create_app(open_ports(settings), access)
         logging.getLogger("dawa_assets.http").setLevel(logging.INFO)
-        for line in summary(listener, access):
+        for line in summary(listener, access, marks):
             typer.echo(line, err=True)
         if open_page and typer.launch(address_of(listener)) != 0:
             typer.echo(f"no browser could be opened; open {address_of(listener)} in one", err=True)

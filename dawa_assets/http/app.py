@@ -41,7 +41,7 @@ def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = N
     """
     settings = ports.settings
     job_queue = job_queue or open_job_queue(settings, ports.compute)
-    web = web_options(settings)
+    web = web_options(settings, ports.database)
     app = _app(ports, access, job_queue, web, settings.web_origins or ())
     app.add_middleware(Cors, origins=settings.web_origins or ())
     app.add_middleware(TrustedProxies, networks=settings.web_proxies or ())

@@ -75,7 +75,15 @@ async def _answer(service: Service, request: Request, call: Call, key: str) -> R
     job_id = key.rpartition("/")[2]
     if isinstance(call.result, GenerateResult):
         gone = f"job {job_id}: its audio is no longer kept; ask for it with a new jobId"
-        return await audio_answer(service.job_queue, call.result, service.jobs, fields=_AUDIO_FIELDS, gone=gone)
+        return await audio_answer(
+            service.job_queue,
+            call.result,
+            service.jobs,
+            fields=_AUDIO_FIELDS,
+            gone=gone,
+            mark=service.web.mark,
+            producer=key.split("/")[1],
+        )
     return running_answer(request, call, job_id, _path(key))
 
 

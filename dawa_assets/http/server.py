@@ -82,8 +82,8 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def summary(listener: socket.socket, access: Access) -> list[str]:
-    """Return what is served, where, and who may: lines for a person."""
+def summary(listener: socket.socket, access: Access, marks: str) -> list[str]:
+    """Return what is served, where, who may, and how what is generated is marked: lines for a person."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ways = []
@@ -101,6 +101,7 @@ def summary(listener: socket.socket, access: Access) -> list[str]:
         f"  /store-upload, /train, /generate                  the worker's endpoints ({worker})",
         "  /files/artists/…                                  files of the bucket",
         f"  {f'{url}/docs, /healthz':<49} always open",
+        f"Marks on what is generated: {marks}.",
     ]
 
 

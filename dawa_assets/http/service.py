@@ -1,7 +1,8 @@
 """What every route needs: the ports, who may, the queue of jobs, and threads for work that would hold up the server.
 
 Work that blocks runs in threads of several kinds, so that many who wait for one kind hold up nobody else. Each thread
-has one connection to the database at a time, those that read files none: fourteen in all, which fits a session pooler.
+has one connection to the database at a time, those that read files none, two that mark audio: sixteen in all, which
+fits a session pooler.
 """
 
 import asyncio

@@ -1,11 +1,26 @@
-"""How `dawa serve` does what the worker's endpoints leave open: models, trainings and waiting by the settings."""
+"""How `dawa serve` does what the worker's endpoints leave open: models, trainings, waits and marks, by the settings."""
 
+import shutil
+import tempfile
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import BinaryIO
+from uuid import UUID
+
+from dawa_assets.rights.marks import Marker, Occasion, provenance_of
 from dawa_assets.segments.tagger import hosted_model
+from dawa_assets.tables.rendered_audio import artist_of_slug
 from modal_app.config import BackendKind
+from modal_app.protocol.training import GenerateResult
+from modal_app.web.marking import Mark
 from modal_app.web.options import WebOptions
 from resources.compute.base import Compute
+from resources.database.base import Database
+from resources.errors import DatabaseError
 from resources.job_queue.local import LocalJobQueue
 from resources.settings import Settings
+
+_MARKED_AT_ONCE = 2  # each has a connection to the database for a moment
 
 
 def open_job_queue(settings: Settings, compute: Compute) -> LocalJobQueue:
@@ -13,8 +28,11 @@ def open_job_queue(settings: Settings, compute: Compute) -> LocalJobQueue:
     return LocalJobQueue(compute, settings.home / "web-jobs", data_root=settings.data_root)
 
 
-def web_options(settings: Settings) -> WebOptions:
-    """Return what the settings say. A `tiny` base is there for every generator, any other for its own alone."""
+def web_options(settings: Settings, database: Database | None = None) -> WebOptions:
+    """Return what the settings say; what is generated is put on record in `database`.
+
+    A `tiny` base is there for every generator, any other for its own alone.
+    """
     kinds = list(BackendKind) if settings.base == "tiny" else [BackendKind(settings.backend)]
     return WebOptions(
         training=settings.asked_training,
@@ -25,4 +43,32 @@ def web_options(settings: Settings) -> WebOptions:
         tag_model=hosted_model(settings),
         wait_seconds=settings.web_wait_seconds,
         password=settings.app_password,
+        mark=None if settings.marks == "off" or database is None else _mark(settings, database),
     )
+
+
+def _mark(settings: Settings, database: Database) -> Mark:
+    marker, turns = Marker(settings, database), BoundedSemaphore(_MARKED_AT_ONCE)
+
+    def mark(audio: BinaryIO, result: GenerateResult, producer: str | None) -> BinaryIO:
+        folder = settings.home / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        with turns, tempfile.TemporaryDirectory(dir=folder) as name:
+            wav, marked = Path(name) / "rendered.wav", Path(name) / "marked.wav"
+            with audio, wav.open("wb") as copy:
+                shutil.copyfileobj(audio, copy)
+            occasion = Occasion("http", result.prompt or "", result.seed, _artist_id(database, producer))
+            marker.mark(wav, marked, provenance_of(result), occasion)
+            return marked.open("rb")  # stays readable though its name is gone
+
+    return mark
+
+
+def _artist_id(database: Database, producer: str | None) -> UUID | None:
+    if producer is None:
+        return None
+    try:
+        with database.transaction() as connection:
+            return artist_of_slug(connection, producer)
+    except DatabaseError:
+        return None  # the mark says that it is not on record

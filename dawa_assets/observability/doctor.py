@@ -10,6 +10,7 @@ from datetime import date
 from typing import Literal
 
 from dawa_assets.prompting.system_prompt import system_prompt
+from dawa_assets.rights.marks import check_marks
 from dawa_assets.segments.tagger import hosted_model
 from dawa_assets.tables.artists import count_artists
 from dawa_assets.tables.spending import spent_this_month
@@ -50,6 +51,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _look("compute", settings.compute, lambda: _compute(settings))
     yield _look("system prompt", settings.system_prompt_version, lambda: _system_prompt(settings))
     yield _look("budget", "-", lambda: _budget(settings))
+    yield _look("marks", settings.marks, lambda: _marks(settings))
 
 
 def implementations(settings: Settings) -> dict[str, str]:
@@ -187,6 +189,11 @@ def _compute(settings: Settings) -> tuple[State, str]:
 
 def _system_prompt(settings: Settings) -> tuple[State, str]:
     return "ok", f"{len(system_prompt(settings.system_prompt_version).split())} words"
+
+
+def _marks(settings: Settings) -> tuple[State, str]:
+    is_well, line = check_marks(settings)
+    return "ok" if is_well else "warning", line
 
 
 def _budget(settings: Settings) -> tuple[State, str]:

@@ -53,8 +53,9 @@ _TABLES: dict[str, str] = {
     **dict.fromkeys(
         (
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
-            *("listens", "lora_promotions", "prompts", "renderings", "training_items", "training_runs", "uploads"),
-            *("user_artists", "verifications", "alignments", "song_timelines", "segment_facts"),
+            *("alignments", "listens", "lora_promotions", "prompts", "rendered_audio"),
+            *("renderings", "segment_facts", "song_timelines", "training_items", "training_runs"),
+            *("uploads", "user_artists", "verifications"),
         ),
         "artist_id = %(artist)s",
     ),

@@ -5,7 +5,7 @@ The bucket has the adapter; what lies under the data root is a copy that may be 
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,12 @@ def run_folder(slug: str, run: Run) -> str:
     return f"artists/{slug}/loras/{run.id}"
 
 
-def persist_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> list[RunFile]:
+def persist_files(
+    ports: Ports, slug: str, run: Run, files: dict[str, str], finish: Callable[[str, Path], Path] | None = None
+) -> list[RunFile]:
     """Copy a run's files (name in its folder → SHA-256) from the worker into the bucket.
+
+    `finish` is given each name and file, and gives the one that is kept in its place, in the same folder.
 
     Raises:
         JobError: a file is not there, or its bytes are not those that the worker reported.
@@ -49,6 +53,8 @@ def persist_files(ports: Ports, slug: str, run: Run, files: dict[str, str]) -> l
             ports.compute.fetch(f"{_place(run)}/{name}", local)
             if sha256_file(local) != expected:
                 raise JobError(f"{_place(run)}/{name}: was changed after the training; run it again")
+            if finish is not None:
+                local = finish(name, local)
             key = f"{run_folder(slug, run)}/{name}"
             ports.bucket.put(key, local)
             kept.append(RunFile(key, local.stat().st_size, expected))

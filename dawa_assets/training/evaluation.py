@@ -6,12 +6,15 @@ or takes back afterwards stays so.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist
@@ -27,6 +30,7 @@ from dawa_assets.training.promotion import ensure_published, finish_promotions, 
 from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
 from dawa_assets.training.runs import examples_of
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
+from modal_app.marks.tags import Provenance
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
 from resources.ports import Ports
 
@@ -190,7 +194,7 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
     )
     found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
     finding = judge(found)
-    kept = persist_files(ports, artist.slug, run, names_in(run, found.files))
+    kept = persist_files(ports, artist.slug, run, names_in(run, found.files), _marking(ports, artist, run, request))
     with ports.database.transaction() as connection:
         held.check(connection)
         lora_evaluations.record_evaluation(
@@ -209,6 +213,23 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
         evaluation = lora_evaluations.find_evaluation(connection, run)
     assert evaluation is not None  # noqa: S101 - just recorded
     return evaluation
+
+
+def _marking(ports: Ports, artist: Artist, run: Run, request: EvaluateRequest) -> Callable[[str, Path], Path]:
+    """Return what marks the audio among the files of an evaluation."""
+    marker = Marker(ports.settings, ports.database)
+    by_lora = Provenance(run.backend, run.base, f"{artist.slug}:{run.model_name}", str(run.id))
+    occasion = Occasion("evaluation", request.prompt, request.seed, artist.id)
+
+    def finish(name: str, file: Path) -> Path:
+        if not name.endswith(".wav"):
+            return file
+        marked = file.with_name("marked.wav")
+        of = Provenance(run.backend, run.base) if name == "evaluation-base.wav" else by_lora
+        marker.mark(file, marked, of, occasion)
+        return marked
+
+    return finish
 
 
 def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run) -> TrainRequest | None:

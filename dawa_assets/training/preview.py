@@ -4,12 +4,15 @@ It goes the way of whoever asks for music: by the LoRA's name, through the publi
 """
 
 import hashlib
+import io
 import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.fingerprints import sha256_of_samples
+from dawa_assets.rights.marks import Marker, Occasion, provenance_of
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import current_dataset, dataset_tracks
@@ -29,12 +32,13 @@ _VARIANTS: tuple[Variant, ...] = ("base", "lora")
 
 @dataclass(frozen=True)
 class PreviewFile:
-    """One rendered file: its key in the bucket, its size in bytes and its SHA-256."""
+    """One rendered file: its key in the bucket, its size in bytes, its SHA-256, and that of its samples alone."""
 
     variant: str
     key: str
     size: int
     sha256: str
+    samples_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -120,17 +124,21 @@ def _render(ports: Ports, artist: Artist, run: Run, prompt: str, facts: MusicalF
     if result.run_id != str(run.id) or result.base_path is None:
         raise JobError(f"preview of run {run.id}: run {result.run_id} was published meanwhile; run it again")
     rendered: dict[Variant, str] = {"base": result.base_path, "lora": result.path}
+    marker, occasion = Marker(settings, ports.database), Occasion("preview", prompt, settings.seed, artist.id)
     with temporary_folder(ports) as folder:
         for variant, path in rendered.items():
             ports.compute.fetch(path, folder / "preview.wav")
-            ports.bucket.put(preview_key(artist.slug, run, variant), folder / "preview.wav", content_type="audio/wav")
+            by = result if variant == "lora" else result.model_copy(update={"lora": None, "run_id": None})
+            marker.mark(folder / "preview.wav", folder / "marked.wav", provenance_of(by), occasion)
+            ports.bucket.put(preview_key(artist.slug, run, variant), folder / "marked.wav", content_type="audio/wav")
 
 
 def _file(ports: Ports, slug: str, run: Run, variant: Variant) -> PreviewFile:
     key = preview_key(slug, run, variant)
     with ports.bucket.open(key) as stream:
         content = stream.read()  # a minute at most
-    return PreviewFile(variant, key, len(content), hashlib.sha256(content).hexdigest())
+    samples = sha256_of_samples(io.BytesIO(content))
+    return PreviewFile(variant, key, len(content), hashlib.sha256(content).hexdigest(), samples)
 
 
 def _report(
@@ -147,7 +155,7 @@ def _report(
         seed=ports.settings.seed,
         preview_seconds=ports.settings.rendered_seconds,
         rendered=rendered,
-        differs=files[0].sha256 != files[1].sha256 if files else None,
+        differs=files[0].samples_sha256 != files[1].samples_sha256 if files else None,
         files=files,
         seconds=round(seconds, 3),
     )

@@ -13,6 +13,7 @@ from uuid import UUID
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.marks import Marker, Occasion, provenance_of
 from dawa_assets.tables import renderings, training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease, report_progress
@@ -155,7 +156,11 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
     with temporary_folder(ports) as folder:
         ports.compute.fetch(result.path, folder / "rendered.wav")
         loudness = measure_waveform(folder / "rendered.wav").loudness
-        ports.bucket.put(key, folder / "rendered.wav", content_type="audio/wav")
+        occasion = Occasion("rendering", rendering.prompt, rendering.seed, artist.id)
+        Marker(ports.settings, ports.database).mark(
+            folder / "rendered.wav", folder / "marked.wav", provenance_of(result), occasion
+        )
+        ports.bucket.put(key, folder / "marked.wav", content_type="audio/wav")
     return part.with_audio(key, loudness.integrated_lufs, loudness.true_peak_dbtp)
 
 

@@ -6,7 +6,7 @@ analysed once. No files here.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,14 @@ class LandmarkIndex:
 
     def best(self, peaks: Peaks, warps: Sequence[Warp] = WARPS) -> Match | None:
         """Return where the query fits best, over all warps; None where nothing of it is there."""
-        matches = (self._best_of(peaks, warp) for warp in warps)
+        return self.best_hashed((warp, hashes_of(_unwarped(peaks, warp))) for warp in warps)
+
+    def best_hashed(self, query: Iterable[tuple[Warp, Hashes]]) -> Match | None:
+        """Return the same for a query that `warped_hashes` has hashed: to be held against several indexes."""
+        matches = (self._best_of(hashes, warp) for warp, hashes in query)
         return max((match for match in matches if match is not None), key=lambda match: match.hits, default=None)
 
-    def _best_of(self, peaks: Peaks, warp: Warp) -> Match | None:
-        hashes = hashes_of(_unwarped(peaks, warp))
+    def _best_of(self, hashes: Hashes, warp: Warp) -> Match | None:
         left = np.searchsorted(self._values, hashes[:, 1], "left")
         counts = np.searchsorted(self._values, hashes[:, 1], "right") - left
         if not counts.any() or counts.sum() > _MAX_VOTES:
@@ -119,6 +122,11 @@ class LandmarkIndex:
             sound_frame=int(heard[0]) + int(votes[best] - sound * width + lowest),
             warp=warp,
         )
+
+
+def warped_hashes(peaks: Peaks, warps: Sequence[Warp] = WARPS) -> list[tuple[Warp, Hashes]]:
+    """Return a query's landmarks as each warp would have them in the original."""
+    return [(warp, hashes_of(_unwarped(peaks, warp))) for warp in warps]
 
 
 def _unwarped(peaks: Peaks, warp: Warp) -> Peaks:

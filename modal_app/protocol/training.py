@@ -306,6 +306,11 @@ class GenerateResult(JobResult):
     run_id: str | None = Field(None, description="the training that this adapter is of")
     passed_over: list[str] = Field(default_factory=list, description="why a path before it was not taken")
     base_path: str | None = Field(None, description="the wav of the base alone, where it was asked for too")
+    lora_id: str | None = Field(None, description="this and what follows: as it was asked for")
+    backend: BackendKind | None = None
+    base: str | None = None
+    prompt: str | None = None
+    seed: int | None = None
 
 
 class GenerateRequest(JobRequest[GenerateResult]):

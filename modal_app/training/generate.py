@@ -56,6 +56,11 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
         run_id=lora.card.run_id if lora else None,
         passed_over=lora.passed_over if lora else [],
         base_path=base_path,
+        lora_id=request.lora_id,
+        backend=request.backend,
+        base=request.base,
+        prompt=request.prompt,
+        seed=request.seed,
     )
 
 

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from modal_app.errors import BadRequestError, JobError
 from modal_app.protocol.training import GenerateResult
 from modal_app.web.job_queue import Call, JobQueue
+from modal_app.web.marking import Mark
 from modal_app.web.messages import RunningAnswer
 from modal_app.web.work import InThread, Job, finished
 
@@ -50,7 +51,14 @@ def running_answer(request: Request, call: Call, job_id: str, path: str) -> Resp
 
 
 async def audio_answer(
-    job_queue: JobQueue, result: GenerateResult, in_thread: InThread, *, fields: Sequence[tuple[str, str]], gone: str
+    job_queue: JobQueue,
+    result: GenerateResult,
+    in_thread: InThread,
+    *,
+    fields: Sequence[tuple[str, str]],
+    gone: str,
+    mark: Mark | None,
+    producer: str | None,
 ) -> Response:
     """Return a rendering as JSON, piece by piece: a minute of audio twice in base64 is some 30 MB.
 
@@ -60,6 +68,8 @@ async def audio_answer(
         in_thread: where waiting for the disk holds up nobody.
         fields: name and what stands before the base64, for each field that has the audio.
         gone: the line for audio that is no longer kept.
+        mark: how it is marked as generated; None: not.
+        producer: whose adapter it is, or for whom the base rendered it.
 
     Raises:
         BadRequestError: it is no longer kept.
@@ -68,6 +78,8 @@ async def audio_answer(
         audio = await in_thread(lambda: job_queue.open(result.path))
     except JobError:
         raise BadRequestError(HTTPStatus.NOT_FOUND, gone) from None
+    if mark is not None:
+        audio = await in_thread(lambda: mark(audio, result, producer))
     size = audio.seek(0, 2)
     parts = [f'"{name}":"{before}'.encode() for name, before in fields]
     length = sum(len(part) for part in parts) + len(parts) * ((size + 2) // 3 * 4 + len(b'",')) + len(b"{}") - len(b",")

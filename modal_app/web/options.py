@@ -13,6 +13,7 @@ from modal_app.config import BackendKind
 from modal_app.errors import BadRequestError, InputError
 from modal_app.protocol.tagging import HostedModel
 from modal_app.protocol.training import AskedTraining
+from modal_app.web.marking import Mark, tagged
 
 MAX_UPLOADED = 112_500_000
 """The size of a file that store-upload takes, in bytes: 150 MB of base64."""
@@ -31,6 +32,8 @@ class WebOptions:
     wait_seconds: float = 100.0
     most_uploaded: int = MAX_UPLOADED
     password: SecretStr | None = None
+    mark: Mark | None = tagged
+    """What is done with rendered audio before it is given away; None: nothing."""
 
     def backend_for(self, override: str | None) -> tuple[BackendKind, str]:
         """Return the generator that is asked for, and its base.

@@ -164,7 +164,15 @@ def generate_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -
         if not isinstance(call.result, GenerateResult):
             return _running(request, call, job_id, producer_id)
         gone = f"job {job_id}: its audio is no longer kept; ask for it with a new job_id"
-        return await audio_answer(job_queue, call.result, in_thread, fields=[("audio_base64", "")], gone=gone)
+        return await audio_answer(
+            job_queue,
+            call.result,
+            in_thread,
+            fields=[("audio_base64", "")],
+            gone=gone,
+            mark=options.mark,
+            producer=producer_id,
+        )
 
     @router.post(path, response_model=AudioAnswer, responses=RUNNING | _ERRORS, openapi_extra=_takes(GenerateBody))
     async def generate(request: Request, password: _Password) -> Response:

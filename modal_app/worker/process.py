@@ -79,7 +79,7 @@ def main(job_folder: Path, data_root: Path) -> int:
         traceback.print_exc()
         missing = InputError(
             f"{error.name} is not installed here; install the extra `train` (in a checkout `make setup "
-            "EXTRAS=train,hosted,dev`), or let another machine do it (DAWA_COMPUTE=modal)"
+            "EXTRAS=train,hosted,marks,dev`), or let another machine do it (DAWA_COMPUTE=modal)"
         )
         write_answer(job_folder / ERROR, failure_of(missing))
         return 1

@@ -79,6 +79,8 @@ def side(database: Database, name: str) -> Side:
              [slug, artist]),
             ("insert into listens (artist_id, run_id, who, first, second, blind) "
              "select artist_id, id, 'me', 'base', 'candidate', true from training_runs where artist_id = %s", [artist]),
+            ("insert into rendered_audio (id, artist_id, audio_sha256, origin, generator, base, prompt, seconds) "
+             "values (%s, %s, repeat('0', 64), 'http', 'g', 'b', 'p', 1)", [slug, artist]),
             ("insert into verifications (artist_id) values (%s)", [artist]),
             ("insert into alignments (artist_id, parse_id, audio_hash, version, answer, confidence, set_tempo, "
              "reasons) values (%s, 'p', 'h', 'v', 'not this arrangement', 0.5, 120, '{}')", [artist]),

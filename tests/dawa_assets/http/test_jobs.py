@@ -29,8 +29,11 @@ def quick(ports: Ports) -> QuickCompute:
 
 @pytest.fixture
 def base(ports: Ports, quick: QuickCompute) -> Iterator[str]:
-    """A server with the password and with tokens, that waits for a job for a moment only."""
-    settings = ports.settings.model_copy(update={"web_wait_seconds": 0.1})
+    """A server with the password and with tokens, that waits for a job for a moment only.
+
+    It marks nothing: a signature is another one each time, and answers are held against each other here.
+    """
+    settings = ports.settings.model_copy(update={"web_wait_seconds": 0.1, "marks": "off"})
     with server(protected(replace(ports, compute=quick, settings=settings), secret=True)) as made:
         yield made
 

@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from dawa_assets.rights.fingerprints import sha256_of_samples
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.rendered_audio import count_rendered
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.training import GenerateRequest
 from resources.ports import Ports
@@ -122,12 +124,16 @@ def test_post_api_producer_train_trains_on_urls(http: httpx.Client, quick: Quick
 
 
 def test_post_api_artist_generate_gives_a_wav_in_both_forms(
-    http: httpx.Client, quick: QuickCompute, nova: Artist
+    http: httpx.Client, ports: Ports, quick: QuickCompute, nova: Artist
 ) -> None:
     asked = {"artistId": str(nova.id), "loraId": "nova:nawfside_lora", "prompt": "808 trap beat, dark synth"}
     answer = http.post("/api/artist/generate", json=asked | {"durationSeconds": 0.5}).json()
     assert set(answer) == {"audio_base64", "audioUrl"}
-    assert base64.b64decode(answer["audio_base64"], validate=True) == wav(seconds=0.5)
+    audio = base64.b64decode(answer["audio_base64"], validate=True)
+    assert sha256_of_samples(io.BytesIO(audio)) == sha256_of_samples(io.BytesIO(wav(seconds=0.5)))
+    assert b"AI-generated" in audio
+    with ports.database.transaction() as connection:
+        assert count_rendered(connection)[0] == 1
     assert answer["audioUrl"] == f"data:audio/wav;base64,{answer['audio_base64']}"
     [request] = quick.ran
     assert isinstance(request, GenerateRequest)

@@ -1,0 +1,20 @@
+"""The settings of rights: what marks are made on what is generated. Part of `Settings`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+_OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
+
+
+class Rights(BaseModel):
+    """Rights."""
+
+    marks: Literal["on", "off"] = Field(
+        "on", description="whether what is generated is marked as such, and put on record for `dawa trace`"
+    )
+    marks_certificate: _OptionalPath = Field(
+        None, description="the certificates that marks are signed with (PEM, the own one first); default: a self-made"
+    )
+    marks_key: _OptionalPath = Field(None, description="the file with that certificate's key (P-256, PEM)")
