@@ -207,6 +207,12 @@ class Training(BaseModel):
     train_patience: int = Field(
         5, ge=0, description="validations without a better one before a training ends; 0 never ends it early"
     )
+    train_milestones: int | None = Field(
+        None,
+        ge=0,
+        le=12,
+        description="adapters kept along a training beside the best, to choose among; default: the recipe's, 3 to 8",
+    )
     train_checkpoint_gradients: bool = Field(False, description="compute activations twice, for less memory")
     trigger_word: str | None = Field(None, max_length=60, description="a word that every caption begins with")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of training and previews")
@@ -257,6 +263,7 @@ class Training(BaseModel):
             validation_share=self.train_validation_share,
             validate_every=self.train_validate_every,
             patience=self.train_patience,
+            milestones=self.train_milestones,
             checkpoint_gradients=self.train_checkpoint_gradients,
             licence_accepted=self.licence_accepted or "",
         )

@@ -15,6 +15,7 @@ from dawa_assets.tables.training_runs import Run
 from modal_app.data_root.digests import sha256_file
 from modal_app.errors import JobError
 from modal_app.protocol.training import InstallRequest, InstallResult
+from modal_app.training.milestones import step_of
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -88,9 +89,11 @@ def install(ports: Ports, slug: str, run: Run) -> InstallResult:
     return ports.compute.run(request, logged("install"))
 
 
-def restore_files(ports: Ports, slug: str, run: Run) -> None:
-    """Give the worker a done run's files from the bucket."""
+def restore_files(ports: Ports, slug: str, run: Run, *, with_milestones: bool = False) -> None:
+    """Give the worker a done run's files from the bucket; the adapters of milestones only where they are needed."""
     for name in run.metrics["files"]:
+        if step_of(name) is not None and not with_milestones:
+            continue
         with ports.bucket.open(f"{run_folder(slug, run)}/{name}") as stream:
             ports.compute.store(f"{_place(run)}/{name}", stream)
 
@@ -107,7 +110,7 @@ def main_adapter(files: dict[str, str]) -> str:
         JobError: the training left none.
     """
     weights = sorted(name for name in files if name.endswith(".safetensors"))
-    own = [name for name in weights if name.rpartition("/")[2] != _PEFT_WEIGHTS]
+    own = [name for name in weights if name.rpartition("/")[2] != _PEFT_WEIGHTS and step_of(name) is None]
     if not weights:
         raise JobError("the training left no adapter; look into the worker's log and run it again")
     return (own or weights)[0]

@@ -18,7 +18,7 @@ from resources.settings import Settings
 _NOT_DECISIVE: dict[str, bool | set[str]] = {
     "run_id": True,  # names of the run and of its occasion
     "dataset_fingerprint": True,
-    "parameters": {"licence_accepted", "recipe"},  # what they say, and not who said it
+    "parameters": {"licence_accepted", "recipe", "milestones"},  # what they say, not who said it, nor what else is kept
 }
 
 

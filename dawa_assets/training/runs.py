@@ -69,6 +69,8 @@ class TrainingReport:
     best_validation_loss: float | None = None
     validation_losses: list[float] = field(default_factory=list)
     kept_step: int | None = None
+    milestones: list[int] = field(default_factory=list)
+    """Steps whose adapters are kept beside it, for the evaluation to choose among."""
     stopped_because: str | None = None
     trainable_parameters: int | None = None
     training_seconds: float | None = None
@@ -254,6 +256,7 @@ def _report(
         best_validation_loss=metrics.get("best_validation_loss"),
         validation_losses=[validation["loss"] for validation in metrics.get("validations", [])],
         kept_step=metrics.get("kept_step"),
+        milestones=metrics.get("milestones", []),
         stopped_because=metrics.get("stopped_because"),
         trainable_parameters=metrics["trainable_parameters"],
         training_seconds=metrics["seconds"],

@@ -63,6 +63,7 @@ def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions
             recipe=settings["DAWA_MODAL_RECIPE"],
             steps=int(_number(settings, "DAWA_MODAL_TRAIN_STEPS")) if settings["DAWA_MODAL_TRAIN_STEPS"] else None,
             licence_accepted=settings["DAWA_LICENCE_ACCEPTED"],
+            milestones=0,  # nobody chooses among them
         ),
         bases={
             BackendKind.ACE_STEP: settings["DAWA_MODAL_ACE_STEP_BASE"],

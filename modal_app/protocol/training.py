@@ -81,6 +81,7 @@ class AskedTraining(_SharedParameters):
     alpha: int | None = Field(None, description="None: in proportion to the rank")
     accumulation: int | None = None
     targets: Targets | None = None
+    milestones: int | None = None
 
 
 class TrainParameters(_SharedParameters):
@@ -94,6 +95,7 @@ class TrainParameters(_SharedParameters):
     accumulation: int = Field(1, description="batches a step")
     targets: Targets = "attention"
     final_learning_rate: float = Field(0.0, description="at the last step, as a share of the peak")
+    milestones: int = Field(6, description="adapters kept along the way, beside the best; the last one always")
     recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-some@1`")
 
     @property
@@ -128,6 +130,7 @@ class TrainResult(JobResult):
     base_validation_loss: float | None = Field(None, description="before training")
     best_validation_loss: float | None = None
     kept_step: int | None = Field(None, description="the step whose adapter was kept")
+    milestones: list[int] = Field(default_factory=list, description="the steps whose adapters lie in `milestones/`")
     samples_per_second: float | None = Field(None, description="of the steps alone")
     steps_waited: int = Field(0, description="how many steps waited for their data")
 

@@ -1,8 +1,8 @@
 """Checkpoints: all that a training needs to go on exactly where it was, in `checkpoint/` of the run's folder.
 
-A file appears whole or not at all. The best adapter lies in a file of its own, written when it changes, so that a
-checkpoint is small enough for the few seconds that a stopped worker has. What a checkpoint belongs to is written in it:
-one of another training is refused, never passed over in silence.
+A file appears whole or not at all. The best adapter and each milestone lie in files of their own, written once, so that
+a checkpoint is small enough for the few seconds that a stopped worker has. What a checkpoint belongs to is written in
+it: one of another training is refused, never passed over in silence.
 """
 
 from collections.abc import Mapping
@@ -102,18 +102,33 @@ class Checkpoints:
         Raises:
             JobError: it is gone or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        return self._read(_best(step))
 
-        try:
-            return dict(load_file(self._folder / _best(step)))
-        except (OSError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise JobError(f"{self._folder / _best(step)}: can't be read ({reason}); {self._way_out}") from None
+    def keep_milestone(self, step: int, adapter: Mapping[str, Tensor]) -> None:
+        """Keep this step's adapter to the end of the training; whoever comes by again writes the same bytes."""
+        self._write(_milestone(step), adapter, {})
+
+    def load_milestone(self, step: int) -> dict[str, Tensor]:
+        """Return the adapter of a milestone.
+
+        Raises:
+            JobError: it is gone or damaged.
+        """
+        return self._read(_milestone(step))
 
     def clear(self) -> None:
         """Remove it all: the run is done."""
         discard(self._folder, self._scratch)
+
+    def _read(self, name: str) -> dict[str, Tensor]:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return dict(load_file(self._folder / name))
+        except (OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise JobError(f"{self._folder / name}: can't be read ({reason}); {self._way_out}") from None
 
     @property
     def _way_out(self) -> str:
@@ -138,3 +153,7 @@ class Checkpoints:
 
 def _best(step: int | None) -> str:
     return f"best-{step}.safetensors"
+
+
+def _milestone(step: int) -> str:
+    return f"milestone-{step}.safetensors"

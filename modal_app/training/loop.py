@@ -21,6 +21,7 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.training import TrainParameters
 from modal_app.training.batch_schedule import seed_of
 from modal_app.training.checkpoint import Checkpoints, Progress
+from modal_app.training.milestones import milestone_steps
 from modal_app.training.prefetcher import Batch, Feed, StepData
 from modal_app.training.run_log import RunLog
 from modal_app.training.schedule import interval, is_judged, learning_rate_factor, seconds_left
@@ -50,6 +51,8 @@ class LoopResult:
     log: RunLog
     progress: Progress
     kept_step: int
+    milestones: list[int]
+    """Steps whose adapters the checkpoint holds: those that were asked for and reached, and the last one."""
     stopped_because: str
     trainable_parameters: int
 
@@ -86,6 +89,8 @@ class _Loop:
         self.log = work.open_log(self._progress.log_length)
         if self._progress.checkpoint_gradients:
             self._backend.checkpoint_gradients()
+        self._milestones = set(milestone_steps(self._parameters))
+        self._kept_milestone: int | None = None
         self._whole = True  # not while a step is half written into weights and optimiser
         self._stopped_because: str | None = None
         self._started = self._saved_at = time.monotonic()
@@ -105,6 +110,7 @@ class _Loop:
                     if self._is_over():
                         break
                     self._step(feed.next())
+                    self._keep_milestone()
                     progress.steps_waited = self._waited_before + feed.waited
                     if time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
                         self._save()
@@ -130,6 +136,7 @@ class _Loop:
         return progress
 
     def _save(self) -> None:
+        self._keep_milestone()  # first: a training that goes on from here doesn't come by this step again
         progress = self._progress
         progress.log_length = self.log.length
         progress.seconds = self._seconds_before + time.monotonic() - self._work.started
@@ -252,6 +259,13 @@ class _Loop:
         if self._work.held_out:
             self._say(f"step {step}: validation loss {score:.4f}{' (the best so far)' if is_best else ''}")
 
+    def _keep_milestone(self) -> None:
+        """Keep the adapter of a step that is one. A step that no number came of has left the one before in place."""
+        step = self._progress.step
+        if self._stopped_because is None and step in self._milestones and step != self._kept_milestone:
+            self._work.checkpoints.keep_milestone(step, self._backend.adapter_state())
+            self._kept_milestone = step
+
     def _is_over(self) -> bool:
         step, parameters = self._progress.step, self._parameters
         if self._stopped_because is None and self._has_diverged():
@@ -289,6 +303,7 @@ class _Loop:
         kept = progress.step if is_whole and not self._work.held_out else progress.best_step
         if kept is None:
             raise JobError(f"the training left no good adapter ({reason}); lower the learning rate or use more songs")
+        milestones = self._last_milestones()
         if self._stopped_because:
             self._say(f"ended early: {reason}; the adapter of step {kept} is kept", warning=True)
         if kept != progress.step:
@@ -297,7 +312,16 @@ class _Loop:
             self.log.write("end", progress.step, because=reason, kept_step=kept)
         progress.seconds = self._seconds_before + time.monotonic() - self._work.started
         count = sum(weight.numel() for weight in self._weights)
-        return LoopResult(self.log, progress, kept, reason, count)
+        return LoopResult(self.log, progress, kept, milestones, reason, count)
+
+    def _last_milestones(self) -> list[int]:
+        """Return the milestones that were reached; where it ended early, its last adapter is one of them."""
+        step = self._progress.step
+        if not self._milestones:
+            return []
+        if step not in self._milestones:
+            self._work.checkpoints.keep_milestone(step, self._backend.adapter_state())
+        return sorted({milestone for milestone in self._milestones if milestone < step} | {step})
 
     # --- what it says ---
 

@@ -47,6 +47,8 @@ class Recipe:
     hears_seconds: float
     max_passes: float
     steps: int = 0
+    milestones: int = 6
+    """How many adapters are kept along the way; they decide nothing of the training."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Plan:
         )
 
 
-_TINY = Recipe("tiny@1", 8, 16, "attention", 1e-3, 0.0, batch=2, hears_seconds=0, max_passes=0, steps=60)
+_TINY = Recipe("tiny@1", 8, 16, "attention", 1e-3, 0.0, batch=2, hears_seconds=0, max_passes=0, steps=60, milestones=3)
 """Random weights, to prove the chain by: quick, and enough to see a loss fall."""
 
 _AMOUNTS = ("little", "some", "much")  # of music: under 20 minutes, to two hours, above
@@ -120,6 +122,7 @@ def _recipe(name: str, rank: int, alpha: int, learning_rate: float, hears_second
         batch=8,
         hears_seconds=hears_seconds,
         max_passes=max_passes,
+        milestones=(4 if name.startswith("musicgen") else 6) + (2 if "-much@" in name else 0),
     )
 
 
@@ -162,7 +165,9 @@ def plan_training(
     batch_size, accumulation = asked.batch_size or recipe.batch, asked.accumulation or 1
     batch_seconds = batch_size * accumulation * segment_seconds
     parameters = TrainParameters(
-        **asked.model_dump(exclude={"recipe", "steps", "batch_size", "accumulation", "rank", "alpha", "targets"})
+        **asked.model_dump(
+            exclude={"recipe", "steps", "batch_size", "accumulation", "rank", "alpha", "targets", "milestones"}
+        )
         | {
             "recipe": recipe.name,
             "steps": asked.steps or _steps(recipe, audio_seconds, batch_seconds),
@@ -171,6 +176,7 @@ def plan_training(
             "rank": rank,
             "alpha": asked.alpha or _alpha(recipe, rank, asked.adapter_kind),
             "targets": asked.targets or recipe.targets,
+            "milestones": recipe.milestones if asked.milestones is None else asked.milestones,
             "learning_rate": asked.learning_rate or recipe.learning_rate,
             "final_learning_rate": recipe.final_learning_rate,
         }

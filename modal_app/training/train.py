@@ -6,8 +6,10 @@ from there when it is asked for again. When it is done the checkpoint is gone an
 
 import hashlib
 import platform
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -27,6 +29,7 @@ from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.data import load_examples, step_data
 from modal_app.training.loop import LoopResult, LoopState, run_loop
 from modal_app.training.loss_plot import draw_losses
+from modal_app.training.milestones import FOLDER, milestone_name
 from modal_app.training.run_log import EVENTS, RunLog
 from modal_app.training.split import Split, split_by_song
 
@@ -103,7 +106,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
         )
 
         # 4. What it leaves: the result comes last but for the checkpoint's end, so a run is done or it goes on.
-        result = _leave(request, root, backend, outcome, split)
+        result = _leave(request, root, backend, outcome, split, checkpoints)
         checkpoints.clear()
     return result
 
@@ -151,9 +154,14 @@ def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
 
 
 def _leave(
-    request: TrainRequest, root: DataRoot, backend: TrainBackend, outcome: LoopResult, split: Split
+    request: TrainRequest,
+    root: DataRoot,
+    backend: TrainBackend,
+    outcome: LoopResult,
+    split: Split,
+    checkpoints: Checkpoints,
 ) -> TrainResult:
-    """Adapter in both formats, card, log and picture, in the run's folder."""
+    """Adapter in both formats, milestones, card, log and picture, in the run's folder."""
     run = root.run(request.run_id)
     card = _card(request, backend, outcome, split)
     first_loss, final_loss = _first_and_last(outcome.log.losses)
@@ -163,7 +171,9 @@ def _leave(
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
         title = f"{request.producer_id} · {request.model_name}"
         draw_losses(outcome.log.losses, validations, outcome.kept_step, title, folder / "loss.png")
-        names = sorted(path.name for path in folder.iterdir())
+        milestones = _export_milestones(folder, backend, outcome, card, checkpoints)
+        (run / FOLDER).mkdir(exist_ok=True)
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         for name in names:
             (folder / name).replace(run / name)
         place = run.relative_to(root.root).as_posix()
@@ -184,11 +194,35 @@ def _leave(
             base_validation_loss=card.base_validation_loss,
             best_validation_loss=card.best_validation_loss,
             kept_step=outcome.kept_step,
+            milestones=milestones,
             samples_per_second=progress.samples / progress.step_seconds,
             steps_waited=progress.steps_waited,
         )
         write_atomic(run / _RESULT, result.model_dump_json(), folder)
     return result
+
+
+def _export_milestones(
+    folder: Path, backend: TrainBackend, outcome: LoopResult, card: AdapterCard, checkpoints: Checkpoints
+) -> list[int]:
+    """Write an adapter for each milestone, and for the step that is kept, below `folder`; returns their steps.
+
+    Each is the file that the generator loads. The backend holds another adapter afterwards than before.
+    """
+    (folder / FOLDER).mkdir()
+    if not outcome.milestones:
+        return []
+    steps = sorted({*outcome.milestones, outcome.kept_step})
+    validated = {validation.step: validation.loss for validation in outcome.log.validations}
+    for step in steps:
+        if step != outcome.kept_step:
+            backend.load_adapter_state(checkpoints.load_milestone(step))
+            of_step = card.model_copy(update={"kept_step": step, "best_validation_loss": validated.get(step)})
+            with scratch_folder(folder) as exported:
+                backend.export(exported, of_step)[0].replace(folder / milestone_name(step))
+        else:
+            shutil.copyfile(folder / f"{card.producer_id}_{card.model_name}.safetensors", folder / milestone_name(step))
+    return steps
 
 
 def _card(request: TrainRequest, backend: TrainBackend, outcome: LoopResult, split: Split) -> AdapterCard:
