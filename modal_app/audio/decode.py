@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from modal_app.audio.identify import Container, identify
 from modal_app.audio.mixing import mono, stereo
@@ -18,6 +18,9 @@ from modal_app.audio.signal_checks import SignalChecks
 from modal_app.audio.sources import Source, open_source
 from modal_app.audio.window import Window
 from modal_app.errors import HeaderError, UndecodableError, UnreadableAudioError
+
+if TYPE_CHECKING:
+    from modal_app.audio.quality import MeasuredAudio
 
 SAMPLE_RATES = range(4_000, 384_001)
 MAX_CHANNELS = 64
@@ -42,20 +45,27 @@ class AudioInfo:
     extension: str = ""
     """What a file of its container is called, without the dot: as this one is, where that is right."""
     mime_type: str = ""
+    measured: "MeasuredAudio | None" = None
+    """What was measured on the way; None where nobody asked for it."""
 
 
-def probe(path: Path, name: str | None = None) -> AudioInfo:
+def probe(path: Path, name: str | None = None, *, measure: bool = False) -> AudioInfo:
     """Decode a file from end to end and tell what it holds.
 
     Args:
         path: where it lies.
         name: what whoever sent it calls it, if that is not the path's name.
+        measure: whether its sound is measured on the way, a third of the work of cutting it.
 
     Raises:
         UnreadableAudioError: it holds no audio that can be decoded, or more than the limits allow.
     """
     with open_regular(path) as file, read_audio(file, name or path.name, verify=True) as audio:
-        audio.listen()
+        measured = None
+        if measure:
+            measured = audio.measure()
+        else:
+            audio.listen()
         return AudioInfo(
             duration_seconds=audio.samples / audio.sample_rate,
             sample_rate=audio.sample_rate,
@@ -65,6 +75,7 @@ def probe(path: Path, name: str | None = None) -> AudioInfo:
             warnings=tuple(audio.warnings()),
             extension=audio.extension,
             mime_type=audio.container.mime_type,
+            measured=measured,
         )
 
 
@@ -152,6 +163,15 @@ class Audio:
         """Decode and check all of it, as `blocks` does, for what is to be said of it alone."""
         for _ in self._checked():
             pass
+
+    def measure(self) -> "MeasuredAudio":
+        """Decode and check all of it, and return what was measured on the way."""
+        from modal_app.audio.quality import QualityMeter
+
+        meter = QualityMeter(self.sample_rate, self.channels)
+        for block in self._checked():
+            meter.hear(block)
+        return meter.measured(self.codec, tuple(self._checks.notices()))
 
     def warnings(self) -> list[str]:
         """Return what a person should know of the file: one line each."""

@@ -6,6 +6,7 @@ Sums over blocks of a second or so: what they cost is little beside decoding.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,14 @@ _LOOKED_AT = 24  # blocks whose spectrum is looked at, at most
 _WINDOW = 2_048
 _WINDOWS = 8
 _NAMES = {0: "left", 1: "right"}
+
+
+class Notice(NamedTuple):
+    """Something that is wrong with a signal: what kind of thing, how much of it, and a line for a person."""
+
+    kind: str
+    number: float | None
+    line: str
 
 
 @dataclass
@@ -79,33 +88,44 @@ class SignalChecks:
 
     def findings(self) -> Iterator[str]:
         """Yield one line for each thing that is wrong, with its number."""
+        for each in self.notices():
+            yield each.line
+
+    def notices(self) -> Iterator[Notice]:
+        """Yield the same with their kinds and numbers."""
         if not self._samples:
             return
         total = self._samples * self.channels
         if self.garbage:
             share = f", {self.garbage / total:.0%} of all," if self.garbage > total * _HALF else ""
-            yield f"{self.garbage} samples{share} are not numbers and were set to zero"
+            line = f"{self.garbage} samples{share} are not numbers and were set to zero"
+            yield Notice("no_numbers", self.garbage, line)
         level = float(np.average(self._levels, weights=self._lengths))
         if level == 0:
-            yield f"it holds nothing but digital silence ({self._samples / self.sample_rate:.1f} s)"
+            seconds = self._samples / self.sample_rate
+            yield Notice("silent", seconds, f"it holds nothing but digital silence ({seconds:.1f} s)")
             return
         yield from self._dead()
         if self._opposed >= min(_ANTIPHASE_SECONDS * self.sample_rate, self._samples * _HALF) > 0:
-            yield (
-                f"its channels are in antiphase and cancel in mono for {self._opposed / self.sample_rate:.1f} of "
-                f"{self._samples / self.sample_rate:.1f} s (correlation {self._cancelled / self._opposed:.2f})"
+            seconds, correlation = self._opposed / self.sample_rate, self._cancelled / self._opposed
+            line = (
+                f"its channels are in antiphase and cancel in mono for {seconds:.1f} of "
+                f"{self._samples / self.sample_rate:.1f} s (correlation {correlation:.2f})"
             )
+            yield Notice("antiphase", round(correlation, 3), line)
         offset = self._offset()
         if abs(offset) >= _OFFSET:
-            yield f"a constant offset of {offset:.2g} takes up the level; remove it (DC filter) before exporting"
+            line = f"a constant offset of {offset:.2g} takes up the level; remove it (DC filter) before exporting"
+            yield Notice("dc_offset", round(offset, 4), line)
         if self._is_noise():
             decibels = 10 * math.log10(level)
-            yield (
+            line = (
                 f"it sounds like noise from first to last ({decibels:.0f} dBFS, spectrum flat to "
                 f"{min(self._flatness):.0%}): was it written in the format that its header names?"
             )
+            yield Notice("noise", round(min(self._flatness), 3), line)
 
-    def _dead(self) -> Iterator[str]:
+    def _dead(self) -> Iterator[Notice]:
         """Channels that are silent from first to last, while others are not; one glitch makes no channel loud."""
         if {len(squares) for squares in self._squares} != {self.channels} or self.channels < 2:
             return
@@ -119,9 +139,9 @@ class SignalChecks:
             below = (
                 f"{10 * math.log10(usual.max() / quiet[at]):.0f} dB below the other" if quiet[at] else "digital silence"
             )
-            yield f"its {_NAMES[at]} channel is dead ({below})"
+            yield Notice("dead_channel", 1, f"its {_NAMES[at]} channel is dead ({below})")
         elif len(dead) * 2 > self.channels:
-            yield f"{len(dead)} of its {self.channels} channels are silent"
+            yield Notice("dead_channel", len(dead), f"{len(dead)} of its {self.channels} channels are silent")
 
     def _offset(self) -> float:
         """The offset that holds through the file: of each channel the middle one of its blocks', so no glitch's."""
