@@ -22,6 +22,10 @@ def generate(
     time_signature: Annotated[
         str | None, typer.Option(metavar="METRE", help="The metre: 2/4, 3/4, 4/4 or 6/8.")
     ] = None,
+    section: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SECTION", help="A part of a song, e.g. intro or drop; several in their order."),
+    ] = None,
     base_only: Annotated[bool, typer.Option("--base-only", help="Leave the LoRA off, to compare.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -63,7 +67,12 @@ def generate(
         "backend": BackendKind(settings.backend),
         "base": settings.base,
         "scale": scale,
-        "facts": {"bpm": bpm, "musical_key": _key(key), "time_signature": _metre(time_signature)},
+        "facts": {
+            "bpm": bpm,
+            "musical_key": _key(key),
+            "time_signature": _metre(time_signature),
+            "sections": _sections(section or []),
+        },
     }
     # one file for one question, so that asking it again leaves no second one in the cache
     job_id = "cli-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
@@ -93,6 +102,16 @@ def _key(told: str | None) -> str | None:
         return None if told is None else spelled_key(told)
     except ValueError as error:
         raise InputError(f"--key {told}: {error}") from None
+
+
+def _sections(told: list[str]) -> list[str]:
+    from modal_app.errors import InputError
+    from modal_app.protocol.song_timeline import SECTIONS
+
+    for name in told:
+        if name.lower() not in SECTIONS:
+            raise InputError(f"--section {name}: is none the generator knows; write one of {', '.join(SECTIONS)}")
+    return [name.lower() for name in told]
 
 
 def _metre(told: str | None) -> str | None:

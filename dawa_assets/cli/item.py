@@ -36,6 +36,8 @@ def list_(
         return
     for each in items:
         typer.echo(_line(each))
+        if each.alignment is not None:
+            typer.echo(f"    bounce: {each.alignment.words}: {each.alignment.reasons[0]}")
         for finding in each.findings:
             typer.echo(f"    audio: {finding}")
     if not items:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from modal_app.protocol.base import Identifier
-from modal_app.protocol.musical_facts import AskedBpm, MusicalKey, TimeSignature
+from modal_app.protocol.musical_facts import AskedBpm, AskedSections, MusicalKey, TimeSignature
 from modal_app.value_errors import ONE_LINE
 from modal_app.web.messages import Prompt
 
@@ -109,6 +109,7 @@ class GenerateRequest(Message):
     bpm: AskedBpm | None = Field(None, description="the tempo; else the one that closes the prompt (`BPM: 124`)")
     key: MusicalKey | None = Field(None, examples=["A minor"])
     time_signature: TimeSignature | None = None
+    section: AskedSections | None = Field(None, examples=["intro"], description="of a song; several in their order")
     backend_override: str | None = Field(None, max_length=100)
     job_id: Identifier | None = None
 

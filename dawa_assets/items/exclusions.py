@@ -11,6 +11,7 @@ from uuid import UUID
 from dawa_assets.pipeline.wording import counted
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
+from dawa_assets.tables.alignments import alignments_of
 from dawa_assets.tables.artists import resolve_artist
 from dawa_assets.tables.chosen_items import superseded_items
 from dawa_assets.tables.item_exclusions import ListedItem
@@ -95,12 +96,16 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
     with database.transaction() as connection:
         of = resolve_artist(connection, artist)
         superseded = {each.id: each for each in superseded_items(connection, of.id)}
-        return [
-            each
-            if (one := superseded.get(each.id)) is None
-            else replace(each, superseded_by=one.by_id, superseded=one.reason)
-            for each in item_exclusions.list_items(connection, of.id)
+        aligned = {each.item_id: each.alignment for each in alignments_of(connection, of.id)}
+        listed = [
+            replace(each, alignment=aligned.get(each.id)) for each in item_exclusions.list_items(connection, of.id)
         ]
+    return [
+        each
+        if (one := superseded.get(each.id)) is None
+        else replace(each, superseded_by=one.by_id, superseded=one.reason)
+        for each in listed
+    ]
 
 
 def trained_on_line(items: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Summaries come from this parser, from older ones and from other programs: what c
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dawa_assets.ableton.time_map import MetreChange, MetreMap, TempoMap, TempoPoint, TimeSignature, bar_times
@@ -15,6 +15,7 @@ from dawa_assets.prompting.json_access import count, mapping, number, objects, t
 from dawa_assets.prompting.plan import summary_of
 from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import library_sets
+from dawa_assets.tables.alignments import StoredAlignment, alignments_of
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_sets import Entry
@@ -57,7 +58,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Grid:
-    """When each bar begins, in seconds from bar 1; `offset_seconds` is where bar 1 lies in the bounce.
+    """When each bar begins, in seconds from bar 1; `offset_seconds` is where bar 1 lies in the bounce, if it does.
 
     `beats_per_bar` is of the time signature that holds for the most of the set; `bars` follows every change of it.
     """
@@ -90,7 +91,7 @@ class Section:
 
 @dataclass(frozen=True)
 class ShownSet:
-    """A Live Set with all that is shown of it."""
+    """A Live Set with all that is shown of it; times are the bounce's own, where that is aligned with it."""
 
     entry: Entry
     facts: Facts
@@ -113,6 +114,7 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
             raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set; upload it first")
         content = summary_texts(connection, artist.id, [found.id]).get(found.id, "{}")
         profile = observed_profile(connection, artist.id).master_schema
+        of_item = [] if entry.item_id is None else alignments_of(connection, artist.id, [entry.item_id])
     summary = summary_of(content)
     ids = {parse_id, str(found.id)}
     context = json.loads(build_context(profile, summary, artist_name=artist.name, summary_ids=ids))
@@ -125,7 +127,36 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
     changes = [(round(tempos.seconds_at(point.time), 6), point.bpm) for point in points] or [(0.0, tempo)]
     grid = Grid(_played_signature(summary).beats_per_bar, bars[-1], 0.0, bars, changes)
     locators = _locators(summary, tempos, metre)
-    return ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid.length_seconds))
+    shown = ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid.length_seconds))
+    aligned = [each.alignment for each in of_item if each.alignment.parse_id == parse_id]
+    return _as_heard(shown, aligned[0]) if aligned else shown
+
+
+def _as_heard(shown: ShownSet, alignment: StoredAlignment) -> ShownSet:
+    """Return a set's bars, locators and sections by the clock of its bounce, where the bounce is aligned with it."""
+    if shown.grid is None or alignment.offset_seconds is None:
+        return shown
+    speed, offset = alignment.speed, alignment.offset_seconds
+
+    def at(seconds: float) -> float:
+        return round(seconds / speed - offset, 6)
+
+    grid = replace(
+        shown.grid,
+        length_seconds=round(shown.grid.length_seconds / speed, 6),
+        offset_seconds=-offset,
+        bars=[round(each / speed, 6) for each in shown.grid.bars],
+        tempo_changes=[(round(seconds / speed, 6), bpm * speed) for seconds, bpm in shown.grid.tempo_changes],
+    )
+    return replace(
+        shown,
+        grid=grid,
+        locators=[replace(each, seconds=at(each.seconds)) for each in shown.locators],
+        sections=[
+            replace(each, start_seconds=at(each.start_seconds), end_seconds=at(each.end_seconds))
+            for each in shown.sections
+        ],
+    )
 
 
 def musical_key(scale: Any) -> str | None:

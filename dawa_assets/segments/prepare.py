@@ -7,6 +7,7 @@ from typing import Literal
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.prepared_dataset import PreparedDataset, TrackSegments, prepare_dataset, publish_view
 from modal_app.protocol.audio import PublishResult
+from modal_app.protocol.song_timeline import SpanFacts
 from resources.ports import Ports
 
 
@@ -25,8 +26,26 @@ class SegmentedTrack:
 
 
 @dataclass(frozen=True)
+class KnownSegment:
+    """What the Live Set knows of one segment, for a table; `density` is beside the song's own mean."""
+
+    item: str
+    begins: float
+    bars: str
+    sections: str
+    plays: str
+    comes_and_goes: str
+    density: float | None
+    key: str
+    metre: str
+
+
+@dataclass(frozen=True)
 class SegmentsReport:
-    """What was cut now, and what the dataset has altogether. `computed` counts files, not segments."""
+    """What was cut now, and what the dataset has altogether. `computed` counts files, not segments.
+
+    `facts` are of the segments of bounces that are aligned with their Live Sets.
+    """
 
     headline: str
     state: Literal["segmented", "no dataset"]
@@ -39,6 +58,7 @@ class SegmentsReport:
     view: str | None
     view_changed: bool
     tracks: list[SegmentedTrack]
+    facts: list[KnownSegment]
     warnings: list[tuple[str, str]]
     failed: list[tuple[str, str]]
     seconds: float
@@ -82,6 +102,12 @@ def _report(prepared: PreparedDataset | None, view: PublishResult | None, second
         view=None if view is None else view.view,
         view_changed=view is not None and view.changed,
         tracks=tracks,
+        facts=[
+            _known(part.track.name, each)
+            for part in parts
+            for each in part.facts
+            if each is not None and each.instruments
+        ],
         warnings=[(part.track.name, warning) for part in parts for warning in part.audio.warnings],
         failed=[] if prepared is None else prepared.failed,
         seconds=round(seconds, 3),
@@ -98,4 +124,20 @@ def _track(part: TrackSegments) -> SegmentedTrack:
         segments=len(part.audio.segments),
         silent=sum(segment.silent for segment in part.audio.segments),
         warnings="; ".join(part.audio.warnings),
+    )
+
+
+def _known(item: str, facts: SpanFacts) -> KnownSegment:
+    coming = [f"{each.instrument} comes at {each.seconds:.1f} s" for each in facts.enters]
+    going = [f"{each.instrument} goes at {each.seconds:.1f} s" for each in facts.leaves]
+    return KnownSegment(
+        item=item,
+        begins=facts.start,
+        bars=f"{facts.first_bar} to {facts.last_bar}",
+        sections=", ".join(facts.sections),
+        plays=", ".join(each.instrument for each in facts.instruments),
+        comes_and_goes=", ".join([*coming, *going]),
+        density=facts.density,
+        key=facts.musical_key or "",
+        metre=facts.time_signature or "",
     )

@@ -1,21 +1,27 @@
 """The current dataset's audio as segments: brought into the worker's cache, recorded, and published as its view.
 
+What the Live Sets know of each segment is kept beside them.
+
 Every step that needs segments begins here. What is cached costs nothing, so a data root that was deleted is made
 again by whichever step comes first.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from dawa_assets.artists.paths import is_own
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.tagger import tagger_of
+from dawa_assets.tables.alignments import HeardSong, song_as_heard
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.audio_segments import record_segments
 from dawa_assets.tables.datasets import Dataset, TrainingTrack, current_dataset, dataset_tracks, fail_item
 from dawa_assets.tables.item_exclusions import excluded_positions
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.segment_facts import keep_facts
 from dawa_assets.tables.segment_tags import TagKey, known_tags
 from dawa_assets.tables.training_items import note_findings
 from modal_app.audio.recipe import MONO44, Recipe
@@ -29,7 +35,10 @@ from modal_app.protocol.audio import (
     PublishResult,
     Segment,
 )
+from modal_app.protocol.song_timeline import SpanFacts
 from modal_app.tagging.tag_key import hint_of
+from modal_app.training.span_facts import facts_of_span
+from resources.database.base import Connection
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
@@ -44,6 +53,23 @@ class TrackSegments:
 
     track: TrainingTrack
     audio: PreparedAudio
+    heard: HeardSong | None = None
+    """What its Live Set knows of it; None unless they are aligned."""
+
+    @cached_property
+    def facts(self) -> list[SpanFacts | None]:
+        """What is known of each segment, in order."""
+        return [self.facts_between(*each) for each in _spans(self.audio)]
+
+    def facts_between(self, start: float, end: float) -> SpanFacts | None:
+        """Return what is known of any stretch of it, in seconds."""
+        return None if self.heard is None else facts_of_span(self.heard.timeline, start, end)
+
+    @property
+    def bpm(self) -> float | None:
+        """The tempo that it was rendered at, where it is aligned; else the one that its Live Set has now."""
+        speed = 1.0 if self.heard is None else self.heard.speed
+        return None if self.track.bpm is None else round(self.track.bpm * speed, 2)
 
     @property
     def hint(self) -> str:
@@ -91,6 +117,14 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
     with ports.database.transaction() as connection:
         held.check(connection)
         record_segments(connection, result.prepared)
+        parts = [
+            TrackSegments(track, by_hash[track.audio_hash], _heard(connection, artist, track))
+            for track in tracks
+            if track.audio_hash in by_hash
+        ]
+        for part in parts:
+            if part.track.parse_id is not None:
+                keep_facts(connection, artist.id, part.track.parse_id, part.track.audio_hash, part.facts)
         for track in tracks:
             found = by_hash.get(track.audio_hash)
             if found is not None and found.warnings and track.training_item_id is not None:
@@ -100,7 +134,7 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
                 fail_item(connection, track.training_item_id, track.audio_hash, failure.reason)
     return PreparedDataset(
         dataset=dataset,
-        tracks=[TrackSegments(track, by_hash[track.audio_hash]) for track in tracks if track.audio_hash in by_hash],
+        tracks=parts,
         failed=[(track.name, failures[track.audio_hash].reason) for track in tracks if track.audio_hash in failures],
         computed=result.computed,
     )
@@ -146,6 +180,15 @@ def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Pub
             for part, segment in prepared.segments()
         ]
         return ports.compute.run(PublishRequest(producer_id=artist.slug, segments=segments), logged("view"))
+
+
+def _heard(connection: Connection, artist: Artist, track: TrainingTrack) -> HeardSong | None:
+    return None if track.parse_id is None else song_as_heard(connection, artist.id, track.parse_id, track.audio_hash)
+
+
+def _spans(audio: PreparedAudio) -> Iterator[tuple[float, float]]:
+    for segment in audio.segments:
+        yield segment.start_seconds, segment.start_seconds + segment.samples / audio.sample_rate
 
 
 def _sources(tracks: list[TrainingTrack], urls: dict[str, str | None]) -> list[AudioSource]:

@@ -82,6 +82,14 @@ class ItemAlignment:
     alignment: StoredAlignment
 
 
+@dataclass(frozen=True)
+class HeardSong:
+    """A bounce's timeline by its own clock, and its tempo over the set's own."""
+
+    timeline: SongTimeline
+    speed: float
+
+
 _STORED = (
     "a.audio_hash, a.parse_id, a.answer, a.confidence, a.reasons, a.offset_seconds, a.bar, a.tempo, a.set_tempo, "
     "a.score, a.margin, a.version"
@@ -167,7 +175,7 @@ def find_alignment(connection: Connection, artist_id: UUID, parse_id: str, audio
         ).fetchone()
 
 
-def timeline_as_heard(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> SongTimeline | None:
+def song_as_heard(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> HeardSong | None:
     """Return what plays when in a bounce, by its own clock; None unless it is aligned with the set."""
     found = find_alignment(connection, artist_id, parse_id, audio_hash)
     if found is None or found.offset_seconds is None:
@@ -177,4 +185,5 @@ def timeline_as_heard(connection: Connection, artist_id: UUID, parse_id: str, au
     ).fetchone()
     if row is None:
         return None
-    return SongTimeline.model_validate(row["timeline"]).as_heard(found.offset_seconds, found.speed)
+    timeline = SongTimeline.model_validate(row["timeline"])
+    return HeardSong(timeline.as_heard(found.offset_seconds, found.speed), found.speed)

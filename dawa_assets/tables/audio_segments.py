@@ -17,7 +17,9 @@ _TRACKS = f"""
      where s.audio_hash = i.audio_hash and s.recipe = 'mono44') as loudest_first,
     (select s.start_seconds from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44'
      order by s.silent, s.gain_db, s.index limit 1) as loudest_at,
-    count(*) over () as of_tracks, t.audio_path
+    count(*) over () as of_tracks, t.audio_path,
+    (select s.parse_id from als_summaries s left join training_items n on n.id = i.training_item_id
+     where s.id = coalesce(n.als_summary_id, i.als_summary_id)) as parse_id
   from {CURRENT_ITEMS} i left join training_items t on t.id = i.training_item_id and t.audio_hash = i.audio_hash
   where exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = 'mono44')
   order by i.position limit %(limit)s
@@ -38,6 +40,8 @@ class SegmentedTrack:
     """Where the loudest one begins, in seconds."""
     audio_path: str | None
     """Where the item's audio lies; None where it has another one by now."""
+    parse_id: str | None
+    """Of the Live Set that the item uses now."""
 
 
 def record_segments(connection: Connection, prepared: Iterable[PreparedAudio]) -> None:

@@ -98,6 +98,8 @@ class TrainingTrack:
     time_signature: str | None
     key: str | None
     """`A minor`; None for any other scale than a major or a minor one."""
+    parse_id: str | None = None
+    """Of the Live Set that it states them in."""
 
     @property
     def name(self) -> str:
@@ -370,7 +372,7 @@ def dataset_tracks(connection: Connection, dataset_id: UUID) -> list[TrainingTra
               i.prompt_text,
               {_BPM} as bpm,
               s.summary -> 'overview' ->> 'time_signature' as time_signature,
-              {_KEY} as key
+              {_KEY} as key, s.parse_id
             {_WITH_SUMMARIES} where i.dataset_id = %s order by i.position
             """,
             [dataset_id],

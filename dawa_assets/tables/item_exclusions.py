@@ -11,6 +11,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.alignments import StoredAlignment
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -35,6 +36,8 @@ class ListedItem:
     """The item with the same audio whose text counts, where that is another one."""
     superseded: str = ""
     """The same in words."""
+    alignment: StoredAlignment | None = None
+    """Where its audio begins in its Live Set; None where they were not compared."""
 
 
 EXCLUDED_TRACK = """(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.alignments import StoredAlignment, alignments_of
 from dawa_assets.tables.chosen_items import superseded_items
 from dawa_assets.tables.library_sets import REASON, TEXT_BY, Badge
 from dawa_assets.tables.names import item_name
@@ -56,6 +57,8 @@ class ShownItem:
     """What was found in its audio, one line each."""
     superseded_by: str | None = None
     """The item of the same audio that is in datasets in its place."""
+    alignment: StoredAlignment | None = None
+    """Where its audio begins in its Live Set; None where the two were not compared."""
 
     @property
     def excluded(self) -> Exclusion | None:
@@ -99,7 +102,9 @@ def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None 
     for row in connection.execute(_SEGMENTS, [hashes]):
         cuts.setdefault(row["audio_hash"], []).append((row["start"], float(row["end"])))
     superseded = {each.id: each.by for each in superseded_items(connection, artist_id)}
+    aligned = {each.item_id: each.alignment for each in alignments_of(connection, artist_id, ids)}
     for item in items:
+        item.alignment = aligned.get(item.id)
         item.segments = cuts.get(item.audio_hash or "", [])
         item.superseded_by = superseded.get(item.id)
     return items

@@ -58,6 +58,7 @@ def make_examples(
             continue
         seconds += audio.segments[segment.index].samples / audio.sample_rate
         text = texts.get((segment.sha256, part.hint))
+        facts = part.facts[segment.index]
         untagged += text is None
         examples.append(
             Example(
@@ -66,11 +67,18 @@ def make_examples(
                 sha256=audio.segments[segment.index].sha256,
                 song=part.track.song,
                 parts=caption_parts(
-                    part.track.prompt_text, text, part.track.bpm, key=part.track.key, trigger_word=trigger_word
+                    part.track.prompt_text,
+                    text,
+                    part.bpm,
+                    key=part.track.key,
+                    trigger_word=trigger_word,
+                    facts=facts,
                 ),
                 gain_db=audio.segments[segment.index].gain_db,
-                **facts_of(part.track).model_dump(exclude={"musical_key"}),
+                bpm=part.bpm or bpm_in(part.track.prompt_text),
                 musical_key=part.track.key or key_in(text),
+                time_signature=(facts.time_signature if facts else None) or part.track.time_signature,
+                sections=facts.sections if facts else (),
             )
         )
     return Examples(examples, silent, untagged, seconds)

@@ -1,4 +1,4 @@
-"""The `depict` job: waveforms of tracks with the marks of their segments, and one segment's spectrogram, as PNGs.
+"""The `depict` job: waveforms of tracks with their segments and what plays in them, one segment's spectrogram, as PNGs.
 
 Drawn from the cached segments, at the level that the track had before they were normalised. Memory and time are the
 same for a jingle and for a day of audio: each column of a waveform reads at most `_FRAMES_A_COLUMN` frames.
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from modal_app.audio.recipe import MONO44, WAV_HEADER_BYTES
 from modal_app.audio.segment_cache import find_prepared, segment_path
+from modal_app.audio.song_lanes import draw_bars, draw_lanes, lanes_inches
 from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
@@ -22,6 +23,8 @@ from modal_app.protocol.base import Event
 from modal_app.protocol.pictures import DepictRequest, DepictResult, PicturedSegment
 
 _COLUMNS = 900
+_TITLE, _WAVE_INCHES, _CLOCK = 0.28, 0.7, 0.24  # inches
+_LEFT, _LEFT_WITH_NAMES = 0.02, 0.1
 _FRAMES_A_COLUMN = 8192
 _MAX_MARKS = 60  # more would hide what they mark
 _WINDOW, _HOP = 2048, 1024
@@ -80,26 +83,43 @@ def envelope(root: DataRoot, prepared: PreparedAudio, columns: int) -> npt.NDArr
 def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> None:
     from matplotlib.figure import Figure
 
-    tracks = [(_prepared(root, track.audio_hash, track.name), track.name) for track in request.tracks]
-    height, below, above, between = 0.55 + 1.15 * len(tracks), 0.25, 0.55, 0.45  # inches
-    each = (height - below - above - between * (len(tracks) - 1)) / len(tracks)
+    tracks = [(_prepared(root, track.audio_hash, track.name), track) for track in request.tracks]
+    above, rows = 0.3, []  # inches; of each track the title, its wave, the clock, and the lanes
+    for _, track in tracks:
+        rows.append((_TITLE, _WAVE_INCHES, _CLOCK, lanes_inches(track.timeline)))
+    height = above + sum(sum(row) for row in rows)
     figure = Figure(figsize=(9, height), facecolor="white")  # a layout that is worked out takes as long as the drawing
-    figure.subplots_adjust(left=0.02, right=0.98, bottom=below / height, top=1 - above / height, hspace=between / each)
-    for place, (prepared, name) in enumerate(tracks, 1):
-        axes = figure.add_subplot(len(tracks), 1, place)
+    left = _LEFT_WITH_NAMES if any(track.timeline for _, track in tracks) else _LEFT
+
+    def room(top: float, high: float) -> Any:
+        return figure.add_axes((left, 1 - (top + high) / height, 0.98 - left, high / height))
+
+    top = above
+    for (prepared, track), (title, wave, clock, lanes) in zip(tracks, rows, strict=True):
+        axes = room(top + title, wave)
         low, high = envelope(root, prepared, _COLUMNS)
         seconds = sum(segment.samples for segment in prepared.segments) / prepared.sample_rate
         axes.fill_between(np.linspace(0, seconds, _COLUMNS), low, high, color=_WAVE, linewidth=0)
         _mark(axes, prepared.segments, prepared.sample_rate)
         axes.set(xlim=(0, seconds), ylim=(-1, 1), yticks=[])
-        axes.set_title(_safe(f"{name}, {_clock(seconds)}, {len(prepared.segments)} segments"), fontsize=9, loc="left")
+        axes.set_title(
+            _safe(f"{track.name}, {_clock(seconds)}, {len(prepared.segments)} segments"), fontsize=9, loc="left"
+        )
         axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
         axes.tick_params(labelsize=8)
+        if track.timeline is not None:
+            draw_bars(axes, track.timeline, seconds)
+            draw_lanes(room(top + title + wave + clock, lanes), track.timeline, seconds)
+        top += title + wave + clock + lanes
     shown = f"{len(tracks)} of {request.of} tracks" if request.of > len(tracks) else "every track"
-    figure.suptitle(
-        f"{shown}; a line where a segment begins, grey where one is silent", fontsize=9, color=_INK, y=1 - 0.08 / height
-    )
+    heading = f"{shown}; a line where a segment begins, grey where one is silent{_also(request)}"
+    figure.suptitle(heading, fontsize=9, color=_INK, y=1 - 0.08 / height)
     figure.savefig(target, dpi=90, metadata={"Software": None})
+
+
+def _also(request: DepictRequest) -> str:
+    """Return what else there is to see where any track is aligned with its Live Set."""
+    return "; bars, sections and instruments by the Live Set" if any(each.timeline for each in request.tracks) else ""
 
 
 def _mark(axes: Any, segments: Sequence[Segment], sample_rate: int) -> None:

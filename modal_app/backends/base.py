@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.adapters.card import AdapterCard
+from modal_app.protocol.song_timeline import Section
 from modal_app.protocol.training import TrainParameters
 
 Signal = npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ class Conditioning:
     bpm: float | None = None
     musical_key: str | None = None  # e.g. `A minor`
     time_signature: str | None = None  # e.g. `4/4`
+    sections: tuple[Section, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Backend(Protocol):
     base: BaseModel
     sample_rate: int
     channels: int
-    metadata: frozenset[str]  # the kinds of a caption's parts that it takes beside the text: of `tempo` and `key`
+    metadata: frozenset[
+        str
+    ]  # the kinds of a caption's parts that it takes beside the text: of `section`, `tempo` and `key`
 
     @classmethod
     def load(cls, base: str) -> Self:

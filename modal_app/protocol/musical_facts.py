@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from modal_app.protocol.song_timeline import Section
+
 _KEY = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(major|maj|minor|min|m|M)?")
 
 TimeSignature = Literal["2/4", "3/4", "4/4", "6/8"]
@@ -26,6 +28,15 @@ def spelled_key(text: str) -> str:
         raise ValueError('is no key; write e.g. "A minor"')
     tonic, accidental, mode = found.groups()
     return f"{tonic.upper()}{accidental} {'minor' if mode in ('m', 'min', 'minor') else 'major'}"
+
+
+AskedSections = Section | Annotated[list[Section], Field(max_length=16)]
+"""A part of a song, or several in their order."""
+
+
+def listed_sections(asked: AskedSections | None) -> tuple[Section, ...]:
+    """Return the sections that are asked for, none where there is no word of them."""
+    return () if asked is None else (asked,) if isinstance(asked, str) else tuple(asked)
 
 
 MusicalKey = Annotated[str, Field(max_length=20), AfterValidator(spelled_key)]

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, Sha256
+from modal_app.protocol.song_timeline import SongTimeline
 
 MAX_TRACKS = 6
 
@@ -14,6 +15,7 @@ class PicturedTrack(Message):
 
     audio_hash: Sha256
     name: str = Field(description="what to call it in the picture")
+    timeline: SongTimeline | None = Field(None, description="what plays when in it, by its own clock, if that is known")
 
 
 class PicturedSegment(Message):

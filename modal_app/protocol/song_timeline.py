@@ -137,7 +137,7 @@ class SpanFacts(Message):
     end: float
     first_bar: int = Field(description="that sounds in it; the song's first is 1")
     last_bar: int
-    sections: list[Section] = Field(description="in order; empty where the set does not say")
+    sections: tuple[Section, ...] = Field(description="in order; empty where the set does not say")
     instruments: list[Sounding] = Field(description="by role, as prompts list them")
     enters: list[Change]
     leaves: list[Change]

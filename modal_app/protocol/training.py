@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, RecipeName, Sha256
+from modal_app.protocol.song_timeline import Section
 
 # --- train ---
 
@@ -17,17 +18,21 @@ class MusicalFacts(Message):
     bpm: float | None = None
     musical_key: str | None = Field(None, description="e.g. `A minor`")
     time_signature: str | None = Field(None, description="e.g. `4/4`")
+    sections: tuple[Section, ...] = Field((), description="of the song, in order; empty where none is known")
 
 
 class CaptionPart(Message):
-    """A piece of a caption that can be left out. What `tempo` and `key` say is then told in no other way either."""
+    """A piece of a caption that can be left out.
 
-    kind: Literal["trigger", "prompt", "tags", "key", "tempo"]
+    What `section`, `tempo` and `key` say is then told in no other way either.
+    """
+
+    kind: Literal["trigger", "prompt", "section", "facts", "tags", "key", "tempo"]
     text: str
 
 
 class Example(MusicalFacts):
-    """One segment and the caption it is trained with; the facts are its song's, the key its own."""
+    """One segment and the caption it is trained with; the facts are its song's, key, metre and sections its own."""
 
     audio_hash: Sha256
     index: int

@@ -174,7 +174,7 @@ def _rival_losses(
 
 def _render(backend: InferBackend, request: EvaluateRequest) -> Signal:
     in_metadata = kinds_in_metadata(request.training.caption_rule, backend.metadata)
-    conditioning = conditioning_of_prompt(request.prompt, request.facts, in_metadata)
+    conditioning = conditioning_of_prompt(request.prompt, request.facts, in_metadata, request.training.caption_rule)
     return backend.generate(conditioning, request.duration_seconds, request.seed)
 
 

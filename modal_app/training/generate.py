@@ -14,7 +14,7 @@ from modal_app.data_root.scratch import sweep
 from modal_app.errors import InputError
 from modal_app.protocol.base import Event
 from modal_app.protocol.training import GenerateRequest, GenerateResult
-from modal_app.training.caption_rule import RULE, conditioning_of_prompt, kinds_in_metadata
+from modal_app.training.caption_rule import RULE, conditioning_of_prompt, kinds_in_metadata, knows_sections
 
 _PEAK = 10 ** (-1 / 20)
 
@@ -38,7 +38,11 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this will be no music"))
     rule = lora.card.caption_rule if lora else RULE
-    conditioning = conditioning_of_prompt(request.prompt, request.facts, kinds_in_metadata(rule, backend.metadata))
+    if request.facts.sections and not knows_sections(rule):
+        words = f"this LoRA was trained by {rule}, which tells of no sections: they are left out; train it again"
+        emit(Event(kind="log", level="warning", message=words))
+    in_metadata = kinds_in_metadata(rule, backend.metadata)
+    conditioning = conditioning_of_prompt(request.prompt, request.facts, in_metadata, rule)
     base_path = None
     if lora:
         if request.with_base:

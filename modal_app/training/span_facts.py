@@ -35,7 +35,7 @@ def facts_of_span(timeline: SongTimeline, start: float, end: float) -> SpanFacts
         end=round(end, 3),
         first_bar=max(1, bisect_right(timeline.bars, known[0] + _SAME_SECONDS)),
         last_bar=max(1, bisect_left(timeline.bars, known[1] - _SAME_SECONDS)),
-        sections=list(_sections(timeline, known)),
+        sections=tuple(_sections(timeline, known)),
         instruments=[_sounding(voice, known) for voice in voices],
         enters=_changes(voices, timeline, known, comes=True, start=start),
         leaves=_changes(voices, timeline, known, comes=False, start=start),
@@ -52,10 +52,16 @@ def overlap(spans: Sequence[Span], within: Span) -> float:
 
 def _telling(voices: Sequence[Voice], known: Span) -> list[Voice]:
     """Return the voices that sound, by role, without general words where particular ones say it."""
-    heard = [voice for voice in voices if overlap(voice.spans, known) >= min(_LEAST_SECONDS, known[1] - known[0])]
+    heard = [voice for voice in voices if any(_sounds(span, known) for span in voice.spans)]
     names = {voice.instrument for voice in heard}
     told = [voice for voice in heard if not voice.told_by or len(names & set(voice.told_by)) < voice.told_by_at_least]
     return sorted(told, key=lambda voice: ROLES.index(voice.role))
+
+
+def _sounds(span: Span, known: Span) -> bool:
+    """Return whether enough of a sound lies in a stretch; all of a short one is."""
+    inside = min(span[1], known[1]) - max(span[0], known[0])
+    return inside > 0 and inside >= min(_LEAST_SECONDS, span[1] - span[0], known[1] - known[0])
 
 
 def _sounding(voice: Voice, known: Span) -> Sounding:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, Co
 from pydantic.alias_generators import to_camel
 
 from modal_app.protocol.base import Identifier
-from modal_app.protocol.musical_facts import AskedBpm, MusicalKey, TimeSignature
+from modal_app.protocol.musical_facts import AskedBpm, AskedSections, MusicalKey, TimeSignature
 from modal_app.value_errors import LORA_ID
 
 PASSWORD_FIELD = "x-train-password"  # noqa: S105 - the name of a field
@@ -71,6 +71,7 @@ class GenerateBody(Body):
     bpm: AskedBpm | None = Field(None, description="the tempo; else the one that closes the prompt (`BPM: 124`)")
     key: MusicalKey | None = Field(None, examples=["A minor"])
     time_signature: TimeSignature | None = None
+    section: AskedSections | None = Field(None, examples=["intro"], description="of a song; several in their order")
 
 
 class StoredUpload(BaseModel):

@@ -13,6 +13,7 @@ from modal_app.errors import InputError
 from modal_app.producer.dataset_files import normalize_dataset
 from modal_app.producer.uploads import checked_filename, checked_upload_path, checked_url, public_path
 from modal_app.protocol.base import JobRequest, JobResult
+from modal_app.protocol.musical_facts import listed_sections
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import GenerateRequest, MusicalFacts
 from modal_app.web.job_queue import Call, JobQueue
@@ -147,7 +148,12 @@ def generate_job(body: GenerateBody, options: WebOptions, producer_id: str | Non
         backend=backend,
         base=base,
         scale=body.scale,
-        facts=MusicalFacts(bpm=body.bpm, musical_key=body.key, time_signature=body.time_signature),
+        facts=MusicalFacts(
+            bpm=body.bpm,
+            musical_key=body.key,
+            time_signature=body.time_signature,
+            sections=listed_sections(body.section),
+        ),
     )
     return Job(job_id, key, request)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from dawa_assets.http.api.common import file_link, listening_link
 from dawa_assets.http.messages import Message, ParseId
 from dawa_assets.http.service import Service
+from dawa_assets.tables.alignments import StoredAlignment
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.item_lookup import ItemText
 from dawa_assets.tables.library_items import ShownItem
@@ -47,6 +48,26 @@ class SegmentAnswer(Message):
 
     start: float = Field(examples=[0.0])
     end: float = Field(examples=[15.0])
+
+
+class AlignmentAnswer(Message):
+    """Where a bounce begins in its Live Set, or that it is of another one, or why that can't be told."""
+
+    answer: Literal["aligned", "not this arrangement", "can't be told"] = Field(examples=["aligned"])
+    line: str = Field(examples=["aligned from bar 9 (15.74 s)"])
+    confidence: float = Field(examples=[0.93], description="0.5 to 1; 0 where it can't be told")
+    offset_seconds: float | None = Field(examples=[15.74], description="of the arrangement, where the bounce begins")
+    bar: float | None = Field(examples=[9.0])
+    tempo: float | None = Field(examples=[122.0], description="that it was rendered at")
+    margin: float | None = Field(examples=[0.11], description="by how much it fits better than at any other place")
+    reasons: list[str] = Field(examples=[["onsets fit by 0.58 and pitches by 0.81"]])
+    version: str = Field(examples=["alignment-v1"])
+
+    @classmethod
+    def of(cls, found: StoredAlignment) -> "AlignmentAnswer":
+        """Return as it is shown."""
+        shown = {name: value for name, value in vars(found).items() if name in cls.model_fields}
+        return cls(**shown, line=found.words)
 
 
 class ExcludedAnswer(Message):
@@ -102,6 +123,7 @@ class ItemAnswer(Message):
     audio: ItemAudio | None
     segments: list[SegmentAnswer] = Field(description="empty before it was cut")
     excluded: ExcludedAnswer | None
+    alignment: AlignmentAnswer | None = Field(description="null: it was not held against its set yet")
     findings: list[str] = Field(examples=[[]], description="what is to be known of its audio, one line each")
     superseded_by: str | None = Field(examples=[None], description="the item that is used in its place")
     created_at: datetime
@@ -253,5 +275,6 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
     return fields | {
         "audio": audio,
         "segments": [SegmentAnswer(start=start, end=end) for start, end in item.segments],
+        "alignment": None if item.alignment is None else AlignmentAnswer.of(item.alignment),
         "excluded": None if item.excluded is None else ExcludedAnswer(**vars(item.excluded)),
     }

@@ -401,6 +401,7 @@ export class AudioPanel extends EventTarget {
     const lines =
       this.state === "saved"
         ? [
+            ...alignmentLines(this.item.alignment),
             ...(this.item.findings ?? []),
             ...(this.item.supersededBy
               ? [`The same audio is used by “${this.item.supersededBy}”, in place of this one.`]
@@ -417,4 +418,11 @@ export class AudioPanel extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Return what a person should look at: a bounce of another arrangement, or of another tempo than its set's. */
+function alignmentLines(alignment) {
+  if (alignment?.answer === "not this arrangement")
+    return [`This bounce does not fit its Live Set: ${alignment.reasons[0]}. Pair it with another one, or leave it out.`];
+  return (alignment?.reasons ?? []).filter((reason) => reason.startsWith("rendered at"));
 }

@@ -20,6 +20,7 @@ from modal_app.adapters.file_format import read_adapter
 from modal_app.backends.ace_step import lora
 from modal_app.backends.ace_step.base_model import load_pipeline
 from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
+from modal_app.backends.text_length import fitting
 from modal_app.errors import JobError
 from modal_app.protocol.training import TrainParameters
 
@@ -27,6 +28,7 @@ _INSTRUMENTAL = "[Instrumental]"
 _TIME_SIGNATURES = {"2/4": "2", "3/4": "3", "4/4": "4", "6/8": "6"}
 _CAPTION_DROPOUT = 0.15  # of the official trainer, so that guidance keeps working
 _TIMBRE_SECONDS = 30
+_LONGEST_SECONDS = 600.0  # by which captions are measured, so that one is cut alike for every length that is told
 _SHORTEST_FRAMES = 2  # the transformer takes frames in pairs
 _CONDITION_BYTES = 1 << 30  # of encoded texts that are kept; a long one of the true model takes a megabyte
 
@@ -51,7 +53,9 @@ class AceStepBackend:
     """Both faces of ACE-Step: training and rendering."""
 
     channels = 2
-    metadata = frozenset({"tempo", "key"})  # beside a caption that names them too, they would contradict it one day
+    metadata = frozenset(
+        {"section", "tempo", "key"}
+    )  # beside a caption that names them too, they would contradict it one day
 
     def __init__(self, pipeline: Any, base: BaseModel) -> None:
         self.base = base
@@ -174,8 +178,8 @@ class AceStepBackend:
         sampling = self._sampling()
         self._cross_mask = None
         audio = pipeline(
-            prompt=conditioning.caption or "",
-            lyrics=_INSTRUMENTAL,
+            prompt=self._fitting(conditioning),
+            lyrics=_lyrics(conditioning),
             **_metadata(conditioning),
             audio_duration=frames / pipeline.latents_per_second,
             num_inference_steps=sampling.steps,
@@ -266,8 +270,8 @@ class AceStepBackend:
         timbre = encoder.silence_latent[:, : math.ceil(_TIMBRE_SECONDS * pipeline.latents_per_second)]
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             encoded, text_mask, lyrics, lyrics_mask = pipeline.encode_prompt(
-                prompt=[text.conditioning.caption],
-                lyrics=[_INSTRUMENTAL],
+                prompt=[self._fitting(text.conditioning)],
+                lyrics=[_lyrics(text.conditioning)],
                 device=self.device,
                 audio_duration=text.seconds,
                 **_metadata(text.conditioning),
@@ -283,6 +287,16 @@ class AceStepBackend:
             )
         return sequence[0]
 
+    def _fitting(self, conditioning: Conditioning) -> str:
+        """Return a caption that the encoder takes whole: else it would cut off the metadata, which stand behind it."""
+        metadata = _metadata(conditioning)
+
+        def fits(caption: str) -> bool:
+            text, _ = self._pipeline._format_prompt(caption, audio_duration=_LONGEST_SECONDS, **metadata)
+            return len(self._pipeline.tokenizer(text).input_ids) <= self._max_text
+
+        return fitting(conditioning.caption or "", fits)
+
     def _context(self, count: int, frames: int) -> Tensor:
         """What text-to-music gives the transformer beside the noise: silence, and a mask that says "all of it"."""
         import torch
@@ -297,6 +311,11 @@ class AceStepBackend:
         if self._pipeline.is_turbo:
             return _Sampling(steps=8, shift=3.0, guidance=1.0)
         return _Sampling(steps=10 if self._tiny else 50, shift=1.0, guidance=7.0)
+
+
+def _lyrics(conditioning: Conditioning) -> str:
+    """Return the sections as structure tags, a line each; without any, that nobody sings."""
+    return "\n".join(f"[{name.title()}]" for name in conditioning.sections) or _INSTRUMENTAL
 
 
 def _metadata(conditioning: Conditioning) -> dict[str, Any]:

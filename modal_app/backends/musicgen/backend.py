@@ -21,10 +21,11 @@ from modal_app.backends.musicgen.base_model import load_model
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of
 from modal_app.backends.musicgen.lora import DecoderLora, peft_config
 from modal_app.backends.musicgen.sampling import Condition, Sampling, draw_codes
+from modal_app.backends.text_length import fitting
 from modal_app.errors import JobError
 from modal_app.protocol.training import TrainParameters
 
-_MAX_TOKENS = 512  # of a text; what is longer is cut off
+_MAX_TOKENS = 512  # of a text; of a longer one, whole clauses are left off
 _TEXT_BYTES = 1 << 28  # of encoded texts that are kept; a long one of the true model takes half a megabyte
 
 
@@ -190,6 +191,7 @@ class MusicGenBackend:
     def _encode_text(self, caption: str) -> Tensor:
         import torch
 
+        caption = fitting(caption, lambda text: len(self._tokenizer(text)["input_ids"]) <= _MAX_TOKENS)
         tokens = self._tokenizer(caption, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             states = self._model.text_encoder(

@@ -13,7 +13,7 @@ from dawa_assets.example.mix import play
 from dawa_assets.example.tracks import songs
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import ItemsReport, update_training_items
-from dawa_assets.tables.alignments import alignments_of, timeline_as_heard
+from dawa_assets.tables.alignments import alignments_of, song_as_heard
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import drop, items, new_artist, rows, unguarded, wav
 from tests.dawa_assets.maintenance.killing import Fuse, KilledError, fused, with_short_leases
@@ -50,10 +50,13 @@ def test_a_bounce_is_aligned_once_and_its_timeline_kept(ports: Ports, bounces: d
     with ports.database.transaction() as connection:
         [found] = alignments_of(connection, artist.id)
         stored = found.alignment
-        heard = timeline_as_heard(connection, artist.id, stored.parse_id, stored.audio_hash)
+        heard = song_as_heard(connection, artist.id, stored.parse_id, stored.audio_hash)
     assert stored.offset_seconds == pytest.approx(10.0, abs=0.05)
     assert heard is not None
-    assert [(round(each.seconds, 1), each.name) for each in heard.sections[1:3]] == [(-4.3, "verse"), (7.1, "chorus")]
+    assert [(round(each.seconds, 1), each.name) for each in heard.timeline.sections[1:3]] == [
+        (-4.3, "verse"),
+        (7.1, "chorus"),
+    ]
     again = update_training_items(ports, "nova")
     assert again.newly_aligned == []
     assert again.alignments == report.alignments

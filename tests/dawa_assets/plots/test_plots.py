@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from modal_app.producer.forget import forget
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest, PicturedSegment, PicturedTrack
+from modal_app.protocol.song_timeline import Layer, MetreStart, SectionStart, SongTimeline, Voice
 
 RATE = MONO44.sample_rate
 SHOWN = 150_000
@@ -73,6 +75,51 @@ def test_a_waveform_shows_the_tracks_own_level(root: DataRoot) -> None:
     assert high[:50] == pytest.approx(0.1, abs=0.001)
     assert high[50:] == pytest.approx(0.8, abs=0.001)
     assert low == pytest.approx(0)
+
+
+SONG = SongTimeline(
+    version="test",
+    end=28.0,
+    bars=[2.0 * bar for bar in range(15)],
+    metres=[MetreStart(seconds=0.0, time_signature="4/4")],
+    sections=[SectionStart(seconds=0.0, name="intro"), SectionStart(seconds=8.0, name="drop")],
+    voices=[
+        Voice(instrument="kick", role="rhythm", spans=[(8.0, 20.0)]),
+        Voice(instrument="pads", role="harmony", spans=[(0.0, 28.0)]),
+    ],
+    layers=[Layer(track="Kit", spans=[(8.0, 20.0)]), Layer(track="Pad", spans=[(0.0, 28.0)])],
+)
+
+
+def drawn(root: DataRoot, asked: DepictRequest) -> npt.NDArray[np.uint8]:
+    made = depict(asked, root, lambda _: None)
+    return np.asarray(Image.open(root.root / made.waveforms).convert("RGB"))
+
+
+def columns_of(image: npt.NDArray[np.uint8], colour: str) -> tuple[float, float]:
+    """From where to where a colour is in a picture, as a share of its width."""
+    rgb = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    found = np.flatnonzero((np.abs(image.astype(int) - rgb).max(axis=2) < 12).any(axis=0))
+    return float(found[0] / image.shape[1]), float(found[-1] / image.shape[1])
+
+
+def test_what_plays_is_drawn_under_its_wave_at_its_seconds(root: DataRoot) -> None:
+    track = cached(root, noise(30))
+    plain = drawn(root, request(track, name="plain"))
+    asked = request(track, name="song")
+    with_song = asked.tracks[0].model_copy(update={"timeline": SONG})
+    image = drawn(root, asked.model_copy(update={"tracks": [with_song]}))
+    assert image.shape[0] > plain.shape[0]
+    begin, end = columns_of(image, "#b45309")  # of rhythm: the kick's lane
+    assert begin == pytest.approx(0.1 + 0.88 * 8 / 30, abs=0.005)
+    assert end == pytest.approx(0.1 + 0.88 * 20 / 30, abs=0.005)
+
+
+def test_a_song_that_lies_outside_of_the_sound_is_drawn_too(root: DataRoot) -> None:
+    asked = request(cached(root, noise(30)), name="late")
+    for offset in (-25.0, 20.0, 500.0):
+        song = asked.tracks[0].model_copy(update={"timeline": SONG.as_heard(offset, 1.0)})
+        assert drawn(root, asked.model_copy(update={"tracks": [song]})).size
 
 
 def test_both_pictures_are_small_and_only_the_latest_ones_stay(root: DataRoot) -> None:

@@ -1,4 +1,4 @@
-"""The rule `caption-v3`: what a caption is made of, and what of it stands in the text."""
+"""The rule `caption-v4`: what a caption is made of, and what of it stands in the text."""
 
 import re
 from dataclasses import replace
@@ -8,16 +8,40 @@ from hypothesis import strategies as st
 
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.training.runs import train_lora
+from modal_app.protocol.song_timeline import Change, Sounding, SpanFacts
 from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
 from modal_app.training.caption_rule import (
     caption_parts,
     conditioning_of_parts,
     conditioning_of_prompt,
+    facts_line,
     key_in,
     kinds_in_metadata,
+    knows_sections,
     trigger_word_in,
 )
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, caption_of, tone
+
+FACTS = SpanFacts(
+    version="test",
+    start=0,
+    end=15,
+    first_bar=1,
+    last_bar=8,
+    sections=("intro", "build"),
+    instruments=[
+        Sounding(instrument="kick", role="rhythm", share=0.5),
+        Sounding(instrument="sub bass", role="bass", share=0.3),
+        Sounding(instrument="pads", role="harmony", share=1),
+        Sounding(instrument="plucks", role="melody", share=0.4),
+        Sounding(instrument="impacts", role="texture", share=0.05),
+    ],
+    enters=[Change(instrument="kick", seconds=7.4), Change(instrument="sub bass", seconds=10.6)],
+    leaves=[Change(instrument="plucks", seconds=6.1)],
+    density=0.5,
+    musical_key="A minor",
+    time_signature="4/4",
+)
 
 
 def caption(prompt: str, tags: str | None, bpm: float | None) -> str:
@@ -83,6 +107,57 @@ def test_what_metadata_tell_is_not_in_the_text_too() -> None:
     assert (without.caption, without.bpm, without.musical_key, without.time_signature) == ("Slow.", None, None, None)
 
 
+def test_what_the_set_knows_stands_between_style_and_tags() -> None:
+    parts = caption_parts("Slow.\nBPM: 80", "calm, A minor", 80, trigger_word="nova", facts=FACTS)
+    assert [(part.kind, part.text) for part in parts] == [
+        ("trigger", "nova."),
+        ("prompt", "Slow."),
+        ("section", "Section: intro, build."),
+        ("facts", "Sparse: pads and plucks; kick enters at 7 s, sub bass at 11 s; plucks leave at 6 s."),
+        ("tags", "calm."),
+        ("key", "Key: A minor."),
+        ("tempo", "BPM: 80"),
+    ]
+
+
+def test_facts_say_what_is_known_and_no_more() -> None:
+    none = FACTS.model_copy(update={"instruments": [], "enters": [], "leaves": []})
+    assert facts_line(none) == ""
+    full = FACTS.model_copy(update={"density": 1.4, "enters": [], "leaves": []})
+    assert facts_line(full) == "Full: kick, sub bass, pads and plucks."
+    together = [Change(instrument=name, seconds=5.2) for name in ("snare", "rim")]
+    assert facts_line(none.model_copy(update={"enters": together})) == "Sparse: snare and rim enter at 5 s."
+
+
+def test_sections_are_told_as_metadata_or_in_the_text() -> None:
+    known = MusicalFacts(sections=("intro", "build"))
+    parts = caption_parts("Slow.", None, None, facts=FACTS)
+    beside = conditioning_of_parts(parts, known, {"section"})
+    assert beside.sections == ("intro", "build")
+    assert "Section" not in (beside.caption or "")
+    within = conditioning_of_parts(parts, known, ())
+    assert (within.sections, "Section: intro, build." in (within.caption or "")) == ((), True)
+    # what is left out is told in no way
+    assert conditioning_of_parts(parts[:1], known, {"section"}).sections == ()
+
+
+def test_who_asks_for_a_section_is_understood_as_a_training_is() -> None:
+    facts = MusicalFacts(bpm=124, sections=("drop",))
+    here = FACTS.model_copy(update={"sections": ("drop",), "instruments": [], "enters": [], "leaves": []})
+    for metadata in (frozenset(), {"section", "tempo", "key"}):
+        asked = conditioning_of_prompt("Dark dub.", facts, metadata)
+        assert asked == conditioning_of_parts(caption_parts("Dark dub.", None, 124, facts=here), facts, metadata)
+
+
+def test_an_adapter_of_a_rule_without_sections_gets_none() -> None:
+    facts = MusicalFacts(sections=("drop",))
+    assert not knows_sections("caption-v3")
+    for metadata in (frozenset(), {"section"}):
+        asked = conditioning_of_prompt("Dark dub.", facts, metadata, "caption-v3")
+        assert (asked.caption, asked.sections) == ("Dark dub.", ())
+    assert conditioning_of_prompt("Dark dub.", facts, {"section"}, "").sections == ("drop",)
+
+
 def test_who_asks_is_understood_as_a_training_is() -> None:
     metadata = {"tempo", "key"}
     facts = MusicalFacts(musical_key="A minor", time_signature="4/4")
@@ -96,6 +171,7 @@ def test_who_asks_is_understood_as_a_training_is() -> None:
 
 def test_an_adapter_of_the_former_rule_is_told_as_it_was_trained() -> None:
     in_metadata = kinds_in_metadata("caption-v2", {"tempo", "key"})
+    assert in_metadata == frozenset()
     assert conditioning_of_prompt("Dark dub. BPM: 124", MusicalFacts(), in_metadata).caption == "Dark dub. BPM: 124"
     assert kinds_in_metadata("caption-v3", {"tempo"}) == {"tempo"}
 

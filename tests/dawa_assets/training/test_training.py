@@ -94,7 +94,7 @@ def test_why_a_training_was_needed_is_said(worker: RecordingCompute, catalogue: 
             """parameters = parameters || '{"caption_rule": "caption-v2"}'"""
         )
     again = train(catalogue)
-    assert (again.state, again.why) == ("trained", "caption_rule is caption-v3 now, was caption-v2")
+    assert (again.state, again.why) == ("trained", "caption_rule is caption-v4 now, was caption-v2")
     catalogue.add("two", tone(20, 330), "Bright dub.\nBPM: 120")
     assert train(catalogue).why == "the examples or the base changed"
     assert worker.count(TrainRequest) == 3

@@ -43,7 +43,7 @@ def test_a_lora_is_rendered_at_the_exact_length_and_named(
 ) -> None:
     (home / "data" / "loras" / "test-artist_lora.safetensors").write_text("placeholder")
     asked = ("--lora", "test-artist:lora", "--prompt", "Dub techno", "--duration", "1.2345", "--seed", "7")
-    asked += ("--bpm", "124", "--key", "am", "--time-signature", "6/8")
+    asked += ("--bpm", "124", "--key", "am", "--time-signature", "6/8", "--section", "intro", "--section", "Drop")
     monkeypatch.setenv("DAWA_HOME", str(home))
     root = DataRoot(home / "data")  # this process has the libraries already
     facts: list[MusicalFacts] = []
@@ -55,7 +55,7 @@ def test_a_lora_is_rendered_at_the_exact_length_and_named(
     monkeypatch.setattr(LocalCompute, "run", run_here)
     run = CliRunner().invoke(app, ["generate", *asked, "--out", str(tmp_path / "lora.wav"), "--json"])
     assert run.exit_code == 0, run.output
-    assert facts == [MusicalFacts(bpm=124, musical_key="A minor", time_signature="6/8")]
+    assert facts == [MusicalFacts(bpm=124, musical_key="A minor", time_signature="6/8", sections=("intro", "drop"))]
     report = json.loads(run.stdout)
     assert report["lora"] == "models/test-artist/adapter_model.safetensors"
     assert report["run_id"] == "run-1"

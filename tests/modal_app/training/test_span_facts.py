@@ -40,7 +40,7 @@ def names(found: SpanFacts) -> list[str]:
 
 def test_a_span_says_bars_section_instruments_and_density() -> None:
     found = facts(8.0, 16.0)
-    assert (found.first_bar, found.last_bar, found.sections) == (5, 8, ["drop"])
+    assert (found.first_bar, found.last_bar, found.sections) == (5, 8, ("drop",))
     assert names(found) == ["kick", "snare", "pads"]
     assert [each.share for each in found.instruments] == [1.0, 1.0, 1.0]
     assert found.density == pytest.approx(2 / (52 / 32), abs=0.001)
@@ -74,8 +74,8 @@ def test_a_moment_of_a_note_at_an_edge_is_no_instrument() -> None:
 
 
 def test_sections_and_metres_follow_what_the_span_holds() -> None:
-    assert facts(4.0, 26.0).sections == ["intro", "drop", "outro"]
-    assert facts(4.0, 8.5).sections == ["intro"]
+    assert facts(4.0, 26.0).sections == ("intro", "drop", "outro")
+    assert facts(4.0, 8.5).sections == ("intro",)
     assert facts(23.0, 30.0).time_signature == "3/4"
 
 
@@ -94,7 +94,7 @@ def test_a_rendering_from_the_middle_at_another_tempo() -> None:
     heard = SONG.as_heard(offset=4.0, speed=2.0)
     assert (heard.begin, heard.end, heard.bars[1]) == (-4.0, 12.0, -3.0)
     found = facts(0.0, 4.0, heard)
-    assert (found.first_bar, found.last_bar, found.sections) == (5, 8, ["drop"])
+    assert (found.first_bar, found.last_bar, found.sections) == (5, 8, ("drop",))
     silence_before = SONG.as_heard(offset=-3.0, speed=1.0)
     assert [each.seconds for each in facts(0.0, 15.0, silence_before).enters] == [11.0, 11.0]
 

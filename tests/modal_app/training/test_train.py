@@ -141,25 +141,30 @@ def test_texts_of_different_length_in_a_batch_are_independent(trained: Trained, 
     assert together.tolist() == pytest.approx([float(error) for error in alone], rel=1e-5)
 
 
+@pytest.mark.parametrize("words", [2, 400], ids=["short", "too-long"])
 def test_training_and_rendering_encode_the_same_text(
-    trained: Trained, backend: AceStepBackend, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, backend: AceStepBackend, monkeypatch: pytest.MonkeyPatch, words: int
 ) -> None:
+    prompt = f"{', '.join(['Dub techno'] * (words // 2))}.\nBPM: 124"
     encoded: list[tuple[str, str]] = []
     pipeline = backend._pipeline
     format_prompt = pipeline._format_prompt
 
     def recorded(*args: object, **kwargs: object) -> tuple[str, str]:
-        encoded.append(format_prompt(*args, **kwargs))
-        return encoded[-1]
+        text = format_prompt(*args, **kwargs)
+        if "lyrics" in kwargs:  # else a caption is only measured
+            encoded.append(text)
+        return text
 
     monkeypatch.setattr(pipeline, "_format_prompt", recorded)
     monkeypatch.setattr("modal_app.training.generate.load_infer_backend", lambda *_: backend)
     example = trained.request.examples[0].model_copy(
         update={
-            "parts": caption_parts("Dub techno.\nBPM: 124", "A minor", 124.0),
+            "parts": caption_parts(prompt, "A minor", 124.0, sections=("build", "pre-chorus")),
             "bpm": 124.0,
             "musical_key": "A minor",
             "time_signature": "3/4",
+            "sections": ("build", "pre-chorus"),
         }
     )
     request = trained.request.model_copy(update={"examples": [example], "caption_rule": RULE})
@@ -167,15 +172,19 @@ def test_training_and_rendering_encode_the_same_text(
     backend.val_loss([loaded], GRID)
     asked = GenerateRequest(
         job_id="same-text",
-        prompt="Dub techno.\nBPM: 124",
-        facts=MusicalFacts(musical_key="A minor", time_signature="3/4"),
+        prompt=prompt,
+        facts=MusicalFacts(musical_key="A minor", time_signature="3/4", sections=("build", "pre-chorus")),
         duration_seconds=loaded.seconds,
     )
     generate(asked, trained.root, ignore)
 
     assert len(encoded) == 2
     assert encoded[0] == encoded[1]
-    text = encoded[0][0]
+    text, lyrics = encoded[0]
+    assert "# Lyric\n[Build]\n[Pre-Chorus]<|endoftext|>" in lyrics
+    assert len(pipeline.tokenizer(text).input_ids) <= backend._max_text
+    assert "Dub techno" in text
+    assert "build" not in text
     assert "- bpm: 124\n- timesignature: 3\n- keyscale: A minor\n" in text
     assert text.count("124") == text.count("A minor") == 1
 
