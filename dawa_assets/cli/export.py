@@ -8,14 +8,23 @@ import typer
 
 
 class FormatChoice(StrEnum):
-    """The trainers that a dataset can be written for."""
+    """The trainers, or the conventions of many, that a dataset can be written for."""
 
     ACE_STEP = "ace-step"
     AUDIOCRAFT = "audiocraft"
+    AUDIOFOLDER = "audiofolder"
+    SIDECAR = "sidecar"
 
 
 def export(
-    form: Annotated[FormatChoice, typer.Option("--format", help="The trainer that is to read it.")],
+    form: Annotated[
+        FormatChoice,
+        typer.Option(
+            "--format",
+            help="The trainer that is to read it; `audiofolder` is Hugging Face's form, `sidecar` a `.txt`, "
+            "`.lyrics.txt` and `.json` beside each track.",
+        ),
+    ],
     artist: Annotated[str, typer.Option(help="The artist: slug, id or name (`dawa status` lists them).")],
     out: Annotated[Path, typer.Option(help="A new folder; it is there whole or not at all.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -38,4 +47,10 @@ def export(
     typer.echo(f"{report.tracks} tracks ({report.audio_seconds:.1f} s) of {report.artist} in {report.folder}")
     for name, reason in report.left_out:
         typer.echo(f"  left out: {name}: {reason}")
-    typer.echo(f"Next: point {report.format} at {report.manifest}")
+    typer.echo(f"Next: {_next(report.format, report.folder, report.manifest)}")
+
+
+def _next(form: str, folder: Path, manifest: Path) -> str:
+    if form == "audiofolder":
+        return f'load_dataset("audiofolder", data_dir="{folder}")'
+    return f"point {'the trainer' if form == 'sidecar' else form} at {manifest}"

@@ -13,7 +13,14 @@ from dawa_assets.artists.paths import own_object
 from dawa_assets.datasets.zip import entry_names
 from dawa_assets.errors import BadTrackError
 from dawa_assets.exports.destination import new_folder
-from dawa_assets.exports.formats import Described, ace_step_manifest, audiocraft_info, audiocraft_line
+from dawa_assets.exports.formats import (
+    Described,
+    ace_step_manifest,
+    audiocraft_info,
+    audiocraft_line,
+    audiofolder_line,
+    sidecars,
+)
 from dawa_assets.segments.tagger import tagger_of
 from dawa_assets.tables import datasets
 from dawa_assets.tables.artists import Artist, resolve_artist
@@ -23,7 +30,7 @@ from modal_app.audio.decode import probe
 from modal_app.errors import InputError, UnreadableAudioError
 from resources.ports import Ports
 
-Format = Literal["ace-step", "audiocraft"]
+Format = Literal["ace-step", "audiocraft", "audiofolder", "sidecar"]
 
 _CHUNK = 1 << 20
 
@@ -67,8 +74,8 @@ def export_dataset(ports: Ports, name: str, form: Format, out: Path) -> ExportRe
         described, left_out = _write_audio(ports, dataset, tracks, texts, folder, target)
         if not described:
             raise InputError(f"{artist.slug}: no track of the dataset can be exported: {left_out[0][1]}")
+        size = sum(path.stat().st_size for path in (folder / "audio").iterdir())
         manifest = _write_description(form, artist, described, folder)
-        size = sum(path.stat().st_size for path in (folder / "audio").iterdir() if path.suffix != ".json")
     return ExportReport(
         format=form,
         artist=artist.slug,
@@ -132,6 +139,15 @@ def _write_description(form: Format, artist: Artist, tracks: list[Described], fo
     if form == "ace-step":
         (folder / "dataset.json").write_text(ace_step_manifest(artist.slug, tracks), encoding="utf-8")
         return "dataset.json"
+    if form == "audiofolder":
+        with (folder / "metadata.jsonl").open("w", encoding="utf-8") as lines:
+            lines.writelines(map(audiofolder_line, tracks))
+        return "metadata.jsonl"
+    if form == "sidecar":
+        for track in tracks:
+            for ending, text in sidecars(track).items():
+                (folder / "audio" / f"{track.path.stem}{ending}").write_text(text, encoding="utf-8")
+        return "audio"
     with (folder / "data.jsonl").open("w", encoding="utf-8") as lines:
         for track in tracks:
             lines.write(audiocraft_line(track))

@@ -2,7 +2,8 @@
 
 ACE-Step's own trainer reads one JSON file (a `.txt` beside a track would be its lyrics). Audiocraft reads a line of
 JSON for each track, and a file of the track's name with what is known of the music. Both look paths up from where they
-were started, so that paths here are absolute.
+were started, so that paths here are absolute. Hugging Face's `audiofolder` has a line of JSON for each track too, with
+paths from its own place. Sidecars are files of the track's name: caption, lyrics, and what else is known.
 """
 
 import json
@@ -104,6 +105,39 @@ def audiocraft_info(artist: str, track: Described) -> str:
             "file_extension": track.track.audio_format,
         }
     )
+
+
+def audiofolder_line(track: Described) -> str:
+    """Return the track's line of `metadata.jsonl`, with its line end.
+
+    Every line has the same keys, and each key one type or null: columns are made of them.
+    """
+    line = {
+        "file_name": f"{track.path.parent.name}/{track.path.name}",
+        "text": track.caption,
+        "title": track.track.title,
+        "bpm": None if track.bpm is None else float(track.bpm),
+        "key": track.key,
+        "time_signature": track.track.time_signature,
+        "keywords": ", ".join(track.keywords),
+        "lyrics": _INSTRUMENTAL,
+        "duration": float(track.seconds),
+    }
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def sidecars(track: Described) -> dict[str, str]:
+    """Return the files beside the track, by how their names end: its caption, its lyrics, and all that is known.
+
+    The JSON has the keys that ACE-Step's trainer takes from such a file.
+    """
+    sample = _ace_step_sample(track)
+    known = ("caption", "lyrics", "bpm", "keyscale", "timesignature", "language", "is_instrumental", "duration")
+    return {
+        ".txt": sample["caption"] + "\n",
+        ".lyrics.txt": sample["lyrics"] + "\n",
+        ".json": _json({"title": track.track.title, **{name: sample[name] for name in known}}),
+    }
 
 
 def _ace_step_sample(track: Described) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.errors import UnknownArtistError
 from dawa_assets.exports.export import export_dataset
-from dawa_assets.exports.formats import Described, ace_step_manifest, audiocraft_info, audiocraft_line
+from dawa_assets.exports.formats import (
+    Described,
+    ace_step_manifest,
+    audiocraft_info,
+    audiocraft_line,
+    audiofolder_line,
+    sidecars,
+)
 from dawa_assets.segments.tag import tag_segments
 from dawa_assets.tables.datasets import ExportedTrack
 from modal_app.errors import DawaError, InputError
@@ -76,6 +83,38 @@ def test_audiocraft_reads_a_line_and_a_file_for_each_track(catalogue: Catalogue,
         assert info["title"] in AUDIO
         assert "BPM" not in info["description"]
         assert info["keywords"]
+
+
+def test_audiofolder_has_a_line_of_one_shape_for_each_track(catalogue: Catalogue, tmp_path: Path) -> None:
+    report = export_dataset(catalogue.ports, catalogue.slug, "audiofolder", tmp_path / "out")
+    moved = (tmp_path / "out").rename(tmp_path / "elsewhere")  # nothing in it names where it lies
+
+    assert (report.manifest.name, folders(moved)) == ("metadata.jsonl", ["audio", "metadata.jsonl"])
+    lines = [json.loads(line) for line in (moved / "metadata.jsonl").read_text("utf-8").splitlines()]
+    assert {(moved / line["file_name"]).read_bytes() for line in lines} == set(AUDIO.values())
+    (keys,) = {tuple(line) for line in lines}
+    assert keys[:2] == ("file_name", "text")
+    assert {(line["title"], line["text"], line["bpm"], line["duration"]) for line in lines} == {
+        ("Night", "Dark dub — süß.", 120.0, 16.0),
+        ("Dawn", "Bright house.", 124.5, 5.0),
+    }
+    assert all(isinstance(line[name], float) for line in lines for name in ("bpm", "duration"))
+
+
+def test_sidecars_are_three_files_beside_each_track(catalogue: Catalogue, tmp_path: Path) -> None:
+    report = export_dataset(catalogue.ports, catalogue.slug, "sidecar", tmp_path / "out")
+
+    assert (report.manifest, folders(tmp_path / "out")) == (tmp_path / "out" / "audio", ["audio"])
+    assert report.audio_bytes == sum(map(len, AUDIO.values()))
+    assert len(folders(report.manifest)) == 2 * 4
+    known = {}
+    for track in ("track-0001", "track-0002"):
+        content = json.loads((report.manifest / f"{track}.json").read_text("utf-8"))
+        known[content["title"]] = content
+        assert (report.manifest / f"{track}.txt").read_text("utf-8") == content["caption"] + "\n"
+        assert (report.manifest / f"{track}.lyrics.txt").read_text("utf-8") == "[Instrumental]\n"
+        assert (report.manifest / f"{track}.wav").read_bytes() == AUDIO[content["title"]]
+    assert (known["Night"]["bpm"], known["Dawn"]["bpm"], known["Dawn"]["caption"]) == (120, 124, "Bright house.")
 
 
 def test_the_dataset_is_exported_whatever_was_uploaded_since(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -157,6 +196,10 @@ def test_any_text_makes_files_that_can_be_read(
     assert sample["timesignature"] in ("", "2", "3", "4", "6")
     assert line.count("\n") == 1
     assert json.loads(audiocraft_info("artist", described))["bpm"] in ("", bpm, described.bpm)
+    folder_line = audiofolder_line(described)
+    assert folder_line.count("\n") == 1
+    assert json.loads(folder_line)["file_name"] == "audio/track-0001.mp3"
+    assert json.loads(sidecars(described)[".json"])["caption"] == described.caption
 
 
 def test_key_and_keywords_are_those_that_most_segments_have() -> None:
