@@ -103,8 +103,12 @@ class ModalAccount(BaseModel):
 
     modal_app: str = Field("nawfside-music", min_length=1, description="the deployed Modal app that is asked")
     modal_environment: str | None = Field(None, description="its Modal environment; default: the account's own")
+    modal_gpu: str = Field("H100", min_length=1, max_length=60, description="the GPU that the app was deployed with")
     modal_gpu_usd_per_hour: float = Field(
         3.95, ge=0, description="what an hour of the app's GPU costs, for the figures of a run"
+    )
+    approve_above_usd: float | None = Field(
+        None, ge=0, description="a training on Modal that is expected to cost more waits until a person approves it"
     )
 
 

@@ -31,6 +31,7 @@ from dawa_assets.cli import (
     stop,
     tag,
     trace,
+    train,
     ui,
     upload,
     verify,
@@ -59,6 +60,7 @@ app.command("ui", rich_help_panel=_BEGIN)(ui.ui)
 app.command("serve", rich_help_panel=_BEGIN)(serve.serve)
 app.command("upload", rich_help_panel=_EVERY_DAY)(upload.upload)
 app.command("build", rich_help_panel=_EVERY_DAY)(build.build)
+app.command("train", rich_help_panel=_EVERY_DAY)(train.train)
 app.command("status", rich_help_panel=_EVERY_DAY)(status.status)
 app.command("generate", rich_help_panel=_EVERY_DAY)(generate.generate)
 app.command("export", rich_help_panel=_EVERY_DAY)(export.export)

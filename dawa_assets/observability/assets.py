@@ -128,6 +128,7 @@ ASSETS: Sequence[AssetDescription] = (
         version=content_versions.TRAININGS,
         backlog=[
             backlog.FAILED_TRAININGS,
+            backlog.TRAININGS_TO_APPROVE,
             backlog.damaged_files("adapter", "training_runs"),
             backlog.LORAS_OF_EARLIER_DATASETS,
         ],

@@ -53,7 +53,7 @@ _TABLES: dict[str, str] = {
     **dict.fromkeys(
         (
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
-            *("alignments", "listens", "lora_promotions", "prompts", "rendered_audio"),
+            *("alignments", "listens", "lora_promotions", "prompts", "rendered_audio", "training_approvals"),
             *("renderings", "segment_facts", "song_timelines", "training_items", "training_runs"),
             *("uploads", "user_artists", "verifications"),
         ),

@@ -240,6 +240,13 @@ FAILED_TRAININGS = OpenWork(
         and o.created_at > r.created_at and o.metrics -> 'imported' is null)
       and not exists (select from candidate c where c.artist_id = r.artist_id and c.candidate_at > r.created_at)""",
 )
+TRAININGS_TO_APPROVE = OpenWork(
+    "waiting",
+    """
+    select p.artist_id, coalesce(round(p.expected_usd::numeric, 2)::text || ' USD', 'at an unknown cost'),
+      'waits for approval (`dawa train --approve`): ' || p.plan, p.asked_at
+    from training_approvals p where p.approved_at is null and p.model_name = %(model_name)s""",
+)
 LORAS_OF_EARLIER_DATASETS = OpenWork(
     "behind",
     """

@@ -59,7 +59,8 @@ class UntrainedDataset:
     """A current dataset that no training ended well for; `has_failed`: one was begun, and failed.
 
     `share` of its items is new since the last one, which may have heard items that are excluded by now. With
-    `follows_upload`, something was uploaded into it since the dataset that was trained on last.
+    `follows_upload`, something was uploaded into it since the dataset that was trained on last. With `is_approved`, a
+    person approved of what its training costs.
     """
 
     artist_id: UUID
@@ -69,6 +70,7 @@ class UntrainedDataset:
     trained_on_excluded: bool
     follows_upload: bool
     has_failed: bool
+    is_approved: bool
 
 
 _RUN = (
@@ -271,15 +273,12 @@ def latest_parameters(connection: Connection, artist: Artist, model_name: str) -
     return None if row is None else row["parameters"]
 
 
-def latest_pace(connection: Connection, backend: str, base: str) -> float | None:
-    """Return how many segments a second the latest training on a base went through, whoever's it was."""
-    row = connection.execute(
-        "select (metrics ->> 'samples_per_second')::double precision as pace from training_runs "
-        "where backend = %s and base = %s and state = 'done' and metrics ->> 'samples_per_second' is not null "
-        "order by finished_at desc, id limit 1",
-        [backend, base],
-    ).fetchone()
-    return None if row is None else row["pace"]
+def find_run(connection: Connection, artist: Artist, fingerprint: str) -> Run | None:
+    """Return the run of a fingerprint, whatever its state; None where there is none."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            f"select {_RUN} from training_runs where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
+        ).fetchone()
 
 
 def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run | None:
@@ -339,7 +338,10 @@ select u.artist_id, a.slug, u.fingerprint, (
       (select before.created_at from datasets before where before.id = last.dataset_id), '-infinity')
   ) as follows_upload, exists (
     select from training_runs r where r.dataset_id = u.id and r.model_name = %(model)s and r.state = 'failed'
-  ) as has_failed
+  ) as has_failed, exists (
+    select from training_approvals p
+    where p.dataset_id = u.id and p.model_name = %(model)s and p.approved_at is not null
+  ) as is_approved
 from untrained u join artists a on a.id = u.artist_id
 left join lateral (
   select r.dataset_id from training_runs r

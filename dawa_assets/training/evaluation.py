@@ -26,9 +26,9 @@ from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
 from dawa_assets.training.examples import facts_of, fingerprint_of, plan_for, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
+from dawa_assets.training.planning import examples_of
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
 from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
-from dawa_assets.training.runs import examples_of
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
 from modal_app.marks.tags import Provenance
 from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest

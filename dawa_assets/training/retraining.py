@@ -7,6 +7,7 @@ from dawa_assets.tables.training_runs import UntrainedDataset, untrained_dataset
 from resources.database.base import Connection
 
 UPLOADED = "an upload changed the dataset"
+APPROVED = "its training was approved"
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,19 @@ class TrainingRules:
     follow_uploads: bool
     share: float | None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything but a person's approval makes a dataset due."""
+        return self.follow_uploads or self.share is not None
+
     def why_due(self, dataset: UntrainedDataset) -> str | None:
         """Return why a dataset is to be trained on, in words; None where it is not.
 
         Without an earlier training everything is new. Where that training heard what is excluded by now, that is
-        enough of a change.
+        enough of a change. What a person approved of is due whatever the rules.
         """
+        if dataset.is_approved:
+            return APPROVED
         if self.follow_uploads and dataset.follows_upload:
             return UPLOADED
         if self.share is None:

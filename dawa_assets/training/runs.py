@@ -12,16 +12,15 @@ from uuid import UUID
 
 from dawa_assets.pipeline.job_progress import reported
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.segments.prepared_dataset import PreparedDataset, cut_as, prepare_dataset, texts_of
-from dawa_assets.tables import training_runs
+from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
+from dawa_assets.tables import training_approvals, training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import RunFile, are_kept, main_adapter, names_in, persist_files, run_folder
-from dawa_assets.training.examples import Examples, fingerprint_of, make_examples, plan_for, train_request
+from dawa_assets.training.examples import Examples, fingerprint_of, train_request
 from dawa_assets.training.gpu_usage import TrainingCall, cost_usd
-from modal_app.audio.recipe import recipe_for
-from modal_app.config import BackendKind
+from dawa_assets.training.planning import PlannedTraining, examples_of, planned
 from modal_app.errors import DawaError, JobCancelledError, JobError
 from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.caption_rule import RULE
@@ -30,7 +29,7 @@ from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
-State = Literal["trained", "unchanged", "candidate again", "nothing to train on"]
+State = Literal["trained", "unchanged", "candidate again", "nothing to train on", "waiting for approval"]
 
 
 _UNWRITTEN: dict[str, Any] = {"adapter_kind": "lora"}  # parameters that are on record only where they are others
@@ -55,6 +54,11 @@ class TrainingReport:
     caption_rule: str
     plan: str | None = None
     """The recipe, and how far it goes with the music that there is."""
+    expected: str | None = None
+    """What it was expected to take, before it began."""
+    expected_usd: float | None = None
+    waits_for: str | None = None
+    """Why it waits for approval, where it does, and how that is given."""
     why: str | None = None
     """Why a training was needed, where one was: what is other than at the one before."""
     examples: int = 0
@@ -91,6 +95,7 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
     The same examples, base and parameters are trained once: content that returns to an earlier state has that
     earlier run as its candidate again. A run that a dead process left is taken over; one that failed is tried again.
     With nothing to train on (no dataset, or nothing in it that can be heard), nothing happens and the report says so.
+    What is expected to cost more than the settings let through waits, and the report says for what.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -105,28 +110,48 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
             return _nothing(ports, prepared, examples, time.monotonic() - started)
         with ports.database.transaction() as connection:
             before = training_runs.latest_parameters(connection, step.artist, ports.settings.model_name)
-        plan = plan_for(ports.settings, examples)
-        state, run = _run_of(ports, step.artist, step.held, prepared, examples, plan)
+        training = planned(ports, examples)
+        found = _run_of(ports, step.artist, step.held, prepared, examples, training)
+        if isinstance(found, str):
+            return _waiting(ports, step.artist, prepared, examples, training, found, time.monotonic() - started)
+        state, run = found
     report = _report(state, run, prepared, examples, time.monotonic() - started)
-    why = _why(before, _on_record(plan, examples)) if state == "trained" else None
-    return replace(report, plan=plan.line, why=why)
-
-
-def examples_of(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Examples:
-    """Return what a dataset is trained on now, as the generator of the settings hears it."""
-    heard = cut_as(ports, artist, prepared, recipe_for(BackendKind(ports.settings.backend)))
-    return make_examples(prepared, texts_of(ports, prepared), heard, trigger_word=ports.settings.trigger_word)
+    if state != "trained":
+        return replace(report, plan=training.plan.line)
+    why = _why(before, _on_record(training.plan, examples))
+    expected = training.expected.line
+    return replace(report, plan=training.plan.line, expected=expected, expected_usd=training.usd, why=why)
 
 
 def _run_of(
-    ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples, plan: Plan
-) -> tuple[State, Run]:
-    """Return the done run of these examples, which is the candidate then: trained now, or found."""
-    settings, dataset = ports.settings, prepared.dataset
+    ports: Ports, artist: Artist, held: Lease, prepared: PreparedDataset, examples: Examples, training: PlannedTraining
+) -> tuple[State, Run] | str:
+    """Return the done run of these examples, which is the candidate then: trained now, or found.
+
+    Or why it waits for a person's approval. A run that is under way has what it needs.
+    """
+    settings, dataset, plan = ports.settings, prepared.dataset, training.plan
     wanted = train_request(settings, artist.slug, dataset, examples, plan, "unknown")
     fingerprint = fingerprint_of(wanted)
     with ports.database.transaction() as connection:
         held.check(connection)
+        known = training_runs.find_run(connection, artist, fingerprint)
+        waits = training.why_it_waits(settings) if known is None or known.state == "failed" else None
+        if waits is None:
+            training_approvals.drop_waiting(connection, artist, settings.model_name)
+        elif (
+            training_approvals.ask_approval(
+                connection,
+                artist,
+                fingerprint,
+                model_name=settings.model_name,
+                dataset_id=dataset.id,
+                plan=training.line,
+                expected_usd=training.usd,
+            ).approved_at
+            is None
+        ):
+            return waits
         run = training_runs.claim_run(
             connection,
             artist,
@@ -145,15 +170,19 @@ def _run_of(
     with ports.database.transaction() as connection:
         held.check(connection)
         training_runs.start_run(connection, run, dataset.id)
-        pace = training_runs.latest_pace(connection, settings.backend, settings.base)
-    log.info("training of %s: %s", artist.slug, plan.line_at_pace(pace))
+    log.info("training of %s: %s", artist.slug, training.line)
     request = wanted.model_copy(update={"run_id": str(run.id)})
     return "trained", _train(ports, artist, held, run, dataset.id, request)
 
 
 def _on_record(plan: Plan, examples: Examples) -> dict[str, Any]:
     """Return what is put on record of a training beside its base."""
-    return {**plan.parameters.model_dump(), "caption_rule": RULE, "examples": len(examples.examples)}
+    return {
+        **plan.parameters.model_dump(),
+        "caption_rule": RULE,
+        "examples": len(examples.examples),
+        "segment_seconds": round(plan.segment_seconds, 3),
+    }
 
 
 def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
@@ -164,7 +193,7 @@ def _why(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
     changed = [
         f"{name} is {value} now, was {before[name]}"
         for name, value in now.items()
-        if name in before and name != "examples" and value != before[name]
+        if name in before and name not in ("examples", "segment_seconds") and value != before[name]
     ]
     return "; ".join(changed) or "the examples or the base changed"
 
@@ -208,6 +237,30 @@ def _train(ports: Ports, artist: Artist, held: Lease, run: Run, dataset_id: UUID
 def _metrics(result: TrainResult, files: dict[str, str], sizes: dict[str, int]) -> dict[str, Any]:
     figures: dict[str, Any] = result.model_dump(mode="json", exclude={"kind", "request", "files"})
     return {"files": files, "sizes": sizes, **figures}
+
+
+def _waiting(
+    ports: Ports,
+    artist: Artist,
+    prepared: PreparedDataset,
+    examples: Examples,
+    training: PlannedTraining,
+    why: str,
+    seconds: float,
+) -> TrainingReport:
+    """Return the report of a training that waits: nothing failed, and nothing was trained."""
+    log.info("training of %s waits for approval (%s): %s", artist.slug, why, training.line)
+    return replace(
+        _nothing(ports, prepared, examples, seconds),
+        headline=f"training: waits for approval, {why}",
+        state="waiting for approval",
+        plan=training.plan.line,
+        expected=training.expected.line,
+        expected_usd=training.usd,
+        waits_for=f"{why}; `dawa train --approve {artist.slug}` trains it, so does the button in Train Mode",
+        examples=len(examples.examples),
+        untagged=examples.untagged,
+    )
 
 
 def _nothing(ports: Ports, prepared: PreparedDataset | None, examples: Examples, seconds: float) -> TrainingReport:

@@ -138,6 +138,10 @@ class TrainResult(JobResult):
     milestones: list[int] = Field(default_factory=list, description="the steps whose adapters lie in `milestones/`")
     samples_per_second: float | None = Field(None, description="of the steps alone")
     steps_waited: int = Field(0, description="how many steps waited for their data")
+    device: str = Field("", description="what it was trained on: a GPU's name, or `cpu`")
+    peak_bytes: int | None = Field(None, description="the most memory that it held: of the GPU, else of the process")
+    base_seconds: float | None = Field(None, description="until the base was loaded; 0.0 where it was there")
+    base_seconds_saved: float | None = Field(None, description="what loading it took the training before, if it stayed")
 
 
 class TrainRequest(JobRequest[TrainResult]):

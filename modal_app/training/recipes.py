@@ -17,7 +17,14 @@ from modal_app.errors import InputError
 from modal_app.protocol.training import AdapterKind, AskedTraining, Targets, TrainParameters
 
 Kind = Literal[
-    "tiny", "ace-step-2b", "ace-step-turbo", "ace-step-xl", "musicgen-small", "musicgen-medium", "musicgen-large"
+    "tiny",
+    "ace-step-2b",
+    "ace-step-turbo",
+    "ace-step-xl",
+    "musicgen-small",
+    "musicgen-medium",
+    "musicgen-melody",
+    "musicgen-large",
 ]
 """What a base is, as far as recipes go; that a model is stereo changes none of them."""
 
@@ -27,7 +34,8 @@ KIND_NAMES: Mapping[AdapterKind, str] = {"lora": "LoRA", "rslora": "rsLoRA", "do
 
 _SOME_SECONDS, _MUCH_SECONDS = 20 * 60.0, 120 * 60.0
 _ACE_STEP_2B_WIDTH = 2048
-_MUSICGEN_WIDTHS = (1024, 1536)  # of small and medium
+_MUSICGEN_WIDTHS = (1024, 1536)  # of small, and of medium and melody
+_MELODY = "musicgen_melody"
 _MUSICGEN: Sequence[Kind] = ("musicgen-small", "musicgen-medium", "musicgen-large")
 
 
@@ -74,15 +82,6 @@ class Plan:
         """How often it hears all of it."""
         return self.heard_seconds / max(self.audio_seconds, 1e-9)
 
-    def line_at_pace(self, pace: float | None) -> str:
-        """Return the plan, and about how long it takes at a pace in segments a second, where one is known."""
-        if not pace:
-            return self.line
-        asked = self.parameters
-        minutes = asked.steps * asked.batch_size * asked.accumulation / pace / 60
-        took = f"{minutes:.0f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
-        return f"{self.line}; about {took} at the pace of the last training on this base"
-
     @property
     def line(self) -> str:
         """The plan in one line."""
@@ -107,6 +106,7 @@ _FIGURES: dict[Kind, Sequence[tuple[int, int, float, float, float]]] = {
     "ace-step-xl": ((32, 64, 2e-4, 40_000, 80), (64, 128, 3e-4, 85_000, 60), (128, 256, 3e-4, 200_000, 40)),
     "musicgen-small": ((16, 16, 2e-4, 6_000, 6), (16, 16, 2e-4, 15_000, 5), (32, 32, 2e-4, 60_000, 4)),
     "musicgen-medium": ((16, 16, 1.5e-4, 6_000, 6), (16, 16, 1.5e-4, 15_000, 5), (16, 16, 1.5e-4, 60_000, 4)),
+    "musicgen-melody": ((16, 16, 2e-4, 6_000, 6), (16, 16, 2e-4, 15_000, 5), (16, 16, 2e-4, 60_000, 4)),
     "musicgen-large": ((16, 16, 1e-4, 6_000, 6), (16, 16, 1e-4, 15_000, 5), (16, 16, 1e-4, 60_000, 4)),
 }
 
@@ -191,17 +191,24 @@ def kind_of(backend: BackendKind, base: str) -> tuple[Kind, str]:
     config = _config(Path(base), backend)
     name = base.rstrip("/").rpartition("/")[2].lower()
     if backend is BackendKind.ACE_STEP:
-        width, is_turbo = config.get("hidden_size"), config.get("is_turbo")
+        width = config.get("hidden_size")
+        is_turbo = bool(config.get("is_turbo")) or config.get("model_version") == "turbo"
         if isinstance(width, int):
-            return _ace_step(width > _ACE_STEP_2B_WIDTH, bool(is_turbo)), "its configuration"
+            return _ace_step(width > _ACE_STEP_2B_WIDTH, is_turbo), "its configuration"
         return _ace_step("xl" in name, "turbo" in name), "its name"
     decoder = config.get("decoder")
     width = decoder.get("hidden_size") if isinstance(decoder, dict) else None
     if isinstance(width, int):
         size = sum(width > limit for limit in _MUSICGEN_WIDTHS)
-        return _MUSICGEN[size], "its configuration"
-    size = 2 if "large" in name else 1 if "medium" in name else 0
-    return _MUSICGEN[size], "its name"
+        return _musicgen(size, config.get("model_type") == _MELODY), "its configuration"
+    is_melody = "melody" in name
+    size = 2 if "large" in name else 1 if is_melody or "medium" in name else 0
+    return _musicgen(size, is_melody), "its name"
+
+
+def _musicgen(size: int, is_melody: bool) -> Kind:
+    """The larger melody goes by its size: of the two, trainers worked with the other."""
+    return "musicgen-melody" if is_melody and size < len(_MUSICGEN) - 1 else _MUSICGEN[size]
 
 
 def _ace_step(is_xl: bool, is_turbo: bool) -> Kind:

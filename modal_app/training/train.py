@@ -27,6 +27,7 @@ from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.caption_rule import trigger_word_in
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.data import load_examples, step_data
+from modal_app.training.devices import device_name, peak_bytes, watch_peak
 from modal_app.training.loop import LoopResult, LoopState, run_loop
 from modal_app.training.loss_plot import draw_losses
 from modal_app.training.milestones import FOLDER, milestone_name
@@ -74,6 +75,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     # 1. The base model, and the examples as it sees them.
     emit(Event(kind="log", message=f"loading {request.backend} ({request.base})"))
     backend = load_train_backend(request.backend, request.base)
+    watch_peak(backend.device)
     require_licence(backend.base, request.parameters.licence_accepted)
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this LoRA makes no music"))
@@ -197,6 +199,8 @@ def _leave(
             milestones=milestones,
             samples_per_second=progress.samples / progress.step_seconds,
             steps_waited=progress.steps_waited,
+            device=device_name(backend.device),
+            peak_bytes=peak_bytes(backend.device),
         )
         write_atomic(run / _RESULT, result.model_dump_json(), folder)
     return result

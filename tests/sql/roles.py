@@ -70,6 +70,8 @@ def side(database: Database, name: str) -> Side:
              "model_name) values (%s, 'h', '1', 'v', 'm')", [artist]),
             ("insert into training_runs (artist_id, dataset_id, fingerprint, backend, base, model_name, parameters, "
              "state) values (%s, %s, 'f', 'b', 'b', 'm', '{}', 'done')", [artist, dataset]),
+            ("insert into training_approvals (artist_id, fingerprint, model_name, dataset_id, plan) "
+             "values (%s, 'f', 'm', %s, 'p')", [artist, dataset]),
             ("insert into lora_evaluations (run_id, artist_id, rule, adapter_sha256, verdict, reasons, figures, "
              "prompt, seed, files) select id, artist_id, 'r', 'h', 'better', '{}', '{}', 'p', 0, '{}' "
              "from training_runs where artist_id = %s", [artist]),

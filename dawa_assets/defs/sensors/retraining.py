@@ -23,30 +23,29 @@ ONCE = AskingRules(attempts=1, once=True, alone=True)
 """A training that failed by its content may cost again what it cost; what is taken in meanwhile changes the dataset."""
 
 
+_OFF = "off: trainings are started by hand; DAWA_RETRAIN=true or DAWA_FOLLOW_UPLOADS=lora switches this on"
+
+
 @dg.sensor(
     job=training_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Trains on datasets that an upload changed (DAWA_FOLLOW_UPLOADS=lora), or, with DAWA_RETRAIN, on those "
-    "that changed enough since their last training.",
+    "that changed enough since their last training; and what was approved of in Train Mode.",
 )
-def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult | dg.SkipReason:
+def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SensorResult:
     """One training per artist and dataset.
 
     The cursor is the artist that was looked at last, where there were too many for one tick.
     """
     from dawa_assets.tables.artist_deletions import slugs_being_deleted
-    from dawa_assets.training.retraining import UPLOADED, TrainingRules, due_trainings
+    from dawa_assets.training.retraining import APPROVED, UPLOADED, TrainingRules, due_trainings
 
     settings = pipeline.ports().settings
     rules = TrainingRules(
         follow_uploads=settings.follow_uploads == "lora",
         share=settings.retrain_after_share if settings.retrain else None,
     )
-    if not rules.follow_uploads and rules.share is None:
-        return dg.SkipReason(
-            "off: trainings are started by hand; DAWA_RETRAIN=true or DAWA_FOLLOW_UPLOADS=lora switches this on"
-        )
     with pipeline.ports().database.transaction() as connection:
         leaving = slugs_being_deleted(connection)
         page = due_trainings(connection, settings.model_name, rules, _id(context.cursor), LOOKED_AT_PER_TICK)
@@ -59,8 +58,9 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
         for training in page.due:
             dataset = training.dataset
             if dataset.slug not in leaving and dataset.slug not in unmade:
+                approved = " approved" if training.why == APPROVED else ""
                 yield WorkItem(
-                    f"{dataset.slug}:training {dataset.fingerprint[:16]}",
+                    f"{dataset.slug}:training {dataset.fingerprint[:16]}{approved}",
                     dataset.slug,
                     {"dawa/retrain": training.why, **TRAINING},
                     was_tried=dataset.has_failed,
@@ -69,7 +69,8 @@ def retrain_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
     plan = ask(context.instance, training_job.name, wanted(), time.time(), ONCE)
     plan.in_hand += [f"{slug}: trained on once {named(run)}, which failed, went well" for slug, run in unmade.items()]
     looked_at = seen[plan.stopped_at.slug] if plan.stopped_at else page.ends_with
-    return result(plan, context, f"{page.untrained} datasets were not trained on; none is due", str(looked_at or ""))
+    nothing = f"{page.untrained} datasets were not trained on; none is due" if rules.is_on else _OFF
+    return result(plan, context, nothing, str(looked_at or ""))
 
 
 def _id(cursor: str | None) -> UUID | None:

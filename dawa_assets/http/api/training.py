@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, author_of
 from dawa_assets.http.api.training_messages import (
+    ApprovedAnswer,
+    ApproveRequest,
     DatasetLine,
     DatasetsAnswer,
     LeftOut,
@@ -22,6 +24,7 @@ from dawa_assets.http.api.training_messages import (
     RollbackRequest,
     RunAnswer,
     TallyLine,
+    WaitingTraining,
 )
 from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
@@ -95,6 +98,21 @@ async def promote(
     return await service.saving(change)
 
 
+@router.post("/api/artists/{artist_id}/trainings/approve", responses=errors(404, 503))
+async def approve_waiting(
+    body: ApproveRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf
+) -> ApprovedAnswer:
+    """Approve of what the training that waits is expected to cost; it begins with the next minute's look."""
+
+    def change() -> ApprovedAnswer:
+        from dawa_assets.training.approval import approve_training
+
+        author = _line(author_of(caller, body.author), "author", 200)
+        return ApprovedAnswer(approved=WaitingTraining.of(approve_training(service.ports, artist, author)))
+
+    return await service.saving(change)
+
+
 @router.post("/api/artists/{artist_id}/listens", status_code=201, responses=errors(404, 503))
 async def listened(body: ListenRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf) -> ListenedAnswer:
     """Store what a listener said of two renderings: which is closer to the artist, and how close."""
@@ -143,11 +161,15 @@ async def listens(artist: ArtistOf, service: ServiceOf) -> ListensAnswer:
 
 
 def _loras(service: Service, artist: Artist) -> LorasAnswer:
+    from dawa_assets.tables.training_approvals import waiting_approval
     from dawa_assets.training.promotion import list_loras, log_of
 
     ports = service.ports
     found = list_loras(ports, artist.slug)
+    with ports.database.transaction() as connection:
+        waiting = waiting_approval(connection, artist, ports.settings.model_name)
     return LorasAnswer(
+        waiting=None if waiting is None else WaitingTraining.of(waiting),
         model_name=ports.settings.model_name,
         runs=[RunAnswer.of(service, artist, lora) for lora in found],
         log=[PromotionLine.of(line) for line in log_of(ports, artist.slug, ports.settings.model_name)],

@@ -15,6 +15,7 @@ from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_datasets import ListedDataset
 from dawa_assets.tables.listens import Listen, Tally
 from dawa_assets.tables.lora_evaluations import Promotion
+from dawa_assets.tables.training_approvals import Approval
 from dawa_assets.training.promotion import Lora
 from modal_app.web.messages import Prompt
 
@@ -172,9 +173,23 @@ class PromotionLine(Message):
         )
 
 
-class LorasAnswer(Message):
-    """The artist's trainings, the latest first, and the log of what was published, the first first."""
+class WaitingTraining(Message):
+    """A training that begins once a person approves of what it is expected to cost."""
 
+    plan: str = Field(examples=["recipe ace-step-2b-some@1: 834 steps; about 20 min on H100, 1.32 USD"])
+    expected_usd: float | None = Field(examples=[1.32], description="null: nobody knows yet")
+    asked_at: datetime
+
+    @classmethod
+    def of(cls, approval: Approval) -> "WaitingTraining":
+        """Return as it is listed."""
+        return cls(plan=approval.plan, expected_usd=approval.expected_usd, asked_at=approval.asked_at)
+
+
+class LorasAnswer(Message):
+    """The artist's trainings, the latest first, the log of what was published, the first first, and what waits."""
+
+    waiting: WaitingTraining | None
     model_name: str = Field(examples=["nawfside_lora"])
     runs: list[RunAnswer]
     log: list[PromotionLine]
@@ -186,6 +201,18 @@ class PromoteRequest(Message):
     reason: Reason = ""
     author: Author = None
     force: bool = Field(False, description="although it is broken, or was trained on what is excluded by now")
+
+
+class ApproveRequest(Message):
+    """Approve of the training that waits."""
+
+    author: Author = None
+
+
+class ApprovedAnswer(Message):
+    """What was approved."""
+
+    approved: WaitingTraining
 
 
 class RollbackRequest(PromoteRequest):

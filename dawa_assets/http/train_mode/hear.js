@@ -9,7 +9,7 @@ import { ago, figure, moment } from "./format.js";
 import { keys } from "./keys.js";
 import { drawTally } from "./listening.js";
 import { lossCurve } from "./loss_curve.js";
-import { promote, rollBack } from "./promotion.js";
+import { promote, rollBack, waitingPart } from "./promotion.js";
 import { go, to } from "./router.js";
 
 /** Show an artist's LoRAs; the first part names the run. */
@@ -35,6 +35,7 @@ class HearView {
       return void fill(
         main,
         h("header.view", {}, h("h1", {}, "Hear the LoRA")),
+        waitingPart(artist, loras.waiting, () => showHear(main, artist, [runId], signal)),
         empty(
           "hear",
           "No LoRA yet",
@@ -46,11 +47,12 @@ class HearView {
     this.runs = h("nav.runs", { "aria-label": "Trainings" });
     this.about = h("section.about-run", { "aria-label": "About this training" });
     this.tally = h("div.tally-place");
+    this.waiting = h("div.waiting-place");
     this.comparison = new Comparison(artist, signal, () => this.#drawTally());
     fill(
       main,
       h("header.view", {}, h("h1", {}, "Hear the LoRA")),
-      h("div.hear", {}, this.runs, h("div.hear-main", {}, this.comparison.element, this.about)),
+      h("div.hear", {}, this.runs, h("div.hear-main", {}, this.waiting, this.comparison.element, this.about)),
     );
     this.#draw();
     this.comparison.show(this.run, this.loras);
@@ -89,6 +91,10 @@ class HearView {
 
   #draw() {
     const { loras, run } = this;
+    fill(
+      this.waiting,
+      waitingPart(this.artist, loras.waiting, () => this.#reload()),
+    );
     fill(
       this.runs,
       h("h2", {}, "Trainings"),

@@ -1,7 +1,11 @@
-/** Publishing a run, and taking it back: each with a reason, and with a second question where something speaks against it. */
+/**
+ * Publishing a run, and taking it back: each with a reason, and with a second question where something speaks against
+ * it; and the yes to a training that waits for one.
+ */
 
 import { at, post } from "./api.js";
 import { ask, confirm, note } from "./dialogs.js";
+import { button, h } from "./dom.js";
 import { author } from "./session.js";
 
 /** Ask for a reason and publish a run; resolves to whether it was done. */
@@ -51,4 +55,33 @@ async function insist(work, done, action) {
   }
   note(done);
   return true;
+}
+
+/** Return what says that a training waits for a yes, with the button for it; nothing where none waits. */
+export function waitingPart(artist, waiting, changed) {
+  if (!waiting) return null;
+  const cost = waiting.expectedUsd === null ? "at a cost that nobody knows yet" : `for about ${usd(waiting.expectedUsd)}`;
+  return h(
+    "section.waiting-training",
+    { "aria-label": "A training waits" },
+    h("p", {}, h("strong", {}, `A training waits to be approved, ${cost}.`)),
+    h("p.hint", {}, waiting.plan),
+    button("Approve and train", { on: { click: () => approve(artist, cost).then((done) => done && changed()) } }),
+  );
+}
+
+async function approve(artist, cost) {
+  const lines = ["It begins within a minute or two. A later dataset is asked about anew."];
+  if (!(await confirm(`Train ${cost}?`, lines, "Approve and train"))) return false;
+  try {
+    await post(at(artist)("trainings/approve"), { author: author() });
+  } catch (error) {
+    return (note(error.message, { kind: "error" }), false);
+  }
+  note("It is approved, and begins within a minute or two.");
+  return true;
+}
+
+function usd(amount) {
+  return `${amount.toFixed(2)} USD`;
 }

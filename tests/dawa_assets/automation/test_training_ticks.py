@@ -42,6 +42,27 @@ def trained_on(ports: Ports, slug: str, share: float) -> None:
         )
 
 
+def test_what_was_approved_is_trained_on_once_whatever_is_on(
+    instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
+) -> None:
+    for name in ("Dear", "Waiting"):
+        trained_on(ports, make_artist(name).slug, 0.1)
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into training_approvals (artist_id, fingerprint, model_name, dataset_id, plan, approved_at, "
+            "approved_by) select d.artist_id, 'f', %s, d.id, 'p', case when a.slug = 'dear' then now() end, "
+            "case when a.slug = 'dear' then 'Mia' end from datasets d join artists a on a.id = d.artist_id "
+            "where d.fingerprint = 'content 1 0.1'",
+            [ports.settings.model_name],
+        )
+    by_hand = replace(ports, settings=ports.settings.model_copy(update={"follow_uploads": "items"}))
+    (request,) = tick(retrain_sensor, instance, by_hand).run_requests or []
+    assert request.partition_key == "dear"
+    assert request.tags["dawa/retrain"] == "its training was approved"
+    leave_run(instance, request, dg.DagsterRunStatus.SUCCESS)
+    assert slugs(tick(retrain_sensor, instance, by_hand)) == []
+
+
 def test_a_changed_dataset_is_trained_on_once_if_enabled(
     instance: dg.DagsterInstance, ports: Ports, make_artist: MakeArtist
 ) -> None:

@@ -37,6 +37,8 @@ BASES = {
         ("ACE-Step/acestep-v15-xl-turbo-diffusers", 200, "ace-step-xl-much@1", 1667, 128, 3e-4),
         ("facebook/musicgen-small", 200, "musicgen-small-much@1", 400, 32, 2e-4),
         ("facebook/musicgen-stereo-medium", 60, "musicgen-medium-some@1", 125, 16, 1.5e-4),
+        ("facebook/musicgen-stereo-melody", 60, "musicgen-melody-some@1", 125, 16, 2e-4),
+        ("facebook/musicgen-melody-large", 60, "musicgen-large-some@1", 125, 16, 1e-4),
         # … or the passes over a few songs
         ("ACE-Step/acestep-v15-base-diffusers", 4, "ace-step-2b-little@1", 160, 32, 3e-4),
         ("facebook/musicgen-large", 10, "musicgen-large-little@1", 30, 16, 1e-4),
@@ -80,11 +82,24 @@ def test_what_is_asked_for_takes_the_recipes_place() -> None:
     assert plan_training(AskedTraining(steps=3), ACE, "some/base", 3600, 15.0).parameters.steps == 3
 
 
-def test_how_long_it_takes_is_told_by_the_last_pace() -> None:
-    plan = plan_training(AskedTraining(), ACE, "some/base", 3600, 15.0)
-    assert plan.line_at_pace(None) == plan.line
-    assert plan.line_at_pace(50.0) == f"{plan.line}; about 2 min at the pace of the last training on this base"
-    assert plan.line_at_pace(1_000.0).endswith("; about 7 s at the pace of the last training on this base")
+def test_rslora_is_as_strong_as_plain_lora_at_the_recipes_rank() -> None:
+    for base, backend in BASES.items():
+        plain = plan_training(AskedTraining(), backend, base, 3600, 15.0).parameters
+        other = plan_training(AskedTraining(adapter_kind="rslora"), backend, base, 3600, 15.0)
+        assert other.parameters.scaling == pytest.approx(plain.scaling, rel=0.05)
+        assert other.line.endswith(", rsLoRA")
+        larger = plan_training(AskedTraining(adapter_kind="rslora", rank=256), backend, base, 3600, 15.0)
+        assert larger.parameters.alpha == other.parameters.alpha
+    assert plan_training(AskedTraining(adapter_kind="dora"), ACE, "a/b", 3600, 15.0).parameters.scaling == 2.0
+
+
+def test_a_plain_kind_is_not_written_and_another_is() -> None:
+    plain = plan_training(AskedTraining(), ACE, "a/b", 3600, 15.0).parameters
+    assert "adapter_kind" not in plain.model_dump_json()
+    assert type(plain).model_validate_json(plain.model_dump_json()) == plain
+    dora = plain.model_copy(update={"adapter_kind": "dora"})
+    assert dora.model_dump()["adapter_kind"] == "dora"
+    assert type(plain).model_validate_json(dora.model_dump_json()) == dora
 
 
 def test_a_recipe_may_be_named() -> None:
@@ -107,6 +122,19 @@ def test_a_recipe_may_be_named() -> None:
         (MUSICGEN, "config.json", {"decoder": {"hidden_size": 1024}}, "musicgen-small"),
         (MUSICGEN, "config.json", {"decoder": {"hidden_size": 1536}}, "musicgen-medium"),
         (MUSICGEN, "config.json", {"decoder": {"hidden_size": 2048}}, "musicgen-large"),
+        (
+            MUSICGEN,
+            "config.json",
+            {"model_type": "musicgen_melody", "decoder": {"hidden_size": 1536}},
+            "musicgen-melody",
+        ),
+        (
+            MUSICGEN,
+            "config.json",
+            {"model_type": "musicgen_melody", "decoder": {"hidden_size": 2048}},
+            "musicgen-large",
+        ),
+        (ACE, "transformer/config.json", {"hidden_size": 2048, "model_version": "turbo"}, "ace-step-turbo"),
         (MUSICGEN, "config.json", {"decoder": "x"}, "musicgen-small"),
         (ACE, "transformer/config.json", [], "ace-step-turbo"),
     ],
@@ -143,4 +171,4 @@ def test_no_training_exceeds_budget_or_passes(base: str, audio: float, segment: 
 
 def test_every_recipe_has_a_name_of_its_own() -> None:
     names = [recipe.name for recipe in recipes()]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 22

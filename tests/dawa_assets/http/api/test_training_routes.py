@@ -97,6 +97,32 @@ def test_datasets_are_listed_with_links_and_ready_items_counted(http: httpx.Clie
     assert httpx.get(base + line["manifestUrl"]).status_code == 200
 
 
+def test_a_training_that_waits_is_shown_and_approved_once(ports: Ports, http: httpx.Client, nova: Artist) -> None:
+    assert http.get("loras").json()["waiting"] is None
+    none = http.post("trainings/approve", json={"author": "Mia"})
+    assert (none.status_code, "no training waits for approval" in none.json()["detail"]) == (400, True)
+    execute(
+        ports.database,
+        "with d as (insert into datasets (artist_id, fingerprint, state, storage_path, manifest_path, item_count) "
+        "select id, 'f', 'done', 'artists/' || slug || '/z', 'artists/' || slug || '/j', 1 from artists "
+        "where id = %s returning id, artist_id) "
+        "insert into training_approvals (artist_id, fingerprint, model_name, dataset_id, plan, expected_usd) "
+        "select artist_id, 'f', %s, id, 'recipe x: 9 steps', 1.316 from d",
+        nova.id,
+        ports.settings.model_name,
+    )
+    waiting = http.get("loras").json()["waiting"]
+    assert (waiting["plan"], waiting["expectedUsd"]) == ("recipe x: 9 steps", 1.316)
+
+    approved = http.post("trainings/approve", json={"author": "Mia"})
+
+    assert (approved.status_code, approved.json()["approved"]) == (200, waiting)
+    (row,) = rows(ports, "select approved_by, approved_at from training_approvals where artist_id = %s", nova.id)
+    assert (row["approved_by"], row["approved_at"] is not None) == ("Mia", True)
+    assert http.get("loras").json()["waiting"] is None
+    assert http.post("trainings/approve", json={"author": "Mia"}).status_code == 400
+
+
 def test_runs_are_promoted_and_rolled_back_with_who_and_why(ports: Ports, http: httpx.Client, nova: Artist) -> None:
     old, new = _run(ports, nova, promoted=True), _run(ports, nova, candidate=True)
     failed = _run(ports, nova, state="failed")
