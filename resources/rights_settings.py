@@ -1,4 +1,4 @@
-"""The settings of rights: what marks are made on what is generated. Part of `Settings`."""
+"""The settings of rights: what needs a permission, and what marks are made on what is generated. Part of `Settings`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +11,11 @@ _OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or No
 class Rights(BaseModel):
     """Rights."""
 
+    permissions: Literal["off", "warn", "required"] = Field(
+        "warn",
+        description="what is done with music that nobody permitted to train on, to publish or to generate with: "
+        "nothing, a line in `dawa doctor`, or nothing is made with it",
+    )
     marks: Literal["on", "off"] = Field(
         "on", description="whether what is generated is marked as such, and put on record for `dawa trace`"
     )

@@ -256,4 +256,4 @@ def _by_area(files: Iterator[StoredObject] | list[StoredObject]) -> dict[str, di
     return dict(sorted(areas.items()))
 
 
-_AREAS = ("daw-data", "training", "datasets", "loras", "rejected")
+_AREAS = ("daw-data", "training", "datasets", "loras", "renderings", "rights", "rejected")

@@ -43,6 +43,7 @@ def generate(
     from dawa_assets.cli.progress import shown_progress
     from dawa_assets.pipeline.job_progress import logged
     from dawa_assets.rights.marks import Marker, Occasion, marks_line, provenance_of
+    from dawa_assets.rights.permissions import require_lora_permitted
     from modal_app.config import BackendKind
     from modal_app.data_root.atomic_writes import scratch_path
     from modal_app.errors import InputError
@@ -58,10 +59,13 @@ def generate(
     marks = marks_line(settings)
     if settings.marks == "off":
         typer.echo(f"marks: {marks}", err=True)
+    database, named = open_database(settings), None if base_only else lora
+    if named is not None:
+        require_lora_permitted(database, settings, named)
     compute = open_compute(settings, several_jobs=False)
     asked = {
         "prompt": prompt,
-        "lora_id": None if base_only else lora,
+        "lora_id": named,
         "duration_seconds": duration,
         "seed": seed,
         "backend": BackendKind(settings.backend),
@@ -81,7 +85,9 @@ def generate(
     try:
         with tempfile.TemporaryDirectory() as folder, scratch_path(out, out.absolute().parent) as marked:
             compute.fetch(result.path, Path(folder) / "rendered.wav")
-            Marker(settings, open_database(settings)).mark(
+            if named is not None:  # it may have been revoked meanwhile
+                require_lora_permitted(database, settings, named, result.run_id)
+            Marker(settings, database).mark(
                 Path(folder) / "rendered.wav", marked, provenance_of(result), Occasion("command", prompt, seed)
             )
     except OSError as error:

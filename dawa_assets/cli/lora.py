@@ -271,6 +271,7 @@ def _line(lora: "Lora") -> str:
 
     notes = ["being published"] if lora.under_way else []
     notes += [trained_on_line(lora.trained_on_excluded)] if lora.trained_on_excluded else []
+    notes += [lora.run.taken_down] if lora.run.taken_down else []
     notes += [f"imported by {row['imported']['imported_by']}"] if row["imported"] else []
     notes += [row["decision"]] if row["decision"] and not row["promoted"] else []
     mark = "*" if row["promoted"] else " "

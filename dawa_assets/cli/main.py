@@ -25,6 +25,7 @@ from dawa_assets.cli import (
     prompt,
     prune,
     retry,
+    rights,
     segment,
     serve,
     status,
@@ -69,6 +70,7 @@ app.add_typer(inbox.app, name="inbox", rich_help_panel=_ARTISTS)
 app.add_typer(item.app, name="item", rich_help_panel=_ARTISTS)
 app.add_typer(prompt.app, name="prompt", rich_help_panel=_ARTISTS)
 app.add_typer(lora.app, name="lora", rich_help_panel=_ARTISTS)
+app.add_typer(rights.app, name="rights", rich_help_panel=_ARTISTS)
 app.add_typer(backfill.app, name="backfill", rich_help_panel=_ARTISTS)
 app.add_typer(als.app, name="als", rich_help_panel=_ONE_FILE_ALONE)
 app.command("segment", rich_help_panel=_ONE_FILE_ALONE)(segment.segment)

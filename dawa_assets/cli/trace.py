@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dawa_assets.rights.content_credentials import Credentials
     from dawa_assets.rights.trace import Trace, TracedSound
-    from modal_app.marks.content_credentials import Credentials
 
 _MAX_SHOWN = 8
 

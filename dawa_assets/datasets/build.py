@@ -22,6 +22,7 @@ from dawa_assets.items.update import describe_saved_items
 from dawa_assets.pipeline.file_transfer import object_hash
 from dawa_assets.pipeline.local_files import zips_folder
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.enforce import enforce
 from dawa_assets.tables import datasets
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.chosen_items import Superseded, incomplete_items
@@ -88,6 +89,7 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     """
     started = time.monotonic()
     with artist_step(ports, slug, "dataset") as step:
+        enforce(ports, step.artist)
         return _Build(ports, step.artist, step.held, new_items_only, started).run()
 
 

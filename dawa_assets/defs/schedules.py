@@ -34,9 +34,11 @@ def nightly_dataset_rebuild(settings: Settings) -> dg.ScheduleDefinition:
         description="Dataset, segments and tags of every artist whose dataset would differ from their last one.",
     )
     def tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> list[dg.RunRequest] | dg.SkipReason:
+        from dawa_assets.rights.enforce import leave_out_unpermitted
         from dawa_assets.tables.datasets import artists_whose_dataset_would_differ
 
         ports = pipeline.ports()
+        leave_out_unpermitted(ports.database, ports.settings)
         with ports.database.transaction() as connection:
             slugs = artists_whose_dataset_would_differ(connection)
         if not slugs:

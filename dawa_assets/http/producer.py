@@ -95,6 +95,8 @@ async def generate(body: GenerateRequest, request: Request, caller: CallerOf, se
         asked = GenerateBody(**body.model_dump(exclude={"artist_id"}))
     except ValidationError:  # of what the other model leaves open: only the LoRA's name
         raise InputError(f"loraId: is no LoRA's name; write producer:model, like {artist.slug}:nawfside_lora") from None
+    if asked.lora_id and service.web.check_lora is not None:
+        await service.quickly(service.web.check_lora, asked.lora_id)
     return await answer_to_job(service, request, generate_job(asked, service.web, artist.slug))
 
 

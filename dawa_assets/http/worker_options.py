@@ -2,12 +2,14 @@
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import BinaryIO
 from uuid import UUID
 
 from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.permissions import require_lora_permitted
 from dawa_assets.segments.tagger import hosted_model
 from dawa_assets.tables.rendered_audio import artist_of_slug
 from modal_app.config import BackendKind
@@ -43,7 +45,8 @@ def web_options(settings: Settings, database: Database | None = None) -> WebOpti
         tag_model=hosted_model(settings),
         wait_seconds=settings.web_wait_seconds,
         password=settings.app_password,
-        mark=None if settings.marks == "off" or database is None else _mark(settings, database),
+        check_lora=None if database is None else partial(require_lora_permitted, database, settings),
+        mark=None if database is None else _mark(settings, database),
     )
 
 
@@ -53,6 +56,10 @@ def _mark(settings: Settings, database: Database) -> Mark:
     def mark(audio: BinaryIO, result: GenerateResult, producer: str | None) -> BinaryIO:
         folder = settings.home / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
+        if result.lora is not None and result.lora_id is not None:  # it may have been revoked meanwhile
+            require_lora_permitted(database, settings, result.lora_id, result.run_id)
+        if settings.marks == "off":
+            return audio
         with turns, tempfile.TemporaryDirectory(dir=folder) as name:
             wav, marked = Path(name) / "rendered.wav", Path(name) / "marked.wav"
             with audio, wav.open("wb") as copy:

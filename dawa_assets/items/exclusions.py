@@ -73,6 +73,8 @@ def set_excluded(
     reason, author = _line(reason, "--reason", _MAX_REASON), _line(author, "author", _MAX_AUTHOR)
     if not author:
         raise InputError("author: is empty; say who wants it")
+    if author == item_exclusions.PERMISSIONS:
+        raise InputError(f"author: {author!r} is nobody's name here; give another")
     with database.transaction() as connection:
         found = {each.id: each for each in (find_item(connection, name, artist, excluded=True) for name in references)}
         changed = item_exclusions.set_excluded(connection, list(found), excluded=excluded, reason=reason, author=author)

@@ -71,6 +71,7 @@ _OUTLOOKS = {
     "manifest": RepairOutcome("can be mended", "--repair writes it from its rows"),
     "adapter": RepairOutcome("can be mended", "--repair copies it from the worker, if that has it still"),
     "evaluation": RepairOutcome("next build", "the next `dawa build` renders and judges it again"),
+    "evidence": RepairOutcome("needs you", "put the document there again, or the permission on record anew with it"),
     "rejected upload": RepairOutcome("needs you", _UPLOAD_AGAIN),
     "reason": RepairOutcome("can be mended", "--repair writes it from its row"),
 }
@@ -238,6 +239,9 @@ class _Repair:
     def evaluation(self) -> RepairOutcome:
         return _OUTLOOKS["evaluation"]
 
+    def evidence(self) -> RepairOutcome:
+        return _OUTLOOKS["evidence"]
+
 
 def _put_same_bytes(step: Step, claim: Claim) -> str | None:
     """Bring the audio back from another item's file or from a dataset's zip; where it came from."""
@@ -308,6 +312,7 @@ _REPAIRS: dict[str, tuple[str, Callable[[_Repair], RepairOutcome]]] = {
     "manifest": ("dataset", _Repair.manifest),
     "adapter": ("training", _Repair.adapter),
     "evaluation": ("evaluation", _Repair.evaluation),
+    "evidence": ("rights", _Repair.evidence),
     "rejected upload": ("intake", _Repair.rejected),
     "reason": ("intake", _Repair.reason),
 }

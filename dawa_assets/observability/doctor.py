@@ -10,6 +10,7 @@ from datetime import date
 from typing import Literal
 
 from dawa_assets.prompting.system_prompt import system_prompt
+from dawa_assets.rights.enforce import permissions_line
 from dawa_assets.rights.marks import check_marks
 from dawa_assets.segments.tagger import hosted_model
 from dawa_assets.tables.artists import count_artists
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _look("compute", settings.compute, lambda: _compute(settings))
     yield _look("system prompt", settings.system_prompt_version, lambda: _system_prompt(settings))
     yield _look("budget", "-", lambda: _budget(settings))
+    yield _look("permissions", settings.permissions, lambda: _permissions(settings))
     yield _look("marks", settings.marks, lambda: _marks(settings))
 
 
@@ -189,6 +191,11 @@ def _compute(settings: Settings) -> tuple[State, str]:
 
 def _system_prompt(settings: Settings) -> tuple[State, str]:
     return "ok", f"{len(system_prompt(settings.system_prompt_version).split())} words"
+
+
+def _permissions(settings: Settings) -> tuple[State, str]:
+    is_well, line = permissions_line(open_database(settings), settings)
+    return "ok" if is_well else "warning", line
 
 
 def _marks(settings: Settings) -> tuple[State, str]:

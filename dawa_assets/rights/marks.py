@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
+from dawa_assets.rights import content_credentials
+from dawa_assets.rights.certificate import Identity, given_identity, own_identity
 from dawa_assets.rights.fingerprints import can_fingerprint, landmarks_of, sha256_of_samples
 from dawa_assets.tables.rendered_audio import Origin, RenderedAudio, artist_of_slug, record_rendered
 from modal_app.errors import InputError, JobError
-from modal_app.marks import content_credentials
-from modal_app.marks.certificate import Identity, given_identity, own_identity
 from modal_app.marks.encode import encode
 from modal_app.marks.tags import Provenance, append_info
 from modal_app.protocol.training import GenerateResult

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dawa_assets.rights import content_credentials
+from dawa_assets.rights.content_credentials import Credentials
 from dawa_assets.rights.fingerprints import FoundPassage, can_fingerprint, search, sha256_of_samples
 from dawa_assets.rights.marks import signing_identity
 from dawa_assets.tables.rendered_audio import (
@@ -14,8 +16,6 @@ from dawa_assets.tables.rendered_audio import (
     songs_trained_on,
 )
 from modal_app.errors import DawaError
-from modal_app.marks import content_credentials
-from modal_app.marks.content_credentials import Credentials
 from resources.database.base import Database
 from resources.settings import Settings
 

@@ -53,9 +53,9 @@ _TABLES: dict[str, str] = {
     **dict.fromkeys(
         (
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
-            *("alignments", "listens", "lora_promotions", "prompts", "rendered_audio", "training_approvals"),
+            *("alignments", "listens", "lora_promotions", "permissions", "prompts", "rendered_audio"),
             *("renderings", "segment_facts", "song_timelines", "training_items", "training_runs"),
-            *("uploads", "user_artists", "verifications"),
+            *("permission_revocations", "training_approvals", "uploads", "user_artists", "verifications"),
         ),
         "artist_id = %(artist)s",
     ),

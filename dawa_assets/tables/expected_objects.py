@@ -73,6 +73,9 @@ _CLAIMS = f"""
     case jsonb_typeof(e.files) when 'object' then e.files else '{{}}' end) as file
   where e.artist_id = %(artist)s and r.adapter_key is not null and e.adapter_sha256 = r.adapter_sha256
   union all
+  select evidence_key, 'evidence', id, granted_by, null, evidence_sha256, true, false
+  from permissions where artist_id = %(artist)s and evidence_key is not null
+  union all
   select final_key || file, case when file = '' then 'rejected upload' else 'reason' end, id, name,
     case when file = '' then size_bytes end, case when file = '' then sha256 end, state = 'rejected', false
   from uploads, (values (''), ('.reason.txt')) as kept (file)
@@ -88,6 +91,7 @@ _PATHS = """
   union all select 'datasets.storage_path', id, storage_path from datasets where artist_id = %(artist)s
   union all select 'datasets.manifest_path', id, manifest_path from datasets where artist_id = %(artist)s
   union all select 'training_runs.adapter_key', id, adapter_key from training_runs where artist_id = %(artist)s
+  union all select 'permissions.evidence_key', id, evidence_key from permissions where artist_id = %(artist)s
 """
 
 

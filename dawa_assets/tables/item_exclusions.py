@@ -40,6 +40,13 @@ class ListedItem:
     """Where its audio begins in its Live Set; None where they were not compared."""
 
 
+PERMISSIONS = "permissions"
+"""The author of exclusions for want of a permission; nobody else may have this name."""
+
+LAST_AUTHOR = """select e.author from item_exclusions e
+    where e.training_item_id = t.id and e.excluded and e.at >= t.excluded_at order by e.at desc, e.id limit 1"""
+"""Of `training_items t`, who left it out last; nothing where the dashboard did."""
+
 EXCLUDED_TRACK = """(
     exists (select from training_items t where t.artist_id = d.artist_id and t.excluded_at is not null
       and (t.id = i.training_item_id or t.audio_hash = i.audio_hash))
@@ -68,20 +75,31 @@ def list_items(connection: Connection, artist_id: UUID) -> list[ListedItem]:
 def set_excluded(
     connection: Connection, items: Sequence[UUID], *, excluded: bool, reason: str, author: str
 ) -> set[UUID]:
-    """Leave items out or take them in, with a row of the log each; which of them were not so already."""
+    """Leave items out or take them in, with a row of the log each; which of them were not so already.
+
+    What is left out for want of a permission can be left out by a person too, and stays out then.
+    """
     connection.execute("select from training_items where id = any(%s) order by id for update", [list(items)])
     rows = connection.execute(
-        """
+        f"""
         with changed as (
-          update training_items set excluded_at = case when %(excluded)s then now() end
-          where id = any(%(items)s) and (excluded_at is null) = %(excluded)s returning id, artist_id
+          update training_items t set excluded_at = case when %(excluded)s then now() end
+          where id = any(%(items)s) and ((excluded_at is null) = %(excluded)s
+            or %(excluded)s and %(author)s <> %(permissions)s and %(permissions)s = ({LAST_AUTHOR}))
+          returning id, artist_id
         ), logged as (
           insert into item_exclusions (artist_id, training_item_id, excluded, reason, author)
           select artist_id, id, %(excluded)s, %(reason)s, %(author)s from changed
         )
         select id from changed
         """,
-        {"items": list(items), "excluded": excluded, "reason": reason, "author": author},
+        {
+            "items": list(items),
+            "excluded": excluded,
+            "reason": reason,
+            "author": author,
+            "permissions": PERMISSIONS,
+        },
     )
     return {row["id"] for row in rows}
 

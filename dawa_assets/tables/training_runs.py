@@ -43,6 +43,12 @@ class Run:
         """Where its adapter comes from, if it was not trained here: files, strength, base, and who imported it."""
         return self.metrics.get("imported")
 
+    @property
+    def taken_down(self) -> str | None:
+        """Why it was taken down the last time, if it is not published again."""
+        found = self.metrics.get("taken_down")
+        return f"taken down {found['at'][:10]}: {found['reason']}" if found and not self.promoted else None
+
 
 @dataclass(frozen=True)
 class StrandedRun:
@@ -288,6 +294,15 @@ def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run
             f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and promoted",
             [artist.id, model_name],
         ).fetchone()
+
+
+def take_down(connection: Connection, run: Run, reason: str) -> None:
+    """Record that a run's adapter is published no more, and why."""
+    connection.execute(
+        "update training_runs set promoted = false, metrics = metrics || jsonb_build_object('taken_down', "
+        "jsonb_build_object('at', now(), 'reason', %s::text)) where id = %s and promoted",
+        [reason, run.id],
+    )
 
 
 def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Run]:

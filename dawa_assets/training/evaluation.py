@@ -14,7 +14,9 @@ from typing import Any, Literal
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.enforce import enforce
 from dawa_assets.rights.marks import Marker, Occasion
+from dawa_assets.rights.permissions import refusal
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist
@@ -103,6 +105,7 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
     started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
     with artist_step(ports, slug, "evaluation") as step:
+        enforce(ports, step.artist)
         state, run, evaluation = _judged(ports, step.artist, step.held, meter)
         published = ensure_published(ports, step.artist, settings.model_name)
     report = _report(state, step.artist, run, evaluation, published, time.monotonic() - started)
@@ -119,6 +122,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         known = None if run is None else lora_evaluations.find_evaluation(connection, run)
         history = history_of(lora_evaluations.promotions(connection, artist, model_name))
         heard = excluded_but_trained_on(connection, artist.id)
+        refused = None if run is None else refusal(connection, ports.settings, run.id, "publish")
     if run is None or run.candidate_at is None:
         return "nothing to evaluate", None, None
     is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
@@ -142,6 +146,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
             has_promoted=promoted is not None,
             was_taken_back=run.id in history.taken_back,
             trained_on_excluded=promoted is not None and promoted.id in heard,
+            refused=refused,
         )
         found = EvaluateResult.model_validate(known.figures)
         choice = choose(Judgement(known.verdict, known.reasons), found, standing)

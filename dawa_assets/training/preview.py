@@ -11,8 +11,10 @@ from typing import Literal
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.enforce import enforce
 from dawa_assets.rights.fingerprints import sha256_of_samples
 from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.permissions import refusal
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import current_dataset, dataset_tracks
@@ -49,7 +51,7 @@ class PreviewReport:
     """
 
     headline: str
-    state: Literal["rendered", "unchanged", "no LoRA"]
+    state: Literal["rendered", "unchanged", "no LoRA", "not permitted"]
     run_id: str | None
     prompt: str | None
     seed: int
@@ -75,8 +77,13 @@ def render_preview(ports: Ports, slug: str) -> PreviewReport:
     started, meter = time.monotonic(), GpuMeter()
     settings = ports.settings
     with artist_step(ports, slug, "preview") as step:
+        enforce(ports, step.artist)
         with ports.database.transaction() as connection:
             run = training_runs.promoted_run(connection, step.artist, settings.model_name)
+            refused = None if run is None else refusal(connection, settings, run.id, "generate")
+        if refused is not None:
+            nothing = _report(ports, None, None, 0, [], time.monotonic() - started)
+            return replace(nothing, state="not permitted", headline=f"preview: {refused}")
         if run is None:
             return _report(ports, None, None, 0, [], time.monotonic() - started)
         prompt, facts = _rendered(ports, step.artist, run)

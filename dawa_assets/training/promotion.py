@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from dawa_assets.errors import LostLeaseError
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.enforce import withdraw_files
+from dawa_assets.rights.permissions import require_permitted
 from dawa_assets.tables import lora_evaluations, training_runs
 from dawa_assets.tables.artists import Artist, get_artist, resolve_artist
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on
@@ -22,6 +25,7 @@ from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import install
 from modal_app.errors import DawaError, InputError, JobCancelledError
 from modal_app.protocol.training import InstallResult
+from resources.errors import DatabaseError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -70,11 +74,13 @@ def promote(
 
     Raises:
         BusyError: another promotion of this artist did not end in time.
+        InputError: it is not permitted to be published.
         JobError: it can't be published; what was published stays so.
     """
     with _promoting(ports, artist) as held:
         with ports.database.transaction() as connection:
             held.check(connection)
+            require_permitted(connection, ports.settings, run.id, "publish")
             asked = lora_evaluations.request_promotion(connection, artist, run, author, reason, is_rollback=is_rollback)
         return _publish(ports, artist, held, asked, run)
 
@@ -129,7 +135,11 @@ def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, ru
     """Return files first, then the row. What can't be published is withdrawn, and the old one put back in whole."""
     try:
         installed = install(ports, artist.slug, run)
-    except JobCancelledError:
+        with ports.database.transaction() as connection:
+            held.check(connection)
+            require_permitted(connection, ports.settings, run.id, "publish")  # as it is at the end, whatever it was
+            lora_evaluations.finish_promotion(connection, artist, promotion)
+    except (JobCancelledError, LostLeaseError, DatabaseError):
         raise  # as if it had been killed
     except DawaError:
         with ports.database.transaction() as connection:
@@ -138,10 +148,9 @@ def _publish(ports: Ports, artist: Artist, held: Lease, promotion: Promotion, ru
             before = training_runs.promoted_run(connection, artist, run.model_name)
         if before is not None:
             install(ports, artist.slug, before)
+        else:
+            withdraw_files(ports, artist, run)
         raise
-    with ports.database.transaction() as connection:
-        held.check(connection)
-        lora_evaluations.finish_promotion(connection, artist, promotion)
     return installed
 
 

@@ -33,6 +33,7 @@ class CandidateState:
     has_promoted: bool  # whether any run is
     was_taken_back: bool  # by a person
     trained_on_excluded: bool = False  # the published one was trained on what is excluded now
+    refused: str | None = None  # why it may not be published, for want of a permission
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) 
         return PromotionDecision(False, f"broken: {finding.reasons[0]}")
     if finding.verdict == "copies":
         return PromotionDecision(False, f"copies: {finding.reasons[0]}")
+    if standing.refused is not None:
+        return PromotionDecision(False, f"{standing.refused}; once it is permitted, `dawa lora promote` publishes it")
     if standing.was_taken_back:
         return PromotionDecision(False, "a person took it back; `dawa lora promote` publishes it again")
     if not standing.has_promoted:

@@ -14,6 +14,7 @@ from dawa_assets.errors import UnknownItemError
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.permissions import refusal, require_permitted
 from dawa_assets.tables import renderings, training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease, report_progress
@@ -24,7 +25,9 @@ from dawa_assets.training.adapters import restore_files, temporary_folder
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
 from modal_app.protocol.training import GenerateRequest, GenerateResult
+from resources.database.base import Connection
 from resources.ports import Ports
+from resources.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,10 @@ def begin_rendering(ports: Ports, artist: Artist, asked: Asked) -> Rendering:
     with ports.database.transaction() as connection:
         published = training_runs.promoted_run(connection, artist, ports.settings.model_name)
         candidate = _candidate(ports, training_runs.list_runs(connection, artist), asked, artist, published)
-        parts = [_part(who, published, candidate) for who in dict.fromkeys(asked.who)]
+        parts = [
+            _if_permitted(connection, ports.settings, _part(who, published, candidate))
+            for who in dict.fromkeys(asked.who)
+        ]
         if all(part.missing for part in parts):
             why = ", ".join(f"{part.who}: {part.missing}" for part in parts)
             raise InputError(f"who: {why}; name another, or train first")
@@ -122,6 +128,12 @@ def _part(who: Who, published: Run | None, candidate: Run | None) -> Part:
     return Part(who, None, base_of=None if known is None else known.id)
 
 
+def _if_permitted(connection: Connection, settings: Settings, part: Part) -> Part:
+    """Return a part, or why nobody may hear it."""
+    why = None if part.run_id is None else refusal(connection, settings, part.run_id, "generate")
+    return part if why is None else Part(part.who, None, missing=why)
+
+
 def _open_parts(ports: Ports, artist: Artist) -> tuple[Rendering, Part, int] | None:
     with ports.database.transaction() as connection:
         for rendering in renderings.open_renderings(connection, artist.id):
@@ -139,6 +151,8 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
     if of is not None:
         with ports.database.transaction() as connection:
             run = training_runs.get_run(connection, of)
+            if part.run_id is not None:
+                require_permitted(connection, ports.settings, part.run_id, "generate")
     heard = run if part.run_id is not None else None
     request = GenerateRequest(
         job_id=f"{rendering.id.replace('r-', 'rendering-')}-{part.who}",
@@ -154,6 +168,9 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
     result = _generated(ports, artist, request, heard)
     key = f"artists/{artist.slug}/renderings/{rendering.id}/{part.who}.wav"
     with temporary_folder(ports) as folder:
+        if heard is not None:
+            with ports.database.transaction() as connection:  # it may have been revoked meanwhile
+                require_permitted(connection, ports.settings, heard.id, "generate")
         ports.compute.fetch(result.path, folder / "rendered.wav")
         loudness = measure_waveform(folder / "rendered.wav").loudness
         occasion = Occasion("rendering", rendering.prompt, rendering.seed, artist.id)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from dawa_assets.pipeline.job_progress import reported
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.rights.enforce import enforce
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import training_approvals, training_runs
 from dawa_assets.tables.artists import Artist
@@ -104,6 +105,7 @@ def train_lora(ports: Ports, slug: str) -> TrainingReport:
     """
     started = time.monotonic()
     with artist_step(ports, slug, "training") as step:
+        enforce(ports, step.artist)
         prepared = prepare_dataset(ports, step.artist, step.held)
         examples = Examples([]) if prepared is None else examples_of(ports, step.artist, prepared)
         if prepared is None or not examples.examples:

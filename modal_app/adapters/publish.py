@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from modal_app.data_root.layout import DataRoot
 from modal_app.data_root.scratch import discard, locked, scratch_folder, sweep
 from modal_app.errors import AdapterError, ConflictError, InputError, MissingLoraError
 from modal_app.protocol.base import Event
-from modal_app.protocol.training import InstallRequest, InstallResult
+from modal_app.protocol.training import InstallRequest, InstallResult, WithdrawRequest, WithdrawResult
 
 HTTP_RUN = "http-"
 """How the runs begin that were asked for over HTTP; the pipeline's are UUIDs, and go first."""
@@ -95,6 +96,25 @@ def install(request: InstallRequest, root: DataRoot, emit: Callable[[Event], Non
         peft_path=(model / peft_pair.WEIGHTS).relative_to(root.root).as_posix() if takes_model else None,
         changed=changed,
     )
+
+
+def withdraw(request: WithdrawRequest, root: DataRoot, emit: Callable[[Event], None]) -> WithdrawResult:
+    """Take a run's adapter off the two published paths, where it is the one that lies there.
+
+    Safe to be killed and run again: the path that a name is resolved by first goes last.
+    """
+    sweep(root.scratch())
+    lora, model = root.lora(request.producer_id, request.model_name), root.peft_model(request.producer_id)
+    versions = model.parent / ".versions" / request.producer_id
+    removed = []
+    for path, place in ((model / peft_pair.WEIGHTS, model), (lora, lora)):
+        card = _card_of(path)
+        if card is not None and (card.run_id, card.producer_id) == (request.run_id, request.producer_id):
+            with locked(versions) if versions.is_dir() else nullcontext():
+                discard(place, root.scratch())
+            removed.append(place.relative_to(root.root).as_posix())
+    emit(Event(kind="log", message=f"{request.producer_id}:{request.model_name}: {len(removed)} paths taken off"))
+    return WithdrawResult(removed=removed)
 
 
 def require_free_name(root: DataRoot, run_id: str, producer_id: str, model_name: str) -> None:

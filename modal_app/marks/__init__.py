@@ -1,1 +1,1 @@
-"""Marks on what is generated: tags in plain words, and signed C2PA manifests. No database, and no sound is changed."""
+"""Marks on what is generated: tags in plain words, in WAV and in other formats. No sound is changed."""

@@ -16,6 +16,7 @@ from modal_app.protocol.training import (
     ImportLoraRequest,
     InstallRequest,
     TrainRequest,
+    WithdrawRequest,
 )
 
 AnyRequest = Annotated[
@@ -29,6 +30,7 @@ AnyRequest = Annotated[
     | EvaluateRequest
     | ImportLoraRequest
     | InstallRequest
+    | WithdrawRequest
     | GenerateRequest
     | ForgetRequest,
     Field(discriminator="kind"),

@@ -183,6 +183,23 @@ class InstallRequest(JobRequest[InstallResult]):
     model_name: Identifier
 
 
+class WithdrawResult(JobResult):
+    """What lay under the published paths and is gone, relative to the data root."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    removed: list[str]
+
+
+class WithdrawRequest(JobRequest[WithdrawResult]):
+    """Take a run's adapter off the published paths; another run's stays, and so do the run's own files."""
+
+    result_type: ClassVar[type[JobResult]] = WithdrawResult
+    kind: Literal["withdraw"] = "withdraw"
+    run_id: Identifier
+    producer_id: Identifier
+    model_name: Identifier
+
+
 # --- import: an adapter that another program trained ---
 
 

@@ -1,7 +1,7 @@
 """What whoever serves the endpoints decides: models, how long a request waits, the password. Nothing is served here."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +32,8 @@ class WebOptions:
     wait_seconds: float = 100.0
     most_uploaded: int = MAX_UPLOADED
     password: SecretStr | None = None
+    check_lora: Callable[[str], None] | None = None
+    """Raises an `InputError` where nothing may be generated with this adapter (`producer:model`)."""
     mark: Mark | None = tagged
     """What is done with rendered audio before it is given away; None: nothing."""
 

@@ -179,6 +179,9 @@ def generate_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -
         """Render audio from a text, with the adapter `lora_id` or by the base model alone; a WAV in base64."""
         async with _read(request, GenerateBody, options, password, SMALL_BODY, in_thread) as (body, _, _):
             job = generate_job(body, options)
+        if options.check_lora is not None and body.lora_id:
+            lora_id, check = body.lora_id, options.check_lora
+            await in_thread(lambda: check(lora_id))
         call = await submit(job_queue, job, options.wait_seconds, in_thread, request)
         return await answer(request, call, job.job_id, body.lora_id.partition(":")[0] if body.lora_id else None)
 

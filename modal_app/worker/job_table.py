@@ -26,6 +26,7 @@ JOBS = {
     "evaluate": "modal_app.training.evaluate",
     "import_lora": "modal_app.training.import_lora",
     "install": "modal_app.adapters.publish",
+    "withdraw": "modal_app.adapters.publish",
     "generate": "modal_app.training.generate",
     "forget": "modal_app.producer.forget",
 }

@@ -81,6 +81,10 @@ def side(database: Database, name: str) -> Side:
              [slug, artist]),
             ("insert into listens (artist_id, run_id, who, first, second, blind) "
              "select artist_id, id, 'me', 'base', 'candidate', true from training_runs where artist_id = %s", [artist]),
+            ("insert into permissions (artist_id, purposes, granted_by, valid_from, recorded_by) "
+             "values (%s, '{train}', 'label', current_date, 'me')", [artist]),
+            ("insert into permission_revocations (permission_id, artist_id, revoked_by) "
+             "select id, artist_id, 'me' from permissions where artist_id = %s", [artist]),
             ("insert into rendered_audio (id, artist_id, audio_sha256, origin, generator, base, prompt, seconds) "
              "values (%s, %s, repeat('0', 64), 'http', 'g', 'b', 'p', 1)", [slug, artist]),
             ("insert into verifications (artist_id) values (%s)", [artist]),

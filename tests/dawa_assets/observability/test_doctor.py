@@ -47,7 +47,8 @@ def test_the_embedded_defaults_are_well() -> None:
     found = _findings()
     assert {finding.state for finding in found.values()} == {"ok"}
     assert [*found] == [
-        "home", "database", "bucket", "prompt writer", "tagger", "compute", "system prompt", "budget", "marks",
+        "home", "database", "bucket", "prompt writer", "tagger", "compute", "system prompt", "budget", "permissions",
+        "marks",
     ]  # fmt: skip
 
 

@@ -13,13 +13,13 @@ import soundfile
 import soxr
 
 from benchmarks._pieces import STYLES, compose
+from dawa_assets.rights.content_credentials import is_installed
 from dawa_assets.rights.fingerprints import can_fingerprint, pack, sha256_of_samples, unpack
 from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.trace import Trace, trace
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.rendered_audio import count_rendered
 from modal_app.errors import UnreadableAudioError
-from modal_app.marks.content_credentials import is_installed
 from modal_app.marks.encode import encode
 from modal_app.marks.tags import Provenance
 from resources.database.base import Database

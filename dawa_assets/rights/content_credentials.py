@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dawa_assets.rights.certificate import Identity
 from modal_app.errors import JobError
-from modal_app.marks.certificate import Identity
 from modal_app.marks.tags import DIGITAL_SOURCE_TYPE, SOFTWARE, Provenance, software_version
 
 ASSERTION = "dev.dawa.rendering"

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from dawa_assets.rights import content_credentials
+from dawa_assets.rights.certificate import Identity, given_identity, own_identity
 from modal_app.errors import InputError, JobError
-from modal_app.marks import content_credentials
-from modal_app.marks.certificate import Identity, given_identity, own_identity
 from modal_app.marks.encode import SUFFIXES, check_suffix, encode
 from modal_app.marks.tags import Provenance, append_info
 
