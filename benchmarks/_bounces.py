@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks._pieces import STYLES, Style, write
+from benchmarks._played import NAMES, PADS, SEGMENT_SECONDS, played
 
 if TYPE_CHECKING:
     from dawa_assets.ableton.alignment import Alignment
@@ -35,8 +36,8 @@ class Case:
     """A bounce, the set that it is held against, and what is right to say of the two.
 
     The bounce are the samples from `first` to `last` of a rendering, so many times over, with seconds of silence (or a
-    count-in) before and behind them. `begins` is the right offset, the same at each multiple of `repeats` where that is
-    not 0; `tempo` is the one that it was rendered at, 0 where that changes.
+    count-in) before and behind them; `notes` is the file of what plays in it. `begins` is the right offset, the same at
+    each multiple of `repeats` where that is not 0; `tempo` is the one that it was rendered at, 0 where that changes.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Case:
     clicks: float = 0.0
     behind: float = 0.0
     times: int = 1
+    notes: str = ""
 
     def bounce(self, folder: Path) -> Signal:
         """Return its sound, mono at `RATE`."""
@@ -62,6 +64,13 @@ class Case:
             for number in range(4):
                 silence[0][round(number * self.clicks * RATE) :][:1_000] += click.astype(np.float32)
         return np.concatenate([silence[0], *[part] * self.times, silence[1]])
+
+    def segments(self, folder: Path) -> "Iterator[tuple[float, float, float]]":
+        """Yield the bounce's whole segments: begin and end in its own seconds, and how much later in the rendering."""
+        lasting = min(self.last, len(np.load(folder / self.rendering, mmap_mode="r"))) - self.first
+        end = self.before + lasting / RATE
+        for number in range(int((end + self.behind) // SEGMENT_SECONDS)):
+            yield number * SEGMENT_SECONDS, (number + 1) * SEGMENT_SECONDS, self.first / RATE - self.before
 
     def is_right(self, found: "Alignment") -> bool:
         """Return whether an answer is a right one, and the place that it tells."""
@@ -98,12 +107,13 @@ def _cases(folder: Path, style: Style, seed: int, seconds: float) -> Iterator[Ca
     sound = np.round(play(song).mean(axis=0) * 32_767).astype(np.int16)
     rendering = f"{name}.npy"
     np.save(folder / rendering, sound)
+    (folder / f"{name}.json").write_text(json.dumps(played(song)))
     beat = 60 / song.tempo
     own = _written(folder, name, song)
 
     def case(kind: str, live_set: str = own, first: float = 0.0, lasting: float = 1e9, **more: object) -> Case:
         begin, end = round(first * RATE), min(round((first + lasting) * RATE), len(sound))
-        known = {"begins": first, "tempo": song.tempo, **more}
+        known = {"begins": first, "tempo": song.tempo, "notes": f"{name}.json", **more}
         return Case(kind, live_set, rendering, begin, end, **known)  # type: ignore[arg-type]
 
     yield case("whole")
@@ -119,6 +129,7 @@ def _cases(folder: Path, style: Style, seed: int, seconds: float) -> Iterator[Ca
     yield case("tail", behind=chance.uniform(2, 9))
     yield case("breaks off", lasting=chance.uniform(seconds / 2, seconds * 0.9))
     yield case("stray clip far behind", _written(folder, f"{name} stray", _with_a_stray_clip(song)))
+    yield case("muted and deactivated parts", _written(folder, f"{name} mutes", _with_silent_parts(song)))
     told = round(song.tempo * chance.choice([0.75, 0.9, 1.1, 4 / 3]))
     yield case("at another tempo", _written(folder, f"{name} at {told}", replace(song, tempo=told)))
     yield case("tempo automation", _written(folder, f"{name} automated", _automated(song, chance)), tempo=0.0)
@@ -155,7 +166,9 @@ def _written(folder: Path, name: str, song: "Song") -> str:
     from dawa_assets.example.live_set import live_set
 
     racks = tuple(
-        replace(part, devices=("DrumGroupDevice",) if part.sound == "kit" else ("OriginalSimpler",))
+        replace(part, devices=("DrumGroupDevice",), pads=PADS)
+        if part.sound == "kit"
+        else replace(part, name=NAMES.get(part.name, part.name), devices=("OriginalSimpler",))
         for part in song.parts
     )
     (folder / f"{name}.als").write_bytes(live_set(replace(song, parts=racks)))
@@ -183,6 +196,19 @@ def _with_a_stray_clip(song: "Song") -> "Song":
     first, *others = song.parts
     stray = replace(first.clips[0], start=song.beats + 128)
     return replace(song, parts=(replace(first, clips=(*first.clips, stray)), *others))
+
+
+def _with_silent_parts(song: "Song") -> "Song":
+    """The song with a part that is muted, and one whose clips are deactivated: neither is heard."""
+    lead = song.parts[0]
+    return replace(
+        song,
+        parts=(
+            *song.parts,
+            replace(lead, name="Strings", muted=True),
+            replace(lead, name="Vocals", clips=tuple(replace(clip, active=False) for clip in lead.clips)),
+        ),
+    )
 
 
 def _looped(song: "Song", block: int) -> "Song":

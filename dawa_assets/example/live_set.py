@@ -92,14 +92,14 @@ class _Writer:
     def track(self, part: Part, group: int) -> _Element:
         """Return a MIDI or audio track: head, envelopes where the version keeps them, mixer, clips, devices."""
         target = next(self.ids)
-        devices = [self.device(name, part.sweep, target, part.samples) for name in part.devices]
+        devices = [self.device(name, part.sweep, target, part.samples, part.pads) for name in part.devices]
         devices += [self.plugin(plugin) for plugin in part.plugins]
         envelopes = _node("Envelopes")
         if part.sweep and not self.shape.values_are_events:
             envelopes.append(_envelope(target, _sweep_events(part.sweep)))
         chain = _node(
             "DeviceChain",
-            self.mixer(part.gain_db, part.pan),
+            self.mixer(part.gain_db, part.pan, is_on=not part.muted),
             self.sequencer("MainSequencer", part),
             _node("FreezeSequencer", _node("ClipSlotList")),
             _node("DeviceChain", _node("Devices", *devices)),
@@ -119,10 +119,10 @@ class _Writer:
     def color(self, color: int) -> _Element:
         return _value("ColorIndex" if self.shape.colors_are_indexes else "Color", color)
 
-    def mixer(self, gain_db: float, pan: float) -> _Element:
+    def mixer(self, gain_db: float, pan: float, *, is_on: bool = True) -> _Element:
         return _node(
             "Mixer",
-            self.parameter("Speaker", True, next(self.ids)),
+            self.parameter("Speaker", is_on, next(self.ids)),
             self.parameter("Pan", pan, next(self.ids)),
             self.parameter("Volume", round(10 ** (gain_db / 20), 6), next(self.ids)),
         )
@@ -144,6 +144,7 @@ class _Writer:
         sweep: tuple[tuple[float, float], ...] = (),
         target: int = 0,
         samples: tuple[str, ...] = (),
+        pads: tuple[tuple[str, int], ...] = (),
     ) -> _Element:
         """Return one of Live's devices; racks hold their chains, samplers their samples, the filter its sweep."""
         device = _node(tag, self.parameter("On", True, next(self.ids)), _value("UserName", ""), Id=next(self.ids))
@@ -154,10 +155,17 @@ class _Writer:
             device.append(self.sample_player(samples))
         elif tag == "DrumGroupDevice":
             inner = [self.device("OriginalSimpler", samples=(sample,)) for sample in samples]
-            device.append(_node("Branches", *(self.branch("DrumBranch", one) for one in inner)))
+            branches = [self.branch("DrumBranch", one) for one in inner]
+            device.append(_node("Branches", *branches, *(self.pad(*each) for each in pads)))
         elif tag == "InstrumentGroupDevice":
             device.append(_node("Branches", self.branch("InstrumentBranch", self.device("Operator"))))
         return device
+
+    def pad(self, name: str, pitch: int) -> _Element:
+        """Return a pad of a drum rack, which its own pitch alone reaches."""
+        branch = self.branch("DrumBranch", self.device("OriginalSimpler", samples=(f"{name}.wav",)))
+        branch.append(_node("BranchInfo", _value("ReceivingNote", 128 - pitch), _value("SendingNote", 60)))
+        return branch
 
     def branch(self, tag: str, device: _Element) -> _Element:
         chain = _node("DeviceChain", _node("MidiToAudioDeviceChain", _node("Devices", device), Id=0))
@@ -203,7 +211,7 @@ class _Writer:
             loop,
             _value("Name", clip.name),
             self.color(part.color),
-            _value("Disabled", False),
+            _value("Disabled", not clip.active),
         ]
         times = {"Time": _number(clip.start)} | ({} if self.song.live == 8 else {"Id": str(number)})
         if clip.sample is not None:

@@ -19,7 +19,7 @@ def play(song: Song) -> Audio:
     samples = round((song.beats * 60 / song.tempo + TAIL_SECONDS) * SAMPLE_RATE)
     ducked = _ducking(song, samples)
     dry, to_reverb, to_echo = (np.zeros((2, samples), dtype=np.float32) for _ in range(3))
-    for part in song.parts:
+    for part in (part for part in song.parts if not part.muted):
         bus = _bus(part, song.tempo, samples)
         if part.sweep:
             bus = _swept(bus, part.sweep, song.tempo)
@@ -56,7 +56,9 @@ def _ducking(song: Song, samples: int) -> Audio:
     shape = np.cos(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
     rise = round(0.004 * SAMPLE_RATE)  # without it, the push is a click
     shape[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)
-    kicks = (n for part in song.parts if part.sound == "kit" for clip in part.clips for n in clip.played())
+    kicks = (
+        n for part in song.parts if part.sound == "kit" and not part.muted for clip in part.clips for n in clip.played()
+    )
     for kick in (note for note in kicks if note.pitch == KICK):
         first = round(kick.start * 60 / song.tempo * SAMPLE_RATE)
         window = depth[first : first + length]

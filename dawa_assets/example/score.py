@@ -24,7 +24,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Clip:
-    """A block on a track's lane. Its notes repeat every `loop` beats; `sample` makes it an audio clip."""
+    """A block on a track's lane. Its notes repeat every `loop` beats; `sample` makes it an audio clip.
+
+    One that is not `active` stands in the Live Set and is not heard.
+    """
 
     name: str
     start: float
@@ -32,9 +35,12 @@ class Clip:
     loop: float
     notes: tuple[Note, ...]
     sample: str | None = None
+    active: bool = True
 
     def played(self) -> Iterator[Note]:
         """Yield the notes as they sound: loops unrolled, times from the start of the song, cut at the clip's end."""
+        if not self.active:
+            return
         for repeat in range(-(-int(self.length * 64) // int(self.loop * 64))):
             for note in self.notes:
                 start = repeat * self.loop + note.start
@@ -70,6 +76,8 @@ class Part:
     plugins: tuple[Plugin, ...] = ()
     samples: tuple[str, ...] = ()  # in the drum rack or sampler of a MIDI track
     session: tuple[Clip, ...] = ()  # one per slot, from the first scene on
+    pads: tuple[tuple[str, int], ...] = ()  # name and pitch of each pad of its drum rack; else a sample each, of any
+    muted: bool = False
 
 
 @dataclass(frozen=True)

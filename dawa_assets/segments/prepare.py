@@ -128,8 +128,8 @@ def _track(part: TrackSegments) -> SegmentedTrack:
 
 
 def _known(item: str, facts: SpanFacts) -> KnownSegment:
-    coming = [f"{each.instrument} comes at {each.seconds:.1f} s" for each in facts.enters]
-    going = [f"{each.instrument} goes at {each.seconds:.1f} s" for each in facts.leaves]
+    coming = [f"{each.instrument} in at {each.seconds:.1f} s" for each in facts.enters]
+    going = [f"{each.instrument} out at {each.seconds:.1f} s" for each in facts.leaves]
     return KnownSegment(
         item=item,
         begins=facts.start,

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 
 from dawa_assets.ableton import alignment
+from dawa_assets.datasets.build import build_dataset
 from dawa_assets.example.compose import write_audio
 from dawa_assets.example.live_set import live_set
 from dawa_assets.example.mix import play
 from dawa_assets.example.tracks import songs
 from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.items.exclusions import list_items
 from dawa_assets.items.update import ItemsReport, update_training_items
+from dawa_assets.library.live_set import show_live_set
+from dawa_assets.pipeline.step import artist_step
+from dawa_assets.segments.prepare import prepare_segments
+from dawa_assets.segments.prepared_dataset import prepare_dataset
 from dawa_assets.tables.alignments import alignments_of, song_as_heard
+from dawa_assets.tables.library_items import shown_items
+from dawa_assets.tables.segment_facts import facts_of_dataset
+from dawa_assets.training.runs import examples_of
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import drop, items, new_artist, rows, unguarded, wav
 from tests.dawa_assets.maintenance.killing import Fuse, KilledError, fused, with_short_leases
@@ -60,6 +69,57 @@ def test_a_bounce_is_aligned_once_and_its_timeline_kept(ports: Ports, bounces: d
     again = update_training_items(ports, "nova")
     assert again.newly_aligned == []
     assert again.alignments == report.alignments
+
+
+def test_bars_and_sections_are_shown_by_the_bounces_clock(ports: Ports, bounces: dict[str, bytes]) -> None:
+    artist = new_artist(ports)
+    _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["late"]})
+    [item] = items(ports).values()
+    shown = show_live_set(ports, artist, item["parse_id"])
+    assert shown.grid is not None
+    assert shown.grid.offset_seconds == pytest.approx(-10, abs=0.05)
+    bar = 4 * 60 / _SONG.tempo
+    assert [each.start_seconds for each in shown.sections] == pytest.approx(
+        [section.bar * bar - 10 for section in _SONG.sections], abs=0.05
+    )
+    with ports.database.transaction() as connection:
+        [listed] = shown_items(connection, artist.id)
+    assert listed.alignment is not None
+    assert listed.alignment.words == "aligned from bar 4.5 (10.00 s)"
+    [line] = list_items(ports.database, "nova")
+    assert line.alignment == listed.alignment
+
+
+def test_each_segment_of_an_aligned_bounce_has_its_facts(ports: Ports, bounces: dict[str, bytes]) -> None:
+    artist = new_artist(ports)
+    _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["late"]})
+    with ports.database.transaction() as connection:
+        connection.execute("update training_items set prompt_text = 'Warm.\nBPM: 84'")
+    update_training_items(ports, "nova")
+    build_dataset(ports, "nova")
+    report = prepare_segments(ports, "nova")
+    assert [(each.begins, each.sections) for each in report.facts] == [
+        (0.0, "verse, chorus"),
+        (15.0, "chorus, outro"),
+    ]
+    assert "lead lines in at 7.1 s" in report.facts[0].comes_and_goes
+    kept = rows(ports, "select index, version, facts from segment_facts order by index")
+    assert [row["index"] for row in kept] == [0, 1]
+    with ports.database.transaction() as connection:
+        stored = facts_of_dataset(connection, artist.id, 10)
+    assert [each.facts.start for each in stored] == [0.0, 15.0]
+    with artist_step(ports, "nova", "training") as step:
+        prepared = prepare_dataset(ports, step.artist, step.held)
+        assert prepared is not None
+        first, _ = examples_of(ports, step.artist, prepared).examples
+    assert first.sections == ("verse", "chorus")
+    kinds = {part.kind: part.text for part in first.parts}
+    assert kinds["section"] == "Section: verse, chorus."
+    assert "shaker and rim enter at 1 s, lead lines at 7 s" in kinds["facts"]
+    # what is not aligned any more has no facts any more
+    unguarded(ports, "update alignments set answer = 'can''t be told', offset_seconds = null")
+    assert prepare_segments(ports, "nova").facts == []
+    assert rows(ports, "select from segment_facts") == []
 
 
 def test_a_bounce_of_another_song_is_shown(ports: Ports, bounces: dict[str, bytes]) -> None:

@@ -10,7 +10,7 @@ from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.arrangements.sections import section_named
 from dawa_assets.arrangements.song_timeline import timeline_of
 from dawa_assets.example.live_set import live_set
-from dawa_assets.example.score import Part, Song
+from dawa_assets.example.score import Clip, Part, Song
 from dawa_assets.example.score import Section as SongSection
 from dawa_assets.example.tracks import songs
 from modal_app.protocol.song_timeline import SongTimeline, Voice
@@ -95,6 +95,21 @@ def test_a_pad_sounds_where_its_own_notes_are(tmp_path: Path) -> None:
     assert voice(timeline, "kick").spans == [(0.0, 15.625)]
     assert voice(timeline, "snare").spans == [(8.5, 15.625)]
     assert "drums" not in [each.instrument for each in timeline.voices]
+
+
+def test_an_example_with_pads_and_silent_parts_is_read_so(tmp_path: Path) -> None:
+    song = songs()[1]
+    kit, *others = song.parts
+    pads = (("Kick Felt", 36), ("Snare Paper", 38), ("Hat Brushed", 42), ("Cowbell", 56))
+    silent = (replace(others[0], name="Congas", muted=True), replace(others[1], name="Vocals", clips=_off(others[1])))
+    timeline = of_song(tmp_path, replace(song, parts=(replace(kit, pads=pads), *others, *silent)))
+    named = {each.instrument for each in timeline.voices}
+    assert {"kick", "snare", "hi-hats"} <= named
+    assert not named & {"cowbell", "congas", "vocals"}
+
+
+def _off(part: Part) -> tuple[Clip, ...]:
+    return tuple(replace(clip, active=False) for clip in part.clips)
 
 
 def test_a_set_without_an_arrangement_has_no_voice(tmp_path: Path) -> None:
