@@ -182,7 +182,13 @@ class Training(BaseModel):
     train_steps: int | None = Field(
         None, ge=1, le=100_000, description="optimiser steps of a training; default: the recipe's"
     )
-    train_batch: int | None = Field(None, ge=1, le=256, description="segments a step; default: the recipe's")
+    train_batch: int | None = Field(None, ge=1, le=256, description="crops (or segments) a step; default: the recipe's")
+    train_clip_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="seconds of the random crops of whole tracks that are trained on, 0 for segments of 15 s as they "
+        "are; default: the recipe's",
+    )
     lora_rank: int | None = Field(
         None, ge=1, le=256, description="rank of the LoRA; default: the recipe's, and alpha in proportion"
     )
@@ -254,6 +260,7 @@ class Training(BaseModel):
             recipe=self.recipe,
             steps=self.train_steps,
             batch_size=self.train_batch,
+            clip_seconds=self.train_clip_seconds,
             learning_rate=self.learning_rate,
             rank=self.lora_rank,
             targets=self.lora_targets,

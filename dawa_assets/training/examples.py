@@ -1,7 +1,7 @@
 """What is trained on: every segment that can be heard, with its caption; and the hash that decides a training. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset
@@ -12,7 +12,8 @@ from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
 from modal_app.training.caption_rule import RULE, bpm_in, caption_parts, key_in
-from modal_app.training.recipes import Plan, plan_training
+from modal_app.training.crops import Stretch, stretches_of
+from modal_app.training.recipes import PLANNING_FRAMES, Plan, plan_training
 from resources.settings import Settings
 
 _NOT_DECISIVE: dict[str, bool | set[str]] = {
@@ -31,6 +32,8 @@ class Examples:
     untagged: int = 0
     seconds: float = 0.0
     """Of audio, all examples together."""
+    stretches: Sequence[Stretch] = ()
+    """What they are together, to plan crops by."""
 
 
 def make_examples(
@@ -81,7 +84,7 @@ def make_examples(
                 sections=facts.sections if facts else (),
             )
         )
-    return Examples(examples, silent, untagged, seconds)
+    return Examples(examples, silent, untagged, seconds, stretches_of(examples, heard, {}, PLANNING_FRAMES))
 
 
 def facts_of(track: TrainingTrack) -> MusicalFacts:
@@ -103,6 +106,7 @@ def plan_for(settings: Settings, examples: Examples) -> Plan:
         settings.base,
         examples.seconds,
         examples.seconds / max(1, len(examples.examples)),
+        examples.stretches,
     )
 
 

@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 State = Literal["trained", "unchanged", "candidate again", "nothing to train on", "waiting for approval"]
 
 
-_UNWRITTEN: dict[str, Any] = {"adapter_kind": "lora"}  # parameters that are on record only where they are others
+_UNWRITTEN: dict[str, Any] = {"adapter_kind": "lora", "clip_seconds": 0.0}
+"""Parameters that are on record only where they are others."""
 
 
 @dataclass(frozen=True, kw_only=True)

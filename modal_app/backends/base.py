@@ -43,12 +43,12 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class TrainExample:
-    """One segment, as a backend trains on it in one step."""
+    """One segment or crop, as a backend trains on it in one step."""
 
-    key: str  # the segment's SHA-256
+    key: str  # the segment's SHA-256, or what crop of which track it is
     encoded: Mapping[str, Tensor]  # what `encode` gave
     conditioning: Conditioning
-    seconds: float  # of the song that the segment is of: the length that the generator's metadata state
+    seconds: float  # of the song that it is of: the length that the generator's metadata state
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,14 @@ class TrainBackend(Backend, Protocol):
 
     device: Any  # torch.device
     caption_dropout: float  # the share of samples to train without text; 0 where nobody generates so
+    frame_samples: int  # samples of audio in one frame of what `encode` gives, at `sample_rate`
+    context_seconds: float  # of audio beside a frame that its encoding depends on, on either side
 
     def encode(self, audio: Signal) -> Mapping[str, Tensor]:
         """Audio `[channels, samples]` at `sample_rate`, within ±1, as the model sees it; depends on the base only.
 
-        Tensors on the CPU. What is random in it is left as its parameters (mean and std), for each step to draw from.
+        Tensors `[frames, …]` on the CPU, a last frame filled up with silence. What is random in it is left as its
+        parameters (mean and std), for each step to draw from.
         """
 
     def bucket_key(self, example: TrainExample) -> Hashable:

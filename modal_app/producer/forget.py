@@ -49,7 +49,10 @@ def _places(request: ForgetRequest, root: DataRoot) -> Iterator[tuple[str, Path]
         audio |= heard
     segments = set(request.segment_hashes) | _segments_of(root, audio)
     for base in _folders(root.latents(), 2):
-        yield from (("latents", path) for digest in sorted(segments) for path in _named(base / digest[:2], digest))
+        encoded = sorted(segments | audio)  # segments by themselves, and whole tracks
+        yield from (("latents", path) for digest in encoded for path in _named(base / digest[:2], digest))
+    for digest in sorted(audio):
+        yield from (("landmarks", path) for path in _named(root.landmarks() / digest[:2], digest))
     for version in _folders(root.tags(), 2):
         own = sorted(set(request.segment_hashes))
         yield from (("tags", path) for digest in own for path in _named(version / digest[:2], f"{digest}~"))

@@ -37,7 +37,8 @@ from modal_app.protocol.base import Event, Message, Sha256
 from modal_app.protocol.producer import ProducerFile, ProducerTrainRequest, ProducerTrainResult
 from modal_app.protocol.training import InstallRequest, TrainRequest, TrainResult
 from modal_app.training.caption_rule import RULE
-from modal_app.training.recipes import plan_training
+from modal_app.training.crops import stretches_of
+from modal_app.training.recipes import PLANNING_FRAMES, plan_training
 from modal_app.training.train import train
 
 _PLAN, _FILES = "plan.json", "files"
@@ -171,7 +172,9 @@ def _training(
     if not examples:
         raise InputError("there is nothing to be heard in these files; check what they hold")
     seconds = heard_seconds(heard)
-    plan = plan_training(request.parameters, request.backend, request.base, seconds, seconds / len(examples))
+    manifests = {part.audio.audio_hash: part.audio for part in heard}
+    stretches = stretches_of(examples, manifests, {}, PLANNING_FRAMES)
+    plan = plan_training(request.parameters, request.backend, request.base, seconds, seconds / len(examples), stretches)
     emit(Event(kind="log", message=plan.line))
     content = "\n".join(example.model_dump_json() for example in examples)
     return TrainRequest(

@@ -12,6 +12,14 @@ from modal_app.protocol.song_timeline import Section
 # --- train ---
 
 
+def _is_nothing(value: object) -> bool:
+    return not value
+
+
+def _is_unset(value: object) -> bool:
+    return value is None
+
+
 class MusicalFacts(Message):
     """What is known of music beside a text; what is not known is None."""
 
@@ -40,6 +48,13 @@ class Example(MusicalFacts):
     song: str = Field(description="the name of its song; other versions of it are found by their names")
     parts: list[CaptionPart] = Field(description="the caption's, in order")
     gain_db: float = Field(description="what normalisation added, to be undone")
+
+
+class TrackBars(Message):
+    """Where the bars of a file begin, as far as that is known."""
+
+    audio_hash: Sha256
+    downbeats: list[float] = Field(description="seconds from the beginning of the file, ascending")
 
 
 Targets = Literal["attention", "attention+mlp"]
@@ -87,6 +102,9 @@ class AskedTraining(_SharedParameters):
     accumulation: int | None = None
     targets: Targets | None = None
     milestones: int | None = None
+    clip_seconds: float | None = Field(
+        None, ge=0, exclude_if=_is_unset, description="of random crops of whole tracks; 0: segments as they are"
+    )
 
 
 class TrainParameters(_SharedParameters):
@@ -101,7 +119,13 @@ class TrainParameters(_SharedParameters):
     targets: Targets = "attention"
     final_learning_rate: float = Field(0.0, description="at the last step, as a share of the peak")
     milestones: int = Field(6, description="adapters kept along the way, beside the best; the last one always")
-    recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-some@1`")
+    recipe: str = Field("", description="the recipe that these come from, e.g. `ace-step-2b-some@2`")
+    clip_seconds: float = Field(
+        0.0,
+        ge=0,
+        exclude_if=_is_nothing,  # a training of segments is the one that it was before there were crops
+        description="of the random crops of whole tracks that it hears; 0: segments as they are",
+    )
 
     @property
     def scaling(self) -> float:
@@ -159,6 +183,9 @@ class TrainRequest(JobRequest[TrainResult]):
     caption_rule: str = Field("", description="the name of the rule that made the captions, for the card")
     parameters: TrainParameters
     examples: list[Example]
+    bars: list[TrackBars] = Field(
+        default_factory=list, exclude_if=_is_nothing, description="of those files of which they are known, for crops"
+    )
 
 
 # --- install: a finished adapter under the two paths of the spec ---

@@ -7,6 +7,7 @@ this size computes, at the share of a GPU's peak that such trainings reach. Wher
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from modal_app.audio.recipe import MONO44
 from modal_app.backends.base import ValidationGrid
 from modal_app.protocol.training import AdapterKind, Targets
 from modal_app.training.recipes import KIND_NAMES, Kind, Plan
@@ -154,9 +155,10 @@ def _encoding_seconds(plan: Plan, kind: Kind, device: str) -> float:
 def _validated_seconds(plan: Plan, kind: Kind) -> float:
     """Return how many seconds of audio all validations together go through."""
     asked = plan.parameters
-    segments = min(_SEGMENTS_VALIDATED, asked.validation_share * plan.audio_seconds / max(plan.segment_seconds, 1e-9))
+    seconds = min(plan.segment_seconds, float(MONO44.seconds))  # segments are what is validated, also among crops
+    segments = min(_SEGMENTS_VALIDATED, asked.validation_share * plan.audio_seconds / max(seconds, 1e-9))
     times = 1 if kind.startswith("musicgen") else len(ValidationGrid().times)
-    return _VALIDATIONS * segments * times * plan.segment_seconds
+    return _VALIDATIONS * segments * times * seconds
 
 
 def _same_device(one: str, other: str) -> bool:

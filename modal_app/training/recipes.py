@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from modal_app.audio.recipe import MONO44, whole_recipe_for
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
 from modal_app.protocol.training import AdapterKind, AskedTraining, Targets, TrainParameters
+from modal_app.training.crops import Stretch, mean_seconds
 
 Kind = Literal[
     "tiny",
@@ -51,7 +53,9 @@ class Recipe:
     final_learning_rate: float
     """At the last step, as a share of the peak."""
     batch: int
-    """Segments a step, of 15 s each where nothing else is asked for."""
+    """Crops a step, or segments where it hears those."""
+    clip_seconds: float
+    """Of a crop; 0: it hears segments as they are."""
     hears_seconds: float
     max_passes: float
     steps: int = 0
@@ -70,6 +74,7 @@ class Plan:
     audio_seconds: float
     """Of music that there is."""
     segment_seconds: float
+    """Mean length of the segments or crops that it hears."""
 
     @property
     def heard_seconds(self) -> float:
@@ -95,9 +100,43 @@ class Plan:
         )
 
 
-_TINY = Recipe("tiny@1", 8, 16, "attention", 1e-3, 0.0, batch=2, hears_seconds=0, max_passes=0, steps=60, milestones=3)
+_TINY = Recipe(
+    "tiny@1",
+    8,
+    16,
+    "attention",
+    1e-3,
+    0.0,
+    batch=2,
+    clip_seconds=0,
+    hears_seconds=0,
+    max_passes=0,
+    steps=60,
+    milestones=3,
+)
 """Random weights, to prove the chain by: quick, and enough to see a loss fall."""
 
+PLANNING_FRAMES = 25.0
+"""Frames a second in which crops are planned, whatever the generator's own are."""
+_SHORTEST_CLIP = 1.0
+_DECIDED_BY_RECIPE = {
+    "recipe",
+    "steps",
+    "batch_size",
+    "accumulation",
+    "rank",
+    "alpha",
+    "targets",
+    "learning_rate",
+    "clip_seconds",
+    "milestones",
+}
+_STEP_SECONDS = 120.0
+"""Of audio that a step hears."""
+_ACE_STEP_CLIPS = (30.0, 30.0, 60.0)
+"""Seconds of a crop by the amount of music: half of the layers look 10 s far, the others at all of it."""
+_MUSICGEN_CLIPS = (30.0, 30.0, 30.0)
+"""The longest that it hears."""
 _AMOUNTS = ("little", "some", "much")  # of music: under 20 minutes, to two hours, above
 # By kind and amount of music: rank, alpha, peak learning rate, seconds of audio to hear, passes at most.
 _FIGURES: dict[Kind, Sequence[tuple[int, int, float, float, float]]] = {
@@ -111,7 +150,9 @@ _FIGURES: dict[Kind, Sequence[tuple[int, int, float, float, float]]] = {
 }
 
 
-def _recipe(name: str, rank: int, alpha: int, learning_rate: float, hears_seconds: float, max_passes: float) -> Recipe:
+def _recipe(
+    name: str, rank: int, alpha: int, learning_rate: float, hears_seconds: float, max_passes: float, clip_seconds: float
+) -> Recipe:
     return Recipe(
         name,
         rank,
@@ -119,7 +160,8 @@ def _recipe(name: str, rank: int, alpha: int, learning_rate: float, hears_second
         targets="attention+mlp",
         learning_rate=learning_rate,
         final_learning_rate=0.1,
-        batch=8,
+        batch=round(_STEP_SECONDS / clip_seconds),
+        clip_seconds=clip_seconds,
         hears_seconds=hears_seconds,
         max_passes=max_passes,
         milestones=(4 if name.startswith("musicgen") else 6) + (2 if "-much@" in name else 0),
@@ -129,7 +171,12 @@ def _recipe(name: str, rank: int, alpha: int, learning_rate: float, hears_second
 _RECIPES: dict[Kind, Sequence[Recipe]] = {
     "tiny": [_TINY] * len(_AMOUNTS),
     **{
-        kind: [_recipe(f"{kind}-{amount}@1", *row) for amount, row in zip(_AMOUNTS, rows, strict=True)]
+        kind: [
+            _recipe(f"{kind}-{amount}@2", *row, clip)
+            for amount, row, clip in zip(
+                _AMOUNTS, rows, _MUSICGEN_CLIPS if kind.startswith("musicgen") else _ACE_STEP_CLIPS, strict=True
+            )
+        ]
         for kind, rows in _FIGURES.items()
     },
 }
@@ -141,7 +188,12 @@ def recipes() -> list[Recipe]:
 
 
 def plan_training(
-    asked: AskedTraining, backend: BackendKind, base: str, audio_seconds: float, segment_seconds: float
+    asked: AskedTraining,
+    backend: BackendKind,
+    base: str,
+    audio_seconds: float,
+    segment_seconds: float,
+    stretches: Sequence[Stretch] = (),
 ) -> Plan:
     """Return what a training will be: its recipe, with what is asked for otherwise put in its place.
 
@@ -151,9 +203,10 @@ def plan_training(
         base: its base: `tiny`, a model id, or a folder.
         audio_seconds: of the segments that can be heard.
         segment_seconds: mean length of those.
+        stretches: what those are together, with `PLANNING_FRAMES` frames a second; none: as long as any crop.
 
     Raises:
-        InputError: there is no such recipe.
+        InputError: there is no such recipe, or the generator hears no crops of the length that is asked for.
     """
     kind, known_by = kind_of(backend, base)
     amount = sum(audio_seconds >= limit for limit in (_SOME_SECONDS, _MUCH_SECONDS))
@@ -162,12 +215,15 @@ def plan_training(
     else:
         recipe, reason = _named(asked.recipe), "asked for"
     rank = asked.rank or recipe.rank
-    batch_size, accumulation = asked.batch_size or recipe.batch, asked.accumulation or 1
-    batch_seconds = batch_size * accumulation * segment_seconds
+    clip_seconds = _clip_seconds(asked, recipe, backend)
+    batch_size = asked.batch_size or _batch(recipe, clip_seconds)
+    accumulation = asked.accumulation or 1
+    sample_seconds = segment_seconds
+    if clip_seconds:
+        sample_seconds = _mean_seconds(stretches, clip_seconds, backend)
+    batch_seconds = batch_size * accumulation * sample_seconds
     parameters = TrainParameters(
-        **asked.model_dump(
-            exclude={"recipe", "steps", "batch_size", "accumulation", "rank", "alpha", "targets", "milestones"}
-        )
+        **asked.model_dump(exclude=_DECIDED_BY_RECIPE)
         | {
             "recipe": recipe.name,
             "steps": asked.steps or _steps(recipe, audio_seconds, batch_seconds),
@@ -179,9 +235,10 @@ def plan_training(
             "milestones": recipe.milestones if asked.milestones is None else asked.milestones,
             "learning_rate": asked.learning_rate or recipe.learning_rate,
             "final_learning_rate": recipe.final_learning_rate,
+            "clip_seconds": clip_seconds,
         }
     )
-    return Plan(recipe, reason, parameters, audio_seconds, segment_seconds)
+    return Plan(recipe, reason, parameters, audio_seconds, sample_seconds)
 
 
 def kind_of(backend: BackendKind, base: str) -> tuple[Kind, str]:
@@ -243,6 +300,36 @@ def _alpha(recipe: Recipe, rank: int, kind: AdapterKind) -> int:
     if kind == "rslora":
         return max(1, round(recipe.alpha / math.sqrt(recipe.rank)))
     return rank * recipe.alpha // recipe.rank
+
+
+def _clip_seconds(asked: AskedTraining, recipe: Recipe, backend: BackendKind) -> float:
+    """Return the seconds of a crop, 0 for segments as they are.
+
+    A recipe that was asked for by its name may be another generator's: its crops are then cut to what this one hears.
+    """
+    longest = float(whole_recipe_for(backend).seconds)
+    if asked.clip_seconds is None:
+        return min(recipe.clip_seconds, longest)
+    if asked.clip_seconds and not _SHORTEST_CLIP <= asked.clip_seconds <= longest:
+        raise InputError(
+            f"DAWA_TRAIN_CLIP_SECONDS: {asked.clip_seconds:g} s can't be heard by {backend}; set it to 0 (segments as "
+            f"they are), or from {_SHORTEST_CLIP:g} to {longest:g}"
+        )
+    return asked.clip_seconds
+
+
+def _batch(recipe: Recipe, clip_seconds: float) -> int:
+    """Return the crops or segments a step: as many as make the seconds of the recipe's."""
+    if not recipe.clip_seconds:
+        return recipe.batch
+    return max(1, round(recipe.batch * recipe.clip_seconds / (clip_seconds or MONO44.seconds)))
+
+
+def _mean_seconds(stretches: Sequence[Stretch], clip_seconds: float, backend: BackendKind) -> float:
+    if not stretches:
+        return clip_seconds
+    clip, longest = (round(each * PLANNING_FRAMES) for each in (clip_seconds, whole_recipe_for(backend).seconds))
+    return mean_seconds(stretches, clip, longest, PLANNING_FRAMES)
 
 
 def _steps(recipe: Recipe, audio_seconds: float, batch_seconds: float) -> int:

@@ -28,11 +28,13 @@ from modal_app.training.caption_rule import trigger_word_in
 from modal_app.training.checkpoint import Checkpoints
 from modal_app.training.data import load_examples, step_data
 from modal_app.training.devices import device_name, peak_bytes, watch_peak
+from modal_app.training.latent_cache import prune
 from modal_app.training.loop import LoopResult, LoopState, run_loop
 from modal_app.training.loss_plot import draw_losses
 from modal_app.training.milestones import FOLDER, milestone_name
 from modal_app.training.run_log import EVENTS, RunLog
 from modal_app.training.split import Split, split_by_song
+from modal_app.training.tracks import crop_data, load_tracks, segments_of
 
 _RESULT = "result.json"
 MAX_VALIDATED = 64  # segments: a validation is not to cost more than the steps between two of them
@@ -79,12 +81,18 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
     require_licence(backend.base, request.parameters.licence_accepted)
     if backend.base.name == "tiny":
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this LoRA makes no music"))
-    examples = load_examples(request, backend, root, emit)
+    tracks = load_tracks(request, backend, root, emit) if request.parameters.clip_seconds else None
+    examples = load_examples(request, backend, root, emit) if tracks is None else segments_of(tracks, backend)
+    prune(root, () if tracks is None else tracks.files.values())
 
     # 2. What is held out, to judge the adapter by.
     split = split_by_song(request.examples, request.parameters.validation_share, request.parameters.seed)
     emit(Event(kind="log", level="info" if split.held_out else "warning", message=split.line))
     held_out = [examples[index] for index in evenly(split.held_out, MAX_VALIDATED)]
+    if tracks is None:
+        prepare = step_data(request, examples, split.training, backend)
+    else:
+        prepare = crop_data(tracks, split.training, backend)
 
     # 3. The steps; nobody else works on this run meanwhile.
     run = root.run(request.run_id)
@@ -98,7 +106,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
             LoopState(
                 backend=backend,
                 parameters=request.parameters,
-                prepare=step_data(request, examples, split.training, backend),
+                prepare=prepare,
                 held_out=held_out,
                 started=started,
                 checkpoints=checkpoints,

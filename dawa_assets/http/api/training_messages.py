@@ -176,7 +176,7 @@ class PromotionLine(Message):
 class WaitingTraining(Message):
     """A training that begins once a person approves of what it is expected to cost."""
 
-    plan: str = Field(examples=["recipe ace-step-2b-some@1: 834 steps; about 20 min on H100, 1.32 USD"])
+    plan: str = Field(examples=["recipe ace-step-2b-some@2: 834 steps; about 20 min on H100, 1.32 USD"])
     expected_usd: float | None = Field(examples=[1.32], description="null: nobody knows yet")
     asked_at: datetime
 

@@ -60,6 +60,8 @@ class AceStepBackend:
     def __init__(self, pipeline: Any, base: BaseModel) -> None:
         self.base = base
         self.sample_rate: int = pipeline.sample_rate
+        self.frame_samples: int = pipeline.vae.hop_length
+        self.context_seconds = _reach(pipeline.vae.config.downsampling_ratios) / self.sample_rate
         self._pipeline = pipeline
         self.device = pipeline.device
         self.caption_dropout = 0.0 if pipeline.is_turbo else _CAPTION_DROPOUT  # turbo is never asked without a text
@@ -93,8 +95,7 @@ class AceStepBackend:
         """The posterior of the latents: `mean` and `std`, each `[frames, latent channels]`, 25 frames a second."""
         import torch
 
-        hop = self._pipeline.vae.hop_length
-        padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % hop)))
+        padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % self.frame_samples)))
         with torch.inference_mode():
             batch = torch.from_numpy(padded).to(self.device, self._pipeline.vae.dtype)[None]
             posterior = self._pipeline.vae.encode(batch).latent_dist
@@ -316,6 +317,19 @@ class AceStepBackend:
 def _lyrics(conditioning: Conditioning) -> str:
     """Return the sections as structure tags, a line each; without any, that nobody sings."""
     return "\n".join(f"[{name.title()}]" for name in conditioning.sections) or _INSTRUMENTAL
+
+
+def _reach(ratios: Sequence[int]) -> int:
+    """Return on how many samples to either side a frame of the autoencoder depends.
+
+    It is of convolutions alone: first one of width 7; for each ratio three of width 7, dilated by 1, 3 and 9, and one
+    that is twice as wide as the ratio; in the end one of width 3.
+    """
+    reach, rate = 3, 1
+    for ratio in ratios:
+        reach += rate * (3 * (1 + 3 + 9) + ratio)
+        rate *= ratio
+    return reach + rate
 
 
 def _metadata(conditioning: Conditioning) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class MusicGenBackend:
 
     metadata: frozenset[str] = frozenset()  # its text is all that it is told
     caption_dropout = 0.1  # of the authors, so that guidance keeps working
+    context_seconds = 2.0  # its encoder has a memory (LSTM) that fades; see `docs/training.md` for what is left of it
 
     def __init__(self, model: Any, tokenizer: Any, base: BaseModel) -> None:
         self.base = base
@@ -41,6 +42,7 @@ class MusicGenBackend:
         self._decoder, self._codec = model.decoder, model.audio_encoder
         self.device = model.device
         self.sample_rate: int = self._codec.config.sampling_rate
+        self.frame_samples: int = self._codec.config.hop_length
         self.channels: int = self._decoder.config.audio_channels
         self._delays = delays_of(self._decoder.config.num_codebooks, self.channels)
         self._lora = DecoderLora(model)
@@ -67,7 +69,7 @@ class MusicGenBackend:
         """Return the `codes`, integers `[frames, codebooks]`, 50 frames a second."""
         import torch
 
-        padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % self._codec.config.hop_length)))
+        padded = np.pad(audio, ((0, 0), (0, -audio.shape[1] % self.frame_samples)))
         with torch.no_grad():
             streams = self._codec.encode(torch.from_numpy(padded).to(self.device)[:, None]).audio_codes[0]
         return {"codes": streams.permute(2, 1, 0).flatten(1).to(torch.int16).cpu().contiguous()}
@@ -147,7 +149,7 @@ class MusicGenBackend:
         """
         import torch
 
-        frames = max(1, math.ceil(seconds * self.sample_rate / self._codec.config.hop_length))
+        frames = max(1, math.ceil(seconds * self.sample_rate / self.frame_samples))
         bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         with torch.no_grad():  # not `inference_mode`: texts that are encoded here may be trained on later
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):

@@ -51,7 +51,7 @@ def test_what_is_dearer_waits_and_nothing_is_asked_of_a_gpu(worker: RecordingCom
     assert report.waits_for is not None
     assert f"dawa train --approve {dear.slug}" in report.waits_for
     assert (report.run_id, report.examples, report.cost_usd) == (None, 2, 0.0)
-    assert "recipe ace-step-xl-little@1" in (report.plan or "")
+    assert "recipe ace-step-xl-little@2" in (report.plan or "")
     assert worker.count(TrainRequest) == 0
     assert runs(dear) == []
     (row,) = approvals(dear)
@@ -65,7 +65,7 @@ def test_what_is_dearer_waits_and_nothing_is_asked_of_a_gpu(worker: RecordingCom
 def test_what_was_approved_is_trained_and_nobody_is_asked_again(worker: RecordingCompute, dear: Catalogue) -> None:
     train_lora(dear.ports, dear.slug)
     approved = approve_training(dear.ports, dear.artist, "Mia")
-    assert "recipe ace-step-xl-little@1" in approved.plan
+    assert "recipe ace-step-xl-little@2" in approved.plan
 
     def refuse(request: JobRequest[Any]) -> None:
         if isinstance(request, TrainRequest):
@@ -132,14 +132,14 @@ def test_a_run_extends_the_figures_of_the_next_plan(dear: Catalogue) -> None:
         dear.artist.id,
     )
     (row,) = runs(dear)
-    assert row["parameters"]["segment_seconds"] == pytest.approx(10.0)
+    assert row["parameters"]["segment_seconds"] == pytest.approx(20.0)  # the whole track is one crop
 
     found = plan_training_of(dear.ports, dear.slug)
 
     assert found.expected.basis.startswith("as measured on 20")
     assert found.expected.peak_gib == 40.0
     heard = found.plan.heard_seconds
-    assert found.expected.seconds == pytest.approx(heard / (20.0 * 10.0) + 60, rel=0.2)
+    assert found.expected.seconds == pytest.approx(heard / (20.0 * 20.0) + 60, rel=0.2)
     on_modal(dear, compute="local")  # this machine's trainings are others
     assert plan_training_of(dear.ports, dear.slug).expected.seconds is None
 

@@ -41,7 +41,7 @@ def test_eight_bases_and_three_amounts_follow_the_figures() -> None:
         assert (asked.rank, asked.alpha, asked.targets) == (rank, alpha, "attention+mlp"), each
         low, high = rate if isinstance(rate, tuple) else (rate, rate)
         assert low <= asked.learning_rate <= high, each
-        step = asked.batch_size * 15.0
+        step = asked.batch_size * asked.clip_seconds
         assert step == 120
         assert each.plan.heard_seconds == pytest.approx(min(hears, passes * each.minutes * 60), abs=step), each
 

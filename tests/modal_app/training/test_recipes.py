@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modal_app.config import BackendKind
 from modal_app.errors import InputError
 from modal_app.protocol.training import AskedTraining
+from modal_app.training.crops import Stretch
 from modal_app.training.recipes import kind_of, plan_training, recipes
 
 ACE, MUSICGEN = BackendKind.ACE_STEP, BackendKind.MUSICGEN
@@ -29,19 +30,19 @@ BASES = {
     ("base", "minutes", "recipe", "steps", "rank", "learning_rate"),
     [
         # the budget in seconds of audio is what ends it …
-        ("ACE-Step/acestep-v15-base-diffusers", 15, "ace-step-2b-little@1", 334, 32, 3e-4),
-        ("ACE-Step/acestep-v15-base-diffusers", 60, "ace-step-2b-some@1", 834, 64, 3e-4),
-        ("ACE-Step/acestep-v15-sft-diffusers", 200, "ace-step-2b-much@1", 2084, 64, 3e-4),
-        ("ACE-Step/acestep-v15-turbo-diffusers", 60, "ace-step-turbo-some@1", 834, 64, 2e-4),
-        ("ACE-Step/acestep-v15-xl-base-diffusers", 60, "ace-step-xl-some@1", 709, 64, 3e-4),
-        ("ACE-Step/acestep-v15-xl-turbo-diffusers", 200, "ace-step-xl-much@1", 1667, 128, 3e-4),
-        ("facebook/musicgen-small", 200, "musicgen-small-much@1", 400, 32, 2e-4),
-        ("facebook/musicgen-stereo-medium", 60, "musicgen-medium-some@1", 125, 16, 1.5e-4),
-        ("facebook/musicgen-stereo-melody", 60, "musicgen-melody-some@1", 125, 16, 2e-4),
-        ("facebook/musicgen-melody-large", 60, "musicgen-large-some@1", 125, 16, 1e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 15, "ace-step-2b-little@2", 334, 32, 3e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 60, "ace-step-2b-some@2", 834, 64, 3e-4),
+        ("ACE-Step/acestep-v15-sft-diffusers", 200, "ace-step-2b-much@2", 2084, 64, 3e-4),
+        ("ACE-Step/acestep-v15-turbo-diffusers", 60, "ace-step-turbo-some@2", 834, 64, 2e-4),
+        ("ACE-Step/acestep-v15-xl-base-diffusers", 60, "ace-step-xl-some@2", 709, 64, 3e-4),
+        ("ACE-Step/acestep-v15-xl-turbo-diffusers", 200, "ace-step-xl-much@2", 1667, 128, 3e-4),
+        ("facebook/musicgen-small", 200, "musicgen-small-much@2", 400, 32, 2e-4),
+        ("facebook/musicgen-stereo-medium", 60, "musicgen-medium-some@2", 125, 16, 1.5e-4),
+        ("facebook/musicgen-stereo-melody", 60, "musicgen-melody-some@2", 125, 16, 2e-4),
+        ("facebook/musicgen-melody-large", 60, "musicgen-large-some@2", 125, 16, 1e-4),
         # … or the passes over a few songs
-        ("ACE-Step/acestep-v15-base-diffusers", 4, "ace-step-2b-little@1", 160, 32, 3e-4),
-        ("facebook/musicgen-large", 10, "musicgen-large-little@1", 30, 16, 1e-4),
+        ("ACE-Step/acestep-v15-base-diffusers", 4, "ace-step-2b-little@2", 160, 32, 3e-4),
+        ("facebook/musicgen-large", 10, "musicgen-large-little@2", 30, 16, 1e-4),
     ],
 )
 def test_base_and_music_choose_the_recipe(
@@ -76,8 +77,10 @@ def test_what_is_asked_for_takes_the_recipes_place() -> None:
         "attention",
         7,
     )
-    # half the batch, twice the steps: the seconds that are heard stay the recipe's
-    assert values.steps == 1667
+    # two crops of 30 s at once, twice a step: the seconds that are heard stay the recipe's
+    assert (values.steps, values.clip_seconds) == (834, 30.0)
+    half = plan_training(asked.model_copy(update={"accumulation": 1}), ACE, "some/base", 3600, 15.0)
+    assert half.parameters.steps == 1667
     assert plan.heard_seconds == pytest.approx(100_000, rel=0.001)
     assert plan_training(AskedTraining(steps=3), ACE, "some/base", 3600, 15.0).parameters.steps == 3
 
@@ -102,10 +105,47 @@ def test_a_plain_kind_is_not_written_and_another_is() -> None:
     assert type(plain).model_validate_json(dora.model_dump_json()) == dora
 
 
+@pytest.mark.parametrize(
+    ("base", "minutes", "clip", "batch"),
+    [
+        ("some/base", 10, 30.0, 4),
+        ("some/base", 60, 30.0, 4),
+        ("some/base", 300, 60.0, 2),
+        ("some/xl-base", 300, 60.0, 2),
+        ("facebook/musicgen-small", 300, 30.0, 4),
+        ("tiny", 300, 0.0, 2),
+    ],
+)
+def test_a_step_hears_as_much_in_crops_of_any_length(base: str, minutes: float, clip: float, batch: int) -> None:
+    backend = MUSICGEN if "musicgen" in base else ACE
+    asked = plan_training(AskedTraining(), backend, base, minutes * 60, 15.0).parameters
+    assert (asked.clip_seconds, asked.batch_size) == (clip, batch)
+    if base != "tiny":
+        segments = plan_training(AskedTraining(clip_seconds=0), backend, base, minutes * 60, 15.0)
+        assert (segments.parameters.clip_seconds, segments.parameters.batch_size) == (0.0, 8)
+        assert segments.segment_seconds == 15.0
+
+
+def test_short_tracks_make_more_steps_of_the_same_budget() -> None:
+    long = [Stretch("a", 0, 25 * 600)]
+    short = [Stretch(str(number), 0, 25 * 15) for number in range(40)]
+    plans = [plan_training(AskedTraining(), ACE, "some/base", 3600, 15.0, stretches) for stretches in (long, short)]
+    assert [plan.segment_seconds for plan in plans] == [30.0, 15.0]
+    assert [plan.parameters.steps for plan in plans] == [834, 1667]
+
+
+@pytest.mark.parametrize(("backend", "clip"), [(MUSICGEN, 31.0), (ACE, 241.0), (ACE, 0.5)])
+def test_crops_that_a_generator_does_not_hear_are_refused(backend: BackendKind, clip: float) -> None:
+    with pytest.raises(
+        InputError, match=r"DAWA_TRAIN_CLIP_SECONDS: .* set it to 0 \(segments as they are\), or from 1"
+    ):
+        plan_training(AskedTraining(clip_seconds=clip), backend, "some/base", 3600, 15.0)
+
+
 def test_a_recipe_may_be_named() -> None:
-    for name in ("musicgen-small-much", "musicgen-small-much@1"):
+    for name in ("musicgen-small-much", "musicgen-small-much@2"):
         plan = plan_training(AskedTraining(recipe=name), ACE, "tiny", 60, 15.0)
-        assert plan.recipe.name == "musicgen-small-much@1"
+        assert plan.recipe.name == "musicgen-small-much@2"
         assert "asked for" in plan.line
     with pytest.raises(
         InputError, match="DAWA_RECIPE: loud is no recipe; set it to auto, or to one of tiny, ace-step-2b"
@@ -162,7 +202,7 @@ def test_a_folder_is_known_by_its_configuration(
 def test_no_training_exceeds_budget_or_passes(base: str, audio: float, segment: float, asked: AskedTraining) -> None:
     plan = plan_training(asked, BASES[base], base, audio, segment)
     values = plan.parameters
-    one_step = values.batch_size * values.accumulation * segment
+    one_step = values.batch_size * values.accumulation * plan.segment_seconds
     assert values.steps >= 1
     assert values.alpha >= 1
     most = min(plan.recipe.hears_seconds, plan.recipe.max_passes * audio)

@@ -20,8 +20,9 @@ from modal_app.errors import AdapterError, InputError, JobError, MissingBaseErro
 from modal_app.protocol.audio import AudioSource, PrepareRequest
 from modal_app.protocol.training import GenerateRequest, InstallRequest, MusicalFacts
 from modal_app.training.caption_rule import RULE, caption_parts
-from modal_app.training.data import load_examples, read_signal, track_gain_db
+from modal_app.training.data import load_examples, read_signal
 from modal_app.training.generate import generate
+from modal_app.training.track_audio import track_gain_db
 from modal_app.training.train import train
 from tests.modal_app.training.conftest import RATE, Trained, ignore, parameters, track, train_request
 
