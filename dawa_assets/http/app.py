@@ -7,7 +7,18 @@ from fastapi import FastAPI
 
 from dawa_assets.http import docs_page, files, jobs, pipeline, producer
 from dawa_assets.http.access import EVERYBODY_ONLY, Access
-from dawa_assets.http.api import items, library, page, permissions, profiles, progress, renderings, training, uploads
+from dawa_assets.http.api import (
+    dashboard_uploads,
+    items,
+    library,
+    page,
+    permissions,
+    profiles,
+    progress,
+    renderings,
+    training,
+    uploads,
+)
 from dawa_assets.http.cors import Cors
 from dawa_assets.http.errors import add_error_handlers
 from dawa_assets.http.file_links import Links
@@ -49,6 +60,7 @@ def create_app(ports: Ports, access: Access, job_queue: LocalJobQueue | None = N
     app.include_router(library.router)
     app.include_router(items.router)
     app.include_router(uploads.router)
+    app.include_router(dashboard_uploads.router)
     app.include_router(training.router)
     app.include_router(renderings.router)
     app.include_router(profiles.router)

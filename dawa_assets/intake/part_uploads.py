@@ -17,10 +17,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
 from dawa_assets.errors import UnknownItemError
+from dawa_assets.intake.announced_files import GivenFile, why_refused
 from dawa_assets.intake.file_selection import skipped_names
 from dawa_assets.intake.inbox import complete_key
 from dawa_assets.intake.kinds import kind_of
@@ -32,8 +34,7 @@ from dawa_assets.tables.uploads import Kind
 from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.errors import ConflictError, InputError, UnreadableAudioError
 from resources.bucket.base import UploadLink
-from resources.bucket.keys import check_key
-from resources.errors import InvalidKeyError, NotNowError
+from resources.errors import NotNowError
 from resources.ports import Ports
 from resources.settings import Settings
 
@@ -41,8 +42,6 @@ log = logging.getLogger(__name__)
 
 Purpose = Literal["inbox", "pair"]
 
-MAX_BYTES = 2**30
-"""Of one file. An hour of 24-bit stereo at 48 kHz takes it."""
 MAX_FILES = 500
 PART_BYTES = 8 * 2**20
 """How many bytes one request brings at most."""
@@ -51,6 +50,7 @@ _MAX_OPEN = 100  # uploads of one artist
 _MAX_KEPT = 40 * 2**30  # bytes of one artist's open uploads, as they were announced
 _KEPT = timedelta(days=7)
 _CLOSED_SECONDS = 3600.0
+_LINK_AGE = timedelta(hours=1)
 _ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 _MANIFEST, _CLOSED = "upload.json", "closed"
 
@@ -79,8 +79,8 @@ class PartUpload(BaseModel):
     files: list[PartFile]
 
 
-def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[str, int]]) -> PartUpload:
-    """Announce files, by their names (with folders, as in a browser) and sizes in bytes.
+def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[GivenFile]) -> PartUpload:
+    """Announce files.
 
     What can't be used is refused by itself, with its reason.
 
@@ -103,7 +103,7 @@ def begin(ports: Ports, artist: Artist, purpose: Purpose, given: Sequence[tuple[
         raise InputError("too many uploads are under way; finish or cancel some of them first")
     for file in files:
         if purpose == "inbox" and file.state == "open" and file.size:
-            file.link = ports.bucket.upload_link(_inbox_key(artist, upload_id, file.path))
+            file.link = ports.bucket.upload_link(_inbox_key(artist, upload_id, file.path), file.size)
     upload = PartUpload(id=upload_id, purpose=purpose, created_at=now, expires_at=now + _KEPT, files=files)
     folder = _folder(ports.settings, artist, upload_id)
     folder.mkdir(mode=0o700, parents=True)
@@ -134,7 +134,7 @@ def find(settings: Settings, artist: Artist, upload_id: str) -> PartUpload:
     try:
         upload = PartUpload.model_validate_json((folder / _MANIFEST).read_bytes())
     except (OSError, ValidationError):
-        raise UnknownItemError(f"upload {upload_id[:40]}: is not known (any more); begin it anew") from None
+        raise unknown(upload_id) from None
     for file in upload.files:
         if file.state == "refused":
             continue
@@ -147,6 +147,49 @@ def find(settings: Settings, artist: Artist, upload_id: str) -> PartUpload:
             file.state, file.received = "whole", file.size
     if (folder / _CLOSED).exists():
         upload.state = "complete"
+    return upload
+
+
+def artist_of(settings: Settings, upload_id: str) -> UUID:
+    """Return whose upload this is.
+
+    Raises:
+        UnknownItemError: there is none of this id (any more).
+    """
+    if _ID.fullmatch(upload_id):
+        for folder in incoming_folder(settings).glob(f"*/{upload_id}"):
+            with suppress(ValueError):
+                return UUID(folder.parent.name)
+    raise unknown(upload_id)
+
+
+def unknown(upload_id: str) -> UnknownItemError:
+    """Return what is said of an upload that is not there, or not the caller's."""
+    return UnknownItemError(f"upload {upload_id[:40]!r}: is not known (any more); begin it anew")
+
+
+def look(ports: Ports, artist: Artist, upload_id: str) -> PartUpload:
+    """Return an upload as `find` does, and of files that go straight to Storage whether they are there.
+
+    Their links are good for two hours; an upload that is older gets new ones, by which what was begun goes on.
+
+    Raises:
+        UnknownItemError: there is none of this id (any more).
+        BucketError: the bucket does not answer.
+    """
+    upload = find(ports.settings, artist, upload_id)
+    if upload.state == "complete":
+        return upload
+    for file in upload.files:
+        if file.link is None or file.state != "open":
+            continue
+        key = _inbox_key(artist, upload_id, file.path)
+        stored = ports.bucket.stat(key)
+        if stored is not None:
+            file.received = stored.size
+            file.state = "whole" if stored.size == file.size else "open"
+        elif datetime.now(UTC) - upload.created_at > _LINK_AGE:
+            file.link = ports.bucket.upload_link(key, file.size)
     return upload
 
 
@@ -274,12 +317,13 @@ def mark_used(settings: Settings, artist: Artist, upload_id: str) -> None:
         write_atomic(_folder(settings, artist, upload_id) / _CLOSED, "")
 
 
-def _files(artist: Artist, upload_id: str, purpose: Purpose, given: Sequence[tuple[str, int]]) -> list[PartFile]:
-    names = [unicodedata.normalize("NFC", name).strip("/") for name, _ in given]
+def _files(artist: Artist, upload_id: str, purpose: Purpose, given: Sequence[GivenFile]) -> list[PartFile]:
+    names = [unicodedata.normalize("NFC", file.path).strip("/") for file in given]
     skipped = skipped_names(names)
     files, seen = [], set()
-    for number, (name, (_, size)) in enumerate(zip(names, given, strict=True), start=1):
-        reason = skipped.get(name) or _why_not(artist, upload_id, name, size)
+    for number, (name, announced) in enumerate(zip(names, given, strict=True), start=1):
+        size = announced.size
+        reason = skipped.get(name) or why_refused(_inbox_key(artist, upload_id, name), announced)
         if reason is None and name in seen:
             reason = "the same name twice"
         if reason is None and purpose == "pair" and kind_of(name) is not Kind.AUDIO:
@@ -288,16 +332,6 @@ def _files(artist: Artist, upload_id: str, purpose: Purpose, given: Sequence[tup
         state: Literal["open", "refused"] = "open" if reason is None else "refused"
         files.append(PartFile(file=number, path=name, size=size, state=state, reason=reason))
     return files
-
-
-def _why_not(artist: Artist, upload_id: str, name: str, size: int) -> str | None:
-    if not name.isprintable():
-        return "a name with control characters or broken letters; rename it"
-    try:
-        check_key(_inbox_key(artist, upload_id, name))
-    except InvalidKeyError:
-        return "the name, with its folders, is too long or leads elsewhere; rename it"
-    return f"larger than {MAX_BYTES:,} bytes" if size > MAX_BYTES else None
 
 
 def _inbox_key(artist: Artist, upload_id: str, name: str) -> str:
@@ -313,7 +347,7 @@ def _open_file(upload: PartUpload, number: int) -> PartFile:
 
 def _folder(settings: Settings, artist: Artist, upload_id: str) -> Path:
     if not _ID.fullmatch(upload_id):
-        raise UnknownItemError(f"upload {upload_id[:40]!r}: is not known (any more); begin it anew")
+        raise unknown(upload_id)
     return uploads_folder(settings, artist.id) / upload_id
 
 

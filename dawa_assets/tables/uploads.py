@@ -164,6 +164,33 @@ def latest_rejected(connection: Connection, artist_id: UUID, limit: int) -> list
         ).fetchall()
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file that was uploaded: its item or its summary where it was taken, the reason where not."""
+
+    upload_id: str
+    folder: str
+    name: str
+    size_bytes: int
+    state: str
+    reason: str | None
+    training_item_id: UUID | None
+    parse_id: str | None
+    at: datetime
+
+
+def latest_outcomes(connection: Connection, artist_id: UUID, limit: int) -> list[Outcome]:
+    """Return what became of the artist's files that came last, the latest first; each place in the inbox once."""
+    with connection.cursor(row_factory=class_row(Outcome)) as cursor:
+        return cursor.execute(
+            "select * from (select distinct on (u.inbox_key) u.upload_id, u.folder, u.name, u.size_bytes, u.state, "
+            "u.reason, u.training_item_id, s.parse_id, u.updated_at as at "
+            "from uploads u left join als_summaries s on s.id = u.als_summary_id where u.artist_id = %s "
+            "order by u.inbox_key, u.created_at desc, u.id) found order by at desc, upload_id, folder, name limit %s",
+            [artist_id, limit],
+        ).fetchall()
+
+
 def finished(connection: Connection, file: InboxFile, sha256: str) -> LedgerRow | None:
     """The row of this very object, if it found its place before: only its deletion from the inbox was left to do."""
     with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:

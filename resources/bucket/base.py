@@ -27,17 +27,23 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class UploadLink:
-    """Leave to write one object, for whoever has it: a resumable upload by the protocol of tus.io.
+    """Leave to write one object, for whoever has it.
 
-    The first request goes to `url`, and each one has `headers`; `metadata` is that request's `Upload-Metadata`. Parts
-    have `chunk_bytes` bytes, but for the last one.
+    `put`: one PUT of the bytes to `url`, with `headers`. `tus`: a resumable upload by the protocol of tus.io; the first
+    request goes to `url`, and each one has `headers`; `metadata` is that request's `Upload-Metadata`; parts have
+    `chunk_bytes` bytes, but for the last one. The rest is what client libraries ask for: the bucket, the object's name
+    in it, its content type, and the token that is the leave.
     """
 
+    kind: Literal["put", "tus"]
     url: str
     headers: dict[str, str]
-    metadata: str
-    chunk_bytes: int
-    kind: Literal["tus"] = "tus"
+    bucket: str = ""
+    name: str = ""
+    content_type: str = ""
+    token: str = ""
+    metadata: str = ""
+    chunk_bytes: int = 0
 
 
 class Bucket(ABC):
@@ -112,8 +118,8 @@ class Bucket(ABC):
         Raises `ObjectNotFoundError`.
         """
 
-    def upload_link(self, key: str) -> UploadLink | None:  # noqa: ARG002 - of a store that gives no leave
-        """Leave to write an object straight to the store, for a while; None where the store gives none.
+    def upload_link(self, key: str, size: int) -> UploadLink | None:  # noqa: ARG002 - of a store that gives no leave
+        """Leave to write an object of `size` bytes straight to the store, for a while; None where it gives none.
 
         An object that is there already is not replaced.
         """

@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -25,6 +26,7 @@ from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 from modal_app.data_root.atomic_writes import atomic_path
 from resources.bucket.base import Bucket, StoredObject, UploadLink
 from resources.bucket.keys import decode_key, encode_key
+from resources.bucket.storage_address import direct_storage
 from resources.bucket.storage_link import Retries, StorageLink
 from resources.bucket.storage_reader import StorageReader
 from resources.bucket.tus import CHUNK, ResumeRecords, TusUpload
@@ -201,16 +203,25 @@ class SupabaseBucket(Bucket):
         token = signed.rpartition("token=")[2].partition("&")[0]
         return f"{self._link.base}object/sign/{self._path(stored)}?token={token}"
 
-    def upload_link(self, key: str) -> UploadLink:
-        """Leave to write an object by a resumable upload, for two hours; Storage replaces nothing by it."""
+    def upload_link(self, key: str, size: int) -> UploadLink:
+        """Leave to write an object, for two hours; Storage replaces nothing by it.
+
+        Up to 6 MiB by one call, else by a resumable upload to the direct host.
+        """
         stored = encode_key(key)
         self._make_bucket()
         bucket = self._storage.from_(self._name)
         token = self._link.call(key, lambda: bucket.create_signed_upload_url(stored))["token"]
         kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+        link = UploadLink("put", "", {}, bucket=self._name, name=stored, content_type=kind, token=token)
+        if size <= CHUNK:
+            url = f"{self._link.base}object/upload/sign/{self._path(stored)}?token={token}"
+            return replace(link, url=url, headers={"content-type": kind, "x-upsert": "false"})
         told = {"bucketName": self._name, "objectName": stored, "contentType": kind}
-        return UploadLink(
-            url=f"{self._link.base}upload/resumable/sign",
+        return replace(
+            link,
+            kind="tus",
+            url=f"{direct_storage(self._link.base)}upload/resumable/sign",
             headers={"x-signature": token},
             metadata=",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in told.items()),
             chunk_bytes=CHUNK,

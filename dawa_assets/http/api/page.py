@@ -13,8 +13,10 @@ from pydantic import Field
 from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, service_of
+from dawa_assets.intake.announced_files import MAX_BYTES
 from dawa_assets.intake.kinds import AUDIO_SUFFIXES, LIVE_SET_SUFFIX
-from dawa_assets.intake.part_uploads import MAX_BYTES, MAX_FILES, PART_BYTES
+from dawa_assets.intake.part_uploads import MAX_FILES, PART_BYTES
+from resources.bucket.storage_address import direct_storage
 from resources.settings import Settings
 
 router = APIRouter(tags=["page"])
@@ -104,6 +106,7 @@ router.head("/", include_in_schema=False)(page)
 def policy(settings: Settings) -> str:
     """The page's Content-Security-Policy: its own files, and the project's Storage and sign-in if there is one."""
     project = _origin(settings.supabase_url)
+    uploads = _origin(direct_storage(settings.supabase_url or ""))
     sources = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -111,7 +114,7 @@ def policy(settings: Settings) -> str:
         "img-src": f"'self' data: blob:{project}",
         "media-src": f"'self' blob:{project}",
         "font-src": "'self'",
-        "connect-src": f"'self' blob:{project}",
+        "connect-src": f"'self' blob:{project}{uploads if uploads != project else ''}",
         "worker-src": "'self'",
         "manifest-src": "'self'",
         "base-uri": "'none'",

@@ -15,10 +15,11 @@ UploadId = Annotated[str, Field(max_length=60, examples=[_ID])]
 
 
 class AnnouncedFile(Message):
-    """A file that is about to be sent: its name, with its folders, and its size in bytes."""
+    """A file that is about to be sent: its name, with its folders, its size in bytes, and its content type."""
 
     path: str = Field(min_length=1, max_length=2_000, examples=["Song Project/song.wav"])
     size: int = Field(ge=0, le=2**40, examples=[52_428_800])
+    type: str = Field("", max_length=200, examples=["audio/wav"], description="what the browser calls it, if anything")
 
 
 class UploadRequest(Message):
@@ -29,13 +30,17 @@ class UploadRequest(Message):
 
 
 class LinkAnswer(Message):
-    """Where to send a file straight to Storage, by the protocol of tus.io."""
+    """Where to send a file straight to Storage: in one PUT, or by the protocol of tus.io."""
 
-    kind: Literal["tus"]
-    url: str = Field(examples=["https://abc.supabase.co/storage/v1/upload/resumable/sign"])
+    kind: Literal["put", "tus"]
+    url: str = Field(examples=["https://abc.storage.supabase.co/storage/v1/upload/resumable/sign"])
     headers: dict[str, str] = Field(examples=[{"x-signature": "eyJ…"}])
-    metadata: str = Field(examples=["bucketName ZGF3YS1leHBvcnRz,objectName aW5ib3gv…"])
-    chunk_bytes: int = Field(examples=[6_291_456])
+    bucket: str = Field(examples=["dawa-exports"])
+    name: str = Field(examples=[f"inbox/nova-kite/{_ID}/song.wav"], description="of the object, as Storage keeps it")
+    content_type: str = Field(examples=["audio/x-wav"])
+    token: str = Field(examples=["eyJ…"], description="of `uploadToSignedUrl` in supabase-js")
+    metadata: str = Field(examples=["bucketName ZGF3YS1leHBvcnRz,objectName aW5ib3gv…"], description="empty for a PUT")
+    chunk_bytes: int = Field(examples=[6_291_456], description="0 for a PUT")
 
 
 class FileAnswer(Message):

@@ -29,6 +29,7 @@ from dawa_assets.http.messages import SaveAnswer
 from dawa_assets.http.saving import pair_of, saved_answer
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.intake import part_uploads
+from dawa_assets.intake.announced_files import GivenFile
 from dawa_assets.intake.part_uploads import MAX_FILES, PART_BYTES
 from dawa_assets.items.save import save_pair
 from dawa_assets.tables.artists import Artist
@@ -37,11 +38,11 @@ from resources.ports import Ports
 
 router = APIRouter(tags=["uploads"])
 
-_PART_PATH = re.compile(r"/api/artists/[^/]+/uploads/[^/]+/files/[^/]+")
+_PART_PATH = re.compile(r"/api/(artists/[^/]+/)?uploads/[^/]+/files/[^/]+")
 _CHUNK = 1 << 20
 UploadIdInPath = Annotated[str, Path(max_length=60)]
 FileInPath = Annotated[int, Path(ge=1, le=MAX_FILES)]
-_BYTES = {
+BYTES = {
     "requestBody": {
         "required": True,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -57,7 +58,7 @@ def most_of_a_part(path: str) -> int | None:
 @router.post("/api/artists/{artist_id}/uploads", status_code=201, responses=errors(404, 503))
 async def begin(body: UploadRequest, artist: ArtistOf, service: ServiceOf) -> UploadAnswer:
     """Announce files: those that can't be used are refused at once, the others are to be sent in parts."""
-    given = [(file.path, file.size) for file in body.files]
+    given = [GivenFile(file.path, file.size, file.type) for file in body.files]
     upload = await service.reading(part_uploads.begin, service.ports, artist, body.purpose, given)
     return UploadAnswer.of(upload)
 
@@ -85,7 +86,7 @@ async def cancel(upload_id: UploadIdInPath, artist: ArtistOf, service: ServiceOf
 @router.put(
     "/api/artists/{artist_id}/uploads/{upload_id}/files/{number}",
     responses=errors(404, 409, 503),
-    openapi_extra=_BYTES,
+    openapi_extra=BYTES,
 )
 async def send_part(
     upload_id: UploadIdInPath,

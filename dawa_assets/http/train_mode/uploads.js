@@ -1,7 +1,8 @@
 /**
  * Sending files: in parts that each say where they belong, so that a cut line or a reload loses nothing that arrived.
  *
- * Files go to this server, or by a signed link straight to the project's storage (TUS), as the server says for each.
+ * Files go to this server, or by a signed link straight to the project's storage (one PUT, or TUS), as the server says
+ * for each.
  */
 
 import { ApiError, at, get, isLeft, pause, post, putBytes, remove } from "./api.js";
@@ -154,6 +155,7 @@ export class Upload extends EventTarget {
       isFirst = false;
       if (file.state !== "open") return;
       if (file.link?.kind === "tus") await sendByTus(this, file, this.#stop.signal, () => this.#changed());
+      else if (file.link?.kind === "put") await sendByPut(file, this.#stop.signal, () => this.#changed());
       else await this.#sendParts(file);
     });
   }
@@ -190,24 +192,35 @@ export class Upload extends EventTarget {
   }
 }
 
+/** Ask Storage something; a line that is cut, or trouble of Storage's own, may be tried again. */
+async function askStorage(target, options) {
+  const answer = await fetch(target, { ...options, referrerPolicy: "no-referrer" }).catch((error) => {
+    if (isLeft(error)) throw error;
+    throw new ApiError(0, "the connection was cut");
+  });
+  if (answer.ok) return answer;
+  // Storage says most errors as 400, with the real status in the body.
+  const said = await answer.json().catch(() => ({}));
+  const status = Number(said.statusCode) || answer.status;
+  throw new ApiError(status >= 500 ? 503 : status, `Storage answered ${status}`);
+}
+
+/** Send a small file straight to Storage. One that is there already came by an earlier try whose answer was lost. */
+async function sendByPut(file, signal, changed) {
+  const { url, headers } = file.link;
+  await askStorage(url, { method: "PUT", headers, body: file.file, signal }).catch((error) => {
+    if (error.status !== 409) throw error;
+  });
+  Object.assign(file, { received: file.size, state: "whole" });
+  changed();
+}
+
 /** Send a file straight to Storage by the protocol of tus.io, from where the last try ended. */
 async function sendByTus(upload, file, signal, changed) {
   const { url, headers, metadata, chunkBytes } = file.link;
   const common = { ...headers, "Tus-Resumable": TUS };
-  const ask = async (method, target, more = {}, body) => {
-    const answer = await fetch(target, {
-      method,
-      headers: { ...common, ...more },
-      body,
-      signal,
-      referrerPolicy: "no-referrer",
-    }).catch((error) => {
-      if (isLeft(error)) throw error;
-      throw new ApiError(0, "the connection was cut");
-    });
-    if (!answer.ok) throw new ApiError(answer.status >= 500 ? 503 : answer.status, `Storage answered ${answer.status}`);
-    return answer;
-  };
+  const ask = (method, target, more = {}, body) =>
+    askStorage(target, { method, headers: { ...common, ...more }, body, signal });
   if (!file.location) {
     const made = await ask("POST", url, { "Upload-Length": String(file.size), "Upload-Metadata": metadata });
     const place = new URL(made.headers.get("Location"), url).pathname.split("/").at(-1);

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dawa_assets.ableton.project import PROJECT_MARK, project_folder, project_name
 from dawa_assets.cli.main import main
 from dawa_assets.intake import part_uploads
+from dawa_assets.intake.announced_files import GivenFile
 from dawa_assets.intake.inbox import complete_key, upload
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.intake.projects import closing_note, projects_by_name
@@ -139,7 +140,7 @@ def test_a_drop_of_another_program_shows_projects_by_their_marks(ports: Ports) -
 def test_an_upload_in_parts_shows_projects_by_the_skipped_names(ports: Ports) -> None:
     artist: Artist = new_artist(ports)
     live_set = als(90)
-    given = [(f"My Album/{PROJECT_MARK}/x.cfg", 3), ("My Album/Sets/2024/song.als", len(live_set))]
+    given = [GivenFile(f"My Album/{PROJECT_MARK}/x.cfg", 3), GivenFile("My Album/Sets/2024/song.als", len(live_set))]
     begun = part_uploads.begin(ports, artist, "inbox", given)
     part_uploads.receive(ports.settings, artist, begun.id, 2, 0, live_set)
     part_uploads.settle(ports.settings, artist, begun.id, 2)

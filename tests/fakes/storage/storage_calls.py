@@ -46,6 +46,8 @@ class Calls(Wire):
                 return self.json(lambda role, answer=answer, found=found: answer(role, *found))
         if match := re.fullmatch(r"/upload/resumable/sign(?:/([^/]+))?", path):
             return self._tus_by_link(match.group(1))
+        if self.command == "PUT" and (match := re.fullmatch(r"/object/upload/sign/([^/]+)/(.+)", path)):
+            return self._put_by_link(*match.groups())
         role = self.role()
         if match := re.fullmatch(r"/upload/resumable(?:/([^/]+))?", path):
             return self._tus(role, match.group(1))
@@ -122,6 +124,18 @@ class Calls(Wire):
         claims = {"url": f"{bucket}/{name}", "upsert": self.upsert(), "exp": int(self.server_.clock()) + 7200}
         token = self.server_.jwt(claims)
         return {"url": f"/object/upload/sign/{bucket}/{name}?token={token}", "token": token}
+
+    def _put_by_link(self, bucket: str, name: str) -> None:
+        """One call's upload by whoever has leave for this object; the leave says whether it replaces."""
+        try:
+            claims = self.server_.payload(self.query.get("token", [""])[0])
+        except ValueError as error:
+            raise RefusedError("400", "InvalidJWT", str(error), "InvalidJWT") from None
+        if claims.get("url") != f"{bucket}/{name}":
+            raise RefusedError("400", "InvalidSignature", "Invalid signature", "InvalidSignature")
+        if name in self.server_.state.bucket(bucket).objects and not claims["upsert"]:
+            raise kept.already_there()
+        self._upload("service_role", bucket, name)
 
     def _tus_by_link(self, upload_id: str | None) -> None:
         """A resumable upload by whoever has leave for this object."""
@@ -290,7 +304,8 @@ class Calls(Wire):
             self.drain()
             upload = self._new_upload(role)
             by_link = "/sign" if self.headers.get("x-signature") else ""
-            where = f"https://{self.headers['host']}{BASE}/upload/resumable{by_link}/{upload.id}"
+            scheme = self.server_.told_scheme
+            where = f"{scheme}://{self.headers['host']}{BASE}/upload/resumable{by_link}/{upload.id}"
             return self.answer(201, b"", base | {"location": where, "content-type": "text/plain;charset=UTF-8"})
         if (found := state.uploads.get(upload_id or "")) is None:
             raise RefusedError("404", "not_found", "The file for this url was not found\n", "NoSuchUpload")
@@ -351,7 +366,8 @@ def _file_part(spool: BinaryIO, content_type: str) -> tuple[int, int, str, str]:
     spool.seek(0)
     head = spool.read(PIECE)
     control = re.search(rb'name="cacheControl"\r\n\r\n(.*?)\r\n', head)
-    part = re.search(rb'name="file"; filename=.*?\r\n(?:Content-Type: (.*?)\r\n)?\r\n', head)
+    # supabase-js calls the file's part nothing, storage3 `file`.
+    part = re.search(rb'name="(?:file)?"; filename=.*?\r\n(?:Content-Type: (.*?)\r\n)?\r\n', head)
     if part is None:
         raise RefusedError("400", "InvalidRequest", "body must have a file", "InvalidRequest")
     end = total - len(b"\r\n" + mark + b"--\r\n")

@@ -35,6 +35,7 @@ class StorageServer:
         self.state = State(self._folder)
         self.clock: Callable[[], float] = time.time
         self.largest_upload: int | None = None  # of resumable ones
+        self.told_scheme = "https"  # in the address of a resumable upload, as a project says it behind its proxy
         self.artists_of: dict[str, set[str]] = {}  # user's id -> slugs
         self.calls: list[Call] = []
         self._faults: list[Fault] = []
