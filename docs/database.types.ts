@@ -6,6 +6,66 @@ export type Json = string | number | boolean | null | { [key: string]: Json | un
 export type Database = {
   public: {
     Tables: {
+      alignments: {
+        Row: {
+          answer: string;
+          artist_id: string;
+          audio_hash: string;
+          bar: number | null;
+          confidence: number;
+          created_at: string;
+          margin: number | null;
+          offset_seconds: number | null;
+          parse_id: string;
+          reasons: string[];
+          score: number | null;
+          set_tempo: number;
+          tempo: number | null;
+          version: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          answer: string;
+          artist_id: string;
+          audio_hash: string;
+          bar?: number | null;
+          confidence: number;
+          created_at?: string;
+          margin?: number | null;
+          offset_seconds?: number | null;
+          parse_id: string;
+          reasons: string[];
+          score?: number | null;
+          set_tempo: number;
+          tempo?: number | null;
+          version: string;
+        };
+        Update: {
+          answer?: string;
+          artist_id?: string;
+          audio_hash?: string;
+          bar?: number | null;
+          confidence?: number;
+          created_at?: string;
+          margin?: number | null;
+          offset_seconds?: number | null;
+          parse_id?: string;
+          reasons?: string[];
+          score?: number | null;
+          set_tempo?: number;
+          tempo?: number | null;
+          version?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "alignments_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       als_summaries: {
         Row: {
           als_filename: string;
@@ -648,6 +708,106 @@ export type Database = {
           },
         ];
       };
+      permission_revocations: {
+        Row: {
+          artist_id: string;
+          permission_id: string;
+          reason: string;
+          revoked_at: string;
+          revoked_by: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          permission_id: string;
+          reason?: string;
+          revoked_at?: string;
+          revoked_by: string;
+        };
+        Update: {
+          artist_id?: string;
+          permission_id?: string;
+          reason?: string;
+          revoked_at?: string;
+          revoked_by?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "permission_revocations_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "permission_revocations_permission_id_fkey";
+            columns: ["permission_id"];
+            isOneToOne: true;
+            referencedRelation: "permissions";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      permissions: {
+        Row: {
+          artist_id: string;
+          evidence: string;
+          evidence_key: string | null;
+          evidence_sha256: string | null;
+          granted_by: string;
+          id: string;
+          purposes: string[];
+          recorded_at: string;
+          recorded_by: string;
+          song: string | null;
+          territory: string;
+          training_item_id: string | null;
+          valid_from: string;
+          valid_until: string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          evidence?: string;
+          evidence_key?: string | null;
+          evidence_sha256?: string | null;
+          granted_by: string;
+          id?: string;
+          purposes: string[];
+          recorded_at?: string;
+          recorded_by: string;
+          song?: string | null;
+          territory?: string;
+          training_item_id?: string | null;
+          valid_from: string;
+          valid_until?: string | null;
+        };
+        Update: {
+          artist_id?: string;
+          evidence?: string;
+          evidence_key?: string | null;
+          evidence_sha256?: string | null;
+          granted_by?: string;
+          id?: string;
+          purposes?: string[];
+          recorded_at?: string;
+          recorded_by?: string;
+          song?: string | null;
+          territory?: string;
+          training_item_id?: string | null;
+          valid_from?: string;
+          valid_until?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "permissions_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       prompts: {
         Row: {
           als_summary_id: string | null;
@@ -733,6 +893,63 @@ export type Database = {
           },
         ];
       };
+      rendered_audio: {
+        Row: {
+          artist_id: string | null;
+          audio_sha256: string;
+          base: string;
+          generator: string;
+          id: string;
+          landmarks: string | null;
+          lora: string | null;
+          made_at: string;
+          origin: string;
+          prompt: string;
+          run: string | null;
+          seconds: number;
+          seed: number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id?: string | null;
+          audio_sha256: string;
+          base: string;
+          generator: string;
+          id: string;
+          landmarks?: string | null;
+          lora?: string | null;
+          made_at?: string;
+          origin: string;
+          prompt: string;
+          run?: string | null;
+          seconds: number;
+          seed?: number | null;
+        };
+        Update: {
+          artist_id?: string | null;
+          audio_sha256?: string;
+          base?: string;
+          generator?: string;
+          id?: string;
+          landmarks?: string | null;
+          lora?: string | null;
+          made_at?: string;
+          origin?: string;
+          prompt?: string;
+          run?: string | null;
+          seconds?: number;
+          seed?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "rendered_audio_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       renderings: {
         Row: {
           artist_id: string;
@@ -768,6 +985,42 @@ export type Database = {
         Relationships: [
           {
             foreignKeyName: "renderings_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      segment_facts: {
+        Row: {
+          artist_id: string;
+          audio_hash: string;
+          facts: NonNullable<Json>;
+          index: number;
+          parse_id: string;
+          version: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          audio_hash: string;
+          facts: NonNullable<Json>;
+          index: number;
+          parse_id: string;
+          version: string;
+        };
+        Update: {
+          artist_id?: string;
+          audio_hash?: string;
+          facts?: NonNullable<Json>;
+          index?: number;
+          parse_id?: string;
+          version?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "segment_facts_artist_id_fkey";
             columns: ["artist_id"];
             isOneToOne: false;
             referencedRelation: "artists";
@@ -815,6 +1068,39 @@ export type Database = {
         };
         Relationships: [];
       };
+      song_timelines: {
+        Row: {
+          artist_id: string;
+          created_at: string;
+          parse_id: string;
+          timeline: NonNullable<Json>;
+          version: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          created_at?: string;
+          parse_id: string;
+          timeline: NonNullable<Json>;
+          version: string;
+        };
+        Update: {
+          artist_id?: string;
+          created_at?: string;
+          parse_id?: string;
+          timeline?: NonNullable<Json>;
+          version?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "song_timelines_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       spending: {
         Row: {
           artist_id: string;
@@ -848,6 +1134,58 @@ export type Database = {
           service?: string;
         };
         Relationships: [];
+      };
+      training_approvals: {
+        Row: {
+          approved_at: string | null;
+          approved_by: string | null;
+          artist_id: string;
+          asked_at: string;
+          dataset_id: string;
+          expected_usd: number | null;
+          fingerprint: string;
+          model_name: string;
+          plan: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          approved_at?: string | null;
+          approved_by?: string | null;
+          artist_id: string;
+          asked_at?: string;
+          dataset_id: string;
+          expected_usd?: number | null;
+          fingerprint: string;
+          model_name: string;
+          plan: string;
+        };
+        Update: {
+          approved_at?: string | null;
+          approved_by?: string | null;
+          artist_id?: string;
+          asked_at?: string;
+          dataset_id?: string;
+          expected_usd?: number | null;
+          fingerprint?: string;
+          model_name?: string;
+          plan?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "training_approvals_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "training_approvals_dataset_id_fkey";
+            columns: ["dataset_id"];
+            isOneToOne: false;
+            referencedRelation: "datasets";
+            referencedColumns: ["id"];
+          },
+        ];
       };
       training_items: {
         Row: {

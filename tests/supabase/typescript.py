@@ -19,7 +19,7 @@ _TYPES = {
     "bool": "boolean",
     **dict.fromkeys(("int2", "int4", "int8", "float4", "float8", "numeric"), "number"),
     **dict.fromkeys(("json", "jsonb"), "Json"),
-    **dict.fromkeys(("text", "uuid", "varchar", "date", "timestamptz", "timestamp"), "string"),
+    **dict.fromkeys(("text", "uuid", "varchar", "bytea", "date", "timestamptz", "timestamp"), "string"),
 }
 
 _COLUMNS = """
