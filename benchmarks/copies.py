@@ -67,7 +67,7 @@ def score(folder: Path) -> Iterator[str]:
     import numpy as np
 
     from modal_app.audio.landmarks import LandmarkIndex, find_peaks, hashes_of
-    from modal_app.training.copies import find_passages, threshold_of
+    from modal_app.evaluation.copies import find_passages, threshold_of
 
     sounds = np.load(folder / _FILE)
     names = {str(number): f"song {number}" for number in range(_SONGS)}

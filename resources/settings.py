@@ -221,7 +221,7 @@ class Training(BaseModel):
         None,
         ge=0,
         le=12,
-        description="adapters kept along a training beside the best, to choose among; default: the recipe's, 3 to 8",
+        description="adapters kept along a training beside the best, to choose among; default: the recipe's, 2 to 8",
     )
     train_checkpoint_gradients: bool = Field(False, description="compute activations twice, for less memory")
     trigger_word: str | None = Field(None, max_length=60, description="a word that every caption begins with")
@@ -231,27 +231,35 @@ class Training(BaseModel):
         ge=0,
         le=32,
         description="how many captions that an adapter was trained with are rendered, to see whether it plays what it "
-        "was trained on; default: 8, and with the base `tiny` nobody looks",
+        "was trained on; default: 20, and with the base `tiny` nobody looks",
+    )
+    evaluated_songs: int = Field(
+        8, ge=1, le=24, description="how many held-out songs' prompts each candidate renders when it is judged"
     )
     preview_seconds: float | None = Field(
         None,
         gt=0,
         le=60,
-        description="length of what is rendered to judge and to preview an adapter, in seconds; default: 4 with the "
-        "base `tiny`, 30 with a real one",
+        description="length of what is rendered to judge and to preview an adapter, in seconds; default: 1 and 4 "
+        "with the base `tiny`, 15 and 30 with a real one",
     )
 
     @property
     def copies_looked_for(self) -> int | None:
         """How many renderings of training captions are held against what was trained on; None: none, nor any other."""
         if self.copy_renderings is None:
-            return None if self.base == "tiny" else 8
+            return None if self.base == "tiny" else 20
         return self.copy_renderings
 
     @property
     def rendered_seconds(self) -> float:
         """How long renderings are that judge and preview an adapter."""
         return self.preview_seconds or (4.0 if self.base == "tiny" else 30.0)
+
+    @property
+    def evaluated_seconds(self) -> float:
+        """How long each of the renderings is that candidates are judged by."""
+        return self.preview_seconds or (1.0 if self.base == "tiny" else 15.0)
 
     @property
     def asked_training(self) -> AskedTraining:

@@ -94,6 +94,8 @@ def show(
     if lora.evaluation is not None:
         for reason in lora.evaluation.reasons:
             typer.echo(f"  reason     {reason}")
+        for line in _candidates(figures.get("candidates", [])):
+            typer.echo(f"  {line}")
         change, spectrum = figures.get("waveform_change"), figures.get("spectrum_change_db")
         if change is not None and spectrum is not None:
             typer.echo(f"  difference {change:.3f} of the base's level, {spectrum:.1f} dB in the spectrum")
@@ -103,14 +105,39 @@ def show(
         typer.echo(f"  published  {when} by {each.promoted_by}: {each.reason}")
 
 
+def _candidates(candidates: list[dict[str, Any]]) -> list[str]:
+    """Return what was measured of each candidate, as a table; `distance` is to the held-out songs."""
+    columns = ("loss", "distance", "foreign_distance", "diversity", "tempo_share", "key_share")
+    heads = ("loss", "distance", "to others", "diversity", "tempo", "key")
+    if not candidates:
+        return []
+    lines = [f"{'candidate':<18}" + "".join(f"{head:>11}" for head in heads)]
+    for each in candidates:
+        name = each["who"] if each.get("step") is None else f"step {each['step']}"
+        name += f" at {each['strength']:g}" if each.get("strength", 1) != 1 else ""
+        figures = (each.get(column) for column in columns)
+        lines.append(f"{name:<18}" + "".join(f"{'-' if part is None else f'{part:.3f}':>11}" for part in figures))
+        if each.get("trouble") or each.get("verdict"):
+            lines.append(f"{'':<18}  {each.get('trouble') or each['verdict']}")
+    return lines
+
+
 @app.command("promote")
-def promote(artist: _Artist, run: _Run, force: _Force = False, as_json: _Json = False) -> None:
+def promote(
+    artist: _Artist,
+    run: _Run,
+    force: _Force = False,
+    reason: Annotated[str, typer.Option(help="Why, in one line; it is logged.")] = "a person chose it",
+    as_json: _Json = False,
+) -> None:
     """Publish a run's adapter in place of the one that is published."""
     from dawa_assets.training.promotion import promote_lora
     from resources.ports import open_ports
     from resources.settings import Settings
 
-    lora, changed = promote_lora(open_ports(Settings.load()), artist, run, force=force)
+    lora, changed = promote_lora(
+        open_ports(Settings.load()), artist, run, force=force, reason=" ".join(reason.split()) or "a person chose it"
+    )
     _tell(lora, changed, as_json)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from dawa_assets.tables.current_datasets import CURRENT_ITEMS
+from dawa_assets.tables.current_datasets import CURRENT_DATASETS, CURRENT_ITEMS
 from dawa_assets.tables.names import track_name
 from modal_app.protocol.audio import PreparedAudio
 from resources.database.base import Connection
@@ -81,3 +81,25 @@ def segmented_tracks(connection: Connection, artist_id: UUID, limit: int) -> lis
     """Return the first items of the current dataset that have segments, in order."""
     with connection.cursor(row_factory=class_row(SegmentedTrack)) as cursor:
         return cursor.execute(_TRACKS, {"artist": artist_id, "limit": limit}).fetchall()
+
+
+def audio_of_other_artists(connection: Connection, artist_id: UUID, recipe: str, limit: int) -> list[str]:
+    """Return hashes of segmented audio in others' current datasets that is not the artist's too, one artist at a time.
+
+    In a fixed order, so that the same rows give the same control.
+    """
+    rows = connection.execute(
+        f"""
+        select audio_hash from (
+          select i.audio_hash, d.artist_id,
+            row_number() over (partition by d.artist_id order by md5(i.audio_hash)) as place
+          from {CURRENT_DATASETS} d join dataset_items i on i.dataset_id = d.id
+          where d.artist_id <> %(artist)s
+            and exists (select from audio_segments s where s.audio_hash = i.audio_hash and s.recipe = %(recipe)s)
+            and not exists (select from training_items t
+              where t.artist_id = %(artist)s and t.audio_hash = i.audio_hash)) other
+        group by audio_hash order by min(place), min(md5(artist_id::text)) limit %(limit)s
+        """,
+        {"artist": artist_id, "recipe": recipe, "limit": limit},
+    ).fetchall()
+    return [row["audio_hash"] for row in rows]

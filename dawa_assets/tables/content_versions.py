@@ -33,7 +33,7 @@ TAGS = f"""
     from {CURRENT_ITEMS} i join audio_segments s on s.audio_hash = i.audio_hash
     join segment_tags t on t.segment_hash = s.segment_hash"""
 TRAININGS = """
-    select fingerprint || coalesce(adapter_sha256, '') from training_runs
+    select fingerprint || coalesce(metrics ->> 'trained_sha256', adapter_sha256, '') from training_runs
     where artist_id = %(artist)s and candidate_at is not null order by candidate_at desc limit 1"""
 EVALUATIONS = """
     select string_agg(concat_ws(':', r.fingerprint, r.adapter_sha256, r.promoted, e.rule, e.verdict), E'\n'

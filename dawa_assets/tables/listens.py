@@ -107,3 +107,27 @@ def tally(connection: Connection, artist_id: UUID) -> list[Tally]:
             """,
             [artist_id],
         ).fetchall()
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What people preferred blindly of a run as the candidate and of what was published, and when the last one did."""
+
+    candidate: int = 0
+    published: int = 0
+    no_difference: int = 0
+    latest: datetime | None = None
+
+
+def preference(connection: Connection, run_id: UUID) -> Preference:
+    """Return what was said blindly of a run beside the published one."""
+    with connection.cursor(row_factory=class_row(Preference)) as cursor:
+        found = cursor.execute(
+            "select count(*) filter (where choice = 'candidate')::int as candidate, "
+            "count(*) filter (where choice = 'published')::int as published, "
+            "count(*) filter (where choice is null)::int as no_difference, max(at) as latest from listens "
+            "where run_id = %s and blind and first = 'candidate' and second = 'published'",
+            [run_id],
+        ).fetchone()
+    assert found is not None  # noqa: S101 - a sum over nothing is a row
+    return found

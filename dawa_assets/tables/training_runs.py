@@ -79,7 +79,7 @@ class UntrainedDataset:
     is_approved: bool
 
 
-_RUN = (
+RUN = (
     "id, dataset_id, fingerprint, backend, base, model_name, state, metrics, adapter_key, adapter_sha256, promoted, "
     "candidate_at, finished_at, call_id, error, created_at"
 )
@@ -104,7 +104,7 @@ def claim_run(
     )
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         run = cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
+            f"select {RUN} from training_runs where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
         ).fetchone()
     assert run is not None  # noqa: S101 - inserted or found, in this transaction
     return run
@@ -113,7 +113,7 @@ def claim_run(
 def get_run(connection: Connection, run_id: UUID) -> Run:
     """Return a run that is known to be there."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
-        run = cursor.execute(f"select {_RUN} from training_runs where id = %s", [run_id]).fetchone()
+        run = cursor.execute(f"select {RUN} from training_runs where id = %s", [run_id]).fetchone()
     assert run is not None  # noqa: S101 - the caller has just written it
     return run
 
@@ -235,7 +235,7 @@ def candidate_run(connection: Connection, artist: Artist, model_name: str) -> Ru
     """Return the run that is to be judged, or was judged last."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and candidate_at is not null",
+            f"select {RUN} from training_runs where artist_id = %s and model_name = %s and candidate_at is not null",
             [artist.id, model_name],
         ).fetchone()
 
@@ -244,7 +244,7 @@ def candidate_runs(connection: Connection, artist: Artist) -> list[Run]:
     """Return the run of each model name that is to be judged, or was judged last."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s and candidate_at is not null", [artist.id]
+            f"select {RUN} from training_runs where artist_id = %s and candidate_at is not null", [artist.id]
         ).fetchall()
 
 
@@ -252,7 +252,7 @@ def list_runs(connection: Connection, artist: Artist) -> list[Run]:
     """Return the artist's runs, the latest first."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s order by created_at desc, id", [artist.id]
+            f"select {RUN} from training_runs where artist_id = %s order by created_at desc, id", [artist.id]
         ).fetchall()
 
 
@@ -283,7 +283,7 @@ def find_run(connection: Connection, artist: Artist, fingerprint: str) -> Run | 
     """Return the run of a fingerprint, whatever its state; None where there is none."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
+            f"select {RUN} from training_runs where artist_id = %s and fingerprint = %s", [artist.id, fingerprint]
         ).fetchone()
 
 
@@ -291,7 +291,7 @@ def promoted_run(connection: Connection, artist: Artist, model_name: str) -> Run
     """Return the run whose adapter is published under this model name."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where artist_id = %s and model_name = %s and promoted",
+            f"select {RUN} from training_runs where artist_id = %s and model_name = %s and promoted",
             [artist.id, model_name],
         ).fetchone()
 
@@ -309,7 +309,7 @@ def promoted_among(connection: Connection, run_ids: Collection[UUID]) -> list[Ru
     """Return those of these runs whose adapters are published, by model name."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"select {_RUN} from training_runs where promoted and id = any(%s) order by model_name", [list(run_ids)]
+            f"select {RUN} from training_runs where promoted and id = any(%s) order by model_name", [list(run_ids)]
         ).fetchall()
 
 

@@ -6,34 +6,37 @@ or takes back afterwards stays so.
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.rights.enforce import enforce
-from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.permissions import refusal
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
 from dawa_assets.tables import lora_evaluations, training_runs
+from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.datasets import TrainingTrack, dataset_tracks
+from dawa_assets.tables.audio_segments import audio_of_other_artists
+from dawa_assets.tables.datasets import dataset_tracks
 from dawa_assets.tables.item_exclusions import excluded_but_trained_on
 from dawa_assets.tables.leases import Lease
+from dawa_assets.tables.listens import Preference, preference
 from dawa_assets.tables.lora_evaluations import Evaluation
 from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
-from dawa_assets.training.examples import facts_of, fingerprint_of, plan_for, train_request
+from dawa_assets.training.evaluation_marks import marking_of
+from dawa_assets.training.evaluation_prompts import SEEDS, evaluation_prompts
+from dawa_assets.training.examples import fingerprint_of, plan_for, train_request
 from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
+from dawa_assets.training.milestones import drop_milestones, keep_chosen, milestones_of
 from dawa_assets.training.planning import examples_of
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
-from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, judge
+from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, is_preferred, judge
 from modal_app.errors import JobCancelledError, JobError, RefusedJobError
-from modal_app.marks.tags import Provenance
-from modal_app.protocol.training import EvaluateRequest, EvaluateResult, InstallResult, Rival, TrainRequest
+from modal_app.protocol.evaluation import CandidateFigures, EvaluateRequest, EvaluateResult, OtherSong, Rival
+from modal_app.protocol.training import InstallResult, TrainRequest
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -41,13 +44,16 @@ log = logging.getLogger(__name__)
 State = Literal["evaluated", "unchanged", "nothing to evaluate"]
 
 PICTURE = "evaluation.png"
+_MAX_OTHERS = 24  # of which those are used that the worker has, as a control
 _UNKNOWN_TRAINING = "it was imported: nobody knows which of these songs it was trained on"
 
 # What the report tells of the worker's result as it is.
 _FIGURES = (
     *("held_out", "split", "segments", "base_loss", "lora_loss", "shared_lora_loss", "shared_rival_loss"),
-    *("waveform_change", "spectrum_change_db"),
+    *("waveform_change", "spectrum_change_db", "chosen_step", "chosen_strength", "choice"),
+    *("rival_songs", "rival_difference", "rival_chance"),
 )
+_COMPARED = ("distance", "distance_low", "distance_high", "foreign_distance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,25 @@ class EvaluationReport:
     spectrum_change_db: float | None = None
     prompt: str | None = None
     seed: int | None = None
+    chosen_step: int | None = None
+    chosen_strength: float = 1.0
+    choice: str | None = None
+    """Why this milestone stands for the run."""
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+    """What was measured of base, published one and each milestone, side by side."""
+    distance_in: str | None = None
+    """Of what distances are taken, ×100: 0 on average for the same hand."""
+    distance_songs: int | None = None
+    other_music: str | None = None
+    other_distance: float | None = None
+    rival_songs: int = 0
+    rival_difference: float | None = None
+    rival_chance: float | None = None
+    preferred: str | None = None
+    """What people said, by ear and not knowing which was which."""
     rendered: list[dict[str, Any]] = field(default_factory=list)
+    shared_seconds: float | None = None
+    """Of the rendering that has most of what recurs across the artist's songs."""
     copied_seconds: float | None = None
     """Of the rendering that has most of what was trained on; None where nobody looked."""
     copied: list[dict[str, Any]] = field(default_factory=list)
@@ -106,14 +130,18 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
     settings = ports.settings
     with artist_step(ports, slug, "evaluation") as step:
         enforce(ports, step.artist)
-        state, run, evaluation = _judged(ports, step.artist, step.held, meter)
+        state, run, evaluation, heard = _judged(ports, step.artist, step.held, meter)
         published = ensure_published(ports, step.artist, settings.model_name)
+        drop_milestones(ports, step.artist, step.held, settings.model_name)
     report = _report(state, step.artist, run, evaluation, published, time.monotonic() - started)
+    report = replace(report, preferred=_preferred(heard))
     return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
 
 
-def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple[State, Run | None, Evaluation | None]:
-    """Return the candidate, evaluated and decided about."""
+def _judged(
+    ports: Ports, artist: Artist, held: Lease, meter: GpuMeter
+) -> tuple[State, Run | None, Evaluation | None, Preference]:
+    """Return the candidate, evaluated and decided about, and what people said of it by ear."""
     model_name = ports.settings.model_name
     finish_promotions(ports, artist)
     with ports.database.transaction() as connection:
@@ -123,12 +151,13 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         history = history_of(lora_evaluations.promotions(connection, artist, model_name))
         heard = excluded_but_trained_on(connection, artist.id)
         refused = None if run is None else refusal(connection, ports.settings, run.id, "publish")
+        preferred = Preference() if run is None else preference(connection, run.id)
     if run is None or run.candidate_at is None:
-        return "nothing to evaluate", None, None
+        return "nothing to evaluate", None, None, preferred
     is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
     if run.id in heard and not is_decided:  # nothing without them was trained yet, or there is nothing left to train on
         log.warning("run %s is not judged, it %s", run.id, trained_on_line(heard[run.id]))
-        return "nothing to evaluate", None, None
+        return "nothing to evaluate", None, None, preferred
     rival = promoted if promoted is not None and is_rival(promoted, run) else None
     is_compared = known is not None and known.rival_id == (rival and rival.id)
     if (
@@ -140,7 +169,9 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
         state: State = "unchanged"
     else:
         state, known = "evaluated", measure_run(ports, artist, held, run, rival, meter)
-    if not is_decided:
+    if not is_decided and not run.promoted and known.verdict != "broken":
+        run = keep_chosen(ports, artist, held, run, EvaluateResult.model_validate(known.figures), meter)
+    if not is_decided or _is_reopened(known, run, preferred):
         standing = CandidateState(
             is_promoted=run.promoted,
             has_promoted=promoted is not None,
@@ -149,7 +180,7 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
             refused=refused,
         )
         found = EvaluateResult.model_validate(known.figures)
-        choice = choose(Judgement(known.verdict, known.reasons), found, standing)
+        choice = choose(Judgement(known.verdict, known.reasons), found, standing, preferred)
         if choice.promote:
             promote(ports, artist, run, "evaluation", choice.reason)
         else:
@@ -159,7 +190,19 @@ def _judged(ports: Ports, artist: Artist, held: Lease, meter: GpuMeter) -> tuple
                     connection, run, choice.reason if run.promoted else f"not promoted: {choice.reason}"
                 )
     with ports.database.transaction() as connection:
-        return state, training_runs.get_run(connection, run.id), lora_evaluations.find_evaluation(connection, run)
+        run = training_runs.get_run(connection, run.id)
+        return state, run, lora_evaluations.find_evaluation(connection, run), preferred
+
+
+def _is_reopened(known: Evaluation, run: Run, preferred: Preference) -> bool:
+    """Return whether people have said since the decision that they prefer what was not promoted."""
+    return (
+        not run.promoted
+        and is_preferred(preferred) is True
+        and known.decided_at is not None
+        and preferred.latest is not None
+        and preferred.latest > known.decided_at
+    )
 
 
 def is_rival(promoted: Run, candidate: Run) -> bool:
@@ -187,19 +230,24 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
     if prepared is None or training is None:
         raise JobError(f"run {run.id}: was not trained on the current dataset and settings; build `lora_weights` first")
     heard = None if rival is None else _heard_by(ports, rival)
-    track = _rendered_track([part.track for part in prepared.tracks], run)
+    with ports.database.transaction() as connection:
+        profile = observed_profile(connection, artist.id).master_schema
+        others = audio_of_other_artists(connection, artist.id, training.recipe, _MAX_OTHERS)
+    tracks = [part.track for part in prepared.tracks]
+    prompts = evaluation_prompts(tracks, run.metrics.get("held_out", []), profile, settings.evaluated_songs)
     request = EvaluateRequest(
         training=training,
+        milestones=milestones_of(run),
         rival=heard,
-        prompt=track.prompt_text,
-        facts=facts_of(track),
-        duration_seconds=settings.rendered_seconds,
-        seed=settings.seed,
+        prompts=prompts,
+        seeds=list(range(settings.seed, settings.seed + SEEDS)),
+        others=[OtherSong(audio_hash=audio_hash) for audio_hash in others],
+        duration_seconds=settings.evaluated_seconds,
         copy_renderings=settings.copies_looked_for,
     )
     found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
     finding = judge(found)
-    kept = persist_files(ports, artist.slug, run, names_in(run, found.files), _marking(ports, artist, run, request))
+    kept = persist_files(ports, artist.slug, run, names_in(run, found.files), marking_of(ports, artist, run, request))
     with ports.database.transaction() as connection:
         held.check(connection)
         lora_evaluations.record_evaluation(
@@ -211,30 +259,13 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
             verdict=finding.verdict,
             reasons=[*finding.reasons, *([_UNKNOWN_TRAINING] if run.imported else [])],
             figures=found.model_dump(mode="json"),
-            prompt=request.prompt,
-            seed=request.seed,
+            prompt=prompts[0].text,
+            seed=settings.seed,
             files={file.key.rpartition("/")[2]: file.size for file in kept},
         )
         evaluation = lora_evaluations.find_evaluation(connection, run)
     assert evaluation is not None  # noqa: S101 - just recorded
     return evaluation
-
-
-def _marking(ports: Ports, artist: Artist, run: Run, request: EvaluateRequest) -> Callable[[str, Path], Path]:
-    """Return what marks the audio among the files of an evaluation."""
-    marker = Marker(ports.settings, ports.database)
-    by_lora = Provenance(run.backend, run.base, f"{artist.slug}:{run.model_name}", str(run.id))
-    occasion = Occasion("evaluation", request.prompt, request.seed, artist.id)
-
-    def finish(name: str, file: Path) -> Path:
-        if not name.endswith(".wav"):
-            return file
-        marked = file.with_name("marked.wav")
-        of = Provenance(run.backend, run.base) if name == "evaluation-base.wav" else by_lora
-        marker.mark(file, marked, of, occasion)
-        return marked
-
-    return finish
 
 
 def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run) -> TrainRequest | None:
@@ -269,12 +300,6 @@ def _heard_by(ports: Ports, rival: Run) -> Rival | None:
     )
 
 
-def _rendered_track(tracks: list[TrainingTrack], run: Run) -> TrainingTrack:
-    """Return a held-out song, for what the adapter does to music that it does not know; else the first one."""
-    held_out = run.metrics.get("held_out", [])
-    return next((track for track in tracks if track.song in held_out), tracks[0])
-
-
 def _measure(
     ports: Ports, artist: Artist, request: EvaluateRequest, runs: list[Run], meter: GpuMeter
 ) -> EvaluateResult:
@@ -286,7 +311,7 @@ def _measure(
     except JobError as error:
         log.info("the worker can't evaluate run %s (%s); its files are restored from the bucket", runs[0].id, error)
     for run in runs:
-        restore_files(ports, artist.slug, run)
+        restore_files(ports, artist.slug, run, with_milestones=run is runs[0])
     return ports.compute.run(request, logged("evaluation"), meter)
 
 
@@ -313,6 +338,22 @@ def _report(
     return EvaluationReport(state=state, seconds=round(seconds, 3), **what)
 
 
+def _preferred(heard: Preference) -> str | None:
+    if heard.latest is None:
+        return None
+    said = f"{heard.candidate} for it, {heard.published} for the published one, {heard.no_difference} for neither"
+    return f"{said}, blindly"
+
+
+def _row(candidate: CandidateFigures) -> dict[str, Any]:
+    """Return a candidate as the page's table shows it."""
+    shown = ("loss", *_COMPARED, "diversity", "tempo_share", "key_share", "copied_seconds")
+    return {"candidate": candidate.name, **{name: getattr(candidate, name) for name in shown}} | {
+        "why": candidate.trouble or candidate.verdict,
+        "heard in": candidate.file,
+    }
+
+
 def _what_was_found(folder: str, evaluation: Evaluation) -> dict[str, Any]:
     found = EvaluateResult.model_validate(evaluation.figures)
     renderings = {"base": found.base, "lora": found.lora}
@@ -326,6 +367,12 @@ def _what_was_found(folder: str, evaluation: Evaluation) -> dict[str, Any]:
         "seed": evaluation.seed,
         "rendered": [{"by": name, **part.model_dump()} for name, part in renderings.items() if part is not None],
         "files": [f"{folder}/{name}" for name in sorted(evaluation.files)],
+        "candidates": [_row(candidate) for candidate in found.candidates],
+        "distance_in": None if found.evidence is None else found.evidence.space,
+        "distance_songs": None if found.evidence is None else found.evidence.songs,
+        "other_music": None if found.evidence is None else found.evidence.other_music or None,
+        "other_distance": None if found.evidence is None else found.evidence.other_distance,
+        "shared_seconds": None if found.copies is None else found.copies.shared_seconds,
         "copied_seconds": None if found.copies is None else found.copies.copied_seconds,
         "copied": [] if found.copies is None else [passage.model_dump() for passage in found.copies.passages],
         **{name: getattr(found, name) for name in _FIGURES},

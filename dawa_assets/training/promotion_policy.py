@@ -6,15 +6,17 @@ The rule has a name: a verdict by another rule is made anew.
 from dataclasses import dataclass
 
 from dawa_assets.pipeline.wording import counted, minutes
+from dawa_assets.tables.listens import Preference
 from dawa_assets.tables.lora_evaluations import Verdict
-from modal_app.protocol.training import CopiedPassage, CopyFindings, EvaluateResult, Rendering
+from modal_app.evaluation.choice import CODE_RUN_SECONDS, COPIED_SECONDS, LEVEL, WORSE_LOSS, flaws_of
+from modal_app.protocol.evaluation import CandidateFigures, CopiedPassage, CopyFindings, EvaluateResult
 
-RULE = "evaluation-v2"
+RULE = "evaluation-v3"
 
-_SILENT = 0.99  # of the time
-_CLIPPED = 0.02  # of the samples
 _MAX_PASSAGES = 5
-_MENTIONED_SECONDS, _COPIED_SECONDS = 4.0, 8.0  # of one rendering, that lie in songs that were trained on
+_MENTIONED_SECONDS = 4.0  # of one rendering, that lie in songs that were trained on
+_LEAST_ANSWERS = 3  # blind ones that name one of the two
+_CLEARLY = 2  # times as many as for the other one
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,13 @@ def judge(found: EvaluateResult) -> Judgement:
     `copies`: it plays passages of what it was trained on. Else it is judged by its loss on the held-out songs; with
     nothing held out by that on trained songs, which says so.
     """
-    flaws = [found.trouble] if found.trouble else [] if found.lora is None else _flaws(found.base, found.lora)
-    if found.waveform_change == 0:
-        flaws.append("it changes nothing in what is rendered")
-    if found.lora_loss is None and not found.trouble:
-        flaws.append("its loss is no number")
+    base = CandidateFigures(who="base", worst=found.base, loss=found.base_loss)
+    own = CandidateFigures(who="milestone", worst=found.lora, loss=found.lora_loss, trouble=found.trouble)
+    flaws = flaws_of(base, own, found.waveform_change)
     if flaws:
         return Judgement("broken", flaws)
     copied = _copied(found.copies)
-    if found.copies is not None and found.copies.copied_seconds >= _COPIED_SECONDS:
+    if _is_copy(found.copies):
         return Judgement("copies", copied)
     if found.lora_loss is None or found.base_loss is None:
         return Judgement("no better", ["the base's loss is no number, so that nothing can be compared"])
@@ -69,14 +69,19 @@ def judge(found: EvaluateResult) -> Judgement:
     )
     is_better = found.lora_loss < found.base_loss
     line = f"loss {found.lora_loss:.4f}, the base's {found.base_loss:.4f}, {place}"
-    return Judgement("better" if is_better else "no better", [line, *copied])
+    reasons = [line, *_chosen(found), *_distances(found), *copied]
+    return Judgement("better" if is_better else "no better", reasons)
 
 
-def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) -> PromotionDecision:
-    """Promote the first that is not broken; then what is better than the promoted one on songs that neither heard.
+def choose(
+    finding: Judgement, found: EvaluateResult, standing: CandidateState, heard: Preference | None = None
+) -> PromotionDecision:
+    """Promote the first that is not broken; then what people clearly prefer; then what wins by measure.
 
-    Where there are no such songs, music that is new counts for more than music that is gone: what is better than its
-    base is promoted. What a person took back is theirs to promote again.
+    By measure it has to be really nearer to the held-out songs that neither has heard, and its loss on them no more
+    than 2 % above; with too few of those songs its loss has to be less. Where there are none, music that is new counts
+    for more than music that is gone: what is better than its base is promoted. What a person took back is theirs to
+    promote again.
     """
     if standing.is_promoted:
         return PromotionDecision(False, "is promoted already")
@@ -92,16 +97,99 @@ def choose(finding: Judgement, found: EvaluateResult, standing: CandidateState) 
         return PromotionDecision(True, "the first one that is not broken")
     if standing.trained_on_excluded:
         return PromotionDecision(True, "not broken, and the published one was trained on what is excluded now")
-    own, rivals = found.shared_lora_loss, found.shared_rival_loss
-    if own is not None and rivals is not None:
-        sign = "less" if own < rivals else "not less"
-        where = ", ".join(found.shared)
-        return PromotionDecision(
-            own < rivals, f"loss {own:.4f} is {sign} than the promoted one's {rivals:.4f} ({where})"
+    return (
+        _by_ear(heard)
+        or _by_distance(found)
+        or _by_loss(found)
+        or PromotionDecision(
+            finding.verdict == "better",
+            "better than its base and newer; no song is held out of both trainings"
+            if finding.verdict == "better"
+            else "no better than its base; no song is held out of both trainings",
         )
-    if finding.verdict == "better":
-        return PromotionDecision(True, "better than its base and newer; no song is held out of both trainings")
-    return PromotionDecision(False, "no better than its base; no song is held out of both trainings")
+    )
+
+
+def is_preferred(heard: Preference | None) -> bool | None:
+    """Return whether people clearly prefer the candidate, by ear and not knowing which it was; None: not clear."""
+    if heard is None or heard.candidate + heard.published < _LEAST_ANSWERS:
+        return None
+    if heard.candidate >= _CLEARLY * heard.published:
+        return True
+    return False if heard.published >= _CLEARLY * heard.candidate else None
+
+
+def _by_ear(heard: Preference | None) -> PromotionDecision | None:
+    prefers = is_preferred(heard)
+    if prefers is None or heard is None:
+        return None
+    count = heard.candidate + heard.published
+    chosen = heard.candidate if prefers else heard.published
+    which = "it" if prefers else "the published one"
+    return PromotionDecision(prefers, f"people chose {which} in {chosen} of {count} blind comparisons")
+
+
+def _by_distance(found: EvaluateResult) -> PromotionDecision | None:
+    """Decide by the distance to the songs that neither has heard; None where too few of them were rendered."""
+    difference, chance = found.rival_difference, found.rival_chance
+    if difference is None or chance is None:
+        return None
+    songs = f"{counted(found.rival_songs, 'held-out song')} that neither has heard"
+    if difference >= 0 or chance > LEVEL:
+        return PromotionDecision(
+            False, f"not really nearer to {songs} than the promoted one ({difference:+.2f}, chance {chance:.1%})"
+        )
+    own, rivals = found.shared_lora_loss, found.shared_rival_loss
+    if own is not None and rivals is not None and own > (1 + WORSE_LOSS) * rivals:
+        return PromotionDecision(
+            False, f"nearer to {songs}, but its loss {own:.4f} is {own / rivals - 1:.1%} above the promoted one's"
+        )
+    return PromotionDecision(True, f"nearer to {songs} than the promoted one ({difference:+.2f}, chance {chance:.1%})")
+
+
+def _by_loss(found: EvaluateResult) -> PromotionDecision | None:
+    own, rivals = found.shared_lora_loss, found.shared_rival_loss
+    if own is None or rivals is None:
+        return None
+    sign = "less" if own < rivals else "not less"
+    where = ", ".join(found.shared)
+    return PromotionDecision(own < rivals, f"loss {own:.4f} is {sign} than the promoted one's {rivals:.4f} ({where})")
+
+
+def _chosen(found: EvaluateResult) -> list[str]:
+    if found.chosen_step is None:
+        return []
+    strength = f" at strength {found.chosen_strength:g}" if found.chosen_strength != 1 else ""
+    return [f"step {found.chosen_step}{strength}: {found.choice}"]
+
+
+def _distances(found: EvaluateResult) -> list[str]:
+    """Return how far its renderings lie from the held-out songs, beside those of base and published one, and others."""
+    evidence = found.evidence
+    own = next((each for each in found.candidates if each.name == _name_of_chosen(found)), None)
+    if evidence is None or own is None or own.distance is None:
+        return []
+    beside = [
+        f"{'the base' if each.who == 'base' else 'the published one'} {each.distance:.2f}"
+        for each in found.candidates
+        if each.who != "milestone" and each.distance is not None
+    ]
+    if evidence.other_distance is not None:
+        beside.append(f"{evidence.other_music} {evidence.other_distance:.2f}")
+    line = f"{own.distance:.2f} from {counted(evidence.songs, 'held-out song')} in {evidence.space}"
+    if own.distance_low is not None and own.distance_high is not None:
+        line += f" ({own.distance_low:.2f} to {own.distance_high:.2f})"
+    return [f"{line}; {', '.join(beside)}" + ("" if evidence.is_evidence else "; too few songs to decide by")]
+
+
+def _name_of_chosen(found: EvaluateResult) -> str:
+    return CandidateFigures(who="milestone", step=found.chosen_step, strength=found.chosen_strength).name
+
+
+def _is_copy(copies: CopyFindings | None) -> bool:
+    return copies is not None and (
+        copies.copied_seconds >= COPIED_SECONDS or (copies.code_seconds or 0.0) >= CODE_RUN_SECONDS
+    )
 
 
 def _copied(copies: CopyFindings | None) -> list[str]:
@@ -112,30 +200,27 @@ def _copied(copies: CopyFindings | None) -> list[str]:
     looked += f" from {copies.threshold} landmarks on"
     if not copies.is_calibrated:
         looked += " (too few are held out to know how alike this artist's songs are)"
+    lines = []
+    if (copies.code_seconds or 0.0) >= CODE_RUN_SECONDS:
+        lines.append(f"{copies.code_seconds:.1f} s of one rendering are {copies.code_song}'s, code by code")
     if copies.copied_seconds < _MENTIONED_SECONDS:
-        return [f"no passage that it was trained on in {looked}; a melody played anew can't be found"]
-    passages = sorted(copies.passages, key=lambda passage: passage.start_seconds - passage.end_seconds)
-    told = [
-        f"{passage.end_seconds - passage.start_seconds:.0f} s from {minutes(passage.start_seconds)} of rendering "
-        f"{passage.rendering} are {passage.song} from {minutes(passage.song_seconds)}{_changed(passage)}"
-        for passage in passages[:_MAX_PASSAGES]
-    ]
-    return [f"{copies.copied_seconds:.0f} s of one rendering are copied, in {looked}", *told]
+        lines.append(f"no passage that it was trained on in {looked}")
+    else:
+        own = [passage for passage in copies.passages if not passage.is_shared]
+        own.sort(key=lambda passage: passage.start_seconds - passage.end_seconds)
+        lines.append(f"{copies.copied_seconds:.0f} s of one rendering are copied, in {looked}")
+        lines += [
+            f"{passage.end_seconds - passage.start_seconds:.0f} s from {minutes(passage.start_seconds)} of rendering "
+            f"{passage.rendering} are {passage.song} from {minutes(passage.song_seconds)}{_changed(passage)}"
+            for passage in own[:_MAX_PASSAGES]
+        ]
+    if copies.shared_seconds >= _MENTIONED_SECONDS:
+        lines.append(f"{copies.shared_seconds:.0f} s of one rendering recur across songs, by right: no copy")
+    lines.append("what can't be found: a melody played anew, a copy well under other music, anything under 3 s")
+    return lines
 
 
 def _changed(passage: CopiedPassage) -> str:
     changes = [f"{passage.semitones:+.0f} semitones"] if abs(passage.semitones) >= 0.5 else []
     changes += [f"{passage.speed - 1:+.1%} in tempo"] if passage.speed != 1 else []
     return f" ({', '.join(changes)})" if changes else ""
-
-
-def _flaws(base: Rendering, lora: Rendering) -> list[str]:
-    """Return what is wrong with a rendering that is not wrong with the base's."""
-    flaws = []
-    if lora.samples != lora.expected_samples:
-        flaws.append(f"it renders {lora.samples} samples where {lora.expected_samples} were asked for")
-    if lora.silent_share > _SILENT >= base.silent_share:
-        flaws.append("it renders silence")
-    if lora.clipped_share > _CLIPPED >= base.clipped_share:
-        flaws.append(f"{lora.clipped_share:.0%} of what it renders is clipped")
-    return flaws

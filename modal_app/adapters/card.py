@@ -34,6 +34,7 @@ class AdapterCard(BaseModel):
     parameters: TrainParameters
     steps: int | None = None  # that were done
     kept_step: int | None = None  # whose adapter this is
+    strength: float = 1.0  # baked into the weights
     stopped_because: str = ""
     first_loss: float | None
     final_loss: float | None

@@ -1,8 +1,11 @@
 """Which backend has which name: one line each, loaded when it is asked for."""
 
 import importlib
-from typing import cast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
 
+from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import InferBackend, TrainBackend
 from modal_app.config import BackendKind
 
@@ -10,6 +13,12 @@ BACKENDS = {
     BackendKind.ACE_STEP: "modal_app.backends.ace_step.backend:AceStepBackend",
     BackendKind.MUSICGEN: "modal_app.backends.musicgen.backend:MusicGenBackend",
 }
+
+WRITERS = {
+    BackendKind.ACE_STEP: "modal_app.backends.ace_step.lora",
+    BackendKind.MUSICGEN: "modal_app.backends.musicgen.lora",
+}
+"""The modules that write an adapter without a base."""
 
 IMPORTS = {
     BackendKind.ACE_STEP: (
@@ -41,6 +50,11 @@ def load_infer_backend(kind: BackendKind, base: str) -> InferBackend:
         MissingBaseError: the base is not on this machine and can't be had.
     """
     return cast("InferBackend", _load(kind, base))
+
+
+def write_adapter_files(kind: BackendKind, folder: Path, tensors: Mapping[str, Any], card: AdapterCard) -> None:
+    """Write an adapter in all formats of its backend, from the tensors of its main file; no base is loaded."""
+    importlib.import_module(WRITERS[kind]).rewrite(folder, tensors, card)
 
 
 def _load(kind: BackendKind, base: str) -> object:

@@ -4,9 +4,10 @@ from typing import Any
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import JobRequest
+from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import kind_of
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, ImportLoraRequest, TrainRequest
+from modal_app.protocol.training import GenerateRequest, ImportLoraRequest, TrainRequest
 
 APP = "nawfside-music"
 
@@ -14,6 +15,7 @@ _ON_A_GPU = {
     "train": "train_lora",
     "train_producer": "train_producer",
     "evaluate": "evaluate",
+    "keep_checkpoint": "evaluate",  # has the libraries that write adapters
     "import_lora": "evaluate",  # loads the base too, and is rare
     "generate": "generate",
 }
@@ -56,6 +58,8 @@ def key_of(request: JobRequest[Any]) -> str | None:
 def _backend_of(request: JobRequest[Any]) -> BackendKind:
     if isinstance(request, EvaluateRequest):
         return request.training.backend
-    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest):
+    if isinstance(
+        request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest | KeepCheckpointRequest
+    ):
         return request.backend
     return BackendKind.ACE_STEP

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from modal_app.protocol.audio import PrepareRequest, PublishRequest
 from modal_app.protocol.base import JobRequest
+from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
 from modal_app.protocol.forgetting import ForgetRequest
 from modal_app.protocol.pictures import DepictRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.tagging import InspectRequest, TagRequest
 from modal_app.protocol.training import (
-    EvaluateRequest,
     GenerateRequest,
     ImportLoraRequest,
     InstallRequest,
@@ -28,6 +28,7 @@ AnyRequest = Annotated[
     | TrainRequest
     | ProducerTrainRequest
     | EvaluateRequest
+    | KeepCheckpointRequest
     | ImportLoraRequest
     | InstallRequest
     | WithdrawRequest

@@ -55,7 +55,7 @@ def measure(signal: npt.NDArray[np.float32], gain_db: float) -> Features:
     rms = _rms(signal)
     thirds = np.array_split(signal, 3)
     return Features(
-        loudness_lufs=_loudness(signal) - gain_db,
+        loudness_lufs=loudness(signal) - gain_db,
         crest_db=_db(float(np.abs(signal).max())) - _db(rms),
         swell_db=_db(_rms(thirds[2])) - _db(_rms(thirds[0])),
         onsets_per_second=_onsets(envelope) * SAMPLE_RATE / len(signal),
@@ -124,7 +124,7 @@ def _medians(rows: Spectrogram, size: int) -> Spectrogram:
     return medians
 
 
-def _loudness(signal: npt.NDArray[np.float32]) -> float:
+def loudness(signal: npt.NDArray[np.float32]) -> float:
     """Gated loudness in LUFS as ITU-R BS.1770-5 defines it, for one channel."""
     from scipy.signal import sosfilt
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from modal_app.backends.registry import IMPORTS
 from modal_app.data_root.layout import DataRoot
 from modal_app.protocol.base import Event, JobRequest, JobResult
+from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
 from modal_app.protocol.producer import ProducerTrainRequest
 from modal_app.protocol.requests import AnyRequest, kind_of
 from modal_app.protocol.tagging import InspectRequest, TagRequest
-from modal_app.protocol.training import EvaluateRequest, GenerateRequest, ImportLoraRequest, TrainRequest
+from modal_app.protocol.training import GenerateRequest, ImportLoraRequest, TrainRequest
 
 JOBS = {
     "prepare": "modal_app.audio.prepare",
@@ -23,7 +24,8 @@ JOBS = {
     "inspect": "modal_app.tagging.inspect",
     "train": "modal_app.training.train",
     "train_producer": "modal_app.producer.train_producer",
-    "evaluate": "modal_app.training.evaluate",
+    "evaluate": "modal_app.evaluation.evaluate",
+    "keep_checkpoint": "modal_app.evaluation.keep_checkpoint",
     "import_lora": "modal_app.training.import_lora",
     "install": "modal_app.adapters.publish",
     "withdraw": "modal_app.adapters.publish",
@@ -57,7 +59,9 @@ def imports_of(request: JobRequest[Any]) -> Imports:
     kind = kind_of(request)
     if isinstance(request, EvaluateRequest):
         return Imports("generators", (*IMPORTS[request.training.backend], JOBS[kind]))
-    if isinstance(request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest):
+    if isinstance(
+        request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest | KeepCheckpointRequest
+    ):
         return Imports("generators", (*IMPORTS[request.backend], JOBS[kind]))
     libraries = GEMINI if asks_gemini(request) else LIBRARIES.get(kind, ())
     return Imports("others", (*libraries, JOBS[kind]))

@@ -78,14 +78,15 @@ def _files(ports: Ports, sizes: dict[str, int | None]) -> Shown:
         run_id="uuid: the training that was judged",
         verdict="string: `better`, `no better`, `broken` or `copies`",
         reasons="text[]: why, a line each",
-        figures="json: losses, levels and what the adapter changes",
+        figures="json: of every candidate losses, distances, levels; and what was copied",
     ),
 )
 def lora_evaluation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """What the candidate is worth: its loss on held-out songs beside the base's, and what both render with one seed.
+    """What a training's milestones are worth beside the base and the published LoRA, and which of them is kept.
 
-    The first that is not broken is promoted, then what is better than the promoted one on songs that neither has heard.
-    What is promoted is published under its name.
+    All render the same prompts by the same seeds. What is broken or copies is out, then what is worse by its loss on
+    the held-out songs; the nearest to those songs is kept. It is published as the first one, where people prefer it by
+    ear, or where it is really better than the published one on songs that neither has heard.
     """
     from dawa_assets.training.evaluation import evaluate_lora
 
@@ -106,7 +107,7 @@ def _published(slug: str, run_id: str, decision: str | None) -> dg.AssetObservat
 def _spectrograms(made: "Made[EvaluationReport]") -> Shown:
     from dawa_assets.training.evaluation import PICTURE
 
-    title = "spectrograms, by the base and with the LoRA"
+    title = "spectrograms of one prompt and seed; * is the one that is kept"
     return {
         **stored_picture(made.ports, made.slug, f"{made.report.adapter_key}/{PICTURE}", title),
         **_heard(made.ports, made.slug, made.report.files),

@@ -98,6 +98,11 @@ def write_files(folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) 
     return files
 
 
+def rewrite(folder: Path, tensors: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
+    """Write an adapter in both formats from the tensors of a file of ours."""
+    return write_files(folder, folded_weights(tensors, card.parameters.alpha / card.parameters.rank), card)
+
+
 def completed(transformer: Any, weights: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
     """Return the weights with zeros for the modules of the card's targets that they leave alone."""
     import torch

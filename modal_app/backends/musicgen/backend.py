@@ -13,13 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from modal_app.adapters import peft_pair
 from modal_app.adapters.card import AdapterCard
-from modal_app.adapters.file_format import read_adapter, write_adapter
+from modal_app.adapters.file_format import read_adapter
 from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.base_model import load_model
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of
-from modal_app.backends.musicgen.lora import DecoderLora, peft_config
+from modal_app.backends.musicgen.lora import DecoderLora, rewrite
 from modal_app.backends.musicgen.sampling import Condition, Sampling, draw_codes
 from modal_app.backends.text_length import fitting
 from modal_app.errors import JobError
@@ -119,15 +118,7 @@ class MusicGenBackend:
 
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write PEFT's pair, and the same weights under the name of producer and model."""
-        files = [
-            folder / f"{card.producer_id}_{card.model_name}.safetensors",
-            folder / peft_pair.WEIGHTS,
-            folder / peft_pair.CONFIG,
-        ]
-        for path in files[:2]:
-            write_adapter(path, self.adapter_state(), card)
-        files[2].write_text(peft_pair.config_text(peft_config(card)))
-        return files
+        return rewrite(folder, self.adapter_state(), card)
 
     # --- rendering ---
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from modal_app.adapters import peft_pair
 from modal_app.adapters.card import AdapterCard
+from modal_app.adapters.file_format import write_adapter
 from modal_app.backends.base import BaseModel, Tensor
 from modal_app.backends.lora_checks import require_arrival, require_base, require_effect, require_shapes
 from modal_app.config import BackendKind
@@ -111,6 +113,19 @@ class DecoderLora:
             if parameters.adapter_kind == "dora":
                 shapes[f"{_PREFIX}{name}.lora_magnitude_vector"] = (layer.out_features,)
         return shapes
+
+
+def rewrite(folder: Path, tensors: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
+    """Write PEFT's pair from weights by PEFT's names, and the same weights under the name of producer and model."""
+    files = [
+        folder / f"{card.producer_id}_{card.model_name}.safetensors",
+        folder / peft_pair.WEIGHTS,
+        folder / peft_pair.CONFIG,
+    ]
+    for path in files[:2]:
+        write_adapter(path, tensors, card)
+    files[2].write_text(peft_pair.config_text(peft_config(card)))
+    return files
 
 
 def peft_config(card: AdapterCard) -> dict[str, Any]:

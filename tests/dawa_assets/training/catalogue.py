@@ -18,9 +18,14 @@ from dawa_assets.tables.artists import Artist, ensure_artist
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.base import Event, JobRequest
-from modal_app.protocol.training import (
+from modal_app.protocol.evaluation import (
     EvaluateRequest,
     EvaluateResult,
+    KeepCheckpointRequest,
+    KeepCheckpointResult,
+    Rendering,
+)
+from modal_app.protocol.training import (
     Example,
     GenerateRequest,
     GenerateResult,
@@ -28,10 +33,10 @@ from modal_app.protocol.training import (
     ImportLoraResult,
     InstallRequest,
     InstallResult,
-    Rendering,
     TrainRequest,
     TrainResult,
 )
+from modal_app.training.milestones import milestone_name
 from modal_app.worker.job_table import run_job
 from resources.compute.base import CallRecord, Compute, R
 from resources.ports import Ports
@@ -142,6 +147,7 @@ class RecordingCompute(Compute):
         self.before: Callable[[JobRequest[Any]], None] = lambda _: None
         self.published: str | None = None  # the run whose adapter lies under the LoRA's name
         self.figures: dict[str, Any] = {}  # that the next evaluations find
+        self.milestones: list[int] = []  # that the next trainings leave
 
     def run(self, request: JobRequest[R], on_event: Callable[[Event], None], record: CallRecord | None = None) -> R:
         self.before(request)
@@ -152,6 +158,8 @@ class RecordingCompute(Compute):
             return self._import(request)  # type: ignore[return-value]
         if isinstance(request, EvaluateRequest):
             return self._evaluate(request)  # type: ignore[return-value]
+        if isinstance(request, KeepCheckpointRequest):
+            return self._keep(request)  # type: ignore[return-value]
         if isinstance(request, InstallRequest):
             return self._install(request)  # type: ignore[return-value]
         if isinstance(request, GenerateRequest):
@@ -179,8 +187,8 @@ class RecordingCompute(Compute):
         folder = f"runs/{request.run_id}"
         content = request.model_dump_json(exclude={"run_id"}).encode()
         files = {}
-        names = ("adapter.safetensors", "peft/adapter_model.safetensors", "card.json", "loss.png")
-        for name in names:
+        names = ["adapter.safetensors", "peft/adapter_model.safetensors", "card.json", "loss.png"]
+        for name in [*names, *(milestone_name(step) for step in self.milestones)]:
             data = name.encode() + content
             self.store(f"{folder}/{name}", io.BytesIO(data))
             files[f"{folder}/{name}"] = hashlib.sha256(data).hexdigest()
@@ -193,6 +201,8 @@ class RecordingCompute(Compute):
             final_loss=1.0,
             trainable_parameters=10,
             seconds=0.1,
+            kept_step=max(self.milestones, default=None),
+            milestones=self.milestones,
         )
 
     def _import(self, request: ImportLoraRequest) -> ImportLoraResult:
@@ -210,6 +220,9 @@ class RecordingCompute(Compute):
         for run in (request.training.run_id, *([request.rival.run_id] if request.rival else [])):
             if not (self.root / "runs" / run / "adapter.safetensors").is_file():
                 raise JobError(f"run {run}: its adapter is not there")
+        for step in request.milestones:
+            if not (self.root / folder / milestone_name(step)).is_file():
+                raise JobError(f"step {step}: is not there")
         files = {}
         for name in ("evaluation-base.wav", "evaluation-lora.wav", "evaluation.png"):
             data = f"{name} of {request.training.run_id}".encode()
@@ -233,6 +246,18 @@ class RecordingCompute(Compute):
             spectrum_change_db=3.0,
         )
         return EvaluateResult.model_validate(plain.model_dump() | self.figures)
+
+    def _keep(self, request: KeepCheckpointRequest) -> KeepCheckpointResult:
+        folder = f"runs/{request.run_id}"
+        milestone = self.root / folder / milestone_name(request.step)
+        if not milestone.is_file():
+            raise JobError(f"{milestone_name(request.step)}: is not there")
+        files = {}
+        for name in ("adapter.safetensors", "peft/adapter_model.safetensors", "card.json"):
+            data = name.encode() + milestone.read_bytes() + str(request.strength).encode()
+            self.store(f"{folder}/{name}", io.BytesIO(data))
+            files[f"{folder}/{name}"] = hashlib.sha256(data).hexdigest()
+        return KeepCheckpointResult(files=files)
 
     def _install(self, request: InstallRequest) -> InstallResult:
         source = self.root / "runs" / request.run_id / "adapter.safetensors"

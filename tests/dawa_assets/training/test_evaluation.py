@@ -19,14 +19,8 @@ from dawa_assets.training.promotion import list_loras, promote_lora, rollback_lo
 from dawa_assets.training.runs import train_lora
 from modal_app.errors import InputError, JobError
 from modal_app.protocol.base import JobRequest
-from modal_app.protocol.training import (
-    EvaluateRequest,
-    EvaluateResult,
-    GenerateRequest,
-    InstallRequest,
-    Rendering,
-    TrainRequest,
-)
+from modal_app.protocol.evaluation import EvaluateRequest, EvaluateResult, Rendering
+from modal_app.protocol.training import GenerateRequest, InstallRequest, TrainRequest
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
 
 FOUND = EvaluateResult(

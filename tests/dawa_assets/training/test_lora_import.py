@@ -22,7 +22,8 @@ from dawa_assets.training.runs import train_lora
 from modal_app.adapters.tensor_file import write_arrays
 from modal_app.errors import InputError, JobCancelledError, RefusedJobError
 from modal_app.protocol.base import JobRequest
-from modal_app.protocol.training import EvaluateRequest, ImportLoraRequest, TrainRequest
+from modal_app.protocol.evaluation import EvaluateRequest
+from modal_app.protocol.training import ImportLoraRequest, TrainRequest
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, tone
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dawa_assets.tables.lora_evaluations import Promotion
 from dawa_assets.training.promotion import history_of
 from dawa_assets.training.promotion_policy import CandidateState, Judgement, choose, judge
-from modal_app.protocol.training import CopiedPassage, CopyFindings
+from modal_app.protocol.evaluation import CopiedPassage, CopyFindings
 from tests.dawa_assets.training.test_evaluation import FOUND
 
 

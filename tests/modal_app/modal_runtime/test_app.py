@@ -99,7 +99,7 @@ def test_every_kind_of_job_has_a_function() -> None:
     assert {"train_lora", "generate", "prepare", "tag", "train_web", "generate_web", "store_upload_web"} <= functions
     handed_jobs = {name: getattr(deployed, name) for name in functions if not name.endswith(("_web", "_part"))}
     assert handed_jobs == deployed._BY_NAME
-    on_a_gpu = {"train", "train_producer", "evaluate", "import_lora", "generate"}
+    on_a_gpu = {"train", "train_producer", "evaluate", "keep_checkpoint", "import_lora", "generate"}
     for kind in on_a_gpu:
         assert {gpu_function(kind, backend) for backend in BackendKind} <= functions
     for kind in set(REQUESTS) - on_a_gpu:

@@ -23,18 +23,12 @@ from modal_app.backends.musicgen.backend import MusicGenBackend
 from modal_app.config import BackendKind
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import AdapterError, LicenceError
+from modal_app.evaluation.evaluate import evaluate
 from modal_app.protocol.audio import AudioSource, PrepareRequest
 from modal_app.protocol.base import Event
-from modal_app.protocol.training import (
-    CaptionPart,
-    EvaluateRequest,
-    Example,
-    GenerateRequest,
-    InstallRequest,
-    TrainRequest,
-)
+from modal_app.protocol.evaluation import EvaluateRequest, EvaluationPrompt
+from modal_app.protocol.training import CaptionPart, Example, GenerateRequest, InstallRequest, TrainRequest
 from modal_app.training.data import load_examples
-from modal_app.training.evaluate import evaluate
 from modal_app.training.generate import generate
 from modal_app.training.train import train
 from tests.modal_app.training.conftest import RATE, ignore, parameters, prepare_tracks, train_request
@@ -155,12 +149,25 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(finished: MusicGe
 
 
 def test_an_adapter_is_judged_beside_its_base(finished: MusicGenTrained) -> None:
-    asked = EvaluateRequest(training=finished.request, prompt="Dub techno.", duration_seconds=1.0)
+    asked = EvaluateRequest(
+        training=finished.request,
+        milestones=finished.result.milestones[-2:],
+        prompts=[EvaluationPrompt(kind="held out", text="Dub techno.")],
+        copy_renderings=1,
+        copy_seconds=1.0,
+        duration_seconds=1.0,
+    )
 
     found = evaluate(asked, finished.root, ignore)
 
     assert found.base_loss == pytest.approx(finished.result.base_validation_loss, rel=1e-5)
-    assert found.lora_loss == pytest.approx(finished.result.best_validation_loss, rel=1e-5)
+    assert [candidate.step for candidate in found.candidates] == [
+        None,
+        *finished.result.milestones[-2:],
+        found.chosen_step,
+    ]
+    assert found.copies is not None
+    assert found.copies.code_seconds is not None
     assert found.base.samples == found.base.expected_samples == 32_000
     assert found.trouble is None
 

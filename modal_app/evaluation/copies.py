@@ -1,8 +1,9 @@
 """Whether an adapter plays passages of what it was trained on: its renderings, held against those songs by landmarks.
 
 How alike two songs of this artist are by nature is measured on the held-out ones, and decides from how many landmarks
-on a passage counts. What this can't see: a melody that is played anew, a copy well under other music, and what is
-shorter than three seconds.
+on a passage counts. What two songs that were trained on have both, a loop of the artist's, may come again: it is
+counted apart. What this can't see: a melody that is played anew, a copy well under other music, what is shorter than
+three seconds.
 """
 
 import math
@@ -23,7 +24,8 @@ from modal_app.data_root.atomic_writes import scratch_path
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.protocol.base import Event
-from modal_app.protocol.training import CopiedPassage, CopyFindings, Example
+from modal_app.protocol.evaluation import CopiedPassage, CopyFindings
+from modal_app.protocol.training import Example
 
 WINDOW_SECONDS, HOP_SECONDS = 15.0, 7.5
 
@@ -82,14 +84,19 @@ def find_copies(
     passages = [
         passage
         for number, signal in enumerate(renderings)
-        for passage in find_passages(index, _mono(signal, sample_rate), threshold, names, number)
+        for passage in find_passages(index, as_landmarks_hear(signal, sample_rate), threshold, names, number)
     ]
+    others = _Others(heard, known, threshold)
+    passages = [passage.model_copy(update={"is_shared": others.have(passage)}) for passage in passages]
+    own = [passage for passage in passages if not passage.is_shared]
+    shared = [passage for passage in passages if passage.is_shared]
     return CopyFindings(
         renderings=len(renderings),
         songs=len(heard),
         threshold=threshold,
         is_calibrated=is_calibrated,
-        copied_seconds=max((_union(passages, number) for number in range(len(renderings))), default=0.0),
+        copied_seconds=max((_union(own, number) for number in range(len(renderings))), default=0.0),
+        shared_seconds=max((_union(shared, number) for number in range(len(renderings))), default=0.0),
         passages=passages,
     )
 
@@ -119,6 +126,32 @@ def find_passages(
             )
         )
     return found
+
+
+class _Others:
+    """Whether a passage of one song is in any other song that was trained on, too."""
+
+    def __init__(self, songs: Sequence[_Song], known: Mapping[str, _Landmarks], threshold: int) -> None:
+        self._songs, self._known, self._threshold = songs, known, threshold
+        self._indices: dict[str, LandmarkIndex] = {}
+
+    def have(self, passage: CopiedPassage) -> bool:
+        """Look for the passage, as it is in its song, in all songs of other names."""
+        others = self._indices.get(passage.song)
+        if others is None:
+            left = [song.audio_hash for song in self._songs if song.name != passage.song]
+            others = self._indices[passage.song] = LandmarkIndex({key: self._known[key].hashes for key in left})
+        first = passage.song_seconds / FRAME_SECONDS
+        last = first + (passage.end_seconds - passage.start_seconds) * passage.speed / FRAME_SECONDS
+        for song in self._songs:
+            if song.name != passage.song:
+                continue
+            peaks = self._known[song.audio_hash].peaks
+            inside = peaks[(peaks[:, 0] >= first) & (peaks[:, 0] <= last)]
+            match = others.best(inside - np.array([round(first), 0], dtype=np.int32)) if len(inside) else None
+            if match is not None and match.hits >= self._threshold:
+                return True
+        return False
 
 
 def threshold_of(index: LandmarkIndex, held_out: Sequence[Peaks], *, is_calibrated: bool) -> int:
@@ -184,10 +217,11 @@ def _read(path: Path, gain_db: float) -> npt.NDArray[np.float32]:
     import soundfile
 
     signal, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return _mono(signal.T * np.float32(10 ** (-gain_db / 20)), rate)
+    return as_landmarks_hear(signal.T * np.float32(10 ** (-gain_db / 20)), rate)
 
 
-def _mono(signal: Signal, rate: int) -> npt.NDArray[np.float32]:
+def as_landmarks_hear(signal: Signal, rate: int) -> npt.NDArray[np.float32]:
+    """Return audio `[channels, samples]` as landmarks are taken of it: mono, at their rate."""
     import soxr
 
     mono: npt.NDArray[np.float32] = soxr.resample(signal.mean(axis=0), rate, SAMPLE_RATE).astype(np.float32)

@@ -15,10 +15,12 @@ from modal_app.audio.landmarks import SAMPLE_RATE, LandmarkIndex, find_peaks, ha
 from modal_app.audio.prepare import prepare
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
+from modal_app.evaluation import copy_gate
+from modal_app.evaluation.copies import Material, find_copies
+from modal_app.evaluation.evaluate import evaluate
 from modal_app.protocol.audio import AudioSource, PrepareRequest
-from modal_app.protocol.training import CaptionPart, CopyFindings, EvaluateRequest, Example
-from modal_app.training import evaluate as evaluation
-from modal_app.training.copies import Material, find_copies
+from modal_app.protocol.evaluation import CopyFindings, EvaluateRequest, EvaluationPrompt
+from modal_app.protocol.training import CaptionPart, Example
 from tests.modal_app.training.conftest import Trained, ignore
 
 RATE = 44_100
@@ -40,6 +42,11 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     folder = tmp_path_factory.mktemp("copies")
     pieces = [compose(STYLES[number], seed).signal for number in (0, 3, 6) for seed in (1, 2)]
     songs = [np.concatenate(pieces[start : start + 2]) for start in (0, 2, 4)]
+    return catalogue_of(folder, songs, compose(STYLES[7], 5).signal)
+
+
+def catalogue_of(folder: Path, songs: list[Sound], stranger: Sound) -> Catalogue:
+    """Songs in a cache of their own, by the names `song 0`, `song 1` …."""
     root, examples = DataRoot(folder / "data"), []
     for number, song in enumerate(songs):
         path = folder / f"{number}.wav"
@@ -58,7 +65,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
             )
             for segment in prepared.segments
         ]
-    return Catalogue(root, Material(examples, [], "mono44"), songs, compose(STYLES[7], 5).signal)
+    return Catalogue(root, Material(examples, [], "mono44"), songs, stranger)
 
 
 def look(catalogue: Catalogue, *sounds: Sound, rate: float = RATE) -> CopyFindings:
@@ -100,6 +107,18 @@ def test_eight_seconds_inside_other_music_are_found_in_place(catalogue: Catalogu
     assert passage.start_seconds == pytest.approx(4, abs=0.7)
     assert passage.end_seconds == pytest.approx(12, abs=0.7)
     assert passage.song_seconds == pytest.approx(10, abs=0.7)
+
+
+def test_a_loop_that_recurs_across_songs_is_no_copy(catalogue: Catalogue, tmp_path: Path) -> None:
+    loop, first, second = catalogue.songs[0][: 15 * RATE], catalogue.songs[1], catalogue.stranger
+    own = catalogue_of(tmp_path, [np.concatenate([first, loop]), np.concatenate([loop, second])], second)
+
+    found = look(own, loop[: 12 * RATE], first[: 12 * RATE])
+
+    assert {(passage.rendering, passage.is_shared) for passage in found.passages} == {(0, True), (1, False)}
+    assert found.shared_seconds > 8
+    assert found.copied_seconds > 8
+    assert look(own, loop[: 12 * RATE]).copied_seconds == 0.0
 
 
 def test_other_music_noise_and_silence_hold_no_copy(catalogue: Catalogue) -> None:
@@ -144,12 +163,16 @@ def test_an_evaluation_renders_captions_and_looks_for_copies(
         looked_at.extend((signal.shape[1] / rate) for signal in renderings)
         return look(catalogue, catalogue.stranger, catalogue.songs[0][: 12 * RATE])
 
-    monkeypatch.setattr(evaluation, "find_copies", found)
-    monkeypatch.setattr(evaluation, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(copy_gate, "find_copies", found)
     request = EvaluateRequest(
-        training=trained.request, prompt="Dub techno.", duration_seconds=2.0, seed=3, copy_renderings=2
+        training=trained.request,
+        prompts=[EvaluationPrompt(kind="held out", text="Dub techno.")],
+        seeds=[3],
+        duration_seconds=2.0,
+        copy_renderings=2,
+        copy_seconds=1.0,
     )
-    result = evaluation.evaluate(request, root, ignore)
+    result = evaluate(request, root, ignore)
 
     assert looked_at == [2.0, 1.0, 1.0]
     assert result.copies is not None

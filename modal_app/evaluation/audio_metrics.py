@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.backends.base import Signal
-from modal_app.protocol.training import Rendering
+from modal_app.protocol.evaluation import Rendering
 
 _SILENT = 10 ** (-60 / 20)
 _BLOCKS_PER_SECOND = 10
