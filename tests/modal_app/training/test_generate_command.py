@@ -86,7 +86,8 @@ def test_without_the_lora_it_sounds_otherwise(home: Path, tmp_path: Path) -> Non
         (["--key", "H minor"], '--key H minor: is no key; write e.g. "A minor"'),
         (["--time-signature", "7/8"], "--time-signature 7/8"),
         (["--out", "there/is/no/such.wav"], "no file can be written there"),
-        (["--out", "song.mp3"], "ends in .wav"),
+        (["--out", "song.doc"], "name a file that ends so"),
+        (["--section", "raindrops"], "--section raindrops: is none the generator knows; write one of intro, verse"),
     ],
 )
 def test_what_can_t_be_rendered_is_one_line(home: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
