@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset
+from dawa_assets.tables.alignments import HeardSong
 from dawa_assets.tables.datasets import Dataset, TrainingTrack
 from dawa_assets.tables.segment_tags import TagKey
 from modal_app.audio.recipe import recipe_for
 from modal_app.config import BackendKind
 from modal_app.protocol.audio import PreparedAudio
-from modal_app.protocol.training import Example, MusicalFacts, TrainRequest
+from modal_app.protocol.training import Example, MusicalFacts, TrackTimeline, TrainRequest
 from modal_app.training.caption_rule import RULE, bpm_in, caption_parts, key_in
 from modal_app.training.crops import Stretch, stretches_of
 from modal_app.training.recipes import PLANNING_FRAMES, Plan, plan_training
@@ -34,6 +35,8 @@ class Examples:
     """Of audio, all examples together."""
     stretches: Sequence[Stretch] = ()
     """What they are together, to plan crops by."""
+    timelines: Sequence[TrackTimeline] = ()
+    """Of the tracks that are aligned with their Live Sets."""
 
 
 def make_examples(
@@ -84,7 +87,17 @@ def make_examples(
                 sections=facts.sections if facts else (),
             )
         )
-    return Examples(examples, silent, untagged, seconds, stretches_of(examples, heard, {}, PLANNING_FRAMES))
+    timelines = [_timeline(part.audio.audio_hash, part.heard) for part in prepared.tracks if part.heard is not None]
+    downbeats = {track.audio_hash: track.timeline.bars for track in timelines}
+    stretches = stretches_of(examples, heard, downbeats, PLANNING_FRAMES)
+    return Examples(examples, silent, untagged, seconds, stretches, timelines)
+
+
+def _timeline(audio_hash: str, heard: HeardSong) -> TrackTimeline:
+    """Return what of a track's timeline decides what is heard and told: neither its version nor the names of tracks."""
+    layers = [layer.model_copy(update={"track": ""}) for layer in heard.timeline.layers]
+    plain = heard.timeline.model_copy(update={"version": "", "layers": layers})
+    return TrackTimeline(audio_hash=audio_hash, timeline=plain)
 
 
 def facts_of(track: TrainingTrack) -> MusicalFacts:
@@ -125,6 +138,7 @@ def train_request(
         caption_rule=RULE,
         parameters=plan.parameters,
         examples=examples.examples,
+        timelines=list(examples.timelines) if plan.parameters.clip_seconds else [],
     )
 
 

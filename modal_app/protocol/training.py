@@ -7,7 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import Identifier, JobRequest, JobResult, Message, RecipeName, Sha256
-from modal_app.protocol.song_timeline import Section
+from modal_app.protocol.song_timeline import Section, SongTimeline
 
 # --- train ---
 
@@ -50,11 +50,11 @@ class Example(MusicalFacts):
     gain_db: float = Field(description="what normalisation added, to be undone")
 
 
-class TrackBars(Message):
-    """Where the bars of a file begin, as far as that is known."""
+class TrackTimeline(Message):
+    """What plays when in a file, by its own clock: where its bars begin, and what is told of a crop."""
 
     audio_hash: Sha256
-    downbeats: list[float] = Field(description="seconds from the beginning of the file, ascending")
+    timeline: SongTimeline
 
 
 Targets = Literal["attention", "attention+mlp"]
@@ -183,8 +183,8 @@ class TrainRequest(JobRequest[TrainResult]):
     caption_rule: str = Field("", description="the name of the rule that made the captions, for the card")
     parameters: TrainParameters
     examples: list[Example]
-    bars: list[TrackBars] = Field(
-        default_factory=list, exclude_if=_is_nothing, description="of those files of which they are known, for crops"
+    timelines: list[TrackTimeline] = Field(
+        default_factory=list, exclude_if=_is_nothing, description="of the files that are aligned, where crops are heard"
     )
 
 

@@ -64,13 +64,30 @@ def caption_parts(
     parts = [
         CaptionPart(kind="trigger", text=_sentence(" ".join((trigger_word or "").split()))),
         CaptionPart(kind="prompt", text=_sentence(body)),
-        CaptionPart(kind="section", text=f"Section: {', '.join(named)}." if named else ""),
-        CaptionPart(kind="facts", text=facts_line(facts) if facts else ""),
+        *_of_live_set(named, facts),
         CaptionPart(kind="tags", text=_sentence(", ".join(plain_tags(tags)))),
         CaptionPart(kind="key", text=f"Key: {key}." if key else ""),
         CaptionPart(kind="tempo", text=f"BPM: {tempo}" if tempo else ""),
     ]
     return [part for part in parts if part.text]
+
+
+def with_facts(example: Example, facts: SpanFacts | None) -> Example:
+    """Return an example as it is told of another stretch of its song, by what the Live Set knows of that one."""
+    sections = facts.sections if facts else ()
+    before = [part for part in example.parts if part.kind in ("trigger", "prompt")]
+    behind = [part for part in example.parts if part.kind in ("tags", "key", "tempo")]
+    told = [part for part in _of_live_set(sections, facts) if part.text]
+    metre = (facts.time_signature if facts else None) or example.time_signature
+    changes = {"parts": [*before, *told, *behind], "sections": sections, "time_signature": metre}
+    return example.model_copy(update=changes)
+
+
+def _of_live_set(sections: Sequence[Section], facts: SpanFacts | None) -> list[CaptionPart]:
+    return [
+        CaptionPart(kind="section", text=f"Section: {', '.join(sections)}." if sections else ""),
+        CaptionPart(kind="facts", text=facts_line(facts) if facts else ""),
+    ]
 
 
 def facts_line(facts: SpanFacts) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from modal_app.audio.recipe import whole_recipe_for
@@ -17,14 +17,16 @@ from modal_app.backends.base import Tensor, TrainBackend, TrainExample
 from modal_app.data_root.layout import DataRoot
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
+from modal_app.protocol.song_timeline import SongTimeline
 from modal_app.protocol.training import Example, TrainRequest
 from modal_app.training.batch_schedule import seed_of
 from modal_app.training.caption_dropout import shortened
-from modal_app.training.caption_rule import conditioning_of_parts, kinds_in_metadata, stated_seconds
+from modal_app.training.caption_rule import conditioning_of_parts, kinds_in_metadata, stated_seconds, with_facts
 from modal_app.training.checked_segments import checked_manifest
 from modal_app.training.crops import Crop, CropOrder, Stretch, stretches_of
 from modal_app.training.latent_cache import find_or_encode, latents_folder, latents_path
 from modal_app.training.prefetcher import Batch, StepData
+from modal_app.training.span_facts import facts_of_span
 from modal_app.training.track_audio import CHUNKING, encode_track, track_gain_db
 
 
@@ -39,10 +41,15 @@ class Tracks:
     """Where the latents are kept."""
     frames_a_second: float
 
+    @cached_property
+    def timelines(self) -> dict[str, SongTimeline]:
+        """What plays when in those tracks of which it is known."""
+        return {track.audio_hash: track.timeline for track in self.request.timelines}
+
     def stretches(self, chosen: Sequence[int]) -> list[Stretch]:
         """Return what the chosen examples are together; `chosen` are their indices."""
         examples = [self.request.examples[index] for index in chosen]
-        downbeats = {track.audio_hash: track.downbeats for track in self.request.bars}
+        downbeats = {key: timeline.bars for key, timeline in self.timelines.items()}
         return stretches_of(examples, self.manifests, downbeats, self.frames_a_second)
 
     def cut(self, crop: Crop) -> dict[str, Tensor]:
@@ -116,7 +123,7 @@ def crop_data(tracks: Tracks, training: Sequence[int], backend: TrainBackend) ->
             key=f"{crop.track}@{crop.first}+{crop.frames}",
             encoded=tracks.cut(crop),
             conditioning=shortened(
-                caption_of_span(of_track[crop.track], manifest, start, end),
+                caption_of_span(of_track[crop.track], manifest, tracks.timelines.get(crop.track), start, end),
                 in_metadata,
                 part_share=parameters.part_dropout,
                 whole_share=whole_share,
@@ -144,12 +151,18 @@ def longest_seconds(request: TrainRequest) -> float:
     return float(whole_recipe_for(request.backend).seconds)
 
 
-def caption_of_span(examples: Sequence[Example], manifest: PreparedAudio, start: float, end: float) -> Example:
-    """Return the example whose caption is true of a stretch of its track: the one that has the most of it.
+def caption_of_span(
+    examples: Sequence[Example], manifest: PreparedAudio, timeline: SongTimeline | None, start: float, end: float
+) -> Example:
+    """Return an example whose caption is true of a stretch of its track.
+
+    It is that of the segment that has the most of it, with what the Live Set knows of the stretch itself in the place
+    of what it knows of the segment.
 
     Args:
         examples: of one track.
         manifest: the track's.
+        timeline: the track's; None where it is not aligned.
         start: of the stretch, in seconds.
         end: of the stretch, in seconds.
     """
@@ -159,7 +172,8 @@ def caption_of_span(examples: Sequence[Example], manifest: PreparedAudio, start:
         segment_end = segment.start_seconds + segment.samples / manifest.sample_rate
         return min(end, segment_end) - max(start, segment.start_seconds)
 
-    return max(examples, key=lambda example: (shared(example), -example.index))
+    nearest = max(examples, key=lambda example: (shared(example), -example.index))
+    return nearest if timeline is None else with_facts(nearest, facts_of_span(timeline, start, end))
 
 
 def _content(manifest: PreparedAudio) -> str:

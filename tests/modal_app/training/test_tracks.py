@@ -4,6 +4,7 @@ With MusicGen's tiny base, whose encoder is quick; ACE-Step's where its own late
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import signal
@@ -26,7 +27,8 @@ from modal_app.producer.forget import forget
 from modal_app.protocol.audio import AudioSource, PreparedAudio, PrepareRequest
 from modal_app.protocol.base import Event
 from modal_app.protocol.forgetting import ForgetRequest
-from modal_app.protocol.training import CaptionPart, Example, TrackBars, TrainRequest
+from modal_app.protocol.song_timeline import Layer, MetreStart, SectionStart, SongTimeline, Voice
+from modal_app.protocol.training import CaptionPart, Example, TrackTimeline, TrainRequest
 from modal_app.training.data import load_examples
 from modal_app.training.latent_cache import prune
 from modal_app.training.split import split_by_song
@@ -38,6 +40,21 @@ from tests.modal_app.training.conftest import RATE, ignore, parameters, track, t
 STEPS = 6
 LENGTHS = {"long": 47.0, "paused": 50.0, "short": 21.0, "loop": 8.0}
 TEMPO = 120.0
+
+
+TIMELINE = SongTimeline(
+    version="test",
+    begin=0.5,
+    end=46.5,
+    bars=[0.5 + 2 * bar for bar in range(24)],
+    metres=[MetreStart(seconds=0.5, time_signature="3/4")],
+    sections=[SectionStart(seconds=0.5, name="intro"), SectionStart(seconds=20.5, name="drop")],
+    voices=[
+        Voice(instrument="pad", role="harmony", spans=[(0.5, 46.5)]),
+        Voice(instrument="kick", role="rhythm", spans=[(20.5, 46.5)]),
+    ],
+    layers=[Layer(track="1", spans=[(0.5, 46.5)]), Layer(track="2", spans=[(20.5, 46.5)])],
+)
 
 
 def signals() -> dict[str, np.ndarray]:
@@ -78,9 +95,11 @@ class Songs:
         return self.manifests[name].audio_hash
 
     def request(self, run_id: str = "run-c", clip: float = 10.0, **changes: object) -> TrainRequest:
-        bars = [TrackBars(audio_hash=self.hash_of("long"), downbeats=[0.5 + 2 * bar for bar in range(24)])]
+        timelines = [TrackTimeline(audio_hash=self.hash_of("long"), timeline=TIMELINE)]
         asked = parameters(steps=STEPS, batch_size=2, validate_every=3, clip_seconds=clip, caption_dropout=0.0)
-        request = train_request(self.examples, run_id, parameters=asked, backend=BackendKind.MUSICGEN, bars=bars)
+        request = train_request(
+            self.examples, run_id, parameters=asked, backend=BackendKind.MUSICGEN, timelines=timelines
+        )
         return request.model_copy(update=changes)
 
     def copy_to(self, folder: Path, *, encoded: bool = False) -> DataRoot:
@@ -345,7 +364,7 @@ def test_of_one_song_the_end_and_the_gap_are_not_heard(songs: Songs, musicgen: M
     ]
     split = split_by_song(examples, 0.1, 0)
     assert split.training == [0, 1, 2, 3, 4]
-    request = songs.request(examples=examples, bars=[])
+    request = songs.request(examples=examples, timelines=[])
 
     heard = crops_heard(load_tracks(request, musicgen, root, ignore), split.training, musicgen, 160)
 
@@ -362,21 +381,49 @@ def test_crops_begin_on_downbeats_where_they_are_known(songs: Songs, tracks: Tra
     assert {end - first for _, first, end in heard if end != 2250 and first} == {400}  # four bars: 8 s of 10
 
 
-def test_a_crop_is_captioned_by_what_it_has_most_of(tracks: Tracks, songs: Songs, musicgen: MusicGenBackend) -> None:
+def heard_captions(tracks: Tracks, musicgen: MusicGenBackend, name: str, songs: Songs) -> dict[tuple[int, int], str]:
+    """What is told of each crop of a song, by where it begins and how long it is; in frames."""
     prepare_step = crop_data(tracks, list(range(len(songs.examples))), musicgen)
-    names = {audio.audio_hash: name for name, audio in songs.manifests.items()}
-    seen = set()
-    for step in range(1, 40):
-        for batch in prepare_step(step):
-            for example in batch.examples:
-                key, _, place = example.key.partition("@")
-                first, frames = map(int, place.split("+"))
-                index = int((first + frames / 2) // 750)
-                caption = example.conditioning.caption
-                if caption and abs((first + frames / 2) - 750 * round((first + frames / 2) / 750)) > 1:
-                    assert caption == f"Song {names[key]}, part {index}."
-                    seen.add(index)
-    assert len(seen) > 1
+    return {
+        (int(first), int(frames)): example.conditioning.caption
+        for step in range(1, 60)
+        for batch in prepare_step(step)
+        for example in batch.examples
+        for key, _, place in [example.key.partition("@")]
+        for first, frames in [place.split("+")]
+        if key == songs.hash_of(name) and example.conditioning.caption
+    }
+
+
+def test_a_crop_is_captioned_by_what_it_has_most_of(tracks: Tracks, songs: Songs, musicgen: MusicGenBackend) -> None:
+    captions = heard_captions(tracks, musicgen, "short", songs)
+    for (first, frames), caption in captions.items():
+        in_second = max(0, first + frames - 750) / 50
+        if abs(in_second - frames / 100) > 0.1:
+            assert caption == f"Song short, part {int(in_second > frames / 100)}."
+    assert len(set(captions.values())) == 2
+
+
+def test_a_crop_is_told_what_plays_in_it_to_the_second(songs: Songs, musicgen: MusicGenBackend, tracks: Tracks) -> None:
+    parameters_ = tracks.request.parameters.model_copy(update={"part_dropout": 0.0})
+    plain = dataclasses.replace(tracks, request=tracks.request.model_copy(update={"parameters": parameters_}))
+    captions = heard_captions(plain, musicgen, "long", songs)
+    told = set()
+    for (first, frames), caption in captions.items():
+        start, end = first / 50, (first + frames) / 50
+        if end <= 20.5:
+            assert "Section: intro. Sparse: pad." in caption or "Section: intro. Pad." in caption
+            told.add("before")
+        elif start + 1 < 20.5 < end - 1:
+            assert f"Section: intro, drop. Pad; kick enters at {round(20.5 - start)} s." in caption.replace(
+                "Sparse: pad", "Pad"
+            )
+            told.add("at")
+        elif start >= 20.5:
+            assert "Section: drop." in caption
+            assert "kick and pad." in caption.lower()
+            told.add("behind")
+    assert told == {"before", "at", "behind"}
 
 
 # --- stopped, and asked for again ---
@@ -459,7 +506,7 @@ def test_a_cache_killed_in_the_middle_of_a_track_goes_on(songs: Songs, tmp_path:
 def test_ace_step_trains_on_crops_too(songs: Songs, tmp_path: Path) -> None:
     root = songs.copy_to(tmp_path / "data")
     short = [example for example in songs.examples if example.song in ("short", "loop")]
-    request = songs.request(examples=short, backend=BackendKind.ACE_STEP, bars=[], clip=3.0)
+    request = songs.request(examples=short, backend=BackendKind.ACE_STEP, timelines=[], clip=3.0)
 
     once = train(request, root, ignore)
     again = train(request.model_copy(update={"run_id": "run-e"}), root, ignore)
@@ -475,6 +522,6 @@ def test_ace_step_trains_on_crops_too(songs: Songs, tmp_path: Path) -> None:
 def test_a_training_of_segments_is_asked_for_as_it_was(songs: Songs) -> None:
     request = train_request(songs.examples, parameters=parameters())
     assert "clip_seconds" not in request.model_dump_json()
-    assert '"bars"' not in request.model_dump_json()
+    assert '"timelines"' not in request.model_dump_json()
     of_crops = songs.request()
     assert TrainRequest.model_validate_json(of_crops.model_dump_json()) == of_crops
