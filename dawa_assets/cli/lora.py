@@ -21,6 +21,14 @@ class FormChoice(StrEnum):
     ACE_STEP = "ace-step"
 
 
+class ReportForm(StrEnum):
+    """In which form a report is given."""
+
+    MD = "md"
+    JSON = "json"
+    CROISSANT = "croissant"
+
+
 _USES = {
     FormChoice.DIFFUSERS: 'pipeline.load_lora_weights("{out}")',
     FormChoice.PEFT: 'PeftModel.from_pretrained(model, "{out}")',
@@ -207,6 +215,45 @@ def export(
     if done.card.base == "tiny":
         typer.echo("  note          its base `tiny` has random weights and is in no other program")
     typer.echo(f"Next: {_USES[form].format(out=done.out)}")
+
+
+@app.command("report")
+def report(
+    run: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="For people, for programs, or Croissant.")
+    ] = ReportForm.MD,
+    out: Annotated[
+        Path | None, typer.Option(help="A file, replaced if it is there; its signature and certificate lie beside it.")
+    ] = None,
+) -> None:
+    """Say what a LoRA was trained on: every song, its Live Set, who permitted it then, and what was withdrawn since.
+
+    With base, licence, recipe, versions, and what was found of it. The same state gives the same bytes, signature
+    included.
+    """
+    from dawa_assets.rights.signing import sign_document
+    from dawa_assets.training.lora_report import report_lora
+    from modal_app.data_root.atomic_writes import write_atomic
+    from modal_app.errors import InputError
+    from resources.ports import open_ports
+    from resources.settings import Settings
+
+    settings = Settings.load()
+    made = report_lora(open_ports(settings), run, form.value)
+    if out is None:
+        typer.echo(made.content, nl=False)
+        return
+    signature, certificate = sign_document(settings, made.content)
+    signed, known = out.with_name(f"{out.name}.sig"), out.with_name(f"{out.name}.pem")
+    try:
+        for path, content in ((out, made.content), (known, certificate), (signed, signature)):
+            write_atomic(path, content)
+    except OSError as error:
+        raise InputError(f"{out}: can't be written: {error.strerror or error}; name another file") from None
+    typer.echo(f"{out}: what {made.lora.artist}:{made.lora.run.model_name} (run {made.lora.run.id}) was trained on")
+    typer.echo(f"  signature    {signed} (ECDSA over SHA-256)")
+    typer.echo(f"  certificate  {known}")
 
 
 @app.command("import")

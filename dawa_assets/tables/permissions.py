@@ -86,7 +86,8 @@ def _covers(item_id: str, key: str, name: str) -> str:
 
 
 _COVERS_ITEM = _covers("t.id", "t.item_key", item_name("t"))
-_COVERS_TRACK = _covers("i.training_item_id", "i.item_key", track_name("i"))
+COVERS_TRACK = _covers("i.training_item_id", "i.item_key", track_name("i"))
+"""Of `dataset_items i` and `permissions p`, whether the one is about the other."""
 
 _STATE = f"""case when {_REVOKED} then 'revoked' when p.valid_until < {_TODAY} then 'ran out'
   when p.valid_from > {_TODAY} then 'not yet' else 'permitted' end"""
@@ -205,7 +206,7 @@ def not_permitted_in_run(connection: Connection, run_id: UUID, purpose: Purpose,
         select {track_name("i")} as song from training_runs r join dataset_items i on i.dataset_id = r.dataset_id
         where r.id = %(run)s and not exists (
           select from permissions p where p.artist_id = r.artist_id and %(purpose)s = any (p.purposes)
-            and {_CURRENT} and {_COVERS_TRACK})
+            and {_CURRENT} and {COVERS_TRACK})
         union
         select 'whatever it was trained on' from training_runs r
         where r.id = %(run)s and not exists (select from dataset_items i where i.dataset_id = r.dataset_id)

@@ -51,7 +51,7 @@ def export_lora(ports: Ports, run: str | None, artist: str | None, form: Form, o
         JobError: the file in the bucket is not the one on record.
         AdapterError: it can't be read.
     """
-    lora = _find(ports, run, artist)
+    lora = choose_lora(ports, run, artist)
     if lora.run.state != "done":
         raise InputError(f"run {lora.run.id}: is {lora.run.state}, there is no adapter; `dawa lora list` shows others")
     require_form(form, BackendKind(lora.run.backend))
@@ -71,7 +71,13 @@ def export_lora(ports: Ports, run: str | None, artist: str | None, form: Form, o
     )
 
 
-def _find(ports: Ports, run: str | None, artist: str | None) -> Lora:
+def choose_lora(ports: Ports, run: str | None, artist: str | None) -> Lora:
+    """Return the run whose id begins so; without one, what the artist (slug, id or name) has published.
+
+    Raises:
+        UnknownArtistError: there is no such artist.
+        InputError: there is no such run, or not one.
+    """
     if artist is not None:
         loras = list_loras(ports, artist)
         if run is not None:
