@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from resources.setting_values import listed
 
 _OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
 
@@ -15,6 +18,11 @@ class Rights(BaseModel):
         "warn",
         description="what is done with music that nobody permitted to train on, to publish or to generate with: "
         "nothing, a line in `dawa doctor`, or nothing is made with it",
+    )
+    uncleared_samples: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(listed)] = Field(
+        None,
+        description="samples that nobody cleared, as patterns of their names or whole paths: with required permissions "
+        "songs that use one are left out, else they are named",
     )
     marks: Literal["on", "off"] = Field(
         "on", description="whether what is generated is marked as such, and put on record for `dawa trace`"

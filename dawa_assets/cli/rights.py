@@ -167,6 +167,36 @@ def import_(
             typer.echo(f"  {slug}: {line}")
 
 
+@app.command("samples")
+def samples(
+    artist: Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")],
+    as_json: _Json = False,
+) -> None:
+    """List the samples inside an artist's songs, with where each comes from: those first that a person should look at.
+
+    As their Live Sets name them. DAWA_UNCLEARED_SAMPLES has the patterns of those that nobody cleared.
+    """
+    import dataclasses
+    import json
+
+    from dawa_assets.rights.samples import list_samples
+    from resources.ports import open_database
+    from resources.settings import Settings
+
+    settings = Settings.load()
+    songs = list_samples(open_database(settings), settings, artist)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(each) for each in songs], default=str, ensure_ascii=False))
+        return
+    for song in songs:
+        typer.echo(f"{song.song}{' (left out)' if song.excluded else ''}: {len(song.samples)} samples")
+        for each in song.samples:
+            origin = f"not cleared ({each.uncleared})" if each.uncleared else each.origin
+            typer.echo(f"  {origin:<14} {each.name}{f'  {each.path}' if each.path else ''}")
+    uncleared = sum(bool(song.uncleared) for song in songs)
+    typer.echo(f"{uncleared} of {len(songs)} songs use a sample that is not cleared")
+
+
 def _line(each: "Permission") -> str:
     what = each.item or (f"song {each.song}" if each.song else "everything")
     until = f"until {each.valid_until}" if each.valid_until else "for good"

@@ -11,6 +11,7 @@ from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.pipeline.wording import counted
 from dawa_assets.rights.permissions import clock_of, refusal
+from dawa_assets.rights.samples import uncleared_items
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.permissions import artists_without_permission, exclude_unpermitted
@@ -57,12 +58,11 @@ def enforce(ports: Ports, artist: Artist) -> Enforced:
 
 def leave_out_unpermitted(database: Database, settings: Settings, artist: Artist | None = None) -> tuple[int, int]:
     """Leave out and take in items, of an artist or of all; gives how many."""
+    is_required, artist_id = settings.permissions == "required", None if artist is None else artist.id
     with database.transaction() as connection:
+        uncleared = uncleared_items(connection, settings, artist_id) if is_required else {}
         return exclude_unpermitted(
-            connection,
-            clock_of(settings),
-            is_required=settings.permissions == "required",
-            artist_id=None if artist is None else artist.id,
+            connection, clock_of(settings), is_required=is_required, artist_id=artist_id, others=uncleared
         )
 
 

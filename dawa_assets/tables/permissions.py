@@ -5,7 +5,7 @@ project or its Live Set. Whether a day has come is for the database's clock and 
 was revoked is for no clock to say: it was as soon as that is on record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -220,14 +220,20 @@ def not_permitted_in_run(connection: Connection, run_id: UUID, purpose: Purpose,
 
 
 def exclude_unpermitted(
-    connection: Connection, clock: Clock, *, is_required: bool, artist_id: UUID | None = None
+    connection: Connection,
+    clock: Clock,
+    *,
+    is_required: bool,
+    artist_id: UUID | None = None,
+    others: Mapping[UUID, str] | None = None,
 ) -> tuple[int, int]:
     """Leave out the items that nobody permits to train on now, and take in those that this left out and are permitted.
 
-    Where nothing is required, only the latter, whatever is on record. What a person left out stays out. Gives how many
-    items went out, and how many came in.
+    `others` are items that are to be out for another reason, which it gives. Where nothing is required, items only come
+    in, whatever is on record. What a person left out stays out. Gives how many items went out, and how many came in.
     """
     values = {"artist": artist_id, "purpose": "train", "author": PERMISSIONS, **clock.values()}
+    values["others"] = list(others or {}) if is_required else []
     of_artist = "(%(artist)s::uuid is null or t.artist_id = %(artist)s)"
     out: list[dict[str, Any]] = []
     if is_required:
@@ -236,10 +242,16 @@ def exclude_unpermitted(
             f"where {of_artist} and t.excluded_at is null and not {_PERMITTED}",
             values,
         ).fetchall()
+        known = {row["id"] for row in out}
+        inside = connection.execute(
+            "select id from training_items where id = any(%s) and excluded_at is null", [list(others or {})]
+        )
+        out += [{"id": row["id"], "reason": (others or {})[row["id"]]} for row in inside if row["id"] not in known]
     back = connection.execute(
         f"""
         select t.id from training_items t
-        where {of_artist} and t.excluded_at is not null {f"and {_PERMITTED}" if is_required else ""}
+        where {of_artist} and t.excluded_at is not null and t.id <> all (%(others)s)
+          {f"and {_PERMITTED}" if is_required else ""}
           and %(author)s = ({LAST_AUTHOR})
         """,
         values,
