@@ -158,6 +158,7 @@ def _remove(ports: Ports, artist: Artist, deletion: Deletion, history: RunHistor
                     "files": _count_files(ports, artist.slug),
                     "worker": _forget(ports, artist, own, dry_run=True),
                     "sha256": own.file_hashes,
+                    "outputs": own.outputs,
                     "shared_audio": own.shared_audio,
                     "history": history.count(artist.slug),
                 }
@@ -229,6 +230,7 @@ def _forget(ports: Ports, artist: Artist, own: Belongings, *, dry_run: bool) -> 
         run_ids=own.run_ids,
         audio_hashes=own.audio_hashes,
         segment_hashes=own.segment_hashes,
+        outputs=own.outputs,
         dry_run=dry_run,
     )
     result: ForgetResult = ports.compute.run(request, lambda event: log.debug("%s", event.message))

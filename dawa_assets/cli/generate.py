@@ -79,7 +79,8 @@ def generate(
         },
     }
     # one file for one question, so that asking it again leaves no second one in the cache
-    job_id = "cli-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    producer = f"{named.partition(':')[0]}-" if named else ""  # by which a deletion finds it
+    job_id = f"cli-{producer[:40]}{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
     with shown_progress(Console(stderr=True)):
         result = compute.run(GenerateRequest.model_validate(asked | {"job_id": job_id}), logged("generate"))
     try:

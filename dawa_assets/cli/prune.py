@@ -39,6 +39,7 @@ def prune(
     import dataclasses
     import json
 
+    from dawa_assets.maintenance.erasure import find_leftovers, remove_leftovers
     from dawa_assets.maintenance.orphans import remove_strays
     from dawa_assets.maintenance.prune import prune as run
     from modal_app.errors import InputError
@@ -52,17 +53,21 @@ def prune(
             "--keep: how many zips of each artist stay, 5 for instance; --history-days alone is about runs"
         )
     settings = Settings.load()
-    reports, strays = [], []
+    reports, strays, leftovers = [], [], []
     if keep is not None:
         ports = open_ports(settings)
         reports = run(ports, keep=keep, slug=artist, grace_hours=grace_hours, dry_run=dry_run)
-        strays = remove_strays(ports, grace_hours=grace_hours, dry_run=dry_run) if deleted_artists else []
+        if deleted_artists:
+            strays = remove_strays(ports, grace_hours=grace_hours, dry_run=dry_run)
+            leftovers = find_leftovers(ports) if dry_run else remove_leftovers(ports)
     history = None if history_days is None else _prune_history(settings, history_days, dry_run=dry_run)
     if as_json:
         shown = [dataclasses.asdict(each) | {"freed_bytes": each.freed_bytes} for each in reports]
         nobody = [dataclasses.asdict(each) for each in strays]
         runs = {} if history is None else {"history": dataclasses.asdict(history)}
-        typer.echo(json.dumps({"dry_run": dry_run, "artists": shown, "strays": nobody} | runs, ensure_ascii=False))
+        left = [dataclasses.asdict(each) for each in leftovers]
+        answer = {"dry_run": dry_run, "artists": shown, "strays": nobody, "leftovers": left} | runs
+        typer.echo(json.dumps(answer, default=str, ensure_ascii=False))
         return
     if history is not None:
         typer.echo(f"history: {'would remove' if dry_run else 'removed'} {history.headline}")
@@ -73,6 +78,8 @@ def prune(
     for stray in strays:
         verb = "would remove" if dry_run else "removed"
         typer.echo(f"{verb}: {stray.folder}/ of a deleted artist ({stray.amount})")
+    for leftover in leftovers:
+        typer.echo(f"{'would remove' if dry_run else 'removed'}: {leftover.line}")
 
 
 def _prune_history(settings: "Settings", days: int, *, dry_run: bool) -> "HistoryReport":

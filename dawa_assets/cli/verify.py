@@ -24,7 +24,7 @@ def verify(
 
     Exit code 1 when something is wrong (with --repair: still wrong). Files that no row knows are listed as foreign;
     they are not wrong (the dashboard's own exports are among them) and are never touched. Without --artist, so are
-    folders that are no artist's.
+    folders that are no artist's, and with --deep what is left of deleted artists with the worker and on this machine.
     """
     import dataclasses
     import json
@@ -32,6 +32,7 @@ def verify(
     from rich.console import Console
 
     from dawa_assets.cli.progress import shown_progress
+    from dawa_assets.maintenance.erasure import find_leftovers
     from dawa_assets.maintenance.orphans import find_strays
     from dawa_assets.maintenance.verify import verify as run
     from resources.ports import open_ports
@@ -42,11 +43,14 @@ def verify(
     with shown_progress(Console(stderr=True)):
         reports = list(run(ports, artist, deep=deep, fix=repair))
         strays = find_strays(ports) if artist is None else []
-    wrong = sum(report.still_wrong for report in reports)
+        leftovers = find_leftovers(ports) if artist is None and deep else []
+    wrong = sum(report.still_wrong for report in reports) + len(leftovers)
     if as_json:
         shown = [dataclasses.asdict(each) | {"still_wrong": each.still_wrong} for each in reports]
         nobody = [dataclasses.asdict(each) for each in strays]
-        typer.echo(json.dumps({"deep": deep, "repair": repair, "artists": shown, "strays": nobody}, ensure_ascii=False))
+        left = [dataclasses.asdict(each) for each in leftovers]
+        answer = {"deep": deep, "repair": repair, "artists": shown, "strays": nobody, "leftovers": left}
+        typer.echo(json.dumps(answer, default=str, ensure_ascii=False))
     else:
         if not reports:
             typer.echo("There is no artist yet.")
@@ -54,7 +58,9 @@ def verify(
             _print(report)
         for stray in strays:
             _print_stray(stray)
-        if wrong and not repair:
+        for leftover in leftovers:
+            typer.echo(f"left over: {leftover.line}; `dawa prune --keep 5 --deleted-artists` removes it")
+        if wrong > len(leftovers) and not repair:
             typer.echo("Next: dawa verify --repair")
     if wrong:
         raise typer.Exit(1)

@@ -37,6 +37,23 @@ def waveform_file(settings: Settings, sha256: str, suffix: str) -> Path:
     return waveforms_folder(settings) / name[:2] / f"{name}.{_WAVEFORM_FORMAT}.{suffix}"
 
 
+def local_files_of(
+    settings: Settings, slug: str, artist_id: UUID, audio_hashes: Iterable[str]
+) -> dict[str, list[Path]]:
+    """Return what `remove_local_files` would remove, by what it is; what there is none of is not named."""
+    waveforms = (waveform_file(settings, sha256, suffix) for sha256 in audio_hashes for suffix in ("npz", "flac"))
+    found = {
+        "half-built zips": _files(zips_folder(settings, slug)),
+        "uploads on their way": _files(uploads_folder(settings, artist_id)),
+        "waveforms and listening copies": [path for path in waveforms if path.is_file()],
+    }
+    return {what: paths for what, paths in found.items() if paths}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def remove_local_files(settings: Settings, slug: str, artist_id: UUID, audio_hashes: Iterable[str]) -> None:
     """Remove what this machine keeps of an artist: half-built zips, uploads on their way, waveforms."""
     shutil.rmtree(zips_folder(settings, slug), ignore_errors=True)

@@ -39,6 +39,8 @@ class Belongings:
     segment_hashes: list[str]
     run_ids: list[str]
     model_names: list[str]
+    outputs: list[str]
+    """Beginnings of the names of audio that the worker rendered to be heard side by side."""
     calls: list[str]
     """Calls of trainings on another machine that may be under way."""
     file_hashes: list[str]
@@ -82,6 +84,9 @@ _OWN_SEGMENTS = f"""
   where segment_hash in (select segment_hash from audio_segments where audio_hash in ({_OWN_AUDIO}))
   group by segment_hash having bool_and(audio_hash in ({_OWN_AUDIO}))
 """
+
+
+_OUTPUT = "'rendering-' || regexp_replace(id, '^r-', '') || '-'"
 
 
 def find_deletion(connection: Connection, slug: str) -> Deletion | None:
@@ -143,6 +148,7 @@ def belongings(connection: Connection, artist_id: UUID) -> Belongings:
         model_names=column(
             "select distinct model_name as it from training_runs where artist_id = %(artist)s order by 1"
         ),
+        outputs=column(f"select {_OUTPUT} as it from renderings where artist_id = %(artist)s order by 1"),
         calls=column(
             "select call_id as it from training_runs where artist_id = %(artist)s and state = 'running' "
             "and call_id is not null order by 1"
@@ -253,6 +259,42 @@ def deleted_after(connection: Connection, moment: datetime | None, limit: int) -
         [moment, limit],
     )
     return [(row["slug"], row["finished_at"]) for row in rows]
+
+
+@dataclass(frozen=True)
+class ErasedArtist:
+    """A deletion that is done, with what names the artist's data: audio that nobody has by now, and rendered audio."""
+
+    id: UUID
+    artist_id: UUID
+    slug: str
+    finished_at: datetime
+    is_reused: bool
+    audio_hashes: list[str]
+    outputs: list[str]
+
+    @property
+    def slug_of_nobody(self) -> str:
+        """The slug, or, where another artist has it now, one that nobody has."""
+        return f"deleted-{self.id}" if self.is_reused else self.slug
+
+
+def erased_artists(connection: Connection) -> list[ErasedArtist]:
+    """Return the deletions that are done, each slug's last one, by slug."""
+    with connection.cursor(row_factory=class_row(ErasedArtist)) as cursor:
+        return cursor.execute(
+            """
+            select distinct on (d.slug) d.id, d.artist_id, d.slug, d.finished_at,
+              exists (select from artists a where a.slug = d.slug) as is_reused,
+              array(select h from jsonb_array_elements_text(coalesce(d.found -> 'sha256', '[]')) h
+                where h ~ '^[0-9a-f]{64}$' and not exists (select from training_items t where t.audio_hash = h)
+                  and not exists (select from dataset_items i where i.audio_hash = h)
+                  and not exists (select from uploads u where u.sha256 = h)
+                order by 1) as audio_hashes,
+              array(select jsonb_array_elements_text(coalesce(d.found -> 'outputs', '[]'))) as outputs
+            from artist_deletions d where d.finished_at is not null order by d.slug, d.finished_at desc
+            """
+        ).fetchall()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ that somebody else's audio has too may go from the cache; it is made again there
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -59,8 +60,10 @@ def _places(request: ForgetRequest, root: DataRoot) -> Iterator[tuple[str, Path]
     yield from (("loras", path) for path in _loras(request, root))
     yield from (("models", path) for path in _with_name(root.peft_model(request.producer_id)))
     yield from (("runs", path) for path in _entries(root.run("x").parent) if _is_own_run(path, request, runs))
-    for run_id in sorted(request.run_ids):
-        yield from (("outputs", path) for path in _named(root.outputs(), f"preview-{run_id}"))
+    names = sorted({*request.outputs, *(f"preview-{run_id}" for run_id in request.run_ids)})
+    yield from (("outputs", path) for name in names for path in _named(root.outputs(), name))
+    asked_here = re.compile(rf"cli-{re.escape(request.producer_id)}-[0-9a-f]{{16}}(-base)?\.wav")
+    yield from (("outputs", path) for path in _entries(root.outputs()) if asked_here.fullmatch(path.name))
     yield from (("pictures", path) for path in [root.pictures(request.producer_id)] if path.is_dir())
     folders = (root.segments(digest, "x").parent for digest in sorted(audio))
     yield from (("segments", folder) for folder in folders if folder.is_dir())

@@ -31,4 +31,5 @@ class ForgetRequest(JobRequest[ForgetResult]):
     run_ids: list[Identifier] = Field(default_factory=list, description="beside those whose card names the producer")
     audio_hashes: list[Sha256] = Field(default_factory=list, description="audio that nobody else has")
     segment_hashes: list[Sha256] = Field(default_factory=list, description="segments that nobody else has")
+    outputs: list[Identifier] = Field(default_factory=list, description="beginnings of the names of rendered audio")
     dry_run: bool = Field(False, description="only count")

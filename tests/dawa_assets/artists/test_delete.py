@@ -18,6 +18,7 @@ from dawa_assets.artists.delete import delete_artist, plan_deletion
 from dawa_assets.datasets.build import build_dataset
 from dawa_assets.errors import ArtistBeingDeletedError, UnknownArtistError
 from dawa_assets.intake.live_sets import take_in_live_sets
+from dawa_assets.pipeline.local_files import waveform_file
 from dawa_assets.segments.tag import tag_segments
 from dawa_assets.tables import artist_deletions
 from dawa_assets.tables.artists import Artist, ensure_artist
@@ -100,6 +101,9 @@ def furnish(ports: Ports, name: str) -> tuple[Artist, list[str]]:
     for path, text in {
         f"cache/segments/{row['audio_hash']}/mono44/seg_0000.wav": "sound",
         f"cache/segments/{row['audio_hash']}/mono44/manifest.json": manifest,
+        f"cache/landmarks/{row['audio_hash'][:2]}/{row['audio_hash']}.mono44.npz": "landmarks",
+        f"outputs/rendering-{own.slug}-base.wav": "sound",
+        f"outputs/cli-{own.slug}-0123456789abcdef.wav": "sound",
         f"cache/latents/ace_step/0123/{segment[:2]}/{segment}+1.000dB.safetensors": "latents",
         f"cache/tags/gemini/v1/{segment[:2]}/{segment}~bpm=120.json": "{}",
         f"training_data/{own.slug}.job-1/audio/seg_0000.wav": "sound",
@@ -360,3 +364,38 @@ def test_the_command_previews_and_deletes_only_with_yes(
         assert (said.out, said.err.count("\n")) == ("", 1)
     assert artist.slug == "nova"
     assert secrets
+
+
+def test_what_is_planted_after_a_deletion_is_found_and_removed(
+    recorded: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = open_catalogue(recorded, "Gone")
+    catalogue.add("g/own", OWN)
+    _build(catalogue)
+    other = open_catalogue(recorded, "Other")
+    other.add("o/shared", SHARED)
+    delete_artist(recorded, catalogue.slug, author="me")
+    assert dawa(monkeypatch, recorded, "verify", "--deep") == 0
+    digest, home = hashlib.sha256(OWN).hexdigest(), recorded.settings.home
+    data = recorded.settings.data_root
+    planted = [
+        data / f"cache/segments/{digest}/mono44/seg_0000.wav",
+        data / f"cache/landmarks/{digest[:2]}/{digest}.mono44.npz",
+        data / f"training_data/{catalogue.slug}/audio/seg_0000.wav",
+        data / f"outputs/cli-{catalogue.slug}-0123456789abcdef.wav",
+        home / f"incoming/{catalogue.artist.id}/upload/part",
+        waveform_file(recorded.settings, digest, "npz"),
+    ]
+    for path in planted:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("planted")
+    capsys.readouterr()
+    assert dawa(monkeypatch, recorded, "verify", "--deep") == 1
+    told = capsys.readouterr().out
+    for what in ("segments", "landmarks", "views", "outputs", "uploads on their way", "waveforms and listening copies"):
+        assert f"1 {what} on" in told
+    assert dawa(monkeypatch, recorded, "prune", "--keep", "5", "--deleted-artists", "--dry-run") == 0
+    assert all(path.exists() for path in planted)
+    assert dawa(monkeypatch, recorded, "prune", "--keep", "5", "--deleted-artists") == 0
+    assert not any(path.exists() for path in planted)
+    assert dawa(monkeypatch, recorded, "verify", "--deep") == 0
