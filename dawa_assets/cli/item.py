@@ -9,7 +9,10 @@ from dawa_assets.cli.prompt import Author, OfArtist, login_name
 if TYPE_CHECKING:
     from dawa_assets.tables.item_exclusions import ListedItem
 
-app = typer.Typer(help="Training items: list them, leave them out, take them in again.", no_args_is_help=True)
+app = typer.Typer(
+    help="Training items: list them, what is wrong with them, leave them out or in.",
+    no_args_is_help=True,
+)
 
 _Items = Annotated[
     list[str], typer.Argument(metavar="ITEM…", help="Items: their ids, keys (project/set) or Live Sets' names.")
@@ -63,6 +66,74 @@ def exclude(
 def include(items: _Items, author: Author = None, artist: OfArtist = None, as_json: _Json = False) -> None:
     """Take items in again that were left out."""
     _set(items, excluded=False, reason="", author=author, artist=artist, as_json=as_json)
+
+
+@app.command("findings")
+def findings(
+    artist: Annotated[str, typer.Argument(help="The artist: slug, id or name (`dawa status` lists them).")],
+    as_json: _Json = False,
+) -> None:
+    """List what the quality gate found of an artist's audio: what blocks, what warns, what was accepted."""
+    import dataclasses
+    import json
+
+    from dawa_assets.items.findings import list_findings
+    from resources.ports import open_database
+    from resources.settings import Settings
+
+    found = list_findings(open_database(Settings.load()), artist)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(each) for each in found], default=str, ensure_ascii=False))
+        return
+    for each in found:
+        typer.echo(f"{each.finding.item}: {each.finding.line}")
+        for line in each.elsewhere:
+            typer.echo(f"    {line}")
+    if not found:
+        typer.echo(f"{artist}: nothing was found; `dawa build --artist {artist}` looks at audio that is new.")
+    blocking = next((each.finding for each in found if each.finding.blocks), None)
+    if blocking is not None:
+        how = f"dawa item accept {blocking.item_id} --finding {blocking.kind} --reason '…'"
+        typer.echo(f"What blocks keeps its item waiting. To use it all the same: {how}")
+
+
+@app.command("accept")
+def accept(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Its id, key (project/set) or Live Set's name.")],
+    finding: Annotated[str, typer.Option(help="Which kind of finding, as `dawa item findings` names it.")],
+    reason: Annotated[str, typer.Option(help="Why, in one line; kept with the item.")] = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what was accepted.")] = False,
+    author: Author = None,
+    artist: OfArtist = None,
+    as_json: _Json = False,
+) -> None:
+    """Use an item in spite of what was found of its audio. Another bounce of it is looked at anew."""
+    import dataclasses
+    import json
+
+    from dawa_assets.items.acceptances import set_accepted
+    from resources.ports import open_database
+    from resources.settings import Settings
+
+    done = set_accepted(
+        open_database(Settings.load()),
+        item,
+        finding,
+        accepted=not withdraw,
+        reason=reason,
+        author=author or login_name(),
+        artist=artist,
+    )
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(done), default=str, ensure_ascii=False))
+        return
+    state = "no longer accepted" if withdraw else "accepted"
+    typer.echo(f"{done.item} of {done.artist}: {finding} {'is' if done.changed else 'was already'} {state}")
+    for each in done.findings:
+        if each.blocks:
+            typer.echo(f"It still waits: {each.line}")
+    if done.changed:
+        typer.echo(f"Next: dawa build --artist {done.artist}")
 
 
 def _set(

@@ -18,6 +18,7 @@ from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
+from dawa_assets.items.quality import check_new_audio
 from dawa_assets.items.update import describe_saved_items
 from dawa_assets.pipeline.file_transfer import object_hash
 from dawa_assets.pipeline.local_files import zips_folder
@@ -27,6 +28,7 @@ from dawa_assets.tables import datasets
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.chosen_items import Superseded, incomplete_items
 from dawa_assets.tables.datasets import Dataset, Wanted, WantedItem
+from dawa_assets.tables.item_findings import shown_findings
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_items import counts_by_status
 from resources.database.base import Connection
@@ -67,6 +69,7 @@ class DatasetReport:
     by_status: dict[str, int]
     tracks: list[DatasetTrack]
     superseded: list[Superseded]
+    blocked: list[tuple[str, str]]
     failed: list[tuple[str, str]]
     seconds: float
 
@@ -79,8 +82,9 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     reported, and the others go on. With nothing ready, nothing happens and the report says so; an artist's last
     dataset stays the current one. With `new_items_only`, the zip holds just the items that were never exported, and
     the current dataset stays as it is; with none, and nothing changed since the last such zip, it is that one again, so
-    that whoever lost the answer gets it. Of several items with identical audio one is in it, with the latest text by a
-    person, else the latest by a model; the report names the others.
+    that whoever lost the answer gets it. Items that a
+    finding blocks wait, and the report names them. Of several items with identical audio one is in it, with the latest
+    text by a person, else the latest by a model; the report names the others.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.
@@ -104,6 +108,7 @@ class _Build:
 
     def run(self) -> DatasetReport:
         self.failed += describe_saved_items(self.ports, self.artist)
+        check_new_audio(self.ports, self.artist)
         while True:
             wanted, dataset, was_current = self._claim()
             if dataset is None:
@@ -256,9 +261,13 @@ class _Build:
         with self.ports.database.transaction() as connection:
             counts = counts_by_status(connection, self.artist.id)
             incomplete = incomplete_items(connection, self.artist.id)
+            blocking = [each for each in shown_findings(connection, self.artist.id) if each.blocks]
             shown = dataset or datasets.current_dataset(connection, self.artist.id)
         ready = counts.get("ready", 0) + counts.get("exported", 0)
         left_out = f", {len(wanted.superseded)} of them superseded" if wanted.superseded else ""
+        left_out += f", {waiting} blocked" if (waiting := len({each.item_id for each in blocking})) else ""
+        for finding in blocking[:_MAX_REPORTED]:
+            log.warning("left out: %s: %s", finding.item, finding.line)
         for each in wanted.superseded[:_MAX_REPORTED]:
             log.info("left out: %s %s", each.item, each.reason)
         return DatasetReport(
@@ -278,6 +287,7 @@ class _Build:
                 for position, item in enumerate(wanted.items, start=1)
             ],
             superseded=wanted.superseded,
+            blocked=[(finding.item, finding.line) for finding in blocking],
             failed=self.failed + incomplete,
             seconds=round(time.monotonic() - self.started, 3),
         )

@@ -14,6 +14,7 @@ from uuid import UUID
 from dawa_assets.intake.inbox import is_known, remove_taken
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.rejection import reject
+from dawa_assets.items.quality import keep_measured
 from dawa_assets.pipeline.file_transfer import LocalCopy, local_copy, object_hash, plain_reason, put_verified
 from dawa_assets.pipeline.step import Step
 from dawa_assets.tables import training_items
@@ -119,7 +120,8 @@ class Bounces:
             audio = Audio(path, local.sha256, info.extension, info.duration_seconds, info.warnings)
         with self._step.ports.database.transaction() as connection:
             self._step.held.check(connection)
-            training_items.describe_audio(connection, item, audio)
+            if training_items.describe_audio(connection, item, audio):
+                keep_measured(connection, self._step.artist.id, audio.sha256, info.measured)
 
     def _register(self, file: InboxFile, local: LocalCopy) -> None:
         with self._step.ports.database.transaction() as connection:
@@ -156,6 +158,7 @@ class Bounces:
             with self._step.ports.database.transaction() as connection:
                 self._step.held.check(connection)
                 if unchanged or training_items.set_audio(connection, item, audio):
+                    keep_measured(connection, self._step.artist.id, audio.sha256, info.measured)
                     ledger.finish_taken(connection, row.id, item_id)
                     self._report.add(row.name, item, local.sha256)
                     return True
@@ -179,7 +182,7 @@ class Bounces:
         key = (local.sha256, local.path.suffix.lower())
         if key not in self._infos:
             log.info("listening to %s", local.path.name)
-            info = self._infos[key] = probe(local.path)
+            info = self._infos[key] = probe(local.path, measure=True)
             for warning in info.warnings:
                 log.warning("%s: %s", local.path.name, warning)
         return self._infos[key]

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from dawa_assets.items.audio import training_folder
+from dawa_assets.items.quality import keep_measured
 from dawa_assets.pipeline.file_transfer import object_hash, plain_reason
 from dawa_assets.prompting.edit import why_no_caption
 from dawa_assets.prompting.fingerprint import human_fingerprint
@@ -57,7 +58,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
     if reason is not None:
         raise InputError(f"promptText: the text {reason}; mend it")
     try:
-        info = probe(audio)
+        info = probe(audio, measure=True)
     except UnreadableAudioError as error:
         raise UnreadableAudioError(f"the audio: {plain_reason(error, audio.name)}") from None
     sha256 = sha256_file(audio)
@@ -84,7 +85,9 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
         raise BucketError(f"{pair.audio.path}: what the bucket holds is not what was written; save it again")
     ports.bucket.put(pair.prompt_path, content)
     with ports.database.transaction() as connection:
-        if not insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
+        if insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
+            keep_measured(connection, artist.id, sha256, info.measured)
+        else:
             say_again(connection, item_id)
     return item_id
 

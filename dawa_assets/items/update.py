@@ -18,6 +18,7 @@ from dawa_assets.intake.inbox import close, inbox_folders
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
+from dawa_assets.items.quality import ListedFinding, check_quality, listed
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.prompting.prompt_files import saved_file_is
 from dawa_assets.tables import training_items
@@ -48,7 +49,8 @@ class AlignedItem:
 class ItemsReport(AudioReport):
     """What was done for an artist's items. Pairs are (name, item or reason); `items` counts them by status.
 
-    `newly_aligned` were held against their sets now, `not_compared` could not be; `alignments` are those of all items.
+    `newly_aligned` were held against their sets now, `not_compared` could not be; `alignments` are those of all items,
+    as `findings` are of the quality gate; items that it `blocked` wait.
     """
 
     waiting: list[tuple[str, str]] = field(default_factory=list)
@@ -58,6 +60,9 @@ class ItemsReport(AudioReport):
     newly_aligned: list[tuple[str, str]] = field(default_factory=list)
     not_compared: list[tuple[str, str]] = field(default_factory=list)
     alignments: list[AlignedItem] = field(default_factory=list)
+    findings: list[ListedFinding] = field(default_factory=list)
+    blocked: int = 0
+    not_measured: list[tuple[str, str]] = field(default_factory=list)
     items: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -74,6 +79,8 @@ class ItemsReport(AudioReport):
             "items failed": len(self.failed),
             "not of their set": sum(each.answer == "not this arrangement" for each in self.alignments),
             "not compared with their set": len(self.not_compared),
+            "blocked by what was found": self.blocked,
+            "not measured": len(self.not_measured),
         }
         said = "".join(f", {count} {what}" for what, count in counts.items() if count)
         return f"{ready}/{sum(self.items.values())} items ready{said}"
@@ -97,6 +104,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         _pair_bounces(step, report)
         _fix_and_project(step, report)
         compared = align_items(step)
+        quality = check_quality(step)
         with ports.database.transaction() as connection:
             alignments = alignments_of(connection, step.artist.id)
             counts = training_items.counts_by_status(connection, step.artist.id)
@@ -112,6 +120,9 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         )
         for each in alignments
     ]
+    report.findings = [listed(each) for each in quality.findings]
+    report.blocked = len({each.item_id for each in quality.findings if each.blocks})
+    report.not_measured = quality.unmeasured
     report.items = {status: number for status, number in counts.items() if status != "excluded"}
     report.waiting = [(row.name, row.reason or "is being worked on") for row in waiting]
     report.seconds = round(time.monotonic() - started, 3)

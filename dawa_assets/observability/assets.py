@@ -96,6 +96,7 @@ ASSETS: Sequence[AssetDescription] = (
         version=content_versions.DATASETS,
         backlog=[
             backlog.damaged_files("zip", "manifest", "datasets"),
+            backlog.BLOCKED,
             backlog.ITEMS_IN_NO_DATASET,
             backlog.LEFT_OVER_ZIPS,
         ],

@@ -18,6 +18,7 @@ from dawa_assets.tables.consistency import (
     unplaced_uploads,
 )
 from dawa_assets.tables.datasets import count_items, current_dataset
+from dawa_assets.tables.item_findings import shown_findings
 from dawa_assets.tables.lora_evaluations import find_evaluation, promotions_under_way
 from dawa_assets.tables.prompt_staleness import item_prompts
 from dawa_assets.tables.training_runs import candidate_runs, list_runs
@@ -115,6 +116,11 @@ def check_items(of: Inspection) -> Consistency:
             warnings.append(f"{row.name}: failed: {row.error}")
         else:
             warnings.append(f"{row.name}: {row.status}")
+    warnings += [
+        f"{found.item}: {found.line}"
+        for found in shown_findings(of.connection, of.artist.id)
+        if found.accepted_at is None
+    ]
     waiting = unplaced_uploads(of.connection, of.artist.id, Kind.AUDIO, ["waiting", "rejected"])
     return Consistency(len(rows), problems, warnings + [f"{row.state}: {row.name}: {row.reason}" for row in waiting])
 

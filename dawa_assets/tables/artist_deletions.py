@@ -54,6 +54,7 @@ _TABLES: dict[str, str] = {
     "dataset_items": "dataset_id in (select id from datasets where artist_id = %(artist)s)",
     **dict.fromkeys(
         (
+            *("audio_matches", "audio_measurements", "item_acceptances", "item_findings"),
             *("artist_profiles", "artist_prompt_state", "datasets", "item_exclusions", "leases", "lora_evaluations"),
             *("alignments", "listens", "lora_promotions", "permissions", "prompts", "rendered_audio"),
             *("renderings", "segment_facts", "song_timelines", "training_items", "training_runs"),

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.current_datasets import CURRENT_DATASETS
+from dawa_assets.tables.item_findings import IS_BLOCKING, IS_OPEN
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -115,6 +116,13 @@ union all
 select 3, artist_id, 'audio', {item_name("training_items")}, array_to_string(audio_findings, '; '),
   row_number() over (partition by artist_id order by created_at, id)
 from training_items where {_OF} and excluded_at is null and audio_findings <> '{{}}'
+union all
+select 3, f.artist_id, case when {IS_BLOCKING} then 'blocked item' else 'audio' end, {item_name("t")},
+  f.kind || ': ' || f.sentence || '; ' || f.way_out,
+  row_number() over (partition by f.artist_id order by f.level, t.created_at, t.id, f.kind)
+from item_findings f join training_items t on t.id = f.training_item_id
+where {_OF.replace("artist_id", "f.artist_id")} and t.excluded_at is null and {IS_OPEN}
+  and f.sentence <> all (t.audio_findings)
 union all
 select 4, artist_id, 'failed training', base, error,
   row_number() over (partition by artist_id order by created_at desc, id)

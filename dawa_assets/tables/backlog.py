@@ -11,6 +11,7 @@ from typing import Literal
 from psycopg.rows import class_row
 
 from dawa_assets.tables.current_datasets import CURRENT_DATASETS
+from dawa_assets.tables.item_findings import BLOCKED_ITEMS, IS_BLOCKING
 from dawa_assets.tables.names import item_name, track_name
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
@@ -210,8 +211,16 @@ ITEMS_IN_NO_DATASET = OpenWork(
     select t.artist_id, {item_name("t")}, 'is ready and in no dataset yet', t.updated_at
     from training_items t
     where t.excluded_at is null and t.status = 'ready' and t.updated_at < %(before_night)s
+      and t.id not in {BLOCKED_ITEMS}
       and not exists (select from training_items o where o.artist_id = t.artist_id and o.status = 'exported'
         and o.audio_hash = t.audio_hash)""",
+)
+BLOCKED = OpenWork(
+    "waiting",
+    f"""
+    select f.artist_id, {item_name("t")}, f.kind || ': ' || f.sentence || '; ' || f.way_out, f.found_at
+    from item_findings f join training_items t on t.id = f.training_item_id
+    where t.excluded_at is null and {IS_BLOCKING}""",
 )
 TRACKS_WITHOUT_SEGMENTS = OpenWork(
     "behind",

@@ -7,13 +7,14 @@ keep their files, text and status, and everybody who asks is told by which item.
 from dataclasses import dataclass
 from uuid import UUID
 
+from dawa_assets.tables.item_findings import BLOCKED_ITEMS
 from resources.database.base import Connection
 
 _COUNTS_AS_READY = "status in ('ready', 'exported') and excluded_at is null"
 _IS_WHOLE = r"""(audio_path is not null and audio_hash is not null and audio_format is not null
     and coalesce(prompt_text, '') ~ '\S')"""
-WHOLE_SET = f"{_COUNTS_AS_READY} and {_IS_WHOLE}"
-"""Of `training_items`: what could be in the artist's next dataset."""
+WHOLE_SET = f"{_COUNTS_AS_READY} and {_IS_WHOLE} and id not in {BLOCKED_ITEMS}"
+"""Of `training_items`: what could be in the artist's next dataset; what a finding blocks can't."""
 
 _IS_A_PERSONS = """(prompt_id is null or exists (
       select from prompts p where p.id = prompt_id and p.origin = 'human' and p.given_back_at is null))"""

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from dawa_assets.tables.alignments import StoredAlignment, alignments_of
 from dawa_assets.tables.chosen_items import superseded_items
+from dawa_assets.tables.item_findings import ShownFinding, shown_findings
 from dawa_assets.tables.library_sets import REASON, TEXT_BY, Badge
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
@@ -55,6 +56,8 @@ class ShownItem:
     """Begin and end in seconds of what its audio was cut into; empty before it was."""
     findings: list[str] = field(default_factory=list)
     """What was found in its audio, one line each."""
+    quality: list[ShownFinding] = field(default_factory=list)
+    """What the quality gate says of it."""
     superseded_by: str | None = None
     """The item of the same audio that is in datasets in its place."""
     alignment: StoredAlignment | None = None
@@ -103,8 +106,12 @@ def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None 
         cuts.setdefault(row["audio_hash"], []).append((row["start"], float(row["end"])))
     superseded = {each.id: each.by for each in superseded_items(connection, artist_id)}
     aligned = {each.item_id: each.alignment for each in alignments_of(connection, artist_id, ids)}
+    quality: dict[UUID, list[ShownFinding]] = {}
+    for found in shown_findings(connection, artist_id, ids):
+        quality.setdefault(found.item_id, []).append(found)
     for item in items:
         item.alignment = aligned.get(item.id)
+        item.quality = quality.get(item.id, [])
         item.segments = cuts.get(item.audio_hash or "", [])
         item.superseded_by = superseded.get(item.id)
     return items

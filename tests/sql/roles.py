@@ -102,6 +102,13 @@ def side(database: Database, name: str) -> Side:
              "values (%s, 'm', 'v', 't', '{}', '{}')", [slug]),
             ("insert into item_exclusions (artist_id, training_item_id, excluded, author) values (%s, %s, true, 'me')",
              [artist, item]),
+            ("insert into audio_measurements (artist_id, audio_hash, version, measured, fingerprint) "
+             "values (%s, 'h', 'v', '{}', '')", [artist]),
+            ("insert into audio_matches values (%s, 'h', %s, 'h', 1, 0, 1, 1, 0, 0)", [artist, artist]),
+            ("insert into item_findings (artist_id, training_item_id, kind, audio_hash, level, sentence, way_out, "
+             "version) values (%s, %s, 'silent', 'h', 'blocks', 's', 'w', 'v')", [artist, item]),
+            ("insert into item_acceptances (artist_id, training_item_id, audio_hash, kind, reason, author) "
+             "values (%s, %s, 'h', 'silent', 'r', 'me')", [artist, item]),
             ("insert into artist_deletions (artist_id, slug, asked_by, finished_at) values (gen_random_uuid(), %s, "
              "'me', now())", [slug]),
             ("insert into spending (day, service, model, artist_id, cost_usd) "

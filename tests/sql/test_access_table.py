@@ -26,6 +26,7 @@ MEANT_FOR_USERS = {
     "public.user_artists": (OWN, NOTHING, NOTHING, NOTHING),
     "public.als_summaries": (OWN, NOTHING, NOTHING, NOTHING),
     "public.training_items": (OWN, OWN, OWN, NOTHING),
+    "public.item_findings": (OWN, NOTHING, NOTHING, NOTHING),
     "public.uploads": (OWN, NOTHING, NOTHING, NOTHING),
     "public.training_runs": (OWN, NOTHING, NOTHING, NOTHING),
     "storage.objects": (OWN, OWN, NOTHING, NOTHING),

@@ -101,6 +101,18 @@ class TextAnswer(Message):
         return cls(**{**shown, "origin": "person" if text.origin == "human" else "model", "model": text.model_name})
 
 
+class FindingAnswer(Message):
+    """What was found of an item's audio: how bad it is, in a sentence, and what to do."""
+
+    kind: str = Field(examples=["clipped"])
+    standing: Literal["blocks", "warns", "accepted"]
+    number: float | None = Field(examples=[0.021])
+    sentence: str = Field(examples=["2.1% of its samples lie flat at the peak: it is clipped"])
+    way_out: str = Field(examples=["lower the master, and export the bounce again"])
+    accepted_by: str | None
+    accepted_reason: str | None
+
+
 class ItemAnswer(Message):
     """A training item: its text, its audio, how far it is and why."""
 
@@ -125,6 +137,8 @@ class ItemAnswer(Message):
     excluded: ExcludedAnswer | None
     alignment: AlignmentAnswer | None = Field(description="null: it was not held against its set yet")
     findings: list[str] = Field(examples=[[]], description="what is to be known of its audio, one line each")
+    quality: list[FindingAnswer] = Field(description="what was found by measuring its audio, and by other items'")
+    is_blocked: bool = Field(description="it waits because of a finding that nobody accepted")
     superseded_by: str | None = Field(examples=[None], description="the item that is used in its place")
     created_at: datetime
     updated_at: datetime
@@ -251,6 +265,22 @@ class TrainedOnAnswer(Message):
     is_published: bool
 
 
+class AcceptRequest(Message):
+    """What is accepted of an item's audio, or with `withdraw` no longer."""
+
+    finding: str = Field(examples=["duplicate"], description="the finding's kind")
+    reason: str = Field("", examples=["the second one is the extended mix"], description="why; needed to accept")
+    author: str | None = None
+    withdraw: bool = False
+
+
+class AcceptAnswer(Message):
+    """What became of it; `changed` is false where it was so already."""
+
+    changed: bool
+    item: ItemAnswer
+
+
 class ExclusionAnswer(Message):
     """What became of it; `changed` is false where it was so already."""
 
@@ -277,4 +307,17 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
         "segments": [SegmentAnswer(start=start, end=end) for start, end in item.segments],
         "alignment": None if item.alignment is None else AlignmentAnswer.of(item.alignment),
         "excluded": None if item.excluded is None else ExcludedAnswer(**vars(item.excluded)),
+        "quality": [
+            FindingAnswer(
+                kind=each.kind,
+                standing=each.standing,
+                number=each.number,
+                sentence=each.sentence,
+                way_out=each.way_out,
+                accepted_by=each.accepted_by or None,
+                accepted_reason=each.accepted_reason or None,
+            )
+            for each in item.quality
+        ],
+        "is_blocked": any(each.blocks for each in item.quality),
     }

@@ -11,6 +11,8 @@ from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
 from dawa_assets.http.api.common import ArtistOf, author_of, item_of
 from dawa_assets.http.api.item_messages import (
+    AcceptAnswer,
+    AcceptRequest,
     CheckAnswer,
     CheckRequest,
     EditAnswer,
@@ -171,6 +173,30 @@ async def include(
     """Take an item in again that was left out."""
     author = author_of(caller, body.author)
     return await service.saving(_set_excluded, service, artist, item_id, False, "", author)
+
+
+@router.post("/api/artists/{artist_id}/items/{item_id}/accept", responses=errors(404, 409, 503))
+async def accept(
+    item_id: UUID, body: AcceptRequest, artist: ArtistOf, caller: CallerOf, service: ServiceOf
+) -> AcceptAnswer:
+    """Use an item in spite of what was found of its audio; it holds for this audio, and who said so and why is kept."""
+
+    def save() -> AcceptAnswer:
+        from dawa_assets.items.acceptances import set_accepted
+
+        item_of(service.ports, artist, item_id)
+        done = set_accepted(
+            service.ports.database,
+            str(item_id),
+            body.finding,
+            accepted=not body.withdraw,
+            reason=body.reason,
+            author=author_of(caller, body.author),
+            artist=artist.slug,
+        )
+        return AcceptAnswer(changed=done.changed, item=_shown(service, artist, item_id))
+
+    return await service.saving(save)
 
 
 def _set_excluded(

@@ -403,6 +403,12 @@ export class AudioPanel extends EventTarget {
         ? [
             ...alignmentLines(this.item.alignment),
             ...(this.item.findings ?? []),
+            ...(this.item.quality ?? [])
+              .filter((found) => found.standing !== "accepted" && !this.item.findings?.includes(found.sentence))
+              .map(
+                (found) =>
+                  `${found.standing === "blocks" ? "Not used: " : ""}${found.sentence}; ${found.wayOut}.`,
+              ),
             ...(this.item.supersededBy
               ? [`The same audio is used by “${this.item.supersededBy}”, in place of this one.`]
               : []),

@@ -20,6 +20,7 @@ insert into expected_policies values
   ('training_items', 'users see their artists'' items', 'SELECT', '{authenticated}', 'PERMISSIVE'),
   ('training_items', 'users add items to their artists', 'INSERT', '{authenticated}', 'PERMISSIVE'),
   ('training_items', 'users edit their artists'' items', 'UPDATE', '{authenticated}', 'PERMISSIVE'),
+  ('item_findings', 'users see their artists'' findings', 'SELECT', '{authenticated}', 'PERMISSIVE'),
   ('uploads', 'users see their artists'' uploads', 'SELECT', '{authenticated}', 'PERMISSIVE'),
   ('training_runs', 'users see their artists'' trainings', 'SELECT', '{authenticated}', 'PERMISSIVE');
 -- Every other table is the pipeline's alone, and says so.

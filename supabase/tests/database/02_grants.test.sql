@@ -7,7 +7,7 @@ insert into expected_grants
 select 'anon', relname, '{}' from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm');
 insert into expected_grants
 select 'authenticated', relname, case when relname in (
-    'artists', 'artist_profiles', 'user_artists', 'als_summaries', 'training_items', 'uploads'
+    'artists', 'artist_profiles', 'user_artists', 'als_summaries', 'training_items', 'uploads', 'item_findings'
   ) then '{SELECT}'::name[] else '{}' end
 from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm');
 

@@ -1,0 +1,207 @@
+"""The quality gate: every item's audio measured, looked for among all others, and judged, before it is in a dataset.
+
+What a bounce's decoding measured on the way in is kept with it; audio that came otherwise is measured here, once for
+each content. A step that is killed goes on where it was. What is judged is decided in `quality_rules.py`.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+from dawa_assets.artists.paths import is_own, shown_path
+from dawa_assets.items import quality_rules
+from dawa_assets.pipeline.file_transfer import local_copy
+from dawa_assets.pipeline.step import Step, artist_step
+from dawa_assets.tables import audio_measurements as measurements
+from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.audio_measurements import AudioMatch, Content, UnmeasuredAudio
+from dawa_assets.tables.item_findings import (
+    Finding,
+    ShownFinding,
+    judged_items,
+    lock_findings,
+    replace_findings,
+    shown_findings,
+)
+from modal_app.audio.fingerprint import Fingerprint
+from modal_app.audio.quality import VERSION, MeasuredAudio
+from modal_app.errors import UnreadableAudioError
+from resources.database.base import Connection, Database
+from resources.errors import ObjectNotFoundError
+from resources.ports import Ports
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedFinding:
+    """A finding, for a table."""
+
+    item: str
+    kind: str
+    standing: str
+    number: float | None
+    finding: str
+    way_out: str
+
+
+@dataclass
+class QualityReport:
+    """What the gate did now, and what it says. Pairs are (item, reason)."""
+
+    measured: int = 0
+    compared: int = 0
+    unmeasured: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[ShownFinding] = field(default_factory=list)
+
+
+def check_quality(step: Step) -> QualityReport:
+    """Bring the findings of the artist's items up to date, and those of artists who have the same music.
+
+    Audio that can't be had is reported and tried again by the next call; the others go on.
+
+    Raises:
+        LostLeaseError: somebody else took over this step.
+    """
+    report = QualityReport()
+    database, artist = step.ports.database, step.artist
+    with database.transaction() as connection:
+        step.held.check(connection)
+        before = set(measurements.artists_matched(connection, artist.id))
+        measurements.forget_unused_audio(connection, artist.id)
+        due = measurements.unmeasured_audio(connection, artist.id, VERSION)
+    for number, audio in enumerate(due, 1):
+        log.info("measuring the audio of %s (%d of %d)", audio.name, number, len(due))
+        try:
+            _measure(step, audio)
+        except (UnreadableAudioError, ObjectNotFoundError) as error:
+            report.unmeasured.append((audio.name, str(error)))
+            log.warning("%s: its audio is not measured: %s", audio.name, error)
+        else:
+            report.measured += 1
+    report.compared = _compare(step)
+    with database.transaction() as connection:
+        step.held.check(connection)
+        concerned = before | set(measurements.artists_matched(connection, artist.id))
+    for artist_id in [artist.id, *sorted(concerned - {artist.id})]:
+        judge_artist(database, artist_id)
+    with database.transaction() as connection:
+        report.findings = shown_findings(connection, artist.id)
+    return report
+
+
+def check_new_audio(ports: Ports, artist: Artist) -> None:
+    """Check the quality of an artist's items where audio came since that was done last.
+
+    Raises:
+        BusyError: another process is updating this artist's items and did not end in time.
+    """
+    with ports.database.transaction() as connection:
+        is_new = measurements.unmeasured_audio(connection, artist.id, VERSION) or measurements.uncompared_audio(
+            connection, artist.id, VERSION
+        )
+    if is_new:
+        with artist_step(ports, artist, "items") as step:
+            check_quality(step)
+
+
+def listed(finding: ShownFinding) -> ListedFinding:
+    """Return a finding as a table has it."""
+    way_out = finding.way_out if finding.accepted_at is None else f"accepted: {finding.accepted_reason}"
+    return ListedFinding(finding.item, finding.kind, finding.standing, finding.number, finding.sentence, way_out)
+
+
+def judge_artist(database: Database, artist_id: UUID) -> int:
+    """Apply the rules to what is stored of an artist's audio; how many findings changed."""
+    with database.transaction() as connection:
+        lock_findings(connection, artist_id)
+        items = judged_items(connection, artist_id, VERSION)
+        findings: list[Finding] = quality_rules.judge_items(items, measurements.matches_of(connection, artist_id))
+        return replace_findings(connection, artist_id, quality_rules.VERSION, findings)
+
+
+def keep_measured(connection: Connection, artist_id: UUID, audio_hash: str, measured: MeasuredAudio | None) -> None:
+    """Store what was measured of a content while it was decoded."""
+    if measured is not None:
+        measurements.keep_measurement(
+            connection,
+            Content(artist_id, audio_hash),
+            VERSION,
+            measured.quality.to_json(),
+            measured.fingerprint.to_bytes(),
+        )
+
+
+def _measure(step: Step, audio: UnmeasuredAudio) -> None:
+    content = Content(step.artist.id, audio.audio_hash)
+    with step.ports.database.transaction() as connection:
+        step.held.check(connection)
+        if measurements.copy_measurement(connection, content, VERSION):
+            return
+    from modal_app.audio.decode import probe
+
+    if not is_own(step.artist.slug, audio.audio_path):
+        raise UnreadableAudioError(f"{shown_path(audio.audio_path)}: is no file of the artist's own; it is not read")
+    with local_copy(step.ports.bucket, audio.audio_path, audio.audio_path.rpartition("/")[2]) as local:
+        if local.sha256 != audio.audio_hash:
+            raise UnreadableAudioError(f"{audio.audio_path}: is not the audio that was taken in; upload it again")
+        measured = probe(local.path, measure=True).measured
+    with step.ports.database.transaction() as connection:
+        step.held.check(connection)
+        keep_measured(connection, step.artist.id, audio.audio_hash, measured)
+
+
+def _compare(step: Step) -> int:
+    """Look for every content of the artist that was not compared yet among all there are; how many there were."""
+    database = step.ports.database
+    with database.transaction() as connection:
+        due = measurements.uncompared_audio(connection, step.artist.id, VERSION)
+        everything = measurements.measured_contents(connection, VERSION) if due else []
+    if not due:
+        return 0
+    from modal_app.audio.fingerprint_index import FingerprintIndex
+
+    log.info("looking for %d songs among %d", len(due), len(everything))
+    present: list[Content] = []
+    with TemporaryDirectory(prefix="dawa-fingerprints-") as folder:
+        index = FingerprintIndex(_fingerprints(database, everything, present), Path(folder))
+        places = {content: place for place, content in enumerate(present)}
+        for audio_hash in due:
+            content = Content(step.artist.id, audio_hash)
+            if content not in places:
+                continue
+            fingerprint = next(_fingerprints(database, [content], []), None)
+            if fingerprint is None:
+                continue
+            matches = [
+                AudioMatch(
+                    *content,
+                    *present[found.sound],
+                    found.hits,
+                    found.pitch,
+                    found.speed,
+                    found.seconds,
+                    found.start,
+                    found.other_start,
+                )
+                for found in index.find(fingerprint, places[content])
+            ]
+            with database.transaction() as connection:
+                step.held.check(connection)
+                measurements.keep_matches(connection, content, VERSION, matches)
+    return len(due)
+
+
+def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> Iterator[Fingerprint]:
+    """Yield the fingerprints of contents that are still there, and note in `present` which those are."""
+    for start in range(0, len(contents), 100):
+        with database.transaction() as connection:
+            stored: Iterable[tuple[Content, bytes]] = list(
+                measurements.fingerprints_of(connection, contents[start : start + 100])
+            )
+        for content, fingerprint in stored:
+            present.append(content)
+            yield Fingerprint.from_bytes(fingerprint)

@@ -1,0 +1,220 @@
+"""SQL of what was measured of audio, and of the same music in two contents. Keyed by artist and content.
+
+A content is measured once for each version. It is compared once too: when it is, it is looked for among all others that
+are stored by then, so of two that come at the same time one at least sees the other.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from dawa_assets.tables.names import item_name
+from resources.database.base import Connection
+
+
+class Content(NamedTuple):
+    """Audio of an artist."""
+
+    artist_id: UUID
+    audio_hash: str
+
+
+@dataclass(frozen=True)
+class UnmeasuredAudio:
+    """Audio of an item that this version has not measured."""
+
+    name: str
+    audio_path: str
+    audio_hash: str
+
+
+@dataclass(frozen=True)
+class AudioMatch:
+    """Where a content is in another one; see `Likeness` of `modal_app/audio/fingerprint_index.py`."""
+
+    artist_id: UUID
+    audio_hash: str
+    other_artist_id: UUID
+    other_hash: str
+    hits: int
+    pitch: float
+    speed: float
+    seconds: float
+    start_seconds: float
+    other_start_seconds: float
+
+    def reversed(self) -> "AudioMatch":
+        """Return the same as the other content sees it."""
+        return AudioMatch(
+            artist_id=self.other_artist_id,
+            audio_hash=self.other_hash,
+            other_artist_id=self.artist_id,
+            other_hash=self.audio_hash,
+            hits=self.hits,
+            pitch=-self.pitch,
+            speed=round(1 / self.speed, 4),
+            seconds=round(self.seconds * self.speed, 2),
+            start_seconds=self.other_start_seconds,
+            other_start_seconds=self.start_seconds,
+        )
+
+
+def unmeasured_audio(connection: Connection, artist_id: UUID, version: str) -> list[UnmeasuredAudio]:
+    """Return the contents of the artist's items that this version has not measured, each once."""
+    with connection.cursor(row_factory=class_row(UnmeasuredAudio)) as cursor:
+        return cursor.execute(
+            f"""
+            select distinct on (t.audio_hash) {item_name("t")} as name, t.audio_path, t.audio_hash from training_items t
+            left join audio_measurements m on m.artist_id = t.artist_id and m.audio_hash = t.audio_hash
+            where t.artist_id = %s and t.audio_path is not null and t.audio_hash is not null and t.excluded_at is null
+              and m.version is distinct from %s
+            order by t.audio_hash, t.created_at, t.id
+            """,
+            [artist_id, version],
+        ).fetchall()
+
+
+def keep_measurement(
+    connection: Connection, content: Content, version: str, measured: dict[str, Any], fingerprint: bytes
+) -> None:
+    """Store what was measured of a content, to be compared; what another version found of it is forgotten."""
+    changed = connection.execute(
+        """
+        insert into audio_measurements as m (artist_id, audio_hash, version, measured, fingerprint)
+        values (%s, %s, %s, %s, %s) on conflict (artist_id, audio_hash) do update set version = excluded.version,
+          measured = excluded.measured, fingerprint = excluded.fingerprint, compared_at = null, created_at = now()
+        where m.version <> excluded.version
+        """,
+        [*content, version, Jsonb(measured), fingerprint],
+    )
+    if changed.rowcount:
+        connection.execute(
+            "delete from audio_matches where (artist_id, audio_hash) = (%(artist)s, %(hash)s) "
+            "or (other_artist_id, other_hash) = (%(artist)s, %(hash)s)",
+            {"artist": content.artist_id, "hash": content.audio_hash},
+        )
+
+
+def copy_measurement(connection: Connection, content: Content, version: str) -> bool:
+    """Take over what was measured of the same bytes for another artist; whether there is such a thing."""
+    row = connection.execute(
+        "select measured, fingerprint from audio_measurements where audio_hash = %s and version = %s "
+        "and artist_id <> %s limit 1",
+        [content.audio_hash, version, content.artist_id],
+    ).fetchone()
+    if row is None:
+        return False
+    keep_measurement(connection, content, version, row["measured"], bytes(row["fingerprint"]))
+    return True
+
+
+def uncompared_audio(connection: Connection, artist_id: UUID, version: str) -> list[str]:
+    """Return the hashes of the artist's contents that are to be looked for among all others."""
+    rows = connection.execute(
+        "select audio_hash from audio_measurements where artist_id = %s and version = %s and compared_at is null "
+        "order by created_at, audio_hash",
+        [artist_id, version],
+    )
+    return [row["audio_hash"] for row in rows]
+
+
+def measured_contents(connection: Connection, version: str) -> list[Content]:
+    """Return every artist's contents that this version has measured."""
+    rows = connection.execute(
+        "select artist_id, audio_hash from audio_measurements where version = %s order by artist_id, audio_hash",
+        [version],
+    )
+    return [Content(row["artist_id"], row["audio_hash"]) for row in rows]
+
+
+def fingerprints_of(connection: Connection, contents: Sequence[Content]) -> Iterator[tuple[Content, bytes]]:
+    """Yield fingerprints, a hundred at a time in memory; a content that is gone meanwhile is left out."""
+    for start in range(0, len(contents), 100):
+        part = contents[start : start + 100]
+        rows = connection.execute(
+            "select m.artist_id, m.audio_hash, m.fingerprint from audio_measurements m "
+            "join unnest(%s::uuid[], %s::text[]) as w (artist_id, audio_hash) using (artist_id, audio_hash)",
+            [[content.artist_id for content in part], [content.audio_hash for content in part]],
+        )
+        for row in rows:
+            yield Content(row["artist_id"], row["audio_hash"]), bytes(row["fingerprint"])
+
+
+def keep_matches(connection: Connection, content: Content, version: str, matches: Sequence[AudioMatch]) -> bool:
+    """Store where a content is found, on both sides, and that it was compared; False where it is gone by now."""
+    there = connection.execute(
+        "update audio_measurements set compared_at = now() where artist_id = %s and audio_hash = %s and version = %s",
+        [*content, version],
+    )
+    if there.rowcount == 0:
+        return False
+    rows = [vars(side) for match in matches for side in (match, match.reversed())]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into audio_matches
+            select %(artist_id)s, %(audio_hash)s, %(other_artist_id)s, %(other_hash)s, %(hits)s, %(pitch)s, %(speed)s,
+              %(seconds)s, %(start_seconds)s, %(other_start_seconds)s
+            where 2 = (select count(*) from audio_measurements where (artist_id, audio_hash) in
+              ((%(artist_id)s, %(audio_hash)s), (%(other_artist_id)s, %(other_hash)s)))
+            on conflict (artist_id, audio_hash, other_artist_id, other_hash) do nothing
+            """,
+            rows,
+        )
+    return True
+
+
+def matches_of(connection: Connection, artist_id: UUID) -> list[AudioMatch]:
+    """Return where the artist's contents are in others, the surest first."""
+    with connection.cursor(row_factory=class_row(AudioMatch)) as cursor:
+        return cursor.execute(
+            "select artist_id, audio_hash, other_artist_id, other_hash, hits, pitch, speed, seconds, start_seconds, "
+            "other_start_seconds from audio_matches where artist_id = %s order by hits desc, other_hash",
+            [artist_id],
+        ).fetchall()
+
+
+def artists_matched(connection: Connection, artist_id: UUID) -> list[UUID]:
+    """Return the other artists in whose contents some of the artist's are found."""
+    rows = connection.execute(
+        "select distinct other_artist_id as id from audio_matches "
+        "where artist_id = %s and other_artist_id <> artist_id",
+        [artist_id],
+    )
+    return [row["id"] for row in rows]
+
+
+def forget_unused_audio(connection: Connection, artist_id: UUID) -> int:
+    """Remove what was measured of contents that no item of the artist has any more."""
+    return connection.execute(
+        "delete from audio_measurements m where artist_id = %s and not exists (select from training_items t "
+        "where t.artist_id = m.artist_id and t.audio_hash = m.audio_hash)",
+        [artist_id],
+    ).rowcount
+
+
+def foreign_matches(connection: Connection, artist_id: UUID) -> dict[UUID, list[str]]:
+    """Return by item in which items of other artists its music is, a line each."""
+    rows = connection.execute(
+        f"""
+        select t.id, a.slug, {item_name("o")} as item, m.seconds, m.start_seconds, m.other_start_seconds
+        from audio_matches m
+        join training_items t on t.artist_id = m.artist_id and t.audio_hash = m.audio_hash
+        join training_items o on o.artist_id = m.other_artist_id and o.audio_hash = m.other_hash
+        join artists a on a.id = m.other_artist_id
+        where m.artist_id = %s and m.other_artist_id <> m.artist_id order by t.id, m.seconds desc, a.slug, o.id
+        """,
+        [artist_id],
+    )
+    found: dict[UUID, list[str]] = {}
+    for row in rows:
+        line = (
+            f"{row['seconds']:.0f} s from {row['start_seconds']:.0f} s on are in {row['item']} of {row['slug']} "
+            f"from {row['other_start_seconds']:.0f} s on"
+        )
+        found.setdefault(row["id"], []).append(line)
+    return found
