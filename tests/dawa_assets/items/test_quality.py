@@ -121,7 +121,7 @@ def test_silence_waits_and_a_new_bounce_lets_it_go(ports: Ports, pieces: list[So
     assert built(ports, "nova") == ["one", "two"]
 
 
-def test_music_of_another_artist_is_said_to_both_and_names_nobody(ports: Ports, pieces: list[Sound]) -> None:
+def test_another_artists_music_is_said_to_both_and_names_nobody(ports: Ports, pieces: list[Sound]) -> None:
     new_artist(ports)
     new_artist(ports, "Vega")
     bring(ports, "nova", {"one": pieces[0]})

@@ -124,7 +124,7 @@ def test_of_two_versions_the_newer_one_is_kept() -> None:
 
 
 @pytest.mark.parametrize("preferred", [{"is_exported": True}, {"is_persons": True}])
-def test_what_is_trained_on_or_a_persons_is_kept_before_what_is_new(preferred: dict[str, Any]) -> None:
+def test_what_is_trained_on_or_a_persons_is_kept_before_new_ones(preferred: dict[str, Any]) -> None:
     assert said(judge_items([item(1, **preferred), item(2)], match(1, 2))) == [("song 2", "duplicate", "blocks")]
 
 
@@ -140,7 +140,7 @@ def test_of_three_versions_one_is_kept_and_the_others_name_it() -> None:
     assert all("song 3" in finding.sentence for finding in findings)
 
 
-def test_a_version_that_a_person_accepted_is_kept_beside_the_first() -> None:
+def test_a_version_that_a_person_accepted_is_kept_beside_others() -> None:
     accepted = item(1, accepted=["duplicate"])
     assert said(judge_items([accepted, item(2)], match(1, 2))) == [("song 1", "duplicate", "blocks")]
     newer = item(2, accepted=["duplicate"], is_exported=True)
