@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from dawa_assets.observability.hosted_health import look_at_project
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.rights.enforce import permissions_line
 from dawa_assets.rights.marks import check_marks
@@ -47,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _look("bucket", settings.bucket, lambda: _bucket(settings))
     if settings.database == "supabase":
         yield _look("storage policies", settings.bucket, lambda: _storage_policies(settings))
+        yield from _project(settings)
     yield _look("prompt writer", _writer_name(settings), lambda: _writer(settings))
     yield _look("tagger", _tagger_name(settings), lambda: _tagger(settings))
     yield _look("compute", settings.compute, lambda: _compute(settings))
@@ -160,6 +162,16 @@ def _storage_policies(settings: Settings) -> tuple[State, str]:
             "dashboard's SQL editor), after removing what is there of them"
         )
     return "ok", f"all {found.of} are there"
+
+
+def _project(settings: Settings) -> Iterator[Diagnosis]:
+    """What the owner of a hosted project looks after; nothing of it where the database does not answer."""
+    try:
+        with open_database(settings).transaction() as connection:
+            for part, state, detail in look_at_project(connection):
+                yield Diagnosis(part, "supabase", state, detail)
+    except DawaError:
+        return  # the part `database` has said why
 
 
 def _writer_name(settings: Settings) -> str:

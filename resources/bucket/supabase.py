@@ -26,6 +26,7 @@ from storage3.types import BaseBucket, SearchV2Options, SearchV2Result
 from modal_app.data_root.atomic_writes import atomic_path
 from resources.bucket.base import Bucket, StoredObject, UploadLink
 from resources.bucket.keys import decode_key, encode_key
+from resources.bucket.limits import too_narrow
 from resources.bucket.storage_address import direct_storage
 from resources.bucket.storage_link import Retries, StorageLink
 from resources.bucket.storage_reader import StorageReader
@@ -76,14 +77,8 @@ class SupabaseBucket(Bucket):
             return "warning", f"Storage answers; {subject} is not there yet, the first upload makes it"
         if found.public:
             return "error", f"{subject} is public, so anyone could read every file; make it private in the dashboard"
-        limits = [f"files of up to {found.file_size_limit:,} bytes"] if found.file_size_limit else []
-        if found.allowed_mime_types:
-            limits.append(f"files of the types {', '.join(found.allowed_mime_types)}")
-        if limits:
-            return "warning", (
-                f"{subject} takes only {' and '.join(limits)}: all else can't be put into it; take the limit away in "
-                "the dashboard, under Storage"
-            )
+        if reason := too_narrow(found.file_size_limit, found.allowed_mime_types):
+            return "warning", f"{subject} keeps out {reason}; widen its limits in the dashboard, under Storage"
         bucket = self._storage.from_(self._name)
         page = self._link.call(subject, lambda: bucket.list_v2({"prefix": "artists/", "limit": 1}))
         return "ok", "answers" if page.objects else "answers, nothing of an artist in it yet"

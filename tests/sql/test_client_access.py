@@ -173,8 +173,8 @@ def test_the_doctor_reports_missing_storage_policies(
         settings.largest, settings.types = 1000, ("audio/*",)
         state, detail = _looked(monkeypatch, source, tmp_path, storage)["bucket"]
         assert state == "warning"
-        assert "files of up to 1,000 bytes and files of the types audio/*" in detail
-        settings.largest = settings.types = None
+        assert "keeps out files of more than 1,000 bytes and files of the types application/octet-stream" in detail
+        settings.largest, settings.types = 50 * 2**30, ("audio/*", "application/*", "image/png", "text/*")
         assert _looked(monkeypatch, source, tmp_path, storage)["bucket"][0] == "ok"
 
         with psycopg.connect(source) as connection:
