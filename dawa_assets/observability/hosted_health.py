@@ -16,6 +16,7 @@ from resources.database.expected_access import (
     extensions_in_public,
     grant_differences,
     missing_tables,
+    only_read,
     policy_differences,
     publication_differences,
 )
@@ -34,7 +35,7 @@ def look_at_project(connection: Connection) -> Iterator[tuple[str, State, str]]:
 
     The connection's transaction becomes one that can only read.
     """
-    connection.execute("set transaction read only")
+    only_read(connection)
     missing = missing_tables(connection)
     parts: list[tuple[str, Callable[[Connection], tuple[State, str]]]] = [
         ("migrations", _migrations),

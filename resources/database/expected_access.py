@@ -78,6 +78,11 @@ class Differences:
         return bool(self.missing or self.extra or self.changed)
 
 
+def only_read(connection: psycopg.Connection[Any]) -> None:
+    """Let the transaction of this connection write nothing from here on."""
+    connection.execute("set transaction read only")
+
+
 def missing_tables(connection: psycopg.Connection[Any]) -> list[str]:
     """Return which of the tables are not there."""
     there = {row[0] for row in _rows(connection, _THERE)}
