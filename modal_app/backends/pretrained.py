@@ -1,9 +1,12 @@
 """Bases that come from the Hugging Face hub or from a folder: what to call their weights, and why one is not there."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from modal_app.errors import MissingBaseError
+
+_SAFETENSORS = ".safetensors"
 
 
 def name_of(base: str) -> str:
@@ -33,3 +36,50 @@ def missing_base(base: str, error: Exception) -> MissingBaseError:
         f"{base}: the base model can't be loaded ({reason}); download it with `hf download {base}`, "
         "or name a folder that has it"
     )
+
+
+def require_whole_weights(base: str, folder: Path) -> None:
+    """Refuse a folder whose weights are missing or half there: a download that was stopped, a pointer in their place.
+
+    Raises:
+        MissingBaseError: it has none, or one of its files is not as long as it says; one line that names it.
+    """
+    files = _weight_files(base, folder)
+    if not files:
+        what = "it" if folder == Path(base) else _place(base, folder)
+        raise MissingBaseError(f"{base}: no weights (.safetensors) are in {what}; download it again")
+    for path in files:
+        if not path.is_file():
+            raise MissingBaseError(f"{base}: {_place(base, path)} is missing; download it again")
+        if path.suffix == _SAFETENSORS and (reason := _why_not_whole(path)):
+            raise MissingBaseError(f"{base}: {_place(base, path)} {reason}; download it again")
+
+
+def _weight_files(base: str, folder: Path) -> list[Path]:
+    """Return the files that the weights are in: those that an index names, whether there or not, else those there."""
+    for index in sorted(folder.glob(f"*{_SAFETENSORS}.index.json")):
+        try:
+            return sorted({folder / str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise MissingBaseError(f"{base}: {_place(base, index)} can't be read; download it again") from None
+    return sorted(folder.glob(f"*{_SAFETENSORS}")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def _why_not_whole(path: Path) -> str | None:
+    """Return what is wrong with a safetensors file; None where it is as long as its header says."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= size - 8:
+            return f"is a placeholder or cut off ({size} bytes)"
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            expected = 8 + length + max(ends, default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return "is damaged (its header can't be read)"
+    return None if size == expected else f"is cut off ({size} bytes of {expected})"
+
+
+def _place(base: str, path: Path) -> str:
+    return path.relative_to(base).as_posix()

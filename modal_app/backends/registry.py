@@ -28,6 +28,7 @@ IMPORTS = {
     BackendKind.MUSICGEN: (
         *("soundfile", "soxr", "torch", "safetensors.torch", "peft"),
         *("transformers.models.musicgen.modeling_musicgen", "transformers.models.encodec.modeling_encodec"),
+        "transformers.models.musicgen_melody.modeling_musicgen_melody",
         "transformers.models.t5.modeling_t5",
     ),
 }

@@ -1,7 +1,8 @@
 """MusicGen through transformers and peft: how this model is loaded, trained, adapted and sampled.
 
-Music is four streams of codes at 50 frames a second (EnCodec, 32 kHz mono), and the decoder says the next code of each
-from the text and the codes before. The base stays in 32 bits; autocast makes the large products in 16 where it is set.
+Music is four streams of codes at 50 frames a second (EnCodec, 32 kHz; a stereo model has four for each side), and the
+decoder says the next code of each from the text and the codes before. Melody, which could be hummed to, is asked by
+text alone. The base stays in 32 bits; autocast makes the large products in 16 where it is set.
 """
 
 import importlib.metadata
@@ -18,8 +19,9 @@ from modal_app.adapters.file_format import read_adapter
 from modal_app.backends.base import BaseModel, Conditioning, Signal, Tensor, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.base_model import load_model
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of
+from modal_app.backends.musicgen.forms import form_of
 from modal_app.backends.musicgen.lora import DecoderLora, rewrite
-from modal_app.backends.musicgen.sampling import Condition, Sampling, draw_codes
+from modal_app.backends.musicgen.sampling import Sampling, draw_codes
 from modal_app.backends.text_length import fitting
 from modal_app.errors import JobError
 from modal_app.protocol.training import TrainParameters
@@ -44,6 +46,7 @@ class MusicGenBackend:
         self.frame_samples: int = self._codec.config.hop_length
         self.channels: int = self._decoder.config.audio_channels
         self._delays = delays_of(self._decoder.config.num_codebooks, self.channels)
+        self._form = form_of(model)
         self._lora = DecoderLora(model)
         self._sampling = Sampling()
         self._texts: OrderedDict[str, Tensor] = OrderedDict()
@@ -90,15 +93,18 @@ class MusicGenBackend:
         """Return the mean over codebooks and frames of the codes' cross-entropy; see `TrainBackend`."""
         import torch
 
-        pad = self._decoder.config.pad_token_id
-        labels = torch.stack([delayed(example.encoded["codes"].long(), self._delays, pad) for example in batch])
-        condition = self._condition([example.conditioning.caption for example in batch])
-        return self._decoder(
-            labels=labels.to(self.device),  # the model shifts them, and takes no notice of padding
-            encoder_hidden_states=condition.states,
-            encoder_attention_mask=condition.mask,
-            use_cache=False,
-        ).loss
+        config = self._decoder.config
+        spread = [delayed(example.encoded["codes"].long(), self._delays, config.pad_token_id) for example in batch]
+        labels = torch.stack(spread).to(self.device)
+        said = torch.nn.functional.pad(labels[:, :-1], (0, 0, 1, 0), value=config.bos_token_id)
+        logits = self._form.logits(said, [self._text(example.conditioning.caption) for example in batch])
+        losses = [
+            torch.nn.functional.cross_entropy(
+                logits[:, book].flatten(0, 1).float(), labels[..., book].flatten(), ignore_index=config.pad_token_id
+            )
+            for book in range(config.num_codebooks)
+        ]
+        return torch.stack(losses).mean()
 
     def val_loss(self, examples: Sequence[TrainExample], grid: ValidationGrid) -> float:  # noqa: ARG002 - no noise here
         """Return the mean of the examples' losses, each by itself; see `TrainBackend`."""
@@ -144,7 +150,7 @@ class MusicGenBackend:
         bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         with torch.no_grad():  # not `inference_mode`: texts that are encoded here may be trained on later
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-                condition = self._condition([conditioning.caption, None])
+                condition = self._form.condition([self._text(conditioning.caption), None])
                 codes, sane = draw_codes(self._decoder, condition, frames, seed, self._sampling)
             streams = codes.unflatten(1, (-1, self.channels)).permute(2, 1, 0)
             audio = self._codec.decode(streams[None], [None]).audio_values[:, 0]
@@ -155,23 +161,10 @@ class MusicGenBackend:
 
     # --- what the decoder hears of a text ---
 
-    def _condition(self, captions: Sequence[str | None]) -> Condition:
-        """Return the texts, padded to the longest. No text is a single state of zeros.
-
-        The authors mask a text out whole; keys and values have no bias, so that comes to the same, and no kernel is
-        asked for a mean over nothing.
-        """
-        import torch
-
-        texts = [None if caption is None else self._text(caption) for caption in captions]
-        width = self._decoder.config.hidden_size
-        states = [torch.zeros((1, width), device=self.device) if text is None else text for text in texts]
-        lengths = torch.tensor([len(state) for state in states], device=self.device)
-        mask = torch.arange(int(lengths.max()), device=self.device)[None] < lengths[:, None]
-        return Condition(torch.nn.utils.rnn.pad_sequence(states, batch_first=True), mask)
-
-    def _text(self, caption: str) -> Tensor:
+    def _text(self, caption: str | None) -> Tensor | None:
         """Return a text as states `[tokens, hidden]`. Each is encoded once, as far as they find room."""
+        if caption is None:
+            return None
         states = self._texts.pop(caption, None)
         if states is None:
             states = self._encode_text(caption)

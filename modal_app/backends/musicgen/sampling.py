@@ -25,10 +25,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Condition:
-    """What the decoder hears beside the codes: `[batch, tokens, hidden]`, and which tokens are no padding."""
+    """What the decoder hears beside the codes: `[batch, tokens, hidden]`, and which tokens are no padding (None: all).
+
+    With `is_prefix` it stands before the codes, and is kept in the cache with them.
+    """
 
     states: Tensor
-    mask: Tensor
+    mask: Tensor | None
+    is_prefix: bool = False
 
 
 def draw_codes(decoder: Any, condition: Condition, frames: int, seed: int, sampling: Sampling) -> tuple[Tensor, bool]:
@@ -65,10 +69,11 @@ def _draw_window(
     sane = torch.ones((), dtype=torch.bool, device=heard.device)
     cache, fed = None, 0
     for place in range(1 + len(heard), len(said)):
+        hears = cache is None or not condition.is_prefix
         answer = decoder(
             input_ids=said[fed:place].T.expand(2, -1, -1),
-            encoder_hidden_states=condition.states,
-            encoder_attention_mask=condition.mask,
+            encoder_hidden_states=condition.states if hears else None,
+            encoder_attention_mask=condition.mask if hears else None,
             past_key_values=cache,
             use_cache=True,
         )

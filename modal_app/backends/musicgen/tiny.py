@@ -21,21 +21,33 @@ _TEXT_HIDDEN = 32
 _CODEC_HIDDEN = 8
 _SAMPLE_RATE = 32_000
 _FITTING_SECONDS = 4
+_MELODY_FRAMES = 20  # the true ones have 235: they would be half of the work
 
 
-def build_tiny() -> tuple[Any, Any]:
-    """Return a whole `MusicgenForConditionalGeneration` and its tokenizer; the same weights in every process."""
+def build_tiny(*, channels: int = 1, is_melody: bool = False) -> tuple[Any, Any]:
+    """Return a whole model and its tokenizer; the same weights in every process.
+
+    The base `tiny` is mono and no melody. The other forms are for whoever tries out what is for those: as in the true
+    ones, a stereo decoder has codebooks for each side, and melody's takes a melody before the text.
+    """
     import torch
     from transformers import (
         EncodecConfig,
         MusicgenConfig,
         MusicgenDecoderConfig,
         MusicgenForConditionalGeneration,
+        MusicgenMelodyConfig,
+        MusicgenMelodyDecoderConfig,
+        MusicgenMelodyForConditionalGeneration,
         T5Config,
     )
 
     tokenizer = byte_tokenizer("</s>")
-    config = MusicgenConfig(
+    decoder_type = MusicgenMelodyDecoderConfig if is_melody else MusicgenDecoderConfig
+    config_type = MusicgenMelodyConfig if is_melody else MusicgenConfig
+    model_type = MusicgenMelodyForConditionalGeneration if is_melody else MusicgenForConditionalGeneration
+    melody = {"chroma_length": _MELODY_FRAMES} if is_melody else {}
+    config = config_type(
         text_encoder=T5Config(
             vocab_size=len(tokenizer),
             d_model=_TEXT_HIDDEN,
@@ -55,9 +67,10 @@ def build_tiny() -> tuple[Any, Any]:
             codebook_size=_CODES,
             use_causal_conv=False,
         ),
-        decoder=MusicgenDecoderConfig(
+        decoder=decoder_type(
             vocab_size=_CODES,
-            num_codebooks=_CODEBOOKS,
+            num_codebooks=channels * _CODEBOOKS,
+            audio_channels=channels,
             pad_token_id=_CODES,
             bos_token_id=_CODES,
             hidden_size=_HIDDEN,
@@ -68,10 +81,11 @@ def build_tiny() -> tuple[Any, Any]:
             dropout=0.0,  # drawn for a whole batch, so a sample would depend on those beside it
         ),
         initializer_factor=_INITIAL,
+        **melody,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        model = MusicgenForConditionalGeneration(config).eval()
+        model = model_type(config).eval()
         _give_it_ears(model.audio_encoder)
         _give_it_a_voice(model.audio_encoder)
     return model, tokenizer

@@ -329,6 +329,7 @@ def test_a_missing_base_is_reported_with_what_to_download(base: str, monkeypatch
 def test_a_folder_without_a_suitable_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MissingBaseError, match=r"no MusicGen model is in this folder \(config.json is missing\)"):
         MusicGenBackend.load(str(tmp_path))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "musicgen_melody"}))
-    with pytest.raises(MissingBaseError, match="no MusicGen model but one of the type musicgen_melody"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bark"}))
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(MissingBaseError, match="no MusicGen model but one of the type bark"):
         MusicGenBackend.load(str(tmp_path))
