@@ -73,8 +73,9 @@ _web: dict[str, Any] = {"image": worker_image(), "secrets": [secret], "env": set
 _BEHIND_PROXY = settings["DAWA_MODAL_ACCESS"] == "proxy"
 
 
-def _here(*, has_gpu: bool = False) -> Container:
-    return container(DATA, data.storage, ModalClaimStore(claim_store), has_gpu=has_gpu, inside=not modal.is_local())
+def _here(*, has_gpu: bool = False, keeps_base: bool = False) -> Container:
+    inside, claims = not modal.is_local(), ModalClaimStore(claim_store)
+    return container(DATA, data.storage, claims, has_gpu=has_gpu, inside=inside, keeps_base=keeps_base)
 
 
 def _call_id() -> str:
@@ -131,16 +132,21 @@ def _mapped(part: Any) -> Mapper:
 # --- work on GPUs, with ACE-Step and with MusicGen ---
 
 
-@app.function(**_ace_step, timeout=24 * HOUR)
+# Trainings that wait for a GPU come to the same container one after the other, and find the base loaded there. It is
+# held for half a minute after the last one, about as long as it takes to start another and load the base.
+_SHARED: dict[str, Any] = {"single_use_containers": False, "scaledown_window": 30}
+
+
+@app.function(**{**_ace_step, **_SHARED}, timeout=24 * HOUR)
 def train_lora(request: str, key: str | None = None) -> str:
     """Train an artist's LoRA."""
-    return run_call(request, key, _call_id(), _here(has_gpu=True))
+    return run_call(request, key, _call_id(), _here(has_gpu=True, keeps_base=True))
 
 
-@app.function(**_musicgen, timeout=24 * HOUR)
+@app.function(**{**_musicgen, **_SHARED}, timeout=24 * HOUR)
 def train_lora_musicgen(request: str, key: str | None = None) -> str:
     """Train an artist's LoRA."""
-    return run_call(request, key, _call_id(), _here(has_gpu=True))
+    return run_call(request, key, _call_id(), _here(has_gpu=True, keeps_base=True))
 
 
 @app.function(**_ace_step, timeout=24 * HOUR)

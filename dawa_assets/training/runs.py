@@ -25,6 +25,7 @@ from dawa_assets.training.planning import PlannedTraining, examples_of, planned
 from modal_app.errors import DawaError, JobCancelledError, JobError
 from modal_app.protocol.training import TrainRequest, TrainResult
 from modal_app.training.caption_rule import RULE
+from modal_app.training.expectations import GIB
 from modal_app.training.recipes import Plan
 from resources.ports import Ports
 
@@ -82,6 +83,11 @@ class TrainingReport:
     training_seconds: float | None = None
     samples_per_second: float | None = None
     steps_waited: int | None = None
+    device: str | None = None
+    peak_gib: float | None = None
+    """The most memory that it held."""
+    base_seconds_saved: float | None = None
+    """What loading the base would have taken, where it was there from another artist's training."""
     gpu_seconds: float | None = None
     cost_usd: float = 0.0
     adapter_key: str | None = None
@@ -318,6 +324,9 @@ def _report(
         training_seconds=metrics["seconds"],
         samples_per_second=metrics.get("samples_per_second"),
         steps_waited=metrics.get("steps_waited"),
+        device=metrics.get("device") or None,
+        peak_gib=round(metrics["peak_bytes"] / GIB, 2) if metrics.get("peak_bytes") else None,
+        base_seconds_saved=metrics.get("base_seconds_saved") if state == "trained" else None,
         gpu_seconds=metrics["gpu_seconds"] if state == "trained" else None,
         cost_usd=metrics["cost_usd"] if state == "trained" else 0.0,
         adapter_key=run.adapter_key,

@@ -132,6 +132,9 @@ class TrainBackend(Backend, Protocol):
             AdapterError: a name or a shape is not the adapter's.
         """
 
+    def release(self) -> None:
+        """Take out all that a training left: the base is then as it was loaded, and knows nothing of the artist."""
+
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write the adapter as other tools load it: `<producer>_<model>.safetensors` and PEFT's two files."""
 

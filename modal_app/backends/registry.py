@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import InferBackend, TrainBackend
+from modal_app.backends.pretrained import revision_of
 from modal_app.config import BackendKind
 
 BACKENDS = {
@@ -19,6 +20,8 @@ WRITERS = {
     BackendKind.MUSICGEN: "modal_app.backends.musicgen.lora",
 }
 """The modules that write an adapter without a base."""
+
+_INDEXES = {BackendKind.ACE_STEP: "model_index.json", BackendKind.MUSICGEN: "config.json"}
 
 IMPORTS = {
     BackendKind.ACE_STEP: (
@@ -61,3 +64,10 @@ def write_adapter_files(kind: BackendKind, folder: Path, tensors: Mapping[str, A
 def _load(kind: BackendKind, base: str) -> object:
     module, _, name = BACKENDS[kind].partition(":")
     return getattr(importlib.import_module(module), name).load(base)
+
+
+def revision_now(kind: BackendKind, base: str, loaded: str) -> str:
+    """Return the revision of a base as its files are now, without loading it; `loaded` is that of `tiny`."""
+    if base == "tiny":
+        return loaded
+    return revision_of(base, _INDEXES[kind])

@@ -75,6 +75,8 @@ class Container:
     storage: Storage
     claim_store: ClaimStore
     has_gpu: bool = False
+    keeps_base: bool = False
+    """Whether the next call may find the base that this one loaded: trainings that come one after the other."""
     commit_seconds: float = COMMIT_SECONDS
 
 
@@ -91,6 +93,10 @@ def run_call(asked: str, key: str | None, call_id: str, container: Container, jo
     if (folder / RESULT).is_file():  # its container was taken away at the very end
         return RESULT
     _sweep(container.root)
+    if container.keeps_base:
+        from modal_app.backends.shared_base import keep_base  # not where there is no GPU library
+
+        keep_base()
     with nullcontext() if key is None else claimed(container.claim_store, key, call_id) as holder:
         if holder is not None:
             write_answer(folder / TAKEN, Taken(call_id=holder))

@@ -76,10 +76,12 @@ def web_options(settings: Mapping[str, str], password: str | None) -> WebOptions
     )
 
 
-def container(root: Path, storage: Storage, claim_store: ClaimStore, *, has_gpu: bool, inside: bool) -> Container:
+def container(
+    root: Path, storage: Storage, claim_store: ClaimStore, *, has_gpu: bool, inside: bool, keeps_base: bool = False
+) -> Container:
     """Return where a function's body works: as given inside of Modal, else in a folder of this machine."""
     if inside:
-        return Container(root, storage, claim_store, has_gpu=has_gpu)
+        return Container(root, storage, claim_store, has_gpu=has_gpu, keeps_base=keeps_base)
     here = Path(os.environ.get("DAWA_DATA") or ".dawa/data").resolve()
     return Container(here, FolderStorage(), FolderClaimStore(here / "register"))
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from modal_app.adapters.card import AdapterCard
 from modal_app.backends.base import TrainBackend
 from modal_app.backends.licence import require_licence
-from modal_app.backends.registry import load_train_backend
+from modal_app.backends.shared_base import LentBase, lent_base
 from modal_app.data_root.atomic_writes import write_atomic
 from modal_app.data_root.digests import sha256_file
 from modal_app.data_root.layout import DataRoot
@@ -74,9 +74,19 @@ def train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) 
 def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None]) -> TrainResult:
     started = time.monotonic()
 
-    # 1. The base model, and the examples as it sees them.
     emit(Event(kind="log", message=f"loading {request.backend} ({request.base})"))
-    backend = load_train_backend(request.backend, request.base)
+    with lent_base(request.backend, request.base) as lent:
+        if lent.saved_seconds is not None:
+            message = f"the base is there from the training before, which took {lent.saved_seconds:.1f} s to load it"
+            emit(Event(kind="log", message=message))
+        return _train_on(lent, request, root, emit, started)
+
+
+def _train_on(
+    lent: LentBase, request: TrainRequest, root: DataRoot, emit: Callable[[Event], None], started: float
+) -> TrainResult:
+    # 1. The base model, and the examples as it sees them.
+    backend = lent.backend
     watch_peak(backend.device)
     require_licence(backend.base, request.parameters.licence_accepted)
     if backend.base.name == "tiny":
@@ -116,7 +126,7 @@ def _train(request: TrainRequest, root: DataRoot, emit: Callable[[Event], None])
         )
 
         # 4. What it leaves: the result comes last but for the checkpoint's end, so a run is done or it goes on.
-        result = _leave(request, root, backend, outcome, split, checkpoints)
+        result = _leave(request, root, lent, outcome, split, checkpoints)
         checkpoints.clear()
     return result
 
@@ -166,13 +176,13 @@ def _belongs_to(request: TrainRequest, backend: TrainBackend) -> dict[str, str]:
 def _leave(
     request: TrainRequest,
     root: DataRoot,
-    backend: TrainBackend,
+    lent: LentBase,
     outcome: LoopResult,
     split: Split,
     checkpoints: Checkpoints,
 ) -> TrainResult:
     """Adapter in both formats, milestones, card, log and picture, in the run's folder."""
-    run = root.run(request.run_id)
+    run, backend = root.run(request.run_id), lent.backend
     card = _card(request, backend, outcome, split)
     first_loss, final_loss = _first_and_last(outcome.log.losses)
     validations = outcome.log.validations
@@ -209,6 +219,8 @@ def _leave(
             steps_waited=progress.steps_waited,
             device=device_name(backend.device),
             peak_bytes=peak_bytes(backend.device),
+            base_seconds=round(lent.seconds, 3),
+            base_seconds_saved=None if lent.saved_seconds is None else round(lent.saved_seconds, 3),
         )
         write_atomic(run / _RESULT, result.model_dump_json(), folder)
     return result

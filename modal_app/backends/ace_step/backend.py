@@ -144,6 +144,13 @@ class AceStepBackend:
         """Put weights into the injected adapter; see `TrainBackend`."""
         lora.fill(self._transformer, {name.removeprefix(PEFT_PREFIX): state[name] for name in state})
 
+    def release(self) -> None:
+        """Take out the adapter, the texts and the way gradients were computed; see `TrainBackend`."""
+        self.detach()
+        self._transformer.disable_gradient_checkpointing()
+        self._conditions.clear()
+        self._condition_bytes, self._cross_mask = 0, None
+
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write diffusers' file, and PEFT's pair by the authors' names; alpha is folded into both."""
         return lora.write_files(folder, fold(lora.state(self._transformer), card.parameters.scaling), card)

@@ -122,6 +122,14 @@ class MusicGenBackend:
         """Put weights into the injected adapter; see `TrainBackend`."""
         self._lora.fill(state)
 
+    def release(self) -> None:
+        """Take out the adapter, the texts and the way gradients were computed; see `TrainBackend`."""
+        self.detach()
+        self._decoder.activation_checkpointing_disable()
+        self._decoder.eval()
+        self._texts.clear()
+        self._text_bytes = 0
+
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write PEFT's pair, and the same weights under the name of producer and model."""
         return rewrite(folder, self.adapter_state(), card)
