@@ -17,11 +17,14 @@ LICENCE = "CC-BY-NC-4.0"
 
 _INDEX = "config.json"
 _WEIGHTS = ("decoder.model.decoder.layers.", "decoder.lm_heads.", "text_encoder.encoder.block.", "enc_to_dec_proj.")
+_SHARE_OF_MEMORY = 0.3
 _DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
 
 
 def load_model(base: str) -> tuple[Any, Any, BaseModel]:
-    """Return the model on the best device there is (32 bits), its tokenizer, and what to call its base.
+    """Return the model on the best device there is, its tokenizer, and what to call its base.
+
+    It is in 32 bits, but for the decoder of a model that would fill too much of a GPU so: that is in 16.
 
     Raises:
         MissingBaseError: the base is not on this machine and can't be had, or is none of MusicGen.
@@ -35,7 +38,22 @@ def load_model(base: str) -> tuple[Any, Any, BaseModel]:
     else:
         model, tokenizer = _load_pretrained(base)
         named = BaseModel(name_of(base), revision_of(base, _INDEX), LICENCE)
+    if torch.cuda.is_available() and is_too_large(model.decoder, torch.cuda.mem_get_info()[1]):
+        halve(model)
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, named
+
+
+def is_too_large(decoder: Any, memory: int) -> bool:
+    """Return whether a decoder in 32 bits takes more of a GPU's memory, in bytes, than leaves room to train it."""
+    numbers: int = sum(weight.numel() for weight in decoder.parameters())
+    return 4 * numbers > _SHARE_OF_MEMORY * memory
+
+
+def halve(model: Any) -> None:
+    """Keep a model's frozen decoder in 16 bits; what encodes text and audio stays as exact as it was."""
+    import torch
+
+    model.decoder.to(torch.bfloat16)
 
 
 def _load_pretrained(base: str) -> tuple[Any, Any]:

@@ -102,12 +102,12 @@ class Prefixed:
         import torch
 
         config = self._model.config
-        chroma = torch.zeros((1, 1, config.num_chroma), device=self._decoder.device, dtype=_dtype(self._decoder))
+        chroma = torch.zeros((1, 1, config.num_chroma), device=self._decoder.device)
         chroma[..., 0] = 1
         projection = getattr(self._model, "audio_enc_to_dec_proj", None)  # none where both have one width
         with torch.no_grad():
             state = projection(chroma) if projection else chroma
-        return state.to(chroma.dtype).expand(1, config.chroma_length, -1)
+        return state.to(_dtype(self._decoder)).expand(1, config.chroma_length, -1)
 
 
 def _with_nothing(texts: Sequence[Tensor | None], decoder: Any) -> list[Tensor]:

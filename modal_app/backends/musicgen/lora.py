@@ -51,7 +51,10 @@ class DecoderLora:
             )
             self._targets = parameters.targets
             self._tuner = LoraModel(self._model, config, _NAME)
-        return [weight for _, weight in self._weights()]
+        weights = [weight for _, weight in self._weights()]
+        for weight in weights:
+            weight.data = weight.data.float()  # also on a base in 16 bits
+        return weights
 
     def take_out(self) -> None:
         """Give the model its own layers back; nothing of the LoRA is left in it."""

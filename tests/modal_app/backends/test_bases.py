@@ -16,9 +16,11 @@ import pytest
 from modal_app.backends.ace_step.backend import AceStepBackend
 from modal_app.backends.base import Conditioning, TrainExample, ValidationGrid
 from modal_app.backends.musicgen.backend import MusicGenBackend
+from modal_app.backends.musicgen.base_model import halve, is_too_large
 from modal_app.backends.musicgen.delay_pattern import delayed, delays_of
 from modal_app.backends.musicgen.sampling import Sampling
 from modal_app.errors import MissingBaseError
+from modal_app.protocol.training import TrainParameters
 from tests.modal_app.backends.musicgen_forms import FORMS, example, musicgen, saved
 
 GRID = ValidationGrid()
@@ -84,6 +86,41 @@ def test_melodys_likeliest_codes_equal_those_of_transformers() -> None:
     )[0]
 
     np.testing.assert_allclose(own.generate(Conditioning("a slow dub"), 0.5, 0), theirs.numpy(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mono", "melody"])
+def test_a_frozen_base_in_16_bits_learns_nearly_the_same(name: str) -> None:
+    """`pytest -s` says how much less memory, and how near."""
+    import torch
+
+    found = []
+    for is_halved in (False, True):
+        own = musicgen(*{"mono": (1, False), **FORMS}[name])
+        if is_halved:
+            halve(own._model)
+        weights = own.inject(TrainParameters(steps=1, batch_size=2, learning_rate=1e-3, rank=4, alpha=8))
+        assert {weight.dtype for weight in weights} == {torch.float32}
+        loss = own.loss([example(own, "a slow dub"), example(own, None)], [0, 1])
+        loss.backward()
+        frozen = [part for part in own._decoder.parameters() if not part.requires_grad]
+        size = sum(part.numel() * part.element_size() for part in frozen)
+        assert np.isfinite(own.generate(Conditioning("dub"), 0.1, 0)).all()
+        found.append((float(loss.detach()), torch.cat([weight.grad.flatten() for weight in weights]), size))
+
+    (exact, exact_gradient, size), (rounded, gradient, half) = found
+    near = float(torch.nn.functional.cosine_similarity(gradient, exact_gradient, dim=0))
+    print(f"{name}: {size} and {half} bytes, loss {exact:.4f} and {rounded:.4f}, gradients {near:.4f} alike")  # noqa: T201
+    assert half == size / 2
+    assert rounded == pytest.approx(exact, rel=1e-2)
+    assert near > 0.98
+
+
+def test_only_a_base_that_would_fill_a_gpu_is_in_16_bits() -> None:
+    import torch
+
+    decoder = torch.nn.Linear(1000, 1000, bias=False)  # 4 MB
+    assert is_too_large(decoder, 13_000_000)
+    assert not is_too_large(decoder, 14_000_000)
 
 
 def half_weights(folder: Path) -> None:
