@@ -7,6 +7,7 @@ from pathlib import Path
 from modal_app.errors import MissingBaseError
 
 _SAFETENSORS = ".safetensors"
+_VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.json")
 
 
 def name_of(base: str) -> str:
@@ -53,6 +54,16 @@ def require_whole_weights(base: str, folder: Path) -> None:
             raise MissingBaseError(f"{base}: {_place(base, path)} is missing; download it again")
         if path.suffix == _SAFETENSORS and (reason := _why_not_whole(path)):
             raise MissingBaseError(f"{base}: {_place(base, path)} {reason}; download it again")
+
+
+def require_tokenizer(base: str, folder: Path) -> None:
+    """Refuse a folder without a tokenizer's vocabulary: transformers would make an empty one without a word.
+
+    Raises:
+        MissingBaseError: it has none.
+    """
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise MissingBaseError(f"{base}: its tokenizer ({' or '.join(_VOCABULARIES)}) is missing; download it again")
 
 
 def _weight_files(base: str, folder: Path) -> list[Path]:

@@ -6,12 +6,18 @@ from typing import Any
 
 from modal_app.backends.ace_step.tiny import REVISION, build_tiny_pipeline
 from modal_app.backends.base import BaseModel
-from modal_app.backends.pretrained import missing_base, name_of, require_whole_weights, revision_of
+from modal_app.backends.pretrained import (
+    missing_base,
+    name_of,
+    require_tokenizer,
+    require_whole_weights,
+    revision_of,
+)
 from modal_app.errors import MissingBaseError
 
 _INDEX = "model_index.json"
 _PIPELINE = "AceStepPipeline"
-_WITHOUT_WEIGHTS = ("scheduler", "tokenizer")
+_WITHOUT_WEIGHTS = "scheduler"
 
 
 def load_pipeline(base: str) -> tuple[Any, BaseModel]:
@@ -68,5 +74,7 @@ def _require_pipeline(base: str, folder: Path) -> None:
     for name in sorted(parts):
         if not (folder / name).is_dir():
             raise MissingBaseError(f"{base}: its part {name!r:.60} is missing; download it again")
-        if (folder / name / "config.json").is_file() and name not in _WITHOUT_WEIGHTS:
+        if name == "tokenizer":
+            require_tokenizer(base, folder / name)
+        elif (folder / name / "config.json").is_file() and name != _WITHOUT_WEIGHTS:
             require_whole_weights(base, folder / name)

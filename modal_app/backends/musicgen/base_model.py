@@ -9,7 +9,13 @@ from typing import Any
 from modal_app.backends.base import BaseModel
 from modal_app.backends.musicgen.forms import MELODY
 from modal_app.backends.musicgen.tiny import REVISION, build_tiny
-from modal_app.backends.pretrained import missing_base, name_of, require_whole_weights, revision_of
+from modal_app.backends.pretrained import (
+    missing_base,
+    name_of,
+    require_tokenizer,
+    require_whole_weights,
+    revision_of,
+)
 from modal_app.errors import MissingBaseError
 
 LICENCE = "CC-BY-NC-4.0"
@@ -80,6 +86,8 @@ def _load_pretrained(base: str) -> tuple[Any, Any]:
         kind = MusicgenConfig.get_config_dict(base)[0].get("model_type")
         if kind not in forms:
             raise MissingBaseError(f"{base}: no MusicGen model but one of the type {kind}; name another base")
+        if Path(base).is_dir():
+            require_tokenizer(base, Path(base))
         config_type, model_type = forms[kind]
         config = config_type.from_pretrained(base)
         for name in _DROPOUTS:  # drawn for a whole batch, so a sample's loss would depend on those beside it

@@ -187,7 +187,7 @@ def melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (a_layer_missing, r"1 weights are missing in it, the first is decoder\.model\.decoder\.layers\.1\.fc1\.weight"),
         (another_type, "no MusicGen model but one of the type bark; name another base"),
         (a_broken_config, "the base model can't be loaded .*; download it with"),
-        (no_tokenizer, "the base model can't be loaded .*; download it with"),
+        (no_tokenizer, r"its tokenizer \(tokenizer\.json or .*\) is missing; download it again"),
     ],
 )
 def test_a_musicgen_folder_that_is_not_whole_is_one_line(
@@ -252,6 +252,11 @@ def no_encoder_weights(folder: Path) -> None:
     path.unlink()
 
 
+def no_ace_step_tokenizer(folder: Path) -> None:
+    for path in (folder / "tokenizer").iterdir():
+        path.unlink()
+
+
 def another_pipeline(folder: Path) -> None:
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "StableAudioPipeline"}))
@@ -271,6 +276,7 @@ def the_authors_layout(folder: Path) -> None:
         (cut_transformer, r"transformer/.*\.safetensors is cut off \(\d+ bytes of \d+\); download it again"),
         (no_vae, "its part 'vae' is missing; download it again"),
         (no_encoder_weights, r"no weights \(\.safetensors\) are in text_encoder; download it again"),
+        (no_ace_step_tokenizer, r"its tokenizer \(tokenizer\.json or .*\) is missing; download it again"),
         (another_pipeline, "no ACE-Step model but a 'StableAudioPipeline'; name another base"),
         (a_broken_model_index, r"its model_index\.json can't be read; download it again"),
         (
