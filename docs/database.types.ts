@@ -269,6 +269,100 @@ export type Database = {
         };
         Relationships: [];
       };
+      audio_matches: {
+        Row: {
+          artist_id: string;
+          audio_hash: string;
+          hits: number;
+          other_artist_id: string;
+          other_hash: string;
+          other_start_seconds: number;
+          pitch: number;
+          seconds: number;
+          speed: number;
+          start_seconds: number;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          audio_hash: string;
+          hits: number;
+          other_artist_id: string;
+          other_hash: string;
+          other_start_seconds: number;
+          pitch: number;
+          seconds: number;
+          speed: number;
+          start_seconds: number;
+        };
+        Update: {
+          artist_id?: string;
+          audio_hash?: string;
+          hits?: number;
+          other_artist_id?: string;
+          other_hash?: string;
+          other_start_seconds?: number;
+          pitch?: number;
+          seconds?: number;
+          speed?: number;
+          start_seconds?: number;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "audio_matches_artist_id_audio_hash_fkey";
+            columns: ["artist_id", "audio_hash"];
+            isOneToOne: false;
+            referencedRelation: "audio_measurements";
+            referencedColumns: ["artist_id", "audio_hash"];
+          },
+          {
+            foreignKeyName: "audio_matches_other_artist_id_other_hash_fkey";
+            columns: ["other_artist_id", "other_hash"];
+            isOneToOne: false;
+            referencedRelation: "audio_measurements";
+            referencedColumns: ["artist_id", "audio_hash"];
+          },
+        ];
+      };
+      audio_measurements: {
+        Row: {
+          artist_id: string;
+          audio_hash: string;
+          compared_at: string | null;
+          created_at: string;
+          fingerprint: string;
+          measured: NonNullable<Json>;
+          version: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          audio_hash: string;
+          compared_at?: string | null;
+          created_at?: string;
+          fingerprint: string;
+          measured: NonNullable<Json>;
+          version: string;
+        };
+        Update: {
+          artist_id?: string;
+          audio_hash?: string;
+          compared_at?: string | null;
+          created_at?: string;
+          fingerprint?: string;
+          measured?: NonNullable<Json>;
+          version?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "audio_measurements_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       audio_segments: {
         Row: {
           audio_hash: string;
@@ -432,6 +526,58 @@ export type Database = {
           },
         ];
       };
+      item_acceptances: {
+        Row: {
+          artist_id: string;
+          at: string;
+          audio_hash: string;
+          author: string;
+          id: string;
+          kind: string;
+          reason: string;
+          training_item_id: string;
+          withdrawn_at: string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          at?: string;
+          audio_hash: string;
+          author: string;
+          id?: string;
+          kind: string;
+          reason: string;
+          training_item_id: string;
+          withdrawn_at?: string | null;
+        };
+        Update: {
+          artist_id?: string;
+          at?: string;
+          audio_hash?: string;
+          author?: string;
+          id?: string;
+          kind?: string;
+          reason?: string;
+          training_item_id?: string;
+          withdrawn_at?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "item_acceptances_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "item_acceptances_training_item_id_fkey";
+            columns: ["training_item_id"];
+            isOneToOne: false;
+            referencedRelation: "training_items";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       item_exclusions: {
         Row: {
           artist_id: string;
@@ -471,6 +617,64 @@ export type Database = {
           },
           {
             foreignKeyName: "item_exclusions_training_item_id_fkey";
+            columns: ["training_item_id"];
+            isOneToOne: false;
+            referencedRelation: "training_items";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      item_findings: {
+        Row: {
+          artist_id: string;
+          audio_hash: string;
+          found_at: string;
+          kind: string;
+          level: string;
+          number: number | null;
+          sentence: string;
+          subject: string;
+          training_item_id: string;
+          version: string;
+          way_out: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          artist_id: string;
+          audio_hash: string;
+          found_at?: string;
+          kind: string;
+          level: string;
+          number?: number | null;
+          sentence: string;
+          subject?: string;
+          training_item_id: string;
+          version: string;
+          way_out: string;
+        };
+        Update: {
+          artist_id?: string;
+          audio_hash?: string;
+          found_at?: string;
+          kind?: string;
+          level?: string;
+          number?: number | null;
+          sentence?: string;
+          subject?: string;
+          training_item_id?: string;
+          version?: string;
+          way_out?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "item_findings_artist_id_fkey";
+            columns: ["artist_id"];
+            isOneToOne: false;
+            referencedRelation: "artists";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "item_findings_training_item_id_fkey";
             columns: ["training_item_id"];
             isOneToOne: false;
             referencedRelation: "training_items";

@@ -34,15 +34,17 @@ _USERS: dict[str, dict[str, tuple[str, str]]] = {  # table → policy → comman
         "users add items to their artists": ("INSERT", _LINKED),
         "users edit their artists' items": ("UPDATE", _LINKED),
     },
+    "item_findings": {"users see their artists' findings": ("SELECT", _LINKED)},
     "uploads": {"users see their artists' uploads": ("SELECT", _LINKED)},
     "training_runs": {"users see their artists' trainings": ("SELECT", _LINKED)},
 }
 _HISTORIES = frozenset({"permissions", "permission_revocations"})  # added to and read, by nobody changed
 _CLOSED = _HISTORIES | frozenset(
     (
-        *("alignments", "artist_deletions", "artist_prompt_state", "audio_segments", "dataset_items", "datasets"),
-        *("item_exclusions", "leases", "listens", "lora_evaluations", "lora_promotions", "prompts", "rendered_audio"),
-        *("renderings", "segment_facts", "segment_tags", "song_timelines", "spending", "training_approvals"),
+        *("alignments", "artist_deletions", "artist_prompt_state", "audio_matches", "audio_measurements"),
+        *("audio_segments", "dataset_items", "datasets", "item_acceptances", "item_exclusions"),
+        *("leases", "listens", "lora_evaluations", "lora_promotions", "prompts", "rendered_audio", "renderings"),
+        *("segment_facts", "segment_tags", "song_timelines", "spending", "training_approvals"),
         "verifications",
     )
 )
