@@ -5,7 +5,7 @@
  */
 
 import { get, isLeft } from "./api.js";
-import { drawLoudness, dropZone } from "./audio_parts.js";
+import { drawLoudness, dropZone, linesOfItem } from "./audio_parts.js";
 import { say } from "./dialogs.js";
 import { button, fill, h, icon, named } from "./dom.js";
 import { pickFiles } from "./drop.js";
@@ -398,22 +398,7 @@ export class AudioPanel extends EventTarget {
   }
 
   #drawFindings() {
-    const lines =
-      this.state === "saved"
-        ? [
-            ...alignmentLines(this.item.alignment),
-            ...(this.item.findings ?? []),
-            ...(this.item.quality ?? [])
-              .filter((found) => found.standing !== "accepted" && !this.item.findings?.includes(found.sentence))
-              .map(
-                (found) =>
-                  `${found.standing === "blocks" ? "Not used: " : ""}${found.sentence}; ${found.wayOut}.`,
-              ),
-            ...(this.item.supersededBy
-              ? [`The same audio is used by “${this.item.supersededBy}”, in place of this one.`]
-              : []),
-          ]
-        : [];
+    const lines = this.state === "saved" ? linesOfItem(this.item) : [];
     this.findings.hidden = !lines.length;
     fill(
       this.findings,
@@ -424,11 +409,4 @@ export class AudioPanel extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/** Return what a person should look at: a bounce of another arrangement, or of another tempo than its set's. */
-function alignmentLines(alignment) {
-  if (alignment?.answer === "not this arrangement")
-    return [`This bounce does not fit its Live Set: ${alignment.reasons[0]}. Pair it with another one, or leave it out.`];
-  return (alignment?.reasons ?? []).filter((reason) => reason.startsWith("rendered at"));
 }

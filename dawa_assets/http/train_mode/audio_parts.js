@@ -1,4 +1,4 @@
-/** Parts of a set's audio panel: the place to drop its bounce, and what is known of its loudness. */
+/** Parts of a set's audio panel: the place to drop its bounce, its loudness, and what is to be looked at. */
 
 import { button, fill, h, icon, named } from "./dom.js";
 import { figure } from "./format.js";
@@ -53,4 +53,18 @@ export function drawLoudness(place, loudness, data) {
       ),
     ),
   );
+}
+
+/** Return what a person should look at: a bounce of another arrangement or tempo, and what was found of its sound. */
+export function linesOfItem({ alignment, findings, quality, supersededBy }) {
+  const reasons = alignment?.reasons ?? [];
+  const open = (quality ?? []).filter((found) => found.standing !== "accepted" && !findings?.includes(found.sentence));
+  return [
+    ...(alignment?.answer === "not this arrangement"
+      ? [`This bounce does not fit its Live Set: ${reasons[0]}. Pair it with another one, or leave it out.`]
+      : reasons.filter((reason) => reason.startsWith("rendered at"))),
+    ...(findings ?? []),
+    ...open.map((found) => `${found.standing === "blocks" ? "Not used: " : ""}${found.sentence}; ${found.wayOut}.`),
+    ...(supersededBy ? [`The same audio is used by “${supersededBy}”, in place of this one.`] : []),
+  ];
 }
