@@ -47,10 +47,12 @@ def compute(tmp_path: Path) -> LocalCompute:
 
 def test_jobs_share_imports_but_run_in_their_own_processes(compute: LocalCompute) -> None:
     seen: list[psutil.Process] = []
-    for name in ("one", "two"):
-        compute.run(SHORT.model_copy(update={"job_id": name}), lambda _: seen.extend(workers()))
+    for number in range(50):  # on a busy machine a worker may have ended before it is looked for
+        compute.run(SHORT.model_copy(update={"job_id": f"job-{number}"}), lambda _: seen.extend(workers()))
+        if len({worker.pid for worker in seen}) >= 2:
+            break
 
-    assert len({worker.pid for worker in seen}) == 2
+    assert len({worker.pid for worker in seen}) >= 2
     [forkserver] = nurseries()
     assert all(worker.pid != forkserver.pid for worker in seen)
     for worker in seen:
