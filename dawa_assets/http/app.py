@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
 
@@ -30,6 +31,7 @@ from dawa_assets.http.worker_options import open_job_queue, web_options
 from modal_app.web.body import SMALL_BODY
 from modal_app.web.options import WebOptions
 from modal_app.web.routes import worker_router
+from resources.database.kept_connections import KeptConnections
 from resources.job_queue.local import LocalJobQueue
 from resources.ports import Ports
 
@@ -91,8 +93,9 @@ def _app(ports: Ports, access: Access, job_queue: LocalJobQueue, web: WebOptions
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = KeptConnections(ports.database)
         app.state.service = Service(
-            ports=waiting_no_longer_than(ports, settings.web_wait_seconds),
+            ports=waiting_no_longer_than(replace(ports, database=database), settings.web_wait_seconds),
             access=access,
             links=Links(settings.home / "serve.key"),
             job_queue=job_queue,
@@ -100,6 +103,7 @@ def _app(ports: Ports, access: Access, job_queue: LocalJobQueue, web: WebOptions
         )
         yield
         job_queue.close()
+        database.close()
 
     app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)

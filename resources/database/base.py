@@ -47,9 +47,9 @@ class Database(ABC):
         Raises:
             DatabaseError: the server can't be reached, or the connection broke off in the middle.
         """
-        connection = self._connect()
+        connection = self.connect()
         try:
-            with _committed(connection):
+            with committed(connection):
                 yield connection
         finally:
             connection.close()
@@ -57,7 +57,7 @@ class Database(ABC):
     @contextmanager
     def session(self) -> Iterator["Session"]:
         """One connection for many transactions at short intervals, one after the other; opened when it is needed."""
-        session = Session(self._connect)
+        session = Session(self.connect)
         try:
             yield session
         finally:
@@ -67,7 +67,12 @@ class Database(ABC):
         """Called when a connection was refused. True if it is worth trying once more."""
         return False
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
+        """Open a connection, the caller's to close.
+
+        Raises:
+            DatabaseError: the server can't be reached, or its schema is not the one that this version knows.
+        """
         for may_try_again in (True, False):
             address = ""
             try:
@@ -103,7 +108,7 @@ class Session:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         try:
-            with _committed(self._connection):
+            with committed(self._connection):
                 yield self._connection
         finally:
             self._last_used = time.monotonic()
@@ -116,7 +121,7 @@ class Session:
 
 
 @contextmanager
-def _committed(connection: Connection) -> Iterator[None]:
+def committed(connection: Connection) -> Iterator[None]:
     """Commit what the block does, or nothing of it."""
     try:
         yield

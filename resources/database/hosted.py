@@ -54,7 +54,7 @@ class HostedDatabase(Database):
             DatabaseError: there is no connection, or the schema is behind or ahead.
         """
         if not self._schema_is_current:
-            self._connect().close()
+            self.connect().close()
         return self._url
 
     def server_url(self) -> str:
