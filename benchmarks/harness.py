@@ -95,10 +95,10 @@ def run(name: str, rounds: int | None = None) -> Iterator[str | Result]:
     with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True) as folder:
         try:
             if hasattr(module, "setup"):
-                _measure(name, "setup", Path(folder))
+                measure(name, "setup", Path(folder))
             for number in range(1, rounds + 1):
                 for contender in CONTENDERS:
-                    taken[contender].append(_measure(name, contender, Path(folder)))
+                    taken[contender].append(measure(name, contender, Path(folder)))
                 latest = ", ".join(
                     f"{contender} {getattr(taken[contender][-1], figure):.2f}" for contender in CONTENDERS
                 )
@@ -135,7 +135,7 @@ def _scored(name: str, module: ModuleType, folder: Path) -> Iterator[str]:
 
 def _tear_down(name: str, folder: Path) -> None:
     if hasattr(importlib.import_module(f"benchmarks.{name}"), "teardown"):
-        _measure(name, "teardown", folder)
+        measure(name, "teardown", folder)
 
 
 def write_down(result: Result, folder: Path = RESULTS) -> Path:
@@ -151,7 +151,8 @@ def write_down(result: Result, folder: Path = RESULTS) -> Path:
     return target
 
 
-def _measure(name: str, contender: str, folder: Path) -> Measurement:
+def measure(name: str, contender: str, folder: Path) -> Measurement:
+    """Return what one call of a contender costs, in a fresh process."""
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", name, contender, str(folder)],
         cwd=Path(__file__).parent.parent,

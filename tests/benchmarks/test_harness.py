@@ -34,7 +34,7 @@ def test_rounds_are_interleaved_and_medians_taken(monkeypatch: pytest.MonkeyPatc
         seconds = costs[contender][order.count(contender) - 1] if contender in costs else 0.0
         return Measurement(seconds, seconds * 2, 10.0)
 
-    monkeypatch.setattr(harness, "_measure", measured)
+    monkeypatch.setattr(harness, "measure", measured)
     *told, result = run("als", rounds=3)
     assert order == ["setup", *["ours", "peer", "floor"] * 3]
     assert len(told) == 3
@@ -63,7 +63,7 @@ def test_teardown_runs_even_when_a_contender_fails(monkeypatch: pytest.MonkeyPat
             raise BenchmarkError("als, peer: it failed")
         return Measurement(1.0, 1.0, 1.0)
 
-    monkeypatch.setattr(harness, "_measure", measured)
+    monkeypatch.setattr(harness, "measure", measured)
     monkeypatch.setattr(module, "teardown", lambda _folder: None, raising=False)
     with pytest.raises(BenchmarkError, match="it failed"):
         list(run("als"))
@@ -72,7 +72,7 @@ def test_teardown_runs_even_when_a_contender_fails(monkeypatch: pytest.MonkeyPat
 
 def test_a_contender_that_fails_is_no_result(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="als, floor: FileNotFoundError"):
-        harness._measure("als", "floor", tmp_path)  # nothing was set up there
+        harness.measure("als", "floor", tmp_path)  # nothing was set up there
 
 
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
