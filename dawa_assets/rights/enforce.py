@@ -99,7 +99,7 @@ def permissions_line(database: Database, settings: Settings) -> tuple[bool, str]
         without, of = artists_without_permission(connection, clock_of(settings))
     then = "what is not permitted is left out" if settings.permissions == "required" else "nothing stops for that"
     if not without:
-        return True, f"{settings.permissions}: every artist with items has a permission to train ({then} else)"
+        return True, f"{settings.permissions}: every artist with items has a permission to train now"
     named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
     return False, (
         f"{settings.permissions}: {len(without)} of {counted(of, 'artist')} have no permission to train now ({named}); "

@@ -5,7 +5,7 @@ It is made of rows, and of the run's card, whose bytes the rows vouch for: the s
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -172,7 +172,7 @@ def _card(ports: Ports, lora: Lora) -> dict[str, Any]:
 
 def _plain(value: object) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return value.astimezone(UTC).isoformat(timespec="seconds")  # whatever the connection's zone is
     if isinstance(value, date | UUID):
         return str(value)
     return value

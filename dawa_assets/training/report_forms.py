@@ -6,6 +6,7 @@ _KINDS = (
     ("Publicly available data sets", "none"),
     ("Data licensed from rights holders", None),
     ("Other data obtained from third parties", "none"),
+    ("Data of the artist, without a permission on record", None),
     ("Data crawled or scraped from the web", "none"),
     ("Data of users of the service", "none"),
     ("Synthetic data", "none"),
@@ -84,7 +85,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         "### 2. Sources",
         "",
-        *[f"- {kind}: {said or _licensed(report)}" for kind, said in _KINDS],
+        *[f"- {kind}: {said or (_licensed if 'licensed' in kind else _without)(report)}" for kind, said in _KINDS],
         "",
         "### 3. Processing",
         "",
@@ -175,8 +176,13 @@ def _dataset(dataset: dict[str, Any] | None) -> str:
 
 def _licensed(report: dict[str, Any]) -> str:
     givers = {each["granted_by"] for song in report["songs"] for each in song["permissions"] if each["held_then"]}
-    by = f"; permitted by {', '.join(_text(giver) for giver in sorted(givers))}" if givers else ""
-    return f"{report['totals']['songs']} songs of {_text(report['artist']['name'])}{by}"
+    by = f", permitted by {', '.join(_text(giver) for giver in sorted(givers))}" if givers else ""
+    return f"{report['totals']['permitted_then']} of {report['totals']['songs']} songs{by}"
+
+
+def _without(report: dict[str, Any]) -> str:
+    totals = report["totals"]
+    return f"{totals['songs'] - totals['permitted_then']} of {totals['songs']} songs"
 
 
 def _row(song: dict[str, Any]) -> str:
