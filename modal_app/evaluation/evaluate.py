@@ -247,7 +247,7 @@ def _result(
         "",
         *([] if rival is None else [""]),
         *verdicts,
-        *([] if weaker is None else [_strength_line(weaker, chosen)]),
+        *([] if weaker is None else [_strength_line(weaker, chosen, comparison)]),
     ]
     files, names = _leave(request, root, bench, candidates, chosen, winner.copied)
     placed = [
@@ -290,7 +290,9 @@ def _result(
     )
 
 
-def _strength_line(weaker: Measured, chosen: Measured) -> str:
+def _strength_line(weaker: Measured, chosen: Measured, comparison: Comparison) -> str:
+    if not comparison.is_evidence:
+        return "too few songs are held out to say whether it is nearer to them than at full strength"
     if weaker is chosen:
         return "nearer to the held-out songs than at full strength: it is baked in"
     return "not really nearer to the held-out songs than at full strength"
