@@ -1,6 +1,7 @@
 """A training on crops of whole tracks: their latents kept by track, what a step hears, kills, the held-out side.
 
-With MusicGen's tiny base, whose encoder is quick; ACE-Step's where its own latents matter.
+With MusicGen's tiny base, whose encoder is quick; ACE-Step's where its own latents matter. A training encodes its songs
+and is done three times to be stopped and killed: the longest of these take ten seconds and more on a busy machine.
 """
 
 import contextlib
