@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS, HOP_SECONDS = 15.0, 7.5
 
-MIN_HITS = 40
+MIN_HITS = 28
 """Landmarks at one place from which on a window counts; docs/rights.md says what that was measured on."""
 
 _SURE_HITS = 100  # without a warp: no warp finds a better place
