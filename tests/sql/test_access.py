@@ -73,7 +73,7 @@ def test_the_anonymous_role_sees_and_changes_nothing(database: Database, a: Side
                 assert _try(connection, update) == 0, (table, column)
 
 
-def test_a_user_sees_only_rows_of_their_artist_in_six_tables(database: Database, a: Side, b: Side) -> None:
+def test_a_user_sees_only_rows_of_their_artist_in_seven_tables(database: Database, a: Side, b: Side) -> None:
     seen = {}
     with acting_as(database, "authenticated", a.user) as connection:
         for table in tables_of(database):
@@ -82,8 +82,9 @@ def test_a_user_sees_only_rows_of_their_artist_in_six_tables(database: Database,
                 key = "id" if table == "artists" else "artist_id"
                 rows = connection.execute(f"select distinct {key} as artist from {table}").fetchall()  # type: ignore[arg-type]
                 seen[table] = [row["artist"] for row in rows]
-    six = ("als_summaries", "artist_profiles", "artists", "training_items", "uploads", "user_artists")
-    assert seen == {table: [a.artist] for table in six}
+    seven = ("als_summaries", "artist_profiles", "artists", "item_findings", "training_items", "uploads")
+    seven += ("user_artists",)
+    assert seen == {table: [a.artist] for table in seven}
     assert b.artist != a.artist
 
 

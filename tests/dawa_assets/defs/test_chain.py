@@ -125,7 +125,7 @@ PICTURES = {
     "preprocessed_segments": ["spectrogram", "waveforms"],
     "segment_tags": ["commonest words"],
     "lora_weights": ["loss curve"],
-    "lora_evaluation": ["spectrograms, by the base and with the LoRA"],
+    "lora_evaluation": ["spectrograms of one prompt and seed; * is the one that is kept"],
 }
 
 

@@ -123,6 +123,15 @@ class Catalogue:
     def exclude(self, item: UUID, excluded: bool = True) -> None:
         self.sql("update training_items set excluded_at = case when %s then now() end where id = %s", excluded, item)
 
+    def accept(self, *kinds: str) -> None:
+        """Have a person accept what is or will be found of the audio of every item, by its kind."""
+        for kind in kinds:
+            self.sql(
+                "insert into item_acceptances (artist_id, training_item_id, audio_hash, kind, reason, author) "
+                "select artist_id, id, audio_hash, %s, 'it is meant so', 'a person' from training_items",
+                kind,
+            )
+
     def statuses(self) -> dict[str, str]:
         rows = self.sql("select item_key, status from training_items where artist_id = %s", self.artist.id)
         return {row["item_key"]: row["status"] for row in rows}

@@ -126,6 +126,7 @@ def test_versions_of_a_song_stay_on_one_side_of_the_split(worker: RecordingCompu
     catalogue.add("Somewhere else/Sunrise", tone(16, 330))
     for number in range(4):
         catalogue.add(f"Track {number}/Track {number}", tone(16, 400 + 30 * number))
+    catalogue.accept("duplicate")
     train(catalogue)
     (request,) = [request for request in worker.requests if isinstance(request, TrainRequest)]
     songs = [{"night"}, {"dawn", "sunrise"}, *({f"track{number}"} for number in range(4))]
@@ -259,6 +260,7 @@ def test_a_failed_training_has_its_reason_and_is_tried_again(worker: RecordingCo
 
 def test_silence_is_left_out_of_the_examples(catalogue: Catalogue) -> None:
     catalogue.add("silence", tone(16, 220, level=0))
+    catalogue.accept("silent")
     nothing = train(catalogue)
     assert (nothing.state, nothing.silent_left_out) == ("nothing to train on", 1)
     catalogue.add("sound", tone(16, 220))

@@ -307,7 +307,7 @@ def test_latents_are_cached_by_backend_base_and_content(trained: Trained, backen
 
     load_examples(trained.request, backend, trained.root, ignore)
 
-    assert {path.name[:64] for path in files} == {example.sha256 for example in trained.examples}
+    assert {path.name[:64] for path in files} >= {example.sha256 for example in trained.examples}
     assert {path.relative_to(trained.root.latents()).parts[0] for path in files} == {"ace_step"}
     assert set(load_file(files[0])) == {"mean", "std"}
     assert [path.stat().st_mtime_ns for path in files] == before
