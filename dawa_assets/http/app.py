@@ -93,17 +93,16 @@ def _app(ports: Ports, access: Access, job_queue: LocalJobQueue, web: WebOptions
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = KeptConnections(ports.database)
-        app.state.service = Service(
-            ports=waiting_no_longer_than(replace(ports, database=database), settings.web_wait_seconds),
-            access=access,
-            links=Links(settings.home / "serve.key"),
-            job_queue=job_queue,
-            web=web,
-        )
-        yield
-        job_queue.close()
-        database.close()
+        with KeptConnections(ports.database) as database:
+            app.state.service = Service(
+                ports=waiting_no_longer_than(replace(ports, database=database), settings.web_wait_seconds),
+                access=access,
+                links=Links(settings.home / "serve.key"),
+                job_queue=job_queue,
+                web=web,
+            )
+            yield
+            job_queue.close()
 
     app = FastAPI(title="dawa", version="1", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)

@@ -19,6 +19,7 @@ from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import ObservedProfile, observed_profile
 from dawa_assets.tables.artists import Artist, get_artist
+from resources.database.kept_connections import KeptConnections
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer
 
@@ -75,10 +76,10 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
     people = {item.id for item in human}
     plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
     by_model = [item for item in items if item.id not in people and item.als_summary_id is not None]
-    with ports.database.session() as session:
+    with KeptConnections(ports.database) as database:
         for batch in batches(by_model, _SUMMARIES_A_BATCH):
             ids = [summary_id(item) for item in batch]
-            with session.transaction() as connection:
+            with database.transaction() as connection:
                 texts = prompts.summary_texts(connection, artist.id, ids)
             for item in batch:
                 _plan_item(plan, item, texts.get(summary_id(item)))

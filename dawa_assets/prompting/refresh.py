@@ -25,7 +25,8 @@ from dawa_assets.tables.artist_profiles import ObservedProfile
 from dawa_assets.tables.leases import Lease, report_progress
 from dawa_assets.tables.spending import record_spending
 from modal_app.hosted_models.metered_requests import Usage
-from resources.database.base import Session
+from resources.database.base import Database
+from resources.database.kept_connections import KeptConnections
 from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, used_by
 
@@ -231,10 +232,10 @@ class _Refresh:
         if not (asked := len(self.open)):
             return
         log.info("%s: %d prompts to write by %s", self.artist.slug, asked, self.plan.wanted.model_name)
-        with self.ports.database.session() as session:
+        with KeptConnections(self.ports.database) as database:
             told, said = 0, time.monotonic()
             for answers in self.ports.prompt_writer.write(self._requests(), self._budget()):
-                self._store(session, answers)
+                self._store(database, answers)
                 done = asked - len(self.open)
                 if done >= told + _TOLD_EVERY:
                     log.info("%s: %d of %d prompts", self.artist.slug, done, asked)
@@ -262,7 +263,7 @@ class _Refresh:
                 take=question.items[0].prompt_take,
             )
 
-    def _store(self, session: Session, answers: list[PromptAnswer]) -> None:
+    def _store(self, database: Database, answers: list[PromptAnswer]) -> None:
         """Store what came together, with its cost, in one transaction."""
         usable: list[tuple[Question, PromptAnswer, str]] = []
         used = Usage()
@@ -283,7 +284,7 @@ class _Refresh:
             return
         by_model = used_by(answers, self.plan.wanted.model_name)
         self._note_mismatch(by_model)
-        with session.transaction() as connection:
+        with database.transaction() as connection:
             self.held.check(connection)
             for model, spent in by_model.items():
                 record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=spent)

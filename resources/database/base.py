@@ -4,9 +4,8 @@ There is one code path for every PostgreSQL (embedded, direct, behind a pooler):
 session settings, no session locks.
 """
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,8 +16,6 @@ from resources.database.refusals import explain, place_of
 from resources.errors import DatabaseError
 
 Connection = psycopg.Connection[dict[str, Any]]
-
-_TRUSTED_SECONDS = 2.0
 
 
 class Database(ABC):
@@ -54,15 +51,6 @@ class Database(ABC):
         finally:
             connection.close()
 
-    @contextmanager
-    def session(self) -> Iterator["Session"]:
-        """One connection for many transactions at short intervals, one after the other; opened when it is needed."""
-        session = Session(self.connect)
-        try:
-            yield session
-        finally:
-            session.close()
-
     def reopen(self) -> bool:
         """Called when a connection was refused. True if it is worth trying once more."""
         return False
@@ -90,34 +78,6 @@ class Database(ABC):
     def _address(self) -> str:
         """Return what a connection is opened with."""
         return self.url()
-
-
-class Session:
-    """Transactions over one connection. One that was idle for long is not trusted: poolers close such."""
-
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
-        self._connection: Connection | None = None
-        self._last_used = 0.0
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """As `Database.transaction`."""
-        if time.monotonic() - self._last_used > _TRUSTED_SECONDS:
-            self.close()
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        try:
-            with committed(self._connection):
-                yield self._connection
-        finally:
-            self._last_used = time.monotonic()
-
-    def close(self) -> None:
-        """Give the connection back; the next transaction opens another one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 @contextmanager

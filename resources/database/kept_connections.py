@@ -1,4 +1,4 @@
-"""`KeptConnections`: a `Database` whose connections are used again, for a process that asks often, such as the server.
+"""`KeptConnections`: a `Database` whose connections are used again, for whoever asks often, such as the server.
 
 Opening one costs a process of the database's, and over a network several round trips; most answers need less. A
 connection is kept for a moment only: poolers close those that are idle for long, and others may need its place.
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from psycopg.pq import TransactionStatus
 
@@ -21,7 +22,7 @@ _MAX_KEPT = 8
 
 
 class KeptConnections(Database):
-    """Another database, with up to eight connections kept between transactions.
+    """Another database, with up to eight connections kept between transactions; `close` it, or use it in a `with`.
 
     Args:
         database: where connections are opened, which explains what is wrong with them.
@@ -33,6 +34,12 @@ class KeptConnections(Database):
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Connection]] = []
         self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def url(self) -> str:
         """As the other database's."""
@@ -102,4 +109,6 @@ class KeptConnections(Database):
 
 def _has_ended(connection: Connection) -> bool:
     """Return whether the server sent something while nobody asked: that it ends, or the end itself."""
-    return bool(select.select([connection.fileno()], [], [], 0)[0])
+    waiting = select.poll()  # `select.select` takes no file number above 1023, and a server may have many clients
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))

@@ -36,9 +36,8 @@ def counting(database: Database) -> _Counting:
 
 @pytest.fixture
 def kept(counting: _Counting) -> Iterator[KeptConnections]:
-    kept = KeptConnections(counting)
-    yield kept
-    kept.close()
+    with KeptConnections(counting) as kept:
+        yield kept
     assert all(connection.closed for connection in counting.opened)
 
 
