@@ -66,9 +66,10 @@ class FolderBucket(Bucket):
     ) -> None:
         """Write an object, replacing the one of this key; on disk (fsync) when the call returns."""
         target = self._path(key)
-        with _told_as(key), self._temporary() as (temporary, file), contextlib.ExitStack() as stack:
+        with _told_as(key), contextlib.ExitStack() as stack:
             if consume and isinstance(source, Path) and self._moved_in(source, target, key):
                 return
+            temporary, file = stack.enter_context(self._temporary())
             shutil.copyfileobj(_as_stream(key, source, stack), file, _CHUNK)
             file.flush()
             os.fsync(file.fileno())
@@ -163,7 +164,7 @@ class FolderBucket(Bucket):
         """A file to write to, locked for as long as its writer lives: what is not locked was left by a killed one."""
         folder = self._root / _TEMPORARY
         if not folder.is_dir():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_root()
             folder.mkdir(exist_ok=True)
         self._sweep(folder)
         path, file = _create_locked(folder)
@@ -172,6 +173,9 @@ class FolderBucket(Bucket):
                 yield path, file
         finally:
             path.unlink(missing_ok=True)
+
+    def _make_root(self) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _sweep(self, folder: Path) -> None:
         """Remove what killed writers left; once per process is often enough."""
@@ -187,6 +191,7 @@ class FolderBucket(Bucket):
         """Move a file into the bucket, on disk; False where it lies on another file system, or is no plain file."""
         if source.is_symlink() or not source.is_file():
             return False
+        self._make_root()
         with source.open("rb") as file:
             os.fsync(file.fileno())
         try:
