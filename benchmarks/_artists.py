@@ -78,10 +78,3 @@ def instance(folder: Path):  # type: ignore[no-untyped-def]
     from dawa_assets.defs.run import open_instance
 
     return open_instance(ports(folder).settings)
-
-
-def stop(folder: Path) -> None:
-    """End the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
-    EmbeddedDatabase(folder / "home" / "postgres").stop()

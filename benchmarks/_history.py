@@ -55,13 +55,6 @@ def materialize(folder: Path, home: str) -> None:
     _run(folder, home, [*command, "--partition", SLUG, "-m", module, "-d", str(folder)])
 
 
-def stop(folder: Path) -> None:
-    """End the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
-    EmbeddedDatabase(folder / "home" / "postgres").stop()
-
-
 def records(folder: Path, home: str) -> tuple[int, int]:
     """Bytes of Dagster's home on the disk, and of the events alone, wherever they are stored."""
     dagster = folder / home / "dagster"

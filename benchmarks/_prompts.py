@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks import _home
+
 SETS = 1_000
 LATENCY_SECONDS = 0.2
 AT_ONCE = 16
@@ -52,11 +54,9 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the server and the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
     if (folder / "server.pid").exists():
         os.kill(int((folder / "server.pid").read_text()), signal.SIGTERM)
-    EmbeddedDatabase(folder / "home" / "postgres").stop()
+    _home.stop_database(folder)
 
 
 def write_all(folder: Path, shares: dict[str, float]) -> None:

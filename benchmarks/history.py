@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import _history
+from benchmarks import _history, _home
 
 WHAT = "`dawa build` when everything is made; what it and the first build leave in Dagster's home is in the figures"
 PEER = "a run of nine assets that say hello, without checks"
@@ -29,7 +29,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    _history.stop(folder)
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

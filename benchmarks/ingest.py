@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+from benchmarks import _home
 from benchmarks.goals import Goal
 
 WHAT = "1,000 Live Sets and 1,000 bounces, from a closed upload in the inbox to items with audio in place"
@@ -48,14 +49,12 @@ def setup(folder: Path) -> None:
         song = replace(song, title=f"Piece {number:04d}", parts=(named, *others))
         (project / f"{song.title}.als").write_bytes(live_set(song))
         soundfile.write(project / f"{song.title}.wav", 0.1 * numbers.standard_normal(_RATE), _RATE, subtype="PCM_16")
-    _ports(folder).database.url()
+    _home.ports(folder).database.url()
 
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
-    EmbeddedDatabase(folder / "home" / "postgres").stop()
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:
@@ -78,7 +77,7 @@ def peer(folder: Path) -> None:
     import soundfile
 
     target = folder / "peer"
-    with psycopg.connect(_ports(folder).database.url(), autocommit=True) as connection:
+    with psycopg.connect(_home.ports(folder).database.url(), autocommit=True) as connection:
         connection.execute("create table if not exists peer (name text, sha256 text, figure double precision)")
         for path in sorted((folder / _SOURCE).rglob("*.*")):
             if path.suffix == ".als":
@@ -121,7 +120,7 @@ def _take_in(folder: Path, count: int) -> None:
     from dawa_assets.items.update import update_training_items
     from dawa_assets.tables.artists import ensure_artist
 
-    ports = _ports(folder)
+    ports = _home.ports(folder)
     with ports.database.transaction() as connection:
         artist = ensure_artist(connection, f"Artist {uuid4()}")
     inbox = folder / "home" / "bucket" / "inbox" / artist.slug / "20260101T000000000000Z-00000000"
@@ -143,10 +142,3 @@ def _take_in(folder: Path, count: int) -> None:
     last = {"queries": queries, "cpu_seconds": time.process_time() - started}
     if count == _ITEMS:
         (folder / "last.json").write_text(json.dumps(last))
-
-
-def _ports(folder: Path):  # type: ignore[no-untyped-def]
-    from resources.ports import open_ports
-    from resources.settings import Settings
-
-    return open_ports(Settings(home=folder / "home"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import _artists
+from benchmarks import _artists, _home
 
 WHAT = "which of 10,000 artists' datasets would differ, 10 items each, in one query; 5 do"
 PEER = "asking for each artist by himself"
@@ -28,7 +28,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    _artists.stop(folder)
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import _history
+from benchmarks import _history, _home
 
 WHAT = "`dagster asset materialize` of all nine assets, with their checks, when everything is made"
 PEER = "the same of nine assets that say hello, without checks"
@@ -18,7 +18,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    _history.stop(folder)
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

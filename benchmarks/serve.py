@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _home
 from benchmarks.goals import Goal
 
 WHAT = "2,000 requests of 50 clients at once: artists, a library, a Live Set, and a prompt that is written already"
@@ -75,11 +76,9 @@ def setup(folder: Path) -> None:
     from dawa_assets.intake.live_sets import take_in_live_sets
     from dawa_assets.items.update import update_training_items
     from dawa_assets.prompting.refresh import refresh_prompts
-    from resources.ports import open_ports
-    from resources.settings import Settings
 
     example = compose_example(folder / "example")
-    ports = open_ports(Settings(home=folder / "home"))
+    ports = _home.ports(folder)
     slug = upload(ports, example.artist_name, [example.folder]).slug
     take_in_live_sets(ports, slug)
     refresh_prompts(ports, slug)
@@ -97,7 +96,8 @@ def setup(folder: Path) -> None:
         "/api/train": json.dumps({"artistId": artist, "parseId": parse}),
     }
     (folder / "asked.json").write_text(json.dumps(asked))
-    places = {"ours": _start_ours(folder)}
+    pid, url = _home.start_server(folder)
+    places = {"ours": {"pid": pid, "port": int(url.rpartition(":")[2])}}
     answers = asyncio.run(_load(places["ours"], asked, clients=1, each=len(asked)))
     assert answers.failed == 0, answers.failures
     (folder / "known.json").write_text(json.dumps(answers.bodies))
@@ -115,11 +115,9 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the servers and the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
     for place in json.loads((folder / "places.json").read_bytes()).values():
         os.kill(place["pid"], signal.SIGTERM)
-    EmbeddedDatabase(folder / "home" / "postgres").stop()
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:
@@ -213,23 +211,6 @@ async def _until_it_answers(port: int) -> None:
             writer.close()
             return
     raise AssertionError(f"nothing answers at port {port}")
-
-
-def _start_ours(folder: Path) -> dict[str, int]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAWA_", "SUPABASE_"))}
-    log = folder / "log"
-    with log.open("w") as file:
-        server = subprocess.Popen(
-            [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "serve", "--port", "0"],
-            env={**environment, "DAWA_HOME": str(folder / "home")},
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    while not (found := re.search(r"http://\S+?:(\d+)", log.read_text())):
-        assert server.poll() is None, log.read_text()
-        time.sleep(0.1)
-    return {"pid": server.pid, "port": int(found.group(1))}
 
 
 def _free_port() -> int:

@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import _artists
+from benchmarks import _artists, _home
 
 WHAT = (
     "`dawa status` and `dawa status --json`, 1,000 artists of 10 items each; 10 have a failed one, 100 one that waits"
@@ -68,7 +68,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    _artists.stop(folder)
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

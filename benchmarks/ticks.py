@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from benchmarks import _artists
+from benchmarks import _artists, _home
 
 WHAT = "one tick of each of the six sensors, 100,000 artists and 1,000,000 training items, nothing pending"
 PEER = "listing every artist and every partition once"
@@ -30,7 +30,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    _artists.stop(folder)
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarks import _home
 
 WHAT = "opening a library of 500 Live Sets in Chromium, and filtering it twice"
 PEER = "opening a file of the same 500 cards as ready markup"
@@ -23,24 +23,11 @@ MAX_MILLISECONDS = 100
 
 def setup(folder: Path) -> None:
     """The artist, the server, and the peer's file."""
-    from resources.ports import open_ports
-    from resources.settings import Settings
-
-    fill(open_ports(Settings(home=folder / "home")), SETS)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAWA_", "SUPABASE_"))}
-    log = (folder / "log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-c", "from dawa_assets.cli.main import main; main()", "serve", "--port", "0"],
-        env={**environment, "DAWA_HOME": str(folder / "home")},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    while not (found := re.search(r"http://\S+:\d+", (folder / "log").read_text())):
-        assert server.poll() is None, (folder / "log").read_text()
-    (folder / "server.json").write_text(json.dumps({"pid": server.pid, "url": found.group()}))
+    fill(_home.ports(folder), SETS)
+    pid, url = _home.start_server(folder)
+    (folder / "server.json").write_text(json.dumps({"pid": pid, "url": url}))
     with _page() as page:
-        library_script(page, found.group())
+        library_script(page, url)
         (folder / "cards.html").write_text(page.content())
     (folder / "empty.html").write_text("<!doctype html><title>Nothing</title>")
 
@@ -48,11 +35,7 @@ def setup(folder: Path) -> None:
 def teardown(folder: Path) -> None:
     """End the server and the database."""
     os.kill(json.loads((folder / "server.json").read_text())["pid"], signal.SIGTERM)
-    from resources.ports import open_ports
-    from resources.settings import Settings
-
-    database: Any = open_ports(Settings(home=folder / "home")).database
-    database.stop()
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from benchmarks import _home
 from benchmarks.goals import Goal
 
 WHAT = "the zip of 200 tracks, 2 GB, from the bucket into the bucket, each track held against its hash, the zip hashed"
@@ -37,7 +38,7 @@ def setup(folder: Path) -> None:
     """Put the tracks into the bucket, and their rows into the database."""
     import psycopg
 
-    ports = _ports(folder)
+    ports = _home.ports(folder)
     numbers = random.Random(1)  # noqa: S311
     with psycopg.connect(ports.database.url(), autocommit=True) as connection:
         connection.execute("set session_replication_role = replica")  # no trigger: each row is as it would leave it
@@ -52,9 +53,7 @@ def setup(folder: Path) -> None:
 
 def teardown(folder: Path) -> None:
     """End the database."""
-    from resources.database.embedded.embedded_database import EmbeddedDatabase
-
-    EmbeddedDatabase(folder / "home" / "postgres").stop()
+    _home.stop_database(folder)
 
 
 def ours(folder: Path) -> None:
@@ -63,7 +62,7 @@ def ours(folder: Path) -> None:
 
     from dawa_assets.datasets.build import build_dataset
 
-    ports = _ports(folder)
+    ports = _home.ports(folder)
     with psycopg.connect(ports.database.url(), autocommit=True) as connection:
         connection.execute("update training_items set status = 'ready'")
         connection.execute("delete from dataset_items")
@@ -101,18 +100,11 @@ def figures(folder: Path) -> dict[str, float]:
     """How long a build takes that finds nothing changed, in a process that has built already."""
     from dawa_assets.datasets.build import build_dataset
 
-    ports = _ports(folder)
+    ports = _home.ports(folder)
     build_dataset(ports, "zip")
     started = time.perf_counter()
     assert build_dataset(ports, "zip").state == "unchanged"
     return {"unchanged s": round(time.perf_counter() - started, 3)}
-
-
-def _ports(folder: Path):  # type: ignore[no-untyped-def]
-    from resources.ports import open_ports
-    from resources.settings import Settings
-
-    return open_ports(Settings(home=folder / "home"))
 
 
 def _training(folder: Path) -> Path:
