@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dawa_assets.pipeline.wording import counted, minutes
 from dawa_assets.tables.listens import Preference
 from dawa_assets.tables.lora_evaluations import Verdict
-from modal_app.evaluation.choice import CODE_RUN_SECONDS, COPIED_SECONDS, LEVEL, WORSE_LOSS, flaws_of
+from modal_app.evaluation.choice import Difference, copied_codes, copy_flaw, flaws_of, is_clearly_worse
 from modal_app.protocol.evaluation import CandidateFigures, CopiedPassage, CopyFindings, EvaluateResult
 
 RULE = "evaluation-v3"
@@ -58,7 +58,7 @@ def judge(found: EvaluateResult) -> Judgement:
     if flaws:
         return Judgement("broken", flaws)
     copied = _copied(found.copies)
-    if _is_copy(found.copies):
+    if copy_flaw(found.copies) is not None:
         return Judgement("copies", copied)
     if found.lora_loss is None or found.base_loss is None:
         return Judgement("no better", ["the base's loss is no number, so that nothing can be compared"])
@@ -131,20 +131,19 @@ def _by_ear(heard: Preference | None) -> PromotionDecision | None:
 
 def _by_distance(found: EvaluateResult) -> PromotionDecision | None:
     """Decide by the distance to the songs that neither has heard; None where too few of them were rendered."""
-    difference, chance = found.rival_difference, found.rival_chance
-    if difference is None or chance is None:
+    if found.rival_difference is None or found.rival_chance is None:
         return None
+    difference = Difference(found.rival_difference, found.rival_chance)
     songs = f"{counted(found.rival_songs, 'held-out song')} that neither has heard"
-    if difference >= 0 or chance > LEVEL:
-        return PromotionDecision(
-            False, f"not really nearer to {songs} than the promoted one ({difference:+.2f}, chance {chance:.1%})"
-        )
+    figures = f"({difference.value:+.2f}, chance {difference.chance:.1%})"
+    if not difference.is_nearer:
+        return PromotionDecision(False, f"not really nearer to {songs} than the promoted one {figures}")
     own, rivals = found.shared_lora_loss, found.shared_rival_loss
-    if own is not None and rivals is not None and own > (1 + WORSE_LOSS) * rivals:
+    if own is not None and rivals is not None and is_clearly_worse(own, rivals):
         return PromotionDecision(
             False, f"nearer to {songs}, but its loss {own:.4f} is {own / rivals - 1:.1%} above the promoted one's"
         )
-    return PromotionDecision(True, f"nearer to {songs} than the promoted one ({difference:+.2f}, chance {chance:.1%})")
+    return PromotionDecision(True, f"nearer to {songs} than the promoted one {figures}")
 
 
 def _by_loss(found: EvaluateResult) -> PromotionDecision | None:
@@ -186,12 +185,6 @@ def _name_of_chosen(found: EvaluateResult) -> str:
     return CandidateFigures(who="milestone", step=found.chosen_step, strength=found.chosen_strength).name
 
 
-def _is_copy(copies: CopyFindings | None) -> bool:
-    return copies is not None and (
-        copies.copied_seconds >= COPIED_SECONDS or (copies.code_seconds or 0.0) >= CODE_RUN_SECONDS
-    )
-
-
 def _copied(copies: CopyFindings | None) -> list[str]:
     """Return what was copied, the longest passage first, or that nothing was; nothing where nobody looked."""
     if copies is None:
@@ -200,9 +193,8 @@ def _copied(copies: CopyFindings | None) -> list[str]:
     looked += f" from {copies.threshold} landmarks on"
     if not copies.is_calibrated:
         looked += " (too few are held out to know how alike this artist's songs are)"
-    lines = []
-    if (copies.code_seconds or 0.0) >= CODE_RUN_SECONDS:
-        lines.append(f"{copies.code_seconds:.1f} s of one rendering are {copies.code_song}'s, code by code")
+    repeated = copied_codes(copies)
+    lines = [] if repeated is None else [repeated]
     if copies.copied_seconds < _MENTIONED_SECONDS:
         lines.append(f"no passage that it was trained on in {looked}")
     else:

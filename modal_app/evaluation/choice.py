@@ -8,7 +8,7 @@ renderings lie nearest to the held-out songs, and of those that chance can't tel
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modal_app.protocol.evaluation import CandidateFigures
+from modal_app.protocol.evaluation import CandidateFigures, CopyFindings
 
 WORSE_LOSS = 0.02
 """A loss above the best one by more than this share rules a candidate out."""
@@ -18,7 +18,6 @@ CODE_RUN_SECONDS = 5.0
 """Of a song's own codes in one run, from which on it copies."""
 STRENGTHS = (1.0, 0.75)
 """At which the chosen one is tried; the first holds unless another is really nearer."""
-
 
 LEVEL = 0.05
 """How often a difference is taken for real that is none."""
@@ -39,6 +38,11 @@ class Difference:
     def is_real(self) -> bool:
         """Whether it is more than chance would make of it."""
         return self.chance <= LEVEL
+
+    @property
+    def is_nearer(self) -> bool:
+        """Whether the first really lies nearer."""
+        return self.value < 0 and self.is_real
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,28 @@ def flaws_of(base: CandidateFigures, found: CandidateFigures, change: float | No
     return flaws
 
 
+def copy_flaw(copies: CopyFindings | None) -> str | None:
+    """Return why what was found makes a copy of a candidate, in one line; None where it does not."""
+    if copies is None:
+        return None
+    if copies.copied_seconds >= COPIED_SECONDS:
+        return f"copies: {copies.copied_seconds:.0f} s of one rendering are what it was trained on"
+    repeated = copied_codes(copies)
+    return None if repeated is None else f"copies: {repeated}"
+
+
+def copied_codes(copies: CopyFindings) -> str | None:
+    """Return which song a rendering repeats code by code, in one line; None where there is no such run."""
+    if copies.code_seconds is None or copies.code_seconds < CODE_RUN_SECONDS:
+        return None
+    return f"{copies.code_seconds:.1f} s of one rendering are {copies.code_song}'s, code by code"
+
+
+def is_clearly_worse(loss: float, than: float) -> bool:
+    """Return whether a loss is so much above another one that no distance makes up for it."""
+    return loss > (1 + WORSE_LOSS) * than
+
+
 def choose_checkpoint(contenders: Sequence[Contender], difference: Callable[[int, int], Difference] | None) -> Choice:
     """Return the contender to keep; None where all are broken or copy.
 
@@ -119,9 +145,9 @@ def choose_strength(
     """
     if difference is None or flaw is not None:
         return False
-    if loss is not None and full_loss is not None and loss > (1 + WORSE_LOSS) * full_loss:
+    if loss is not None and full_loss is not None and is_clearly_worse(loss, full_loss):
         return False
-    return difference.value < 0 and difference.is_real
+    return difference.is_nearer
 
 
 def _within_guard(contenders: Sequence[Contender], left: Sequence[int], verdicts: list[str]) -> list[int]:
@@ -131,7 +157,7 @@ def _within_guard(contenders: Sequence[Contender], left: Sequence[int], verdicts
     best, kept = min(losses), []
     for place in left:
         loss = contenders[place].loss
-        if loss is not None and loss <= (1 + WORSE_LOSS) * best:
+        if loss is not None and not is_clearly_worse(loss, best):
             kept.append(place)
         else:
             shown = "no number" if loss is None else f"{loss:.4f}, {loss / best - 1:.1%} above the best"

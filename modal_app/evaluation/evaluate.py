@@ -21,14 +21,13 @@ from modal_app.data_root.scratch import sweep
 from modal_app.errors import AdapterError, JobError
 from modal_app.evaluation.audio_metrics import draw_spectrograms, spectrum_change_db, waveform_change
 from modal_app.evaluation.choice import (
-    CODE_RUN_SECONDS,
-    COPIED_SECONDS,
     STRENGTHS,
     Choice,
     Contender,
     Difference,
     choose_checkpoint,
     choose_strength,
+    copy_flaw,
     flaws_of,
 )
 from modal_app.evaluation.comparison import Comparison, rounded
@@ -199,17 +198,6 @@ def _choice(
         return found
 
     return choose_checkpoint(contenders, difference if comparison.is_evidence else None)
-
-
-def copy_flaw(copies: CopyFindings | None) -> str | None:
-    """Return why what was found makes a copy of it, in one line; None where it does not."""
-    if copies is None:
-        return None
-    if copies.copied_seconds >= COPIED_SECONDS:
-        return f"copies: {copies.copied_seconds:.0f} s of one rendering are what it was trained on"
-    if (copies.code_seconds or 0.0) >= CODE_RUN_SECONDS:
-        return f"copies: {copies.code_seconds:.1f} s of one rendering are {copies.code_song}'s, code by code"
-    return None
 
 
 def _weaker(bench: Bench, winner: _Winner) -> Measured | None:
