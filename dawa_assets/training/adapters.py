@@ -5,22 +5,26 @@ The bucket has the adapter; what lies under the data root is a copy that may be 
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.tables.training_runs import Run
 from modal_app.data_root.digests import sha256_file
-from modal_app.errors import JobError
+from modal_app.errors import JobCancelledError, JobError, RefusedJobError
+from modal_app.protocol.base import JobRequest, JobResult
 from modal_app.protocol.training import InstallRequest, InstallResult
 from modal_app.training.milestones import step_of
+from resources.compute.base import CallRecord
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
 
 _PEFT_WEIGHTS = "adapter_model.safetensors"
+_R = TypeVar("_R", bound=JobResult)
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,51 @@ def install(ports: Ports, slug: str, run: Run) -> InstallResult:
         JobError: it can't be installed.
     """
     request = InstallRequest(run_id=str(run.id), producer_id=slug, model_name=run.model_name)
+    return ask_with_files(ports, slug, request, [run], "install")
+
+
+def ask_with_files(
+    ports: Ports,
+    slug: str,
+    request: JobRequest[_R],
+    runs: Sequence[Run],
+    purpose: str,
+    record: CallRecord | None = None,
+    *,
+    with_milestones: bool = False,
+    is_refusal_final: bool = False,
+) -> _R:
+    """Ask the worker; where it can't, give it these runs' files from the bucket and ask again.
+
+    Args:
+        ports: the worker and the bucket.
+        slug: the artist's.
+        request: what is asked.
+        runs: whose files it needs; none: nothing could be given.
+        purpose: what the log calls the job.
+        record: keeps what the calls cost.
+        with_milestones: whether it needs the first run's milestones too.
+        is_refusal_final: whether what it says a person can fix is never for want of a file.
+
+    Raises:
+        JobCancelledError: it was told to stop.
+        JobError: it can't do it with the files either.
+    """
     try:
-        return ports.compute.run(request, logged("install"))
+        return ports.compute.run(request, logged(purpose), record)
+    except JobCancelledError:
+        raise
     except JobError as error:
-        log.info("the worker has not got run %s (%s); its files are restored from the bucket", run.id, error)
-    restore_files(ports, slug, run)
-    return ports.compute.run(request, logged("install"))
+        if not runs or (is_refusal_final and isinstance(error, RefusedJobError)):
+            raise
+        names = ", ".join(str(run.id) for run in runs)
+        log.info("%s: the worker can't with run %s (%s); files are restored from the bucket", purpose, names, error)
+    for run in runs:
+        _restore_files(ports, slug, run, with_milestones=with_milestones and run is runs[0])
+    return ports.compute.run(request, logged(purpose), record)
 
 
-def restore_files(ports: Ports, slug: str, run: Run, *, with_milestones: bool = False) -> None:
+def _restore_files(ports: Ports, slug: str, run: Run, *, with_milestones: bool) -> None:
     """Give the worker a done run's files from the bucket; the adapters of milestones only where they are needed."""
     for name in run.metrics["files"]:
         if step_of(name) is not None and not with_milestones:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dawa_assets.items.exclusions import trained_on_line
-from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.rights.enforce import enforce
 from dawa_assets.rights.permissions import refusal
@@ -25,7 +24,7 @@ from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.listens import Preference, preference
 from dawa_assets.tables.lora_evaluations import Evaluation
 from dawa_assets.tables.training_runs import Run
-from dawa_assets.training.adapters import names_in, persist_files, restore_files, run_folder
+from dawa_assets.training.adapters import ask_with_files, names_in, persist_files, run_folder
 from dawa_assets.training.evaluation_marks import marking_of
 from dawa_assets.training.evaluation_prompts import SEEDS, evaluation_prompts
 from dawa_assets.training.examples import fingerprint_of, plan_for, train_request
@@ -34,7 +33,7 @@ from dawa_assets.training.milestones import drop_milestones, keep_chosen, milest
 from dawa_assets.training.planning import examples_of
 from dawa_assets.training.promotion import ensure_published, finish_promotions, history_of, promote
 from dawa_assets.training.promotion_policy import RULE, CandidateState, Judgement, choose, is_preferred, judge
-from modal_app.errors import JobCancelledError, JobError, RefusedJobError
+from modal_app.errors import JobError
 from modal_app.protocol.evaluation import CandidateFigures, EvaluateRequest, EvaluateResult, OtherSong, Rival
 from modal_app.protocol.training import InstallResult, TrainRequest
 from resources.ports import Ports
@@ -130,11 +129,11 @@ def evaluate_lora(ports: Ports, slug: str) -> EvaluationReport:
     settings = ports.settings
     with artist_step(ports, slug, "evaluation") as step:
         enforce(ports, step.artist)
-        state, run, evaluation, heard = _judged(ports, step.artist, step.held, meter)
+        state, run, evaluation, preferred = _judged(ports, step.artist, step.held, meter)
         published = ensure_published(ports, step.artist, settings.model_name)
         drop_milestones(ports, step.artist, step.held, settings.model_name)
     report = _report(state, step.artist, run, evaluation, published, time.monotonic() - started)
-    report = replace(report, preferred=_preferred(heard))
+    report = replace(report, preferred=_preferred(preferred))
     return replace(report, gpu_seconds=meter.gpu_seconds, cost_usd=cost_usd(settings, meter.gpu_seconds))
 
 
@@ -149,14 +148,15 @@ def _judged(
         promoted = training_runs.promoted_run(connection, artist, model_name)
         known = None if run is None else lora_evaluations.find_evaluation(connection, run)
         history = history_of(lora_evaluations.promotions(connection, artist, model_name))
-        heard = excluded_but_trained_on(connection, artist.id)
+        excluded = excluded_but_trained_on(connection, artist.id)
         refused = None if run is None else refusal(connection, ports.settings, run.id, "publish")
         preferred = Preference() if run is None else preference(connection, run.id)
     if run is None or run.candidate_at is None:
         return "nothing to evaluate", None, None, preferred
     is_decided = known is not None and known.decided_at is not None and known.decided_at >= run.candidate_at
-    if run.id in heard and not is_decided:  # nothing without them was trained yet, or there is nothing left to train on
-        log.warning("run %s is not judged, it %s", run.id, trained_on_line(heard[run.id]))
+    if run.id in excluded and not is_decided:
+        # nothing without them was trained yet, or there is nothing left to train on
+        log.warning("run %s is not judged, it %s", run.id, trained_on_line(excluded[run.id]))
         return "nothing to evaluate", None, None, preferred
     rival = promoted if promoted is not None and is_rival(promoted, run) else None
     is_compared = known is not None and known.rival_id == (rival and rival.id)
@@ -176,7 +176,7 @@ def _judged(
             is_promoted=run.promoted,
             has_promoted=promoted is not None,
             was_taken_back=run.id in history.taken_back,
-            trained_on_excluded=promoted is not None and promoted.id in heard,
+            trained_on_excluded=promoted is not None and promoted.id in excluded,
             refused=refused,
         )
         found = EvaluateResult.model_validate(known.figures)
@@ -229,7 +229,7 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
     training = None if prepared is None else _training(ports, artist, prepared, run)
     if prepared is None or training is None:
         raise JobError(f"run {run.id}: was not trained on the current dataset and settings; build `lora_weights` first")
-    heard = None if rival is None else _heard_by(ports, rival)
+    trained_on = None if rival is None else _trained_on(ports, rival)
     with ports.database.transaction() as connection:
         profile = observed_profile(connection, artist.id).master_schema
         others = audio_of_other_artists(connection, artist.id, training.recipe, _MAX_OTHERS)
@@ -238,14 +238,17 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
     request = EvaluateRequest(
         training=training,
         milestones=milestones_of(run),
-        rival=heard,
+        rival=trained_on,
         prompts=prompts,
         seeds=list(range(settings.seed, settings.seed + SEEDS)),
         others=[OtherSong(audio_hash=audio_hash) for audio_hash in others],
         duration_seconds=settings.evaluated_seconds,
         copy_renderings=settings.copies_looked_for,
     )
-    found = _measure(ports, artist, request, [run] if rival is None or heard is None else [run, rival], meter)
+    runs = [run] if rival is None or trained_on is None else [run, rival]
+    found = ask_with_files(
+        ports, artist.slug, request, runs, "evaluation", meter, with_milestones=True, is_refusal_final=True
+    )
     finding = judge(found)
     kept = persist_files(ports, artist.slug, run, names_in(run, found.files), marking_of(ports, artist, run, request))
     with ports.database.transaction() as connection:
@@ -282,37 +285,22 @@ def _training(ports: Ports, artist: Artist, prepared: PreparedDataset, run: Run)
     return request if fingerprint_of(request) == run.fingerprint else None
 
 
-def _heard_by(ports: Ports, rival: Run) -> Rival | None:
+def _trained_on(ports: Ports, rival: Run) -> Rival | None:
     """Return what the rival was trained on; None where that is not on record any more.
 
-    A song whose end was held out was heard all the same.
+    A song whose end was held out was trained on all the same.
     """
     if rival.dataset_id is None:
         return None
     with ports.database.transaction() as connection:
         tracks = dataset_tracks(connection, rival.dataset_id)
     held_out = set(rival.metrics.get("held_out", []))
-    heard = [track for track in tracks if track.song not in held_out] or tracks
+    used = [track for track in tracks if track.song not in held_out] or tracks
     return Rival(
         run_id=str(rival.id),
-        songs=sorted({track.song for track in heard}),
-        audio=sorted({track.audio_hash for track in heard}),
+        songs=sorted({track.song for track in used}),
+        audio=sorted({track.audio_hash for track in used}),
     )
-
-
-def _measure(
-    ports: Ports, artist: Artist, request: EvaluateRequest, runs: list[Run], meter: GpuMeter
-) -> EvaluateResult:
-    """Ask the worker; where it has not got the runs' files, give them to it and ask again."""
-    try:
-        return ports.compute.run(request, logged("evaluation"), meter)
-    except (JobCancelledError, RefusedJobError):
-        raise
-    except JobError as error:
-        log.info("the worker can't evaluate run %s (%s); its files are restored from the bucket", runs[0].id, error)
-    for run in runs:
-        restore_files(ports, artist.slug, run, with_milestones=run is runs[0])
-    return ports.compute.run(request, logged("evaluation"), meter)
 
 
 def _report(
@@ -338,11 +326,11 @@ def _report(
     return EvaluationReport(state=state, seconds=round(seconds, 3), **what)
 
 
-def _preferred(heard: Preference) -> str | None:
-    if heard.latest is None:
+def _preferred(found: Preference) -> str | None:
+    if found.latest is None:
         return None
-    said = f"{heard.candidate} for it, {heard.published} for the published one, {heard.no_difference} for neither"
-    return f"{said}, blindly"
+    counts = f"{found.candidate} for it, {found.published} for the published one, {found.no_difference} for neither"
+    return f"{counts}, blindly"
 
 
 def _row(candidate: CandidateFigures) -> dict[str, Any]:

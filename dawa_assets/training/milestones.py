@@ -6,16 +6,14 @@ killed in between leaves a run whose evaluation names another step than its row:
 
 import logging
 
-from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.tables import run_milestones, training_runs
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_runs import Run
-from dawa_assets.training.adapters import main_adapter, names_in, persist_files, restore_files, run_folder
+from dawa_assets.training.adapters import ask_with_files, main_adapter, names_in, persist_files, run_folder
 from dawa_assets.training.gpu_usage import GpuMeter
 from modal_app.config import BackendKind
-from modal_app.errors import JobCancelledError, JobError
-from modal_app.protocol.evaluation import EvaluateResult, KeepCheckpointRequest, KeepCheckpointResult
+from modal_app.protocol.evaluation import EvaluateResult, KeepCheckpointRequest
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -45,7 +43,8 @@ def keep_chosen(ports: Ports, artist: Artist, held: Lease, run: Run, found: Eval
         step=step,
         strength=strength,
     )
-    files = names_in(run, _written(ports, artist, run, request, meter).files)
+    result = ask_with_files(ports, artist.slug, request, [run], "evaluation", meter, with_milestones=True)
+    files = names_in(run, result.files)
     kept = persist_files(ports, artist.slug, run, files)
     sizes = dict(zip(sorted(files), (file.size for file in kept), strict=True))
     with ports.database.transaction() as connection:
@@ -71,17 +70,3 @@ def drop_milestones(ports: Ports, artist: Artist, held: Lease, model_name: str) 
             held.check(connection)
             run_milestones.end_dropping(connection, run)
     return len(runs)
-
-
-def _written(
-    ports: Ports, artist: Artist, run: Run, request: KeepCheckpointRequest, meter: GpuMeter
-) -> KeepCheckpointResult:
-    """Ask the worker; where it has not got the milestone, give it the run's files and ask again."""
-    try:
-        return ports.compute.run(request, logged("evaluation"), meter)
-    except JobCancelledError:
-        raise
-    except JobError as error:
-        log.info("the worker has not got run %s (%s); its files are restored from the bucket", run.id, error)
-    restore_files(ports, artist.slug, run, with_milestones=True)
-    return ports.compute.run(request, logged("evaluation"), meter)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.rights.marks import Marker, Occasion, provenance_of
 from dawa_assets.rights.permissions import refusal, require_permitted
@@ -21,10 +20,10 @@ from dawa_assets.tables.leases import Lease, report_progress
 from dawa_assets.tables.listens import Who
 from dawa_assets.tables.renderings import Part, Rendering
 from dawa_assets.tables.training_runs import Run
-from dawa_assets.training.adapters import restore_files, temporary_folder
+from dawa_assets.training.adapters import ask_with_files, temporary_folder
 from modal_app.config import BackendKind
-from modal_app.errors import DawaError, InputError, JobCancelledError, JobError
-from modal_app.protocol.training import GenerateRequest, GenerateResult
+from modal_app.errors import DawaError, InputError, JobCancelledError
+from modal_app.protocol.training import GenerateRequest
 from resources.database.base import Connection
 from resources.ports import Ports
 from resources.settings import Settings
@@ -153,24 +152,25 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
             run = training_runs.get_run(connection, of)
             if part.run_id is not None:
                 require_permitted(connection, ports.settings, part.run_id, "generate")
-    heard = run if part.run_id is not None else None
+    adapter_of = run if part.run_id is not None else None
     request = GenerateRequest(
         job_id=f"{rendering.id.replace('r-', 'rendering-')}-{part.who}",
         prompt=rendering.prompt,
-        lora_id=None if heard is None else f"{artist.slug}:{heard.model_name}",
-        run_id=None if heard is None else str(heard.id),
+        lora_id=None if adapter_of is None else f"{artist.slug}:{adapter_of.model_name}",
+        run_id=None if adapter_of is None else str(adapter_of.id),
         duration_seconds=rendering.seconds,
         seed=rendering.seed,
         backend=BackendKind(ports.settings.backend if run is None else run.backend),
         base=ports.settings.base if run is None else run.base,
         scale=rendering.scale,
     )
-    result = _generated(ports, artist, request, heard)
+    with_files = [] if adapter_of is None or "files" not in adapter_of.metrics else [adapter_of]
+    result = ask_with_files(ports, artist.slug, request, with_files, "rendering")
     key = f"artists/{artist.slug}/renderings/{rendering.id}/{part.who}.wav"
     with temporary_folder(ports) as folder:
-        if heard is not None:
+        if adapter_of is not None:
             with ports.database.transaction() as connection:  # it may have been revoked meanwhile
-                require_permitted(connection, ports.settings, heard.id, "generate")
+                require_permitted(connection, ports.settings, adapter_of.id, "generate")
         ports.compute.fetch(result.path, folder / "rendered.wav")
         loudness = measure_waveform(folder / "rendered.wav").loudness
         occasion = Occasion("rendering", rendering.prompt, rendering.seed, artist.id)
@@ -179,20 +179,6 @@ def _render(ports: Ports, artist: Artist, rendering: Rendering, part: Part) -> P
         )
         ports.bucket.put(key, folder / "marked.wav", content_type="audio/wav")
     return part.with_audio(key, loudness.integrated_lufs, loudness.true_peak_dbtp)
-
-
-def _generated(ports: Ports, artist: Artist, request: GenerateRequest, heard: Run | None) -> GenerateResult:
-    """Ask the worker; where it has not got the run's files, give them to it and ask again."""
-    try:
-        return ports.compute.run(request, logged("rendering"))
-    except JobCancelledError:
-        raise
-    except JobError as error:
-        if heard is None or "files" not in heard.metrics:
-            raise
-        log.info("the worker can't render run %s (%s); its files are restored from the bucket", heard.id, error)
-    restore_files(ports, artist.slug, heard)
-    return ports.compute.run(request, logged("rendering"))
 
 
 def _forget_old(ports: Ports, artist: Artist, held: Lease) -> None:
