@@ -4,10 +4,9 @@ from typing import Any
 
 from modal_app.config import BackendKind
 from modal_app.protocol.base import JobRequest
-from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
 from modal_app.protocol.producer import ProducerTrainRequest
-from modal_app.protocol.requests import kind_of
-from modal_app.protocol.training import GenerateRequest, ImportLoraRequest, TrainRequest
+from modal_app.protocol.requests import generator_of, kind_of
+from modal_app.protocol.training import TrainRequest
 
 APP = "nawfside-music"
 
@@ -30,9 +29,9 @@ CPU_TASK = "cpu_task"
 
 def function_of(request: JobRequest[Any]) -> str:
     """Return the name of the app's function that does this job."""
-    kind = kind_of(request)
-    if kind in _ON_A_GPU:
-        return gpu_function(kind, _backend_of(request))
+    kind, generator = kind_of(request), generator_of(request)
+    if generator is not None:
+        return gpu_function(kind, generator)
     return kind if kind in _SHARDED else CPU_TASK
 
 
@@ -53,13 +52,3 @@ def key_of(request: JobRequest[Any]) -> str | None:
     if isinstance(request, ProducerTrainRequest):
         return f"train_producer/{request.producer_id}/{request.job_id}"
     return None
-
-
-def _backend_of(request: JobRequest[Any]) -> BackendKind:
-    if isinstance(request, EvaluateRequest):
-        return request.training.backend
-    if isinstance(
-        request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest | KeepCheckpointRequest
-    ):
-        return request.backend
-    return BackendKind.ACE_STEP

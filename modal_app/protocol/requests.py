@@ -4,6 +4,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
+from modal_app.config import BackendKind
 from modal_app.protocol.audio import PrepareRequest, PublishRequest
 from modal_app.protocol.base import JobRequest
 from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
@@ -41,6 +42,17 @@ REQUESTS: dict[str, type[JobRequest[Any]]] = {
     request.model_fields["kind"].default: request for request in get_args(get_args(AnyRequest)[0])
 }
 """Kind of job → its request."""
+
+
+def generator_of(request: JobRequest[Any]) -> BackendKind | None:
+    """Return the generator that a job loads or writes adapters for; None for one that needs none."""
+    if isinstance(request, EvaluateRequest):
+        return request.training.backend
+    if isinstance(
+        request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest | KeepCheckpointRequest
+    ):
+        return request.backend
+    return None
 
 
 def kind_of(request: JobRequest[Any]) -> str:

@@ -1,8 +1,8 @@
 """The training loop, for every backend. It reads top to bottom in `Loop.run`; files, splits and cards are `train.py`'s.
 
-What a step draws, and which samples it sees, are functions of its number (`order.py`), and the optimiser is the only
-thing with a memory. So a checkpoint is the adapter, the optimiser and a few numbers, and a training that was stopped
-anywhere goes on to the same bits on a CPU.
+What a step draws, and which samples it sees, are functions of its number (`batch_schedule.py`), and the optimiser is
+the only thing with a memory. So a checkpoint is the adapter, the optimiser and a few numbers, and a training that was
+stopped anywhere goes on to the same bits on a CPU.
 
 A worker that is told to stop raises out of any line here. Between two steps the state is whole; while a step is being
 written into it, it is not, and then the checkpoint before it counts.

@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 from modal_app.backends.registry import IMPORTS
 from modal_app.data_root.layout import DataRoot
 from modal_app.protocol.base import Event, JobRequest, JobResult
-from modal_app.protocol.evaluation import EvaluateRequest, KeepCheckpointRequest
 from modal_app.protocol.producer import ProducerTrainRequest
-from modal_app.protocol.requests import AnyRequest, kind_of
+from modal_app.protocol.requests import AnyRequest, generator_of, kind_of
 from modal_app.protocol.tagging import InspectRequest, TagRequest
-from modal_app.protocol.training import GenerateRequest, ImportLoraRequest, TrainRequest
 
 JOBS = {
     "prepare": "modal_app.audio.prepare",
@@ -57,12 +55,9 @@ class Imports(NamedTuple):
 def imports_of(request: JobRequest[Any]) -> Imports:
     """Return what a job imports."""
     kind = kind_of(request)
-    if isinstance(request, EvaluateRequest):
-        return Imports("generators", (*IMPORTS[request.training.backend], JOBS[kind]))
-    if isinstance(
-        request, TrainRequest | ProducerTrainRequest | GenerateRequest | ImportLoraRequest | KeepCheckpointRequest
-    ):
-        return Imports("generators", (*IMPORTS[request.backend], JOBS[kind]))
+    generator = generator_of(request)
+    if generator is not None:
+        return Imports("generators", (*IMPORTS[generator], JOBS[kind]))
     libraries = GEMINI if asks_gemini(request) else LIBRARIES.get(kind, ())
     return Imports("others", (*libraries, JOBS[kind]))
 
