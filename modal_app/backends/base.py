@@ -69,9 +69,7 @@ class Backend(Protocol):
     base: BaseModel
     sample_rate: int
     channels: int
-    metadata: frozenset[
-        str
-    ]  # the kinds of a caption's parts that it takes beside the text: of `section`, `tempo` and `key`
+    metadata: frozenset[str]  # kinds of a caption's parts that it takes beside the text: of `section`, `tempo`, `key`
 
     @classmethod
     def load(cls, base: str) -> Self:
@@ -137,6 +135,11 @@ class TrainBackend(Backend, Protocol):
 
     def export(self, folder: Path, card: AdapterCard) -> list[Path]:
         """Write the adapter as other tools load it: `<producer>_<model>.safetensors` and PEFT's two files."""
+
+
+def frames_per_second(backend: TrainBackend) -> float:
+    """Return how many frames of what a backend encodes make a second of audio."""
+    return backend.sample_rate / backend.frame_samples
 
 
 class InferBackend(Backend, Protocol):

@@ -10,7 +10,7 @@ from typing import TypedDict, cast
 import numpy as np
 
 from modal_app.audio.landmarks import SAMPLE_RATE
-from modal_app.backends.base import Signal, TrainBackend
+from modal_app.backends.base import Signal, TrainBackend, frames_per_second
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import JobError
 from modal_app.evaluation.code_runs import longest_run
@@ -22,8 +22,6 @@ from modal_app.training.caption_rule import conditioning_of_parts, kinds_in_meta
 from modal_app.training.data import load_examples
 from modal_app.training.split import Split
 from modal_app.training.train import evenly
-
-_CODES_PER_SECOND = 50.0
 
 
 class Looked(TypedDict):
@@ -81,4 +79,4 @@ def _longest_code_run(
             length = longest_run(stream, codes)
             if length > best:
                 best, song = length, example.song
-    return round(best / _CODES_PER_SECOND, 2), song
+    return round(best / frames_per_second(backend), 2), song

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.audio.segment_cache import find_prepared, segment_path
-from modal_app.backends.base import InferBackend, Signal, Tensor, TrainBackend, TrainExample, ValidationGrid
+from modal_app.backends.base import (
+    InferBackend,
+    Signal,
+    Tensor,
+    TrainBackend,
+    TrainExample,
+    ValidationGrid,
+    frames_per_second,
+)
 from modal_app.data_root.layout import DataRoot
 from modal_app.errors import AdapterError, JobError
 from modal_app.evaluation.adherence import keeps_to
@@ -29,9 +37,6 @@ from modal_app.tagging.features import loudness
 from modal_app.training.caption_rule import conditioning_of_prompt, kinds_in_metadata
 from modal_app.training.data import read_signal
 from modal_app.training.track_audio import track_gain_db
-
-LATENTS_PER_SECOND = 25.0
-"""Of ACE-Step, the one generator here with continuous latents."""
 
 _LOUDNESS_SEGMENTS = 8
 _QUIETEST_LUFS = -60.0  # what is under it is silence, which no gain makes louder
@@ -191,7 +196,8 @@ class Bench:
         return by_song(found)
 
     def _latents(self, encoded: Mapping[str, Tensor]) -> Windows:
-        return latent_windows(np.asarray(encoded["mean"], dtype=np.float32), LATENTS_PER_SECOND)
+        rate = frames_per_second(cast("TrainBackend", self.backend))
+        return latent_windows(np.asarray(encoded["mean"], dtype=np.float32), rate)
 
     def _audio(self, example: Example) -> Signal:
         """Return a segment at the level at which it is trained on."""

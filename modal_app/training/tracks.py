@@ -13,7 +13,7 @@ from pathlib import Path
 
 from modal_app.audio.recipe import whole_recipe_for
 from modal_app.audio.segment_cache import find_prepared
-from modal_app.backends.base import Tensor, TrainBackend, TrainExample
+from modal_app.backends.base import Tensor, TrainBackend, TrainExample, frames_per_second
 from modal_app.data_root.layout import DataRoot
 from modal_app.protocol.audio import PreparedAudio
 from modal_app.protocol.base import Event
@@ -76,7 +76,7 @@ def load_tracks(request: TrainRequest, backend: TrainBackend, root: DataRoot, em
         latents[key] = find_or_encode(files[key], encode, names[key], root.scratch())
         message = f"encoded track {done} of {len(manifests)}"
         emit(Event(kind="progress", message=message, done=done, total=len(manifests)))
-    return Tracks(request, manifests, latents, files, backend.sample_rate / backend.frame_samples)
+    return Tracks(request, manifests, latents, files, frames_per_second(backend))
 
 
 def segments_of(tracks: Tracks, backend: TrainBackend) -> list[TrainExample]:

@@ -53,9 +53,8 @@ class AceStepBackend:
     """Both faces of ACE-Step: training and rendering."""
 
     channels = 2
-    metadata = frozenset(
-        {"section", "tempo", "key"}
-    )  # beside a caption that names them too, they would contradict it one day
+    # beside a caption that names them too, they would contradict it one day
+    metadata = frozenset({"section", "tempo", "key"})
 
     def __init__(self, pipeline: Any, base: BaseModel) -> None:
         self.base = base

@@ -100,7 +100,7 @@ def write_files(folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) 
 
 def rewrite(folder: Path, tensors: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
     """Write an adapter in both formats from the tensors of a file of ours."""
-    return write_files(folder, folded_weights(tensors, card.parameters.alpha / card.parameters.rank), card)
+    return write_files(folder, folded_weights(tensors, card.parameters.scaling), card)
 
 
 def completed(transformer: Any, weights: Mapping[str, Tensor], card: AdapterCard) -> dict[str, Tensor]:
