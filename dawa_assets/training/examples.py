@@ -62,7 +62,7 @@ def make_examples(
         if segment.silent or audio.segments[segment.index].silent:
             silent += 1
             continue
-        seconds += audio.segments[segment.index].samples / audio.sample_rate
+        seconds += audio.seconds_of(segment.index)
         text = texts.get((segment.sha256, part.hint))
         facts = part.facts[segment.index]
         untagged += text is None

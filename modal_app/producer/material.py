@@ -113,7 +113,7 @@ def make_examples(heard: list[Heard], tags: dict[str, str]) -> list[Example]:
 def heard_seconds(heard: list[Heard]) -> float:
     """Return the length of all that becomes an example, in seconds."""
     return sum(
-        segment.samples / part.audio.sample_rate
+        part.audio.seconds_of(segment.index)
         for part in heard
         for segment, shown in zip(part.audio.segments, part.shown.segments, strict=False)
         if not segment.silent and not shown.silent

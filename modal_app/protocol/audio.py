@@ -44,6 +44,15 @@ class PreparedAudio(Message):
     segments: list[Segment]
     warnings: list[str]
 
+    def seconds_of(self, index: int) -> float:
+        """Return how long a segment is."""
+        return self.segments[index].samples / self.sample_rate
+
+    def span_of(self, index: int) -> tuple[float, float]:
+        """Return begin and end of a segment, in seconds of the file."""
+        start = self.segments[index].start_seconds
+        return start, start + self.seconds_of(index)
+
 
 class FailedAudio(Message):
     """An audio file that could not be prepared, with its one-line reason."""

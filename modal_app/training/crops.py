@@ -67,10 +67,9 @@ def stretches_of(
         manifest = manifests[track]
         beats = tuple(second * frames_a_second for second in downbeats.get(track, ()))
         for first, last in _runs(sorted(of_track)):
-            segment = manifest.segments[last]
-            end = (segment.start_seconds + segment.samples / manifest.sample_rate) * frames_a_second
+            start = manifest.span_of(first)[0] * frames_a_second
+            end = manifest.span_of(last)[1] * frames_a_second
             is_last = last == len(manifest.segments) - 1
-            start = manifest.segments[first].start_seconds * frames_a_second
             stretches.append(
                 Stretch(
                     track,

@@ -57,9 +57,7 @@ def load_examples(
                 encoded=find_or_encode(cached, partial(_encode, path, gain_db, backend), name, root.scratch()),
                 conditioning=conditioning_of_parts(example.parts, example, in_metadata),
                 seconds=stated_seconds(
-                    request.caption_rule,
-                    manifest.segments[example.index].samples / manifest.sample_rate,
-                    manifest.duration_seconds,
+                    request.caption_rule, manifest.seconds_of(example.index), manifest.duration_seconds
                 ),
             )
         )

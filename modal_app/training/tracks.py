@@ -87,14 +87,15 @@ def segments_of(tracks: Tracks, backend: TrainBackend) -> list[TrainExample]:
     for example in request.examples:
         manifest = tracks.manifests[example.audio_hash]
         (stretch,) = stretches_of([example], tracks.manifests, {}, tracks.frames_a_second)
-        seconds = manifest.segments[example.index].samples / manifest.sample_rate
         latents = tracks.latents[example.audio_hash]
         found.append(
             TrainExample(
                 key=example.sha256,
                 encoded={name: part[stretch.first : stretch.end] for name, part in latents.items()},
                 conditioning=conditioning_of_parts(example.parts, example, in_metadata),
-                seconds=stated_seconds(request.caption_rule, seconds, manifest.duration_seconds),
+                seconds=stated_seconds(
+                    request.caption_rule, manifest.seconds_of(example.index), manifest.duration_seconds
+                ),
             )
         )
     return found
@@ -168,9 +169,8 @@ def caption_of_span(
     """
 
     def shared(example: Example) -> float:
-        segment = manifest.segments[example.index]
-        segment_end = segment.start_seconds + segment.samples / manifest.sample_rate
-        return min(end, segment_end) - max(start, segment.start_seconds)
+        segment_start, segment_end = manifest.span_of(example.index)
+        return min(end, segment_end) - max(start, segment_start)
 
     nearest = max(examples, key=lambda example: (shared(example), -example.index))
     return nearest if timeline is None else with_facts(nearest, facts_of_span(timeline, start, end))
