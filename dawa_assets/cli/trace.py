@@ -63,16 +63,14 @@ def _verdict(found: "Trace") -> str:
 
 
 def _print_sound(each: "TracedSound") -> None:
-    from dawa_assets.pipeline.wording import minutes
+    from dawa_assets.pipeline.wording import first_of, minutes
 
     sound = each.sound
     by = f"{sound.lora} (training {sound.run})" if sound.lora else f"the base {sound.base} alone"
     typer.echo(f"  made      {sound.made_at:%Y-%m-%d %H:%M} UTC by {by}, {sound.generator} {sound.base}")
     typer.echo(f"  for       {sound.artist or 'no artist'}: {' '.join(sound.prompt.split())[:100]}")
     if each.trained_on:
-        shown = ", ".join(each.trained_on[:_MAX_SHOWN])
-        more = f" and {len(each.trained_on) - _MAX_SHOWN} more" if len(each.trained_on) > _MAX_SHOWN else ""
-        typer.echo(f"  heard     {shown}{more}")
+        typer.echo(f"  heard     {first_of(each.trained_on, _MAX_SHOWN)}")
     for passage in each.passages[:_MAX_SHOWN]:
         changes = [f"{passage.semitones:+.1f} semitones"] if abs(passage.semitones) >= 0.5 else []
         changes += [f"{passage.speed - 1:+.1%} in tempo"] if passage.speed != 1 else []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from dawa_assets.pipeline.wording import counted
+from dawa_assets.pipeline.wording import counted, first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
 from dawa_assets.tables.alignments import alignments_of
@@ -21,6 +21,7 @@ from resources.database.base import Database
 
 _MAX_REASON = 500
 _MAX_AUTHOR = 200
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
 
 def trained_on_line(items: Sequence[str]) -> str:
     """Return names of excluded items that were heard, as a clause."""
-    shown = ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
-    return f"heard {counted(len(items), 'excluded item')}: {shown}"
+    return f"heard {counted(len(items), 'excluded item')}: {first_of(items, _MAX_NAMED)}"
 
 
 def _line(text: str, what: str, most: int) -> str:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
+from dawa_assets.pipeline.wording import first_of
 from dawa_assets.tables.artists import Artist, resolve_artist
 from dawa_assets.tables.item_lookup import items_called
 from modal_app.errors import InputError
@@ -55,9 +56,8 @@ def find_item(connection: Connection, reference: str, artist: str | None = None,
         )
     best = by_rank[min(by_rank)]
     if len(best) > 1:
-        listed = ", ".join(f"{row.item_id} ({row.name} of {row.slug})" for row in best[:_MAX_LISTED])
-        more = f" and {len(best) - _MAX_LISTED} more" if len(best) > _MAX_LISTED else ""
-        raise InputError(f"item {shown}: several are called so: {listed}{more}; give the id, or --artist")
+        listed = first_of([f"{row.item_id} ({row.name} of {row.slug})" for row in best], _MAX_LISTED)
+        raise InputError(f"item {shown}: several are called so: {listed}; give the id, or --artist")
     row = best[0]
     if row.is_excluded and not excluded:
         raise InputError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.pipeline.wording import counted
+from dawa_assets.pipeline.wording import counted, first_of
 from dawa_assets.rights.permissions import clock_of, refusal
 from dawa_assets.rights.samples import uncleared_items
 from dawa_assets.tables import training_runs
@@ -22,6 +22,8 @@ from resources.ports import Ports
 from resources.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,9 @@ def permissions_line(database: Database, settings: Settings) -> tuple[bool, str]
     then = "what is not permitted is left out" if settings.permissions == "required" else "nothing stops for that"
     if not without:
         return True, f"{settings.permissions}: every artist with items has a permission to train now"
-    named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
     return False, (
-        f"{settings.permissions}: {len(without)} of {counted(of, 'artist')} have no permission to train now ({named}); "
-        f"{then}; `dawa rights grant` puts one on record"
+        f"{settings.permissions}: {len(without)} of {counted(of, 'artist')} have no permission to train now "
+        f"({first_of(without, _MAX_NAMED)}); {then}; `dawa rights grant` puts one on record"
     )
 
 

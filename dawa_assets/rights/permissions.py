@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+from dawa_assets.pipeline.wording import first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import permissions as table
 from dawa_assets.tables.artists import Artist, resolve_artist
@@ -183,8 +184,7 @@ def refusal(connection: Connection, settings: Settings, run_id: UUID, purpose: P
     songs = table.not_permitted_in_run(connection, run_id, purpose, clock_of(settings))
     if not songs:
         return None
-    more = f" and {len(songs) - _MAX_NAMED} more" if len(songs) > _MAX_NAMED else ""
-    return f"nobody permits now to {purpose} with {', '.join(songs[:_MAX_NAMED])}{more}"
+    return f"nobody permits now to {purpose} with {first_of(songs, _MAX_NAMED)}"
 
 
 def require_lora_permitted(database: Database, settings: Settings, lora_id: str, run: str | None = None) -> None:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 from uuid import UUID
 
+from dawa_assets.pipeline.wording import first_of
 from dawa_assets.prompting.json_access import mapping, text, texts
 from dawa_assets.tables.artists import resolve_artist
 from dawa_assets.tables.item_samples import ItemSamples, artist_ids, item_samples
@@ -82,8 +83,7 @@ def uncleared_items(connection: Connection, settings: Settings, artist_id: UUID 
         for each in item_samples(connection, one):
             names = [sample.name for sample in song_of(each, patterns).uncleared]
             if names:
-                more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-                found[each.item_id] = f"a sample in it is not cleared: {', '.join(names[:_MAX_SHOWN])}{more}"
+                found[each.item_id] = f"a sample in it is not cleared: {first_of(names, _MAX_SHOWN)}"
     return found
 
 
