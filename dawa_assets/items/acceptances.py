@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables.item_findings import ShownFinding, accept_finding, shown_findings, withdraw_acceptance
 from modal_app.errors import InputError
@@ -55,8 +56,8 @@ def set_accepted(
         UnknownArtistError: there is no such artist.
         InputError: no item, or several, are called so; it has no such finding; reason or author can't be kept.
     """
-    author = _line(author, "author", _MAX_AUTHOR)
-    reason = _line(reason, "--reason", _MAX_REASON) if accepted else ""
+    author = one_line(author, "author", _MAX_AUTHOR, is_needed=True)
+    reason = one_line(reason, "--reason", _MAX_REASON, is_needed=True) if accepted else ""
     with database.transaction() as connection:
         item = find_item(connection, reference, artist)
         kinds = {each.kind for each in shown_findings(connection, items=[item.id])}
@@ -69,10 +70,3 @@ def set_accepted(
             changed = withdraw_acceptance(connection, item.id, kind)
         findings = shown_findings(connection, items=[item.id])
     return Acceptance(item.name, item.id, item.artist.slug, kind, changed, findings)
-
-
-def _line(text: str, what: str, most: int) -> str:
-    clean = text.strip()
-    if not clean or len(clean) > most or not clean.isprintable():
-        raise InputError(f"{what}: must be one line of 1 to {most} printable characters; give one")
-    return clean

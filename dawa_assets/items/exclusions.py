@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.pipeline.wording import counted, first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
@@ -71,7 +72,7 @@ def set_excluded(
         UnknownArtistError: there is no such artist.
         InputError: no item, or several, are called so, or reason or author can't be kept.
     """
-    reason, author = _line(reason, "--reason", _MAX_REASON), _line(author, "author", _MAX_AUTHOR)
+    reason, author = one_line(reason, "--reason", _MAX_REASON), one_line(author, "author", _MAX_AUTHOR)
     if not author:
         raise InputError("author: is empty; say who wants it")
     if author == item_exclusions.PERMISSIONS:
@@ -114,10 +115,3 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
 def trained_on_line(items: Sequence[str]) -> str:
     """Return names of excluded items that were heard, as a clause."""
     return f"heard {counted(len(items), 'excluded item')}: {first_of(items, _MAX_NAMED)}"
-
-
-def _line(text: str, what: str, most: int) -> str:
-    clean = text.strip()
-    if len(clean) > most or not clean.isprintable():
-        raise InputError(f"{what}: must be one line of at most {most} printable characters; give another")
-    return clean

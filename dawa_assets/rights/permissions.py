@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.pipeline.wording import first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import permissions as table
@@ -23,8 +24,7 @@ from resources.database.base import Connection, Database
 from resources.ports import Ports
 from resources.settings import Settings
 
-MAX_LINE = 500
-"""Characters of a name, a territory or a text of evidence."""
+_MAX_LINE = 500
 _MAX_FILE = 50 * 2**20
 _MAX_ROWS = 10_000
 _COLUMNS = ("artist", "for", "by", "from", "until", "song", "item", "evidence", "territory")
@@ -135,8 +135,8 @@ def revoke(ports: Ports, beginning: str, *, reason: str, author: str) -> tuple[U
         changed = table.revoke_permission(
             connection,
             permission_id,
-            reason=checked_line(reason, "--reason"),
-            author=checked_line(author, "author", is_needed=True),
+            reason=one_line(reason, "--reason", _MAX_LINE),
+            author=one_line(author, "author", _MAX_LINE, is_needed=True),
         )
     return permission_id, artist, changed
 
@@ -224,20 +224,6 @@ def require_lora_permitted(database: Database, settings: Settings, lora_id: str,
             )
 
 
-def checked_line(text: str, what: str, *, is_needed: bool = False) -> str:
-    """Return a text without the space around it.
-
-    Raises:
-        InputError: it is no single line of printable characters, or too long, or it is needed and empty.
-    """
-    clean = text.strip()
-    if len(clean) > MAX_LINE or not clean.isprintable():
-        raise InputError(f"{what}: must be one line of at most {MAX_LINE} printable characters; give another")
-    if is_needed and not clean:
-        raise InputError(f"{what}: is empty; say who")
-    return clean
-
-
 def purposes_of(given: Sequence[str]) -> tuple[Purpose, ...]:
     """Return what is permitted, in a fixed order; `all` is everything.
 
@@ -264,14 +250,14 @@ def _resolved(
     new = NewPermission(
         artist_id=artist.id,
         purposes=purposes_of(given.purposes),
-        granted_by=checked_line(given.granted_by, "--by", is_needed=True),
-        recorded_by=checked_line(recorded_by, "author", is_needed=True),
+        granted_by=one_line(given.granted_by, "--by", _MAX_LINE, is_needed=True),
+        recorded_by=one_line(recorded_by, "author", _MAX_LINE, is_needed=True),
         valid_from=given.valid_from or table.today(connection, clock_of(settings)),
         valid_until=given.valid_until,
         training_item_id=None if item is None else item.id,
-        song=checked_line(given.song, "--song", is_needed=True) if given.song else None,
-        evidence=checked_line(given.evidence, "--evidence"),
-        territory=checked_line(given.territory, "--territory"),
+        song=one_line(given.song, "--song", _MAX_LINE, is_needed=True) if given.song else None,
+        evidence=one_line(given.evidence, "--evidence", _MAX_LINE),
+        territory=one_line(given.territory, "--territory", _MAX_LINE),
     )
     if new.valid_until is not None and new.valid_until < new.valid_from:
         raise InputError(f"--until {new.valid_until}: lies before {new.valid_from}; give a later day")

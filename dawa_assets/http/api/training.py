@@ -28,6 +28,7 @@ from dawa_assets.http.api.training_messages import (
 )
 from dawa_assets.http.errors import errors
 from dawa_assets.http.service import Service, ServiceOf
+from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import InputError
 
@@ -107,7 +108,7 @@ async def approve_waiting(
     def change() -> ApprovedAnswer:
         from dawa_assets.training.approval import approve_training
 
-        author = _line(author_of(caller, body.author), "author", 200)
+        author = one_line(author_of(caller, body.author), "author", 200)
         return ApprovedAnswer(approved=WaitingTraining.of(approve_training(service.ports, artist, author)))
 
     return await service.saving(change)
@@ -135,7 +136,7 @@ async def listened(body: ListenRequest, artist: ArtistOf, caller: CallerOf, serv
                 choice=body.choice,
                 score=body.score,
                 blind=body.is_blind,
-                who=_line(author_of(caller, body.author), "author", 200),
+                who=one_line(author_of(caller, body.author), "author", 200),
                 rendering_id=body.rendering_id,
             )
         return ListenedAnswer(id=listen_id)
@@ -178,13 +179,6 @@ def _loras(service: Service, artist: Artist) -> LorasAnswer:
 
 def _why(body: PromoteRequest, author: str, otherwise: str) -> str:
     """Return the reason as the log keeps it, with who gave it."""
-    reason = _line(body.reason, "reason", 500)
-    author = _line(author, "author", 200)
+    reason = one_line(body.reason, "reason", 500)
+    author = one_line(author, "author", 200)
     return f"{author}: {reason}" if reason else f"{author} {otherwise}"
-
-
-def _line(text: str, what: str, most: int) -> str:
-    clean = text.strip()
-    if len(clean) > most or not clean.isprintable():
-        raise InputError(f"{what}: must be one line of at most {most} printable characters; give another")
-    return clean
