@@ -42,12 +42,13 @@ def generate(
 
     from dawa_assets.cli.progress import shown_progress
     from dawa_assets.pipeline.job_progress import logged
-    from dawa_assets.rights.marks import Marker, Occasion, marks_line, provenance_of
+    from dawa_assets.rights.marks import Marker, Occasion, marks_line
     from dawa_assets.rights.permissions import require_lora_permitted
     from modal_app.config import BackendKind
     from modal_app.data_root.atomic_writes import scratch_path
     from modal_app.errors import InputError
     from modal_app.marks.encode import check_suffix
+    from modal_app.marks.tags import provenance_of
     from modal_app.protocol.training import GenerateRequest
     from resources.ports import open_compute, open_database
     from resources.settings import Settings

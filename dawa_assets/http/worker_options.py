@@ -8,11 +8,12 @@ from threading import BoundedSemaphore
 from typing import BinaryIO
 from uuid import UUID
 
-from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.permissions import require_lora_permitted
 from dawa_assets.segments.tagger import hosted_model
 from dawa_assets.tables.rendered_audio import artist_of_slug
 from modal_app.config import BackendKind
+from modal_app.marks.tags import provenance_of
 from modal_app.protocol.training import GenerateResult
 from modal_app.web.marking import Mark
 from modal_app.web.options import WebOptions

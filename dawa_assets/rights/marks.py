@@ -21,7 +21,6 @@ from dawa_assets.tables.rendered_audio import Origin, RenderedAudio, artist_of_s
 from modal_app.errors import InputError, JobError
 from modal_app.marks.encode import encode
 from modal_app.marks.tags import Provenance, append_info
-from modal_app.protocol.training import GenerateResult
 from resources.database.base import Database
 from resources.errors import DatabaseError, SettingsError
 from resources.settings import Settings
@@ -66,8 +65,7 @@ class Marker:
             JobError: it can't be marked or written as that format.
             InputError: the certificate can't be used.
         """
-        marked = self._settings.marks == "on"
-        if not marked:
+        if self._settings.marks == "off":
             self._write(wav, target, None)
             return
         samples = sha256_of_samples(wav)
@@ -118,16 +116,6 @@ class Marker:
                 record_rendered(connection, rendered, landmarks)
         except DatabaseError as error:
             log.warning("what was generated is marked, and not on record, so that nothing can trace it: %s", error)
-
-
-def provenance_of(result: GenerateResult) -> Provenance:
-    """Return by what a rendering of the worker's was generated."""
-    return Provenance(
-        generator="unknown" if result.backend is None else result.backend.value,
-        base=result.base or "unknown",
-        lora=result.lora_id if result.lora is not None else None,
-        run=result.run_id,
-    )
 
 
 def signing_identity(settings: Settings) -> Identity:

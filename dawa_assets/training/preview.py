@@ -13,7 +13,7 @@ from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.rights.enforce import enforce
 from dawa_assets.rights.fingerprints import sha256_of_samples
-from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.permissions import refusal
 from dawa_assets.tables import training_runs
 from dawa_assets.tables.artists import Artist
@@ -25,6 +25,7 @@ from dawa_assets.training.gpu_usage import GpuMeter, cost_usd
 from dawa_assets.training.promotion import ensure_published
 from modal_app.config import BackendKind
 from modal_app.errors import JobError
+from modal_app.marks.tags import provenance_of
 from modal_app.protocol.training import GenerateRequest, MusicalFacts
 from resources.ports import Ports
 

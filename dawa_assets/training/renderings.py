@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.rights.marks import Marker, Occasion, provenance_of
+from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.permissions import refusal, require_permitted
 from dawa_assets.tables import renderings, training_runs
 from dawa_assets.tables.artists import Artist
@@ -23,6 +23,7 @@ from dawa_assets.tables.training_runs import Run
 from dawa_assets.training.adapters import ask_with_files, temporary_folder
 from modal_app.config import BackendKind
 from modal_app.errors import DawaError, InputError, JobCancelledError
+from modal_app.marks.tags import provenance_of
 from modal_app.protocol.training import GenerateRequest
 from resources.database.base import Connection
 from resources.ports import Ports

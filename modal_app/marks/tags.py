@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from modal_app.errors import JobError
+from modal_app.protocol.training import GenerateResult
 
 SOFTWARE = "DAWA assets"
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -45,6 +46,16 @@ class Provenance:
             f"by {self.maker}. "
             "Not to be used for AI training or data mining."
         )
+
+
+def provenance_of(result: GenerateResult) -> Provenance:
+    """Return by what a rendering of the worker's was generated."""
+    return Provenance(
+        generator="unknown" if result.backend is None else result.backend.value,
+        base=result.base or "unknown",
+        lora=result.lora_id if result.lora is not None else None,
+        run=result.run_id,
+    )
 
 
 def software() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from modal_app.marks.tags import Provenance, append_info
+from modal_app.marks.tags import append_info, provenance_of
 from modal_app.protocol.training import GenerateResult
 
 Mark = Callable[[BinaryIO, GenerateResult, str | None], BinaryIO]
@@ -15,15 +15,9 @@ Mark = Callable[[BinaryIO, GenerateResult, str | None], BinaryIO]
 
 def tagged(audio: BinaryIO, result: GenerateResult, _producer: str | None) -> BinaryIO:
     """Return a WAV that says in its tags that it was generated, and by what."""
-    provenance = Provenance(
-        generator="unknown" if result.backend is None else result.backend.value,
-        base=result.base or "unknown",
-        lora=result.lora_id if result.lora is not None else None,
-        run=result.run_id,
-    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rendered.wav"
         with audio, path.open("wb") as copy:
             shutil.copyfileobj(audio, copy)
-        append_info(path, provenance)
+        append_info(path, provenance_of(result))
         return path.open("rb")  # stays readable though its name is gone
