@@ -16,7 +16,7 @@ from fastapi import Request
 
 from dawa_assets.http.errors import RefusedRequestError
 from dawa_assets.http.proxies import HOST
-from modal_app.data_root.atomic_writes import create_atomic
+from modal_app.data_root.atomic_writes import read_or_create
 from resources.errors import SettingsError
 
 _BYTES = 32
@@ -67,9 +67,7 @@ class Links:
         if self._key is None:
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                if not self._file.exists():
-                    create_atomic(self._file, secrets.token_bytes(_BYTES), mode=0o600)
-                self._key = self._file.read_bytes()
+                self._key = read_or_create(self._file, lambda: secrets.token_bytes(_BYTES), mode=0o600)
             except OSError as error:
                 raise SettingsError(f"{self._file}: can't be made or read: {error.strerror}; set DAWA_HOME") from None
             if len(self._key) < _BYTES:

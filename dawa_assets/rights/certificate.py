@@ -4,12 +4,12 @@ A certificate that was made here names nobody that others trust: a verifier find
 unknown. Its key never leaves its file, which only its owner may read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modal_app.data_root.atomic_writes import create_atomic
+from modal_app.data_root.atomic_writes import read_or_create
 from modal_app.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ class Identity:
     """A certificate (with those that it hangs on) and its key, in PEM."""
 
     certificates: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     is_self_made: bool
 
 
 def own_identity(folder: Path) -> Identity:
-    """Return the identity that lies in this folder, made when it is first asked for; of several makers one wins.
+    """Return the identity that lies in this folder, made when it is first asked for.
 
     Raises:
         InputError: it can't be made, or is no identity.
@@ -37,9 +37,7 @@ def own_identity(folder: Path) -> Identity:
     path = folder / _FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            create_atomic(path, _made(), mode=0o600)
-        both = path.read_bytes()
+        both = read_or_create(path, _made, mode=0o600)
     except OSError as error:
         raise InputError(f"{path}: can't be made or read: {error.strerror or error}; set DAWA_HOME") from None
     return checked(Identity(both, both, is_self_made=True), str(path))

@@ -12,7 +12,7 @@ file and folder itself. The target's folder must exist: a folder that was remove
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +62,13 @@ def create_atomic(target: Path, content: str | bytes, folder: Path | None = None
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def read_or_create(path: Path, make: Callable[[], bytes], *, mode: int = 0o666) -> bytes:
+    """Return a file's bytes; one that is not there is made first, with this mode less the umask."""
+    if not path.exists():
+        create_atomic(path, make(), mode=mode)
+    return path.read_bytes()
 
 
 def _temporary(target: Path, folder: Path | None) -> Path:

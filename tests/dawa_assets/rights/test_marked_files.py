@@ -150,6 +150,7 @@ def test_the_own_identity_is_made_once_and_is_its_owners(tmp_path: Path) -> None
     first, again = own_identity(tmp_path / "marks"), own_identity(tmp_path / "marks")
     assert first == again
     assert first.is_self_made
+    assert "PRIVATE" not in repr(first)
     assert stat.S_IMODE((tmp_path / "marks" / "signing.pem").stat().st_mode) == 0o600
 
 

@@ -4,7 +4,7 @@ from stat import S_IMODE
 
 import pytest
 
-from modal_app.data_root.atomic_writes import atomic_path, create_atomic, scratch_path, write_atomic
+from modal_app.data_root.atomic_writes import atomic_path, create_atomic, read_or_create, scratch_path, write_atomic
 
 
 def _names(folder: Path) -> list[str]:
@@ -69,3 +69,13 @@ def test_of_several_that_create_a_file_one_succeeds(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == str(done.index(True))
     assert S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
     assert _names(tmp_path) == ["file"]
+
+
+def test_all_who_need_a_file_read_what_one_of_them_made(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda number: read_or_create(file, str(number).encode, mode=0o600), range(40)))
+    assert set(read) == {file.read_bytes()}
+    assert read_or_create(file, b"another".upper) == read[0]
+    assert S_IMODE(file.stat().st_mode) == 0o600
+    assert _names(tmp_path) == ["key"]
