@@ -15,6 +15,7 @@ from dawa_assets.tables.rendered_audio import (
     pages_of_landmarks,
     songs_trained_on,
 )
+from modal_app.audio.decode import probe
 from modal_app.errors import DawaError
 from resources.database.base import Database
 from resources.settings import Settings
@@ -78,6 +79,7 @@ def trace(settings: Settings, database: Database, file: Path) -> Trace:
         if can_fingerprint():
             passages = search(file, lambda: _pages(database))
         else:
+            probe(file)  # a file that is no sound is not one that is unknown here
             notes.append("changed copies were not looked for: the extra `marks` is not installed")
         if bare:
             notes.append(f"{bare} of {on_record} sounds on record have no landmarks: only unchanged copies are found")

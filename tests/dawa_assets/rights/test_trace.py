@@ -223,7 +223,12 @@ def test_the_answer_names_who_was_trained_on(
     assert answer["sounds"][0]["trained_on"] == ["Glass/Harbour"]
 
 
-def test_what_is_no_sound_is_refused(settings: Settings, database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_able", [True, False])
+def test_what_is_no_sound_is_refused(
+    settings: Settings, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_able: bool
+) -> None:
+    monkeypatch.setattr("dawa_assets.rights.trace.can_fingerprint", lambda: is_able)
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(UnreadableAudioError):
-        trace(settings, database, tmp_path / "text.wav")
+    for name in ("text.wav", "missing.wav"):
+        with pytest.raises(UnreadableAudioError):
+            trace(settings, database, tmp_path / name)
