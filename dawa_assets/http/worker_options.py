@@ -6,12 +6,10 @@ from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import BinaryIO
-from uuid import UUID
 
 from dawa_assets.rights.marks import Marker, Occasion
 from dawa_assets.rights.permissions import require_lora_permitted
 from dawa_assets.segments.tagger import hosted_model
-from dawa_assets.tables.rendered_audio import artist_of_slug
 from modal_app.config import BackendKind
 from modal_app.marks.tags import provenance_of
 from modal_app.protocol.training import GenerateResult
@@ -19,7 +17,6 @@ from modal_app.web.marking import Mark
 from modal_app.web.options import WebOptions
 from resources.compute.base import Compute
 from resources.database.base import Database
-from resources.errors import DatabaseError
 from resources.job_queue.local import LocalJobQueue
 from resources.settings import Settings
 
@@ -53,30 +50,21 @@ def web_options(settings: Settings, database: Database | None = None) -> WebOpti
 
 def _mark(settings: Settings, database: Database) -> Mark:
     marker, turns = Marker(settings, database), BoundedSemaphore(_MARKED_AT_ONCE)
+    folder = settings.home / "tmp"
 
     def mark(audio: BinaryIO, result: GenerateResult, producer: str | None) -> BinaryIO:
-        folder = settings.home / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        if result.lora is not None and result.lora_id is not None:  # it may have been revoked meanwhile
-            require_lora_permitted(database, settings, result.lora_id, result.run_id)
-        if settings.marks == "off":
-            return audio
-        with turns, tempfile.TemporaryDirectory(dir=folder) as name:
-            wav, marked = Path(name) / "rendered.wav", Path(name) / "marked.wav"
-            with audio, wav.open("wb") as copy:
-                shutil.copyfileobj(audio, copy)
-            occasion = Occasion("http", result.prompt or "", result.seed, _artist_id(database, producer))
-            marker.mark(wav, marked, provenance_of(result), occasion)
-            return marked.open("rb")  # stays readable though its name is gone
+        with turns:
+            if result.lora is not None and result.lora_id is not None:  # it may have been revoked meanwhile
+                require_lora_permitted(database, settings, result.lora_id, result.run_id)
+            if settings.marks == "off":
+                return audio
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                wav, marked = Path(name) / "rendered.wav", Path(name) / "marked.wav"
+                with audio, wav.open("wb") as copy:
+                    shutil.copyfileobj(audio, copy)
+                occasion = Occasion("http", result.prompt or "", result.seed, producer=producer)
+                marker.mark(wav, marked, provenance_of(result), occasion)
+                return marked.open("rb")  # stays readable though its name is gone
 
     return mark
-
-
-def _artist_id(database: Database, producer: str | None) -> UUID | None:
-    if producer is None:
-        return None
-    try:
-        with database.transaction() as connection:
-            return artist_of_slug(connection, producer)
-    except DatabaseError:
-        return None  # the mark says that it is not on record

@@ -17,11 +17,12 @@ from uuid import UUID
 from dawa_assets.rights import content_credentials
 from dawa_assets.rights.certificate import Identity, given_identity, own_identity
 from dawa_assets.rights.fingerprints import can_fingerprint, landmarks_of, sha256_of_samples
-from dawa_assets.tables.rendered_audio import Origin, RenderedAudio, artist_of_slug, record_rendered
+from dawa_assets.tables.artists import find_artist
+from dawa_assets.tables.rendered_audio import Origin, RenderedAudio, record_rendered
 from modal_app.errors import InputError, JobError
 from modal_app.marks.encode import encode
 from modal_app.marks.tags import Provenance, append_info
-from resources.database.base import Database
+from resources.database.base import Connection, Database
 from resources.errors import DatabaseError, SettingsError
 from resources.settings import Settings
 
@@ -30,12 +31,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Occasion:
-    """Why something was generated, for whom (an artist's id, where there is one), and from which words."""
+    """Why something was generated, from which words, and for whom: an artist's id, or a slug that may be nobody's."""
 
     origin: Origin
     prompt: str
     seed: int | None
     artist_id: UUID | None = None
+    producer: str | None = None
 
 
 class Marker:
@@ -95,9 +97,7 @@ class Marker:
         landmarks = landmarks_of(wav) if can_fingerprint() else None
         try:
             with self._database.transaction() as connection:
-                artist_id = occasion.artist_id
-                if artist_id is None and provenance.lora is not None:
-                    artist_id = artist_of_slug(connection, provenance.lora.partition(":")[0])
+                artist_id = occasion.artist_id or _artist_id(connection, occasion.producer, provenance.lora)
                 content = [str(artist_id), provenance.lora, provenance.run, samples]
                 rendered = RenderedAudio(
                     id=f"a-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]}",
@@ -156,6 +156,13 @@ def check_marks(settings: Settings) -> tuple[bool, str]:
         return settings.marks == "on" and content_credentials.is_installed() and can_fingerprint(), marks_line(settings)
     except InputError as error:
         return False, str(error)
+
+
+def _artist_id(connection: Connection, producer: str | None, lora: str | None) -> UUID | None:
+    """Return the id of the artist whose slug is the producer's, else the LoRA's (`producer:model`)."""
+    slugs = [slug for slug in (producer, (lora or "").partition(":")[0]) if slug]
+    found = (find_artist(connection, slug, by=("slug",)) for slug in slugs)
+    return next((artist.id for artist in found if artist is not None), None)
 
 
 def _seconds(wav: Path) -> float:

@@ -14,10 +14,9 @@ from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.pipeline.wording import first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import permissions as table
-from dawa_assets.tables.artists import Artist, resolve_artist
+from dawa_assets.tables.artists import Artist, find_artist, resolve_artist
 from dawa_assets.tables.permissions import PURPOSES, Clock, NewPermission, Permission, Purpose
-from dawa_assets.tables.rendered_audio import artist_of_slug
-from dawa_assets.tables.training_runs import promoted_run
+from dawa_assets.tables.training_runs import has_run, promoted_run
 from modal_app.data_root.digests import sha256_file
 from modal_app.errors import InputError
 from resources.database.base import Connection, Database
@@ -205,16 +204,14 @@ def require_lora_permitted(database: Database, settings: Settings, lora_id: str,
         return
     slug, _, model_name = lora_id.partition(":")
     with database.transaction() as connection:
-        if artist_of_slug(connection, slug) is None:
+        artist = find_artist(connection, slug, by=("slug",))
+        if artist is None:
             return
-        artist = resolve_artist(connection, slug)
-        try:
-            run_id = None if run is None else UUID(run)
-        except ValueError:
-            run_id = None  # a training over HTTP: it has no dataset
-        if run_id is None and run is None:
+        if run is None:
             published = promoted_run(connection, artist, model_name)
             run_id = None if published is None else published.id
+        else:  # what a training over HTTP was trained on is on no record
+            run_id = UUID(run) if has_run(connection, artist, run) else None
         if run_id is not None:
             require_permitted(connection, settings, run_id, "generate")
         elif not table.is_permitted_as_a_whole(connection, artist.id, "generate", clock_of(settings)):

@@ -98,12 +98,6 @@ def pages_of_landmarks(database: Database) -> Iterator[list[StoredLandmarks]]:
         after = page[-1].id
 
 
-def artist_of_slug(connection: Connection, slug: str) -> UUID | None:
-    """Return the id of the artist of this slug; None for a producer who is none."""
-    row = connection.execute("select id from artists where slug = %s", [slug]).fetchone()
-    return None if row is None else row["id"]
-
-
 def songs_trained_on(connection: Connection, run: str) -> list[str]:
     """Return the names of the songs in the dataset of a run; empty where that is not on record."""
     rows = connection.execute(

@@ -124,10 +124,14 @@ def require_run(connection: Connection, artist: Artist, run_id: UUID) -> None:
     Raises:
         UnknownItemError: there is none of this id.
     """
-    if not connection.execute(
-        "select from training_runs where id = %s and artist_id = %s", [run_id, artist.id]
-    ).rowcount:
+    if not has_run(connection, artist, str(run_id)):
         raise UnknownItemError(f"run {run_id}: {artist.slug} has none of this id; look the id up again")
+
+
+def has_run(connection: Connection, artist: Artist, run: str) -> bool:
+    """Return whether the artist has a run of this id; a training over HTTP is none, whatever its id."""
+    found = connection.execute("select from training_runs where artist_id = %s and id::text = %s", [artist.id, run])
+    return found.rowcount == 1
 
 
 def start_run(connection: Connection, run: Run, dataset_id: UUID | None) -> None:

@@ -292,6 +292,16 @@ def test_an_imported_adapter_needs_a_permission_for_everything(nova: Catalogue) 
         assert not_permitted_in_run(connection, run["id"], "publish", clock) == []
 
 
+@pytest.mark.parametrize("run", ["3a0f6b0e-2f0d-4b0c-9a57-0d7a2d1f3c11", "http-0123"])
+def test_a_run_that_is_no_row_needs_a_permission_for_everything(nova: Catalogue, run: str) -> None:
+    database, settings, lora = nova.ports.database, nova.ports.settings, f"{nova.slug}:m"
+    _grant(nova, song="Kite")
+    with pytest.raises(InputError, match="nobody permits now to generate with all that is nova's"):
+        require_lora_permitted(database, settings, lora, run)
+    _grant(nova, "generate")
+    require_lora_permitted(database, settings, lora, run)
+
+
 def test_a_file_of_permissions_is_taken_whole_or_not_at_all(nova: Catalogue, tmp_path: Path) -> None:
     file = tmp_path / "rights.csv"
     good = "artist,for,by,until,song\nnova,train publish,Label,2027-12-31,Kite\nnova,train,Label,,Harbour v2\n"
