@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dawa_assets.prompting.json_access import mapping, objects, text
 from dawa_assets.rights.certificate import Identity
 from modal_app.errors import JobError
 from modal_app.marks.tags import DIGITAL_SOURCE_TYPE, SOFTWARE, Provenance, software_version
@@ -24,6 +25,7 @@ _TYPES = {
     ".m4a": "audio/mp4",
 }
 _NOT_ALLOWED = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.data_mining", "cawg.ai_inference")
+_RENDERING = ("generator", "base", "lora", "run", "audio_sha256")
 _OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 
 
@@ -37,8 +39,8 @@ class Credentials:
     made_by: str
     is_generated: bool
     """Whether it says that a trained model made it."""
-    rendering: dict[str, Any]
-    """Generator, base, adapter and run, where it was signed by this software; empty for any other."""
+    rendering: dict[str, str]
+    """Generator, base, adapter, run and SHA-256 of the samples, if it names them as this software does."""
     problems: tuple[str, ...]
 
 
@@ -67,13 +69,8 @@ def sign(
     """
     import c2pa
 
-    entry = {
-        "generator": provenance.generator,
-        "base": provenance.base,
-        "lora": provenance.lora,
-        "run": provenance.run,
-        "audio_sha256": audio_sha256,
-    }
+    values = (provenance.generator, provenance.base, provenance.lora, provenance.run, audio_sha256)
+    entry = {name: value for name, value in zip(_RENDERING, values, strict=True) if value is not None}
     software_agent = {"name": SOFTWARE, "version": software_version()}
     manifest = {
         "claim_generator_info": [software_agent],
@@ -97,7 +94,7 @@ def sign(
                 "label": "cawg.training-mining",
                 "data": {"entries": {name: {"use": "notAllowed"} for name in _NOT_ALLOWED}},
             },
-            {"label": ASSERTION, "data": {name: value for name, value in entry.items() if value is not None}},
+            {"label": ASSERTION, "data": entry},
         ],
     }
     kind = _TYPES[source.suffix.lower()]
@@ -112,7 +109,7 @@ def sign(
 
 
 def read(path: Path, trusted: bytes | None = None) -> Credentials | None:
-    """Return what a file's manifest says; None where it has none that can be read here.
+    """Return what a file's manifest says, as clean lines; None where it has none that can be read here.
 
     Args:
         path: any file.
@@ -130,20 +127,21 @@ def read(path: Path, trusted: bytes | None = None) -> Credentials | None:
             found = json.loads(reader.json())
     except (c2pa.C2paError, OSError, ValueError):
         return None
-    active = found.get("manifests", {}).get(found.get("active_manifest", ""), {})
-    assertions = {str(each.get("label", "")): each.get("data") for each in active.get("assertions", [])}
-    actions = next((data for label, data in assertions.items() if label.startswith("c2pa.actions")), None) or {}
-    generators = active.get("claim_generator_info") or [{}]
-    own = assertions.get(ASSERTION)
-    signature = active.get("signature_info") or {}
+    report = mapping(found)
+    active = mapping(report, "manifests", str(report.get("active_manifest")))
+    assertions = {text(each.get("label")): mapping(each.get("data")) for each in objects(active.get("assertions"))}
+    actions = next((data for label, data in assertions.items() if label.startswith("c2pa.actions")), {})
+    generator = next(objects(active.get("claim_generator_info")), {})
+    signature = mapping(active.get("signature_info"))
+    own = assertions.get(ASSERTION, {})
     return Credentials(
-        state=str(found.get("validation_state", "Invalid")),
-        signer=str(signature.get("common_name") or signature.get("issuer") or "unknown"),
-        made_by=str(generators[0].get("name", "unknown")),
+        state=text(report.get("validation_state")) or "Invalid",
+        signer=text(signature.get("common_name")) or text(signature.get("issuer")) or "unknown",
+        made_by=text(generator.get("name")) or "unknown",
         is_generated=any(
-            str(action.get("digitalSourceType", "")).endswith("/trainedAlgorithmicMedia")
-            for action in actions.get("actions", [])
+            text(action.get("digitalSourceType")).endswith("/trainedAlgorithmicMedia")
+            for action in objects(actions.get("actions"))
         ),
-        rendering=own if isinstance(own, dict) else {},
-        problems=tuple(str(each.get("code")) for each in found.get("validation_status") or []),
+        rendering={name: value for name in _RENDERING if (value := text(own.get(name)))},
+        problems=tuple(text(each.get("code")) for each in objects(report.get("validation_status"))),
     )

@@ -119,6 +119,31 @@ def test_a_changed_sample_makes_the_manifest_invalid(wav: Path, tmp_path: Path, 
 
 
 @needs_c2pa
+def test_what_a_stranger_signed_is_read_as_clean_lines(wav: Path, tmp_path: Path, identity: Identity) -> None:
+    import c2pa
+
+    signed, hostile = tmp_path / "signed.wav", "\x1b[2J\nred\x07"
+    manifest = {
+        "claim_generator_info": [{"name": hostile}],
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": hostile}]}},
+            {"label": content_credentials.ASSERTION, "data": {"base": hostile, "lora": {"a": [1]}, hostile: "x"}},
+        ],
+    }
+    by = c2pa.C2paSignerInfo(alg=b"es256", sign_cert=identity.certificates, private_key=identity.key, ta_url=None)
+    with (
+        c2pa.Signer.from_info(by) as signer,
+        c2pa.Builder(manifest) as builder,
+        wav.open("rb") as plain,
+        signed.open("w+b") as out,
+    ):
+        builder.sign(signer, "audio/wav", plain, out)
+    found = content_credentials.read(signed)
+    assert found is not None
+    assert (found.made_by, found.rendering, found.is_generated) == ("[2J red", {"base": "[2J red"}, False)
+
+
+@needs_c2pa
 @pytest.mark.parametrize("content", [b"", b"RIFF\xff\xff\xff\x7fWAVEC2PA", b"not a sound", b"ID3" + b"\xff" * 5000])
 def test_a_file_without_a_manifest_has_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.wav"
