@@ -64,11 +64,12 @@ def _verdict(found: "Trace") -> str:
 
 def _print_sound(each: "TracedSound") -> None:
     from dawa_assets.pipeline.wording import first_of, minutes
+    from dawa_assets.prompting.json_access import text
 
     sound = each.sound
     by = f"{sound.lora} (training {sound.run})" if sound.lora else f"the base {sound.base} alone"
     typer.echo(f"  made      {sound.made_at:%Y-%m-%d %H:%M} UTC by {by}, {sound.generator} {sound.base}")
-    typer.echo(f"  for       {sound.artist or 'no artist'}: {' '.join(sound.prompt.split())[:100]}")
+    typer.echo(f"  for       {sound.artist or 'no artist'}: {text(sound.prompt, 100)}")
     if each.trained_on:
         typer.echo(f"  heard     {first_of(each.trained_on, _MAX_SHOWN)}")
     for passage in each.passages[:_MAX_SHOWN]:

@@ -37,9 +37,9 @@ class Enforced:
     @property
     def lines(self) -> list[str]:
         """What there is to say of it."""
-        said = [f"{counted(self.left_out, 'item')} left out, for want of a permission"] if self.left_out else []
-        said += [f"{counted(self.taken_in, 'item')} taken in again"] if self.taken_in else []
-        return said + [f"{lora} was taken down: {reason}" for lora, reason in self.taken_down]
+        lines = [f"{counted(self.left_out, 'item')} left out, for want of a permission"] if self.left_out else []
+        lines += [f"{counted(self.taken_in, 'item')} taken in again"] if self.taken_in else []
+        return lines + [f"{lora} was taken down: {reason}" for lora, reason in self.taken_down]
 
 
 def enforce(ports: Ports, artist: Artist) -> Enforced:
@@ -70,6 +70,8 @@ def leave_out_unpermitted(database: Database, settings: Settings, artist: Artist
 
 def take_down_unpermitted(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
     """Take down the artist's published adapters that nobody permits to publish; gives their names with the reason."""
+    if ports.settings.permissions != "required":
+        return []
     with ports.database.transaction() as connection:
         if not _unpermitted(connection, ports.settings, artist):
             return []

@@ -224,29 +224,28 @@ def exclude_unpermitted(
     clock: Clock,
     *,
     is_required: bool,
-    artist_id: UUID | None = None,
-    others: Mapping[UUID, str] | None = None,
+    artist_id: UUID | None,
+    others: Mapping[UUID, str],
 ) -> tuple[int, int]:
     """Leave out the items that nobody permits to train on now, and take in those that this left out and are permitted.
 
-    `others` are items that are to be out for another reason, which it gives. Where nothing is required, items only come
-    in, whatever is on record. What a person left out stays out. Gives how many items went out, and how many came in.
+    `others` are items that are to be out for another reason, which it gives; of none where nothing is required, since
+    items only come in then, whatever is on record. What a person left out stays out. Gives how many items went out, and
+    how many came in.
     """
-    values = {"artist": artist_id, "purpose": "train", "author": PERMISSIONS, **clock.values()}
-    values["others"] = list(others or {}) if is_required else []
+    values = {"artist": artist_id, "purpose": "train", "author": PERMISSIONS, "others": list(others), **clock.values()}
     of_artist = "(%(artist)s::uuid is null or t.artist_id = %(artist)s)"
-    out: list[dict[str, Any]] = []
+    by_reason: dict[str, list[UUID]] = {}
     if is_required:
         out = connection.execute(
-            f"select t.id, {_WHY_NOT} as reason from training_items t "
-            f"where {of_artist} and t.excluded_at is null and not {_PERMITTED}",
+            f"""
+            select t.id, case when not {_PERMITTED} then {_WHY_NOT} end as reason from training_items t
+            where {of_artist} and t.excluded_at is null and (not {_PERMITTED} or t.id = any (%(others)s))
+            """,
             values,
-        ).fetchall()
-        known = {row["id"] for row in out}
-        inside = connection.execute(
-            "select id from training_items where id = any(%s) and excluded_at is null", [list(others or {})]
         )
-        out += [{"id": row["id"], "reason": (others or {})[row["id"]]} for row in inside if row["id"] not in known]
+        for row in out:
+            by_reason.setdefault(row["reason"] or others[row["id"]], []).append(row["id"])
     back = connection.execute(
         f"""
         select t.id from training_items t
@@ -256,15 +255,14 @@ def exclude_unpermitted(
         """,
         values,
     ).fetchall()
-    went = 0
-    for reason in sorted({row["reason"] for row in out}):
-        ids = [row["id"] for row in out if row["reason"] == reason]
-        went += len(_set(connection, ids, excluded=True, reason=reason))
-    return went, len(_set(connection, [row["id"] for row in back], excluded=False, reason=""))
+    went = sum(_set(connection, ids, excluded=True, reason=reason) for reason, ids in sorted(by_reason.items()))
+    return went, _set(connection, [row["id"] for row in back], excluded=False, reason="")
 
 
-def _set(connection: Connection, items: Sequence[UUID], *, excluded: bool, reason: str) -> set[UUID]:
-    return set_excluded(connection, items, excluded=excluded, reason=reason, author=PERMISSIONS) if items else set()
+def _set(connection: Connection, items: Sequence[UUID], *, excluded: bool, reason: str) -> int:
+    if not items:
+        return 0
+    return len(set_excluded(connection, items, excluded=excluded, reason=reason, author=PERMISSIONS))
 
 
 def today(connection: Connection, clock: Clock) -> date:
