@@ -3,6 +3,7 @@
 It is made of rows, and of the run's card, whose bytes the rows vouch for: the same state gives the same bytes.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,7 +18,6 @@ from dawa_assets.training.adapters import run_folder
 from dawa_assets.training.lora_export import choose_lora
 from dawa_assets.training.promotion import Lora
 from dawa_assets.training.report_forms import as_croissant, as_markdown
-from modal_app.data_root.digests import sha256_stream
 from modal_app.protocol.evaluation import EvaluateResult
 from resources.errors import BucketError
 from resources.ports import Ports
@@ -161,10 +161,8 @@ def _card(ports: Ports, lora: Lora) -> dict[str, Any]:
         return {}
     try:
         with ports.bucket.open(key) as stream:
-            if sha256_stream(stream) != expected:
-                return {}
-        with ports.bucket.open(key) as stream:
-            card = json.loads(stream.read(_MAX_CARD))
+            content = stream.read(_MAX_CARD)
+        card = json.loads(content) if hashlib.sha256(content).hexdigest() == expected else None
     except (BucketError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}

@@ -2,15 +2,6 @@
 
 from typing import Any
 
-_KINDS = (
-    ("Publicly available data sets", "none"),
-    ("Data licensed from rights holders", None),
-    ("Other data obtained from third parties", "none"),
-    ("Data of the artist, without a permission on record", None),
-    ("Data crawled or scraped from the web", "none"),
-    ("Data of users of the service", "none"),
-    ("Synthetic data", "none"),
-)
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -85,7 +76,14 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         "### 2. Sources",
         "",
-        *[f"- {kind}: {said or (_licensed if 'licensed' in kind else _without)(report)}" for kind, said in _KINDS],
+        "- Publicly available data sets: none",
+        f"- Data licensed from rights holders: {_licensed(report)}",
+        "- Other data obtained from third parties: none",
+        "- Data of the artist, without a permission on record: "
+        f"{totals['songs'] - totals['permitted_then']} of {totals['songs']} songs",
+        "- Data crawled or scraped from the web: none",
+        "- Data of users of the service: none",
+        "- Synthetic data: none",
         "",
         "### 3. Processing",
         "",
@@ -175,22 +173,21 @@ def _dataset(dataset: dict[str, Any] | None) -> str:
 
 
 def _licensed(report: dict[str, Any]) -> str:
-    givers = {each["granted_by"] for song in report["songs"] for each in song["permissions"] if each["held_then"]}
+    givers = {each["granted_by"] for song in report["songs"] for each in _held_then(song)}
     by = f", permitted by {', '.join(_text(giver) for giver in sorted(givers))}" if givers else ""
     return f"{report['totals']['permitted_then']} of {report['totals']['songs']} songs{by}"
 
 
-def _without(report: dict[str, Any]) -> str:
-    totals = report["totals"]
-    return f"{totals['songs'] - totals['permitted_then']} of {totals['songs']} songs"
+def _held_then(song: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the song's permissions to train that were in force when the training began."""
+    return [each for each in song["permissions"] if each["held_then"] and "train" in each["purposes"]]
 
 
 def _row(song: dict[str, Any]) -> str:
-    held = [each for each in song["permissions"] if each["held_then"] and "train" in each["purposes"]]
     then = "; ".join(
         f"{_text(each['granted_by'])}, `{each['id'][:8]}`"
         + (f", {_text(each['evidence'])}" if each["evidence"] else "")
-        for each in held
+        for each in _held_then(song)
     )
     since = "" if song["withdrawn_since"] is None else f"**withdrawn {song['withdrawn_since'][:10]}**"
     if since and song["withdrawn_because"]:
@@ -204,7 +201,7 @@ def _found(evaluation: dict[str, Any] | None) -> list[str]:
     if evaluation is None:
         return ["It was not evaluated."]
     copies = evaluation["copies"]
-    looked = (
+    copied = (
         "nobody looked for copies"
         if copies is None
         else f"{copies['copied_seconds']:g} s copied at most in one of {copies['renderings']} renderings, held against "
@@ -213,5 +210,5 @@ def _found(evaluation: dict[str, Any] | None) -> list[str]:
     return [
         f"- Verdict: {evaluation['verdict']} ({_text('; '.join(evaluation['reasons']))})",
         f"- Decision: {_text(evaluation['decision'] or 'none yet')}",
-        f"- Copies of songs in renderings: {looked}",
+        f"- Copies of songs in renderings: {copied}",
     ]

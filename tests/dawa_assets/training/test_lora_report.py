@@ -15,6 +15,7 @@ from dawa_assets.rights.permissions import Grant, grant, revoke
 from dawa_assets.segments.tag import tag_segments
 from dawa_assets.training.evaluation import evaluate_lora
 from dawa_assets.training.lora_report import report_lora
+from dawa_assets.training.report_forms import as_markdown
 from dawa_assets.training.runs import train_lora
 from modal_app.errors import InputError
 from resources.ports import Ports
@@ -71,6 +72,16 @@ def test_what_happens_later_changes_what_is_said_of_now_only(nova: tuple[Catalog
     assert "**withdrawn 20" in page
     assert "sample \\| not cleared" in page
     assert "Withdrawn since: 1 songs" in page
+
+
+def test_who_permitted_another_purpose_licensed_no_training(nova: tuple[Catalogue, str]) -> None:
+    report = _report(nova)
+    for song in report["songs"]:
+        song["permissions"] += [each | {"granted_by": "Shop", "purposes": ["publish"]} for each in song["permissions"]]
+    page = as_markdown(report)
+    assert "- Data licensed from rights holders: 1 of 2 songs, permitted by Label\n" in page
+    assert "- Data of the artist, without a permission on record: 1 of 2 songs\n" in page
+    assert "Shop" not in page
 
 
 @pytest.mark.parametrize("form", ["md", "json", "croissant"])
