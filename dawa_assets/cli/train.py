@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from dawa_assets.cli.prompt import login_name
+
 
 def train(
     artist: Annotated[
@@ -44,8 +46,6 @@ def train(
 
 
 def _approve(name: str, author: str) -> None:
-    import getpass
-
     from dawa_assets.tables.artists import resolve_artist
     from dawa_assets.training.approval import approve_training
     from resources.ports import open_ports
@@ -54,7 +54,7 @@ def _approve(name: str, author: str) -> None:
     ports = open_ports(Settings.load())
     with ports.database.transaction() as connection:
         artist = resolve_artist(connection, name)
-    approved = approve_training(ports, artist, author.strip() or getpass.getuser())
+    approved = approve_training(ports, artist, author.strip() or login_name())
     typer.echo(f"approved: {approved.plan}", err=True)
 
 
