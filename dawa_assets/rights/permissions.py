@@ -56,7 +56,7 @@ class Granted:
 
 
 def clock_of(settings: Settings) -> Clock:
-    """Return by what a day is told: the database's clock, in the project's zone."""
+    """Return what says which day it is: the database's clock, in the project's zone."""
     return Clock(settings.timezone)
 
 
@@ -262,7 +262,7 @@ def _resolved(
 
 
 def _record(connection: Connection, artist: Artist, new: NewPermission, evidence: tuple[str, str] | None) -> Granted:
-    same = table.find_same(connection, new) if evidence is None else None
+    same = table.find_same(connection, new, None if evidence is None else evidence[1])
     if same is not None:
         return Granted(same, artist, changed=False)
     return Granted(table.record_permission(connection, new, evidence), artist, changed=True)

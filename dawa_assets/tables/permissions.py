@@ -19,6 +19,7 @@ from resources.database.base import Connection
 
 Purpose = Literal["train", "publish", "generate"]
 PURPOSES: tuple[Purpose, ...] = ("train", "publish", "generate")
+State = Literal["permitted", "not yet", "ran out", "revoked"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Permission:
     revoked_at: datetime | None
     revoked_by: str | None
     revocation: str | None
-    state: Literal["permitted", "not yet", "ran out", "revoked"]
+    state: State
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,16 @@ def record_permission(connection: Connection, new: NewPermission, evidence: tupl
     return permission_id
 
 
-def find_same(connection: Connection, new: NewPermission) -> UUID | None:
-    """Return the permission on record that says exactly this and was not revoked."""
+def find_same(connection: Connection, new: NewPermission, evidence_sha256: str | None = None) -> UUID | None:
+    """Return the permission on record that says exactly this, by this file if one is named, and was not revoked."""
     row = connection.execute(
         f"select id from permissions p where artist_id = %s and training_item_id is not distinct from %s "
         "and song is not distinct from %s and purposes @> %s and purposes <@ %s and granted_by = %s and evidence = %s "
-        f"and valid_from = %s and valid_until is not distinct from %s and territory = %s and not {_REVOKED} limit 1",
+        "and valid_from = %s and valid_until is not distinct from %s and territory = %s "
+        f"and (%s::text is null or evidence_sha256 = %s) and not {_REVOKED} limit 1",
         [
             *(new.artist_id, new.training_item_id, new.song, list(new.purposes), list(new.purposes), new.granted_by),
-            *(new.evidence, new.valid_from, new.valid_until, new.territory),
+            *(new.evidence, new.valid_from, new.valid_until, new.territory, evidence_sha256, evidence_sha256),
         ],
     ).fetchone()
     return None if row is None else row["id"]

@@ -15,24 +15,24 @@ from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.permissions import Purpose, State
 
 router = APIRouter(tags=["permissions"])
 
-Line = Annotated[str, Field(max_length=500)]
-_Purpose = Literal["train", "publish", "generate"]
+_Line = Annotated[str, Field(max_length=500)]
 
 
 class PermissionRequest(Message):
     """A permission: for an item, for a song, or, with neither, for all that is the artist's."""
 
-    purposes: list[_Purpose] = Field(min_length=1, max_length=3, examples=[["train", "publish"]])
-    granted_by: Line = Field(examples=["Nova Kite"])
+    purposes: list[Purpose] = Field(min_length=1, max_length=3, examples=[["train", "publish"]])
+    granted_by: _Line = Field(examples=["Nova Kite"])
     item_id: UUID | None = None
-    song: Line | None = Field(None, examples=["Glass Harbour"])
-    evidence: Line = Field("", examples=["contract 2026-14"])
+    song: _Line | None = Field(None, examples=["Glass Harbour"])
+    evidence: _Line = Field("", examples=["contract 2026-14"])
     valid_from: date | None = Field(None, description="the first day; default: today, in the project's zone")
     valid_until: date | None = Field(None, description="the last day; default: for good")
-    territory: Line = ""
+    territory: _Line = ""
     author: Author = None
 
 
@@ -49,7 +49,7 @@ class PermissionAnswer(Message):
     id: UUID
     item: str | None
     song: str | None
-    purposes: list[_Purpose]
+    purposes: list[Purpose]
     granted_by: str
     evidence: str
     has_document: bool
@@ -59,7 +59,7 @@ class PermissionAnswer(Message):
     recorded_at: datetime
     revoked_at: datetime | None
     revocation: str | None
-    state: Literal["permitted", "not yet", "ran out", "revoked"]
+    state: State
 
 
 class NotPermitted(Message):
@@ -70,7 +70,7 @@ class NotPermitted(Message):
 
 
 class PermissionsAnswer(Message):
-    """Everything on record of an artist, the earliest first; and with what is not permitted what is done."""
+    """Everything on record of an artist, the earliest first; and what is done with what is not permitted."""
 
     mode: Literal["off", "warn", "required"]
     permissions: list[PermissionAnswer]

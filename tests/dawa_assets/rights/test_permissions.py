@@ -347,6 +347,8 @@ def test_as_it_is_typed(
     typed = ("rights", "grant", "nova", "--by", "Label", "--for", "train,publish", "--until", "2099-12-31")
     assert dawa(monkeypatch, nova.ports, *typed, "--evidence-file", document, "--json") == 0
     made = json.loads(capsys.readouterr().out)
+    assert dawa(monkeypatch, nova.ports, *typed, "--evidence-file", document, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == made | {"changed": False, "taken_in": 0}
     [each] = list_permissions(nova.ports.database, nova.ports.settings, "nova")
     assert each.evidence_key is not None
     assert nova.ports.bucket.stat(each.evidence_key) is not None
