@@ -102,31 +102,31 @@ def generate(
     typer.echo(f"{out}: {result.samples / result.sample_rate:.3f} s at {result.sample_rate} Hz, {by}")
 
 
-def _key(told: str | None) -> str | None:
+def _key(given: str | None) -> str | None:
     from modal_app.errors import InputError
     from modal_app.protocol.musical_facts import spelled_key
 
     try:
-        return None if told is None else spelled_key(told)
+        return None if given is None else spelled_key(given)
     except ValueError as error:
-        raise InputError(f"--key {told}: {error}") from None
+        raise InputError(f"--key {given}: {error}") from None
 
 
-def _sections(told: list[str]) -> list[str]:
+def _sections(given: list[str]) -> list[str]:
     from modal_app.errors import InputError
     from modal_app.protocol.song_timeline import SECTIONS
 
-    for name in told:
+    for name in given:
         if name.lower() not in SECTIONS:
             raise InputError(f"--section {name}: is none the generator knows; write one of {', '.join(SECTIONS)}")
-    return [name.lower() for name in told]
+    return [name.lower() for name in given]
 
 
-def _metre(told: str | None) -> str | None:
+def _metre(given: str | None) -> str | None:
     from modal_app.errors import InputError
     from modal_app.protocol.musical_facts import TimeSignature
 
     known = get_args(TimeSignature)
-    if told is None or told in known:
-        return told
-    raise InputError(f"--time-signature {told}: is none the generator knows; write one of {', '.join(known)}")
+    if given is None or given in known:
+        return given
+    raise InputError(f"--time-signature {given}: is none the generator knows; write one of {', '.join(known)}")

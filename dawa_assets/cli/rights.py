@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dawa_assets.cli.prompt import Author, login_name
+from dawa_assets.pipeline.wording import counted
 
 if TYPE_CHECKING:
     from dawa_assets.rights.enforce import Enforced
@@ -161,7 +162,7 @@ def import_(
         shown = {"permissions": [str(each.id) for each in done], "new": new}
         typer.echo(json.dumps(shown | {"artists": {slug: _plain(each) for slug, each in followed.items()}}))
         return
-    typer.echo(f"{file.name}: {len(done)} permissions, {new} of them new")
+    typer.echo(f"{file.name}: {counted(len(done), 'permission')}, {new} of them new")
     for slug, each in followed.items():
         for line in each.lines:
             typer.echo(f"  {slug}: {line}")
@@ -189,7 +190,7 @@ def samples(
         typer.echo(json.dumps([dataclasses.asdict(each) for each in songs], default=str, ensure_ascii=False))
         return
     for song in songs:
-        typer.echo(f"{song.song}{' (left out)' if song.excluded else ''}: {len(song.samples)} samples")
+        typer.echo(f"{song.song}{' (left out)' if song.excluded else ''}: {counted(len(song.samples), 'sample')}")
         for each in song.samples:
             origin = f"not cleared ({each.uncleared})" if each.uncleared else each.origin
             typer.echo(f"  {origin:<14} {each.name}{f'  {each.path}' if each.path else ''}")

@@ -71,7 +71,7 @@ def _print_sound(each: "TracedSound") -> None:
     typer.echo(f"  made      {sound.made_at:%Y-%m-%d %H:%M} UTC by {by}, {sound.generator} {sound.base}")
     typer.echo(f"  for       {sound.artist or 'no artist'}: {text(sound.prompt, 100)}")
     if each.trained_on:
-        typer.echo(f"  heard     {first_of(each.trained_on, _MAX_SHOWN)}")
+        typer.echo(f"  songs     {first_of(each.trained_on, _MAX_SHOWN)}")
     for passage in each.passages[:_MAX_SHOWN]:
         changes = [f"{passage.semitones:+.1f} semitones"] if abs(passage.semitones) >= 0.5 else []
         changes += [f"{passage.speed - 1:+.1%} in tempo"] if passage.speed != 1 else []

@@ -1,4 +1,4 @@
-"""Landmarks of what was generated, as they are kept, and a file held against all of them.
+"""Landmarks of what was generated, as they are stored, and a search for a file among all of them.
 
 A file is looked at in windows, each as it is and in every warp of pitch and tempo; the sounds on record are held in
 memory some at a time. What can't be found: a melody played anew, and what lies well under other music.

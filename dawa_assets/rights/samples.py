@@ -1,6 +1,6 @@
 """The samples inside an artist's songs: where each comes from, as its Live Set says, and which are not cleared.
 
-A Live Set names every file that it plays. What a file is cannot be told from its place alone: the list is for a person
+A Live Set names every file that it plays. Its place alone does not say what a file is: the list is for a person
 to go through, and a pattern (`DAWA_UNCLEARED_SAMPLES`) keeps what they found.
 """
 
@@ -19,7 +19,7 @@ from resources.settings import Settings
 
 Origin = Literal["own recording", "project", "user library", "pack", "vendor", "unknown"]
 """Recorded in the project, lying in its folder, in the user library, of Live or one of its packs, in a folder that a
-vendor's program makes, or nothing that can be told."""
+vendor's program makes, or nowhere that says."""
 
 ORIGINS: tuple[Origin, ...] = ("unknown", "vendor", "project", "user library", "pack", "own recording")
 """In the order in which a person should look."""

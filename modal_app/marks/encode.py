@@ -46,13 +46,13 @@ def encode(wav: Path, target: Path, provenance: Provenance | None) -> None:
     codec, bit_rate = _CODECS[target.suffix.lower()]
     try:
         with av.open(str(wav)) as source, av.open(str(target), "w") as out:
-            heard = source.streams.audio[0]
-            stream = cast("AudioStream", out.add_stream(codec, rate=heard.rate, layout=_LAYOUTS[heard.channels]))
+            rendered = source.streams.audio[0]
+            stream = cast("AudioStream", out.add_stream(codec, rate=rendered.rate, layout=_LAYOUTS[rendered.channels]))
             if bit_rate is not None:
                 stream.bit_rate = bit_rate
             if provenance is not None:
                 out.metadata.update(texts_of(provenance))
-            _pump(source.decode(heard), stream.encode, out.mux)
+            _pump(source.decode(rendered), stream.encode, out.mux)
     except (av.FFmpegError, ValueError, LookupError) as error:
         raise JobError(f"{target.name}: can't be encoded from {wav.name}: {error}; write a .wav") from None
 
