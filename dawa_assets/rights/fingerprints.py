@@ -56,11 +56,23 @@ def sha256_of_samples(audio: Path | BinaryIO) -> str | None:
     """Return SHA-256 of the samples of a WAV or FLAC of 16 bits, with rate and channels; None for any other file.
 
     Tags and marks are not in it.
+
+    Raises:
+        UnreadableAudioError: it is a path at which no plain file can be read.
     """
+    from modal_app.audio.decode import open_regular
+
+    if not isinstance(audio, Path):
+        return _sha256_of_samples(audio)
+    with open_regular(audio) as file:
+        return _sha256_of_samples(file.fileno())  # by a name that ends in .raw nothing is read, whatever it is
+
+
+def _sha256_of_samples(audio: BinaryIO | int) -> str | None:
     import soundfile
 
     try:
-        with soundfile.SoundFile(audio) as file:
+        with soundfile.SoundFile(audio, closefd=False) as file:
             if file.format not in ("WAV", "WAVEX", "RF64", "FLAC") or file.subtype != "PCM_16":
                 return None
             digest = hashlib.sha256(f"{file.samplerate} {file.channels}\n".encode())

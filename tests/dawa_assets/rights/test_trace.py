@@ -1,6 +1,7 @@
 """What was generated is known again: unchanged, encoded again, transposed, cut, and inside other music."""
 
 import json
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_an_unchanged_copy_is_known_by_its_samples(
 ) -> None:
     flac = tmp_path / "copy.flac"
     encode(marked[1], flac, None)
-    for file in (marked[1], flac):
+    misnamed = tmp_path / "copy.raw"
+    misnamed.write_bytes(marked[1].read_bytes())
+    for file in (marked[1], flac, misnamed):
         found = trace(settings, database, file)
         assert _found(found) == ["run-1"]
         assert found.sounds[0].is_exact
@@ -229,6 +232,8 @@ def test_what_is_no_sound_is_refused(
 ) -> None:
     monkeypatch.setattr("dawa_assets.rights.trace.can_fingerprint", lambda: is_able)
     (tmp_path / "text.wav").write_text("no sound")
-    for name in ("text.wav", "missing.wav"):
+    (tmp_path / "text.raw").write_text("no sound")
+    os.mkfifo(tmp_path / "pipe.wav")
+    for name in ("text.wav", "text.raw", "missing.wav", "pipe.wav"):
         with pytest.raises(UnreadableAudioError):
             trace(settings, database, tmp_path / name)
