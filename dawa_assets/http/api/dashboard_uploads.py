@@ -4,7 +4,7 @@ The same uploads as those below `/api/artists/{artistId}/uploads` (`uploads.py`)
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -21,7 +21,7 @@ from dawa_assets.http.service import ServiceOf
 from dawa_assets.intake import part_uploads
 from dawa_assets.intake.announced_files import GivenFile
 from dawa_assets.intake.part_uploads import MAX_FILES
-from dawa_assets.library.uploaded_files import SentUpload, sent_uploads
+from dawa_assets.library.uploaded_files import SentUpload, State, sent_uploads
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_sets import artists_seen_by
 from modal_app.errors import InputError
@@ -46,7 +46,7 @@ class SentFileAnswer(Message):
 
     path: str = Field(examples=["Song Project/song.wav"])
     size: int = Field(examples=[52_428_800])
-    state: Literal["open", "refused", "arrived", "waiting", "taken", "rejected"]
+    state: State
     reason: str | None = Field(examples=["fits no Live Set by its name"])
     item_id: UUID | None = Field(description="the item that has it")
     parse_id: str | None = Field(examples=["3f2a9c0b7d41"], description="of a Live Set, what it was read as")
