@@ -124,7 +124,7 @@ async def sent(
 @router.get("/api/uploads/{upload_id}", responses=errors(404, 503))
 async def upload(upload_id: UploadIdInPath, artist: ArtistOfUpload, service: ServiceOf) -> UploadAnswer:
     """Show how much of each file is there, with links that are good for another while."""
-    return UploadAnswer.of(await service.reading(part_uploads.look, service.ports, artist, upload_id))
+    return await uploads.upload(upload_id, artist, service)
 
 
 @router.delete("/api/uploads/{upload_id}", status_code=204, responses=errors(404, 503))

@@ -72,8 +72,8 @@ async def uploads(artist: ArtistOf, service: ServiceOf) -> UploadsAnswer:
 
 @router.get("/api/artists/{artist_id}/uploads/{upload_id}", responses=errors(404, 503))
 async def upload(upload_id: UploadIdInPath, artist: ArtistOf, service: ServiceOf) -> UploadAnswer:
-    """Show how much of each file is here."""
-    return UploadAnswer.of(await service.reading(part_uploads.find, service.ports.settings, artist, upload_id))
+    """Show how much of each file is there, with links that are good for another while."""
+    return UploadAnswer.of(await service.reading(part_uploads.look, service.ports, artist, upload_id))
 
 
 @router.delete("/api/artists/{artist_id}/uploads/{upload_id}", status_code=204, responses=errors(404, 503))

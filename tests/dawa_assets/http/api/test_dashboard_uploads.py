@@ -130,8 +130,9 @@ def test_a_large_file_that_was_cut_goes_on(
         assert stream.read() == whole
 
 
+@pytest.mark.parametrize("place", ["uploads", "artists/{artist}/uploads"])
 def test_an_old_upload_gets_links_that_are_good_again(
-    http: httpx.Client, hosted: Ports, nova: Artist, storage: StorageServer
+    http: httpx.Client, hosted: Ports, nova: Artist, storage: StorageServer, place: str
 ) -> None:
     upload = _begin(http, nova, {"a.wav": len(wav())})
     manifest = hosted.settings.home / "incoming" / str(nova.id) / upload["id"] / "upload.json"
@@ -142,7 +143,8 @@ def test_an_old_upload_gets_links_that_are_good_again(
     storage.clock = lambda: now + 3 * 3600
     old = upload["files"][0]["link"]
     assert _put(old, wav()).status_code == 400
-    fresh = http.get(f"uploads/{upload['id']}").json()["files"][0]["link"]
+    at = f"{place.format(artist=nova.id)}/{upload['id']}"
+    fresh = http.get(at).json()["files"][0]["link"]
     assert (fresh["name"], _put(fresh, wav()).status_code) == (old["name"], 200)
     assert http.post(f"uploads/{upload['id']}/complete", json={}).status_code == 200
 
