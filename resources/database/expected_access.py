@@ -94,15 +94,15 @@ def missing_tables(connection: psycopg.Connection[Any]) -> list[str]:
 def policy_differences(connection: psycopg.Connection[Any]) -> Differences:
     """Return how row-level security of our tables differs: the tables without it, and policies."""
     expected = {
-        f'"{policy}" on {table}': (command, frozenset({"authenticated"}), "PERMISSIVE", _plain(rule))
+        f'"{policy}" on {table}': (command, frozenset({"authenticated"}), "PERMISSIVE", _plain(rule), _plain(rule))
         for table, policies in _USERS.items()
         for policy, (command, rule) in policies.items()
     }
-    closed = ("ALL", frozenset(_ROLES), "RESTRICTIVE", "false")
+    closed = ("ALL", frozenset(_ROLES), "RESTRICTIVE", "false", "false")
     expected |= {f'"{_CLOSED_POLICY}" on {table}': closed for table in _CLOSED}
     there = {
-        f'"{name}" on {table}': (command, frozenset(roles), permissive, _plain(rule))
-        for table, name, command, roles, permissive, rule in _rows(connection, _POLICIES)
+        f'"{name}" on {table}': (command, frozenset(roles), permissive, _plain(seen), _plain(written))
+        for table, name, command, roles, permissive, seen, written in _rows(connection, _POLICIES)
     }
     open_tables = [f"row-level security of {row[0]}" for row in _rows(connection, _WITHOUT_SECURITY)]
     return Differences(
@@ -163,8 +163,10 @@ def _named(grants: Iterable[tuple[str, str, str]]) -> list[str]:
 
 
 _THERE = "select relname from pg_class where relnamespace = 'public'::regnamespace and relname = any(%(tables)s)"
+# The rule of rows that are seen, and that of rows that are written: a policy with one of them has it for both.
 _POLICIES = """
-select tablename, policyname, cmd, roles, permissive, coalesce(qual, with_check) from pg_policies
+select tablename, policyname, cmd, roles, permissive, coalesce(qual, with_check), coalesce(with_check, qual)
+from pg_policies
 where schemaname = 'public' and tablename = any(%(tables)s)
 """
 _WITHOUT_SECURITY = """

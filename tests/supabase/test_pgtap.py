@@ -23,6 +23,7 @@ HOLES = {
     'drop policy "only the pipeline comes here" on spending': "01_policies",
     "create policy theirs on training_items for delete to authenticated using (true)": "01_policies",
     'alter policy "users see their artists" on artists using (true)': "01_policies",
+    'alter policy "users edit their artists\' items" on training_items with check (true)': "01_policies",
     "alter table prompts disable row level security": "01_policies",
     "create table forgotten (id int)": "01_policies",
     "create table forgotten (id int); alter table forgotten enable row level security": "01_policies",

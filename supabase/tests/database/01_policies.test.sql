@@ -41,8 +41,8 @@ select results_eq(
 select is_empty(
   $$select tablename, policyname from pg_policies
     where schemaname = 'public' and permissive = 'PERMISSIVE'
-      and coalesce(qual, with_check) !~ 'user_artists' and coalesce(qual, with_check) !~ 'user_id'$$,
-  'no policy lets in who is not linked to the artist'
+      and (coalesce(qual, with_check) !~ 'user_artists|user_id' or coalesce(with_check, qual) !~ 'user_artists|user_id')$$,
+  'no policy lets in who is not linked to the artist, to read or to write'
 );
 
 select * from finish();

@@ -51,9 +51,12 @@ def test_debian_s_server_writes_rules_that_are_known_too(debian_postgres: Postgr
         ("create policy theirs on uploads for select using (true)", "extra", '"theirs" on uploads'),
         ('alter policy "users see their artists" on artists using (true)', "changed", '"users see their artists" on'),
         ('alter policy "users see their artists" on artists to public', "changed", '"users see their artists" on'),
+        ('alter policy "users edit their artists\' items" on training_items with check (true)', "changed",
+         '"users edit their artists\' items" on training_items'),
+        ('alter policy "only the pipeline comes here" on spending with check (true)', "changed", '"only the pipeline'),
         ('alter policy "only the pipeline comes here" on spending using (true)', "changed", '"only the pipeline comes'),
     ],
-)
+)  # fmt: skip
 def test_a_changed_policy_is_found(database: Database, change: str, where: str, name: str) -> None:
     with database.transaction() as connection:
         connection.execute(change.encode())
