@@ -7,9 +7,8 @@ removed again; nothing is paid for, and no secret is shown.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
-from dawa_assets.observability.hosted_health import look_at_project
+from dawa_assets.observability.hosted_health import State, look_at_project
 from dawa_assets.prompting.system_prompt import system_prompt
 from dawa_assets.rights.enforce import permissions_line
 from dawa_assets.rights.marks import check_marks
@@ -24,8 +23,6 @@ from resources.database.migrations import pending_migrations
 from resources.errors import BucketError
 from resources.ports import open_bucket, open_compute, open_database, open_prompt_writer
 from resources.settings import Settings
-
-State = Literal["ok", "warning", "error"]
 
 _LITTLE_SPACE = 2 * 2**30
 
@@ -165,7 +162,7 @@ def _storage_policies(settings: Settings) -> tuple[State, str]:
 
 
 def _project(settings: Settings) -> Iterator[Diagnosis]:
-    """What the owner of a hosted project looks after; nothing of it where the database does not answer."""
+    """Yield what the owner of a hosted project looks after; nothing where the database does not answer."""
     try:
         with open_database(settings).transaction() as connection:
             for part, state, detail in look_at_project(connection):

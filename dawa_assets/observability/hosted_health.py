@@ -4,12 +4,13 @@ Everything is read in one transaction that may not write, so that looking makes 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 
 from resources.bucket.limits import too_narrow
 from resources.database.base import Connection
+from resources.database.catalogue import BUCKET
 from resources.database.expected_access import (
     Differences,
     bucket_settings,
@@ -25,7 +26,6 @@ from resources.errors import DatabaseError
 
 State = Literal["ok", "warning", "error"]
 
-BUCKET = "dawa-exports"
 _OLDEST = 15
 _MAX_NAMED = 3
 
@@ -101,7 +101,7 @@ def _publication(connection: Connection) -> tuple[State, str]:
 
 
 def _bucket_limits(connection: Connection) -> tuple[State, str]:
-    settings: dict[str, Any] | None = bucket_settings(connection, BUCKET)
+    settings = bucket_settings(connection, BUCKET)
     if settings is None:
         return "warning", f"there is no bucket {BUCKET} yet; the first upload makes it"
     if settings.get("public"):

@@ -11,15 +11,14 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
+from resources.database.catalogue import BUCKET, client_grants, fetch_rows
 from resources.database.migrations import Migration, connect, known_migrations
 
 _TABLES = ("als_summaries", "artist_profiles", "artists", "training_items", "user_artists")
 _ACCESS, _STORAGE = "20260101000400", "20260102000000"  # the migrations that take something away
 _POLICY_NAME = re.compile(r'create policy "(dawa: [^"]+)"')
 _WRITES = ("INSERT", "UPDATE", "DELETE")
-_BUCKET = "dawa-exports"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class ClientAccess:
         if self.anyone_reads:
             found.append(f"what anyone could read with the public key: {', '.join(sorted(self.anyone_reads))}")
         if self.public_bucket:
-            found.append(f"the public address of every file of the bucket {_BUCKET}")
+            found.append(f"the public address of every file of the bucket {BUCKET}")
         return found
 
     def changes_for_clients(self) -> list[str]:
@@ -82,7 +81,7 @@ class ClientAccess:
         on_files = any(table == "storage.objects" for table, _ in self.policies)
         if on_files or self.public_bucket or "storage.objects" in self.anyone_reads:
             yield (
-                f"files of {_BUCKET}: getPublicUrl and the public key give none; a signed-in user downloads or signs "
+                f"files of {BUCKET}: getPublicUrl and the public key give none; a signed-in user downloads or signs "
                 "what lies under `artists/{slug}/` of their artists, uploads new files to `inbox/{slug}/{upload}/` "
                 "(upsert: false) and changes and removes nothing"
             )
@@ -100,15 +99,16 @@ class StoragePolicies:
 
 def client_access(connection: psycopg.Connection[Any]) -> ClientAccess:
     """Return what is open now. Changes nothing; reads in this connection's transaction."""
-    policies = {(row[0], row[1]) for row in _rows(connection, _POLICIES, {"tables": list(_TABLES), "ours": "dawa: %"})}
-    grants = {(row[0], row[1], row[2]) for row in _rows(connection, _GRANTS, {"tables": list(_TABLES)})}
-    there = {row[0] for row in _rows(connection, _THERE, {"tables": list(_TABLES)})}
+    tables = {"tables": list(_TABLES)}
+    policies = {(row[0], row[1]) for row in fetch_rows(connection, _POLICIES, tables | {"ours": "dawa: %"})}
+    grants = {grant for grant in client_grants(connection, _TABLES) if grant[1].startswith(("SELECT", *_WRITES))}
+    there = {row[0] for row in fetch_rows(connection, _THERE, tables)}
     reads = {table for table in there if _anyone_reads(connection, sql.Identifier("public", table), "true")}
     public = False
     if _has_storage(connection):
-        if _anyone_reads(connection, sql.Identifier("storage", "objects"), f"bucket_id = '{_BUCKET}'"):
+        if _anyone_reads(connection, sql.Identifier("storage", "objects"), f"bucket_id = '{BUCKET}'"):
             reads.add("storage.objects")
-        public = bool(_rows(connection, "select 1 from storage.buckets where id = %(id)s and public", {"id": _BUCKET}))
+        public = _is_public(connection)
     return ClientAccess(frozenset(policies), frozenset(grants), frozenset(reads), public)
 
 
@@ -146,9 +146,9 @@ def storage_policies(connection: psycopg.Connection[Any]) -> StoragePolicies:
         return StoragePolicies(has_storage=False)
     made = next(migration for migration in known_migrations() if migration.version == _STORAGE)
     wanted = _POLICY_NAME.findall(made.sql)
-    there = {row[0] for row in _rows(connection, "select policyname from pg_policies where schemaname = 'storage'", {})}
-    public = _rows(connection, "select 1 from storage.buckets where id = %(id)s and public", {"id": _BUCKET})
-    return StoragePolicies(True, [name for name in wanted if name not in there], len(wanted), bool(public))
+    there = {row[0] for row in fetch_rows(connection, _ON_STORAGE, {})}
+    missing = [name for name in wanted if name not in there]
+    return StoragePolicies(True, missing, len(wanted), _is_public(connection))
 
 
 def storage_policies_file() -> str:
@@ -156,6 +156,7 @@ def storage_policies_file() -> str:
     return next(migration.file for migration in known_migrations() if migration.version == _STORAGE)
 
 
+_ON_STORAGE = "select policyname from pg_policies where schemaname = 'storage'"
 _THERE = "select tablename from pg_tables where schemaname = 'public' and tablename = any(%(tables)s)"
 
 # The same policies of `storage.objects` as the migration drops: those that are about the bucket alone.
@@ -168,30 +169,19 @@ where (schemaname = 'public' and tablename = any(%(tables)s))
     and replace(rule, 'IS NOT NULL', '') !~ '\\m(OR|NOT|ANY|CASE)\\M')
 """
 
-_GRANTS = """
-select coalesce(r.rolname, 'public'), given.privilege_type || given.of, given.relname
-from (
-  select c.relname, a.grantee, a.privilege_type, '' as of
-  from pg_class c, lateral aclexplode(c.relacl) a
-  where c.relnamespace = 'public'::regnamespace and c.relname = any(%(tables)s)
-  union all
-  select c.relname, a.grantee, a.privilege_type, ' (' || t.attname || ')'
-  from pg_class c join pg_attribute t on t.attrelid = c.oid, lateral aclexplode(t.attacl) a
-  where c.relnamespace = 'public'::regnamespace and c.relname = any(%(tables)s)
-) given left join pg_roles r on r.oid = given.grantee
-where (given.grantee = 0 or r.rolname in ('anon', 'authenticated'))
-  and given.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
-"""
-
 
 def _has_storage(connection: psycopg.Connection[Any]) -> bool:
-    found = _rows(
+    found = fetch_rows(
         connection,
         "select 1 from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'storage' "
         "and relname in ('objects', 'buckets') having count(*) = 2",
         {},
     )
     return bool(found)
+
+
+def _is_public(connection: psycopg.Connection[Any]) -> bool:
+    return bool(fetch_rows(connection, "select 1 from storage.buckets where id = %(id)s and public", {"id": BUCKET}))
 
 
 def _anyone_reads(connection: psycopg.Connection[Any], table: sql.Identifier, rule: str) -> bool:
@@ -203,8 +193,3 @@ def _anyone_reads(connection: psycopg.Connection[Any], table: sql.Identifier, ru
             return found.fetchone() is not None
     except psycopg.Error:  # no such role, no grant, or a policy that fails
         return False
-
-
-def _rows(connection: psycopg.Connection[Any], query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(query.encode(), values or None).fetchall()

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.rows import tuple_row
+
+from resources.database.catalogue import CLIENT_ROLES, client_grants, fetch_rows
 
 PUBLICATION = "supabase_realtime"
 FOLLOWED = frozenset({"training_items", "uploads", "training_runs"})
-_ROLES = ("anon", "authenticated")
 
 _LINKED = (
     "artist_id in (select user_artists.artist_id from user_artists where user_artists.user_id = "
@@ -98,7 +98,7 @@ def policy_differences(connection: psycopg.Connection[Any]) -> Differences:
         for table, policies in _USERS.items()
         for policy, (command, rule) in policies.items()
     }
-    closed = ("ALL", frozenset(_ROLES), "RESTRICTIVE", "false", "false")
+    closed = ("ALL", frozenset(CLIENT_ROLES), "RESTRICTIVE", "false", "false")
     expected |= {f'"{_CLOSED_POLICY}" on {table}': closed for table in _CLOSED}
     there = {
         f'"{name}" on {table}': (command, frozenset(roles), permissive, _plain(seen), _plain(written))
@@ -115,15 +115,15 @@ def policy_differences(connection: psycopg.Connection[Any]) -> Differences:
 
 def grant_differences(connection: psycopg.Connection[Any]) -> Differences:
     """Return how grants on our tables and functions differ, as `select on artists to authenticated`."""
-    expected = {("SELECT", table, "authenticated") for table in _READ}
+    expected = {("authenticated", "SELECT", table) for table in _READ}
     expected |= {
-        (f"{privilege} ({column})", table, "authenticated")
+        ("authenticated", f"{privilege} ({column})", table)
         for (table, privilege), columns in _BY_COLUMN.items()
         for column in columns
     }
-    there = {(row[0], row[1], row[2]) for row in _rows(connection, _GRANTS)}
-    lost = [(privilege, table, "service_role") for privilege, table in _rows(connection, _LOST)]
-    callable_by = [("EXECUTE", name, role) for name, role in _rows(connection, _FUNCTIONS)]
+    there = client_grants(connection, TABLES)
+    lost = [("service_role", privilege, table) for privilege, table in _rows(connection, _LOST)]
+    callable_by = [(role, "EXECUTE", name) for name, role in _rows(connection, _FUNCTIONS)]
     return Differences(
         missing=_named([*lost, *(expected - there)]),
         extra=_named([*callable_by, *(there - expected)]),
@@ -159,7 +159,7 @@ def _plain(rule: str | None) -> str:
 
 
 def _named(grants: Iterable[tuple[str, str, str]]) -> list[str]:
-    return sorted(f"{privilege.lower()} on {what} to {role}" for privilege, what, role in grants)
+    return sorted(f"{privilege.lower()} on {what} to {role}" for role, privilege, what in grants)
 
 
 _THERE = "select relname from pg_class where relnamespace = 'public'::regnamespace and relname = any(%(tables)s)"
@@ -172,19 +172,6 @@ where schemaname = 'public' and tablename = any(%(tables)s)
 _WITHOUT_SECURITY = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relname = any(%(tables)s)
 and not relrowsecurity order by relname
-"""
-_GRANTS = """
-select given.privilege || given.of, given.relname, coalesce(r.rolname, 'public')
-from (
-  select c.relname, a.grantee, a.privilege_type as privilege, '' as of
-  from pg_class c, lateral aclexplode(c.relacl) a
-  where c.relnamespace = 'public'::regnamespace and c.relname = any(%(tables)s)
-  union all
-  select c.relname, a.grantee, a.privilege_type, ' (' || t.attname || ')'
-  from pg_class c join pg_attribute t on t.attrelid = c.oid and not t.attisdropped, lateral aclexplode(t.attacl) a
-  where c.relnamespace = 'public'::regnamespace and c.relname = any(%(tables)s)
-) given left join pg_roles r on r.oid = given.grantee
-where given.grantee = 0 or r.rolname = any(%(roles)s)
 """
 _LOST = """
 select privilege, relname from pg_class, unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as privilege
@@ -204,7 +191,5 @@ _EXTENSIONS = "select extname from pg_extension where extnamespace = 'public'::r
 
 
 def _rows(connection: psycopg.Connection[Any], query: str, **more: Any) -> list[tuple[Any, ...]]:
-    values: dict[str, Any] = {"tables": sorted(TABLES), "histories": sorted(_HISTORIES), "roles": list(_ROLES)}
-    values |= {"publication": PUBLICATION, **more}
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(query.encode(), values).fetchall()
+    values: dict[str, Any] = {"tables": sorted(TABLES), "histories": sorted(_HISTORIES), "roles": list(CLIENT_ROLES)}
+    return fetch_rows(connection, query, {**values, "publication": PUBLICATION, **more})
