@@ -39,11 +39,11 @@ def lay_down_pgtap(url: str, script: Path | None = None) -> None:
             connection.execute(_plain(script.read_text(encoding="utf-8")).encode())
 
 
-def run_file(url: str, file: Path) -> Tap:
-    """Run one file in a session that finds `extensions`, as a project's do. What it did is rolled back by itself."""
+def run_script(url: str, script: str, name: str) -> Tap:
+    """Run a file's text in a session that finds `extensions`, as a project's do. It rolls back what it did."""
     tap = Tap()
     with psycopg.connect(url, autocommit=True, options="-c search_path=public,extensions") as connection:
-        cursor = connection.execute(file.read_text(encoding="utf-8").encode())
+        cursor = connection.execute(script.encode())
         planned = None
         while True:
             for line in _lines(cursor):
@@ -54,7 +54,7 @@ def run_file(url: str, file: Path) -> Tap:
                     planned = int(plan[1])
             if not cursor.nextset():
                 break
-    assert planned == tap.points, f"{file.name}: {tap.points} of {planned} points"
+    assert planned == tap.points, f"{name}: {tap.points} of {planned} points"
     return tap
 
 

@@ -12,7 +12,7 @@ import pytest
 from resources.database.base import Database
 from resources.database.migrations import migrate
 from tests.fakes.hosted_servers import PostgresServer, missing_postgres, postgres_server
-from tests.supabase.pgtap import FILES, lay_down_pgtap, pgtap_script, run_file
+from tests.supabase.pgtap import FILES, lay_down_pgtap, pgtap_script, run_script
 
 _numbers = count(1)
 _SCRIPT = pgtap_script()
@@ -50,7 +50,7 @@ def with_pgtap(database: Database) -> str:
 
 def test_all_hold_on_the_embedded_server(with_pgtap: str) -> None:
     assert len(FILES) == 5
-    found = {file.name: run_file(with_pgtap, file) for file in FILES}
+    found = {file.name: run_script(with_pgtap, file.read_text(encoding="utf-8"), file.name) for file in FILES}
     assert {name: tap.failed for name, tap in found.items() if tap.failed} == {}
     assert all(tap.points >= 3 for tap in found.values())
 
@@ -67,19 +67,12 @@ def test_each_hole_turns_its_file_red(with_pgtap: str) -> None:
 
 
 def _failed(url: str, script: str, name: str) -> bool:
-    with psycopg.connect(url, autocommit=True, options="-c search_path=public,extensions") as connection:
-        try:
-            cursor = connection.execute(script.encode())
-        except psycopg.Error as error:  # a file may stop at what it finds
-            if error.sqlstate in ("42601", "42P01", "42704"):  # the hole itself is written wrongly
-                raise AssertionError(f"{name}: {error}") from error
-            return True
-        while True:
-            rows = cursor.fetchall() if cursor.description is not None else []
-            if any(str(row[0]).startswith("not ok") for row in rows):
-                return True
-            if not cursor.nextset():
-                return False
+    try:
+        return bool(run_script(url, script, name).failed)
+    except psycopg.Error as error:  # a file may stop at what it finds
+        if error.sqlstate in ("42601", "42P01", "42704"):  # the hole itself is written wrongly
+            raise AssertionError(f"{name}: {error}") from error
+        return True
 
 
 @pytest.fixture(scope="module")
