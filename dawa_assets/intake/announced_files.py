@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 from resources.bucket.keys import check_key
+from resources.bucket.limits import MAX_UPLOAD_BYTES
 from resources.errors import InvalidKeyError
-
-MAX_BYTES = 2**30
-"""Of one file. An hour of 24-bit stereo at 48 kHz takes it."""
 
 _MEDIA_TYPES = frozenset(  # beside audio/*: what browsers call Live Sets, and audio that could hold pictures too
     (
@@ -36,8 +34,8 @@ def why_refused(key: str, given: GivenFile) -> str | None:
         check_key(key)
     except InvalidKeyError:
         return "the name, with its folders, is too long or leads elsewhere; rename it"
-    if given.size > MAX_BYTES:
-        return f"larger than {MAX_BYTES:,} bytes; bounce it at a lower rate or in pieces"
+    if given.size > MAX_UPLOAD_BYTES:
+        return f"larger than {MAX_UPLOAD_BYTES:,} bytes; bounce it at a lower rate or in pieces"
     kind = given.media_type.partition(";")[0].strip().lower()
     if kind.startswith("audio/") or kind in _MEDIA_TYPES:
         return None

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-SMALLEST_LIMIT = 2**30
-"""Bytes: the largest file that may be uploaded. Zips of datasets can be larger still."""
+MAX_UPLOAD_BYTES = 2**30
+"""The largest file that a client may upload: an hour of 24-bit stereo at 48 kHz. Zips of datasets can be larger."""
 WRITTEN_TYPES = (
     *("audio/mpeg", "audio/wav", "audio/x-wav", "audio/x-aiff", "audio/flac", "audio/ogg", "audio/mp4"),
     *("application/octet-stream", "application/json", "application/zip", "image/png", "text/plain"),
@@ -15,7 +15,7 @@ WRITTEN_TYPES = (
 def too_narrow(size_limit: int | None, types: Sequence[str] | None) -> str | None:
     """Return what a limit on sizes (bytes) or types keeps out, as `files of the type text/plain`; None: nothing."""
     reasons = []
-    if size_limit and size_limit < SMALLEST_LIMIT:
+    if size_limit and size_limit < MAX_UPLOAD_BYTES:
         reasons.append(f"files of more than {size_limit:,} bytes")
     if types:
         out = [kind for kind in WRITTEN_TYPES if not any(fnmatchcase(kind, allowed) for allowed in types)]

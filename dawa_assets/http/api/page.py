@@ -13,9 +13,9 @@ from pydantic import Field
 from dawa_assets.http.errors import RefusedRequestError, errors
 from dawa_assets.http.messages import Message
 from dawa_assets.http.service import Service, service_of
-from dawa_assets.intake.announced_files import MAX_BYTES
 from dawa_assets.intake.kinds import AUDIO_SUFFIXES, LIVE_SET_SUFFIX
 from dawa_assets.intake.part_uploads import MAX_FILES, PART_BYTES
+from resources.bucket.limits import MAX_UPLOAD_BYTES
 from resources.bucket.storage_address import direct_storage
 from resources.settings import Settings
 
@@ -59,7 +59,7 @@ class SessionAnswer(Message):
     writer: WriterAnswer
     audio_suffixes: list[str] = Field(examples=[[".mp3", ".wav"]])
     set_suffixes: list[str] = Field(examples=[[".als"]])
-    most_bytes: int = Field(examples=[MAX_BYTES], description="of one file")
+    most_bytes: int = Field(examples=[MAX_UPLOAD_BYTES], description="of one file")
     part_bytes: int = Field(examples=[PART_BYTES], description="of one request")
     most_files: int = Field(examples=[MAX_FILES], description="of one upload")
 
@@ -82,7 +82,7 @@ async def session(service: Annotated[Service, Depends(service_of)]) -> SessionAn
         ),
         audio_suffixes=sorted(AUDIO_SUFFIXES),
         set_suffixes=[LIVE_SET_SUFFIX],
-        most_bytes=MAX_BYTES,
+        most_bytes=MAX_UPLOAD_BYTES,
         part_bytes=PART_BYTES,
         most_files=MAX_FILES,
     )
