@@ -1,14 +1,11 @@
 """The settings of rights: what needs a permission, and what marks are made on what is generated. Part of `Settings`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from resources.setting_values import listed
-
-_OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
+from resources.setting_values import OptionalPath, listed
 
 
 class Rights(BaseModel):
@@ -27,7 +24,7 @@ class Rights(BaseModel):
     marks: Literal["on", "off"] = Field(
         "on", description="whether what is generated is marked as such, and put on record for `dawa trace`"
     )
-    marks_certificate: _OptionalPath = Field(
+    marks_certificate: OptionalPath = Field(
         None, description="the certificates that marks are signed with (PEM, the own one first); default: a self-made"
     )
-    marks_key: _OptionalPath = Field(None, description="the file with that certificate's key (P-256, PEM)")
+    marks_key: OptionalPath = Field(None, description="the file with that certificate's key (P-256, PEM)")

@@ -2,11 +2,12 @@
 
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from modal_app.config import BackendKind
 
@@ -27,6 +28,9 @@ def known_address(given: str) -> str:
 
 Price = Annotated[str, AfterValidator(known_price)]
 """Input and output price in US dollars per million tokens: `0.15/0.60`."""
+
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
+"""A path; an empty text is none, and not the folder that a command runs in."""
 
 
 def known_backend(name: str) -> str:

@@ -15,6 +15,7 @@ from modal_app.value_errors import IDENTIFIER, reason_of
 from resources.errors import SettingsError
 from resources.rights_settings import Rights
 from resources.setting_values import (
+    OptionalPath,
     Price,
     known_address,
     known_backend,
@@ -42,7 +43,7 @@ class Places(BaseModel):
 
     home: Path = Field(default_factory=_default_home, description="everything that this machine keeps")
     data: Path | None = Field(None, description="the worker's data root; default: `data` under the home")
-    dagster_home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
+    dagster_home: OptionalPath = Field(
         None,
         validation_alias="DAGSTER_HOME",
         description="the Dagster instance that commands run on; default: `dagster` under the home",
