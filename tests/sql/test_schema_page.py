@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from resources.database.base import Database
+from tests.sql.test_access_table import MEANT_FOR_USERS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "supabase-schema.md").read_text(encoding="utf-8")
 _SHORT = {"timestamp with time zone": "timestamptz", "double precision": "float8", "ARRAY": "text[]"}
@@ -38,3 +39,10 @@ def test_every_trigger_is_told(database: Database) -> None:
         ).fetchall()
     guards = PAGE.partition("## Guards")[2].partition("## ")[0]
     assert set(re.findall(r"`(dawa_\w+|als_summaries_prompts_due)`", guards)) == {row["trigger_name"] for row in names}
+
+
+def test_every_table_that_users_reach_is_listed() -> None:
+    section = PAGE.partition("## Who may what\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE)
+    listed = {f"public.{table}" for row in rows for table in re.findall(r"`(\w+)`", row)}
+    assert listed | {"storage.objects"} == set(MEANT_FOR_USERS)
