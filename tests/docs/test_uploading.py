@@ -101,7 +101,7 @@ def _upload(page: "Page", ports: Ports, artist: Artist, site: str, send: str, **
             f"""async ([dawa, token, artistId, names]) => {{
                 const files = await Promise.all(names.map(([name, url]) => given(name, url)));
                 const upload = await uploadAll(dawa, token, artistId, files, {send});
-                return [upload.id, await asked(dawa, token, "GET", `?artistId=${{artistId}}`)];
+                return [upload.id, await callDawa(dawa, token, "GET", `?artistId=${{artistId}}`)];
             }}""",
             [
                 base,
@@ -120,8 +120,8 @@ def by_libraries(dashboard: "Page", storage: StorageServer) -> str:
     return f"sendByLibraries(supabase.createClient('{storage.url}', '{storage.publishable_key}'), tus)"
 
 
-def _check(ports: Ports, artist: Artist, told: Any, small: str = "small.wav", large: str = "large.wav") -> None:
-    upload_id, sent = told
+def _check(ports: Ports, artist: Artist, answer: Any, small: str = "small.wav", large: str = "large.wav") -> None:
+    upload_id, sent = answer
     folder = f"inbox/{artist.slug}/{upload_id}"
     assert keys(ports.bucket, folder) == sorted([f"{folder}/_complete", f"{folder}/{small}", f"{folder}/{large}"])
     assert content(ports.bucket, f"{folder}/{small}") == SMALL
@@ -133,8 +133,8 @@ def _check(ports: Ports, artist: Artist, told: Any, small: str = "small.wav", la
 def test_supabase_js_and_tus_js_client_send_to_storage(
     dashboard: "Page", by_libraries: str, hosted: Ports, storage: StorageServer, nova: Artist, site: str
 ) -> None:
-    told = _upload(dashboard, hosted, nova, site, by_libraries, small="klein süß.wav", large="groß & laut.wav")
-    _check(hosted, nova, told, "klein süß.wav", "groß & laut.wav")
+    answer = _upload(dashboard, hosted, nova, site, by_libraries, small="klein süß.wav", large="groß & laut.wav")
+    _check(hosted, nova, answer, "klein süß.wav", "groß & laut.wav")
     assert len(storage.called("PUT", "^/object/upload/sign")) == 1
     assert len(storage.called("PATCH")) == 3
 
@@ -144,8 +144,8 @@ def test_tus_js_client_goes_on_where_it_was_cut(
 ) -> None:
     storage.fail(method="PATCH", cut_request_after=2_000_000)
     storage.fail(method="PATCH", skip=2, lose_answer=True)
-    told = _upload(dashboard, hosted, nova, site, by_libraries, small="small.wav", large="large.wav")
-    _check(hosted, nova, told)
+    answer = _upload(dashboard, hosted, nova, site, by_libraries, small="small.wav", large="large.wav")
+    _check(hosted, nova, answer)
     assert len(storage.called("POST", "^/upload/resumable/sign$")) == 1, "it was begun once"
 
 
@@ -171,10 +171,10 @@ def test_a_page_that_was_closed_is_gone_on_with_by_the_next(
         upload_id = dashboard.evaluate(
             f"""async ([dawa, token, artistId]) => {{
                 const file = await fetch("/large.wav").then((a) => a.blob()).then((b) => new File([b], "large.wav"));
-                const [sent] = (await asked(dawa, token, "GET", "")).uploads.filter((each) => !each.isClosed);
-                const upload = await asked(dawa, token, "GET", `/${{sent.id}}`);
+                const [sent] = (await callDawa(dawa, token, "GET", "")).uploads.filter((each) => !each.isClosed);
+                const upload = await callDawa(dawa, token, "GET", `/${{sent.id}}`);
                 for (const each of upload.files) await {by_libraries}(each, file, upload);
-                await asked(dawa, token, "POST", `/${{sent.id}}/complete`, {{}});
+                await callDawa(dawa, token, "POST", `/${{sent.id}}/complete`, {{}});
                 return sent.id;
             }}""",
             given,
@@ -187,21 +187,21 @@ def test_fetch_sends_to_storage_and_goes_on(
     dashboard: "Page", hosted: Ports, storage: StorageServer, nova: Artist, site: str
 ) -> None:
     storage.fail(method="PATCH", cut_request_after=2_000_000)
-    told = _upload(dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
-    _check(hosted, nova, told)
+    answer = _upload(dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
+    _check(hosted, nova, answer)
 
 
 def test_fetch_sends_to_a_folder_bucket(dashboard: "Page", ports: Ports, nova: Artist, site: str) -> None:
-    told = _upload(dashboard, ports, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
-    _check(ports, nova, told)
+    answer = _upload(dashboard, ports, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
+    _check(ports, nova, answer)
 
 
 def test_two_pages_send_the_same_name(dashboard: "Page", hosted: Ports, nova: Artist, site: str) -> None:
     ids = []
     for _ in range(2):
-        told = _upload(dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
-        _check(hosted, nova, told)
-        ids.append(told[0])
+        answer = _upload(dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
+        _check(hosted, nova, answer)
+        ids.append(answer[0])
     assert len(set(ids)) == 2
 
 
