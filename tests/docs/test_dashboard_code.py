@@ -7,10 +7,8 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +18,7 @@ import psycopg
 import pytest
 
 from resources.database.base import Database
+from tests.loopback import QuietHandler, serving
 from tests.npm_packages import file_of
 from tests.sql.roles import acting_as
 
@@ -112,7 +111,7 @@ const [artist_id, als_summary_id, parse_id, als_filename, project_name] = ["a", 
 """
 
 
-class _Recorder(BaseHTTPRequestHandler):
+class _Recorder(QuietHandler):
     asked: list[tuple[str, str, Any]]
 
     def _answer(self) -> None:
@@ -126,22 +125,12 @@ class _Recorder(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - called so by the base class
 
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
 
 @contextmanager
 def _recording() -> Iterator[tuple[str, list[tuple[str, str, Any]]]]:
     asked: list[tuple[str, str, Any]] = []
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Recorder", (_Recorder,), {"asked": asked}))
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{http.server_address[1]}", asked
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
+    with serving(type("Recorder", (_Recorder,), {"asked": asked})) as address:
+        yield address, asked
 
 
 @pytest.mark.skipif(NODE is None, reason="no Node is installed")

@@ -2,11 +2,9 @@
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from tests.browsers import browser as browser
 from tests.dawa_assets.http.serving import new_user, protected, server, token
 from tests.dawa_assets.intake.material import content, keys, new_artist, wav
 from tests.fakes.storage.storage_server import StorageServer
+from tests.loopback import QuietHandler, serving
 from tests.npm_packages import file_of
 from tests.waiting import until
 
@@ -33,10 +32,10 @@ const given = (name, url) => fetch(url).then((a) => a.blob()).then((b) => new Fi
 SMALL, LARGE = wav(220), wav(330) + bytes(1000) + os.urandom(13 * 2**20)
 
 
-class _Dashboard(BaseHTTPRequestHandler):
+class _Dashboard(QuietHandler):
     """A site of its own with an empty page and the two files that it uploads."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - called so by the base class
         body = {"/small.wav": SMALL, "/large.wav": LARGE}.get(self.path, b"<!doctype html><title>dashboard</title>")
         self.send_response(200)
         self.send_header("Content-Type", "audio/wav" if self.path.endswith(".wav") else "text/html")
@@ -45,19 +44,11 @@ class _Dashboard(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _Dashboard)
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_address[1]}"
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with serving(_Dashboard) as address:
+        yield address
 
 
 @pytest.fixture
@@ -199,7 +190,9 @@ def test_fetch_sends_to_a_folder_bucket(dashboard: "Page", ports: Ports, nova: A
 def test_two_pages_send_the_same_name(dashboard: "Page", hosted: Ports, nova: Artist, site: str) -> None:
     ids = []
     for _ in range(2):
-        answer = _upload(dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav")
+        answer = _upload(
+            dashboard, hosted, nova, site, "sendByFetch(dawa, token)", small="small.wav", large="large.wav"
+        )
         _check(hosted, nova, answer)
         ids.append(answer[0])
     assert len(set(ids)) == 2
