@@ -25,6 +25,6 @@ class Rights(BaseModel):
         "on", description="whether what is generated is marked as such, and put on record for `dawa trace`"
     )
     marks_certificate: OptionalPath = Field(
-        None, description="the certificates that marks are signed with (PEM, the own one first); default: a self-made"
+        None, description="the certificates that marks are signed with (PEM, yours first); default: a self-made"
     )
     marks_key: OptionalPath = Field(None, description="the file with that certificate's key (P-256, PEM)")

@@ -103,7 +103,7 @@ def _publication(connection: Connection) -> tuple[State, str]:
 def _bucket_limits(connection: Connection) -> tuple[State, str]:
     settings = bucket_settings(connection, BUCKET)
     if settings is None:
-        return "warning", f"there is no bucket {BUCKET} yet; the first upload makes it"
+        return "warning", f"there is no bucket {BUCKET} yet; the first upload with DAWA_BUCKET=supabase makes it"
     if settings.get("public"):
         return "error", "the bucket is public, so anyone reads every file; make it private in the dashboard"
     size, types = settings.get("file_size_limit"), settings.get("allowed_mime_types")

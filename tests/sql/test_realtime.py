@@ -1,5 +1,8 @@
 """What may be followed by Realtime: items, uploads and trainings, each by who may see it; and projects without it."""
 
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -9,6 +12,7 @@ from tests.sql.roles import acting_as, lay_down_surroundings, side
 
 REALTIME = "20260401000500"
 FOLLOWED = {"training_items", "uploads", "training_runs"}
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "supabase.md").read_text(encoding="utf-8")
 
 
 def _published(url: str) -> set[str]:
@@ -40,6 +44,21 @@ def test_a_user_follows_their_own_artist_alone(database: Database) -> None:
         for hidden in ("metrics", "parameters", "call_id", "fingerprint"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(f"select {hidden} from training_runs")  # type: ignore[arg-type]
+
+
+def test_the_page_lists_tables_and_columns_as_they_are(database: Database) -> None:
+    columns = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", PAGE, flags=re.MULTILINE))
+    assert set(columns) == FOLLOWED
+    with database.transaction() as connection:
+        for table, listed in columns.items():
+            rows = connection.execute(
+                "select attname, has_column_privilege('authenticated', attrelid, attnum, 'select') as is_readable "
+                "from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+                [table],
+            ).fetchall()
+            readable = {row["attname"] for row in rows if row["is_readable"]}
+            everything = {row["attname"] for row in rows}
+            assert readable == (everything if listed == "all" else set(re.findall(r"`(\w+)`", listed))), table
 
 
 @pytest.mark.parametrize(
