@@ -8,6 +8,7 @@ from typing import Literal
 
 import psycopg
 
+from dawa_assets.pipeline.wording import counted, first_of
 from resources.bucket.limits import too_narrow
 from resources.database.base import Connection
 from resources.database.catalogue import BUCKET
@@ -26,7 +27,7 @@ from resources.errors import DatabaseError
 
 State = Literal["ok", "warning", "error"]
 
-_OLDEST = 15
+_OLDEST_POSTGRES = 15
 _MAX_NAMED = 3
 
 
@@ -47,7 +48,8 @@ def look_at_project(connection: Connection) -> Iterator[tuple[str, State, str]]:
     ]
     for part, look in parts:
         if missing and part in ("policies", "grants", "publication"):
-            yield part, "error", f"{_few(missing, 'table')} not there; run `dawa migrate`"
+            verb = "is" if len(missing) == 1 else "are"
+            yield part, "error", f"{counted(len(missing), 'table')} {verb} not there; run `dawa migrate`"
             continue
         try:
             with connection.transaction():
@@ -79,7 +81,7 @@ def _judged(found: Differences, fine: str, way_out: str) -> tuple[State, str]:
     if not found:
         return "ok", fine
     said = [
-        f"{what}: {_some(names)}"
+        f"{what}: {_named(names)}"
         for what, names in (("missing", found.missing), ("too many", found.extra), ("changed", found.changed))
         if names
     ]
@@ -91,10 +93,10 @@ def _publication(connection: Connection) -> tuple[State, str]:
     if found is None:
         return "warning", "there is no publication supabase_realtime: nothing can be followed as it happens"
     if found.extra:
-        return "warning", f"{_some(found.extra)} in it beside what users may follow; take it out of supabase_realtime"
+        return "warning", f"{_named(found.extra)} in it beside what users may follow; take it out of supabase_realtime"
     if found.missing:
         return "warning", (
-            f"{_some(found.missing)} not in it, so dashboards can't follow it; run "
+            f"{_named(found.missing)} not in it, so dashboards can't follow it; run "
             f"`alter publication supabase_realtime add table {found.missing[0]}` as its owner"
         )
     return "ok", f"{found.of} tables can be followed"
@@ -115,21 +117,16 @@ def _bucket_limits(connection: Connection) -> tuple[State, str]:
 
 def _extensions(connection: Connection) -> tuple[State, str]:
     version = connection.info.server_version // 10_000
-    if version < _OLDEST:
-        return "error", f"PostgreSQL {version} is too old; upgrade the project to {_OLDEST} or later"
+    if version < _OLDEST_POSTGRES:
+        return "error", f"PostgreSQL {version} is too old; upgrade the project to {_OLDEST_POSTGRES} or later"
     there = [name for name in extensions_in_public(connection) if name != "plpgsql"]
     if there:
         return "warning", (
-            f"{_some(there)} in the schema public, where the API offers its functions; "
+            f"{_named(there)} in the schema public, where the API offers its functions; "
             f"`alter extension {there[0]} set schema extensions`"
         )
     return "ok", "none is needed, and none lies in the schema public"
 
 
-def _few(names: list[str], what: str) -> str:
-    return f"{len(names)} {what}{'s are' if len(names) > 1 else ' is'}"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MAX_NAMED
-    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _named(names: list[str]) -> str:
+    return first_of(names, _MAX_NAMED)

@@ -19,6 +19,7 @@ import dagster as dg
 from dawa_assets.defs.jobs import made_by, overlapping
 from dawa_assets.defs.partitions import ensure_partitions
 from dawa_assets.defs.policies.outcomes import LEFT, failure_kind, noted
+from dawa_assets.pipeline.wording import first_of
 
 ATTEMPTS = 3
 RUNS_PER_TICK = 50
@@ -51,7 +52,7 @@ _A_DAY = 86_400.0
 _LOOKS_BACK_SECONDS = 14 * _A_DAY
 _BATCH = 100  # pieces of work whose runs are read in one query
 _SETTLING_RUNS = 2_000  # of one batch, the latest; what is beyond counts as one that settled nothing
-_TOLD = 5  # of each kind, in the line of a tick
+_MAX_NAMED = 5  # of each kind, in the line of a tick
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class RunPlan:
             "standing": self.standing,
             "done": self.done,
         }
-        told = [f"{len(lines)} {name} ({_some(lines)})" for name, lines in groups.items() if lines]
+        told = [f"{len(lines)} {name} ({first_of(lines, _MAX_NAMED)})" for name, lines in groups.items() if lines]
         if self.stopped_at is not None:
             told.append(f"the next tick goes on after {self.stopped_at.slug}")
         return "; ".join(told)
@@ -316,8 +317,3 @@ def _busy(instance: dg.DagsterInstance, job_name: str | None, slugs: list[str]) 
     """
     unfinished = instance.get_runs(dg.RunsFilter(tags={PARTITION: slugs}, statuses=UNFINISHED))
     return {run.tags[PARTITION]: run for run in unfinished if job_name is None or overlapping(job_name, run.job_name)}
-
-
-def _some(lines: Sequence[str]) -> str:
-    more = len(lines) - _TOLD
-    return ", ".join(lines[:_TOLD]) + (f" and {more:,} more" if more > 0 else "")
