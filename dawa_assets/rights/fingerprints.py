@@ -136,7 +136,7 @@ def _search_windows(windows: Sequence[tuple[float, "Peaks"]], pages: Pages) -> l
     best: dict[int, Match] = {}
     for warps in ([Warp(1.0, 1.0)], WARPS):  # most copies are not warped, and that is a fiftieth of the work
         asked = {
-            number: warped_hashes(peaks, warps)
+            number: list(warped_hashes(peaks, warps))
             for number, (_, peaks) in enumerate(windows)
             if number not in best or best[number].hits < _SURE_HITS
         }

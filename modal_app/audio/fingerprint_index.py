@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modal_app.audio.fingerprint import FRAME_SECONDS, Fingerprint, Landmarks, Numbers, landmarks_of
+from modal_app.audio.sorted_search import Indices, find_runs, places_of_runs
 
 MAX_PITCH = 2.2
 """Semitones by which a copy may be higher or lower."""
@@ -38,8 +39,7 @@ _OFFSET_BIN = 4.0  # frames
 _CANDIDATES = 8
 _COVERED_SECONDS = 5.0
 _ENTRY = np.dtype([("sound", "<u4"), ("frame", "<f4"), ("pitch", "<f4"), ("span", "<f4")])
-
-Indices = npt.NDArray[np.intp]
+_ROW = np.dtype([("key", "<u4"), ("entry", _ENTRY)])
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,13 @@ class FingerprintIndex:
     def _same_keys(self, marks: Landmarks) -> tuple[Indices, Indices]:
         """Return pairs of a landmark and a place in the index that have a key in common."""
         asked, keys = _wide_keys(marks)
-        left = np.searchsorted(self._keys, keys, "left")
-        counts = np.searchsorted(self._keys, keys, "right") - left
+        first, counts = find_runs(self._keys, keys)
         counts[counts > _COMMON] = 0
-        repeated = np.repeat(np.arange(len(keys)), counts)
-        places = np.arange(len(repeated)) - np.repeat(np.cumsum(counts) - counts, counts) + left[repeated]
-        return asked[repeated], places
+        found, places = places_of_runs(first, counts)
+        return asked[found], places
 
     def _candidates(self, sounds: Indices, bins: Indices, least: int) -> Iterable[tuple[int, int]]:
-        """The sounds that share most at one pitch, and the lower of its two bins."""
+        """Yield the sounds that share most at one pitch, and the lower of its two bins."""
         width = int(2 * MAX_PITCH / _PITCH_BIN) + 2
         cells = np.bincount(sounds * width + bins, minlength=self.sounds * width).reshape(-1, width)
         wide = cells[:, :-1] + cells[:, 1:]
@@ -196,12 +194,11 @@ def _covered(frames: Numbers) -> float:
 
 def _write_partitions(fingerprints: Iterable[Fingerprint], folder: Path) -> int:
     """Append every sound's entries to the partition of their keys; return how many sounds there were."""
-    dtype = np.dtype([("key", "<u4"), ("entry", _ENTRY)])
     edges = _edges()
     number = -1
     for number, fingerprint in enumerate(fingerprints):
         marks = landmarks_of(fingerprint)
-        rows = np.zeros(len(marks.frames), dtype)
+        rows = np.zeros(len(marks.frames), _ROW)
         rows["key"] = _keys(marks, _pitch_cell(marks.pitches), _span_cell(marks.spans))
         rows["entry"]["sound"] = number
         rows["entry"]["frame"], rows["entry"]["pitch"], rows["entry"]["span"] = marks.frames, marks.pitches, marks.spans
@@ -225,11 +222,11 @@ def _sort_partition(folder: Path, number: int) -> int:
     path = folder / f"part-{number}"
     if not path.exists():
         return 0
-    rows = np.fromfile(path, np.dtype([("key", "<u4"), ("entry", _ENTRY)]))
+    rows = np.fromfile(path, _ROW)
     rows = rows[np.argsort(rows["key"], kind="stable")]
-    for name in ("keys", "entries"):
+    for name, column in (("keys", "key"), ("entries", "entry")):
         with (folder / name).open("ab") as file:
-            file.write(np.ascontiguousarray(rows["key" if name == "keys" else "entry"]).tobytes())
+            file.write(rows[column].tobytes())
     path.unlink()
     return len(rows)
 

@@ -6,12 +6,14 @@ analysed once. No files here.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from modal_app.audio.sorted_search import find_runs, places_of_runs
 
 SAMPLE_RATE = 11_025
 FRAME_SECONDS = 256 / SAMPLE_RATE
@@ -85,7 +87,7 @@ class LandmarkIndex:
 
     def best(self, peaks: Peaks, warps: Sequence[Warp] = WARPS) -> Match | None:
         """Return where the query fits best, over all warps; None where nothing of it is there."""
-        return self.best_hashed((warp, hashes_of(_unwarped(peaks, warp))) for warp in warps)
+        return self.best_hashed(warped_hashes(peaks, warps))
 
     def best_hashed(self, query: Iterable[tuple[Warp, Hashes]]) -> Match | None:
         """Return the same for a query that `warped_hashes` has hashed: to be held against several indexes."""
@@ -93,12 +95,10 @@ class LandmarkIndex:
         return max((match for match in matches if match is not None), key=lambda match: match.hits, default=None)
 
     def _best_of(self, hashes: Hashes, warp: Warp) -> Match | None:
-        left = np.searchsorted(self._values, hashes[:, 1], "left")
-        counts = np.searchsorted(self._values, hashes[:, 1], "right") - left
+        first_places, counts = find_runs(self._values, hashes[:, 1])
         if not counts.any() or counts.sum() > _MAX_VOTES:
             return None
-        asked = np.repeat(np.arange(len(hashes)), counts)
-        places = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + left[asked]
+        asked, places = places_of_runs(first_places, counts)
         offsets = self._frames[places].astype(np.int64) - hashes[asked, 0]
         lowest = int(offsets.min()) - 1
         width = int(offsets.max()) - lowest + 2
@@ -124,9 +124,10 @@ class LandmarkIndex:
         )
 
 
-def warped_hashes(peaks: Peaks, warps: Sequence[Warp] = WARPS) -> list[tuple[Warp, Hashes]]:
-    """Return a query's landmarks as each warp would have them in the original."""
-    return [(warp, hashes_of(_unwarped(peaks, warp))) for warp in warps]
+def warped_hashes(peaks: Peaks, warps: Sequence[Warp] = WARPS) -> Iterator[tuple[Warp, Hashes]]:
+    """Yield a query's landmarks as each warp would have them in the original."""
+    for warp in warps:
+        yield warp, hashes_of(_unwarped(peaks, warp))
 
 
 def _unwarped(peaks: Peaks, warp: Warp) -> Peaks:

@@ -77,7 +77,6 @@ class _Sums:
     energy: float = 0.0
     """Of all channels together."""
     mono_energy: float = 0.0
-    mid: float = 0.0
     side: float = 0.0
     peak: float = 0.0
     on_plateau: int = 0
@@ -152,7 +151,7 @@ class QualityMeter:
                 sums.on_plateau += int(lengths[lengths >= _PLATEAU].sum())
 
     def _loudness(self) -> float | None:
-        """Integrated, in LUFS: the mono mix's, raised by what its channels have more and what is above its rate."""
+        """Return it in LUFS: the mono mix's, raised by what its channels have more and what is above its rate."""
         sums, weighted, plain = self._sums, self._prints.weighted_levels(), self._prints.levels()
         if not len(weighted) or not sums.mono_energy or not sums.samples or not plain.sum():
             return None
@@ -170,10 +169,9 @@ class QualityMeter:
         return round(float(_lufs(gated.mean())), 2)
 
     def _cutoff(self) -> float | None:
-        """Where the spectrum falls by `_CLIFF_DB` at once and stays there; None where it does not."""
+        """Return where the spectrum falls by `_CLIFF_DB` at once and stays there; None where it does not."""
         scale = 1 / max(1.0, float(np.sum(self._window)) ** 2 / 4)
         power = self._spectrum * scale / max(1.0, self._sums.samples / 65_536)
-        hertz = np.arange(len(power)) * self._sample_rate / _SPECTRUM
         step = self._sample_rate / _SPECTRUM
         band, gap = round(_CLIFF_BAND / step), round(_CLIFF_GAP / step)
         total = np.concatenate([[0.0], np.cumsum(power)])
@@ -185,7 +183,7 @@ class QualityMeter:
             if before > _LEAST_BEFORE_CLIFF * 1e-3 and before > after * 10 ** (_CLIFF_DB / 10):
                 steepness = before / max(after, 1e-20)
                 if best is None or steepness > best[0]:
-                    best = (steepness, float(hertz[at]))
+                    best = (steepness, at * step)
         return None if best is None else round(best[1])
 
 
