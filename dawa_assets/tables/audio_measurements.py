@@ -4,7 +4,7 @@ A content is measured once for each version. It is compared once too: when it is
 are stored by then, so of two that come at the same time one at least sees the other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -131,28 +131,26 @@ def measured_contents(connection: Connection, version: str) -> list[Content]:
     return [Content(row["artist_id"], row["audio_hash"]) for row in rows]
 
 
-def fingerprints_of(connection: Connection, contents: Sequence[Content]) -> Iterator[tuple[Content, bytes]]:
-    """Yield fingerprints, a hundred at a time in memory; a content that is gone meanwhile is left out."""
-    for start in range(0, len(contents), 100):
-        part = contents[start : start + 100]
-        rows = connection.execute(
-            "select m.artist_id, m.audio_hash, m.fingerprint from audio_measurements m "
-            "join unnest(%s::uuid[], %s::text[]) as w (artist_id, audio_hash) using (artist_id, audio_hash)",
-            [[content.artist_id for content in part], [content.audio_hash for content in part]],
-        )
-        for row in rows:
-            yield Content(row["artist_id"], row["audio_hash"]), bytes(row["fingerprint"])
+def fingerprints_of(connection: Connection, contents: Sequence[Content]) -> list[tuple[Content, bytes]]:
+    """Return fingerprints, all of them in memory; a content that is gone meanwhile is left out."""
+    rows = connection.execute(
+        "select m.artist_id, m.audio_hash, m.fingerprint from audio_measurements m "
+        "join unnest(%s::uuid[], %s::text[]) as w (artist_id, audio_hash) using (artist_id, audio_hash)",
+        [[content.artist_id for content in contents], [content.audio_hash for content in contents]],
+    )
+    return [(Content(row["artist_id"], row["audio_hash"]), bytes(row["fingerprint"])) for row in rows]
 
 
-def keep_matches(connection: Connection, content: Content, version: str, matches: Sequence[AudioMatch]) -> bool:
-    """Store where a content is found, on both sides, and that it was compared; False where it is gone by now."""
+def keep_matches(connection: Connection, content: Content, version: str, matches: Sequence[AudioMatch]) -> None:
+    """Store where a content is found, on both sides, and that it was compared; nothing where it is gone by now."""
     there = connection.execute(
         "update audio_measurements set compared_at = now() where artist_id = %s and audio_hash = %s and version = %s",
         [*content, version],
     )
     if there.rowcount == 0:
-        return False
-    rows = [vars(side) for match in matches for side in (match, match.reversed())]
+        return
+    # Always in one order: two artists that find each other at the same time would wait for each other in a circle.
+    rows = sorted((vars(side) for match in matches for side in (match, match.reversed())), key=_place)
     with connection.cursor() as cursor:
         cursor.executemany(
             """
@@ -165,7 +163,10 @@ def keep_matches(connection: Connection, content: Content, version: str, matches
             """,
             rows,
         )
-    return True
+
+
+def _place(row: dict[str, Any]) -> tuple[UUID, str, UUID, str]:
+    return row["artist_id"], row["audio_hash"], row["other_artist_id"], row["other_hash"]
 
 
 def matches_of(connection: Connection, artist_id: UUID) -> list[AudioMatch]:
@@ -188,13 +189,13 @@ def artists_matched(connection: Connection, artist_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-def forget_unused_audio(connection: Connection, artist_id: UUID) -> int:
+def forget_unused_audio(connection: Connection, artist_id: UUID) -> None:
     """Remove what was measured of contents that no item of the artist has any more."""
-    return connection.execute(
+    connection.execute(
         "delete from audio_measurements m where artist_id = %s and not exists (select from training_items t "
         "where t.artist_id = m.artist_id and t.audio_hash = m.audio_hash)",
         [artist_id],
-    ).rowcount
+    )
 
 
 def foreign_matches(connection: Connection, artist_id: UUID) -> dict[UUID, list[str]]:
