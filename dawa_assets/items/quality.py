@@ -5,7 +5,7 @@ each content. A step that is killed goes on where it was. What is judged is deci
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,6 @@ from dawa_assets.tables import audio_measurements as measurements
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.audio_measurements import AudioMatch, Content, UnmeasuredAudio
 from dawa_assets.tables.item_findings import (
-    Finding,
     ShownFinding,
     judged_items,
     lock_findings,
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ListedFinding:
+class FindingRow:
     """A finding, for a table."""
 
     item: str
@@ -50,10 +49,8 @@ class ListedFinding:
 
 @dataclass
 class QualityReport:
-    """What the gate did now, and what it says. Pairs are (item, reason)."""
+    """What the gate says, and what it could not measure. Pairs are (item, reason)."""
 
-    measured: int = 0
-    compared: int = 0
     unmeasured: list[tuple[str, str]] = field(default_factory=list)
     findings: list[ShownFinding] = field(default_factory=list)
 
@@ -80,9 +77,7 @@ def check_quality(step: Step) -> QualityReport:
         except (UnreadableAudioError, ObjectNotFoundError) as error:
             report.unmeasured.append((audio.name, str(error)))
             log.warning("%s: its audio is not measured: %s", audio.name, error)
-        else:
-            report.measured += 1
-    report.compared = _compare(step)
+    _compare(step)
     with database.transaction() as connection:
         step.held.check(connection)
         concerned = before | set(measurements.artists_matched(connection, artist.id))
@@ -108,19 +103,19 @@ def check_new_audio(ports: Ports, artist: Artist) -> None:
             check_quality(step)
 
 
-def listed(finding: ShownFinding) -> ListedFinding:
+def finding_row(finding: ShownFinding) -> FindingRow:
     """Return a finding as a table has it."""
     way_out = finding.way_out if finding.accepted_at is None else f"accepted: {finding.accepted_reason}"
-    return ListedFinding(finding.item, finding.kind, finding.standing, finding.number, finding.sentence, way_out)
+    return FindingRow(finding.item, finding.kind, finding.standing, finding.number, finding.sentence, way_out)
 
 
-def judge_artist(database: Database, artist_id: UUID) -> int:
-    """Apply the rules to what is stored of an artist's audio; how many findings changed."""
+def judge_artist(database: Database, artist_id: UUID) -> None:
+    """Apply the rules to what is stored of an artist's audio."""
     with database.transaction() as connection:
         lock_findings(connection, artist_id)
         items = judged_items(connection, artist_id, VERSION)
-        findings: list[Finding] = quality_rules.judge_items(items, measurements.matches_of(connection, artist_id))
-        return replace_findings(connection, artist_id, quality_rules.VERSION, findings)
+        findings = quality_rules.judge_items(items, measurements.matches_of(connection, artist_id))
+        replace_findings(connection, artist_id, quality_rules.VERSION, findings)
 
 
 def keep_measured(connection: Connection, artist_id: UUID, audio_hash: str, measured: MeasuredAudio | None) -> None:
@@ -154,14 +149,14 @@ def _measure(step: Step, audio: UnmeasuredAudio) -> None:
         keep_measured(connection, step.artist.id, audio.audio_hash, measured)
 
 
-def _compare(step: Step) -> int:
-    """Look for every content of the artist that was not compared yet among all there are; how many there were."""
+def _compare(step: Step) -> None:
+    """Look for every content of the artist that was not compared yet among all there are."""
     database = step.ports.database
     with database.transaction() as connection:
         due = measurements.uncompared_audio(connection, step.artist.id, VERSION)
         everything = measurements.measured_contents(connection, VERSION) if due else []
     if not due:
-        return 0
+        return
     from modal_app.audio.fingerprint_index import FingerprintIndex
 
     log.info("looking for %d songs among %d", len(due), len(everything))
@@ -192,16 +187,13 @@ def _compare(step: Step) -> int:
             with database.transaction() as connection:
                 step.held.check(connection)
                 measurements.keep_matches(connection, content, VERSION, matches)
-    return len(due)
 
 
 def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> Iterator[Fingerprint]:
     """Yield the fingerprints of contents that are still there, and note in `present` which those are."""
     for start in range(0, len(contents), 100):
         with database.transaction() as connection:
-            stored: Iterable[tuple[Content, bytes]] = list(
-                measurements.fingerprints_of(connection, contents[start : start + 100])
-            )
+            stored = measurements.fingerprints_of(connection, contents[start : start + 100])
         for content, fingerprint in stored:
             present.append(content)
             yield Fingerprint.from_bytes(fingerprint)

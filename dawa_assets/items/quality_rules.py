@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from uuid import UUID
 
+from dawa_assets.pipeline.wording import minutes
 from dawa_assets.tables.audio_measurements import AudioMatch
 from dawa_assets.tables.item_findings import Finding, JudgedItem, Level
 from modal_app.audio.quality import AudioQuality
@@ -63,18 +64,15 @@ def judge_items(items: Sequence[JudgedItem], matches: Sequence[AudioMatch]) -> l
     findings = [finding for each in judged for finding in _of_the_sound(each)]
     findings += [finding for each in judged for finding in _of_the_pair(each.item)]
     findings += _of_loudness(judged)
+    accepted = {item.id: item.accepted for item in items}
     stopped = {
         finding.item_id
         for finding in findings
-        if finding.level == "blocks" and finding.kind not in _accepted(items, finding)
+        if finding.level == "blocks" and finding.kind not in accepted[finding.item_id]
     }
     findings += _of_songs(judged, matches, stopped)
     findings += _of_other_artists(judged, matches)
     return findings
-
-
-def _accepted(items: Sequence[JudgedItem], finding: Finding) -> Sequence[str]:
-    return next((item.accepted for item in items if item.id == finding.item_id), ())
 
 
 def _of_the_sound(each: _Judged) -> Iterator[Finding]:
@@ -208,8 +206,8 @@ def _of_songs(judged: Sequence[_Judged], matches: Sequence[AudioMatch], stopped:
         for match in sorted(passages, key=lambda match: -match.seconds)[:_MAX_PASSAGES]:
             other = of_audio[match.other_hash][0].item
             sentence = (
-                f"{match.seconds:.0f} s of it, from {_clock(match.start_seconds)} on, are in {other.name} too, "
-                f"from {_clock(match.other_start_seconds)} on{_change(match)}"
+                f"{match.seconds:.0f} s of it, from {minutes(match.start_seconds)} on, are in {other.name} too, "
+                f"from {minutes(match.other_start_seconds)} on{_change(match)}"
             )
             for each in holders:
                 way_out = f"fine for a loop or a sample that both use; else exclude one of them ({_BLIND})"
@@ -239,25 +237,21 @@ def _of_other_artists(judged: Sequence[_Judged], matches: Sequence[AudioMatch]) 
                 "other_artist",
                 "warns",
                 round(most.seconds, 1),
-                f"{most.seconds:.0f} s of it, from {_clock(most.start_seconds)} on, are in another artist's music too",
+                f"{most.seconds:.0f} s of it, from {minutes(most.start_seconds)} on, are in another artist's music too",
                 f"make sure whose it is; exclude it where it is not this artist's ({_BLIND})",
             )
 
 
 def _change(match: AudioMatch) -> str:
     """Return how it differs from the other, as what follows its name."""
-    said = []
+    changes = []
     if abs(match.pitch) >= 0.25:
         semitones = f"{abs(match.pitch):.2g}"
         unit = "semitone" if semitones == "1" else "semitones"
-        said.append(f"{semitones} {unit} {'higher' if match.pitch > 0 else 'lower'}")
+        changes.append(f"{semitones} {unit} {'higher' if match.pitch > 0 else 'lower'}")
     if abs(match.speed - 1) >= 0.0075:
-        said.append(f"{abs(match.speed - 1):.1%} {'faster' if match.speed > 1 else 'slower'}")
-    return f" ({', '.join(said)})" if said else ""
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+        changes.append(f"{abs(match.speed - 1):.1%} {'faster' if match.speed > 1 else 'slower'}")
+    return f" ({', '.join(changes)})" if changes else ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dawa_assets.intake.inbox import close, inbox_folders
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
-from dawa_assets.items.quality import ListedFinding, check_quality, listed
+from dawa_assets.items.quality import FindingRow, check_quality, finding_row
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.prompting.prompt_files import saved_file_is
 from dawa_assets.tables import training_items
@@ -60,7 +60,7 @@ class ItemsReport(AudioReport):
     newly_aligned: list[tuple[str, str]] = field(default_factory=list)
     not_compared: list[tuple[str, str]] = field(default_factory=list)
     alignments: list[AlignedItem] = field(default_factory=list)
-    findings: list[ListedFinding] = field(default_factory=list)
+    findings: list[FindingRow] = field(default_factory=list)
     blocked: int = 0
     not_measured: list[tuple[str, str]] = field(default_factory=list)
     items: dict[str, int] = field(default_factory=dict)
@@ -120,7 +120,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         )
         for each in alignments
     ]
-    report.findings = [listed(each) for each in quality.findings]
+    report.findings = [finding_row(each) for each in quality.findings]
     report.blocked = len({each.item_id for each in quality.findings if each.blocks})
     report.not_measured = quality.unmeasured
     report.items = {status: number for status, number in counts.items() if status != "excluded"}

@@ -17,9 +17,9 @@ from resources.database.base import Connection
 
 Level = Literal["blocks", "warns"]
 
-_ACCEPTED = """(select a.reason from item_acceptances a where a.training_item_id = f.training_item_id
-    and a.kind = f.kind and a.audio_hash = f.audio_hash and a.withdrawn_at is null)"""
-IS_OPEN = f"{_ACCEPTED} is null"
+_ACCEPTS_IT = """(a.training_item_id = f.training_item_id and a.kind = f.kind and a.audio_hash = f.audio_hash
+    and a.withdrawn_at is null)"""
+IS_OPEN = f"not exists (select from item_acceptances a where {_ACCEPTS_IT})"
 """Of `item_findings f`: nobody accepted it."""
 IS_BLOCKING = f"(f.level = 'blocks' and {IS_OPEN})"
 """The same, of those for whose sake an item waits."""
@@ -124,18 +124,17 @@ def lock_findings(connection: Connection, artist_id: UUID) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended('findings ' || %s::text, 0))", [artist_id])
 
 
-def replace_findings(connection: Connection, artist_id: UUID, version: str, findings: Sequence[Finding]) -> int:
-    """Make these the artist's findings; how many rows changed. What stays as it was keeps its moment."""
+def replace_findings(connection: Connection, artist_id: UUID, version: str, findings: Sequence[Finding]) -> None:
+    """Make these the artist's findings. What stays as it was keeps its moment."""
     keys = [[each.item_id for each in findings], [each.kind for each in findings], [each.subject for each in findings]]
-    gone = connection.execute(
+    connection.execute(
         "delete from item_findings f where artist_id = %s and not exists (select from "
         "unnest(%s::uuid[], %s::text[], %s::text[]) as w (item, kind, subject) "
         "where (w.item, w.kind, w.subject) = (f.training_item_id, f.kind, f.subject))",
         [artist_id, *keys],
-    ).rowcount
-    changed = 0
+    )
     for each in findings:
-        changed += connection.execute(
+        connection.execute(
             """
             insert into item_findings as f (artist_id, training_item_id, kind, subject, audio_hash, level, number,
               sentence, way_out, version)
@@ -150,8 +149,7 @@ def replace_findings(connection: Connection, artist_id: UUID, version: str, find
                excluded.version)
             """,
             {**vars(each), "artist": artist_id, "version": version},
-        ).rowcount
-    return gone + changed
+        )
 
 
 def shown_findings(
@@ -165,8 +163,7 @@ def shown_findings(
               f.way_out, f.found_at, a.at as accepted_at, coalesce(a.author, '') as accepted_by,
               coalesce(a.reason, '') as accepted_reason
             from item_findings f join training_items t on t.id = f.training_item_id
-            left join item_acceptances a on a.training_item_id = f.training_item_id and a.kind = f.kind
-              and a.audio_hash = f.audio_hash and a.withdrawn_at is null
+            left join item_acceptances a on {_ACCEPTS_IT}
             where t.excluded_at is null and (%(artist)s::uuid is null or f.artist_id = %(artist)s)
               and (%(items)s::uuid[] is null or f.training_item_id = any(%(items)s))
             order by t.created_at, t.id, f.level, f.kind, f.subject
