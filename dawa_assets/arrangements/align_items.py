@@ -15,6 +15,7 @@ from dawa_assets.ableton.onsets import song_onsets
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.arrangements import song_timeline
 from dawa_assets.arrangements.song_timeline import timeline_of
+from dawa_assets.artists.own_files import own_audio
 from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.errors import UnreadableLiveSetError
 from dawa_assets.pipeline.file_transfer import local_copy
@@ -110,9 +111,5 @@ def _read_set(step: Step, item: UnalignedItem) -> LiveSet:
 
 
 def _measure(step: Step, item: UnalignedItem) -> AlignmentFeatures:
-    if not is_own(step.artist.slug, item.audio_path):
-        raise UnreadableAudioError(f"{shown_path(item.audio_path)}: is no file of the artist's own; it is not read")
-    with local_copy(step.ports.bucket, item.audio_path, item.audio_path.rpartition("/")[2]) as local:
-        if local.sha256 != item.audio_hash:
-            raise UnreadableAudioError(f"{item.audio_path}: is not the audio that was taken in; upload it again")
+    with own_audio(step.ports.bucket, step.artist.slug, item.audio_path, item.audio_hash) as local:
         return measure_features(local.path)

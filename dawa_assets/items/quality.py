@@ -11,9 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from dawa_assets.artists.paths import is_own, shown_path
+from dawa_assets.artists.own_files import own_audio
 from dawa_assets.items import quality_rules
-from dawa_assets.pipeline.file_transfer import local_copy
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.tables import audio_measurements as measurements
 from dawa_assets.tables.artists import Artist
@@ -138,11 +137,7 @@ def _measure(step: Step, audio: UnmeasuredAudio) -> None:
             return
     from modal_app.audio.decode import probe
 
-    if not is_own(step.artist.slug, audio.audio_path):
-        raise UnreadableAudioError(f"{shown_path(audio.audio_path)}: is no file of the artist's own; it is not read")
-    with local_copy(step.ports.bucket, audio.audio_path, audio.audio_path.rpartition("/")[2]) as local:
-        if local.sha256 != audio.audio_hash:
-            raise UnreadableAudioError(f"{audio.audio_path}: is not the audio that was taken in; upload it again")
+    with own_audio(step.ports.bucket, step.artist.slug, audio.audio_path, audio.audio_hash) as local:
         measured = probe(local.path, measure=True).measured
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
