@@ -10,7 +10,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-_ROLES = ("rhythm", "bass", "harmony", "melody", "voice", "texture")
+from modal_app.protocol.song_timeline import ROLES, Role
+
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LETTER_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _BREAKS = re.compile(r"[\W_]+")
@@ -24,7 +25,7 @@ class Lexicon:
     has for a general word the particular ones that make it say nothing more.
     """
 
-    role_of: dict[str, str]
+    role_of: dict[str, Role]
     general: dict[str, frozenset[str]]
     _not_beside: dict[str, frozenset[str]]
     _pattern: re.Pattern[str]
@@ -52,7 +53,7 @@ def named(name: str) -> frozenset[str]:
 
 
 def _of(data: dict[str, Any]) -> Lexicon:
-    role_of = {name: role for role in _ROLES for name in data[role]}
+    role_of = {name: role for role in ROLES for name in data[role]}
     instruments = tuple(role_of)
     # One search for everything: longer words first, so that `bass drum` is a kick and no bass.
     choices = sorted(

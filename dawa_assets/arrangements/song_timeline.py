@@ -19,7 +19,7 @@ from dawa_assets.ableton.usage import pads_in_use
 from dawa_assets.arrangements.sections import sections_of
 from dawa_assets.prompting.instruments import heard_on
 from dawa_assets.prompting.track import known_tracks
-from modal_app.protocol.song_timeline import ROLES, Layer, MetreStart, SectionStart, SongTimeline, Span, Voice
+from modal_app.protocol.song_timeline import Layer, MetreStart, SectionStart, SongTimeline, Span, Voice
 from modal_app.training.span_facts import united
 
 VERSION = f"timeline-v1 {PARSER_VERSION}"
@@ -97,7 +97,7 @@ def _voice(live_set: LiveSet, instrument: str, spans: Sequence[Span]) -> Voice:
     general = lexicon().general.get(instrument, frozenset())
     return Voice(
         instrument=instrument,
-        role=next(role for role in ROLES if role == lexicon().role_of[instrument]),
+        role=lexicon().role_of[instrument],
         spans=_in_seconds(live_set.tempo_map, spans),
         told_by=sorted(general),
         told_by_at_least=_OF_A_KIT.get(instrument, 1),

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dawa_assets.ableton.lexicon import lexicon, named
-
-ROLES = ("rhythm", "bass", "harmony", "melody", "voice", "texture")
+from modal_app.protocol.song_timeline import ROLES
 
 _OF_A_KIT = 2  # so many drums that are named make the word "drums" say nothing
 _SURE_DRUMS = 2  # so many of the most-played drums are told whatever else there is

@@ -84,9 +84,8 @@ def _draw_waveforms(request: DepictRequest, root: DataRoot, target: Path) -> Non
     from matplotlib.figure import Figure
 
     tracks = [(_prepared(root, track.audio_hash, track.name), track) for track in request.tracks]
-    above, rows = 0.3, []  # inches; of each track the title, its wave, the clock, and the lanes
-    for _, track in tracks:
-        rows.append((_TITLE, _WAVE_INCHES, _CLOCK, lanes_inches(track.timeline)))
+    above = 0.3  # inches, as all of it: of each track the title, its wave, the clock, and the lanes
+    rows = [(_TITLE, _WAVE_INCHES, _CLOCK, lanes_inches(track.timeline)) for _, track in tracks]
     height = above + sum(sum(row) for row in rows)
     figure = Figure(figsize=(9, height), facecolor="white")  # a layout that is worked out takes as long as the drawing
     left = _LEFT_WITH_NAMES if any(track.timeline for _, track in tracks) else _LEFT

@@ -4,9 +4,8 @@ from typing import Any
 
 from modal_app.protocol.song_timeline import ROLES, Role, SongTimeline
 
-MAX_LANES = 16
-LANE_INCHES = 0.11
-SECTIONS_INCHES = 0.16
+_MAX_LANES = 16
+_LANE_INCHES, _SECTIONS_INCHES = 0.11, 0.16
 
 _COLOURS: dict[Role, str] = {
     "rhythm": "#b45309",
@@ -24,7 +23,7 @@ def lanes_inches(timeline: SongTimeline | None) -> float:
     """Return how high what is drawn under a waveform is."""
     if timeline is None:
         return 0.0
-    return SECTIONS_INCHES + LANE_INCHES * min(len(timeline.voices), MAX_LANES)
+    return _SECTIONS_INCHES + _LANE_INCHES * min(len(timeline.voices), _MAX_LANES)
 
 
 def draw_bars(axes: Any, timeline: SongTimeline, seconds: float) -> None:
@@ -41,16 +40,15 @@ def draw_bars(axes: Any, timeline: SongTimeline, seconds: float) -> None:
 
 def draw_lanes(axes: Any, timeline: SongTimeline, seconds: float) -> None:
     """Draw sections and, below them, when each instrument sounds; the first ones by role, where there are many."""
-    voices = sorted(timeline.voices, key=lambda voice: ROLES.index(voice.role))[:MAX_LANES]
+    voices = sorted(timeline.voices, key=lambda voice: ROLES.index(voice.role))[:_MAX_LANES]
     axes.set(xlim=(0, seconds), yticks=[], xticks=[])
-    top = SECTIONS_INCHES / LANE_INCHES
+    top = _SECTIONS_INCHES / _LANE_INCHES
     axes.set_ylim(len(voices), -top)
-    ends = [*(each.seconds for each in timeline.sections[1:]), timeline.end]
-    for section, end in zip(timeline.sections, ends, strict=False):
-        begin, end = max(section.seconds, 0.0), min(end, seconds)
-        if section.name and end > begin:
+    for name, (start, end) in timeline.section_spans:
+        begin, end = max(start, 0.0), min(end, seconds)
+        if end > begin:
             axes.broken_barh([(begin, end - begin)], (-top, top * 0.9), facecolor=_SECTION, edgecolor="white")
-            axes.text(begin, -top * 0.5, f" {section.name}", fontsize=6, color=_INK, va="center", clip_on=True)
+            axes.text(begin, -top * 0.5, f" {name}", fontsize=6, color=_INK, va="center", clip_on=True)
     for place, voice in enumerate(voices):
         bars = [(start, end - start) for start, end in voice.spans if end > 0 and start < seconds]
         axes.broken_barh(bars, (place + 0.12, 0.76), facecolor=_COLOURS[voice.role], linewidth=0)

@@ -87,6 +87,12 @@ class SongTimeline(Message):
     layers: list[Layer] = Field(description="the tracks that sound, those too whose names say no instrument")
     musical_key: str | None = Field(None, description="e.g. `A minor`")
 
+    @property
+    def section_spans(self) -> list[tuple[Section, Span]]:
+        """Each section that has a name, with its begin and end."""
+        ends = [*(each.seconds for each in self.sections[1:]), self.end]
+        return [(each.name, (each.seconds, end)) for each, end in zip(self.sections, ends, strict=False) if each.name]
+
     def as_heard(self, offset: float, speed: float) -> "SongTimeline":
         """Return the same by the clock of a sound that begins at `offset` seconds of a rendering.
 

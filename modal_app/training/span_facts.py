@@ -70,13 +70,12 @@ def _sounding(voice: Voice, known: Span) -> Sounding:
 
 
 def _sections(timeline: SongTimeline, known: Span) -> Iterator[Section]:
-    ends = [*(each.seconds for each in timeline.sections[1:]), timeline.end]
     before = None
-    for section, end in zip(timeline.sections, ends, strict=False):
-        lasting = min(end, known[1]) - max(section.seconds, known[0])
-        if section.name and lasting >= min(_SECTION_SECONDS, known[1] - known[0]) and section.name != before:
-            before = section.name
-            yield section.name
+    for name, (start, end) in timeline.section_spans:
+        lasting = min(end, known[1]) - max(start, known[0])
+        if lasting >= min(_SECTION_SECONDS, known[1] - known[0]) and name != before:
+            before = name
+            yield name
 
 
 def _changes(
