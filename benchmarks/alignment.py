@@ -110,7 +110,7 @@ def _segments(folder: Path, case: "Case", found: "Alignment") -> "Iterator[tuple
     assert found.offset_seconds is not None
     live_set = read_live_set(folder / case.live_set, with_onsets=True)
     speed = (found.tempo or live_set.played_tempo.bpm) / live_set.played_tempo.bpm
-    timeline = timeline_of(live_set).as_heard(found.offset_seconds, speed)
+    timeline = timeline_of(live_set).by_bounce_clock(found.offset_seconds, speed)
     notes = json.loads((folder / case.notes).read_text())
     for start, end, later in case.segments(folder):
         facts = facts_of_span(timeline, start, end)

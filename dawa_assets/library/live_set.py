@@ -129,10 +129,10 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
     locators = _locators(summary, tempos, metre)
     shown = ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid.length_seconds))
     aligned = [each.alignment for each in of_item if each.alignment.parse_id == parse_id]
-    return _as_heard(shown, aligned[0]) if aligned else shown
+    return _by_bounce_clock(shown, aligned[0]) if aligned else shown
 
 
-def _as_heard(shown: ShownSet, alignment: StoredAlignment) -> ShownSet:
+def _by_bounce_clock(shown: ShownSet, alignment: StoredAlignment) -> ShownSet:
     """Return a set's bars, locators and sections by the clock of its bounce, where the bounce is aligned with it."""
     if shown.grid is None or alignment.offset_seconds is None:
         return shown

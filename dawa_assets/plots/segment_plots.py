@@ -8,13 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dawa_assets.pipeline.job_progress import logged
-from dawa_assets.tables.alignments import song_as_heard
-from dawa_assets.tables.artists import Artist, get_artist
+from dawa_assets.tables.alignments import BounceTimeline, bounce_timeline
+from dawa_assets.tables.artists import get_artist
 from dawa_assets.tables.audio_segments import SegmentedTrack, segmented_tracks
 from modal_app.errors import JobError
 from modal_app.protocol.pictures import MAX_TRACKS, DepictRequest, PicturedSegment, PicturedTrack
-from modal_app.protocol.song_timeline import SongTimeline
-from resources.database.base import Connection
 from resources.ports import Ports
 
 TITLES = ("spectrogram", "waveforms")
@@ -30,7 +28,7 @@ def plan_pictures(ports: Ports, slug: str) -> DepictRequest | None:
     with ports.database.transaction() as connection:
         artist = get_artist(connection, slug)
         tracks = segmented_tracks(connection, artist.id, MAX_TRACKS)
-        songs = [_timeline(connection, artist, track) for track in tracks]
+        songs = [bounce_timeline(connection, artist.id, track.parse_id, track.audio_hash) for track in tracks]
     return _request(slug, tracks, songs) if tracks else None
 
 
@@ -49,18 +47,10 @@ def draw_segments(ports: Ports, request: DepictRequest) -> dict[str, bytes]:
     return _fetched(ports, {"waveforms": done.waveforms, "spectrogram": done.spectrogram})
 
 
-def _timeline(connection: Connection, artist: Artist, track: SegmentedTrack) -> SongTimeline | None:
-    """Return what plays when in a track, where that is known."""
-    if track.parse_id is None:
-        return None
-    heard = song_as_heard(connection, artist.id, track.parse_id, track.audio_hash)
-    return None if heard is None else heard.timeline
-
-
-def _request(slug: str, tracks: list[SegmentedTrack], songs: list[SongTimeline | None]) -> DepictRequest:
+def _request(slug: str, tracks: list[SegmentedTrack], songs: list[BounceTimeline | None]) -> DepictRequest:
     first = tracks[0]
     shown = [
-        PicturedTrack(audio_hash=track.audio_hash, name=track.name, timeline=song)
+        PicturedTrack(audio_hash=track.audio_hash, name=track.name, timeline=song.timeline if song else None)
         for track, song in zip(tracks, songs, strict=True)
     ]
     segment = PicturedSegment(audio_hash=first.audio_hash, index=first.loudest_first[0], name=first.name)

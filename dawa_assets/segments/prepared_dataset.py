@@ -15,7 +15,7 @@ from dawa_assets.artists.paths import is_own
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.tagger import tagger_of
-from dawa_assets.tables.alignments import HeardSong, song_as_heard
+from dawa_assets.tables.alignments import BounceTimeline, bounce_timeline
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.audio_segments import record_segments
 from dawa_assets.tables.datasets import Dataset, TrainingTrack, current_dataset, dataset_tracks, fail_item
@@ -38,7 +38,6 @@ from modal_app.protocol.audio import (
 from modal_app.protocol.song_timeline import SpanFacts
 from modal_app.tagging.tag_key import hint_of
 from modal_app.training.span_facts import facts_of_span
-from resources.database.base import Connection
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
@@ -53,7 +52,7 @@ class TrackSegments:
 
     track: TrainingTrack
     audio: PreparedAudio
-    heard: HeardSong | None = None
+    bounce: BounceTimeline | None = None
     """What its Live Set knows of it; None unless they are aligned."""
 
     @cached_property
@@ -63,12 +62,12 @@ class TrackSegments:
 
     def facts_between(self, start: float, end: float) -> SpanFacts | None:
         """Return what is known of any stretch of it, in seconds."""
-        return None if self.heard is None else facts_of_span(self.heard.timeline, start, end)
+        return None if self.bounce is None else facts_of_span(self.bounce.timeline, start, end)
 
     @property
     def bpm(self) -> float | None:
         """The tempo that it was rendered at, where it is aligned; else the one that its Live Set has now."""
-        speed = 1.0 if self.heard is None else self.heard.speed
+        speed = 1.0 if self.bounce is None else self.bounce.speed
         return None if self.track.bpm is None else round(self.track.bpm * speed, 2)
 
     @property
@@ -118,7 +117,11 @@ def prepare_dataset(ports: Ports, artist: Artist, held: Lease) -> PreparedDatase
         held.check(connection)
         record_segments(connection, result.prepared)
         parts = [
-            TrackSegments(track, by_hash[track.audio_hash], _heard(connection, artist, track))
+            TrackSegments(
+                track,
+                by_hash[track.audio_hash],
+                bounce_timeline(connection, artist.id, track.parse_id, track.audio_hash),
+            )
             for track in tracks
             if track.audio_hash in by_hash
         ]
@@ -180,10 +183,6 @@ def publish_view(ports: Ports, artist: Artist, prepared: PreparedDataset) -> Pub
             for part, segment in prepared.segments()
         ]
         return ports.compute.run(PublishRequest(producer_id=artist.slug, segments=segments), logged("view"))
-
-
-def _heard(connection: Connection, artist: Artist, track: TrainingTrack) -> HeardSong | None:
-    return None if track.parse_id is None else song_as_heard(connection, artist.id, track.parse_id, track.audio_hash)
 
 
 def _spans(audio: PreparedAudio) -> Iterator[tuple[float, float]]:

@@ -83,8 +83,8 @@ class ItemAlignment:
 
 
 @dataclass(frozen=True)
-class HeardSong:
-    """A bounce's timeline by its own clock, and its tempo over the set's own."""
+class BounceTimeline:
+    """What plays when in a bounce, by its own clock, and its tempo over the set's own."""
 
     timeline: SongTimeline
     speed: float
@@ -166,24 +166,19 @@ def alignments_of(
     return [ItemAlignment(row.pop("item_id"), row.pop("name"), StoredAlignment(**row)) for row in rows]
 
 
-def find_alignment(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> StoredAlignment | None:
-    """Return what is stored of a bounce and a set."""
-    with connection.cursor(row_factory=class_row(StoredAlignment)) as cursor:
-        return cursor.execute(
-            f"select {_STORED} from alignments a where artist_id = %s and parse_id = %s and audio_hash = %s",
-            [artist_id, parse_id, audio_hash],
-        ).fetchone()
-
-
-def song_as_heard(connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str) -> HeardSong | None:
-    """Return what plays when in a bounce, by its own clock; None unless it is aligned with the set."""
-    found = find_alignment(connection, artist_id, parse_id, audio_hash)
-    if found is None or found.offset_seconds is None:
-        return None
+def bounce_timeline(
+    connection: Connection, artist_id: UUID, parse_id: str | None, audio_hash: str
+) -> BounceTimeline | None:
+    """Return what plays when in a bounce; None unless it has a set (`parse_id`) and is aligned with it."""
     row = connection.execute(
-        "select timeline from song_timelines where artist_id = %s and parse_id = %s", [artist_id, parse_id]
+        f"select {_STORED}, l.timeline from alignments a join song_timelines l using (artist_id, parse_id) "
+        "where artist_id = %s and parse_id = %s and a.audio_hash = %s",
+        [artist_id, parse_id, audio_hash],
     ).fetchone()
     if row is None:
         return None
-    timeline = SongTimeline.model_validate(row["timeline"])
-    return HeardSong(timeline.as_heard(found.offset_seconds, found.speed), found.speed)
+    timeline = SongTimeline.model_validate(row.pop("timeline"))
+    found = StoredAlignment(**row)
+    if found.offset_seconds is None:
+        return None
+    return BounceTimeline(timeline.by_bounce_clock(found.offset_seconds, found.speed), found.speed)

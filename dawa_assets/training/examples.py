@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset
-from dawa_assets.tables.alignments import HeardSong
+from dawa_assets.tables.alignments import BounceTimeline
 from dawa_assets.tables.datasets import Dataset, TrainingTrack
 from dawa_assets.tables.segment_tags import TagKey
 from modal_app.audio.recipe import recipe_for
@@ -87,16 +87,16 @@ def make_examples(
                 sections=facts.sections if facts else (),
             )
         )
-    timelines = [_timeline(part.audio.audio_hash, part.heard) for part in prepared.tracks if part.heard is not None]
+    timelines = [_timeline(part.audio.audio_hash, part.bounce) for part in prepared.tracks if part.bounce is not None]
     downbeats = {track.audio_hash: track.timeline.bars for track in timelines}
     stretches = stretches_of(examples, heard, downbeats, PLANNING_FRAMES)
     return Examples(examples, silent, untagged, seconds, stretches, timelines)
 
 
-def _timeline(audio_hash: str, heard: HeardSong) -> TrackTimeline:
+def _timeline(audio_hash: str, bounce: BounceTimeline) -> TrackTimeline:
     """Return what of a track's timeline decides what is heard and told: neither its version nor the names of tracks."""
-    layers = [layer.model_copy(update={"track": ""}) for layer in heard.timeline.layers]
-    plain = heard.timeline.model_copy(update={"version": "", "layers": layers})
+    layers = [layer.model_copy(update={"track": ""}) for layer in bounce.timeline.layers]
+    plain = bounce.timeline.model_copy(update={"version": "", "layers": layers})
     return TrackTimeline(audio_hash=audio_hash, timeline=plain)
 
 

@@ -73,8 +73,8 @@ class MetreStart(Message):
 class SongTimeline(Message):
     """A song by its own clock, in seconds.
 
-    As it is stored, 0 is the arrangement's zero and the tempo its own. `as_heard` gives the same by the clock of a
-    sound: it may then begin before 0, where only the end of a song was rendered.
+    As it is stored, 0 is the arrangement's zero and the tempo its own. `by_bounce_clock` gives the same by the clock of
+    a sound: it may then begin before 0, where only the end of a song was rendered.
     """
 
     version: str
@@ -93,7 +93,7 @@ class SongTimeline(Message):
         ends = [*(each.seconds for each in self.sections[1:]), self.end]
         return [(each.name, (each.seconds, end)) for each, end in zip(self.sections, ends, strict=False) if each.name]
 
-    def as_heard(self, offset: float, speed: float) -> "SongTimeline":
+    def by_bounce_clock(self, offset: float, speed: float) -> "SongTimeline":
         """Return the same by the clock of a sound that begins at `offset` seconds of a rendering.
 
         Args:

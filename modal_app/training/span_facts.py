@@ -21,7 +21,7 @@ def facts_of_span(timeline: SongTimeline, start: float, end: float) -> SpanFacts
     """Return the facts of a stretch; None where the timeline does not reach far enough into it.
 
     Args:
-        timeline: by the clock that start and end are of, see `SongTimeline.as_heard`.
+        timeline: by the clock that start and end are of, see `SongTimeline.by_bounce_clock`.
         start: in seconds.
         end: in seconds.
     """

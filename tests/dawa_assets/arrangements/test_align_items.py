@@ -19,7 +19,7 @@ from dawa_assets.library.live_set import show_live_set
 from dawa_assets.pipeline.step import artist_step
 from dawa_assets.segments.prepare import prepare_segments
 from dawa_assets.segments.prepared_dataset import prepare_dataset
-from dawa_assets.tables.alignments import alignments_of, song_as_heard
+from dawa_assets.tables.alignments import alignments_of, bounce_timeline
 from dawa_assets.tables.library_items import shown_items
 from dawa_assets.tables.segment_facts import facts_of_dataset
 from dawa_assets.training.runs import examples_of
@@ -59,7 +59,7 @@ def test_a_bounce_is_aligned_once_and_its_timeline_kept(ports: Ports, bounces: d
     with ports.database.transaction() as connection:
         [found] = alignments_of(connection, artist.id)
         stored = found.alignment
-        heard = song_as_heard(connection, artist.id, stored.parse_id, stored.audio_hash)
+        heard = bounce_timeline(connection, artist.id, stored.parse_id, stored.audio_hash)
     assert stored.offset_seconds == pytest.approx(10.0, abs=0.05)
     assert heard is not None
     assert [(round(each.seconds, 1), each.name) for each in heard.timeline.sections[1:3]] == [

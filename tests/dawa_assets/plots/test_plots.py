@@ -118,7 +118,7 @@ def test_what_plays_is_drawn_under_its_wave_at_its_seconds(root: DataRoot) -> No
 def test_a_song_that_lies_outside_of_the_sound_is_drawn_too(root: DataRoot) -> None:
     asked = request(cached(root, noise(30)), name="late")
     for offset in (-25.0, 20.0, 500.0):
-        song = asked.tracks[0].model_copy(update={"timeline": SONG.as_heard(offset, 1.0)})
+        song = asked.tracks[0].model_copy(update={"timeline": SONG.by_bounce_clock(offset, 1.0)})
         assert drawn(root, asked.model_copy(update={"tracks": [song]})).size
 
 

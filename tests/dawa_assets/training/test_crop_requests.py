@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dawa_assets.segments.prepared_dataset import PreparedDataset, TrackSegments
-from dawa_assets.tables.alignments import HeardSong
+from dawa_assets.tables.alignments import BounceTimeline
 from dawa_assets.tables.datasets import Dataset, TrainingTrack
 from dawa_assets.training.examples import fingerprint_of, make_examples, plan_for, train_request
 from modal_app.protocol.audio import PreparedAudio, Segment
@@ -54,8 +54,8 @@ def prepared_with(timeline: SongTimeline | None) -> PreparedDataset:
     )
     track = TrainingTrack(0, uuid4(), "Song", "a/b.wav", "a" * 64, "wav", "Slow house.\nBPM: 120", 120.0, "4/4", None)
     dataset = Dataset(uuid4(), "f", "built", "a.zip", "m.json", 1, 1, None, None)
-    heard = None if timeline is None else HeardSong(timeline, 1.0)
-    return PreparedDataset(dataset, [TrackSegments(track, audio, heard)], [], 0)
+    bounce = None if timeline is None else BounceTimeline(timeline, 1.0)
+    return PreparedDataset(dataset, [TrackSegments(track, audio, bounce)], [], 0)
 
 
 def request_with(settings: Settings, timeline: SongTimeline | None) -> TrainRequest:

@@ -91,11 +91,11 @@ def test_nothing_is_said_where_the_song_does_not_reach() -> None:
 
 
 def test_a_rendering_from_the_middle_at_another_tempo() -> None:
-    heard = SONG.as_heard(offset=4.0, speed=2.0)
+    heard = SONG.by_bounce_clock(offset=4.0, speed=2.0)
     assert (heard.begin, heard.end, heard.bars[1]) == (-4.0, 12.0, -3.0)
     found = facts(0.0, 4.0, heard)
     assert (found.first_bar, found.last_bar, found.sections) == (5, 8, ("drop",))
-    silence_before = SONG.as_heard(offset=-3.0, speed=1.0)
+    silence_before = SONG.by_bounce_clock(offset=-3.0, speed=1.0)
     assert [each.seconds for each in facts(0.0, 15.0, silence_before).enters] == [11.0, 11.0]
 
 
@@ -112,7 +112,7 @@ def test_facts_of_any_span_are_within_it(
             "voices": [Voice(instrument="lead lines", role="melody", spans=united(played))],
             "layers": [Layer(track="Lead", spans=united(played))],
         }
-    ).as_heard(offset, speed)
+    ).by_bounce_clock(offset, speed)
     found = facts_of_span(song, start, end)
     if found is None:
         return
