@@ -73,8 +73,8 @@ class Alignment:
     version: str = VERSION
 
 
-def untold(song: SongOnsets) -> Alignment | None:
-    """Return the answer to any sound, where too little is known of the set; None where the sound has to be heard."""
+def answer_without_audio(song: SongOnsets) -> Alignment | None:
+    """Return the answer for any audio, where too little is known of the set; None where the audio decides."""
     if not song.has_arrangement:
         why_not = "nothing sounds in the set's arrangement: its clips are in the session view"
     elif (moments := len(set((song.seconds * 30).round().tolist()))) < FEWEST_MOMENTS:
@@ -96,7 +96,7 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         tempos: at which it may have been rendered beside the set's own, such as those of earlier saves; the sound's
             own is tried in any case.
     """
-    if (found := untold(song)) is not None:
+    if (found := answer_without_audio(song)) is not None:
         return found
     why_not = _why_not_compared(audio)
     if why_not is not None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from modal_app.training.span_facts import united as united_spans
+
 SLOWEST, FASTEST = 20.0, 999.0
 MAX_BARS = 20_000
 # A tempo that is held for less than this part of the time is not the song's.
@@ -226,13 +228,7 @@ def bar_times(tempo: TempoMap, metre: MetreMap, bars: float) -> list[float]:
 
 def united(ranges: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the ranges in order, with those that touch made into one; what lies before beat 0 is cut off."""
-    found: list[tuple[float, float]] = []
-    for start, end in sorted((max(start, 0.0), end) for start, end in ranges if end > max(start, 0.0)):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((start, end))
-    return found
+    return united_spans((max(start, 0.0), end) for start, end in ranges if end > max(start, 0.0))
 
 
 def _seconds(beats: float, first_bpm: float, last_bpm: float) -> float:

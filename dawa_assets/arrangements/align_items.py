@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 
 from dawa_assets.ableton import alignment
-from dawa_assets.ableton.alignment import Alignment, align, untold
+from dawa_assets.ableton.alignment import Alignment, align, answer_without_audio
 from dawa_assets.ableton.live_set import LiveSet
 from dawa_assets.ableton.onsets import song_onsets
 from dawa_assets.ableton.reader import read_live_set
@@ -56,7 +56,7 @@ def align_items(step: Step) -> AlignmentReport:
     for number, item in enumerate(due, 1):
         log.info("aligning %s (%d of %d)", item.name, number, len(due))
         try:
-            said = _align(step, item)
+            answer = _align(step, item)
         except (UnreadableLiveSetError, UnreadableAudioError, ObjectNotFoundError) as error:
             report.not_compared.append((item.name, str(error)))
             log.warning("%s is not aligned: %s", item.name, error)
@@ -66,7 +66,7 @@ def align_items(step: Step) -> AlignmentReport:
             fault = f"a fault of the program ({type(error).__name__}: {error}); its log says how"
             report.not_compared.append((item.name, fault))
         else:
-            report.aligned += [(item.name, said)] if said else []
+            report.aligned += [(item.name, answer)] if answer else []
     return report
 
 
@@ -77,7 +77,7 @@ def _align(step: Step, item: UnalignedItem) -> str:
     found = None
     if item.needs_alignment:
         song = song_onsets(live_set)
-        found = untold(song) or align(song, _measure(step, item), item.former_tempos)
+        found = answer_without_audio(song) or align(song, _measure(step, item), item.former_tempos)
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
         keep_timeline(connection, step.artist.id, item.parse_id, timeline)

@@ -82,9 +82,9 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
     reported, and the others go on. With nothing ready, nothing happens and the report says so; an artist's last
     dataset stays the current one. With `new_items_only`, the zip holds just the items that were never exported, and
     the current dataset stays as it is; with none, and nothing changed since the last such zip, it is that one again, so
-    that whoever lost the answer gets it. Items that a
-    finding blocks wait, and the report names them. Of several items with identical audio one is in it, with the latest
-    text by a person, else the latest by a model; the report names the others.
+    that whoever lost the answer gets it. Items that a finding blocks wait, and the report names them. Of several items
+    with identical audio one is in it, with the latest text by a person, else the latest by a model; the report names
+    the others.
 
     Raises:
         UnknownArtistError: there is no artist of this slug.

@@ -58,11 +58,8 @@ class TrackSegments:
     @cached_property
     def facts(self) -> list[SpanFacts | None]:
         """What is known of each segment, in order."""
-        return [self.facts_between(*each) for each in _spans(self.audio)]
-
-    def facts_between(self, start: float, end: float) -> SpanFacts | None:
-        """Return what is known of any stretch of it, in seconds."""
-        return None if self.bounce is None else facts_of_span(self.bounce.timeline, start, end)
+        bounce = self.bounce
+        return [None if bounce is None else facts_of_span(bounce.timeline, *span) for span in _spans(self.audio)]
 
     @property
     def bpm(self) -> float | None:

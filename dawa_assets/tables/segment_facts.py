@@ -23,14 +23,14 @@ class SegmentFacts:
 
 def keep_facts(
     connection: Connection, artist_id: UUID, parse_id: str, audio_hash: str, facts: Sequence[SpanFacts | None]
-) -> int:
-    """Make these the facts of a bounce's segments, in their order; None where none are known. How many changed."""
+) -> None:
+    """Make these the facts of a bounce's segments, in their order; None where none are known."""
     known = [(index, each) for index, each in enumerate(facts) if each is not None]
-    gone = connection.execute(
+    connection.execute(
         "delete from segment_facts where artist_id = %s and parse_id = %s and audio_hash = %s and index <> all(%s)",
         [artist_id, parse_id, audio_hash, [index for index, _ in known]],
-    ).rowcount
-    changed = connection.execute(
+    )
+    connection.execute(
         """
         insert into segment_facts as known (artist_id, parse_id, audio_hash, index, version, facts)
         select %s, %s, %s, * from unnest(%s::int[], %s::text[], %s::jsonb[])
@@ -46,8 +46,7 @@ def keep_facts(
             [each.version for _, each in known],
             [Jsonb(each.model_dump(mode="json")) for _, each in known],
         ],
-    ).rowcount
-    return gone + changed
+    )
 
 
 def facts_of_dataset(connection: Connection, artist_id: UUID, limit: int) -> list[SegmentFacts]:
