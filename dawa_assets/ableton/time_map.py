@@ -221,7 +221,7 @@ class MetreMap:
 
 
 def bar_times(tempo: TempoMap, metre: MetreMap, bars: float) -> list[float]:
-    """When each of so many bars (20,000 at most) begins, and when the last one ends, in seconds to the microsecond."""
+    """Return when each of so many bars (20,000 at most) begins, and when the last one ends, in seconds."""
     count = min(math.ceil(bars - 1e-6), MAX_BARS)
     return [round(tempo.seconds_at(metre.beat(bar)), 6) for bar in range(count + 1)]
 

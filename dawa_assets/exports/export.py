@@ -97,9 +97,10 @@ def _write_audio(
     folder: Path,
     target: Path,
 ) -> tuple[list[Described], list[tuple[str, str]]]:
-    """Return every track of the zip that can be decoded as `audio/track-0001.*`, a megabyte at a time.
+    """Write every track of the zip that can be decoded to `audio/track-0001.*`, a megabyte at a time.
 
-    And the others.
+    Returns:
+        What is known of those, and titles and reasons of the tracks that are left out.
     """
     archive_path = folder / "dataset.zip"
     ports.bucket.fetch(dataset.storage_path, archive_path)
@@ -135,7 +136,7 @@ def _write_audio(
 
 
 def _write_description(form: Format, artist: Artist, tracks: list[Described], folder: Path) -> str:
-    """Return what the trainer reads; gives the name of the file to point it at."""
+    """Write what the trainer reads; return the name of the file or folder to point it at."""
     if form == "ace-step":
         (folder / "dataset.json").write_text(ace_step_manifest(artist.slug, tracks), encoding="utf-8")
         return "dataset.json"

@@ -33,7 +33,7 @@ class Described:
 
     @property
     def caption(self) -> str:
-        """The prompt without its closing BPM line, which has a place of its own in both formats."""
+        """The prompt without its closing BPM line, which has a place of its own in every format."""
         return next((part.text for part in self._parts() if part.kind == "prompt"), "")
 
     @property

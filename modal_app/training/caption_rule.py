@@ -215,7 +215,7 @@ def bpm_in(prompt: str) -> float | None:
 
 
 def plain_tags(tags: str | None) -> list[str]:
-    """`driving, 122 BPM, A minor, steady` → `driving`, `steady`."""
+    """Return the tags without tempo and key: `driving`, `steady` of `driving, 122 BPM, A minor, steady`."""
     told_apart = (_TAGGED_TEMPO, _TAGGED_KEY, _TWO_KEYS)
     return [tag for tag in _split(tags) if not any(pattern.fullmatch(tag) for pattern in told_apart)]
 
