@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +24,31 @@ class ErrorClass(NamedTuple):
     module: str
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for folder in LAYERS.values():
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+@cache
+def _modules() -> dict[str, list[ast.ClassDef | ast.ImportFrom | ast.Call]]:
+    """What each module of the project defines, imports and calls."""
+    return {
+        path.relative_to(ROOT).as_posix(): [
+            node
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.ClassDef | ast.ImportFrom | ast.Call)
+        ]
+        for folder in LAYERS.values()
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
 
 
+def _imported_by(module: str) -> set[str]:
+    return {alias.name for node in _modules()[module] if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+
+@cache
 def _error_classes() -> list[ErrorClass]:
     """Every exception of the project, in any order: known by a base that is one."""
     classes = [
         ErrorClass(node.name, tuple(ast.unparse(base) for base in node.bases), module)
-        for module, tree in _modules()
-        for node in ast.walk(tree)
+        for module, nodes in _modules().items()
+        for node in nodes
         if isinstance(node, ast.ClassDef)
     ]
     known = BUILT_IN | {"HTTPException"}
@@ -45,6 +59,7 @@ def _error_classes() -> list[ErrorClass]:
     return found
 
 
+@cache
 def _tree() -> dict[str, tuple[tuple[str, ...], str]]:
     """Bases and module of every class in the docstring's trees."""
     found: dict[str, tuple[tuple[str, ...], str]] = {}
@@ -75,24 +90,17 @@ def test_the_tree_has_every_error_with_its_bases_and_its_layer() -> None:
 
 def test_docstrings_name_errors_that_there_are() -> None:
     known = {each.name for each in _error_classes()} | set(dir(builtins))
-    for module, tree in _modules():
+    for module in _modules():
         text = (ROOT / module).read_text("utf-8")
-        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+        imported = _imported_by(module)
         raised = set(re.findall(r"^ +(?!Dagster)(\w+Error): ", text, re.MULTILINE))  # Dagster's own are named by dg.…
         assert raised <= known | imported, f"{module}: {sorted(raised - known - imported)}"
 
 
 def test_private_errors_stay_in_their_module() -> None:
     private = {each.name: each.module for each in _error_classes() if each.name.startswith("_")}
-    imported = [
-        f"{module}: {alias.name}"
-        for module, tree in _modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.name in private
-    ]
-    assert not imported
+    assert private
+    assert not [f"{module}: {name}" for module in _modules() for name in private.keys() & _imported_by(module)]
 
 
 FREE = {"InvalidKeyError", "ObjectNotFoundError", "TryLaterError", "RefusedQuestionError"}
@@ -132,7 +140,7 @@ def _messages() -> Iterator[tuple[str, ast.expr]]:
         return name == "DawaError" or any(is_told(base) for base in tree.get(name, ((), ""))[0])
 
     told = {name for name in tree if is_told(name)} - FREE
-    for module, node in ((module, node) for module, tree in _modules() for node in ast.walk(tree)):
+    for module, node in ((module, node) for module, nodes in _modules().items() for node in nodes):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             place = {**dict.fromkeys(told, 0), "BadRequestError": 1, "RefusedRequestError": 1}.get(node.func.id)
             if place is not None and len(node.args) > place:

@@ -68,7 +68,8 @@ def lent_base(kind: BackendKind, base: str) -> Iterator[LentBase]:
     """
     kept = _shelf.take(kind, base)
     if kept is None:
-        _free_memory()  # of a base that goes, before the next one comes
+        if _shelf.is_used:
+            _free_memory()  # of a base that goes, before the next one comes
         started = time.monotonic()
         backend = load_train_backend(kind, base)
         kept = _Kept(kind, base, backend, time.monotonic() - started)
