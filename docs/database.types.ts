@@ -14,6 +14,7 @@ export type Database = {
           bar: number | null;
           confidence: number;
           created_at: string;
+          heard_tempo: number | null;
           margin: number | null;
           offset_seconds: number | null;
           parse_id: string;
@@ -31,6 +32,7 @@ export type Database = {
           bar?: number | null;
           confidence: number;
           created_at?: string;
+          heard_tempo?: number | null;
           margin?: number | null;
           offset_seconds?: number | null;
           parse_id: string;
@@ -47,6 +49,7 @@ export type Database = {
           bar?: number | null;
           confidence?: number;
           created_at?: string;
+          heard_tempo?: number | null;
           margin?: number | null;
           offset_seconds?: number | null;
           parse_id?: string;

@@ -7,7 +7,7 @@ worse than chance may, or at two places alike, is said to be so. Pure: no files,
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dawa_assets.ableton.fit import Fit, OtherPlace, SoundProfile, best_fit
@@ -17,6 +17,8 @@ from modal_app.tagging.tempo import estimate
 
 VERSION = "alignment-v1"
 """Names everything that decides an answer: another one may come out under another name only."""
+VERSION_AT_KNOWN_TEMPOS = f"{VERSION}, known tempos"
+"""The same where the tempo that is heard in the sound was not tried."""
 
 Answer = Literal["aligned", "not this arrangement", "can't be told"]
 
@@ -96,6 +98,20 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         tempos: at which it may have been rendered beside the set's own, such as those of earlier saves; the sound's
             own is tried in any case.
     """
+    return _align(song, audio, tempos, try_heard=True)
+
+
+def align_at_known_tempos(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = ()) -> Alignment:
+    """Return the same without the sound's own tempo, which takes most of the time: for one of many sets."""
+    return replace(_align(song, audio, tempos, try_heard=False), version=VERSION_AT_KNOWN_TEMPOS)
+
+
+def heard_tempo(audio: AlignmentFeatures) -> float:
+    """Return the tempo that a sound seems to have, in BPM; 0 where nothing begins in it."""
+    return estimate(audio.onsets, ONSETS_A_SECOND).bpm if audio.onsets.any() else 0.0
+
+
+def _align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float], *, try_heard: bool) -> Alignment:
     if (found := answer_without_audio(song)) is not None:
         return found
     why_not = _why_not_compared(audio)
@@ -103,7 +119,7 @@ def align(song: SongOnsets, audio: AlignmentFeatures, tempos: Iterable[float] = 
         return Alignment("can't be told", 0.0, (why_not, *song.warnings))
     sound = SoundProfile.of(audio)
     tried: list[_Attempt] = []
-    for tempo, is_known in _tempos(song, tempos, audio):
+    for tempo, is_known in _tempos(song, tempos, audio, try_heard=try_heard):
         fit = best_fit(song if tempo == song.tempo else song.rendered_at(tempo), sound, FEWEST_MOMENTS)
         if fit is not None:
             tried.append(_Attempt(tempo, is_known, fit))
@@ -260,7 +276,9 @@ def _length(song: SongOnsets, audio: AlignmentFeatures, lag: float) -> Iterator[
         yield "it ends where the arrangement does"
 
 
-def _tempos(song: SongOnsets, given: Iterable[float], audio: AlignmentFeatures) -> Iterator[tuple[float, bool]]:
+def _tempos(
+    song: SongOnsets, given: Iterable[float], audio: AlignmentFeatures, *, try_heard: bool
+) -> Iterator[tuple[float, bool]]:
     """Yield which tempos to try and whether they are known: the set's, those given, and what the sound seems to have.
 
     Of the last, what is mistaken for it, and whole and half BPM near to those; fewer of them where set or sound last
@@ -268,14 +286,14 @@ def _tempos(song: SongOnsets, given: Iterable[float], audio: AlignmentFeatures) 
     """
     own = song.tempo
     yield own, True
-    heard = estimate(audio.onsets, ONSETS_A_SECOND).bpm
-    related = [heard * part for part in _RELATED]
+    heard = [heard_tempo(audio)] if try_heard else []
+    related = [bpm * part for bpm in heard for part in _RELATED]
     near = [
         half / 2 for bpm in related for half in range(round(bpm * (1 - _NEAR) * 2), round(bpm * (1 + _NEAR) * 2) + 1)
     ]
     done = {own}
     left = min(_MOST_TEMPOS, max(_FEWEST_TEMPOS, round(_SECONDS_OF_ALL / (audio.seconds + song.length_seconds))))
-    for bpm, is_known in [*((bpm, True) for bpm in given), *((bpm, False) for bpm in [heard, *near, *related])]:
+    for bpm, is_known in [*((bpm, True) for bpm in given), *((bpm, False) for bpm in [*heard, *near, *related])]:
         if left and bpm not in done and _SLOWEST <= bpm / own <= _FASTEST:
             done.add(bpm)
             left -= 1

@@ -41,6 +41,8 @@ def list_(
         typer.echo(_line(each))
         if each.alignment is not None:
             typer.echo(f"    bounce: {each.alignment.words}: {each.alignment.reasons[0]}")
+        if each.best_save is not None:
+            typer.echo(f"    fits best: {each.best_save.words}")
         for finding in each.findings:
             typer.echo(f"    audio: {finding}")
     if not items:

@@ -14,6 +14,7 @@ from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import item_exclusions
 from dawa_assets.tables.alignments import alignments_of
 from dawa_assets.tables.artists import resolve_artist
+from dawa_assets.tables.best_saves import best_saves_of
 from dawa_assets.tables.chosen_items import superseded_items
 from dawa_assets.tables.item_exclusions import ListedItem
 from dawa_assets.tables.training_runs import list_runs
@@ -101,8 +102,10 @@ def list_items(database: Database, artist: str) -> list[ListedItem]:
         of = resolve_artist(connection, artist)
         superseded = {each.id: each for each in superseded_items(connection, of.id)}
         aligned = {each.item_id: each.alignment for each in alignments_of(connection, of.id)}
+        best = best_saves_of(connection, of.id)
         listed = [
-            replace(each, alignment=aligned.get(each.id)) for each in item_exclusions.list_items(connection, of.id)
+            replace(each, alignment=aligned.get(each.id), best_save=best.get(each.id))
+            for each in item_exclusions.list_items(connection, of.id)
         ]
     return [
         each

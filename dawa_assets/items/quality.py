@@ -17,6 +17,7 @@ from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.tables import audio_measurements as measurements
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.audio_measurements import AudioMatch, Content, UnmeasuredAudio
+from dawa_assets.tables.best_saves import best_saves_of
 from dawa_assets.tables.item_findings import (
     ShownFinding,
     judged_items,
@@ -113,7 +114,8 @@ def judge_artist(database: Database, artist_id: UUID) -> None:
     with database.transaction() as connection:
         lock_findings(connection, artist_id)
         items = judged_items(connection, artist_id, VERSION)
-        findings = quality_rules.judge_items(items, measurements.matches_of(connection, artist_id))
+        best = best_saves_of(connection, artist_id)
+        findings = quality_rules.judge_items(items, measurements.matches_of(connection, artist_id), best)
         replace_findings(connection, artist_id, quality_rules.VERSION, findings)
 
 

@@ -5,17 +5,20 @@ nothing or the wrong thing, whatever the music is like: silence, noise, the same
 All else `warns`: a clipped or a narrow master may be meant. docs/quality.md has each of them with its limit.
 """
 
-from collections.abc import Iterator, Sequence, Set
+import shlex
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import PurePath
 from statistics import median
 from uuid import UUID
 
 from dawa_assets.pipeline.wording import minutes
 from dawa_assets.tables.audio_measurements import AudioMatch
+from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.item_findings import Finding, JudgedItem, Level
 from modal_app.audio.quality import AudioQuality
 
-VERSION = "quality-v1"
+VERSION = "quality-v2"
 """Of the rules. They are applied anew to what was measured whenever an artist's items are brought up to date."""
 
 SAME_SHARE = 0.6
@@ -53,16 +56,21 @@ class _Judged:
     quality: AudioQuality
 
 
-def judge_items(items: Sequence[JudgedItem], matches: Sequence[AudioMatch]) -> list[Finding]:
+def judge_items(
+    items: Sequence[JudgedItem], matches: Sequence[AudioMatch], best_saves: Mapping[UUID, BestSave] | None = None
+) -> list[Finding]:
     """Return all there is to say of one artist's items.
 
     Args:
         items: theirs, with audio that was measured; none that is excluded.
         matches: where their contents are found in others, their own and other artists'.
+        best_saves: by item, which Live Set its audio fits best, where that was looked for and one fits.
     """
     judged = [_Judged(item, AudioQuality.from_json(item.measured)) for item in items]
     findings = [finding for each in judged for finding in _of_the_sound(each)]
-    findings += [finding for each in judged for finding in _of_the_pair(each.item)]
+    findings += [
+        finding for each in judged for finding in _of_the_pair(each.item, (best_saves or {}).get(each.item.id))
+    ]
     findings += _of_loudness(judged)
     accepted = {item.id: item.accepted for item in items}
     stopped = {
@@ -125,16 +133,33 @@ def _codec(quality: AudioQuality) -> str:
     return "FLAC" if quality.codec == "flac" else "PCM" if quality.codec.startswith("pcm") else quality.codec
 
 
-def _of_the_pair(item: JudgedItem) -> Iterator[Finding]:
+def _of_the_pair(item: JudgedItem, best: BestSave | None) -> Iterator[Finding]:
+    found = _Maker(item)
+    other = None if best is None or best.is_own_alike else best
     if item.answer == "not this arrangement":
         confidence = item.answer_confidence or 0.0
-        yield _Maker(item)(
-            "wrong_pair",
-            "blocks" if confidence >= SURE_PAIR else "warns",
-            round(confidence, 2),
-            f"what is heard is not what its Live Set plays ({item.answer_reason or 'nothing fits'})",
-            "upload the bounce of this set, or save the set as it was when it was bounced",
-        )
+        is_sure = confidence >= SURE_PAIR or other is not None
+        sentence = f"what is heard is not what its Live Set plays ({item.answer_reason or 'nothing fits'})"
+        way_out = "upload the bounce of this set, or save the set as it was when it was bounced"
+        if other is not None:
+            way_out = _pairing_with(other, item)
+        yield found("wrong_pair", "blocks" if is_sure else "warns", round(confidence, 2), sentence, way_out)
+    elif other is not None and not other.is_own_set:
+        sentence = "it fits another Live Set better than its own"
+        yield found("wrong_pair", "warns", other.margin, sentence, _pairing_with(other, item))
+
+
+def _pairing_with(best: BestSave, item: JudgedItem) -> str:
+    """Say which set a bounce fits, and how it is paired with that."""
+    fits = f"its bounce fits {best.words}"
+    if best.is_own_set:
+        return f"{fits}; {_EXPORT} from the set as it is now, or upload that save again"
+    stem = PurePath(best.als_filename).stem
+    bounce = f"{stem}.{item.audio_format or 'wav'}"
+    files = [bounce] if best.has_one_name else [best.als_filename, bounce]
+    command = shlex.join(["dawa", "upload", *files, "--artist", best.artist])
+    instead = ", in place of the bounce that it has" if best.set_has_bounce else ""
+    return f"{fits}; name it {bounce}, and `{command}` pairs it so{instead}"
 
 
 def _of_loudness(judged: Sequence[_Judged]) -> Iterator[Finding]:

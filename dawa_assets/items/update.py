@@ -25,6 +25,7 @@ from dawa_assets.tables import training_items
 from dawa_assets.tables import uploads as ledger
 from dawa_assets.tables.alignments import alignments_of
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.best_saves import best_saves_of
 from dawa_assets.tables.training_items import Item
 from dawa_assets.tables.uploads import Kind, LedgerRow
 from modal_app.errors import UnreadableAudioError
@@ -36,12 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AlignedItem:
-    """Where an item's bounce begins in its set, for a table."""
+    """Where an item's bounce begins in its set, and which other it fits better, for a table."""
 
     item: str
     answer: str
     confidence: float
     reason: str
+    fits_best: str
     version: str
 
 
@@ -107,6 +109,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
         quality = check_quality(step)
         with ports.database.transaction() as connection:
             alignments = alignments_of(connection, step.artist.id)
+            best = best_saves_of(connection, step.artist.id)
             counts = training_items.counts_by_status(connection, step.artist.id)
             waiting = ledger.ledger(connection, step.artist.id, Kind.AUDIO, waiting_only=True)
     report.newly_aligned, report.not_compared = compared.aligned, compared.not_compared
@@ -116,6 +119,7 @@ def update_training_items(ports: Ports, slug: str) -> ItemsReport:
             each.alignment.words,
             each.alignment.confidence,
             each.alignment.reasons[0],
+            best[each.item_id].words if each.item_id in best else "",
             each.alignment.version,
         )
         for each in alignments

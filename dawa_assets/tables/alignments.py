@@ -54,6 +54,8 @@ class StoredAlignment:
     score: float | None
     margin: float | None
     version: str
+    heard_tempo: float | None = None
+    """The bounce's own, in BPM, as far as it can be heard; 0 where nothing begins in it, None where nobody listened."""
 
     @property
     def speed(self) -> float:
@@ -90,10 +92,11 @@ class BounceTimeline:
     speed: float
 
 
-_STORED = (
+STORED_ALIGNMENT = (
     "a.audio_hash, a.parse_id, a.answer, a.confidence, a.reasons, a.offset_seconds, a.bar, a.tempo, a.set_tempo, "
-    "a.score, a.margin, a.version"
+    "a.score, a.margin, a.version, a.heard_tempo"
 )
+"""Of `alignments a`: the columns of `StoredAlignment`."""
 # The set that an item uses, and its own bytes: what other programs wrote without a file can't be held against anything.
 _PAIRS = """training_items t join als_summaries s on s.id = t.als_summary_id and s.artist_id = t.artist_id
   left join alignments a on a.artist_id = t.artist_id and a.parse_id = s.parse_id and a.audio_hash = t.audio_hash"""
@@ -131,13 +134,14 @@ def keep_alignment(connection: Connection, artist_id: UUID, found: StoredAlignme
     connection.execute(
         """
         insert into alignments (artist_id, parse_id, audio_hash, version, answer, confidence, offset_seconds, bar,
-          tempo, set_tempo, score, margin, reasons)
+          tempo, set_tempo, score, margin, reasons, heard_tempo)
         values (%(artist_id)s, %(parse_id)s, %(audio_hash)s, %(version)s, %(answer)s, %(confidence)s,
-          %(offset_seconds)s, %(bar)s, %(tempo)s, %(set_tempo)s, %(score)s, %(margin)s, %(reasons)s)
+          %(offset_seconds)s, %(bar)s, %(tempo)s, %(set_tempo)s, %(score)s, %(margin)s, %(reasons)s, %(heard_tempo)s)
         on conflict (artist_id, parse_id, audio_hash) do update set version = excluded.version,
           answer = excluded.answer, confidence = excluded.confidence, offset_seconds = excluded.offset_seconds,
           bar = excluded.bar, tempo = excluded.tempo, set_tempo = excluded.set_tempo, score = excluded.score,
-          margin = excluded.margin, reasons = excluded.reasons, created_at = now()
+          margin = excluded.margin, reasons = excluded.reasons, heard_tempo = excluded.heard_tempo,
+          created_at = now()
         """,
         {**vars(found), "artist_id": artist_id},
     )
@@ -158,7 +162,7 @@ def alignments_of(
 ) -> list[ItemAlignment]:
     """Return the alignments of the artist's items, oldest item first; of these items alone where they are given."""
     rows = connection.execute(
-        f"""select t.id as item_id, {item_name("t")} as name, {_STORED} from {_PAIRS}
+        f"""select t.id as item_id, {item_name("t")} as name, {STORED_ALIGNMENT} from {_PAIRS}
         where t.artist_id = %(artist)s and a.answer is not null and t.excluded_at is null
           and (%(items)s::uuid[] is null or t.id = any(%(items)s)) order by t.created_at, t.id""",
         {"artist": artist_id, "items": None if items is None else list(items)},
@@ -171,7 +175,7 @@ def bounce_timeline(
 ) -> BounceTimeline | None:
     """Return what plays when in a bounce; None unless it has a set (`parse_id`) and is aligned with it."""
     row = connection.execute(
-        f"select {_STORED}, l.timeline from alignments a join song_timelines l using (artist_id, parse_id) "
+        f"select {STORED_ALIGNMENT}, l.timeline from alignments a join song_timelines l using (artist_id, parse_id) "
         "where artist_id = %s and parse_id = %s and a.audio_hash = %s",
         [artist_id, parse_id, audio_hash],
     ).fetchone()

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.alignments import StoredAlignment
+from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -38,6 +39,8 @@ class ListedItem:
     """The same in words."""
     alignment: StoredAlignment | None = None
     """Where its audio begins in its Live Set; None where they were not compared."""
+    best_save: BestSave | None = None
+    """The Live Set that its audio fits best; None where no others were compared, or none fits."""
 
 
 PERMISSIONS = "permissions"

@@ -93,6 +93,7 @@ class JudgedItem:
     answer_reason: str | None
     accepted: list[str]
     """Kinds of findings that a person accepted for this audio."""
+    audio_format: str | None = None
 
 
 def judged_items(connection: Connection, artist_id: UUID, version: str) -> list[JudgedItem]:
@@ -107,7 +108,7 @@ def judged_items(connection: Connection, artist_id: UUID, version: str) -> list[
               coalesce(t.created_at, 'epoch') as created_at, m.measured, a.answer, a.confidence as answer_confidence,
               a.reasons[1] as answer_reason,
               coalesce((select array_agg(c.kind) from item_acceptances c where c.training_item_id = t.id
-                and c.audio_hash = t.audio_hash and c.withdrawn_at is null), '{{}}') as accepted
+                and c.audio_hash = t.audio_hash and c.withdrawn_at is null), '{{}}') as accepted, t.audio_format
             from training_items t
             join audio_measurements m on m.artist_id = t.artist_id and m.audio_hash = t.audio_hash
             left join als_summaries s on s.id = t.als_summary_id and s.artist_id = t.artist_id

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.tables.alignments import StoredAlignment, alignments_of
+from dawa_assets.tables.best_saves import BestSave, best_saves_of
 from dawa_assets.tables.chosen_items import superseded_items
 from dawa_assets.tables.item_findings import ShownFinding, shown_findings
 from dawa_assets.tables.library_sets import REASON, TEXT_BY, Badge
@@ -62,6 +63,8 @@ class ShownItem:
     """The item of the same audio that is in datasets in its place."""
     alignment: StoredAlignment | None = None
     """Where its audio begins in its Live Set; None where the two were not compared."""
+    best_save: BestSave | None = None
+    """The Live Set that its audio fits best; None where no others were compared, or none fits."""
 
     @property
     def excluded(self) -> Exclusion | None:
@@ -106,11 +109,12 @@ def shown_items(connection: Connection, artist_id: UUID, ids: list[UUID] | None 
         cuts.setdefault(row["audio_hash"], []).append((row["start"], float(row["end"])))
     superseded = {each.id: each.by for each in superseded_items(connection, artist_id)}
     aligned = {each.item_id: each.alignment for each in alignments_of(connection, artist_id, ids)}
+    best = best_saves_of(connection, artist_id, ids)
     quality: dict[UUID, list[ShownFinding]] = {}
     for found in shown_findings(connection, artist_id, ids):
         quality.setdefault(found.item_id, []).append(found)
     for item in items:
-        item.alignment = aligned.get(item.id)
+        item.alignment, item.best_save = aligned.get(item.id), best.get(item.id)
         item.quality = quality.get(item.id, [])
         item.segments = cuts.get(item.audio_hash or "", [])
         item.superseded_by = superseded.get(item.id)

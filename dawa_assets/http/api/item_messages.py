@@ -11,6 +11,7 @@ from dawa_assets.http.messages import Message, ParseId
 from dawa_assets.http.service import Service
 from dawa_assets.tables.alignments import StoredAlignment
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.item_lookup import ItemText
 from dawa_assets.tables.library_items import ShownItem
 from dawa_assets.tables.library_sets import Badge
@@ -50,6 +51,31 @@ class SegmentAnswer(Message):
     end: float = Field(examples=[15.0])
 
 
+class BestSaveAnswer(Message):
+    """The Live Set, or the save of one, that a bounce fits best of those that it was compared with."""
+
+    name: str = Field(examples=["Harbour Project/Harbour"])
+    line: str = Field(
+        examples=["Harbour Project/Harbour, aligned from bar 1 (0.00 s), score 1.21, 0.86 above the best of 7 others"]
+    )
+    is_own: bool = Field(description="it is the one that the item has")
+    score: float | None = Field(examples=[1.21])
+    margin: float = Field(examples=[0.86], description="by how much its score is above the next that doesn't fit alike")
+    alike: int = Field(examples=[0], description="how many older saves fit as well")
+
+    @classmethod
+    def of(cls, best: BestSave) -> "BestSaveAnswer":
+        """Return as it is shown."""
+        return cls(
+            name=best.name,
+            line=best.words,
+            is_own=best.is_own,
+            score=best.alignment.score,
+            margin=best.margin,
+            alike=best.alike,
+        )
+
+
 class AlignmentAnswer(Message):
     """Where a bounce begins in its Live Set, or that it is of another one, or why that can't be told."""
 
@@ -62,12 +88,14 @@ class AlignmentAnswer(Message):
     margin: float | None = Field(examples=[0.11], description="by how much it fits better than at any other place")
     reasons: list[str] = Field(examples=[["onsets fit by 0.58 and pitches by 0.81"]])
     version: str = Field(examples=["alignment-v1"])
+    best_save: BestSaveAnswer | None = Field(description="null: no others were compared, or none fits")
 
     @classmethod
-    def of(cls, found: StoredAlignment) -> "AlignmentAnswer":
+    def of(cls, found: StoredAlignment, best: BestSave | None) -> "AlignmentAnswer":
         """Return as it is shown."""
         shown = {name: value for name, value in vars(found).items() if name in cls.model_fields}
-        return cls(**shown, line=found.words)
+        best_save = None if best is None else BestSaveAnswer.of(best)
+        return cls(**shown, line=found.words, best_save=best_save)
 
 
 class ExcludedAnswer(Message):
@@ -305,7 +333,7 @@ def _shown(service: Service, artist: Artist, item: ShownItem) -> dict[str, objec
     return fields | {
         "audio": audio,
         "segments": [SegmentAnswer(start=start, end=end) for start, end in item.segments],
-        "alignment": None if item.alignment is None else AlignmentAnswer.of(item.alignment),
+        "alignment": None if item.alignment is None else AlignmentAnswer.of(item.alignment, item.best_save),
         "excluded": None if item.excluded is None else ExcludedAnswer(**vars(item.excluded)),
         "quality": [
             FindingAnswer(

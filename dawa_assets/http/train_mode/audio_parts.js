@@ -58,10 +58,12 @@ export function drawLoudness(place, loudness, data) {
 /** Return what a person should look at: a bounce of another arrangement or tempo, and what was found of its sound. */
 export function linesOfItem({ alignment, findings, quality, supersededBy }) {
   const reasons = alignment?.reasons ?? [];
+  const better = alignment?.bestSave && !alignment.bestSave.isOwn ? alignment.bestSave.name : null;
+  const instead = better ? `It fits “${better}”: pair it with that one` : "Pair it with another one";
   const open = (quality ?? []).filter((found) => found.standing !== "accepted" && !findings?.includes(found.sentence));
   return [
     ...(alignment?.answer === "not this arrangement"
-      ? [`This bounce does not fit its Live Set: ${reasons[0]}. Pair it with another one, or leave it out.`]
+      ? [`This bounce does not fit its Live Set: ${reasons[0]}. ${instead}, or leave it out.`]
       : reasons.filter((reason) => reason.startsWith("rendered at"))),
     ...(findings ?? []),
     ...open.map((found) => `${found.standing === "blocks" ? "Not used: " : ""}${found.sentence}; ${found.wayOut}.`),

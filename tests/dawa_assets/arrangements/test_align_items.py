@@ -1,16 +1,12 @@
 """Each item's bounce is held against its set once, and what is found is kept: on whole songs, so it takes seconds."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from dawa_assets.ableton import alignment
 from dawa_assets.datasets.build import build_dataset
-from dawa_assets.example.compose import write_audio
 from dawa_assets.example.live_set import live_set
-from dawa_assets.example.mix import play
 from dawa_assets.example.tracks import songs
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.exclusions import list_items
@@ -26,21 +22,8 @@ from dawa_assets.training.runs import examples_of
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import drop, items, new_artist, rows, unguarded, wav
 from tests.dawa_assets.maintenance.killing import Fuse, KilledError, fused, with_short_leases
-from tests.prepared import made_once
 
 _SONG, _OTHER = songs()[1], songs()[2]
-
-
-@pytest.fixture(scope="module")
-def bounces() -> dict[str, bytes]:
-    def make(folder: Path) -> None:
-        sound = play(_SONG)
-        write_audio(sound, folder / "whole.wav", 44_100)
-        write_audio(np.ascontiguousarray(sound[:, 44_100 * 10 :]), folder / "late.wav", 44_100)
-        write_audio(play(_OTHER), folder / "other.wav", 44_100)
-
-    folder = made_once("bounces of one song", make)
-    return {path.stem: path.read_bytes() for path in folder.glob("*.wav")}
 
 
 def _take_in(ports: Ports, files: dict[str, bytes]) -> ItemsReport:

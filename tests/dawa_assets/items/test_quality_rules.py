@@ -8,7 +8,9 @@ from uuid import UUID
 import pytest
 
 from dawa_assets.items.quality_rules import judge_items
+from dawa_assets.tables.alignments import StoredAlignment
 from dawa_assets.tables.audio_measurements import AudioMatch
+from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.item_findings import Finding, JudgedItem
 from modal_app.audio.quality import AudioQuality
 from modal_app.audio.signal_checks import Notice
@@ -107,6 +109,66 @@ def test_a_bounce_of_another_set_blocks_where_that_is_sure(confidence: float, le
     wrong = item(1, answer="not this arrangement", answer_confidence=confidence, answer_reason="nothing fits")
     assert said(judge_items([wrong], [])) == [("song 1", "wrong_pair", level)]
     assert judge_items([item(1, answer="can't be told"), item(2, answer="aligned")], []) == []
+
+
+def best_save(**changes: Any) -> BestSave:
+    where = StoredAlignment("hash 1", "p", "aligned", 0.9, ["it fits"], 0.0, 1.0, 120.0, 120.0, 1.34, 0.2, "v")
+    made = BestSave(
+        artist="nova",
+        name="Harbour Project/Harbour's Steps",
+        als_filename="Harbour's Steps.als",
+        is_own=False,
+        is_own_set=False,
+        is_own_alike=False,
+        set_has_bounce=False,
+        has_one_name=True,
+        alignment=where,
+        margin=1.02,
+        alike=0,
+        compared=8,
+    )
+    return replace(made, **changes)
+
+
+_FITS = (
+    "its bounce fits Harbour Project/Harbour's Steps, aligned from bar 1 (0.00 s), score 1.34, "
+    "1.02 above the best of 7 others; "
+)
+_NAMED = "name it Harbour's Steps.flac, and "
+
+
+_STEPS = """'Harbour'"'"'s Steps"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "way_out"),
+    [
+        ({}, f"{_NAMED}`dawa upload {_STEPS}.flac' --artist nova` pairs it so"),
+        ({"has_one_name": False}, f"{_NAMED}`dawa upload {_STEPS}.als' {_STEPS}.flac' --artist nova` pairs it so"),
+        (
+            {"set_has_bounce": True},
+            f"{_NAMED}`dawa upload {_STEPS}.flac' --artist nova` pairs it so, in place of the bounce that it has",
+        ),
+        ({"is_own_set": True}, "export the bounce again from the set as it is now, or upload that save again"),
+    ],
+)
+def test_the_set_that_a_bounce_fits_is_the_way_out(changes: dict[str, Any], way_out: str) -> None:
+    wrong = item(1, answer="not this arrangement", answer_confidence=0.5, audio_format="flac")
+    (finding,) = judge_items([wrong], [], {wrong.id: best_save(**changes)})
+    assert (finding.kind, finding.level) == ("wrong_pair", "blocks")
+    assert finding.way_out == _FITS + way_out
+
+
+@pytest.mark.parametrize("answer", ["aligned", "can't be told"])
+def test_a_set_that_fits_better_is_warned_of(answer: str) -> None:
+    fitting = item(1, answer=answer, answer_confidence=0.6)
+
+    def findings(**changes: Any) -> list[tuple[str, str, str]]:
+        return said(judge_items([fitting], [], {fitting.id: best_save(**changes)}))
+
+    assert findings() == [("song 1", "wrong_pair", "warns")]
+    assert findings(is_own_alike=True) == []
+    assert findings(is_own_set=True) == []
 
 
 def test_a_song_far_from_the_artists_level_is_named() -> None:
