@@ -14,7 +14,7 @@ from dawa_assets.pipeline.one_line import one_line
 from dawa_assets.pipeline.wording import first_of
 from dawa_assets.prompting.item_lookup import find_item
 from dawa_assets.tables import permissions as table
-from dawa_assets.tables.artists import Artist, find_artist, resolve_artist
+from dawa_assets.tables.artists import Artist, find_artist, require_staying, resolve_artist
 from dawa_assets.tables.permissions import PURPOSES, Clock, NewPermission, Permission, Purpose
 from dawa_assets.tables.training_runs import has_run, promoted_run
 from modal_app.data_root.digests import sha256_file
@@ -61,18 +61,20 @@ def clock_of(settings: Settings) -> Clock:
 
 
 def grant(ports: Ports, given: Grant, *, recorded_by: str, evidence_file: Path | None = None) -> Granted:
-    """Put a permission on record; the same again is the one that is there.
+    """Put a permission on record; the same again, at the same moment too, is the one that is there.
 
     A file of evidence lies in the bucket before the permission names it.
 
     Raises:
         UnknownArtistError: there is no such artist.
+        ArtistBeingDeletedError: they are being deleted.
         InputError: something of it can't be kept, or no item, or several, are called so.
     """
     with ports.database.transaction() as connection:
         artist, new = _resolved(connection, ports.settings, given, recorded_by)
     evidence = None if evidence_file is None else _keep_evidence(ports, artist, evidence_file)
     with ports.database.transaction() as connection:
+        table.record_one_at_a_time(connection)
         return _record(connection, artist, new, evidence)
 
 
@@ -85,6 +87,7 @@ def import_grants(ports: Ports, file: Path, *, recorded_by: str) -> list[Granted
     grants = read_grants(file)
     done = []
     with ports.database.transaction() as connection:
+        table.record_one_at_a_time(connection)
         for number, given in grants:
             try:
                 done.append(_record(connection, *_resolved(connection, ports.settings, given, recorded_by), None))
@@ -243,6 +246,7 @@ def _resolved(
     if given.item and given.song:
         raise InputError("item and song: a permission is for one of them, or for all that is the artist's; name one")
     artist = resolve_artist(connection, given.artist)
+    require_staying(connection, artist)
     item = None if not given.item else find_item(connection, given.item, artist.slug, excluded=True)
     new = NewPermission(
         artist_id=artist.id,

@@ -45,6 +45,7 @@ class Permission:
     id: UUID
     artist: str
     item: str | None
+    item_id: UUID | None
     song: str | None
     purposes: list[str]
     granted_by: str
@@ -105,6 +106,11 @@ _PERMITTED = f"""exists (select from permissions p where p.artist_id = t.artist_
     and {_CURRENT} and {_COVERS_ITEM})"""
 
 
+def record_one_at_a_time(connection: Connection) -> None:
+    """Have nobody else put permissions on record until this transaction ends: two at once would both find none."""
+    connection.execute("select pg_advisory_xact_lock(hashtextextended('permissions', 0))")
+
+
 def record_permission(connection: Connection, new: NewPermission, evidence: tuple[str, str] | None = None) -> UUID:
     """Put a permission on record; `evidence` is the key and the SHA-256 of a file. Gives its id."""
     row = connection.execute(
@@ -147,12 +153,15 @@ def revoke_permission(connection: Connection, permission_id: UUID, *, reason: st
     return done.rowcount == 1
 
 
-def list_permissions(connection: Connection, clock: Clock, artist_id: UUID | None = None) -> list[Permission]:
-    """Return every permission of an artist, or of all, the earliest first."""
+def list_permissions(
+    connection: Connection, clock: Clock, artist_id: UUID | None = None, item_id: UUID | None = None
+) -> list[Permission]:
+    """Return every permission of an artist, or of all, the earliest first; with an item, those that cover it."""
     with connection.cursor(row_factory=class_row(Permission)) as cursor:
         return cursor.execute(
             f"""
-            select p.id, a.slug as artist, coalesce({item_name("t")}, p.training_item_id::text) as item, p.song,
+            select p.id, a.slug as artist, coalesce({item_name("t")}, p.training_item_id::text) as item,
+              p.training_item_id as item_id, p.song,
               p.purposes, p.granted_by, p.evidence, p.evidence_key, p.evidence_sha256, p.valid_from, p.valid_until,
               p.territory, p.recorded_by, p.recorded_at, r.revoked_at, r.revoked_by, r.reason as revocation,
               {_STATE} as state
@@ -160,9 +169,11 @@ def list_permissions(connection: Connection, clock: Clock, artist_id: UUID | Non
             left join permission_revocations r on r.permission_id = p.id
             left join training_items t on t.id = p.training_item_id
             where (%(artist)s::uuid is null or p.artist_id = %(artist)s)
+              and (%(item)s::uuid is null or exists (select from training_items c where c.id = %(item)s
+                and c.artist_id = p.artist_id and {_covers("c.id", "c.item_key", item_name("c"))}))
             order by a.slug, p.recorded_at, p.id
             """,
-            {"artist": artist_id, **clock.values()},
+            {"artist": artist_id, "item": item_id, **clock.values()},
         ).fetchall()
 
 
@@ -188,12 +199,15 @@ def artists_without_permission(connection: Connection, clock: Clock) -> tuple[li
     return [row["slug"] for row in rows if not row["has"]], len(rows)
 
 
-def not_permitted(connection: Connection, artist_id: UUID, purpose: Purpose, clock: Clock) -> list[tuple[str, str]]:
-    """Return name and reason of each of the artist's items that is not permitted for this now."""
+def not_permitted(
+    connection: Connection, artist_id: UUID, purpose: Purpose, clock: Clock, item_id: UUID | None = None
+) -> list[tuple[str, str]]:
+    """Return name and reason of each of the artist's items, or of this one, that is not permitted for this now."""
     rows = connection.execute(
         f"select {item_name('t')} as item, {_WHY_NOT} as reason from training_items t "
-        f"where t.artist_id = %(artist)s and not {_PERMITTED} order by 1",
-        {"artist": artist_id, "purpose": purpose, **clock.values()},
+        "where t.artist_id = %(artist)s and (%(item)s::uuid is null or t.id = %(item)s) "
+        f"and not {_PERMITTED} order by 1",
+        {"artist": artist_id, "purpose": purpose, "item": item_id, **clock.values()},
     )
     return [(row["item"], row["reason"]) for row in rows]
 

@@ -4,12 +4,12 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from dawa_assets.errors import UnknownItemError
 from dawa_assets.http.access import CallerOf
-from dawa_assets.http.api.common import ArtistOf, author_of
+from dawa_assets.http.api.common import ArtistOf, author_of, item_of
 from dawa_assets.http.api.item_messages import Author, Reason
 from dawa_assets.http.errors import errors
 from dawa_assets.http.messages import Message
@@ -20,6 +20,7 @@ from dawa_assets.tables.permissions import Purpose, State
 router = APIRouter(tags=["permissions"])
 
 _Line = Annotated[str, Field(max_length=500)]
+ItemId = Annotated[UUID | None, Query(alias="itemId", description="what covers this item, and nothing else")]
 
 
 class PermissionRequest(Message):
@@ -48,6 +49,7 @@ class PermissionAnswer(Message):
 
     id: UUID
     item: str | None
+    item_id: UUID | None
     song: str | None
     purposes: list[Purpose]
     granted_by: str
@@ -56,7 +58,9 @@ class PermissionAnswer(Message):
     valid_from: date
     valid_until: date | None
     territory: str
+    recorded_by: str
     recorded_at: datetime
+    revoked_by: str | None
     revoked_at: datetime | None
     revocation: str | None
     state: State
@@ -88,17 +92,19 @@ class ChangedAnswer(Message):
 
 
 @router.get("/api/artists/{artist_id}/permissions", responses=errors(404, 503))
-async def permissions(artist: ArtistOf, service: ServiceOf) -> PermissionsAnswer:
-    """List who permitted what, and what is not permitted to be trained on."""
+async def permissions(artist: ArtistOf, service: ServiceOf, item_id: ItemId = None) -> PermissionsAnswer:
+    """List who permitted what, and what is not permitted to be trained on; with an item, of that one alone."""
 
     def look() -> PermissionsAnswer:
         from dawa_assets.rights.permissions import clock_of
         from dawa_assets.tables.permissions import list_permissions, not_permitted
 
         clock = clock_of(service.ports.settings)
+        if item_id is not None:
+            item_of(service.ports, artist, item_id)
         with service.ports.database.transaction() as connection:
-            found = list_permissions(connection, clock, artist.id)
-            without = not_permitted(connection, artist.id, "train", clock)
+            found = list_permissions(connection, clock, artist.id, item_id)
+            without = not_permitted(connection, artist.id, "train", clock, item_id)
         fields = set(PermissionAnswer.model_fields) - {"has_document"}
         return PermissionsAnswer(
             mode=service.ports.settings.permissions,

@@ -1,6 +1,7 @@
 """Permissions over HTTP: an artist's own, nobody else's; what is not permitted is not rendered."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import UUID
 
@@ -50,6 +51,60 @@ def test_a_permission_is_put_on_record_and_taken_back(base: str, ports: Ports, n
         assert http.get(_place(nova)).json()["permissions"][0]["state"] == "revoked"
     [row] = rows(ports, "select revoked_by from permission_revocations")
     assert row["revoked_by"] == str(user)
+
+
+def test_an_item_is_told_what_covers_it(base: str, ports: Ports, nova: Artist) -> None:
+    """Its own, its song's and the artist's; not another item's. Nor can another artist's item be asked about."""
+    mine, other = (
+        rows(
+            ports,
+            "insert into training_items (artist_id, item_key, als_filename, parse_id) values (%s, %s, 'x.als', %s) "
+            "returning id",
+            nova.id,
+            f"Kite/{name}",
+            name,
+        )[0]["id"]
+        for name in ("one", "two")
+    )
+    stranger = new_artist(ports, "Other")
+    with client(base, **bearer(new_user(ports, nova, stranger))) as http:
+        made = {
+            by: http.post(_place(nova), json=GRANT | {"grantedBy": by, **what}).json()["id"]
+            for by, what in {
+                "item": {"itemId": str(mine)},
+                "another": {"itemId": str(other), "purposes": ["publish"]},
+                "song": {"song": "kite", "purposes": ["generate"]},
+            }.items()
+        }
+        answer = http.get(_place(nova), params={"itemId": str(mine)}).json()
+        assert {each["id"] for each in answer["permissions"]} == {made["item"], made["song"]}
+        assert answer["permissions"][0]["itemId"] == str(mine)
+        assert answer["notPermitted"] == []
+        without = http.get(_place(nova), params={"itemId": str(other)}).json()["notPermitted"]
+        assert without == [{"item": "Kite/two", "reason": "nobody permitted it"}]
+        assert http.get(_place(stranger), params={"itemId": str(mine)}).status_code == 404
+        assert http.get(_place(nova), params={"itemId": "mine"}).status_code == 400
+
+
+def test_nothing_is_put_on_record_of_who_is_being_deleted(ports: Ports, base: str, nova: Artist) -> None:
+    with ports.database.transaction() as connection:
+        connection.execute(
+            "insert into artist_deletions (artist_id, slug, asked_by) values (%s, %s, 'me')", [nova.id, nova.slug]
+        )
+    with client(base, **bearer(new_user(ports, nova))) as http:
+        answer = http.post(_place(nova), json=GRANT)
+    assert answer.status_code == 404
+    assert "is being deleted" in answer.json()["error"]
+    assert rows(ports, "select from permissions") == []
+
+
+def test_the_same_from_several_at_once_is_one(base: str, ports: Ports, nova: Artist) -> None:
+    headers = bearer(new_user(ports, nova))
+    with ThreadPoolExecutor(6) as pool, client(base, **headers) as http:
+        answers = list(pool.map(lambda _: http.post(_place(nova), json=GRANT).json(), range(6)))
+    assert len({answer["id"] for answer in answers}) == 1
+    assert sum(answer["changed"] for answer in answers) == 1
+    assert len(rows(ports, "select from permissions")) == 1
 
 
 def test_nobody_sees_or_takes_back_another_artist_s(base: str, ports: Ports, nova: Artist) -> None:
