@@ -2,6 +2,7 @@
 
 const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const CALENDAR = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** Return a position in audio: `3:07`, `1:02:09`, with tenths where asked for. */
@@ -45,6 +46,12 @@ export function ago(iso, now = Date.now()) {
 export function moment(iso) {
   const date = new Date(iso);
   return Number.isNaN(date.getTime()) ? "" : MOMENT.format(date);
+}
+
+/** Return a day of the calendar that comes without a time: the same one wherever it is read. */
+export function day(iso) {
+  const date = new Date(`${iso}T00:00:00Z`);
+  return Number.isNaN(date.getTime()) ? iso : CALENDAR.format(date);
 }
 
 /** Return a number with at most so many decimals and none that say nothing. */

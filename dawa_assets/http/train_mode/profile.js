@@ -1,12 +1,13 @@
 /** The artist's profile: a form, or its JSON; its problems at their fields, and what saving would rewrite and cost. */
 
-import { useArtist } from "./artist_state.js";
+import { refreshLibrary, useArtist } from "./artist_state.js";
 import { at, get, isLeft, post, put } from "./api.js";
 import { confirm, dialog, loading, note, trouble } from "./dialogs.js";
 import { button, fill, h, icon, named } from "./dom.js";
 import { draftOf, dropDraft, keepDraft } from "./drafts.js";
 import { ago, count, dollars } from "./format.js";
 import { keys } from "./keys.js";
+import { PermissionPanel } from "./permissions.js";
 import { ProfileForm } from "./profile_form.js";
 import { guard } from "./router.js";
 
@@ -83,6 +84,12 @@ class ProfileView {
         ),
       ),
     );
+    this.permissions = new PermissionPanel({
+      artist,
+      item: null,
+      signal,
+      changed: () => refreshLibrary().catch(() => {}),
+    });
     fill(
       main,
       h(
@@ -92,10 +99,11 @@ class ProfileView {
           "div",
           {},
           h("h1", {}, "Profile"),
-          h("p.lead", {}, "What prompts are written from, beside the sets themselves."),
+          h("p.lead", {}, "What prompts are written from, beside the sets themselves, and what the artist permits."),
         ),
         this.switch,
       ),
+      this.permissions.element,
       this.draftLine,
       this.place,
       this.bar,

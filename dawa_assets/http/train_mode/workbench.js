@@ -11,6 +11,7 @@ import { onDrop } from "./drop.js";
 import { Editor } from "./editor.js";
 import { factsPanel, noFacts } from "./facts.js";
 import { keys } from "./keys.js";
+import { PermissionPanel } from "./permissions.js";
 import { markDone, nextInQueue, onQueue, queueOf } from "./queue.js";
 import { go, guard, to } from "./router.js";
 import { author } from "./session.js";
@@ -87,6 +88,13 @@ class Workbench {
     this.header = h("header.view.bench");
     this.others = h("nav.others", { "aria-label": "Pairs of this set" });
     this.saveBar = h("div.save-bar");
+    this.permissions = new PermissionPanel({
+      artist,
+      item,
+      signal,
+      isOfItem: true,
+      changed: () => Promise.all([this.reload(), refreshLibrary()]).catch(() => {}),
+    });
     const facts = h("div");
     if (detail) fill(facts, factsPanel(artist, detail));
     else noFacts(facts);
@@ -95,7 +103,12 @@ class Workbench {
       this.header,
       this.others,
       this.audio.element,
-      h("div.bench-columns", {}, facts, h("div.write-column", {}, this.editor.element, this.saveBar)),
+      h(
+        "div.bench-columns",
+        {},
+        h("div.facts-column", {}, facts, this.permissions.element),
+        h("div.write-column", {}, this.editor.element, this.saveBar),
+      ),
     );
     this.editor.drawHistory(item?.texts ?? []);
     this.editor.addEventListener("change", () => this.#drawSave());
@@ -128,6 +141,7 @@ class Workbench {
     this.editor.take(this.item);
     this.editor.drawHistory(texts);
     this.audio.take(this.item, this.detail);
+    this.permissions.take(this.item);
     drawHeader(this);
     drawOthers(this);
     this.#drawSave();
