@@ -121,8 +121,14 @@ def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: flo
 
 def save(figure: Figure, target: Path) -> None:
     """Write the PNG at once or not at all; the same figure gives the same bytes."""
+    from matplotlib.text import Text
+
     with atomic_path(target) as half:
         figure.savefig(half, format="png", facecolor=BACKGROUND, metadata={"Software": None})
+    # Each text remembers what it was drawn with, the picture's pixels (up to 24 MB), and a figure is a circle that only
+    # the garbage collector takes apart, a dozen at once: an upload of many sets held as many pictures.
+    for text in figure.findobj(Text):
+        vars(text).update(_renderer=None)
 
 
 def _lanes(live_set: LiveSet, shown: Sequence[Track]) -> list[Lane]:

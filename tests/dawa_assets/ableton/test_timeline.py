@@ -1,3 +1,4 @@
+import gc
 import json
 import subprocess
 import sys
@@ -54,6 +55,16 @@ def test_clips_are_blocks_in_their_tracks_colour(tmp_path: Path) -> None:
     pixels = _pixels(_read(tmp_path, SetSpec(tracks=tracks)), tmp_path / "t.png")
     assert all(_has_colour(pixels, index, at_least=2000) for index in (3, 17, 41))
     assert not _has_colour(pixels, 60)
+
+
+def test_no_pixels_are_kept_of_a_picture_that_is_written(tmp_path: Path) -> None:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    live_set = _read(tmp_path, SetSpec())
+    gc.collect()
+    gc.disable()  # a figure is a circle: until the collector comes by, all that it refers to stays
+    draw_timeline(live_set, tmp_path / "t.png")
+    assert not [each for each in gc.get_objects() if isinstance(each, RendererAgg)]
 
 
 @pytest.mark.parametrize("kind", ["arrangement", "session"])
