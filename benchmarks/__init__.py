@@ -7,7 +7,8 @@ A benchmark is a module of this package (its name is the benchmark's) with
     FLOOR: str     what can't be avoided: below it nobody gets
     ROUNDS: int    (optional, 5) how many interleaved rounds
     GOALS: tuple[Goal, …]   (optional) limits of its figures, each printed with ✓ or ✗ (`benchmarks/goals.py`)
-    FIGURE: str    (optional, "cpu_seconds") what the ratios are of; "wall_seconds" where waiting is the point
+    FIGURE: str    (optional, "cpu_seconds") what the ratios are of; "wall_seconds" where waiting is the point,
+                   "peak_rss_mb" where memory is
 
     def setup(folder: Path) -> None    (optional) makes the input in the empty `folder`, once, unmeasured
     def score(folder: Path) -> Iterator[str]   (optional) lines about how good the answers are, printed at the end

@@ -36,7 +36,7 @@ def main() -> int:
             for said in run(name, asked.rounds):
                 if isinstance(said, Result):
                     console.print(_table(said))
-                    judged[name] = judge(said.goals, said.all_figures(), committed_result(name))
+                    judged[name] = judge(said.goals, said.all_figures(), committed_result(name), said.peer)
                     write_down(said)
                 else:
                     console.print(said, highlight=False)

@@ -23,8 +23,7 @@ _SET = "set.als"
 
 def setup(folder: Path) -> None:
     """Write the set."""
-    xml = "\n".join(_lines(random.Random(1)))  # noqa: S311
-    (folder / _SET).write_bytes(gzip.compress(xml.encode(), compresslevel=6, mtime=0))
+    (folder / _SET).write_bytes(live_set(_TRACKS, _CLIPS))
 
 
 def ours(folder: Path) -> None:
@@ -65,13 +64,19 @@ def floor(folder: Path) -> None:
     assert size > 30_000_000
 
 
-def _lines(numbers: random.Random) -> Iterator[str]:
+def live_set(tracks: int, clips: int) -> bytes:
+    """Return a Live Set of so many tracks with so many clips each."""
+    xml = "\n".join(_lines(random.Random(1), tracks, clips))  # noqa: S311
+    return gzip.compress(xml.encode(), compresslevel=6, mtime=0)
+
+
+def _lines(numbers: random.Random, tracks: int, clips: int) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<Ableton MajorVersion="5" MinorVersion="12.0_12300" Creator="Ableton Live 12.3.8">'
     yield "\t<LiveSet>"
     yield "\t\t<Tracks>"
-    for track in range(_TRACKS):
-        yield from _track(track, numbers)
+    for track in range(tracks):
+        yield from _track(track, clips, numbers)
     yield "\t\t</Tracks>"
     yield "\t\t<MainTrack><DeviceChain><Mixer>"
     yield '\t\t\t<Tempo><Manual Value="126" /></Tempo>'
@@ -81,14 +86,14 @@ def _lines(numbers: random.Random) -> Iterator[str]:
     yield "</Ableton>"
 
 
-def _track(track: int, numbers: random.Random) -> Iterator[str]:
+def _track(track: int, clips: int, numbers: random.Random) -> Iterator[str]:
     yield f'\t\t\t<MidiTrack Id="{track + 10}">'
     yield f'\t\t\t\t<Name><EffectiveName Value="{track + 1}-MIDI" /><UserName Value="" /></Name>'
     yield f'\t\t\t\t<Color Value="{track % 70}" />'
     yield '\t\t\t\t<TrackGroupId Value="-1" />'
     yield "\t\t\t\t<DeviceChain>"
     yield "\t\t\t\t\t<MainSequencer><ClipTimeable><ArrangerAutomation><Events>"
-    for clip in range(_CLIPS):
+    for clip in range(clips):
         yield from _clip(clip, numbers)
     yield "\t\t\t\t\t</Events></ArrangerAutomation></ClipTimeable></MainSequencer>"
     yield "\t\t\t\t\t<DeviceChain><Devices>"

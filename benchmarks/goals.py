@@ -2,7 +2,7 @@
 
 A goal names one of the figures that every result has, or one of its module's own (`figures`):
 
-- `ours / peer`, `ours / floor`: the ratio of the benchmark's figure, CPU or wall seconds;
+- `ours / peer`, `ours / floor`: the ratio of the benchmark's figure, CPU or wall seconds, or the peak;
 - `peak MB`: the largest resident set of our process and its children.
 """
 
@@ -48,15 +48,18 @@ class GoalResult:
 
 
 def judge(
-    goals: tuple[Goal, ...], figures: Mapping[str, float], committed: Mapping[str, Any] | None
+    goals: tuple[Goal, ...], figures: Mapping[str, float], committed: Mapping[str, Any] | None, peer: str = ""
 ) -> list[GoalResult]:
     """Return each goal with what was measured; last, whether `ours / peer` grew since the committed result.
+
+    Against another peer than `peer` was then, nothing can be said of that.
 
     Raises:
         KeyError: a goal names a figure that was not measured.
     """
     found = [GoalResult(goal, figures[goal.figure], goal.is_met(figures[goal.figure])) for goal in goals]
-    before = None if committed is None else committed["ratio_to_ours"]["peer"]
+    is_comparable = committed is not None and committed.get("peer", "") == peer
+    before = committed["ratio_to_ours"]["peer"] if committed is not None and is_comparable else None
     if before:
         limit = Goal("ours / peer", at_most=round(MAX_REGRESSION / before, 2))
         found.append(GoalResult(limit, figures["ours / peer"], limit.is_met(figures["ours / peer"])))

@@ -50,4 +50,4 @@ def _peer_ratio(result: Mapping[str, Any]) -> float:
 
 
 def _unit(result: Mapping[str, Any]) -> str:
-    return "wall" if result["figure"] == "wall_seconds" else "CPU"
+    return {"wall_seconds": "wall", "cpu_seconds": "CPU", "peak_rss_mb": "MB"}[result["figure"]]

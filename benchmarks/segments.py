@@ -17,7 +17,12 @@ _TRACK = "track.mp3"
 
 
 def setup(folder: Path) -> None:
-    """Encode twelve seconds once and lay them end to end: mp3 frames stand alone."""
+    """Write the track."""
+    write_track(folder / _TRACK, _SECONDS)
+
+
+def write_track(path: Path, seconds: int) -> None:
+    """Encode twelve seconds once and lay them end to end, to a multiple of them: mp3 frames stand alone."""
     import av
     import numpy as np
 
@@ -25,7 +30,7 @@ def setup(folder: Path) -> None:
     noise = np.random.default_rng(1).standard_normal((2, len(time))) * np.exp(-(time % 0.5) * 10)
     tones = np.sin(2 * np.pi * np.array([[220.0], [277.2]]) * time)
     signal = (0.3 * tones + 0.1 * noise).astype(np.float32)
-    piece = folder / "piece.mp3"
+    piece = path.with_name("piece.mp3")
     with av.open(str(piece), "w") as container:
         stream = container.add_stream("libmp3lame", rate=_RATE, layout="stereo")
         stream.bit_rate = 320_000
@@ -39,7 +44,7 @@ def setup(folder: Path) -> None:
     data = piece.read_bytes()
     frames = data[data.index(b"\xff\xfb", 10) + _FRAME_BYTES :]  # the first frame is the encoder's table
     frames = frames[: _PIECE_SECONDS * _RATE // 1_152 * _FRAME_BYTES]
-    (folder / _TRACK).write_bytes(frames * (_SECONDS // _PIECE_SECONDS))
+    path.write_bytes(frames * (seconds // _PIECE_SECONDS))
 
 
 def ours(folder: Path) -> None:
@@ -56,21 +61,26 @@ def ours(folder: Path) -> None:
 
 def peer(folder: Path) -> None:
     """Everything in memory at once."""
+    assert usual_script(folder / _TRACK) == _SECONDS // 15
+
+
+def usual_script(path: Path) -> int:
+    """Cut a file as most would, beside it; return how many segments it gave."""
     from tempfile import TemporaryDirectory
 
     import numpy as np
     import soundfile
     import soxr
 
-    with TemporaryDirectory(dir=folder) as out:
-        signal, rate = soundfile.read(folder / _TRACK, dtype="float32")
+    with TemporaryDirectory(dir=path.parent) as out:
+        signal, rate = soundfile.read(path, dtype="float32")
         mono = soxr.resample(signal.mean(axis=1), rate, 44_100, quality="HQ")
         count = len(mono) // 661_500
         for index in range(count):
             segment = mono[index * 661_500 : (index + 1) * 661_500]
             segment = segment * (10 ** (-1 / 20) / np.abs(segment).max())
             soundfile.write(Path(out) / f"seg_{index:04d}.wav", segment, 44_100, subtype="PCM_16")
-        assert count == _SECONDS // 15
+        return count
 
 
 def floor(folder: Path) -> None:

@@ -28,6 +28,12 @@ def test_a_ratio_that_grew_by_more_than_15_percent_is_shown(peer_over_ours: floa
     assert found.is_met is is_met
 
 
+def test_another_peer_is_not_compared_with_the_one_before() -> None:
+    committed = {"peer": "scipy", "ratio_to_ours": {"peer": 0.5}}
+    assert judge((), FIGURES, committed, "librosa") == []
+    assert len(judge((), FIGURES, committed, "scipy")) == 1
+
+
 def test_a_goal_of_a_figure_that_was_not_measured_is_an_error() -> None:
     with pytest.raises(KeyError, match="queries"):
         judge((Goal("queries", at_most=4),), FIGURES, None)
