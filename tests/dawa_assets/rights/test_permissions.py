@@ -33,6 +33,7 @@ from dawa_assets.training.renderings import Asked, begin_rendering, render_open
 from dawa_assets.training.runs import train_lora
 from modal_app.errors import InputError
 from modal_app.protocol.training import GenerateRequest, InstallRequest, TrainRequest, WithdrawRequest
+from resources.bucket.folder import FolderBucket
 from resources.ports import Ports
 from tests.dawa_assets.maintenance.typed import dawa
 from tests.dawa_assets.training.catalogue import Catalogue, RecordingCompute, open_catalogue, tone, with_recorder
@@ -146,6 +147,36 @@ def _during(worker: RecordingCompute, kind: type, do: Callable[[], object]) -> N
             do()
 
     worker.before = before
+
+
+def test_revoked_while_a_dataset_is_built_nothing_is_made_of_it(
+    nova: Catalogue, recorded: tuple[Ports, RecordingCompute], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The zip holds the song, since it was permitted when it was begun; nothing after it is made of that song."""
+    ports, worker = recorded
+    _grant(nova, song="Kite")
+    permission = _grant(nova, song="Harbour v2")
+    put = type(ports.bucket).put
+
+    def put_and_take_back(bucket: FolderBucket, key: str, *given: Any, **more: Any) -> Any:
+        if key.endswith(".zip"):
+            revoke(ports, str(permission), reason="the contract ended", author="me")
+        return put(bucket, key, *given, **more)
+
+    monkeypatch.setattr(type(ports.bucket), "put", put_and_take_back)
+    assert build_dataset(ports, nova.slug).item_count == 2
+    monkeypatch.undo()
+
+    tag_segments(ports, nova.slug)
+    train_lora(ports, nova.slug)
+    [trained] = [request for request in worker.requests if isinstance(request, TrainRequest)]
+    assert {example.song for example in trained.examples} == {"Kite Project/Kite"}
+    judged = evaluate_lora(ports, nova.slug)
+    assert judged.promoted_run_id is None
+    assert "nobody permits now to publish with Harbour Project/Harbour v2" in str(judged.decision)
+    assert nova.sql("select reason from item_exclusions") == [{"reason": "its permission was revoked"}]
+    again = build_dataset(ports, nova.slug)
+    assert (again.state, [track.item for track in again.tracks]) == ("built", ["Kite Project/Kite"])
 
 
 def test_revoked_while_a_training_runs_it_is_marked(nova: Catalogue, recorded: tuple[Ports, RecordingCompute]) -> None:
