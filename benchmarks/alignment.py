@@ -3,6 +3,7 @@
 Sets and bounces are composed, so the truth is known (`_bounces.py`, `_played.py`). The score is a table of right
 answers by kind of bounce, and of segments whose instruments are told right; fewer than 98 of 100 bounces that are told
 as they should be or than 97 of 100 segments, or one bounce that is found in the set of another song, fails the run.
+Each bounce is also compared with the sets of all songs, as where it doesn't fit its own: the best has to be its song's.
 """
 
 from collections import Counter
@@ -90,9 +91,12 @@ def score(folder: Path) -> Iterator[str]:
     share = told_right / segments
     yield f"alignment: instruments of {told_right} of {segments} segments right ({share:.3f})"
     yield f"alignment: {right} of {cases} right ({right / cases:.3f}), {false} found in the set of another song"
+    named = Counter(_named(folder))
+    yield "alignment: of all songs' sets the best is " + ", ".join(f"{what}: {named[what]}" for what in sorted(named))
     assert right >= _GOAL * cases, "too few are told right"
     assert told_right >= _GOAL_OF_SEGMENTS * segments, "too few segments are told right"
     assert not false, "a bounce of another song was found"
+    assert not named["another song's"], "the set of another song was named"
 
 
 def _segments(folder: Path, case: "Case", found: "Alignment") -> "Iterator[tuple[float, list[str] | None]]":
@@ -117,6 +121,35 @@ def _segments(folder: Path, case: "Case", found: "Alignment") -> "Iterator[tuple
         if facts is not None:
             named = [each.instrument for each in facts.instruments]
             yield start, None if is_right(named, notes, start + later, end + later) else named
+
+
+def _named(folder: Path) -> Iterator[str]:
+    """Yield whose set is named as the best of all songs', for each bounce that was rendered at its set's tempo."""
+    import numpy as np
+
+    from benchmarks._bounces import RATE, cases_in
+    from dawa_assets.ableton.alignment import align_at_known_tempos
+    from dawa_assets.ableton.onsets import song_onsets
+    from dawa_assets.ableton.reader import read_live_set
+    from modal_app.audio.alignment_features import features_of
+
+    cases = cases_in(folder)
+    songs = {
+        case.rendering: song_onsets(read_live_set(folder / case.live_set, with_onsets=True))
+        for case in cases
+        if case.kind == "whole"
+    }
+    for case in cases:
+        if case.repeats or not case.tempo:
+            continue
+        bounce = case.bounce(folder)
+        features = features_of(np.array_split(bounce, len(bounce) // 65_536 + 1), RATE)
+        found = {rendering: align_at_known_tempos(song, features) for rendering, song in songs.items()}
+        scores = {rendering: each.score or 0.0 for rendering, each in found.items() if each.answer == "aligned"}
+        best = max(scores, key=lambda rendering: scores[rendering], default=None)
+        yield "none" if best is None else "its own" if best == case.rendering else "another song's"
+        if any(rendering != case.rendering for rendering in scores):
+            yield "fitting another song too"
 
 
 def _found(folder: Path) -> "Iterator[tuple[Case, Alignment]]":

@@ -154,6 +154,8 @@ def _pairing_with(best: BestSave, item: JudgedItem) -> str:
     fits = f"its bounce fits {best.words}"
     if best.is_own_set:
         return f"{fits}; {_EXPORT} from the set as it is now, or upload that save again"
+    if best.set_has_it:
+        return f"{fits}, and is paired with it too; upload the bounce of this set, or exclude this item"
     stem = PurePath(best.als_filename).stem
     bounce = f"{stem}.{item.audio_format or 'wav'}"
     files = [bounce] if best.has_one_name else [best.als_filename, bounce]

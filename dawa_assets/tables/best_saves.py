@@ -76,6 +76,8 @@ class BestSave:
     """Whether the one that the item has fits alike."""
     set_has_bounce: bool
     """Whether the item of its set has a bounce."""
+    set_has_it: bool
+    """Whether that is this bounce."""
     has_one_name: bool
     """Whether one Live Set alone is called so, which a bounce of its name would be paired with."""
     alignment: StoredAlignment
@@ -88,7 +90,8 @@ class BestSave:
         """Which it is, how it fits and how surely, in a few words."""
         named = "its own set" if self.is_own else self.name
         rest = self.compared - 1 - self.alike
-        clauses = [named, self.alignment.words, f"score {self.alignment.score or 0.0:.2f}"]
+        clauses = [named, *([] if self.is_own else [self.alignment.words])]
+        clauses.append(f"score {self.alignment.score or 0.0:.2f}")
         if rest:
             clauses.append(f"{self.margin:.2f} above {'the other' if rest == 1 else f'the best of {rest} others'}")
         if self.alike:
@@ -97,6 +100,7 @@ class BestSave:
 
 
 _IS_SURE = """(a.answer = 'aligned' and a.confidence >= %(sure)s and abs(a.tempo / a.set_tempo - 1) < 1e-6)"""
+_TAKEN_IN = "coalesce(s.created_at, s.parse_timestamp)"
 _OF_SET = "(s.als_filename, s.project_name) is not distinct from (o.als_filename, o.project_name)"
 
 
@@ -104,9 +108,9 @@ def known_saves(connection: Connection, artist_id: UUID) -> list[Save]:
     """Return the artist's saves whose arrangement is not known to be empty, the newest first."""
     with connection.cursor(row_factory=class_row(Save)) as cursor:
         return cursor.execute(
-            """
+            f"""
             select s.parse_id, s.als_filename, s.project_name, s.source_key, s.overview, s.length_bars,
-              coalesce(s.created_at, s.parse_timestamp) as taken_in_at
+              {_TAKEN_IN} as taken_in_at
             from als_summaries s
             where s.artist_id = %s and s.source_key is not null and not exists (
               select from song_timelines l where l.artist_id = s.artist_id and l.parse_id = s.parse_id
@@ -180,10 +184,11 @@ def best_saves_of(
         rf"""
         select t.id as item_id, r.slug, {STORED_ALIGNMENT}, s.als_filename,
           case when h.is_now then h.name else coalesce(h.name, nullif(s.project_name || '/', '/') || {_stem("s")},
-            {_stem("s")}) || ' as of ' || to_char(s.created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') end as name,
+            {_stem("s")}) || ' as of ' || to_char({_TAKEN_IN} at time zone 'UTC', 'YYYY-MM-DD HH24:MI') end as name,
           s.id = t.als_summary_id as is_own,
           (s.als_filename, s.project_name) is not distinct from (os.als_filename, os.project_name) as is_own_set,
-          coalesce(h.has_bounce, false) as set_has_bounce,
+          coalesce(h.audio_path is not null, false) as set_has_bounce,
+          coalesce(h.audio_hash = t.audio_hash, false) as set_has_it,
           (select count(*) from training_items x where x.artist_id = t.artist_id and x.item_key is not null
             and {_plain("x")} = {_plain("s")}) = 1 as has_one_name
         from training_items t join artists r on r.id = t.artist_id
@@ -193,14 +198,14 @@ def best_saves_of(
           and (a.version = o.version or a.version like o.version || ',%%')
         join als_summaries s on s.artist_id = t.artist_id and s.parse_id = a.parse_id
         left join lateral (
-          select {item_name("x")} as name, x.audio_path is not null as has_bounce, x.als_summary_id = s.id as is_now
+          select {item_name("x")} as name, x.audio_path, x.audio_hash, x.als_summary_id = s.id as is_now
           from training_items x
           where x.artist_id = s.artist_id and x.item_key is not null and (x.als_summary_id = s.id
             or (x.als_filename, x.project_name) is not distinct from (s.als_filename, s.project_name))
           order by x.als_summary_id = s.id desc, x.created_at, x.id limit 1) h on true
         where t.artist_id = %(artist)s and t.excluded_at is null
           and (%(items)s::uuid[] is null or t.id = any(%(items)s))
-        order by t.id, s.created_at desc, a.parse_id
+        order by t.id, {_TAKEN_IN} desc, a.parse_id
         """,
         {"artist": artist_id, "items": None if items is None else list(items)},
     ).fetchall()
@@ -229,6 +234,7 @@ def _best(compared: list[dict[str, Any]]) -> BestSave | None:
         is_own_set=row["is_own_set"],
         is_own_alike=any(each["is_own"] for each in alike),
         set_has_bounce=row["set_has_bounce"],
+        set_has_it=row["set_has_it"],
         has_one_name=row["has_one_name"],
         alignment=StoredAlignment(**{each.name: row[each.name] for each in fields(StoredAlignment)}),
         margin=round(row["score"] - max(others, default=0.0), 3),

@@ -88,6 +88,8 @@ def test_a_bounce_of_another_set_is_named_with_that(ports: Ports, bounces: dict[
     assert report.paired == [("Harbour Steps.wav", "b/Harbour Steps")]
     assert [each.answer[:7] for each in report.alignments if each.item == "b/Harbour Steps"] == ["aligned"]
     assert len(rows(ports, "select from alignments")) == len(compared)
+    [finding] = [each for each in report.findings if each.kind == "wrong_pair"]
+    assert finding.way_out.endswith("is paired with it too; upload the bounce of this set, or exclude this item")
 
 
 def test_of_two_saves_that_both_fit_the_newest_is_named(ports: Ports, bounces: dict[str, bytes]) -> None:
@@ -117,7 +119,7 @@ def test_an_earlier_save_of_its_own_set_is_named(ports: Ports, bounces: dict[str
     # as it says: that save again
     assert _take_in(ports, {"a/Lanterns.als": live_set(_SONG)}).findings == []
     assert _best(ports).is_own
-    assert _best(ports).words.startswith("its own set, aligned from bar 1 (0.0")
+    assert _best(ports).words.startswith("its own set, score 1.")
 
 
 def test_a_bounce_of_a_stranger_names_nobody(ports: Ports, bounces: dict[str, bytes]) -> None:

@@ -121,6 +121,7 @@ def best_save(**changes: Any) -> BestSave:
         is_own_set=False,
         is_own_alike=False,
         set_has_bounce=False,
+        set_has_it=False,
         has_one_name=True,
         alignment=where,
         margin=1.02,
@@ -132,9 +133,9 @@ def best_save(**changes: Any) -> BestSave:
 
 _FITS = (
     "its bounce fits Harbour Project/Harbour's Steps, aligned from bar 1 (0.00 s), score 1.34, "
-    "1.02 above the best of 7 others; "
+    "1.02 above the best of 7 others"
 )
-_NAMED = "name it Harbour's Steps.flac, and "
+_NAMED = "; name it Harbour's Steps.flac, and "
 
 
 _STEPS = """'Harbour'"'"'s Steps"""
@@ -149,7 +150,11 @@ _STEPS = """'Harbour'"'"'s Steps"""
             {"set_has_bounce": True},
             f"{_NAMED}`dawa upload {_STEPS}.flac' --artist nova` pairs it so, in place of the bounce that it has",
         ),
-        ({"is_own_set": True}, "export the bounce again from the set as it is now, or upload that save again"),
+        (
+            {"set_has_bounce": True, "set_has_it": True},
+            ", and is paired with it too; upload the bounce of this set, or exclude this item",
+        ),
+        ({"is_own_set": True}, "; export the bounce again from the set as it is now, or upload that save again"),
     ],
 )
 def test_the_set_that_a_bounce_fits_is_the_way_out(changes: dict[str, Any], way_out: str) -> None:
