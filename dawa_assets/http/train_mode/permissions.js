@@ -208,7 +208,7 @@ export class PermissionPanel {
       .map(({ item, reason }, n) => [n ? "; " : null, named(item), `: ${reason}`]);
     const more = notPermitted.length > MOST_NAMED ? `; and ${notPermitted.length - MOST_NAMED} more` : "";
     const what = isRequired ? "left out" : "not permitted to train on";
-    return [`${follows} ${count(notPermitted.length, "item")} ${what} (`, some, more, ")."];
+    return [`${follows} ${count(notPermitted.length, "item is", "items are")} ${what} (`, some, more, ")."];
   }
 
   // --- changes ---

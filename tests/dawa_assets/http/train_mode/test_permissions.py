@@ -50,7 +50,7 @@ def test_a_tick_puts_on_record_who_permits_and_until_when(site_ports: Ports, pag
         train, publish, generate = (
             panel.get_by_role("checkbox", name=f"Permitted to {does}") for does in ("train", "publish", "generate")
         )
-        panel.get_by_text("2 items left out").wait_for()
+        panel.get_by_text("2 items are left out").wait_for()
         page.keyboard.press("r")
         page.keyboard.press("Space")
         page.keyboard.press("Tab")
