@@ -4,6 +4,7 @@ A benchmark is a module of this package (its name is the benchmark's) with
 
     WHAT: str      what is measured, in one line
     PEER: str      against whom, or what the same work costs otherwise
+    PEERS: tuple[str, …]   (optional) every peer there may be, where that is a matter of what is installed
     FLOOR: str     what can't be avoided: below it nobody gets
     ROUNDS: int    (optional, 5) how many interleaved rounds
     GOALS: tuple[Goal, …]   (optional) limits of its figures, each printed with ✓ or ✗ (`benchmarks/goals.py`)

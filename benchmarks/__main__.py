@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME…] [--rounds N]`: runs benchmarks, prints tables, writes `benchmarks/results/`.
 
-`--picture FILE.png` draws what the results say and runs nothing.
+`--picture FILE.png` draws what the results say, `--page FILE.md` writes their table into a page; both run nothing.
 """
 
 import argparse
@@ -23,11 +23,19 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=names(), metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--rounds", type=int, help="how many interleaved rounds (default: what each asks for)")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the results that are there; run nothing")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE.md", help="write their table between a page's marks; run nothing"
+    )
     asked = parser.parse_args()
-    if asked.picture is not None:
-        from benchmarks.picture import draw
+    if asked.picture is not None or asked.page is not None:
+        if asked.picture is not None:
+            from benchmarks.picture import draw
 
-        draw(asked.picture)
+            draw(asked.picture)
+        if asked.page is not None:
+            from benchmarks.page import write_table
+
+            write_table(asked.page)
         return 0
     console, failed = Console(), False
     judged: dict[str, list[GoalResult]] = {}

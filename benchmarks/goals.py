@@ -21,11 +21,12 @@ _ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Goal:
-    """A limit of one figure: `at_most`, or `at_least`."""
+    """A limit of one figure: `at_most`, or `at_least`. With `against`, of a run that had this peer alone."""
 
     figure: str
     at_most: float | None = None
     at_least: float | None = None
+    against: str | None = None
 
     def __str__(self) -> str:
         limit = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
@@ -57,7 +58,8 @@ def judge(
     Raises:
         KeyError: a goal names a figure that was not measured.
     """
-    found = [GoalResult(goal, figures[goal.figure], goal.is_met(figures[goal.figure])) for goal in goals]
+    asked = [goal for goal in goals if goal.against is None or goal.against == peer]
+    found = [GoalResult(goal, figures[goal.figure], goal.is_met(figures[goal.figure])) for goal in asked]
     is_comparable = committed is not None and committed.get("peer", "") == peer
     before = committed["ratio_to_ours"]["peer"] if committed is not None and is_comparable else None
     if before:

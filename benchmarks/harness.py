@@ -27,7 +27,7 @@ from benchmarks.goals import Goal
 RESULTS = Path(__file__).parent / "results"
 CONTENDERS = ("ours", "peer", "floor")
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: \S")
-_MACHINERY = {"goals", "harness", "measure", "picture", "train_throughput", "__main__"}
+_MACHINERY = {"goals", "harness", "measure", "page", "picture", "train_throughput", "__main__"}
 
 
 @dataclass(frozen=True)

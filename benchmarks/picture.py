@@ -26,9 +26,9 @@ def draw(target: Path, results: Path = RESULTS) -> None:
         axes.plot(ratios["peer"], place, "o", color=_PEER, markersize=7, zorder=3)
         side = 1 if ratios["peer"] >= 1 else -1  # away from the line of ours
         axes.annotate(
-            f"{ratios['peer']:.1f}×",
+            f"{ratios['peer']:.2g}×",
             (ratios["peer"], place),
-            (7 * side, 5 * (side < 0)),
+            (7 * side, 9 * (side < 0)),  # above the floor's bar
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             va="center",
