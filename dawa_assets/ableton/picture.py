@@ -120,15 +120,13 @@ def lay_out(live_set: LiveSet, *, heading: str, facts: Sequence[str], above: flo
 
 
 def save(figure: Figure, target: Path) -> None:
-    """Write the PNG at once or not at all; the same figure gives the same bytes."""
-    from matplotlib.text import Text
-
+    """Write the PNG at once or not at all, and take the figure apart; the same figure gives the same bytes."""
     with atomic_path(target) as half:
         figure.savefig(half, format="png", facecolor=BACKGROUND, metadata={"Software": None})
-    # Each text remembers what it was drawn with, the picture's pixels (up to 24 MB), and a figure is a circle that only
-    # the garbage collector takes apart, a dozen at once: an upload of many sets held as many pictures.
-    for text in figure.findobj(Text):
-        vars(text).update(_renderer=None)
+    # A figure is a circle of what it consists of, each text with the pixels (up to 24 MB) that it was drawn on. Whole,
+    # it would stay until the garbage collector comes by, with a dozen others where many sets are taken in.
+    for part in figure.findobj():
+        vars(part).clear()
 
 
 def _lanes(live_set: LiveSet, shown: Sequence[Track]) -> list[Lane]:
