@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from resources.prompt_writer.base import PromptWriter
 
 _numbers = itertools.count(1)
+_imported = 0
 
 # Nothing that is imported or collected ever becomes garbage: looking for it there takes a third of the collection.
 gc.disable()
@@ -78,7 +80,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Whose tests load a generator's libraries, in their process or in a forkserver of it: ten seconds of CPU for each.
 _GENERATORS = (
+    "tests/modal_app/adapters/",
     "tests/modal_app/backends/",
+    "tests/modal_app/evaluation/",
     "tests/benchmarks/",
     "tests/resources/compute/test_prefork_client.py",
     "tests/dawa_assets/defs/test_chain.py",
@@ -121,9 +125,19 @@ def _is_compiled() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Look for garbage again, among what the tests make and not among what was collected."""
+    """Look for garbage again, but seldom, and among what the tests make: not among what was collected."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Leave libraries that a test imported out of the search too: with a generator's it takes half a second."""
+    global _imported
+    if len(sys.modules) > _imported + 100:
+        _imported = len(sys.modules)
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -86,10 +86,10 @@ def known_artist(database: Database, name: str) -> None:
         connection.execute("insert into artists (id, name) values (%s, %s)", [uuid5(NAMESPACE_DNS, name), name])
 
 
-def build(ports: Ports, slug: str) -> BuildResult:
-    """Run the whole chain in this process."""
+def build(ports: Ports, slug: str, job: str = "build_job") -> BuildResult:
+    """Run the whole chain in this process, or what `upload_job` does of it: all but the training."""
     with dg.DagsterInstance.ephemeral() as instance:
-        return run_job(instance, GivenPipeline(ports), "build_job", slug)
+        return run_job(instance, GivenPipeline(ports), job, slug)
 
 
 def state_of(ports: Ports, aside: Path) -> dict[str, Any]:

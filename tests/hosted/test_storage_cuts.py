@@ -1,6 +1,6 @@
 """A build whose connection to Storage is cut in one of its calls goes on or fails in one line; the next one ends it.
 
-A build takes five seconds of CPU, so a few cuts share one that is taken up again; `make test-slow` cuts in every call.
+A build takes ten seconds of CPU, so one is cut in every kind of call; `make test-slow` cuts in every single one.
 """
 
 import shutil
@@ -62,6 +62,7 @@ def _cut_build(
     return result.failures
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_build_that_gave_up_is_finished_by_the_next_one(
     uploaded: Uploaded, undisturbed: Undisturbed, tmp_path: Path

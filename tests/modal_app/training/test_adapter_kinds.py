@@ -1,6 +1,7 @@
 """Every recipe and kind of adapter on both tiny bases: stopped, gone on with to the same bits, written, attached.
 
-Each is trained twice. All recipes take two minutes; they differ in numbers alone, so they are among the campaigns.
+Each is trained twice; how plain LoRA resumes is held by `test_resume.py` and `test_musicgen.py` too. All recipes take
+two minutes; they differ in numbers alone, so they are among the campaigns.
 """
 
 import hashlib
@@ -23,7 +24,6 @@ from modal_app.training.recipes import plan_training, recipes
 from modal_app.training.train import train
 from tests.modal_app.training.conftest import Trained, ignore, train_request
 
-KINDS: list[AdapterKind] = ["lora", "rslora", "dora"]
 STEPS = 3
 
 
@@ -73,7 +73,7 @@ def trained_twice(request: TrainRequest, trained: Trained, folder: Path) -> tupl
 
 
 @pytest.mark.parametrize("backend", list(BackendKind))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["rslora", "dora", pytest.param("lora", marks=pytest.mark.slow)])
 def test_each_kind_resumes_exactly_and_attaches_strictly(
     trained: Trained, tmp_path: Path, backend: BackendKind, kind: AdapterKind
 ) -> None:

@@ -25,7 +25,7 @@ from modal_app.training.train import train
 from resources.compute.local import LocalCompute
 from tests.modal_app.training.conftest import Trained, ignore, parameters, train_request
 
-STEPS = 12
+STEPS = 6
 
 
 class Stopped(BaseException):
@@ -43,7 +43,7 @@ class Undisturbed:
             "run-r",
             parameters=parameters(
                 steps=STEPS,
-                validate_every=4,
+                validate_every=2,
                 batch_size=1,
                 accumulation=2,
                 targets="attention+mlp",
@@ -108,7 +108,7 @@ def trained_until_killed(request: TrainRequest, root: DataRoot, step: int) -> No
         pass
 
 
-@pytest.mark.parametrize("step", [1, 4, STEPS])
+@pytest.mark.parametrize("step", [1, 2, STEPS])
 def test_a_stopped_training_resumes_to_the_same_bits(undisturbed: Undisturbed, root: DataRoot, step: int) -> None:
     with pytest.raises(Stopped):
         train(undisturbed.request, root, at_step(step, stop))
@@ -122,17 +122,17 @@ def test_a_stopped_training_resumes_to_the_same_bits(undisturbed: Undisturbed, r
 
 
 def test_a_killed_training_resumes_from_its_last_checkpoint(undisturbed: Undisturbed, root: DataRoot) -> None:
-    trained_until_killed(undisturbed.request, root, 10)
+    trained_until_killed(undisturbed.request, root, 5)
     events: list[Event] = []
 
     result = train(undisturbed.request, root, events.append)
 
     assert undisturbed.is_equalled_by(result)
-    assert f"going on after step 8 of {STEPS}" in [event.message for event in events]
+    assert f"going on after step 4 of {STEPS}" in [event.message for event in events]
 
 
 def test_a_training_killed_before_a_checkpoint_begins_again(undisturbed: Undisturbed, root: DataRoot) -> None:
-    trained_until_killed(undisturbed.request, root, 3)
+    trained_until_killed(undisturbed.request, root, 1)
     assert (root.run("run-r") / "events.jsonl").stat().st_size > 0
 
     assert undisturbed.is_equalled_by(train(undisturbed.request, root, ignore))
@@ -171,7 +171,7 @@ def test_a_stop_during_a_step_uses_the_checkpoint_before(
     def half_a_step(self: AdamW, *args: object) -> object:
         calls.append(1)
         done = plain(self, *args)  # type: ignore[arg-type]
-        if len(calls) == 10:
+        if len(calls) == 5:
             raise Stopped
         return done
 
@@ -182,7 +182,7 @@ def test_a_stop_during_a_step_uses_the_checkpoint_before(
     events: list[Event] = []
 
     assert undisturbed.is_equalled_by(train(undisturbed.request, root, events.append))
-    assert f"going on after step 8 of {STEPS}" in [event.message for event in events]
+    assert f"going on after step 4 of {STEPS}" in [event.message for event in events]
 
 
 @pytest.mark.parametrize("name", ["card.json", "result.json"])
@@ -219,7 +219,7 @@ def test_who_waited_for_the_same_run_takes_its_result(undisturbed: Undisturbed, 
 
 def test_a_checkpoint_of_another_training_is_refused(undisturbed: Undisturbed, root: DataRoot) -> None:
     with pytest.raises(Stopped):
-        train(undisturbed.request, root, at_step(6, stop))
+        train(undisturbed.request, root, at_step(3, stop))
     other = undisturbed.request.model_copy(update={"parameters": parameters(steps=STEPS + 1)})
     before = sorted(path.name for path in root.run("run-r").rglob("*"))
 
