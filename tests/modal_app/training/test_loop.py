@@ -45,6 +45,7 @@ def held_out_examples(trained: Trained, backend: AceStepBackend) -> list[TrainEx
     return [examples[index] for index in split_by_song(trained.examples, 0.1, 0).held_out]
 
 
+@pytest.mark.slow
 def test_a_small_set_is_learnt_by_heart(trained: Trained, run_id: str) -> None:
     by_heart = parameters(
         steps=80, learning_rate=5e-3, rank=16, alpha=32, caption_dropout=0.0, part_dropout=0.0, patience=0
