@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,8 +162,8 @@ def _tag(folder: Path, count: int) -> None:
     assert (len(result.tagged), result.failed) == (count, []), result.failed
 
 
-def _train(folder: Path, count: int, clip_seconds: float) -> None:
-    """Train four steps, with the tiny base: of segments as they are, or of pieces of whole tracks."""
+def _train(folder: Path, count: int) -> None:
+    """Train four steps of pieces of whole tracks, with the tiny base; `count` are the tracks' segments."""
     from modal_app.config import BackendKind
     from modal_app.protocol.training import CaptionPart, Example, TrainParameters, TrainRequest
     from modal_app.training.train import train
@@ -188,7 +189,7 @@ def _train(folder: Path, count: int, clip_seconds: float) -> None:
         rank=4,
         alpha=8,
         seed=0,
-        clip_seconds=clip_seconds,
+        clip_seconds=2.0,
         validate_every=_STEPS,
     )
     request = TrainRequest(
@@ -276,9 +277,9 @@ def _ignore(event: object) -> None:
 
 STAGES = {
     "als_summaries, more sets": Stage(
-        "3 sets of the example",
-        lambda folder, scale: _make_sets(folder, 3 * scale),
-        lambda folder, scale: _take_in(folder, 3 * scale),
+        "2 sets of the example",
+        lambda folder, scale: _make_sets(folder, 2 * scale),
+        lambda folder, scale: _take_in(folder, 2 * scale),
     ),
     "als_summaries, a larger set": Stage(
         "a set of 200 clips",
@@ -286,24 +287,19 @@ STAGES = {
         lambda folder, _: _take_in(folder, 1),
     ),
     "training_items, more bounces": Stage(
-        "3 bounces of 2 s",
-        lambda folder, scale: _make_pairs(folder, 3 * scale, seconds=2),
-        lambda folder, scale: _pair(folder, 3 * scale),
+        "2 bounces of 2 s",
+        lambda folder, scale: _make_pairs(folder, 2 * scale, seconds=2),
+        lambda folder, scale: _pair(folder, 2 * scale),
     ),
     "training_items, a longer bounce": Stage(
         "a bounce of 30 s",
         lambda folder, scale: _make_pairs(folder, 1, seconds=30 * scale),
         lambda folder, _: _pair(folder, 1),
     ),
-    "dataset_zip, more tracks": Stage(
+    "dataset_zip, more and longer tracks": Stage(
         "4 tracks of 2 MB",
-        lambda folder, scale: _make_tracks(folder, 4 * scale, size=2_000_000),
-        lambda folder, scale: _zip(folder, 4 * scale),
-    ),
-    "dataset_zip, longer tracks": Stage(
-        "4 tracks of 2 MB",
-        lambda folder, scale: _make_tracks(folder, 4, size=2_000_000 * scale),
-        lambda folder, _: _zip(folder, 4),
+        lambda folder, scale: _make_tracks(folder, 4 * isqrt(scale), size=2_000_000 * isqrt(scale)),
+        lambda folder, scale: _zip(folder, 4 * isqrt(scale)),
     ),
     "preprocessed_segments, more files": Stage(
         "4 mp3 of 24 s",
@@ -320,14 +316,9 @@ STAGES = {
         lambda folder, scale: _make_segments(folder, 4 * scale, seconds=15),
         lambda folder, scale: _tag(folder, 4 * scale),
     ),
-    "lora_weights, more segments": Stage(
-        "4 segments of 2 s, 4 steps",
-        lambda folder, scale: _make_segments(folder, 4 * scale, seconds=2),
-        lambda folder, scale: _train(folder, 4 * scale, clip_seconds=0),
-    ),
-    "lora_weights, a longer track": Stage(
-        "a track of 15 s, 4 steps of 2 s",
-        lambda folder, scale: _make_segments(folder, 1, seconds=15 * scale),
-        lambda folder, scale: _train(folder, scale, clip_seconds=2),
+    "lora_weights, more and longer tracks": Stage(
+        "2 tracks of 15 s, 4 steps of 2 s",
+        lambda folder, scale: _make_segments(folder, 2 * isqrt(scale), seconds=15 * isqrt(scale)),
+        lambda folder, scale: _train(folder, 2 * scale),
     ),
 }

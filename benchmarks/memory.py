@@ -1,10 +1,11 @@
 """Whether what a stage needs of memory grows with what it is given: each at once, four and sixteen times its input.
 
-Where a stage takes files one by one it is given more of them, where it streams one, a longer one. What is measured is
-the memory of the process that does it, beyond its imports (`_peaks.py`); what the stages are given is in `_stages.py`.
-A line may rise to 1.25 times what the least input needs and `SLACK_MB`: a heap is not given back at once, and rows and
-reports of what was done are some kilobytes an item. The figure of a goal is by how much the highest point of its line
-lies above that (below, where it is negative).
+Where a stage takes files one by one it is given more of them, where it streams one, a longer one; of those that are
+given both, four times as many files are four times as long at sixteen times the input. What is measured is the memory
+of the process that does it, beyond its imports (`_peaks.py`); what the stages are given is in `_stages.py`. A line may
+rise to 1.25 times what the least input needs and `SLACK_MB`: a heap is not given back at once, and rows and reports of
+what was done are some kilobytes an item. The figure of a goal is by how much the highest point of its line lies above
+that (below, where it is negative).
 
 The contenders compare the longest file alone: its segments, against the usual script that reads it whole.
 """
