@@ -31,6 +31,7 @@ from tests.shared_data import shared, shared_names
 def _warnings_are_failures() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests left, when it is collected here
         yield
 
 
@@ -63,8 +64,11 @@ def test_no_pixels_are_kept_of_a_picture_that_is_written(tmp_path: Path) -> None
     live_set = _read(tmp_path, SetSpec())
     gc.collect()
     gc.disable()  # a figure is a circle: until the collector comes by, all that it refers to stays
-    draw_timeline(live_set, tmp_path / "t.png")
-    assert not [each for each in gc.get_objects() if isinstance(each, RendererAgg)]
+    try:
+        draw_timeline(live_set, tmp_path / "t.png")
+        assert not [each for each in gc.get_objects() if isinstance(each, RendererAgg)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", ["arrangement", "session"])
