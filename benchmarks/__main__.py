@@ -51,7 +51,7 @@ def main() -> int:
         except BenchmarkError as error:
             failed = True
             print(f"benchmarks: {error}", file=sys.stderr)
-    if judged:
+    if any(judged.values()):  # some have no goals
         console.print(goals_table(judged))
     return 1 if failed else 0
 
