@@ -1,6 +1,8 @@
-"""What benchmarks of the whole product share: a home below their folder, its database's end, and its server."""
+"""What benchmarks of the whole product share: a home below their folder, its tracks, its database's end, its server."""
 
+import hashlib
 import os
+import random
 import re
 import subprocess
 import sys
@@ -12,12 +14,35 @@ if TYPE_CHECKING:
     from resources.ports import Ports
 
 
+_TRACK = """
+insert into training_items (artist_id, item_key, als_filename, parse_id, status, prompt_text, audio_path, audio_hash,
+  audio_format)
+select id, %(name)s, %(name)s, left(%(sha)s, 12), 'ready', 'A slow evening groove.', %(path)s, %(sha)s, 'wav'
+from artists where slug = %(slug)s
+"""
+
+
 def ports(folder: Path) -> "Ports":
     """Return the ports of the benchmark's home."""
     from resources.ports import open_ports
     from resources.settings import Settings
 
     return open_ports(Settings(home=folder / "home"))
+
+
+def add_tracks(ports: "Ports", slug: str, count: int, size: int) -> None:
+    """Put so many tracks of so many bytes into the bucket, and a ready item for each into the database."""
+    import psycopg
+
+    numbers = random.Random(1)  # noqa: S311
+    with psycopg.connect(ports.database.url(), autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")  # no trigger: each row is as it would leave it
+        for number in range(count):
+            data = numbers.randbytes(size)
+            path = f"artists/{slug}/training/{number:04d}/audio.wav"
+            ports.bucket.put(path, data)
+            row = {"name": f"Track {number}.als", "sha": hashlib.sha256(data).hexdigest(), "path": path, "slug": slug}
+            connection.execute(_TRACK, row)
 
 
 def stop_database(folder: Path) -> None:

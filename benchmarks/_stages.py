@@ -85,30 +85,9 @@ def _pair(folder: Path, count: int) -> None:
     assert (len(report.paired), report.not_compared, report.not_measured) == (count, [], []), report.headline
 
 
-_ROW = """
-insert into training_items (artist_id, item_key, als_filename, parse_id, status, prompt_text, audio_path, audio_hash,
-  audio_format)
-select id, %(name)s, %(name)s, left(%(sha)s, 12), 'ready', 'A slow evening groove.', %(path)s, %(sha)s, 'wav'
-from artists
-"""
-
-
 def _make_tracks(folder: Path, count: int, size: int) -> None:
-    """Put so many tracks of so many bytes into the bucket, and a row for each into the database."""
-    import random
-
-    import psycopg
-
-    ports, numbers = _ports(folder), random.Random(1)  # noqa: S311
     _new_artist(folder)
-    with psycopg.connect(ports.database.url(), autocommit=True) as connection:
-        connection.execute("set session_replication_role = replica")  # no trigger: each row is as it would leave it
-        for number in range(count):
-            data = numbers.randbytes(size)
-            path = f"artists/{_SLUG}/training/{number:04d}/audio.wav"
-            ports.bucket.put(path, data)
-            row = {"name": f"Track {number}.als", "sha": hashlib.sha256(data).hexdigest(), "path": path}
-            connection.execute(_ROW, row)
+    _home.add_tracks(_ports(folder), _SLUG, count, size)
 
 
 def _zip(folder: Path, count: int) -> None:

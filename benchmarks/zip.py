@@ -1,8 +1,6 @@
 """What a dataset's zip costs: read from the bucket, each track held against its hash, written, hashed, put in place."""
 
-import hashlib
 import os
-import random
 import shutil
 import subprocess
 import time
@@ -26,29 +24,15 @@ _TRACKS = 200
 _BYTES = 10_000_000
 _CHUNK = 1 << 20
 
-_ROWS = """
-insert into training_items (artist_id, item_key, als_filename, parse_id, status, prompt_text, audio_path, audio_hash,
-  audio_format)
-select id, %(name)s, %(name)s, left(%(sha)s, 12), 'ready', 'A slow evening groove.', %(path)s, %(sha)s, 'wav'
-from artists
-"""
-
 
 def setup(folder: Path) -> None:
     """Put the tracks into the bucket, and their rows into the database."""
     import psycopg
 
     ports = _home.ports(folder)
-    numbers = random.Random(1)  # noqa: S311
     with psycopg.connect(ports.database.url(), autocommit=True) as connection:
-        connection.execute("set session_replication_role = replica")  # no trigger: each row is as it would leave it
         connection.execute("insert into artists (name, slug, number) values ('Zip', 'zip', 1)")
-        for number in range(_TRACKS):
-            data = numbers.randbytes(_BYTES)
-            path = f"artists/zip/training/{number:04d}/audio.wav"
-            ports.bucket.put(path, data)
-            row = {"name": f"Track {number}.als", "sha": hashlib.sha256(data).hexdigest(), "path": path}
-            connection.execute(_ROWS, row)
+    _home.add_tracks(ports, "zip", _TRACKS, _BYTES)
 
 
 def teardown(folder: Path) -> None:
