@@ -146,9 +146,9 @@ class OtherSaves:
         if tempo is None:
             tempo = bounce.heard_tempo
             self._keep(partial(keep_heard_tempo, audio_hash=item.audio_hash, tempo=tempo))
-        due = [save for save in nearest_saves(shapes, item, tempo) if save.parse_id not in item.compared]
         if not tempo:
             return 0  # nothing begins in it: it can't be told of any save
+        due = [save for save in nearest_saves(shapes, item, tempo) if save.parse_id not in item.compared]
         for save in due:
             log.info("comparing %s with %s", item.name, save.als_filename)
             found, set_tempo = self._compared(save, bounce)
