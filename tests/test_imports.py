@@ -67,6 +67,11 @@ def test_the_command_line_imports_no_heavy_package_or_dagster() -> None:
     assert not (HEAVY | {"dagster", "av", "soundfile", "scipy"}) & loaded
 
 
+def test_building_a_dataset_imports_nothing_that_measures() -> None:
+    loaded = _loaded_by("import dawa_assets.datasets.build, resources.bucket.folder, resources.compute.local")
+    assert not (HEAVY | {"dagster", "av", "soundfile", "scipy", "numpy"}) & loaded
+
+
 def test_the_worker_protocol_is_light() -> None:
     loaded = _loaded_by("import modal_app.protocol.requests, modal_app.config")
     assert not (HEAVY | {"dagster", "psycopg", "numpy"}) & loaded

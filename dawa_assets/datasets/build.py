@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -18,8 +18,8 @@ from dawa_assets.artists.paths import is_own, own_object
 from dawa_assets.datasets.manifest import manifest_bytes
 from dawa_assets.datasets.zip import AUDIO_FORMATS, Archive, Track, entry_names, write_zip
 from dawa_assets.errors import BadTrackError
+from dawa_assets.items.present_audio import describe_saved_items
 from dawa_assets.items.quality import check_new_audio
-from dawa_assets.items.update import describe_saved_items
 from dawa_assets.pipeline.file_transfer import object_hash
 from dawa_assets.pipeline.local_files import zips_folder
 from dawa_assets.pipeline.step import artist_step
@@ -32,6 +32,7 @@ from dawa_assets.tables.item_findings import shown_findings
 from dawa_assets.tables.leases import Lease
 from dawa_assets.tables.training_items import counts_by_status
 from resources.database.base import Connection
+from resources.database.kept_connections import KeptConnections
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -92,9 +93,12 @@ def build_dataset(ports: Ports, slug: str, *, new_items_only: bool = False) -> D
         LostLeaseError: this process was silent for so long that another one took over.
     """
     started = time.monotonic()
-    with artist_step(ports, slug, "dataset") as step:
-        enforce(ports, step.artist)
-        return _Build(ports, step.artist, step.held, new_items_only, started).run()
+    with (
+        KeptConnections(ports.database) as database,
+        artist_step(replace(ports, database=database), slug, "dataset") as step,
+    ):
+        enforce(step.ports, step.artist)
+        return _Build(step.ports, step.artist, step.held, new_items_only, started).run()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dawa_assets.artists.own_files import own_audio
@@ -25,12 +26,15 @@ from dawa_assets.tables.item_findings import (
     replace_findings,
     shown_findings,
 )
-from modal_app.audio.fingerprint import Fingerprint
-from modal_app.audio.quality import VERSION, MeasuredAudio
+from modal_app.audio.quality_record import VERSION
 from modal_app.errors import UnreadableAudioError
 from resources.database.base import Connection, Database
 from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
+
+if TYPE_CHECKING:
+    from modal_app.audio.fingerprint import Fingerprint
+    from modal_app.audio.quality import MeasuredAudio
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +123,7 @@ def judge_artist(database: Database, artist_id: UUID) -> None:
         replace_findings(connection, artist_id, quality_rules.VERSION, findings)
 
 
-def keep_measured(connection: Connection, artist_id: UUID, audio_hash: str, measured: MeasuredAudio | None) -> None:
+def keep_measured(connection: Connection, artist_id: UUID, audio_hash: str, measured: "MeasuredAudio | None") -> None:
     """Store what was measured of a content while it was decoded."""
     if measured is not None:
         measurements.keep_measurement(
@@ -186,8 +190,10 @@ def _compare(step: Step) -> None:
                 measurements.keep_matches(connection, content, VERSION, matches)
 
 
-def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> Iterator[Fingerprint]:
+def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> "Iterator[Fingerprint]":
     """Yield the fingerprints of contents that are still there, and note in `present` which those are."""
+    from modal_app.audio.fingerprint import Fingerprint
+
     for start in range(0, len(contents), 100):
         with database.transaction() as connection:
             stored = measurements.fingerprints_of(connection, contents[start : start + 100])

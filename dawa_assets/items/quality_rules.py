@@ -16,7 +16,7 @@ from dawa_assets.pipeline.wording import minutes
 from dawa_assets.tables.audio_measurements import AudioMatch
 from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.item_findings import Finding, JudgedItem, Level
-from modal_app.audio.quality import AudioQuality
+from modal_app.audio.quality_record import AudioQuality
 
 VERSION = "quality-v2"
 """Of the rules. They are applied anew to what was measured whenever an artist's items are brought up to date."""

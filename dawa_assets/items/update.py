@@ -13,23 +13,20 @@ from datetime import datetime
 from uuid import UUID
 
 from dawa_assets.arrangements.align_items import align_items
-from dawa_assets.artists.paths import is_own, shown_path
 from dawa_assets.intake.inbox import close, inbox_folders
 from dawa_assets.intake.pairing import Bounce, Origin, Pairing, SetOrigin, Target, pair
 from dawa_assets.intake.projects import Projects
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
+from dawa_assets.items.present_audio import audio_is_there
 from dawa_assets.items.quality import FindingRow, check_quality, finding_row
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.prompting.prompt_files import saved_file_is
 from dawa_assets.tables import training_items
 from dawa_assets.tables import uploads as ledger
 from dawa_assets.tables.alignments import alignments_of
-from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.best_saves import best_saves_of
 from dawa_assets.tables.training_items import Item
 from dawa_assets.tables.uploads import Kind, LedgerRow
-from modal_app.errors import UnreadableAudioError
-from resources.errors import ObjectNotFoundError
 from resources.ports import Ports
 
 log = logging.getLogger(__name__)
@@ -211,7 +208,9 @@ def _fix_and_project(step: Step, report: ItemsReport) -> None:
     with ports.database.transaction() as connection:
         items = [item for item in training_items.items_of(connection, artist.id) if not item.excluded]
     with_audio = [
-        item.id for item in items if item.audio_path is not None and _audio_is_there(step, item, present, report)
+        item.id
+        for item in items
+        if item.audio_path is not None and audio_is_there(step, item, present, report, report.failed)
     ]
     with ports.database.transaction() as connection:
         step.held.check(connection)
@@ -219,43 +218,6 @@ def _fix_and_project(step: Step, report: ItemsReport) -> None:
     for item in items:
         if item.prompt_text:
             report.prompts_in_place += project_prompt(step, item, item.prompt_text, present)
-
-
-def describe_saved_items(ports: Ports, artist: Artist) -> list[tuple[str, str]]:
-    """Find out what the audio is of pairs that somebody else saved since the last update; (name, reason) of failures.
-
-    Raises:
-        BusyError: another process is updating this artist's items and did not end in time.
-    """
-    report = ItemsReport()
-    with ports.database.transaction() as connection:
-        if not training_items.undescribed_items(connection, artist.id):
-            return []
-    with artist_step(ports, artist, "items") as step:
-        with ports.database.transaction() as connection:
-            saved = training_items.undescribed_items(connection, artist.id)
-        for item in saved:
-            _audio_is_there(step, item, set(), report)
-    return report.failed
-
-
-def _audio_is_there(step: Step, item: Item, present: set[str], report: ItemsReport) -> bool:
-    """Return whether an item's audio can be used; where it can't, the item fails with the reason."""
-    path = item.audio_path or ""
-    try:
-        if not is_own(step.artist.slug, path):
-            raise UnreadableAudioError(f"{shown_path(path)} is no file of the artist's own folder; upload the bounce")
-        if path not in present and step.ports.bucket.stat(path) is None:
-            raise ObjectNotFoundError(f"{path} is gone from the bucket; upload the bounce again")
-        if item.audio_hash is None:
-            Bounces(step, report).describe(item)
-    except (UnreadableAudioError, ObjectNotFoundError) as error:
-        with step.ports.database.transaction() as connection:
-            step.held.check(connection)
-            training_items.fail_audio(connection, item, str(error))
-        report.failed.append((item.name, str(error)))
-        return False
-    return True
 
 
 def project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool:

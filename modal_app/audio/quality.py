@@ -1,15 +1,14 @@
 """What is measured of a file's sound beside its fingerprint: loudness, clipping, width, bandwidth.
 
-What it means for a dataset is not decided here.
+What it means for a dataset is not decided here; the record of it is in `quality_record.py`.
 All of it is taken from the blocks that are decoded anyway. Loudness follows ITU-R BS.1770-5 with its filter applied to
 power spectra at the fingerprint's rate; what lies above them is taken as one band, in which the filter is flat. It
 agrees with FFmpeg's `ebur128` to a quarter of an LU, but for sounds that are all bass (2 LU).
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +16,7 @@ import numpy.typing as npt
 from modal_app.audio.fingerprint import Fingerprint, Fingerprinter
 from modal_app.audio.mixing import mono
 from modal_app.audio.pcm import Signal
-from modal_app.audio.signal_checks import Notice
-
-VERSION = "audio-v1"
-"""Of all that is measured of a content, its fingerprint with it: another rule gets another name."""
+from modal_app.audio.quality_record import AudioQuality, Notice
 
 _PLATEAU = 3  # samples of one value at the peak: a wave only touches it
 _SPECTRUM = 4_096  # samples, of one window in each block
@@ -31,37 +27,6 @@ _LEAST_BEFORE_CLIFF = 10 ** (-95 / 10)  # of full scale: less is dither
 _GATE_FRAMES, _GATE_STEP = 17, 4  # of 23 ms: 0.4 s, three quarters of it shared with the next one
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0  # LUFS, LU
 _SHELF = 10 ** (3.999843853973347 / 10)
-
-
-@dataclass(frozen=True)
-class AudioQuality:
-    """Of one content. Levels are in dB of full scale; None where there is no sound to measure.
-
-    `clipped_share` is the part of the samples that lie on a plateau at the file's peak; `side_db` how far the sides'
-    difference lies under their mean, None for anything but stereo; `cutoff_hz` where the spectrum ends like a cliff.
-    `notices` are what the reader's own checks say.
-    """
-
-    seconds: float
-    sample_rate: int
-    channels: int
-    codec: str
-    loudness_lufs: float | None
-    peak_dbfs: float | None
-    crest_db: float | None
-    clipped_share: float
-    side_db: float | None
-    cutoff_hz: float | None
-    notices: tuple[Notice, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as it is stored."""
-        return {**asdict(self), "notices": [list(notice) for notice in self.notices]}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "AudioQuality":
-        """Read what `to_json` gave."""
-        return cls(**{**stored, "notices": tuple(Notice(*notice) for notice in stored["notices"])})
 
 
 class MeasuredAudio(NamedTuple):

@@ -6,11 +6,11 @@ Sums over blocks of a second or so: what they cost is little beside decoding.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from modal_app.audio.pcm import Signal
+from modal_app.audio.quality_record import Notice
 
 _GARBAGE = 1e6  # +120 dBFS: no sound, but bytes that happen to be a float
 _SILENT = 10 ** (-60 / 10)  # of the mean square: what is below it is not judged
@@ -26,14 +26,6 @@ _LOOKED_AT = 24  # blocks whose spectrum is looked at, at most
 _WINDOW = 2_048
 _WINDOWS = 8
 _NAMES = {0: "left", 1: "right"}
-
-
-class Notice(NamedTuple):
-    """Something that is wrong with a signal: what kind of thing, how much of it, and a line for a person."""
-
-    kind: str
-    number: float | None
-    line: str
 
 
 @dataclass

@@ -3,12 +3,14 @@
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from modal_app.adapters.card import AdapterCard
-from modal_app.backends.base import InferBackend, TrainBackend
 from modal_app.backends.pretrained import revision_of
 from modal_app.config import BackendKind
+
+if TYPE_CHECKING:  # needs numpy, which starting a job does not
+    from modal_app.backends.base import InferBackend, TrainBackend
 
 BACKENDS = {
     BackendKind.ACE_STEP: "modal_app.backends.ace_step.backend:AceStepBackend",
@@ -38,7 +40,7 @@ IMPORTS = {
 """What the jobs of a backend import in the end: seconds of CPU that can be spent once for many jobs."""
 
 
-def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
+def load_train_backend(kind: BackendKind, base: str) -> "TrainBackend":
     """Return the backend with its base loaded, for training.
 
     Raises:
@@ -47,7 +49,7 @@ def load_train_backend(kind: BackendKind, base: str) -> TrainBackend:
     return cast("TrainBackend", _load(kind, base))
 
 
-def load_infer_backend(kind: BackendKind, base: str) -> InferBackend:
+def load_infer_backend(kind: BackendKind, base: str) -> "InferBackend":
     """Return the backend with its base loaded, for generation.
 
     Raises:

@@ -12,8 +12,7 @@ from dawa_assets.tables.alignments import StoredAlignment
 from dawa_assets.tables.audio_measurements import AudioMatch
 from dawa_assets.tables.best_saves import BestSave
 from dawa_assets.tables.item_findings import Finding, JudgedItem
-from modal_app.audio.quality import AudioQuality
-from modal_app.audio.signal_checks import Notice
+from modal_app.audio.quality_record import AudioQuality, Notice
 
 ARTIST, OTHER = UUID(int=1), UUID(int=2)
 GOOD = AudioQuality(

@@ -10,7 +10,7 @@ import soxr
 from scipy.signal import butter, sosfilt
 
 from modal_app.audio.decode import probe
-from modal_app.audio.quality import AudioQuality
+from modal_app.audio.quality_record import AudioQuality
 from modal_app.audio.waveform import measure_waveform
 from tests.shared_data import shared, shared_names
 
