@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modal_app.audio.decode import open_regular, read_audio
-from modal_app.audio.fetch import fetched
 from modal_app.audio.recipe import MONO44, RECIPES, Recipe
 from modal_app.audio.segment_cache import find_prepared, keep
 from modal_app.audio.segments import write_segments
@@ -84,6 +83,8 @@ def _segment(file: BinaryIO, name: str, audio_hash: str, recipe: Recipe, folder:
 
 
 def _prepare_one(source: AudioSource, recipe: str, root: DataRoot) -> PreparedAudio:
+    from modal_app.audio.fetch import fetched  # not for a file of this machine: it brings HTTP with it
+
     with fetched(source, root.scratch()) as file, scratch_folder(root.scratch()) as folder:
         return keep(root, folder, _segment(file, source.name, source.audio_hash, RECIPES[recipe], folder))
 

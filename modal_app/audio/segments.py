@@ -38,6 +38,7 @@ def write_segments(blocks: Iterable[Signal], sample_rate: int, folder: Path, rec
     segments: list[Segment] = []
     whole = recipe.segment_samples
     buffer = np.empty(whole if recipe.channels == 1 else (whole, recipe.channels), np.float32)
+    writer = _Writer(folder, recipe)
     filled = 0
     for block in _resampled(blocks, sample_rate, recipe):
         taken = 0
@@ -47,10 +48,10 @@ def write_segments(blocks: Iterable[Signal], sample_rate: int, folder: Path, rec
             taken += len(part)
             filled += len(part)
             if filled == whole:
-                segments.append(_write_segment(buffer, len(segments), folder, recipe))
+                segments.append(writer.write(buffer, len(segments)))
                 filled = 0
     if filled >= recipe.shortest_tail or (filled and not segments):
-        segments.append(_write_segment(buffer[:filled], len(segments), folder, recipe))
+        segments.append(writer.write(buffer[:filled], len(segments)))
     return segments
 
 
@@ -75,30 +76,47 @@ def _resampled(blocks: Iterable[Signal], sample_rate: int, recipe: Recipe) -> It
     yield np.pad(last[:missing], lacking if recipe.channels == 1 else (lacking, (0, 0)))
 
 
-def _write_segment(signal: Signal, index: int, folder: Path, recipe: Recipe) -> Segment:
-    peak = max(float(signal.max()), -float(signal.min()))
-    silent = peak < SILENCE_PEAK
-    # where it is not normalised: a float file may go beyond full scale, int16 can't
-    gain = (1.0 if silent else TARGET_PEAK / peak) if recipe.normalised else 1.0 / max(1.0, peak)
-    scaled = signal * np.float32(gain * _FULL_SCALE)
-    samples = np.rint(scaled, out=scaled).astype("<i2")
-    header, data = _wav_header(len(signal), recipe), samples.data.cast("B")  # not copied: a segment has megabytes
-    path = folder / segment_name(index)
-    offset = max((float(channel.mean(dtype=np.float64)) for channel in _channels(signal)), key=abs)
-    with path.open("wb") as file:
-        file.writelines((header, data))
-    path.chmod(0o444)  # published views are hard links: an editor must not write through them into the cache
-    return Segment(
-        index=index,
-        sha256=_sha256(header, data),
-        start_seconds=index * recipe.segment_samples / recipe.sample_rate,
-        samples=len(signal),
-        gain_db=_decibels(gain) or 0.0,
-        peak_dbfs=_decibels(peak),
-        true_peak_dbfs=_decibels(max(true_peak(channel) for channel in _channels(signal))),
-        dc_offset=round(offset, 9),
-        silent=silent,
-    )
+class _Writer:
+    """Writes segments; its buffers are used again for each: fresh memory of that size costs more than the sums."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self._folder, self._recipe = folder, recipe
+        shape = (recipe.segment_samples, recipe.channels) if recipe.channels > 1 else recipe.segment_samples
+        self._scaled, self._samples = np.empty(shape, np.float32), np.empty(shape, "<i2")
+
+    def write(self, signal: Signal, index: int) -> Segment:
+        """Write a segment of shape (n,) or (n, channels), and return what it is."""
+        recipe = self._recipe
+        peak = max(float(signal.max()), -float(signal.min()))
+        silent = peak < SILENCE_PEAK
+        # where it is not normalised: a float file may go beyond full scale, int16 can't
+        gain = (1.0 if silent else TARGET_PEAK / peak) if recipe.normalised else 1.0 / max(1.0, peak)
+        header, data = _wav_header(len(signal), recipe), self._int16(signal, gain)
+        path = self._folder / segment_name(index)
+        with path.open("wb") as file:
+            file.writelines((header, data))
+        path.chmod(0o444)  # published views are hard links: an editor must not write through them into the cache
+        channels = _channels(signal)
+        offset = max((float(channel.mean(dtype=np.float64)) for channel in channels), key=abs)
+        return Segment(
+            index=index,
+            sha256=_sha256(header, data),
+            start_seconds=index * recipe.segment_samples / recipe.sample_rate,
+            samples=len(signal),
+            gain_db=_decibels(gain) or 0.0,
+            peak_dbfs=_decibels(peak),
+            true_peak_dbfs=_decibels(max(true_peak(channel) for channel in channels)),
+            dc_offset=round(offset, 9),
+            silent=silent,
+        )
+
+    def _int16(self, signal: Signal, gain: float) -> memoryview:
+        """Return the signal's samples as they stand in the file; the next call writes over them."""
+        scaled, samples = self._scaled[: len(signal)], self._samples[: len(signal)]
+        np.multiply(signal, np.float32(gain * _FULL_SCALE), out=scaled)
+        np.rint(scaled, out=scaled)
+        samples[...] = scaled
+        return samples.data.cast("B")
 
 
 def _channels(signal: Signal) -> list[Signal]:

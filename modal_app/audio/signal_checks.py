@@ -49,10 +49,13 @@ class SignalChecks:
 
     def take(self, channels: Signal) -> Signal:
         """Take a block of shape (channels, n) into account; gives it with what is no number, or no sound, zeroed."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._taken(channels)
+
+    def _taken(self, channels: Signal) -> Signal:
         squares = [_product(channel, channel) for channel in channels]
         if not sum(squares) < _GARBAGE**2:  # also where it is NaN: one cheap sum instead of a look at each sample
-            with np.errstate(invalid="ignore"):
-                good = np.abs(channels) < _GARBAGE
+            good = np.abs(channels) < _GARBAGE
             self.garbage += int(channels.size - np.count_nonzero(good))
             channels = np.where(good, channels, np.float32(0))
             squares = [_product(channel, channel) for channel in channels]
@@ -154,8 +157,7 @@ class SignalChecks:
 
 def _product(one: Signal, other: Signal) -> float:
     """Return the sum of products. Not by BLAS: its threads wait busily and cost more than they help."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.einsum("i,i->", one, other))
+    return float(np.einsum("i,i->", one, other))
 
 
 def _flatness(signal: Signal) -> float:

@@ -33,7 +33,7 @@ JOBS = {
 """Kind of job → the module that has it, as a function of the same name."""
 
 LIBRARIES = {
-    "prepare": ("av", "soxr", "soundfile"),
+    "prepare": ("av", "soxr", "soundfile", "modal_app.audio.fetch"),
     "depict": ("matplotlib.figure", "PIL.Image"),
     "tag": ("soundfile", "scipy.fft", "scipy.ndimage", "scipy.signal"),
 }
