@@ -101,13 +101,14 @@ def floor(folder: Path) -> None:
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """Return queries and speed of the last call, and how its memory compares with that of a quarter of the files."""
+    """Return queries, transactions and speed of the last call, and its memory over that of a quarter of the files."""
     from benchmarks.harness import measure
 
     last = json.loads((folder / "last.json").read_bytes())
     whole, part = measure("ingest", "ours", folder), measure("ingest", "few", folder)
     return {
         "queries an item": round(last["queries"] / _ITEMS, 2),
+        "transactions an item": round(last["transactions"] / _ITEMS, 2),
         "items a CPU second": round(_ITEMS / last["cpu_seconds"], 1),
         "peak MB of 1,000 items / of 250": round(whole.peak_rss_mb / part.peak_rss_mb, 3),
     }
@@ -127,18 +128,23 @@ def _take_in(folder: Path, count: int) -> None:
     for project in sorted((folder / _SOURCE).iterdir())[:count]:
         shutil.copytree(project, inbox / project.name, copy_function=os.link)  # no bytes are copied for it
     (inbox / "_complete").write_bytes(b"")
-    queries = 0
-    execute = psycopg.Cursor.execute
+    counts = {"queries": 0, "transactions": 0}
 
-    def counted(*args, **more):  # type: ignore[no-untyped-def]
-        nonlocal queries
-        queries += 1
-        return execute(*args, **more)
+    def count_calls(of: type, name: str, what: str) -> None:
+        real = getattr(of, name)
 
-    psycopg.Cursor.execute = counted  # type: ignore[method-assign]
+        def counted(*args, **more):  # type: ignore[no-untyped-def]
+            counts[what] += 1
+            return real(*args, **more)
+
+        setattr(of, name, counted)
+
+    for name in ("execute", "executemany"):
+        count_calls(psycopg.Cursor, name, "queries")
+    count_calls(psycopg.Connection, "commit", "transactions")
     started = time.process_time()
     assert len(take_in_live_sets(ports, artist.slug).taken) == count
     assert len(update_training_items(ports, artist.slug).paired) == count
-    last = {"queries": queries, "cpu_seconds": time.process_time() - started}
+    last = {**counts, "cpu_seconds": time.process_time() - started}
     if count == _ITEMS:
         (folder / "last.json").write_text(json.dumps(last))

@@ -1,13 +1,13 @@
 """Holds each item's bounce against its Live Set, once for each pair of contents, and keeps where it begins.
 
 The set's file is read from the bucket, the audio decoded once more: a second or two of CPU a song, before anything else
-is made of it. Each answer is kept when it is there, so a worker that is killed has lost one song's at most. Where that
+is made of it. Answers are kept after some seconds' work, so a worker that is killed has lost few songs'. Where that
 leaves open which save the bounce is of, others are compared too (`other_saves.py`). How a bounce is found is
 `dawa_assets/ableton/alignment.py`'s.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -20,9 +20,17 @@ from dawa_assets.arrangements.other_saves import OtherSaves
 from dawa_assets.arrangements.song_timeline import timeline_of
 from dawa_assets.arrangements.sources import Bounce, read_save
 from dawa_assets.errors import UnreadableLiveSetError
+from dawa_assets.pipeline.batches import BatchLimit
 from dawa_assets.pipeline.step import Step
-from dawa_assets.tables.alignments import UnalignedItem, keep_alignment, keep_timeline, unaligned_items
+from dawa_assets.tables.alignments import (
+    StoredAlignment,
+    UnalignedItem,
+    keep_alignments,
+    keep_timelines,
+    unaligned_items,
+)
 from modal_app.errors import UnreadableAudioError
+from modal_app.protocol.song_timeline import SongTimeline
 from resources.errors import ObjectNotFoundError
 
 log = logging.getLogger(__name__)
@@ -50,21 +58,33 @@ def align_items(step: Step) -> AlignmentReport:
     with step.ports.database.transaction() as connection:
         due = unaligned_items(connection, step.artist.id, alignment.VERSION, song_timeline.VERSION)
     failed: set[UUID] = set()
+    found: list[_Found] = []
+    limit = BatchLimit()
     for number, item in enumerate(due, 1):
         log.info("aligning %s (%d of %d)", item.name, number, len(due))
-        bounce = Bounce(step, item.audio_path, item.audio_hash)
         with _reported(report, item.name) as outcome:
-            answer = _align(step, item, bounce)
-            report.aligned += [(item.name, answer)] if answer else []
-            for unsure in saves.unsure([item.id]):  # while its bounce is at hand
-                saves.compare(unsure, bounce)
+            found.append(_align(step, item))
         if outcome.failed:
             failed.add(item.id)
+        if limit.add():
+            failed |= _keep(step, found, saves, report)
+            found, limit = [], BatchLimit()
+    failed |= _keep(step, found, saves, report)
     for unsure in saves.unsure():
         if unsure.id not in failed:
             with _reported(report, unsure.name):
                 saves.compare(unsure, Bounce(step, unsure.audio_path, unsure.audio_hash))
     return report
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found of an item: its set's timeline, and the answer where there was none; with its decoded bounce."""
+
+    item: UnalignedItem
+    bounce: Bounce
+    timeline: SongTimeline
+    alignment: StoredAlignment | None
 
 
 @dataclass
@@ -91,17 +111,36 @@ def _reported(report: AlignmentReport, name: str) -> Iterator[_Outcome]:
         outcome.failed = True
 
 
-def _align(step: Step, item: UnalignedItem, bounce: Bounce) -> str:
-    """Keep the timeline, and where it is missing the answer, which is returned in words."""
+def _align(step: Step, item: UnalignedItem) -> _Found:
+    bounce = Bounce(step, item.audio_path, item.audio_hash)
     live_set = read_save(step, item.source_key, item.als_filename)
     timeline = timeline_of(live_set)
-    found = None
-    if item.needs_alignment:
-        song = song_onsets(live_set)
-        found = answer_without_audio(song) or align(song, bounce.features, item.former_tempos)
+    if not item.needs_alignment:
+        return _Found(item, bounce, timeline, None)
+    song = song_onsets(live_set)
+    found = answer_without_audio(song) or align(song, bounce.features, item.former_tempos)
+    return _Found(item, bounce, timeline, bounce.stored(found, item.parse_id, live_set.played_tempo.bpm))
+
+
+def _keep(step: Step, found: Sequence[_Found], saves: OtherSaves, report: AlignmentReport) -> set[UUID]:
+    """Keep timelines and answers, compare other saves while the bounces are at hand, and return whose could not be."""
+    if not found:
+        return set()
+    answers = [each.alignment for each in found if each.alignment is not None]
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        keep_timeline(connection, step.artist.id, item.parse_id, timeline)
-        if found is not None:
-            keep_alignment(connection, step.artist.id, bounce.stored(found, item.parse_id, live_set.played_tempo.bpm))
-    return "" if found is None else f"{found.answer}: {found.reasons[0]}"
+        keep_timelines(connection, step.artist.id, {each.item.parse_id: each.timeline for each in found})
+        keep_alignments(connection, step.artist.id, answers)
+    report.aligned += [
+        (each.item.name, f"{each.alignment.answer}: {each.alignment.reasons[0]}")
+        for each in found
+        if each.alignment is not None
+    ]
+    bounces = {each.item.id: each.bounce for each in found}
+    failed: set[UUID] = set()
+    for unsure in saves.unsure(bounces.keys()):
+        with _reported(report, unsure.name) as outcome:
+            saves.compare(unsure, bounces[unsure.id])
+        if outcome.failed:
+            failed.add(unsure.id)
+    return failed

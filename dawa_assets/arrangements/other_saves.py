@@ -1,8 +1,8 @@
 """Compares a bounce with other saves than its item's own, where that one doesn't surely fit: which may it be of?
 
 Never all with all: of the artist's saves only those are read that are nearest to the bounce in tempo and length, so
-many at most, and each pair once. Answers stand beside the item's own in `alignments`, one transaction each, so what was
-killed goes on; `dawa_assets/tables/best_saves.py` says which fits best.
+many at most, and each pair once. Answers stand beside the item's own in `alignments`, kept after some seconds' work, so
+what was killed goes on; `dawa_assets/tables/best_saves.py` says which fits best.
 """
 
 import logging
@@ -23,9 +23,10 @@ from dawa_assets.ableton.alignment import (
 from dawa_assets.ableton.onsets import SongOnsets, song_onsets
 from dawa_assets.arrangements.sources import Bounce, read_save
 from dawa_assets.errors import UnreadableLiveSetError
+from dawa_assets.pipeline.batches import BatchLimit
 from dawa_assets.pipeline.step import Step
 from dawa_assets.prompting.json_access import mapping, number, text
-from dawa_assets.tables.alignments import keep_alignment
+from dawa_assets.tables.alignments import StoredAlignment, keep_alignments
 from dawa_assets.tables.best_saves import Save, UnsureItem, keep_heard_tempo, known_saves, unsure_items
 from resources.database.base import Connection
 from resources.errors import ObjectNotFoundError
@@ -149,10 +150,17 @@ class OtherSaves:
         if not tempo:
             return 0  # nothing begins in it: it can't be told of any save
         due = [save for save in nearest_saves(shapes, item, tempo) if save.parse_id not in item.compared]
+        answers: list[StoredAlignment] = []
+        limit = BatchLimit()
         for save in due:
             log.info("comparing %s with %s", item.name, save.als_filename)
             found, set_tempo = self._compared(save, bounce)
-            self._keep(partial(keep_alignment, found=bounce.stored(found, save.parse_id, set_tempo)))
+            answers.append(bounce.stored(found, save.parse_id, set_tempo))
+            if limit.add():
+                self._keep(partial(keep_alignments, found=answers))
+                answers, limit = [], BatchLimit()
+        if answers:
+            self._keep(partial(keep_alignments, found=answers))
         return len(due)
 
     def _compared(self, save: Save, bounce: Bounce) -> tuple[Alignment, float]:

@@ -11,6 +11,7 @@ from dawa_assets.intake.layout import rejected_key
 from dawa_assets.pipeline.file_transfer import object_hash
 from dawa_assets.pipeline.step import Step
 from dawa_assets.tables import uploads
+from dawa_assets.tables.arriving_files import ArrivingFile, begin_files
 from dawa_assets.tables.uploads import InboxFile
 from resources.errors import ObjectNotFoundError
 
@@ -23,7 +24,7 @@ def reject(step: Step, file: InboxFile, sha256: str, reason: str) -> bool:
     key = rejected_key(artist.slug, file.upload_id, file.folder, file.name)
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        upload = uploads.begin(connection, artist.id, file, sha256, key)
+        [upload] = begin_files(connection, artist.id, [ArrivingFile(file, sha256, key)]).values()
     try:
         bucket.copy(file.stored.key, key)
     except ObjectNotFoundError:

@@ -5,7 +5,7 @@ each content. A step that is killed goes on where it was. What is judged is deci
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +14,11 @@ from uuid import UUID
 
 from dawa_assets.artists.own_files import own_audio
 from dawa_assets.items import quality_rules
+from dawa_assets.pipeline.batches import BatchLimit
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.tables import audio_measurements as measurements
 from dawa_assets.tables.artists import Artist
-from dawa_assets.tables.audio_measurements import AudioMatch, Content, UnmeasuredAudio
+from dawa_assets.tables.audio_measurements import AudioMatch, Content, Measurement, UnmeasuredAudio
 from dawa_assets.tables.best_saves import best_saves_of
 from dawa_assets.tables.item_findings import (
     ShownFinding,
@@ -123,16 +124,17 @@ def judge_artist(database: Database, artist_id: UUID) -> None:
         replace_findings(connection, artist_id, quality_rules.VERSION, findings)
 
 
-def keep_measured(connection: Connection, artist_id: UUID, audio_hash: str, measured: "MeasuredAudio | None") -> None:
-    """Store what was measured of a content while it was decoded."""
-    if measured is not None:
-        measurements.keep_measurement(
-            connection,
-            Content(artist_id, audio_hash),
-            VERSION,
-            measured.quality.to_json(),
-            measured.fingerprint.to_bytes(),
-        )
+def keep_measured(connection: Connection, artist_id: UUID, measured: "Mapping[str, MeasuredAudio | None]") -> None:
+    """Store what was measured of contents while they were decoded, by SHA-256; None where nothing was."""
+    measurements.keep_measurements(
+        connection,
+        VERSION,
+        [
+            Measurement(Content(artist_id, audio_hash), each.quality.to_json(), each.fingerprint.to_bytes())
+            for audio_hash, each in measured.items()
+            if each is not None
+        ],
+    )
 
 
 def _measure(step: Step, audio: UnmeasuredAudio) -> None:
@@ -147,7 +149,7 @@ def _measure(step: Step, audio: UnmeasuredAudio) -> None:
         measured = probe(local.path, measure=True).measured
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        keep_measured(connection, step.artist.id, audio.audio_hash, measured)
+        keep_measured(connection, step.artist.id, {audio.audio_hash: measured})
 
 
 def _compare(step: Step) -> None:
@@ -165,38 +167,50 @@ def _compare(step: Step) -> None:
     with TemporaryDirectory(prefix="dawa-fingerprints-") as folder:
         index = FingerprintIndex(_fingerprints(database, everything, present), Path(folder))
         places = {content: place for place, content in enumerate(present)}
-        for audio_hash in due:
-            content = Content(step.artist.id, audio_hash)
+        found: dict[Content, list[AudioMatch]] = {}
+        limit = BatchLimit()
+        for content, fingerprint in _stored(database, [Content(step.artist.id, audio_hash) for audio_hash in due]):
             if content not in places:
                 continue
-            fingerprint = next(_fingerprints(database, [content], []), None)
-            if fingerprint is None:
-                continue
-            matches = [
+            found[content] = [
                 AudioMatch(
                     *content,
-                    *present[found.sound],
-                    found.hits,
-                    found.pitch,
-                    found.speed,
-                    found.seconds,
-                    found.start,
-                    found.other_start,
+                    *present[match.sound],
+                    match.hits,
+                    match.pitch,
+                    match.speed,
+                    match.seconds,
+                    match.start,
+                    match.other_start,
                 )
-                for found in index.find(fingerprint, places[content])
+                for match in index.find(fingerprint, places[content])
             ]
-            with database.transaction() as connection:
-                step.held.check(connection)
-                measurements.keep_matches(connection, content, VERSION, matches)
+            if limit.add():
+                _keep_matches(step, found)
+                found, limit = {}, BatchLimit()
+        _keep_matches(step, found)
+
+
+def _keep_matches(step: Step, found: dict[Content, list[AudioMatch]]) -> None:
+    if found:
+        with step.ports.database.transaction() as connection:
+            step.held.check(connection)
+            measurements.keep_matches(connection, VERSION, found)
 
 
 def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> "Iterator[Fingerprint]":
     """Yield the fingerprints of contents that are still there, and note in `present` which those are."""
+    for content, fingerprint in _stored(database, contents):
+        present.append(content)
+        yield fingerprint
+
+
+def _stored(database: Database, contents: list[Content]) -> "Iterator[tuple[Content, Fingerprint]]":
+    """Yield contents that are still there with their fingerprints, a hundred of them in memory at a time."""
     from modal_app.audio.fingerprint import Fingerprint
 
     for start in range(0, len(contents), 100):
         with database.transaction() as connection:
             stored = measurements.fingerprints_of(connection, contents[start : start + 100])
         for content, fingerprint in stored:
-            present.append(content)
-            yield Fingerprint.from_bytes(fingerprint)
+            yield content, Fingerprint.from_bytes(fingerprint)

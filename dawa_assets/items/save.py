@@ -86,7 +86,7 @@ def save_pair(ports: Ports, artist: Artist, new: NewPair, audio: Path) -> UUID:
     ports.bucket.put(pair.prompt_path, content)
     with ports.database.transaction() as connection:
         if insert_saved_pair(connection, artist.id, pair, human_fingerprint(item_id, text)):
-            keep_measured(connection, artist.id, sha256, info.measured)
+            keep_measured(connection, artist.id, {sha256: info.measured})
         else:
             say_again(connection, item_id)
     return item_id

@@ -19,6 +19,7 @@ from dawa_assets.intake.projects import Projects
 from dawa_assets.items.audio import AudioReport, Bounces, training_folder
 from dawa_assets.items.present_audio import audio_is_there
 from dawa_assets.items.quality import FindingRow, check_quality, finding_row
+from dawa_assets.pipeline.batches import batches_of
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.prompting.prompt_files import saved_file_is
 from dawa_assets.tables import training_items
@@ -140,10 +141,7 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
         ledger.forget_gone(connection, artist.id, [Kind.AUDIO], present)
         known = ledger.known_waiting(connection, artist.id)
     complete = [inbox_folder for inbox_folder in inbox if inbox_folder.complete]
-    for inbox_folder in complete:
-        for file in inbox_folder.files:
-            if file.kind is Kind.AUDIO:
-                bounces.register(file, known)
+    bounces.register((file for each in complete for file in each.files if file.kind is Kind.AUDIO), known)
     with ports.database.transaction() as connection:
         step.held.check(connection)
         audio = ledger.ledger(connection, artist.id, Kind.AUDIO)
@@ -152,15 +150,11 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
     pairing, rows = _decide(audio, sets, items, Projects(ports.bucket, complete))
     with ports.database.transaction() as connection:
         step.held.check(connection)
-        for bounce, reason in pairing.waits:
-            if rows[bounce.id].reason != reason:
-                ledger.wait(connection, rows[bounce.id].id, reason)
+        waits = [(rows[bounce.id], reason) for bounce, reason in pairing.waits]
+        ledger.wait(connection, [(row.id, reason) for row, reason in waits if row.reason != reason])
     # A bounce that was headed for its item when a worker was killed goes there first: its bytes may be there.
-    for row in audio:
-        if row.state == "waiting" and row.training_item_id is not None:
-            bounces.place(row, row.training_item_id)
-    for bounce, item in pairing.matches:
-        bounces.place(rows[bounce.id], UUID(str(item)))
+    headed = [(row, row.training_item_id) for row in audio if row.state == "waiting" and row.training_item_id]
+    bounces.place([*headed, *((rows[bounce.id], UUID(str(item))) for bounce, item in pairing.matches)])
     for inbox_folder in complete:
         close(ports.bucket, inbox_folder)
 
@@ -215,27 +209,31 @@ def _fix_and_project(step: Step, report: ItemsReport) -> None:
     with ports.database.transaction() as connection:
         step.held.check(connection)
         report.moved = training_items.settle_statuses(connection, artist.id, with_audio)
+    for batch in batches_of((item for item in items if item.prompt_text), lambda item: len(item.prompt_text or "")):
+        report.prompts_in_place += project_prompts(step, batch, present)
+
+
+def project_prompts(step: Step, items: Sequence[Item], present: set[str]) -> int:
+    """Write the texts of items to their files where those hold other ones, and return how many were written."""
+    on_record: list[tuple[Item, str, str]] = []
+    written: list[tuple[Item, str, str]] = []
     for item in items:
-        if item.prompt_text:
-            report.prompts_in_place += project_prompt(step, item, item.prompt_text, present)
-
-
-def project_prompt(step: Step, item: Item, text: str, present: set[str]) -> bool:
-    """Write the text to its file if that holds another one; whether it was written."""
-    path = f"{training_folder(step.artist.slug, item.id)}/prompt.txt"
-    content = text.encode()
-    text_hash = hashlib.sha256(content).hexdigest()
-    if item.prompt_file_hash == text_hash and item.prompt_path == path and path in present:
-        return False
-    if item.prompt_file_hash is None and path in present and saved_file_is(step, item, path, content):
-        with step.ports.database.transaction() as connection:
-            step.held.check(connection)
-            training_items.set_prompt_file(connection, item, path, text_hash)
-        return False
-    step.ports.bucket.put(path, content)
+        path = f"{training_folder(step.artist.slug, item.id)}/prompt.txt"
+        content = (item.prompt_text or "").encode()
+        text_hash = hashlib.sha256(content).hexdigest()
+        if item.prompt_file_hash == text_hash and item.prompt_path == path and path in present:
+            continue
+        if item.prompt_file_hash is None and path in present and saved_file_is(step, item, path, content):
+            on_record.append((item, path, text_hash))
+            continue
+        step.ports.bucket.put(path, content)
+        written.append((item, path, text_hash))
+    if not on_record and not written:
+        return 0
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
-        return training_items.set_prompt_file(connection, item, path, text_hash)
+        done = training_items.set_prompt_files(connection, [*on_record, *written])
+    return sum(item.id in done for item, _, _ in written)
 
 
 def _origin(row: LedgerRow) -> Origin:

@@ -88,7 +88,7 @@ def pair_by_hand(ports: Ports, artist: Artist, bounce: UUID, item_id: UUID) -> N
         if item.is_saved_pair:
             raise ConflictError(f"item {item.name}: was saved with audio of its own; no bounce takes its place")
         report = AudioReport()
-        Bounces(step, report).place(row, item_id)
+        Bounces(step, report).place([(row, item_id)])
     if report.rejected:
         raise UnreadableAudioError(f"{row.name}: {report.rejected[0][1]}")
     if not (report.paired or report.replaced or report.unchanged):

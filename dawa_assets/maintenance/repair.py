@@ -25,7 +25,7 @@ from dawa_assets.tables import cleanup, recovery_sources
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.datasets import Dataset, WantedItem, fail_item
 from dawa_assets.tables.expected_objects import Claim
-from dawa_assets.tables.training_items import fail_audio, get_item, set_prompt_file
+from dawa_assets.tables.training_items import fail_audio, get_item, set_prompt_files
 from dawa_assets.tables.training_runs import get_run
 from dawa_assets.training.adapters import persist_files
 from modal_app.data_root.digests import sha256_file
@@ -110,7 +110,8 @@ class _Repair:
             said = "written from its row"
         with self.step.ports.database.transaction() as connection:
             self.step.held.check(connection)
-            if not set_prompt_file(connection, item, self.claim.key, hashlib.sha256(content).hexdigest()):
+            text_hash = hashlib.sha256(content).hexdigest()
+            if not set_prompt_files(connection, [(item, self.claim.key, text_hash)]):
                 return RepairOutcome("next build", "its text was changed meanwhile; the next `dawa build` writes it")
         return RepairOutcome("mended", said)
 
@@ -142,7 +143,7 @@ class _Repair:
     def timeline(self) -> RepairOutcome:
         from dawa_assets.ableton.reader import read_live_set
         from dawa_assets.ableton.timeline import draw_timeline
-        from dawa_assets.intake.live_sets import parse_id
+        from dawa_assets.intake.set_files import parse_id
 
         with self.step.ports.database.transaction() as connection:
             kept, identity = recovery_sources.kept_set_of(connection, self.step.artist.id, self.claim.row_id)

@@ -3,7 +3,7 @@
 Both are keyed by content, and of one version each: what an older version said is replaced.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from dawa_assets.tables.columns import arrays, columns_of
 from dawa_assets.tables.names import item_name
 from modal_app.protocol.song_timeline import SongTimeline
 from resources.database.base import Connection
@@ -103,6 +104,22 @@ _PAIRS = """training_items t join als_summaries s on s.id = t.als_summary_id and
 _TEMPO = "(e.summary -> 'overview' ->> 'tempo')"
 
 
+_ALIGNMENT_COLUMNS = {
+    "parse_id": "text",
+    "audio_hash": "text",
+    "version": "text",
+    "answer": "text",
+    "confidence": "float8",
+    "offset_seconds": "float8",
+    "bar": "float8",
+    "tempo": "float8",
+    "set_tempo": "float8",
+    "score": "float8",
+    "margin": "float8",
+    "heard_tempo": "float8",
+}
+
+
 def unaligned_items(
     connection: Connection, artist_id: UUID, version: str, timeline_version: str
 ) -> list[UnalignedItem]:
@@ -129,31 +146,46 @@ def unaligned_items(
         ).fetchall()
 
 
-def keep_alignment(connection: Connection, artist_id: UUID, found: StoredAlignment) -> None:
-    """Store an answer in the place of an older version's."""
+def keep_alignments(connection: Connection, artist_id: UUID, found: Sequence[StoredAlignment]) -> None:
+    """Store answers in the places of older versions'."""
+    each_once = list({(each.parse_id, each.audio_hash): each for each in found}.values())
+    if not each_once:
+        return
     connection.execute(
-        """
-        insert into alignments (artist_id, parse_id, audio_hash, version, answer, confidence, offset_seconds, bar,
-          tempo, set_tempo, score, margin, reasons, heard_tempo)
-        values (%(artist_id)s, %(parse_id)s, %(audio_hash)s, %(version)s, %(answer)s, %(confidence)s,
-          %(offset_seconds)s, %(bar)s, %(tempo)s, %(set_tempo)s, %(score)s, %(margin)s, %(reasons)s, %(heard_tempo)s)
+        f"""
+        insert into alignments (artist_id, {", ".join(_ALIGNMENT_COLUMNS)}, reasons)
+        select %(artist)s, {", ".join(f"w.{name}" for name in _ALIGNMENT_COLUMNS)},
+          array(select jsonb_array_elements_text(w.reasons))
+        from unnest({arrays(_ALIGNMENT_COLUMNS)}, %(reasons)s::jsonb[]) as w ({", ".join(_ALIGNMENT_COLUMNS)}, reasons)
         on conflict (artist_id, parse_id, audio_hash) do update set version = excluded.version,
           answer = excluded.answer, confidence = excluded.confidence, offset_seconds = excluded.offset_seconds,
           bar = excluded.bar, tempo = excluded.tempo, set_tempo = excluded.set_tempo, score = excluded.score,
           margin = excluded.margin, reasons = excluded.reasons, heard_tempo = excluded.heard_tempo,
           created_at = now()
         """,
-        {**vars(found), "artist_id": artist_id},
+        {
+            **columns_of(each_once, _ALIGNMENT_COLUMNS),
+            "reasons": [Jsonb(each.reasons) for each in each_once],
+            "artist": artist_id,
+        },
     )
 
 
-def keep_timeline(connection: Connection, artist_id: UUID, parse_id: str, timeline: SongTimeline) -> None:
-    """Store what plays when in a set, in the place of an older version's."""
+def keep_timelines(connection: Connection, artist_id: UUID, timelines: Mapping[str, SongTimeline]) -> None:
+    """Store by parse id what plays when in sets, in the places of older versions'."""
+    if not timelines:
+        return
     connection.execute(
-        "insert into song_timelines (artist_id, parse_id, version, timeline) values (%s, %s, %s, %s) "
+        "insert into song_timelines (artist_id, parse_id, version, timeline) "
+        "select %s, w.* from unnest(%s::text[], %s::text[], %s::jsonb[]) as w (parse_id, version, timeline) "
         "on conflict (artist_id, parse_id) do update set version = excluded.version, timeline = excluded.timeline, "
         "created_at = now()",
-        [artist_id, parse_id, timeline.version, Jsonb(timeline.model_dump(mode="json"))],
+        [
+            artist_id,
+            list(timelines),
+            [each.version for each in timelines.values()],
+            [Jsonb(each.model_dump(mode="json")) for each in timelines.values()],
+        ],
     )
 
 

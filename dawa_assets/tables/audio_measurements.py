@@ -4,7 +4,7 @@ A content is measured once for each version. It is compared once too: when it is
 are stored by then, so of two that come at the same time one at least sees the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from dawa_assets.tables.columns import arrays, columns_of
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -21,6 +22,15 @@ class Content(NamedTuple):
 
     artist_id: UUID
     audio_hash: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of a content, and its fingerprint."""
+
+    content: Content
+    measured: dict[str, Any]
+    fingerprint: bytes
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,20 @@ class AudioMatch:
         )
 
 
+_MATCH_COLUMNS = {
+    "artist_id": "uuid",
+    "audio_hash": "text",
+    "other_artist_id": "uuid",
+    "other_hash": "text",
+    "hits": "int",
+    "pitch": "float8",
+    "speed": "float8",
+    "seconds": "float8",
+    "start_seconds": "float8",
+    "other_start_seconds": "float8",
+}
+
+
 def unmeasured_audio(connection: Connection, artist_id: UUID, version: str) -> list[UnmeasuredAudio]:
     """Return the contents of the artist's items that this version has not measured, each once."""
     with connection.cursor(row_factory=class_row(UnmeasuredAudio)) as cursor:
@@ -78,24 +102,42 @@ def unmeasured_audio(connection: Connection, artist_id: UUID, version: str) -> l
         ).fetchall()
 
 
-def keep_measurement(
-    connection: Connection, content: Content, version: str, measured: dict[str, Any], fingerprint: bytes
-) -> None:
-    """Store what was measured of a content, to be compared; what another version found of it is forgotten."""
+def keep_measurements(connection: Connection, version: str, measured: Sequence[Measurement]) -> None:
+    """Store what was measured of contents, to be compared; what another version found of them is forgotten."""
+    each_once = list({each.content: each for each in measured}.values())
+    if not each_once:
+        return
     changed = connection.execute(
         """
         insert into audio_measurements as m (artist_id, audio_hash, version, measured, fingerprint)
-        values (%s, %s, %s, %s, %s) on conflict (artist_id, audio_hash) do update set version = excluded.version,
+        select w.artist, w.hash, %s, w.measured, w.fingerprint
+        from unnest(%s::uuid[], %s::text[], %s::jsonb[], %s::bytea[]) as w (artist, hash, measured, fingerprint)
+        order by w.artist, w.hash
+        on conflict (artist_id, audio_hash) do update set version = excluded.version,
           measured = excluded.measured, fingerprint = excluded.fingerprint, compared_at = null, created_at = now()
         where m.version <> excluded.version
+        returning artist_id, audio_hash
         """,
-        [*content, version, Jsonb(measured), fingerprint],
-    )
-    if changed.rowcount:
+        [
+            version,
+            [each.content.artist_id for each in each_once],
+            [each.content.audio_hash for each in each_once],
+            [Jsonb(each.measured) for each in each_once],
+            [each.fingerprint for each in each_once],
+        ],
+    ).fetchall()
+    if changed:
+        # Locked in one order: two artists that found each other's contents would wait for each other in a circle.
         connection.execute(
-            "delete from audio_matches where (artist_id, audio_hash) = (%(artist)s, %(hash)s) "
-            "or (other_artist_id, other_hash) = (%(artist)s, %(hash)s)",
-            {"artist": content.artist_id, "hash": content.audio_hash},
+            """
+            with w (artist, hash) as (select * from unnest(%s::uuid[], %s::text[])),
+            gone as (
+              select ctid from audio_matches where (artist_id, audio_hash) in (select artist, hash from w)
+                or (other_artist_id, other_hash) in (select artist, hash from w)
+              order by artist_id, audio_hash, other_artist_id, other_hash for update)
+            delete from audio_matches where ctid = any(array(select ctid from gone))
+            """,
+            [[row["artist_id"] for row in changed], [row["audio_hash"] for row in changed]],
         )
 
 
@@ -108,7 +150,7 @@ def copy_measurement(connection: Connection, content: Content, version: str) -> 
     ).fetchone()
     if row is None:
         return False
-    keep_measurement(connection, content, version, row["measured"], bytes(row["fingerprint"]))
+    keep_measurements(connection, version, [Measurement(content, row["measured"], bytes(row["fingerprint"]))])
     return True
 
 
@@ -141,32 +183,36 @@ def fingerprints_of(connection: Connection, contents: Sequence[Content]) -> list
     return [(Content(row["artist_id"], row["audio_hash"]), bytes(row["fingerprint"])) for row in rows]
 
 
-def keep_matches(connection: Connection, content: Content, version: str, matches: Sequence[AudioMatch]) -> None:
-    """Store where a content is found, on both sides, and that it was compared; nothing where it is gone by now."""
+def keep_matches(connection: Connection, version: str, found: Mapping[Content, Sequence[AudioMatch]]) -> None:
+    """Store where contents are found, on both sides, and that they were compared; not of those that are gone by now."""
     there = connection.execute(
-        "update audio_measurements set compared_at = now() where artist_id = %s and audio_hash = %s and version = %s",
-        [*content, version],
-    )
-    if there.rowcount == 0:
-        return
+        "update audio_measurements m set compared_at = now() from unnest(%s::uuid[], %s::text[]) as w (artist, hash) "
+        "where m.artist_id = w.artist and m.audio_hash = w.hash and m.version = %s returning artist_id, audio_hash",
+        [[content.artist_id for content in found], [content.audio_hash for content in found], version],
+    ).fetchall()
+    matches = (match for row in there for match in found[Content(row["artist_id"], row["audio_hash"])])
     # Always in one order: two artists that find each other at the same time would wait for each other in a circle.
-    rows = sorted((vars(side) for match in matches for side in (match, match.reversed())), key=_place)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """
-            insert into audio_matches
-            select %(artist_id)s, %(audio_hash)s, %(other_artist_id)s, %(other_hash)s, %(hits)s, %(pitch)s, %(speed)s,
-              %(seconds)s, %(start_seconds)s, %(other_start_seconds)s
-            where 2 = (select count(*) from audio_measurements where (artist_id, audio_hash) in
-              ((%(artist_id)s, %(audio_hash)s), (%(other_artist_id)s, %(other_hash)s)))
-            on conflict (artist_id, audio_hash, other_artist_id, other_hash) do nothing
-            """,
-            rows,
-        )
+    sides = {_place(side): side for match in matches for side in (match, match.reversed())}
+    if not sides:
+        return
+    connection.execute(
+        f"""
+        insert into audio_matches ({", ".join(_MATCH_COLUMNS)})
+        select {", ".join(f"w.{name}" for name in _MATCH_COLUMNS)}
+        from unnest({arrays(_MATCH_COLUMNS)}) with ordinality as w ({", ".join(_MATCH_COLUMNS)}, place)
+        where exists (select from audio_measurements m
+            where (m.artist_id, m.audio_hash) = (w.artist_id, w.audio_hash))
+          and exists (select from audio_measurements m
+            where (m.artist_id, m.audio_hash) = (w.other_artist_id, w.other_hash))
+        order by w.place
+        on conflict (artist_id, audio_hash, other_artist_id, other_hash) do nothing
+        """,
+        columns_of([sides[place] for place in sorted(sides)], _MATCH_COLUMNS),
+    )
 
 
-def _place(row: dict[str, Any]) -> tuple[UUID, str, UUID, str]:
-    return row["artist_id"], row["audio_hash"], row["other_artist_id"], row["other_hash"]
+def _place(match: AudioMatch) -> tuple[UUID, str, UUID, str]:
+    return match.artist_id, match.audio_hash, match.other_artist_id, match.other_hash
 
 
 def matches_of(connection: Connection, artist_id: UUID) -> list[AudioMatch]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.columns import arrays, columns_of
 from dawa_assets.tables.names import item_name
 from resources.database.base import Connection
 
@@ -96,6 +97,18 @@ class JudgedItem:
     audio_format: str | None = None
 
 
+_FINDING_COLUMNS = {
+    "item_id": "uuid",
+    "audio_hash": "text",
+    "kind": "text",
+    "level": "text",
+    "number": "float8",
+    "sentence": "text",
+    "way_out": "text",
+    "subject": "text",
+}
+
+
 def judged_items(connection: Connection, artist_id: UUID, version: str) -> list[JudgedItem]:
     """Return the artist's items that are not excluded and whose audio this version has measured, oldest first."""
     with connection.cursor(row_factory=class_row(JudgedItem)) as cursor:
@@ -127,30 +140,32 @@ def lock_findings(connection: Connection, artist_id: UUID) -> None:
 
 def replace_findings(connection: Connection, artist_id: UUID, version: str, findings: Sequence[Finding]) -> None:
     """Make these the artist's findings. What stays as it was keeps its moment."""
-    keys = [[each.item_id for each in findings], [each.kind for each in findings], [each.subject for each in findings]]
+    each_once = list({(each.item_id, each.kind, each.subject): each for each in findings}.values())
+    columns = columns_of(each_once, _FINDING_COLUMNS)
     connection.execute(
-        "delete from item_findings f where artist_id = %s and not exists (select from "
-        "unnest(%s::uuid[], %s::text[], %s::text[]) as w (item, kind, subject) "
+        "delete from item_findings f where artist_id = %(artist)s and not exists (select from "
+        "unnest(%(item_id)s::uuid[], %(kind)s::text[], %(subject)s::text[]) as w (item, kind, subject) "
         "where (w.item, w.kind, w.subject) = (f.training_item_id, f.kind, f.subject))",
-        [artist_id, *keys],
+        {**columns, "artist": artist_id},
     )
-    for each in findings:
-        connection.execute(
-            """
-            insert into item_findings as f (artist_id, training_item_id, kind, subject, audio_hash, level, number,
-              sentence, way_out, version)
-            select %(artist)s, t.id, %(kind)s, %(subject)s, %(audio_hash)s, %(level)s, %(number)s, %(sentence)s,
-              %(way_out)s, %(version)s
-            from training_items t where t.id = %(item_id)s and t.artist_id = %(artist)s
-            on conflict (training_item_id, kind, subject) do update set audio_hash = excluded.audio_hash,
-              level = excluded.level, number = excluded.number, sentence = excluded.sentence,
-              way_out = excluded.way_out, version = excluded.version, found_at = now()
-            where (f.audio_hash, f.level, f.number, f.sentence, f.way_out, f.version) is distinct from
-              (excluded.audio_hash, excluded.level, excluded.number, excluded.sentence, excluded.way_out,
-               excluded.version)
-            """,
-            {**vars(each), "artist": artist_id, "version": version},
-        )
+    if not each_once:
+        return
+    connection.execute(
+        f"""
+        insert into item_findings as f (artist_id, training_item_id, kind, subject, audio_hash, level, number,
+          sentence, way_out, version)
+        select %(artist)s, t.id, w.kind, w.subject, w.audio_hash, w.level, w.number, w.sentence, w.way_out, %(version)s
+        from unnest({arrays(_FINDING_COLUMNS)}) as w ({", ".join(_FINDING_COLUMNS)})
+        join training_items t on t.id = w.item_id and t.artist_id = %(artist)s
+        on conflict (training_item_id, kind, subject) do update set audio_hash = excluded.audio_hash,
+          level = excluded.level, number = excluded.number, sentence = excluded.sentence,
+          way_out = excluded.way_out, version = excluded.version, found_at = now()
+        where (f.audio_hash, f.level, f.number, f.sentence, f.way_out, f.version) is distinct from
+          (excluded.audio_hash, excluded.level, excluded.number, excluded.sentence, excluded.way_out,
+           excluded.version)
+        """,
+        {**columns, "artist": artist_id, "version": version},
+    )
 
 
 def shown_findings(

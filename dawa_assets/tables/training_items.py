@@ -4,12 +4,15 @@ A guarded update names what its caller has seen; where somebody else changed it 
 caller is told so.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg.rows import class_row
 
 from dawa_assets.errors import UnknownItemError
+from dawa_assets.tables.arriving_files import AT_ITS_PLACE
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
@@ -94,8 +97,14 @@ def items_of(connection: Connection, artist_id: UUID) -> list[Item]:
 
 def get_item(connection: Connection, item: UUID) -> Item | None:
     """Return one item as it is now."""
+    return get_items(connection, [item]).get(item)
+
+
+def get_items(connection: Connection, items: Sequence[UUID]) -> dict[UUID, Item]:
+    """Return items as they are now, by id; those that are gone are left out."""
     with connection.cursor(row_factory=class_row(Item)) as cursor:
-        return cursor.execute(f"select {_COLUMNS} from training_items where id = %s", [item]).fetchone()
+        found = cursor.execute(f"select {_COLUMNS} from training_items where id = any(%s)", [list(items)]).fetchall()
+    return {item.id: item for item in found}
 
 
 def summary_of_item(connection: Connection, artist: Artist, item_id: UUID) -> UUID | None:
@@ -115,26 +124,50 @@ def summary_of_item(connection: Connection, artist: Artist, item_id: UUID) -> UU
 
 def item_of_summary(connection: Connection, summary_id: UUID) -> UUID | None:
     """Return the item that uses this summary now; none of those that the dashboard saved with audio of their own."""
-    row = connection.execute(
-        "select id from training_items where als_summary_id = %s and (item_key is not null or audio_path is null) "
-        "order by item_key is null, created_at, id limit 1",
-        [summary_id],
-    ).fetchone()
-    return None if row is None else UUID(str(row["id"]))
+    return items_of_summaries(connection, [summary_id]).get(summary_id)
 
 
-def ensure_item(connection: Connection, artist_id: UUID, new: NewItem) -> UUID:
-    """Return the item of this key, made if there is none; it uses the given summary from now on."""
-    row = connection.execute(
-        "insert into training_items "
-        "(artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status) "
-        "values (%s, %s, %s, %s, %s, %s, 'needs_audio') on conflict (artist_id, item_key) do update "
-        "set als_summary_id = excluded.als_summary_id, parse_id = excluded.parse_id, "
-        "als_filename = excluded.als_filename, project_name = excluded.project_name, updated_at = now() returning id",
-        [artist_id, new.summary_id, new.parse_id, new.als_filename, new.project_name, new.item_key],
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return UUID(str(row["id"]))
+def items_of_summaries(connection: Connection, summary_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Return by summary what `item_of_summary` does, where there is such an item."""
+    rows = connection.execute(
+        "select distinct on (als_summary_id) als_summary_id, id from training_items where als_summary_id = any(%s) "
+        "and (item_key is not null or audio_path is null) "
+        "order by als_summary_id, item_key is null, created_at, id",
+        [list(summary_ids)],
+    )
+    return {row["als_summary_id"]: row["id"] for row in rows}
+
+
+def ensure_items(connection: Connection, artist_id: UUID, items: Sequence[NewItem]) -> dict[str, UUID]:
+    """Return the items of these keys, each made if there is none; they use the given summaries from now on.
+
+    Args:
+        connection: in a transaction.
+        artist_id: whose items they are.
+        items: each key once.
+    """
+    rows = connection.execute(
+        f"""
+        insert into training_items
+          (artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status, created_at)
+        select %s, w.summary, w.parse_id, w.name, w.project, w.item_key, 'needs_audio', {AT_ITS_PLACE}
+        from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
+          with ordinality as w (summary, parse_id, name, project, item_key, place)
+        order by w.place
+        on conflict (artist_id, item_key) do update
+          set als_summary_id = excluded.als_summary_id, parse_id = excluded.parse_id,
+          als_filename = excluded.als_filename, project_name = excluded.project_name, updated_at = now()
+        returning item_key, id""",
+        [
+            artist_id,
+            [each.summary_id for each in items],
+            [each.parse_id for each in items],
+            [each.als_filename for each in items],
+            [each.project_name for each in items],
+            [each.item_key for each in items],
+        ],
+    )
+    return {row["item_key"]: row["id"] for row in rows}
 
 
 def adopt_summaries(connection: Connection, artist_id: UUID) -> int:
@@ -159,27 +192,38 @@ def adopt_summaries(connection: Connection, artist_id: UUID) -> int:
     ).rowcount
 
 
-def set_audio(connection: Connection, item: Item, audio: Audio) -> bool:
-    """Give an item its audio and the status that follows from it. False where its audio is not the one seen."""
-    return (
-        connection.execute(
-            "update training_items set audio_path = %s, audio_hash = %s, audio_format = %s, "
-            "audio_duration_seconds = %s, audio_findings = %s, updated_at = now(), "
-            f"status = {_WITH_AUDIO}, error = {_WITHOUT_AUDIO_ERROR} "
-            "where id = %s and audio_hash is not distinct from %s and audio_path is not distinct from %s",
-            [
-                audio.path,
-                audio.sha256,
-                audio.format,
-                audio.duration_seconds,
-                list(audio.findings),
-                item.id,
-                item.audio_hash,
-                item.audio_path,
-            ],
-        ).rowcount
-        == 1
+def set_audio(connection: Connection, given: Sequence[tuple[Item, Audio]]) -> set[UUID]:
+    """Give items their audio and the statuses that follow from it.
+
+    Returns the ids of those that have it: not where an item's audio is not the one seen.
+
+    Args:
+        connection: in a transaction.
+        given: items as they were seen, each once, with their new audio.
+    """
+    rows = connection.execute(
+        f"""
+        update training_items set audio_path = w.path, audio_hash = w.hash, audio_format = w.format,
+          audio_duration_seconds = w.seconds, updated_at = now(), status = {_WITH_AUDIO},
+          error = {_WITHOUT_AUDIO_ERROR},
+          audio_findings = array(select jsonb_array_elements_text(w.findings::jsonb))
+        from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::text[], %s::text[])
+          as w (item, path, hash, format, seconds, findings, seen_hash, seen_path)
+        where id = w.item and audio_hash is not distinct from w.seen_hash
+          and audio_path is not distinct from w.seen_path
+        returning id""",
+        [
+            [item.id for item, _ in given],
+            [audio.path for _, audio in given],
+            [audio.sha256 for _, audio in given],
+            [audio.format for _, audio in given],
+            [float(audio.duration_seconds) for _, audio in given],
+            [json.dumps(audio.findings) for _, audio in given],  # PostgreSQL's arrays hold no rows of unequal length
+            [item.audio_hash for item, _ in given],
+            [item.audio_path for item, _ in given],
+        ],
     )
+    return {row["id"] for row in rows}
 
 
 def describe_audio(connection: Connection, item: Item, audio: Audio) -> bool:
@@ -245,16 +289,23 @@ def settle_statuses(connection: Connection, artist_id: UUID, with_audio: list[UU
     )
 
 
-def set_prompt_file(connection: Connection, item: Item, path: str, text_hash: str) -> bool:
-    """Record that the file holds the item's text. False where the text is not the one seen."""
-    return (
-        connection.execute(
-            "update training_items set prompt_path = %s, prompt_file_hash = %s, updated_at = now() "
-            "where id = %s and prompt_text = %s",
-            [path, text_hash, item.id, item.prompt_text],
-        ).rowcount
-        == 1
+def set_prompt_files(connection: Connection, written: Sequence[tuple[Item, str, str]]) -> set[UUID]:
+    """Record that files hold items' texts; of each the item as it was seen, the path, and the SHA-256 of the text.
+
+    Returns the ids of those that it was recorded of: not where the text is not the one seen.
+    """
+    rows = connection.execute(
+        "update training_items set prompt_path = w.path, prompt_file_hash = w.hash, updated_at = now() "
+        "from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) as w (item, path, hash, text) "
+        "where id = w.item and prompt_text = w.text returning id",
+        [
+            [item.id for item, _, _ in written],
+            [path for _, path, _ in written],
+            [text_hash for _, _, text_hash in written],
+            [item.prompt_text for item, _, _ in written],
+        ],
     )
+    return {row["id"] for row in rows}
 
 
 def items_with_saved_texts(connection: Connection, artist_id: UUID) -> list[Item]:

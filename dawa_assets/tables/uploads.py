@@ -1,17 +1,17 @@
 """SQL of the intake: the ledger of uploads (`uploads`) and the rows of summaries (`als_summaries`).
 
 A ledger row that waits without a reason is being worked on, or was when its worker was killed; one that waits with
-a reason has been looked at and needs something else to arrive first.
+a reason has been looked at and needs something else to arrive first. What is written for many files at once is in
+`arriving_files.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from resources.bucket.base import StoredObject
 from resources.database.base import Connection
@@ -95,10 +95,10 @@ class RejectedFile:
     at: datetime
 
 
-_LEDGER_COLUMNS = (
+LEDGER_COLUMNS = (
     "id, upload_id, inbox_key, folder, name, sha256, state, reason, final_key, training_item_id, created_at"
 )
-_SUMMARY_COLUMNS = "id, parse_id, als_filename, project_name, export_path, source_key, parser_version"
+SUMMARY_COLUMNS = "id, parse_id, als_filename, project_name, export_path, source_key, parser_version"
 
 
 def known_waiting(connection: Connection, artist_id: UUID | None = None) -> dict[str, Known]:
@@ -115,7 +115,7 @@ def ledger(connection: Connection, artist_id: UUID, kind: Kind, *, waiting_only:
     """Return the artist's uploads of one kind, oldest first; those of one moment in the order of their keys."""
     with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
         return cursor.execute(
-            f"select {_LEDGER_COLUMNS} from uploads where artist_id = %s and kind = %s "
+            f"select {LEDGER_COLUMNS} from uploads where artist_id = %s and kind = %s "
             "and (state = 'waiting' or not %s) order by created_at, inbox_key, id",
             [artist_id, kind, waiting_only],
         ).fetchall()
@@ -191,16 +191,6 @@ def latest_outcomes(connection: Connection, artist_id: UUID, limit: int) -> list
         ).fetchall()
 
 
-def finished(connection: Connection, file: InboxFile, sha256: str) -> LedgerRow | None:
-    """The row of this very object, if it found its place before: only its deletion from the inbox was left to do."""
-    with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
-        return cursor.execute(
-            f"select {_LEDGER_COLUMNS} from uploads "
-            "where inbox_key = %s and sha256 = %s and state <> 'waiting' and updated_at >= %s",
-            [file.stored.key, sha256, file.stored.modified],
-        ).fetchone()
-
-
 def are_all_taken(connection: Connection, artist_id: UUID, hashes: set[str]) -> bool:
     """Return whether every file with one of these hashes was taken in before."""
     row = connection.execute(
@@ -208,41 +198,6 @@ def are_all_taken(connection: Connection, artist_id: UUID, hashes: set[str]) -> 
         [artist_id, list(hashes)],
     ).fetchone()
     return row is not None and row["n"] == len(hashes)
-
-
-def begin(connection: Connection, artist_id: UUID, file: InboxFile, sha256: str, final_key: str | None = None) -> UUID:
-    """Record that a file of the inbox is being worked on, and where it is about to go.
-
-    A bounce that was headed for an item when its worker was killed still is. A row of other bytes that waited under
-    the same key is dropped: they were replaced.
-    """
-    connection.execute(
-        "delete from uploads where inbox_key = %s and sha256 <> %s and state = 'waiting'", [file.stored.key, sha256]
-    )
-    row = connection.execute(
-        """
-        insert into uploads as u
-          (artist_id, upload_id, inbox_key, folder, name, kind, sha256, size_bytes, state, final_key)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, 'waiting', %s)
-        on conflict (inbox_key, sha256) do update set state = 'waiting', reason = null, updated_at = now(),
-          final_key = coalesce(excluded.final_key, case when u.state = 'waiting' then u.final_key end),
-          training_item_id = case when u.state = 'waiting' then u.training_item_id end,
-          created_at = case when u.state = 'waiting' then u.created_at else now() end
-        returning id""",
-        [
-            artist_id,
-            file.upload_id,
-            file.stored.key,
-            file.folder,
-            file.name,
-            file.kind,
-            sha256,
-            file.stored.size,
-            final_key,
-        ],
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return UUID(str(row["id"]))
 
 
 def forget_gone(connection: Connection, artist_id: UUID, kinds: list[Kind], present: list[str]) -> None:
@@ -253,30 +208,14 @@ def forget_gone(connection: Connection, artist_id: UUID, kinds: list[Kind], pres
     )
 
 
-def head_for(connection: Connection, upload: UUID, item: UUID, final_key: str) -> None:
-    """Record for which item a waiting bounce is about to be copied, and where."""
+def wait(connection: Connection, reasons: Sequence[tuple[UUID, str]]) -> None:
+    """Let files wait where they lie, each with the reason why."""
+    if not reasons:
+        return
     connection.execute(
-        "update uploads set training_item_id = %s, final_key = %s, reason = null, updated_at = now() "
-        "where id = %s and state = 'waiting'",
-        [item, final_key, upload],
-    )
-
-
-def wait(connection: Connection, upload: UUID, reason: str) -> None:
-    """Let a file wait where it lies, with the reason why."""
-    connection.execute(
-        "update uploads set reason = %s, final_key = null, training_item_id = null, updated_at = now() "
-        "where id = %s and state = 'waiting'",
-        [reason, upload],
-    )
-
-
-def finish_taken(connection: Connection, upload: UUID, item: UUID | None, summary: UUID | None = None) -> None:
-    """Record that a file is in its place."""
-    connection.execute(
-        "update uploads set state = 'taken', reason = null, training_item_id = %s, als_summary_id = %s, "
-        "updated_at = now() where id = %s and state = 'waiting'",
-        [item, summary, upload],
+        "update uploads u set reason = w.reason, final_key = null, training_item_id = null, updated_at = now() "
+        "from unnest(%s::uuid[], %s::text[]) as w (upload, reason) where u.id = w.upload and u.state = 'waiting'",
+        [[upload for upload, _ in reasons], [reason for _, reason in reasons]],
     )
 
 
@@ -297,61 +236,19 @@ def find_summary(connection: Connection, artist_id: UUID, parse_id: str) -> Summ
     """Return the artist's summary of these bytes."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(
-            f"select {_SUMMARY_COLUMNS} from als_summaries where artist_id = %s and parse_id = %s",
+            f"select {SUMMARY_COLUMNS} from als_summaries where artist_id = %s and parse_id = %s",
             [artist_id, parse_id],
         ).fetchone()
-
-
-def folders_of_item(connection: Connection, artist_id: UUID, item_key: str) -> list[str] | None:
-    """Return the folders that the sets of an item were ever uploaded in.
-
-    None where the artist has no item of this key.
-    """
-    rows = connection.execute(
-        "select u.folder from training_items t left join uploads u on u.training_item_id = t.id "
-        "and u.kind = 'live_set' where t.artist_id = %s and t.item_key = %s",
-        [artist_id, item_key],
-    ).fetchall()
-    return [row["folder"] for row in rows if row["folder"] is not None] if rows else None
 
 
 def parsed_otherwise(connection: Connection, artist_id: UUID, parser_version: str) -> list[Summary]:
     """Summaries that another version of the reader made of a set that was kept."""
     with connection.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(
-            f"select {_SUMMARY_COLUMNS} from als_summaries where artist_id = %s and source_key is not null "
+            f"select {SUMMARY_COLUMNS} from als_summaries where artist_id = %s and source_key is not null "
             "and parser_version is distinct from %s order by created_at, id",
             [artist_id, parser_version],
         ).fetchall()
-
-
-def save_summary(connection: Connection, artist_id: UUID, summary: Summary, content: dict[str, Any]) -> UUID:
-    """Insert a summary, or bring the one of the same bytes up to date; `summary.id` is used for a new row."""
-    # A row whose artist was deleted lost its artist_id, but still holds the name that this one needs.
-    connection.execute(
-        "update als_summaries set artist_id = %s where als_filename = %s and parse_id = %s and artist_id is null",
-        [artist_id, summary.als_filename, summary.parse_id],
-    )
-    row = connection.execute(
-        "insert into als_summaries (id, artist_id, parse_id, als_filename, project_name, summary, export_path, "
-        "source_key, parser_version) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
-        "on conflict (artist_id, parse_id) do update set summary = excluded.summary, "
-        "project_name = excluded.project_name, export_path = excluded.export_path, "
-        "source_key = excluded.source_key, parser_version = excluded.parser_version returning id",
-        [
-            summary.id,
-            artist_id,
-            summary.parse_id,
-            summary.als_filename,
-            summary.project_name,
-            Jsonb(content),
-            summary.export_path,
-            summary.source_key,
-            summary.parser_version,
-        ],
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return UUID(str(row["id"]))
 
 
 def latest_timelines(connection: Connection, slug: str, limit: int) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from dawa_assets.pipeline.wording import minutes
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from dawa_assets.intake.live_sets import LiveSetsReport
+    from dawa_assets.intake.live_sets_report import LiveSetsReport
     from dawa_assets.items.update import ItemsReport
     from dawa_assets.prompting.refresh import PromptsReport
 

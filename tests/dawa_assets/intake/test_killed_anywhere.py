@@ -10,6 +10,7 @@ import pytest
 from dawa_assets.intake.inbox import pending_uploads
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
+from dawa_assets.pipeline import batches
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import als, content, drop, new_artist, rows, wav
@@ -79,8 +80,14 @@ def _both_uploads(ports: Ports, artist: Artist, first: Fuse, second: Fuse) -> No
             _build(ports, artist)
 
 
-@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_rerun_after_any_kill_ends_as_if_undisturbed(ports: Ports, stride: int) -> None:
+@pytest.mark.parametrize(
+    ("stride", "max_rows"),
+    [(7, 2), pytest.param(1, 2, marks=pytest.mark.slow), pytest.param(1, 50, marks=pytest.mark.slow)],
+)
+def test_a_rerun_after_any_kill_ends_as_if_undisturbed(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch, stride: int, max_rows: int
+) -> None:
+    monkeypatch.setattr(batches, "MAX_ROWS", max_rows)  # killed between batches too
     ports = with_short_leases(ports)
     undisturbed, fuses = new_artist(ports, "Undisturbed"), (Fuse(None), Fuse(None))
     _both_uploads(ports, undisturbed, *fuses)

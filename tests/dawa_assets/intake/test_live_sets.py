@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.errors import UnknownArtistError
-from dawa_assets.intake import live_sets
+from dawa_assets.intake import live_sets, set_files
 from dawa_assets.intake.inbox import pending_uploads, upload
 from dawa_assets.intake.layout import fitted
 from dawa_assets.intake.live_sets import take_in_live_sets
@@ -186,14 +186,14 @@ def test_a_fault_in_the_reader_blocks_and_loses_nothing(
 ) -> None:
     new_artist(ports)
     drop(ports, "nova", {"a.als": als(100), "b.als": als(101)})
-    real = live_sets.read_live_set
+    real = set_files.read_live_set
 
     def faulty(path: Path) -> object:
         if path.name == "a.als":
             raise ZeroDivisionError("division by zero")
         return real(path)
 
-    monkeypatch.setattr(live_sets, "read_live_set", faulty)
+    monkeypatch.setattr(set_files, "read_live_set", faulty)
     with caplog.at_level(logging.CRITICAL):
         report = take_in_live_sets(ports, "nova")
     assert report.taken == ["b.als"]

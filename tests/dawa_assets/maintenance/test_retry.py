@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.intake import live_sets
+from dawa_assets.intake import set_files
 from dawa_assets.intake.inbox import pending_uploads
 from dawa_assets.intake.live_sets import take_in_live_sets
 from dawa_assets.items.update import update_training_items
@@ -42,7 +42,7 @@ def _with_a_reader_that_refuses(ports: Ports, slug: str = "nova") -> None:
         def refuse(path: Path) -> object:
             raise UnreadableLiveSetError(f"{path.name}: a version that is not known")
 
-        patch.setattr(live_sets, "read_live_set", refuse)
+        patch.setattr(set_files, "read_live_set", refuse)
         _build(ports, slug)
 
 

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from dawa_assets.intake.live_sets import LiveSetsReport
+from dawa_assets.intake.live_sets_report import LiveSetsReport
 from dawa_assets.pipeline.reports import PaidReport, figures_of
 
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from dawa_assets.tables.audio_measurements import AudioMatch, Content, keep_matches, keep_measurement
+from dawa_assets.tables.audio_measurements import AudioMatch, Content, Measurement, keep_matches, keep_measurements
 from resources.database.base import Connection
 from resources.ports import Ports
 from tests.dawa_assets.intake.material import new_artist, rows
@@ -22,13 +22,12 @@ def test_two_artists_who_find_each_other_wait_in_no_circle(ports: Ports) -> None
     artists = sorted((new_artist(ports).id, new_artist(ports, "Vega").id))
     one, other = (Content(artist, "a" * 64) for artist in artists)
     with ports.database.transaction() as connection:
-        for content in (one, other):
-            keep_measurement(connection, content, "v1", {}, b"")
+        keep_measurements(connection, "v1", [Measurement(content, {}, b"") for content in (one, other)])
     match = AudioMatch(*one, *other, 50, 0.0, 1.0, 30.0, 0.0, 0.0)
 
     def find_from_the_other_side() -> None:
         with ports.database.transaction() as connection:
-            keep_matches(connection, other, "v1", [match.reversed()])
+            keep_matches(connection, "v1", {other: [match.reversed()]})
 
     with ThreadPoolExecutor(1) as pool:
         with ports.database.transaction() as connection:
