@@ -86,15 +86,20 @@ def _told(folder: Path) -> Iterator[tuple[Path, dict[str, dict[str, dict[str, li
     from dawa_assets.ableton.reader import read_live_set
     from dawa_assets.ableton.summary_builder import summarise
     from dawa_assets.prompting.context import build_context
+    from dawa_assets.prompting.profile_facts import read_profile
     from dawa_assets.prompting.rules import rules_for
+    from dawa_assets.prompting.summary_facts import read_summary
     from resources.prompt_writer.base import PromptRequest
     from resources.prompt_writer.offline import OfflineWriter
 
     for path in _sets(folder):
         live_set = read_live_set(path)
         summary = summarise(live_set, als_filename=path.name, project_folder="", artist_name="").model_dump(mode="json")
-        context = build_context({}, summary)
-        rules = rules_for({}, summary, context=context)
+        profile, facts = read_profile({}), read_summary(summary)
+        if facts.tempo is None:
+            continue  # no prompt is written for it
+        context = build_context(profile, facts)
+        rules = rules_for(profile, facts.tempo, context=context)
         request = PromptRequest(key=path.name, instructions="", context=context, check=rules.broken)
         [answer] = next(iter(OfflineWriter().write([request])))
         yield path, json.loads(context), answer.text or "", rules.broken(answer.text or "")

@@ -18,7 +18,7 @@ from dawa_assets.ableton.time_map import TempoMap, bar_times
 from dawa_assets.ableton.usage import pads_in_use
 from dawa_assets.arrangements.sections import sections_of
 from dawa_assets.prompting.instruments import heard_on
-from dawa_assets.prompting.track import known_tracks
+from dawa_assets.prompting.summary_facts import read_summary
 from modal_app.protocol.song_timeline import Layer, MetreStart, SectionStart, SongTimeline, Span, Voice
 from modal_app.training.span_facts import united
 
@@ -35,7 +35,7 @@ def timeline_of(live_set: LiveSet) -> SongTimeline:
     tempo, gap = live_set.tempo_map, live_set.played_time_signature.beats_per_bar
     names = unique_names([track.name for track in live_set.tracks])
     summary = summarise(live_set, als_filename=live_set.name, project_folder="", artist_name="").model_dump(mode="json")
-    heard = {track.name: track for track in known_tracks(summary).heard}
+    heard = {track.named.name: track.named for track in read_summary(summary).tracks}
     end = live_set.length_beats
     layers: list[tuple[str, list[Span]]] = []
     voices: dict[str, list[Span]] = {}

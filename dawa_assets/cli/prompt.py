@@ -201,13 +201,14 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
 
     from dawa_assets.artists.profile import load_profile
     from dawa_assets.prompting.dry_run import instructions_of, read_instructions, try_prompts
+    from dawa_assets.prompting.profile_facts import read_profile
     from modal_app.errors import InputError
     from resources.ports import open_prompt_writer
     from resources.settings import Settings
 
     settings = Settings.load()
     instructions = instructions_of(settings.system_prompt_version) if system is None else read_instructions(system)
-    content = {} if profile is None else load_profile(profile)
+    facts = read_profile({} if profile is None else load_profile(profile))
     sets: list[TrialSet] = []
     for file in files:
         try:
@@ -218,7 +219,7 @@ def _try(files: list[Path], profile: Path | None, system: Path | None, *, as_jso
     if sets:
         with Console(stderr=True).status("writing …"):
             trials = sorted(
-                try_prompts(open_prompt_writer(settings), sets, content, instructions),
+                try_prompts(open_prompt_writer(settings), sets, facts, instructions),
                 key=lambda trial: [each.name for each in sets].index(trial.name),
             )
     if as_json and trials:
@@ -237,11 +238,11 @@ def _trial_set(file: Path) -> "TrialSet":
     from dawa_assets.ableton.reader import read_live_set
     from dawa_assets.cli.als import summary_of
     from dawa_assets.prompting.dry_run import TrialSet
-    from dawa_assets.prompting.track import tempo_of
+    from dawa_assets.prompting.summary_facts import read_summary
     from modal_app.errors import InputError
 
-    summary = summary_of(file, read_live_set(file)).model_dump(mode="json")
-    if tempo_of(summary) is None:
+    summary = read_summary(summary_of(file, read_live_set(file)).model_dump(mode="json"))
+    if summary.tempo is None:
         raise InputError(f"{file}: has no tempo that a set can have; no prompt can be written for it")
     return TrialSet(str(file), summary)
 

@@ -11,9 +11,9 @@ from typing import Any
 from dawa_assets.ableton.time_map import MetreChange, MetreMap, TempoMap, TempoPoint, TimeSignature, bar_times
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.prompting.context import build_context
-from dawa_assets.prompting.json_access import count, mapping, number, objects, text, texts
-from dawa_assets.prompting.plan import summary_of
-from dawa_assets.prompting.track import tempo_of
+from dawa_assets.prompting.json_access import count, mapping, number, objects, parsed, text, texts
+from dawa_assets.prompting.profile_facts import read_profile
+from dawa_assets.prompting.summary_facts import SummaryFacts, read_summary
 from dawa_assets.tables import library_sets
 from dawa_assets.tables.alignments import StoredAlignment, alignments_of
 from dawa_assets.tables.artist_profiles import observed_profile
@@ -113,21 +113,22 @@ def show_live_set(ports: Ports, artist: Artist, parse_id: str) -> ShownSet:
         if found is None or entry is None:
             raise UnknownLiveSetError(f"parse {parse_id[:40]!r}: {artist.slug} has no such Live Set; upload it first")
         content = summary_texts(connection, artist.id, [found.id]).get(found.id, "{}")
-        profile = observed_profile(connection, artist.id).master_schema
+        profile = read_profile(observed_profile(connection, artist.id).master_schema)
         of_item = [] if entry.item_id is None else alignments_of(connection, artist.id, [entry.item_id])
-    summary = summary_of(content)
+    summary = mapping(parsed(content))
+    known = read_summary(summary)
     ids = {parse_id, str(found.id)}
-    context = json.loads(build_context(profile, summary, artist_name=artist.name, summary_ids=ids))
-    tempo = tempo_of(summary)
-    if tempo is None:
-        return ShownSet(entry, _facts(entry, summary), context, None)
+    context = json.loads(build_context(profile, known, artist_name=artist.name, summary_ids=ids))
+    facts = _facts(entry, summary, known)
+    if known.tempo is None:
+        return ShownSet(entry, facts, context, None)
     points = _tempo_points(summary)
-    tempos, metre = TempoMap(points, tempo), _metre(summary)
-    bars = bar_times(tempos, metre, min(max(number(mapping(summary).get("length_bars")) or 0.0, 0.0), 1e6))
-    changes = [(round(tempos.seconds_at(point.time), 6), point.bpm) for point in points] or [(0.0, tempo)]
+    tempos, metre = TempoMap(points, known.tempo), _metre(summary)
+    bars = bar_times(tempos, metre, min(max(number(summary.get("length_bars")) or 0.0, 0.0), 1e6))
+    changes = [(round(tempos.seconds_at(point.time), 6), point.bpm) for point in points] or [(0.0, known.tempo)]
     grid = Grid(_played_signature(summary).beats_per_bar, bars[-1], 0.0, bars, changes)
     locators = _locators(summary, tempos, metre)
-    shown = ShownSet(entry, _facts(entry, summary), context, grid, locators, _sections(locators, grid.length_seconds))
+    shown = ShownSet(entry, facts, context, grid, locators, _sections(locators, grid.length_seconds))
     aligned = [each.alignment for each in of_item if each.alignment.parse_id == parse_id]
     return _by_bounce_clock(shown, aligned[0]) if aligned else shown
 
@@ -159,19 +160,17 @@ def _by_bounce_clock(shown: ShownSet, alignment: StoredAlignment) -> ShownSet:
     )
 
 
-def musical_key(scale: Any) -> str | None:
+def musical_key(scale: object) -> str | None:
     """`A Minor`; None where the set says none."""
     named = " ".join(part for part in (text(mapping(scale).get(name), 40) for name in ("root", "name")) if part)
     return named or None
 
 
-def _facts(entry: Entry, summary: Any) -> Facts:
-    whole = mapping(summary)
-    overview = mapping(whole, "overview")
+def _facts(entry: Entry, whole: dict[str, object], known: SummaryFacts) -> Facts:
     breakdown = mapping(whole, "track_breakdown")
     return Facts(
-        tempo=tempo_of(summary),
-        time_signature=text(overview.get("time_signature"), 8) or None,
+        tempo=known.tempo,
+        time_signature=known.time_signature or None,
         musical_key=musical_key(entry.scale),
         live_version=text(whole.get("live_version"), 40) or None,
         length_bars=number(whole.get("length_bars")),
@@ -187,7 +186,7 @@ def _facts(entry: Entry, summary: Any) -> Facts:
     )
 
 
-def _track(name: str, details: dict[str, Any]) -> TrackLine:
+def _track(name: str, details: dict[str, object]) -> TrackLine:
     return TrackLine(
         name=text(name, 200),
         type=text(details.get("type"), 20),
@@ -198,38 +197,38 @@ def _track(name: str, details: dict[str, Any]) -> TrackLine:
     )
 
 
-def _tempo_points(summary: Any) -> list[TempoPoint]:
+def _tempo_points(summary: dict[str, object]) -> list[TempoPoint]:
     """Return the automated tempo in order; of several points at one beat, the later counts from there on."""
     found = []
-    for point in objects(mapping(summary).get("tempo_changes")):
+    for point in objects(summary.get("tempo_changes")):
         beat, bpm = number(point.get("time")), number(point.get("tempo"))
         if beat is not None and bpm is not None and 10 <= bpm <= 1_000 and abs(beat) < _LAST_BEAT:
             found.append(TempoPoint(beat, bpm))
     return sorted(found[:_MAX_PLACES], key=lambda point: point.time)
 
 
-def _metre(summary: Any) -> MetreMap:
+def _metre(summary: dict[str, object]) -> MetreMap:
     changes = []
-    for change in list(objects(mapping(summary).get("time_signature_changes")))[:_MAX_PLACES]:
+    for change in list(objects(summary.get("time_signature_changes")))[:_MAX_PLACES]:
         beat, signature = number(change.get("time")), _signature(change.get("time_signature"))
         if beat is not None and signature is not None and 0 <= beat < _LAST_BEAT:
             changes.append(MetreChange(beat, signature))
     return MetreMap(_played_signature(summary), changes)
 
 
-def _played_signature(summary: Any) -> TimeSignature:
-    return _signature(mapping(mapping(summary), "overview").get("time_signature")) or TimeSignature(4, 4)
+def _played_signature(summary: dict[str, object]) -> TimeSignature:
+    return _signature(mapping(summary, "overview").get("time_signature")) or TimeSignature(4, 4)
 
 
-def _signature(value: Any) -> TimeSignature | None:
+def _signature(value: object) -> TimeSignature | None:
     """Of `6/8`, for example; None where it can't be told."""
     written = re.fullmatch(r"([1-9][0-9]?)/(1|2|4|8|16|32|64)", text(value, 8))
     return TimeSignature(int(written[1]), int(written[2])) if written else None
 
 
-def _locators(summary: Any, tempos: TempoMap, metre: MetreMap) -> list[Place]:
+def _locators(summary: dict[str, object], tempos: TempoMap, metre: MetreMap) -> list[Place]:
     places = []
-    for each in list(objects(mapping(summary).get("locators")))[:_MAX_PLACES]:
+    for each in list(objects(summary.get("locators")))[:_MAX_PLACES]:
         beat = number(each.get("time"))
         if beat is not None and 0 <= beat < _LAST_BEAT:
             places.append(Place(text(each.get("name"), 200), round(metre.bars(beat) + 1, 4), tempos.seconds_at(beat)))

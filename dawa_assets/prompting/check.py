@@ -5,8 +5,9 @@ from uuid import UUID
 
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.prompting.edit import why_no_caption
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.rules import bpm_line, rule_names, rules_for
-from dawa_assets.prompting.track import tempo_of
+from dawa_assets.prompting.summary_facts import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
@@ -14,7 +15,7 @@ from dawa_assets.tables.training_items import summary_of_item
 from dawa_assets.tables.uploads import find_summary
 from resources.database.base import Connection, Database
 
-_ANY_TEMPO = {"overview": {"tempo": 120}}
+_ANY_TEMPO = 120.0
 _OF_THE_TEMPO = "ends-with-bpm"
 
 
@@ -46,12 +47,11 @@ def check_text(
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     with database.transaction() as connection:
-        profile = observed_profile(connection, artist.id).master_schema
+        profile = read_profile(observed_profile(connection, artist.id).master_schema)
         summary_id = _summary(connection, artist, parse_id, item_id)
         tempos = {} if summary_id is None else prompts.tempos(connection, artist.id, [summary_id])
-    summary = {"overview": {"tempo": tempos.get(summary_id) if summary_id else None}}
-    tempo = tempo_of(summary)
-    rules = rules_for(profile, summary if tempo is not None else _ANY_TEMPO, artist_name=artist.name)
+    tempo = tempo_of(tempos.get(summary_id) if summary_id else None)
+    rules = rules_for(profile, _ANY_TEMPO if tempo is None else tempo, artist_name=artist.name)
     broken = dict(line.partition(": ")[::2] for line in rules.broken(text))
     if tempo is None:
         broken.pop(_OF_THE_TEMPO, None)

@@ -9,10 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 from dawa_assets.prompting.context import build_context
+from dawa_assets.prompting.profile_facts import ProfileFacts
 from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import PromptRules, rule_names, rules_for
+from dawa_assets.prompting.summary_facts import SummaryFacts
 from dawa_assets.prompting.system_prompt import system_prompt
-from dawa_assets.prompting.track import tempo_of
 from modal_app.errors import InputError
 from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
 
@@ -32,7 +33,7 @@ class TrialSet:
     """A Live Set that prompts are tried on."""
 
     name: str
-    summary: dict[str, object]
+    summary: SummaryFacts
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def read_instructions(path: Path) -> Instructions:
 
 
 def try_prompts(
-    writer: PromptWriter, sets: Iterable[TrialSet], profile: dict[str, object], instructions: Instructions
+    writer: PromptWriter, sets: Iterable[TrialSet], profile: ProfileFacts, instructions: Instructions
 ) -> Iterator[Trial]:
     """Yield one trial for each set, as answers come.
 
@@ -125,11 +126,11 @@ class _Question:
         return fixed(text, self.rules.tempo)
 
 
-def _question(tried: TrialSet, profile: dict[str, object]) -> _Question:
-    if tempo_of(tried.summary) is None:
+def _question(tried: TrialSet, profile: ProfileFacts) -> _Question:
+    if tried.summary.tempo is None:
         raise InputError(f"{tried.name}: has no tempo that a set can have; no prompt can be written for it")
     context = build_context(profile, tried.summary)
-    return _Question(tried.name, context, rules_for(profile, tried.summary, context=context))
+    return _Question(tried.name, context, rules_for(profile, tried.summary.tempo, context=context))
 
 
 def _trial(question: _Question, answer: PromptAnswer, instructions: str, model: str) -> Trial:

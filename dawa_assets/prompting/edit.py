@@ -12,10 +12,11 @@ from dawa_assets.pipeline.step import artist_step
 from dawa_assets.prompting.fingerprint import human_fingerprint
 from dawa_assets.prompting.item_lookup import Found, find_item
 from dawa_assets.prompting.plan import batches
+from dawa_assets.prompting.profile_facts import ProfileFacts, read_profile
 from dawa_assets.prompting.rules import MAX_LENGTH, MAX_WORDS, rules_for
 from dawa_assets.prompting.staleness import is_human
+from dawa_assets.prompting.summary_facts import tempo_of
 from dawa_assets.prompting.texts_file import Row
-from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist, resolve_artist
@@ -25,7 +26,7 @@ from resources.ports import Ports
 
 MAX_AUTHOR = 200
 _ROWS_A_BATCH = 100
-_ANY_TEMPO = {"overview": {"tempo": 120}}
+_ANY_TEMPO = 120.0
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ class _Judge:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._profiles: dict[UUID, object] = {}
+        self._profiles: dict[UUID, ProfileFacts] = {}
 
     def judge(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
         """Return the rules that the text breaks and may break.
@@ -226,18 +227,17 @@ class _Judge:
             raise InputError(
                 f"item {item.name}: the text is empty; write one, or `dawa prompt regenerate` has the model write it"
             )
-        summary: object = _ANY_TEMPO
+        tempo = None
         if item.als_summary_id is not None:
             tempos = prompts.tempos(self._connection, artist.id, [item.als_summary_id])
-            summary = {"overview": {"tempo": tempos.get(item.als_summary_id)}}
-        has_tempo = item.als_summary_id is not None and tempo_of(summary) is not None
+            tempo = tempo_of(tempos.get(item.als_summary_id))
         if artist.id not in self._profiles:
-            self._profiles[artist.id] = observed_profile(self._connection, artist.id).master_schema
-        rules = rules_for(self._profiles[artist.id], summary if has_tempo else _ANY_TEMPO, artist_name=artist.name)
+            self._profiles[artist.id] = read_profile(observed_profile(self._connection, artist.id).master_schema)
+        rules = rules_for(self._profiles[artist.id], _ANY_TEMPO if tempo is None else tempo, artist_name=artist.name)
         broken = rules.broken(text)
         if (reason := why_no_caption(text, broken)) is not None:
             raise InputError(f"item {item.name}: the text {reason}; mend it")
-        return [line for line in broken if has_tempo or not line.startswith("ends-with-bpm:")]
+        return [line for line in broken if tempo is not None or not line.startswith("ends-with-bpm:")]
 
 
 def why_no_caption(text: str, broken: Iterable[str]) -> str | None:

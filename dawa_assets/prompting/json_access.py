@@ -4,6 +4,7 @@ Rows come from this pipeline, from older parsers and from the dashboard, so no f
 into a prompt is text on one line, without control characters, of bounded length.
 """
 
+import json
 import math
 import unicodedata
 from collections.abc import Iterator
@@ -27,6 +28,14 @@ class _Clean(dict[int, str]):
 
 
 _CLEAN = _Clean()
+
+
+def parsed(json_text: str) -> object:
+    """Return what a JSON text holds; None where it is nested or numbered beyond what can be read."""
+    try:
+        return json.loads(json_text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def mapping(value: object, *path: str) -> dict[str, object]:
@@ -63,6 +72,11 @@ def texts(value: object, most: int, longest: int = _MAX_LENGTH) -> list[str]:
 def objects(value: object) -> Iterator[dict[str, object]]:
     """Yield the objects of a list."""
     yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+
+
+def without_empty(facts: dict[str, object]) -> dict[str, object]:
+    """Return what is known, for JSON that is sent: no empty text, list or object, no 0, no False, no None."""
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def number(value: object) -> float | None:

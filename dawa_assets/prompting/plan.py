@@ -3,7 +3,6 @@
 The same plan is carried out by `refresh.py` and shown by a dry run.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,10 +11,12 @@ from uuid import UUID
 
 from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.fingerprint import prompt_fingerprint
+from dawa_assets.prompting.json_access import parsed
+from dawa_assets.prompting.profile_facts import ProfileFacts, read_profile
 from dawa_assets.prompting.rules import PromptRules, rules_for
 from dawa_assets.prompting.staleness import Wanted, is_human, why_stale
+from dawa_assets.prompting.summary_facts import SummaryFacts, read_summary
 from dawa_assets.prompting.system_prompt import system_prompt
-from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import ObservedProfile, observed_profile
 from dawa_assets.tables.artists import Artist, get_artist
@@ -44,6 +45,8 @@ class PromptPlan:
 
     artist: Artist
     profile: ObservedProfile
+    facts: ProfileFacts
+    """What the profile says."""
     instructions: str
     wanted: Wanted
     human: list[prompts.Item]
@@ -74,7 +77,9 @@ def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = N
     wanted = wanted_now(ports, profile)
     human = [item for item in items if is_human(item)]
     people = {item.id for item in human}
-    plan = PromptPlan(artist, profile, instructions, wanted, human, [], [], {}, {}, {})
+    plan = PromptPlan(
+        artist, profile, read_profile(profile.master_schema), instructions, wanted, human, [], [], {}, {}, {}
+    )
     by_model = [item for item in items if item.id not in people and item.als_summary_id is not None]
     with KeptConnections(ports.database) as database:
         for batch in batches(by_model, _SUMMARIES_A_BATCH):
@@ -103,15 +108,15 @@ def wanted_now(ports: Ports, profile: ObservedProfile) -> Wanted:
 
 def asked_of(
     artist: Artist,
-    profile: ObservedProfile,
+    profile: ProfileFacts,
     wanted: Wanted,
     instructions: str,
-    summary: object,
+    summary: SummaryFacts,
     summary_ids: set[str],
     take: int,
 ) -> tuple[str, str]:
     """Return the context that is sent for one summary, and the fingerprint of the whole question."""
-    context = build_context(profile.master_schema, summary, artist_name=artist.name, summary_ids=summary_ids)
+    context = build_context(profile, summary, artist_name=artist.name, summary_ids=summary_ids)
     return context, prompt_fingerprint(
         instructions=instructions,
         context=context,
@@ -147,13 +152,13 @@ def _plan_item(plan: PromptPlan, item: prompts.Item, summary_text: str | None) -
     if summary_text is None:
         plan.impossible.append((item, "its summary is not one of this artist's; upload the set again"))
         return
-    summary = summary_of(summary_text)
-    if tempo_of(summary) is None:
+    summary = read_summary(parsed(summary_text))
+    if summary.tempo is None:
         plan.impossible.append((item, "its summary has no tempo that a set can have; upload the set again"))
         return
     ids = {item.parse_id, str(item.als_summary_id)}
     context, fingerprint = asked_of(
-        plan.artist, plan.profile, plan.wanted, plan.instructions, summary, ids, item.prompt_take
+        plan.artist, plan.facts, plan.wanted, plan.instructions, summary, ids, item.prompt_take
     )
     reason = why_stale(item, _as_it_was_asked(plan, item, context, fingerprint), plan.wanted)
     if reason is None:
@@ -162,7 +167,7 @@ def _plan_item(plan: PromptPlan, item: prompts.Item, summary_text: str | None) -
     plan.stale_because[reason] = plan.stale_because.get(reason, 0) + 1
     question = plan.questions.get(fingerprint)
     if question is None:
-        rules = rules_for(plan.profile.master_schema, summary, artist_name=plan.artist.name, context=context)
+        rules = rules_for(plan.facts, summary.tempo, artist_name=plan.artist.name, context=context)
         plan.questions[fingerprint] = question = Question(fingerprint, context, rules)
     question.items.append(item)
 
@@ -193,11 +198,3 @@ def summary_id(item: prompts.Item) -> UUID:
     """Return the id of a planned item's summary."""
     assert item.als_summary_id is not None  # noqa: S101 - only items with a summary are planned
     return item.als_summary_id
-
-
-def summary_of(text: str) -> object:
-    """Return a summary from its JSON; None where it is nested or numbered beyond what can be read."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

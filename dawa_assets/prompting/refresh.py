@@ -19,7 +19,7 @@ from dawa_assets.prompting.prompt_files import import_prompt_files
 from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.staleness import why_stale
-from dawa_assets.prompting.track import tempo_of
+from dawa_assets.prompting.summary_facts import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import ObservedProfile
 from dawa_assets.tables.leases import Lease, report_progress
@@ -206,10 +206,10 @@ class _Refresh:
         with self.ports.database.transaction() as connection:
             tempos = prompts.tempos(connection, self.artist.id, ids)
         for item in self.plan.human:
-            summary = {"overview": {"tempo": tempos.get(item.als_summary_id) if item.als_summary_id else None}}
-            if tempo_of(summary) is None or len(self.tally.notes) >= _MAX_NOTES:
+            tempo = tempo_of(tempos.get(item.als_summary_id) if item.als_summary_id else None)
+            if tempo is None or len(self.tally.notes) >= _MAX_NOTES:
                 continue
-            rules = rules_for(self.plan.profile.master_schema, summary, artist_name=self.artist.name)
+            rules = rules_for(self.plan.facts, tempo, artist_name=self.artist.name)
             if broken := rules.broken(item.prompt_text or ""):
                 self.tally.notes.append(f"{item.name}: a person's text, left as it is, breaks {broken[0]}")
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dawa_assets.prompting.phrase_matching import Phrase, contains, no_go_phrases, phrase_of, words_of
-from dawa_assets.prompting.style import names_in, no_go_zones
-from dawa_assets.prompting.track import tempo_of
+from dawa_assets.prompting.profile_facts import ProfileFacts
 
 MAX_LENGTH = 700
 SHORTEST = 15
@@ -59,22 +58,16 @@ class PromptRules:
         ]
 
 
-def rules_for(profile: object, summary: object, *, artist_name: str = "", context: str = "") -> PromptRules:
-    """Return the rules that follow from an artist's profile and a set's summary.
+def rules_for(profile: ProfileFacts, tempo: float, *, artist_name: str = "", context: str = "") -> PromptRules:
+    """Return the rules that follow from an artist's profile and a set's tempo.
 
     A name that is among the words of the context anyway (an artist called "Bass") is an ordinary word and allowed.
-
-    Raises:
-        ValueError: the summary has no tempo; ask `tempo_of` first.
     """
-    tempo = tempo_of(summary)
-    if tempo is None:
-        raise ValueError("rules are for a track with a tempo")
     known = words_of(context)
-    names = [phrase for name in names_in(profile, artist_name) if (phrase := phrase_of(name))]
+    names = [phrase for name in profile.names(artist_name) if (phrase := phrase_of(name))]
     return PromptRules(
         tempo=tempo,
-        no_go=tuple(no_go_phrases(no_go_zones(profile))),
+        no_go=tuple(no_go_phrases(profile.no_go_zones)),
         names=tuple(phrase for phrase in names if not contains(known, phrase)),
     )
 

@@ -10,12 +10,14 @@ from uuid import UUID
 from dawa_assets.errors import UnknownLiveSetError
 from dawa_assets.pipeline.spending import left_to_spend
 from dawa_assets.pipeline.step import artist_step
-from dawa_assets.prompting.plan import asked_of, new_prompt, summary_of, wanted_now
+from dawa_assets.prompting.json_access import parsed
+from dawa_assets.prompting.plan import asked_of, new_prompt, wanted_now
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.repair import fixed
 from dawa_assets.prompting.rules import PromptRules, rules_for
 from dawa_assets.prompting.staleness import Wanted
+from dawa_assets.prompting.summary_facts import read_summary
 from dawa_assets.prompting.system_prompt import system_prompt
-from dawa_assets.prompting.track import tempo_of
 from dawa_assets.tables import prompts
 from dawa_assets.tables.artist_profiles import observed_profile
 from dawa_assets.tables.artists import Artist
@@ -98,13 +100,14 @@ def _question(ports: Ports, artist: Artist, parse_id: str, take: int | None = No
         profile = observed_profile(connection, artist.id)
     if text is None:
         raise UnknownLiveSetError(f"parse {parse_id!r}: its Live Set is gone since a moment ago; upload it again")
-    summary: object = summary_of(text)
-    if tempo_of(summary) is None:
+    summary = read_summary(parsed(text))
+    if summary.tempo is None:
         raise InputError(f"parse {parse_id!r}: its summary has no tempo that a set can have; upload the set again")
     wanted = wanted_now(ports, profile)
     ids = {found.parse_id, str(found.id)}
-    context, fingerprint = asked_of(artist, profile, wanted, instructions, summary, ids, take)
-    rules = rules_for(profile.master_schema, summary, artist_name=artist.name, context=context)
+    facts = read_profile(profile.master_schema)
+    context, fingerprint = asked_of(artist, facts, wanted, instructions, summary, ids, take)
+    rules = rules_for(facts, summary.tempo, artist_name=artist.name, context=context)
     return _Question(found.id, fingerprint, context, instructions, wanted, rules, take)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from dawa_assets.pipeline.job_progress import logged
 from dawa_assets.pipeline.spending import left_to_spend, mismatch
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.segments.prepared_dataset import (
     PreparedDataset,
     TrackSegments,
@@ -167,7 +168,7 @@ def _request(ports: Ports, artist: Artist, missing: list[_Missing], asked: Usage
         with ports.database.transaction() as connection:
             run_budget = max(settings.tag_budget_usd - asked.cost_usd, 0.0)
             budget = left_to_spend(connection, run_budget, settings.monthly_budget_usd)
-            profile = observed_profile(connection, artist.id).master_schema
+            profile = read_profile(observed_profile(connection, artist.id).master_schema)
         model = hosted_model(settings, budget_usd=budget, calls=max(settings.calls_per_run - asked.calls, 0))
         vocabulary = style_vocabulary(profile, artist.name)
     return TagRequest(

@@ -1,7 +1,8 @@
 """The tagger that the settings name: by what its rows are keyed, what it is asked with, and the words it is told."""
 
 from dawa_assets.prompting.phrase_matching import Phrase, is_forbidden, no_go_phrases, phrase_of
-from dawa_assets.prompting.style import names_in, no_go_zones, style_facts
+from dawa_assets.prompting.profile_facts import ProfileFacts
+from dawa_assets.prompting.style import style_facts
 from modal_app.protocol.tagging import HostedModel
 from modal_app.tagging.tag_key import TaggerName, tagger_name
 from resources.settings import Settings
@@ -37,12 +38,12 @@ def hosted_model(
     )
 
 
-def style_vocabulary(profile: object, artist_name: str) -> list[str]:
+def style_vocabulary(profile: ProfileFacts, artist_name: str) -> list[str]:
     """The artist's own words for their style, for a tagger to prefer: short phrases, without names and no-go zones."""
-    names: list[Phrase] = [phrase for name in names_in(profile, artist_name) if (phrase := phrase_of(name))]
-    forbidden = [*no_go_phrases(no_go_zones(profile)), *names]
+    names: list[Phrase] = [phrase for name in profile.names(artist_name) if (phrase := phrase_of(name))]
+    forbidden = [*no_go_phrases(profile.no_go_zones), *names]
     facts = style_facts(profile, (), forbidden, _MAX_PER_FACT, 4 * _MAX_WORD_LENGTH)
-    words = [word for name in _FACTS for word in facts.words.get(name, [])]
+    words = [word for name in _FACTS for word in facts.lists.get(name, [])]
     words += [each.mood for each in facts.moods]
     short = [word for word in words if len(word) <= _MAX_WORD_LENGTH and not is_forbidden(word, forbidden)]
     return list(dict.fromkeys(short))[:_MAX_WORDS]

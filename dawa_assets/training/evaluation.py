@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from dawa_assets.items.exclusions import trained_on_line
 from dawa_assets.pipeline.step import artist_step
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.rights.enforce import enforce
 from dawa_assets.rights.permissions import refusal
 from dawa_assets.segments.prepared_dataset import PreparedDataset, prepare_dataset
@@ -231,7 +232,7 @@ def measure_run(ports: Ports, artist: Artist, held: Lease, run: Run, rival: Run 
         raise JobError(f"run {run.id}: was not trained on the current dataset and settings; build `lora_weights` first")
     trained_on = None if rival is None else _trained_on(ports, rival)
     with ports.database.transaction() as connection:
-        profile = observed_profile(connection, artist.id).master_schema
+        profile = read_profile(observed_profile(connection, artist.id).master_schema)
         others = audio_of_other_artists(connection, artist.id, training.recipe, _MAX_OTHERS)
     tracks = [part.track for part in prepared.tracks]
     prompts = evaluation_prompts(tracks, run.metrics.get("held_out", []), profile, settings.evaluated_songs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dawa_assets.prompting.json_access import mapping, texts
+from dawa_assets.prompting.profile_facts import ProfileFacts
 from dawa_assets.tables.datasets import TrainingTrack
 from dawa_assets.training.examples import facts_of
 from modal_app.protocol.evaluation import EvaluationPrompt
@@ -21,23 +21,18 @@ _FOREIGN = (
 """Nobody's: with it a candidate shows what it makes of what it was not trained for."""
 
 _MAX_PHRASES = 2
-_LISTS = (
-    ("artist", "core_identities", "primary_genre_space"),
-    ("artist", "brand_narrative", "tone"),
-    ("artist", "core_identities", "sound_design_signature"),
-    ("artist", "core_identities", "melodic_character"),
-)
+_LISTS = ("genres", "tone", "sound_design", "melody")  # of a profile, in the order of a prompt
 
 
 def evaluation_prompts(
-    tracks: Sequence[TrainingTrack], held_out: Sequence[str], profile: object, most_songs: int
+    tracks: Sequence[TrainingTrack], held_out: Sequence[str], profile: ProfileFacts, most_songs: int
 ) -> list[EvaluationPrompt]:
     """Return the prompts in a fixed order, the one that is shown first: a held-out song's, else the first track's.
 
     Args:
         tracks: of the dataset.
         held_out: names of the songs that were held out of the training.
-        profile: the artist's, as it is stored; anything may be missing in it.
+        profile: the artist's; anything may be missing in it.
         most_songs: how many held-out songs' prompts there are at most, each song's once.
     """
     by_song: dict[str, TrainingTrack] = {}
@@ -57,15 +52,10 @@ def evaluation_prompts(
     ]
 
 
-def profile_prompt(profile: object) -> str | None:
+def profile_prompt(profile: ProfileFacts) -> str | None:
     """Return a prompt of what a profile says of the artist's sound; None where it says nothing."""
-    phrases = [
-        phrase
-        for *path, last in _LISTS
-        for phrase in texts(mapping(profile, *path).get(last), _MAX_PHRASES)
-        if phrase.strip()
-    ]
+    phrases = [phrase for name in _LISTS for phrase in profile.lists[name][:_MAX_PHRASES]]
     if not phrases:
         return None
-    line = ", ".join(phrase.strip() for phrase in phrases)
+    line = ", ".join(phrases)
     return f"{line[:1].upper()}{line[1:]}."

@@ -13,7 +13,7 @@ from dawa_assets.http.service import Service
 from dawa_assets.intake.kinds import stem_of
 from dawa_assets.library.live_set import Facts, Grid, ShownSet, musical_key
 from dawa_assets.prompting.json_access import mapping, number, text
-from dawa_assets.prompting.track import tempo_of
+from dawa_assets.prompting.summary_facts import tempo_of
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.library_sets import BADGES, ArtistLine, Badge, Entry
 
@@ -82,7 +82,7 @@ class EntryAnswer(Message):
             als_filename=entry.als_filename,
             parse_id=entry.parse_id,
             live_set_id=entry.live_set_id,
-            tempo=tempo_of({"overview": overview}),
+            tempo=tempo_of(overview.get("tempo")),
             time_signature=text(overview.get("time_signature"), 8) or None,
             musical_key=musical_key(entry.scale),
             length_bars=number(entry.length_bars),

@@ -13,7 +13,6 @@ import pytest
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import AlsSummary
 from dawa_assets.ableton.summary_builder import summarise
-from dawa_assets.prompting.context import build_context
 from tests.dawa_assets.ableton.als_factory import (
     SetSpec,
     TrackSpec,
@@ -30,6 +29,7 @@ from tests.dawa_assets.ableton.als_factory import (
     value,
     write_als,
 )
+from tests.dawa_assets.prompting.material import message
 
 _LONG = [(0, 64, "")]
 
@@ -40,7 +40,7 @@ def _summary(folder: Path, tracks: list[TrackSpec], version: int = 12, **more: o
 
 
 def _instruments(summary: AlsSummary) -> set[str]:
-    context = json.loads(build_context({}, summary.model_dump(mode="json")))
+    context = json.loads(message({}, summary.model_dump(mode="json")))
     return {each for names in context.get("track", {}).get("instruments", {}).values() for each in names}
 
 

@@ -9,7 +9,7 @@ from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary import AlsSummary
 from dawa_assets.ableton.summary_builder import summarise
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.prompting.context import build_context
+from tests.dawa_assets.prompting.material import message
 from tests.shared_data import shared
 
 
@@ -19,7 +19,7 @@ def _summary(name: str) -> AlsSummary:
 
 
 def _track(summary: AlsSummary) -> dict[str, Any]:
-    context = json.loads(build_context({}, summary.model_dump(mode="json")))
+    context = json.loads(message({}, summary.model_dump(mode="json")))
     return dict(context.get("track", {}))
 
 

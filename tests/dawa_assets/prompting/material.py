@@ -6,6 +6,9 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from dawa_assets.prompting.context import build_context
+from dawa_assets.prompting.profile_facts import read_profile
+from dawa_assets.prompting.summary_facts import read_summary
 from dawa_assets.tables.artists import Artist
 from resources.database.base import Database
 from resources.ports import Ports
@@ -61,6 +64,11 @@ def profile(**more: Any) -> dict[str, Any]:
         "provenance": {"last_refreshed": "2026-01-01T00:00:00Z"},
         **more,
     }
+
+
+def message(profile: object, summary: object, **more: Any) -> str:
+    """The message that a writer is sent for what a profile and a summary hold."""
+    return build_context(read_profile(profile), read_summary(summary), **more)
 
 
 def _track(kind: str, clips: int, samples: list[str], plugins: list[str] | None = None) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.summary_builder import summarise
-from dawa_assets.prompting.context import build_context
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.rules import rules_for
+from dawa_assets.prompting.summary_facts import read_summary
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from resources.prompt_writer.offline import OfflineWriter
-from tests.dawa_assets.prompting.material import profile, summary
+from tests.dawa_assets.prompting.material import message, profile, summary
 from tests.shared_data import shared, shared_names
 
 # All that the writer may add to the words of its context. A word about sound that is not in this list and not in
@@ -33,8 +34,10 @@ NEUTRAL = set(
 
 
 def ask(odd_profile: Any, odd_summary: Any, name: str = "Test Artist") -> tuple[PromptAnswer, str]:
-    context = build_context(odd_profile, odd_summary, artist_name=name)
-    rules = rules_for(odd_profile, odd_summary, artist_name=name, context=context)
+    facts, tempo = read_profile(odd_profile), read_summary(odd_summary).tempo
+    assert tempo is not None
+    context = message(odd_profile, odd_summary, artist_name=name)
+    rules = rules_for(facts, tempo, artist_name=name, context=context)
     request = PromptRequest(key="k", instructions="", context=context, check=rules.broken)
     [answer] = next(iter(OfflineWriter().write([request])))
     if answer.text is not None:
@@ -167,4 +170,4 @@ def test_a_stranger_to_the_rules_of_english_gets_articles_right() -> None:
 
 
 def test_its_context_is_plain_json_that_it_reads_without_help() -> None:
-    assert json.loads(build_context(profile(), summary()))["track"]["layers"] == 4
+    assert json.loads(message(profile(), summary()))["track"]["layers"] == 4

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dawa_assets.prompting.phrase_matching import no_go_phrases
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.rules import PromptRules, bpm_line, rule_names, rules_for, sentences
-from tests.dawa_assets.prompting.material import profile, summary
+from tests.dawa_assets.prompting.material import profile
 
 RULES = PromptRules(tempo=122.0)
 GOOD = "Warm melodic house in A minor, glassy plucks over a round kick.\nBPM: 122"
@@ -91,10 +92,10 @@ def test_no_go_zones_match_any_case_plural_or_punctuation(zone: str, text: str, 
 
 
 def test_names_appear_only_as_ordinary_words_of_the_track() -> None:
-    named = rules_for(profile(), summary(), artist_name="Nova Kite", context="pads, kick")
+    named = rules_for(read_profile(profile()), 122, artist_name="Nova Kite", context="pads, kick")
     assert "no-names" in broken("Nova Kite plays warm house.\nBPM: 122", named)
     assert "no-names" in broken("Test Artist plays warm house.\nBPM: 122", named)
-    called_bass = rules_for({}, summary(), artist_name="Bass", context='{"instruments": ["bass"]}')
+    called_bass = rules_for(read_profile({}), 122, artist_name="Bass", context='{"instruments": ["bass"]}')
     assert broken("Warm house with a sine bass.\nBPM: 122", called_bass) == []
 
 

@@ -5,11 +5,11 @@ from uuid import uuid4
 import pytest
 
 from dawa_assets.prompting.fingerprint import human_fingerprint, prompt_fingerprint
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.rules import rules_for
 from dawa_assets.prompting.system_prompt import system_prompt, versions
 from resources.errors import SettingsError
 from resources.settings import Settings
-from tests.dawa_assets.prompting.material import summary
 
 
 def test_the_version_that_is_set_by_default_is_there() -> None:
@@ -24,7 +24,7 @@ def test_an_unknown_version_names_those_there_are(version: str) -> None:
 
 def test_its_own_example_meets_the_rules() -> None:
     example = system_prompt("train-v1").rpartition("(not of the content):\n")[2]
-    assert rules_for({}, summary(122)).broken(example) == []
+    assert rules_for(read_profile({}), 122).broken(example) == []
     assert versions() == ["train-v1"]
 
 

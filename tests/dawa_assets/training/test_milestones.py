@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.tables import run_milestones
 from dawa_assets.tables.listens import Preference, Who, keep_listen, preference
 from dawa_assets.training.evaluation_prompts import profile_prompt
@@ -204,9 +205,9 @@ def test_prompts_are_those_of_songs_of_the_artist_and_of_nobody(worker: Recordin
 
 @pytest.mark.parametrize("profile", [None, [], {"artist": 3}, {"artist": {"core_identities": {"x": ["y"]}}}])
 def test_a_profile_that_says_nothing_gives_no_prompt(profile: object) -> None:
-    assert profile_prompt(profile) is None
+    assert profile_prompt(read_profile(profile)) is None
 
 
 def test_a_profiles_prompt_has_its_genres_and_sounds() -> None:
     identities = {"primary_genre_space": ["melodic house", " "], "sound_design_signature": ["glassy plucks"]}
-    assert profile_prompt({"artist": {"core_identities": identities}}) == "Melodic house, glassy plucks."
+    assert profile_prompt(read_profile({"artist": {"core_identities": identities}})) == "Melodic house, glassy plucks."
