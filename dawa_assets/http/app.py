@@ -35,7 +35,7 @@ from resources.database.kept_connections import KeptConnections
 from resources.job_queue.local import LocalJobQueue
 from resources.ports import Ports
 
-_MAX_COUNT = {
+_MAX_BODY = {
     "/api/train/save": pipeline.MAX_SAVED_BODY,
     "/api/producer/upload-and-train": producer.MAX_FORM,
     "/store-upload": pipeline.MAX_SAVED_BODY,
@@ -110,7 +110,7 @@ def _app(ports: Ports, access: Access, job_queue: LocalJobQueue, web: WebOptions
         Gate,
         access=access,
         origins=origins,
-        most=lambda path: uploads.most_of_a_part(path) or _MAX_COUNT.get(path, SMALL_BODY),
+        most=lambda path: uploads.most_of_a_part(path) or _MAX_BODY.get(path, SMALL_BODY),
         by_body=_PASSWORD_IN_BODY,
     )
     app.get("/healthz", response_model=HealthAnswer, tags=["server"])(_health)

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive
 
 from dawa_assets.http.errors import RefusedRequestError
 from modal_app.errors import DawaError
+from modal_app.web.body import SILENT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Patience:
     slow_after_seconds: float = 10.0
 
 
-KNOWN = Patience(silent_seconds=30.0, seconds=900.0)
+KNOWN = Patience(silent_seconds=SILENT_SECONDS, seconds=900.0)
 UNAUTHENTICATED = Patience(silent_seconds=5.0, seconds=900.0, bytes_a_second=16_000.0)
 
 

@@ -28,14 +28,14 @@ from dawa_assets.http.service import Service, ServiceOf
 from dawa_assets.items.save import save_pair
 from dawa_assets.tables.artists import Artist
 from modal_app.errors import BadRequestError
-from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.web.body import LongText, decoded, limit_with_file, read_json, streamed_body
 from modal_app.web.options import MAX_UPLOADED
 from resources.ports import Ports
 
 if TYPE_CHECKING:
     from dawa_assets.tables.datasets import Dataset
 
-MAX_SAVED_BODY = (MAX_UPLOADED + 2) // 3 * 4 + SMALL_BODY
+MAX_SAVED_BODY = limit_with_file(MAX_UPLOADED)
 """How many bytes the body of a save may have."""
 _LINK_SECONDS = 24 * 3600
 

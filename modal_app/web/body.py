@@ -26,9 +26,10 @@ M = TypeVar("M", bound=BaseModel)
 
 SMALL_BODY = 1_000_000
 """What a body may have beside its long text, in bytes."""
+SILENT_SECONDS = 30.0
+"""How long a body that stopped coming is waited for."""
 NOT_JSON = "the body must be JSON; send it with Content-Type: application/json"
 _LONG_TEXT = 65_536
-_SILENT_SECONDS = 30.0
 _CHUNK = 1 << 18
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
 """A string, or one without an end: so no byte is looked at twice, whatever the body is."""
@@ -36,6 +37,11 @@ _ESCAPE = re.compile(rb"\\(?:/|u00([0-9a-fA-F]{2}))")
 _MAX_ESCAPE_LENGTH = 6
 _IN_MEMORY = 1 << 16
 _MAX_HEAD = 300
+
+
+def limit_with_file(most: int) -> int:
+    """Return how many bytes a body may have whose long text is a file of at most `most` bytes in base64."""
+    return (most + 2) // 3 * 4 + SMALL_BODY
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ async def streamed_body(request: Request, most: int) -> AsyncIterator[IO[bytes]]
         chunks = request.stream()
         while True:
             try:
-                chunk = await asyncio.wait_for(anext(chunks, None), _SILENT_SECONDS)
+                chunk = await asyncio.wait_for(anext(chunks, None), SILENT_SECONDS)
             except TimeoutError:
                 raise BadRequestError(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming; send it again") from None
             if chunk is None:

@@ -22,7 +22,7 @@ from modal_app.errors import BadRequestError
 from modal_app.protocol.base import Identifier
 from modal_app.protocol.producer import ProducerTrainResult
 from modal_app.protocol.training import GenerateResult
-from modal_app.web.body import SMALL_BODY, LongText, decoded, read_json, streamed_body
+from modal_app.web.body import SMALL_BODY, LongText, decoded, limit_with_file, read_json, streamed_body
 from modal_app.web.error_responses import answer_errors, error_answer
 from modal_app.web.job_answers import RUNNING, audio_answer, running_answer, submit
 from modal_app.web.job_queue import Call, JobQueue
@@ -103,15 +103,15 @@ def closed_app(title: str, line: str) -> FastAPI:
 
 def store_upload_router(job_queue: JobQueue, options: WebOptions, path: str = "/") -> APIRouter:
     """`POST {path}`: store an audio file among a producer's uploads."""
-    router, in_thread, strangers = APIRouter(), InThread(8), CapacityLimiter(_UNAUTHENTICATED)
-    most = options.most_uploaded // 3 * 4 + SMALL_BODY
+    router, in_thread, unauthenticated = APIRouter(), InThread(8), CapacityLimiter(_UNAUTHENTICATED)
+    most = limit_with_file(options.most_uploaded)
 
     @router.post(path, response_model=StoredUpload, responses=_ERRORS, openapi_extra=_takes(StoreUploadBody))
     async def store(request: Request, password: _Password) -> Response:
         """Store one audio file; its `path` is what a training names it by. The same file again is success."""
         async with AsyncExitStack() as stack:
             if password is None and is_set(options.password):  # it may be in the body, which is large
-                await stack.enter_async_context(strangers)
+                await stack.enter_async_context(unauthenticated)
             reading = _read(request, StoreUploadBody, options, password, most, in_thread)
             body, texts, file = await stack.enter_async_context(reading)
 
