@@ -30,7 +30,6 @@ _APPLE_DOUBLE_MAGIC = b"\x00\x05\x16\x07"
 _GIT_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
 _MAX_REFERENCE_LENGTH = len(b"&#x00000000;")
-_CHARACTERS = ((0x20, 0xD800), (0xE000, 0xFFFE), (0x10000, 0x110000))
 _REPLACEMENT = b"&#xFFFD;"
 _XML_STARTS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<\x00", b"\xfe\xff\x00<", b"<\x00", b"\x00<")
 

@@ -18,6 +18,11 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _MAX_CONFIG = 1 << 20
 
 
+def files_of_run(folder: Path, card: AdapterCard) -> list[Path]:
+    """Return where a training writes its adapter: the one that the generator loads, then PEFT's pair."""
+    return [folder / f"{card.producer_id}_{card.model_name}.safetensors", folder / WEIGHTS, folder / CONFIG]
+
+
 def pair_to_publish(run: Path, card: AdapterCard, folder: Path) -> list[Path]:
     """Return the two files to publish: the run's own, or, where those are of the former form, others in `folder`.
 

@@ -87,11 +87,7 @@ def _peft_config(card: AdapterCard) -> dict[str, Any]:
 
 def write_files(folder: Path, weights: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
     """Write folded weights as diffusers' file, and as PEFT's pair by the authors' names."""
-    files = [
-        folder / f"{card.producer_id}_{card.model_name}.safetensors",
-        folder / peft_pair.WEIGHTS,
-        folder / peft_pair.CONFIG,
-    ]
+    files = peft_pair.files_of_run(folder, card)
     write_adapter(files[0], by_diffusers(weights), card)
     write_adapter(files[1], by_original(weights), card)
     files[2].write_text(peft_pair.config_text(_peft_config(card)))

@@ -120,11 +120,7 @@ class DecoderLora:
 
 def rewrite(folder: Path, tensors: Mapping[str, Tensor], card: AdapterCard) -> list[Path]:
     """Write PEFT's pair from weights by PEFT's names, and the same weights under the name of producer and model."""
-    files = [
-        folder / f"{card.producer_id}_{card.model_name}.safetensors",
-        folder / peft_pair.WEIGHTS,
-        folder / peft_pair.CONFIG,
-    ]
+    files = peft_pair.files_of_run(folder, card)
     for path in files[:2]:
         write_adapter(path, tensors, card)
     files[2].write_text(peft_pair.config_text(peft_config(card)))
