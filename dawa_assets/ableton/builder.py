@@ -322,8 +322,8 @@ class Builder(DeviceCollector):
 def _scene(name: str, draft: SceneDraft) -> Scene:
     """Return a scene with what launching it sets; a tempo or time signature that none can be is none."""
     tempo, metre = draft.tempo if draft.sets_tempo else None, None
-    if tempo is None and (said := _SCENE_TEMPO.search(name)):
-        tempo = float(said.group(1))
+    if tempo is None and (found := _SCENE_TEMPO.search(name)):
+        tempo = float(found.group(1))
     if draft.sets_metre and 0 <= draft.metre <= HIGHEST_SIGNATURE:
         metre = time_signature(draft.metre)
     elif (written := _SCENE_METRE.search(name)) and int(written.group(1)) > 0:

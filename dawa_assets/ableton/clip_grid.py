@@ -87,9 +87,9 @@ def draw_clip_strip(sheet: Sheet) -> None:
     axes.add_collection(PolyCollection(cells, facecolors=fills, edgecolors=edges, linewidths=0.8), autolim=False)
     axes.plot([0, len(columns)], [0, 0], color=LINE, linewidth=1, clip_on=False)
     hidden = len(scenes) - len(columns)
-    words = f"session, {hidden:,} scenes more" if hidden else "session"
+    label = f"session, {hidden:,} scenes more" if hidden else "session"
     style: dict[str, Any] = {"va": "bottom", "size": 7.5, "color": DIM_TEXT, "family": FONT}
-    axes.text(0, -0.07 / sheet.lane_height, words, **style)
+    axes.text(0, -0.07 / sheet.lane_height, label, **style)
 
 
 def _draw_scenes(sheet: Sheet, live_set: LiveSet, columns: int) -> None:
@@ -98,11 +98,11 @@ def _draw_scenes(sheet: Sheet, live_set: LiveSet, columns: int) -> None:
     for column in range(0, columns, every):
         name = live_set.scenes[column].strip() if column < len(live_set.scenes) else ""
         number = str(column + 1)
-        words = shortened(number if name in {"", number} else f"{number} {name}", width * every - 0.05, 7.5) or number
+        label = shortened(number if name in {"", number} else f"{number} {name}", width * every - 0.05, 7.5) or number
         sheet.write(
             column + 0.5,
             -0.08 / sheet.lane_height,
-            words,
+            label,
             ha="center",
             va="bottom",
             size=7.5,
@@ -141,21 +141,21 @@ def _draw_clips(sheet: Sheet, columns: int) -> None:
             if clip.slot >= columns:
                 continue
             blocks.append(_cell(row, clip.slot))
-            heard = lane.track.audible and clip.heard
-            fills.append(lane.colour if heard else SILENT)
-            if heard and clip.colour is not None and rgb(clip.colour) != lane.colour:
+            is_audible = lane.track.audible and clip.heard
+            fills.append(lane.colour if is_audible else SILENT)
+            if is_audible and clip.colour is not None and rgb(clip.colour) != lane.colour:
                 strips.append(_cell(row, clip.slot, bottom=0.24))
                 strip_fills.append(rgb(clip.colour))
-            words = shortened(clip.name, LANES_WIDTH / columns - 0.1, _NAME_SIZE)
-            if words and sheet.writes_names and names < MAX_NAMES:
+            label = shortened(clip.name, LANES_WIDTH / columns - 0.1, _NAME_SIZE)
+            if label and sheet.writes_names and names < MAX_NAMES:
                 names += 1
                 sheet.write(
                     clip.slot + 0.05 * columns / LANES_WIDTH + 0.03,
                     row + 0.57,
-                    words,
+                    label,
                     va="center",
                     size=_NAME_SIZE,
-                    color=ink_on(lane.colour if heard else SILENT),
+                    color=ink_on(lane.colour if is_audible else SILENT),
                     zorder=4,
                 )
     sheet.axes.add_collection(

@@ -22,38 +22,38 @@ _MISSING = "\N{WHITE SQUARE}"
 _NARROW, _WIDE = 0.58, 1.0
 
 
-def drawable(words: str) -> str:
+def drawable(text: str) -> str:
     """`words` with a square for every character that no font has."""
-    missing = {ord(letter) for letter in words} - _glyphs()
+    missing = {ord(letter) for letter in text} - _glyphs()
     if missing:
         missing.difference_update(*(glyphs for _, glyphs in _packaged()))
-    return "".join(_MISSING if ord(letter) in missing else letter for letter in words)
+    return "".join(_MISSING if ord(letter) in missing else letter for letter in text)
 
 
-def families(words: str) -> list[str]:
+def families(text: str) -> list[str]:
     """Return the fonts to draw `words` with, the first before all others."""
-    if not {ord(letter) for letter in words} - _glyphs():
+    if not {ord(letter) for letter in text} - _glyphs():
         return [FONT]
     return [FONT, *(family for family, _ in _packaged())]
 
 
-def width_of(words: str) -> float:
+def width_of(text: str) -> float:
     """About how wide `words` are, in parts of the font size."""
-    return sum(_WIDE if unicodedata.east_asian_width(letter) in "WF" else _NARROW for letter in words)
+    return sum(_WIDE if unicodedata.east_asian_width(letter) in "WF" else _NARROW for letter in text)
 
 
-def shortened(words: str, width: float, size: float) -> str:
+def shortened(text: str, width: float, size: float) -> str:
     """`words` cut to about `width` inches at `size` points; empty if nothing readable is left."""
     room = width * 72 / size
-    if width_of(words) <= room:
-        return words
+    if width_of(text) <= room:
+        return text
     kept, taken = 0, _NARROW  # of the dots
-    for letter in words:
+    for letter in text:
         taken += width_of(letter)
         if taken > room:
             break
         kept += 1
-    return words[:kept].rstrip() + "…" if room >= 7 * _NARROW else ""
+    return text[:kept].rstrip() + "…" if room >= 7 * _NARROW else ""
 
 
 @cache

@@ -47,9 +47,9 @@ def genre_indicators(live_set: LiveSet) -> list[str]:
     """`<genre>: <kind of thing> "<its name>"`, one for each genre named, with the first place that names it."""
     found: dict[str, str] = {}
     for kind, name in _names(live_set):
-        words = _BREAKS.sub(" ", name.lower())
+        plain = _BREAKS.sub(" ", name.lower())
         for genre, pattern in _PATTERNS.items():
-            if genre not in found and pattern.search(words):
+            if genre not in found and pattern.search(plain):
                 found[genre] = f'{genre}: {kind} "{name}"'
     return [found[genre] for genre in sorted(found)]
 

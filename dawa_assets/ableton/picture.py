@@ -63,10 +63,10 @@ class Sheet:
     lanes_width: float
     hidden: int
 
-    def write(self, x: float, y: float, words: str, **style: Any) -> None:
+    def write(self, x: float, y: float, text: str, **style: Any) -> None:
         """Text at data coordinates, whatever characters it is made of."""
-        words = drawable(words)
-        self.axes.text(x, y, words, parse_math=False, family=families(words), **style)
+        text = drawable(text)
+        self.axes.text(x, y, text, parse_math=False, family=families(text), **style)
 
     def name_ruler(self, unit: str) -> None:
         """Say left of the lanes what the numbers above them count."""

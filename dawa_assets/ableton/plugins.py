@@ -20,11 +20,11 @@ class KnownPlugin:
 @lru_cache(maxsize=4096)
 def known_plugin(name: str) -> KnownPlugin | None:
     """Return what a plugin of this name is; None for one that no table knows, which then counts as neither."""
-    words = f"{_BREAKS.sub(' ', name.lower()).strip()} "
+    plain = f"{_BREAKS.sub(' ', name.lower()).strip()} "
     table = _table()
-    for length in range(len(words) - 1, 0, -1):
+    for length in range(len(plain) - 1, 0, -1):
         # An entry ends where a word does, or where the version's number begins.
-        if (words[length] == " " or words[length].isdigit()) and (found := table.get(words[:length].rstrip())):
+        if (plain[length] == " " or plain[length].isdigit()) and (found := table.get(plain[:length].rstrip())):
             return found
     return None
 

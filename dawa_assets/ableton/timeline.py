@@ -189,10 +189,10 @@ def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
             fills.append(mixed(lane.colour, BACKGROUND, 0.45))
         for clip in _distinct(lane.track.arrangement_clips, end):
             blocks.append(_block(clip, row + 0.08, row + 0.92))
-            heard = lane.track.audible and clip.heard
-            fills.append(lane.colour if heard else SILENT)
+            is_audible = lane.track.audible and clip.heard
+            fills.append(lane.colour if is_audible else SILENT)
             named.append((clip.start - clip.end, row, clip))
-            if heard and clip.colour is not None and rgb(clip.colour) != lane.colour:
+            if is_audible and clip.colour is not None and rgb(clip.colour) != lane.colour:
                 strips.append(_block(clip, row + 0.08, row + 0.24))
                 strip_fills.append(rgb(clip.colour))
     sheet.axes.add_collection(
@@ -207,12 +207,12 @@ def _draw_clips(sheet: Sheet, live_set: LiveSet, end: float) -> None:
 def _name_clips(sheet: Sheet, clips: Iterable[tuple[int, ArrangementClip]], end: float) -> None:
     per_beat = sheet.lanes_width / end
     for row, clip in clips:
-        words = shortened(clip.name, (min(clip.end, end) - clip.start) * per_beat - 0.08, _NAME_SIZE)
-        if words:
+        label = shortened(clip.name, (min(clip.end, end) - clip.start) * per_beat - 0.08, _NAME_SIZE)
+        if label:
             sheet.write(
                 clip.start + 0.04 / per_beat,
                 row + 0.57,
-                words,
+                label,
                 va="center",
                 size=_NAME_SIZE,
                 color=ink_on(sheet.lanes[row].colour if sheet.lanes[row].track.audible and clip.heard else SILENT),
@@ -225,9 +225,9 @@ def _clips_inside_groups(tracks: Sequence[Track]) -> dict[int, list[ArrangementC
     inside: dict[int, list[ArrangementClip]] = {}
     for track in tracks:
         group = track.group
-        heard = [clip for clip in track.arrangement_clips if clip.heard] if track.audible else []
-        while group is not None and heard:
-            inside.setdefault(group, []).extend(heard)
+        audible_clips = [clip for clip in track.arrangement_clips if clip.heard] if track.audible else []
+        while group is not None and audible_clips:
+            inside.setdefault(group, []).extend(audible_clips)
             group = tracks[group].group
     return inside
 
@@ -310,12 +310,12 @@ def _draw_tempo(sheet: Sheet, live_set: LiveSet, end: float, above: float) -> No
 
 
 def _say_empty(sheet: Sheet, end: float) -> None:
-    words = "No clips in this set" if sheet.lanes else "No tracks in this set"
+    label = "No clips in this set" if sheet.lanes else "No tracks in this set"
     lanes = len(sheet.lanes)
     sheet.axes.text(
         end / 2,
         (lanes + 3) / 2 if lanes < 3 else lanes / 2,
-        words,
+        label,
         ha="center",
         va="center",
         size=15,

@@ -186,7 +186,7 @@ def _remove_rows(ports: Ports, artist: Artist, deletion: Deletion, held: Lease) 
 def _wait_for_others(ports: Ports, artist: Artist) -> None:
     """Until nobody works for the artist: what they write they lose, but files may come until they notice."""
     deadline = time.monotonic() + ports.settings.lease_wait_seconds
-    told = False
+    is_logged = False
     while True:
         with ports.database.transaction() as connection:
             steps = steps_at_work(connection, artist.id)
@@ -197,9 +197,9 @@ def _wait_for_others(ports: Ports, artist: Artist) -> None:
                 f"artist {artist.slug!r}: {', '.join(steps)} is still at work; nothing new begins for them, and "
                 f"nothing of it will be kept: run `dawa artist delete {artist.slug} --yes` again when it has ended"
             )
-        if not told:
+        if not is_logged:
             log.warning("%s: waiting for %s to end", artist.slug, ", ".join(steps))
-            told = True
+            is_logged = True
         time.sleep(_PAUSE_SECONDS)
 
 

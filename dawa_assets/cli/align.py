@@ -62,9 +62,9 @@ def _print(bounce: Path, found: Alignment) -> None:
         "score": "" if found.score is None else f"{found.score:.3f}, {found.margin:.3f} above the next place",
         "by": found.version,
     }
-    for heading, words in [*lines.items(), *(("reason", reason) for reason in found.reasons)]:
-        if words:
-            console.print(Text.assemble((f"{heading}: ", "dim"), words), soft_wrap=True)
+    for heading, text in [*lines.items(), *(("reason", reason) for reason in found.reasons)]:
+        if text:
+            console.print(Text.assemble((f"{heading}: ", "dim"), text), soft_wrap=True)
 
 
 def _where(found: Alignment) -> str:

@@ -193,7 +193,7 @@ def _print_rest(console: Console, summary: AlsSummary, picture: Path | None) -> 
         "warning": "; ".join(summary.warnings),
         "picture": str(picture) if picture is not None else "",
     }
-    for heading, words in lines.items():
-        if words:
-            console.print(Text.assemble((f"{heading}: ", "dim"), words), soft_wrap=True)
+    for heading, text in lines.items():
+        if text:
+            console.print(Text.assemble((f"{heading}: ", "dim"), text), soft_wrap=True)
     console.print()

@@ -58,7 +58,7 @@ def prompts(
         _print_estimate(planned, as_json=as_json)
         return
     with shown_progress(console):
-        result = backfill_prompts(ports, artist, None if as_json else _tell)
+        result = backfill_prompts(ports, artist, None if as_json else _print_report)
     _print_result(result, as_json=as_json)
     if not result.is_complete:
         raise typer.Exit(1)
@@ -84,7 +84,7 @@ def _choosing(model: str, *, for_good: bool) -> "Settings":
     return Settings.load(openai_model=model)
 
 
-def _tell(slug: str, outcome: "PromptsReport | str") -> None:
+def _print_report(slug: str, outcome: "PromptsReport | str") -> None:
     if isinstance(outcome, str):
         typer.echo(f"dawa: {slug}: {' '.join(outcome.split())}", err=True)
         return

@@ -52,10 +52,10 @@ def demo() -> None:
         typer.echo("No LoRA: torch is not installed here (`make setup EXTRAS=train,hosted,marks,dev` installs it).")
     else:
         run_build(artist.slug, console)
-    _tell(artist_statuses(ports, artist.slug)[0], settings)
+    _print_made(artist_statuses(ports, artist.slug)[0], settings)
 
 
-def _tell(made: "ArtistStatus", settings: "Settings") -> None:
+def _print_made(made: "ArtistStatus", settings: "Settings") -> None:
     bucket = f"{settings.home / 'bucket'}/" if settings.bucket == "folder" else ""
     typer.echo()
     typer.echo(

@@ -148,7 +148,7 @@ def _set(
     from resources.ports import open_database
     from resources.settings import Settings
 
-    changes, heard = set_excluded(
+    changes, trained = set_excluded(
         open_database(Settings.load()),
         items,
         excluded=excluded,
@@ -159,14 +159,14 @@ def _set(
     if as_json:
         shown: dict[str, list[dict[str, Any]]] = {
             "items": [dataclasses.asdict(each) for each in changes],
-            "heard": [dataclasses.asdict(each) for each in heard],
+            "heard": [dataclasses.asdict(each) for each in trained],
         }
         typer.echo(json.dumps(shown, default=str, ensure_ascii=False))
         return
     state = "excluded" if excluded else "included"
     for each in changes:
         typer.echo(f"{each.item} of {each.artist}: {state if each.changed else f'was {state} already'}")
-    for lora in heard:
+    for lora in trained:
         published = " (published)" if lora.published else ""
         typer.echo(
             f"run {str(lora.run)[:8]} of {lora.artist}:{lora.model_name}{published} {trained_on_line(lora.items)}"

@@ -146,7 +146,7 @@ def promote(
     lora, changed = promote_lora(
         open_ports(Settings.load()), artist, run, force=force, reason=" ".join(reason.split()) or "a person chose it"
     )
-    _tell(lora, changed, as_json)
+    _print_lora(lora, changed, as_json)
 
 
 @app.command("rollback")
@@ -165,7 +165,7 @@ def rollback(
     from resources.settings import Settings
 
     settings = Settings.load()
-    _tell(rollback_lora(open_ports(settings), artist, model or settings.model_name, force=force), True, as_json)
+    _print_lora(rollback_lora(open_ports(settings), artist, model or settings.model_name, force=force), True, as_json)
 
 
 @app.command("export")
@@ -303,7 +303,7 @@ def import_(
     typer.echo(f"Next: dawa lora promote {done.artist} {str(done.run.id)[:8]}")
 
 
-def _tell(lora: "Lora", changed: bool, as_json: bool) -> None:
+def _print_lora(lora: "Lora", changed: bool, as_json: bool) -> None:
     import json
 
     name = f"{lora.artist}:{lora.run.model_name}"

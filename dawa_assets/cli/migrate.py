@@ -31,29 +31,29 @@ def migrate(
     pending = pending_migrations(url)
     before = access_at(url) if pending else None
     if before is not None:
-        _tell("this takes away from clients of the project's API:", ended_by(before, pending), instead=True)
+        _print_access("this takes away from clients of the project's API:", ended_by(before, pending), instead=True)
     try:
         found = pending if dry_run else apply(url, embedded=database.embedded)
     except DatabaseError:
         with suppress(DatabaseError):  # the first one is what counts
-            _tell_what_went(before, url)
+            _print_removed(before, url)
         raise
     if not dry_run:
-        _tell_what_went(before, url)
+        _print_removed(before, url)
     for migration in found:
         typer.echo(f"{'would apply' if dry_run else 'applied'} {migration.file}")
     if not found:
         typer.echo("the database is up to date")
 
 
-def _tell_what_went(before: "ClientAccess | None", url: str) -> None:
+def _print_removed(before: "ClientAccess | None", url: str) -> None:
     from resources.database.client_access import access_at
 
     if before is not None:
-        _tell("taken away:", before.without(access_at(url)), instead=False)
+        _print_access("taken away:", before.without(access_at(url)), instead=False)
 
 
-def _tell(heading: str, ended: "ClientAccess", *, instead: bool) -> None:
+def _print_access(heading: str, ended: "ClientAccess", *, instead: bool) -> None:
     if not (lines := ended.lines()):
         return
     typer.echo(heading)

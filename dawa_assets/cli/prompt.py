@@ -124,11 +124,11 @@ def import_(
 
     with Console(stderr=True).status("reading …") as live:
 
-        def told(so_far: "Import") -> None:
+        def report(so_far: "Import") -> None:
             live.update(f"{so_far.changed} changed, {so_far.unchanged} unchanged, {len(so_far.refused)} refused …")
 
         rows = read_texts(file)
-        done = import_prompts(_database(), rows, author=author or login_name(), artist=artist, told=told)
+        done = import_prompts(_database(), rows, author=author or login_name(), artist=artist, report=report)
     if as_json:
         plain = dataclasses.asdict(done) | {"artists": sorted(done.artists)}
         typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))

@@ -71,7 +71,7 @@ def grant(
         return
     state = "on record" if done.changed else "was on record already"
     typer.echo(f"permission {str(done.id)[:8]} for {done.artist.slug}: {state}")
-    _tell(ports, done.artist, followed)
+    _print_enforced(ports, done.artist, followed)
 
 
 @app.command("revoke")
@@ -102,7 +102,7 @@ def revoke(
         return
     state = "is revoked" if changed else "was revoked already"
     typer.echo(f"permission {str(permission_id)[:8]} of {artist.slug}: {state}")
-    _tell(ports, artist, followed)
+    _print_enforced(ports, artist, followed)
 
 
 @app.command("list")
@@ -212,7 +212,7 @@ def _line(each: "Permission") -> str:
     return "  ".join([*parts, state])
 
 
-def _tell(ports: "Ports", artist: "Artist", followed: "Enforced") -> None:
+def _print_enforced(ports: "Ports", artist: "Artist", followed: "Enforced") -> None:
     for line in followed.lines:
         typer.echo(f"  {line}")
     if followed.left_out or followed.taken_in or followed.taken_down:

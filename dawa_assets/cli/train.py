@@ -103,7 +103,7 @@ def _show_bases(settings: Any, *, as_json: bool) -> None:
 
     from rich.table import Table
 
-    from modal_app.training.expectations import said
+    from modal_app.training.expectations import duration_text
     from modal_app.training.plan_table import plan_bases
 
     device = settings.modal_gpu
@@ -146,7 +146,7 @@ def _show_bases(settings: Any, *, as_json: bool) -> None:
             f"{row['steps']:,}",
             f"{row['hears_seconds']:,} s",
             f"{row['passes']:g}",
-            "" if seconds is None else said(seconds),
+            "" if seconds is None else duration_text(seconds),
             "" if seconds is None else f"{row['expected_usd']:.2f}",
         )
         last = row["base"]

@@ -93,8 +93,8 @@ def _print_stray(stray: "Stray") -> None:
 
 def _line(finding: "Discrepancy") -> str:
     mark = _MARKS[finding.outcome.state]
-    said = f"{mark}: {finding.outcome.said}" if mark else finding.outcome.said
+    line = f"{mark}: {finding.outcome.said}" if mark else finding.outcome.said
     if finding.problem == "outside":
-        return f"{finding.key} names {finding.name}; {said}"
+        return f"{finding.key} names {finding.name}; {line}"
     named = "" if finding.name == finding.key else f" of {finding.name}"
-    return f"{finding.key} ({finding.what}{named}); {said}"
+    return f"{finding.key} ({finding.what}{named}); {line}"

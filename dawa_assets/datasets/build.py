@@ -231,11 +231,11 @@ class _Build:
         return stored.size
 
     def _tracks(self, items: list[WantedItem], sizes: list[int]) -> Iterator[Track]:
-        told = time.monotonic()
+        reported_at = time.monotonic()
         for position, (item, size) in enumerate(zip(items, sizes, strict=True), start=1):
-            if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+            if time.monotonic() - reported_at > _SECONDS_BETWEEN_LINES:
                 log.info("dataset of %s: track %d of %d", self.artist.slug, position, len(items))
-                told = time.monotonic()
+                reported_at = time.monotonic()
             yield Track(position, item.audio_format, size, item.audio_hash, _Opener(self.ports, item), item.prompt_text)
 
     def _upload(

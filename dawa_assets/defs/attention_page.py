@@ -104,9 +104,9 @@ def _more(count: int) -> str:
     return f"- … and {count:,} more, in the table below"
 
 
-def _line(who: str, told: str, since: datetime | None) -> str:
+def _line(who: str, text: str, since: datetime | None) -> str:
     at = "" if since is None else f" *({since.astimezone(UTC):%-d %b %H:%M})*"
-    return f"- {who} {told}{at}"
+    return f"- {who} {text}{at}"
 
 
 def _reason(reason: str) -> str:

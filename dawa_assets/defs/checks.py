@@ -98,12 +98,12 @@ def _description(asset: AssetDescription, found: Consistency) -> str:
 
 
 def _metadata(found: Consistency) -> dict[str, dg.MetadataValue]:
-    told: dict[str, dg.MetadataValue] = {"checked": dg.MetadataValue.int(found.checked)}
+    metadata: dict[str, dg.MetadataValue] = {"checked": dg.MetadataValue.int(found.checked)}
     if found.problems:
-        told["problems"] = table([{"problem": line} for line in found.problems])
+        metadata["problems"] = table([{"problem": line} for line in found.problems])
     if found.warnings:
-        told["warnings"] = table([{"warning": line} for line in found.warnings])
-    return told
+        metadata["warnings"] = table([{"warning": line} for line in found.warnings])
+    return metadata
 
 
 def _model_check(asset: str, health: Callable[[Settings], ModelHealth]) -> dg.AssetChecksDefinition:

@@ -31,14 +31,14 @@ def with_last_change(
     made = latest[0].asset_materialization if latest else None
     if made is None or (made.tags or {}).get(_VERSION) != version:
         return dict(metadata)
-    told: dict[str, dg.MetadataValue] = {
+    earlier: dict[str, dg.MetadataValue] = {
         name: value
         for name, value in made.metadata.items()
         if name not in metadata and isinstance(value, _LOOKED_AT) and _DRAWN not in str(value.value)
     }
     at = moment(datetime.fromtimestamp(latest[0].timestamp, UTC))
     run = latest[0].run_id
-    change = told.pop(_LABEL, dg.MetadataValue.md(f"[{at} UTC, run {run[:8]}](/runs/{run})"))
+    change = earlier.pop(_LABEL, dg.MetadataValue.md(f"[{at} UTC, run {run[:8]}](/runs/{run})"))
     rest = dict(metadata)
     headline, rows = rest.pop("headline"), rest.pop("rows")
-    return {"headline": headline, _LABEL: change, **rest, **told, "rows": rows}
+    return {"headline": headline, _LABEL: change, **rest, **earlier, "rows": rows}

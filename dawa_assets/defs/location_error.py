@@ -17,8 +17,8 @@ def location_error(error: SettingsError) -> DagsterUserCodeProcessError:
     It is the error by which one process of Dagster's hands on what another one ran into, as that one told it.
     """
     line = f"{error}; then reload the location"
-    told = SerializableErrorInfo(message=line, stack=[], cls_name=type(error).__name__)
-    return DagsterUserCodeProcessError(line, user_code_process_error_infos=[told])  # type: ignore[no-untyped-call]
+    info = SerializableErrorInfo(message=line, stack=[], cls_name=type(error).__name__)
+    return DagsterUserCodeProcessError(line, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
 
 
 def diagnose_location(settings: Settings) -> Diagnosis:

@@ -149,11 +149,11 @@ def table(
     if not rows:
         return dg.MetadataValue.text("none")
     shown = [{name: _short(_cell(value)) for name, value in row.items()} for row in rows[:MAX_ROWS]]
-    told = [name for name in rows[0] if any(_says_something(row[name]) for row in shown)] or list(rows[0])
+    named = [name for name in rows[0] if any(_says_something(row[name]) for row in shown)] or list(rows[0])
     for_machines = [
-        name for name in told if name not in keep and any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS])
+        name for name in named if name not in keep and any(_is_for_machines(row[name]) for row in rows[:MAX_ROWS])
     ]
-    names = [name for name in told if name not in for_machines]
+    names = [name for name in named if name not in for_machines]
     if len(names) < _NARROW:
         names += for_machines
     columns = [dg.TableColumn(name, _column_type(shown, name)) for name in names]

@@ -77,11 +77,11 @@ def run_step(
         raise failed(context, error) from error
     note_left(context.instance, context.run.run_id, asset, report)
     shown = _shown(show, Made(ports, slug, report)) if show else {}
-    told = describe(report, without=[*without, "seconds"])
-    metadata = {"headline": told.pop("headline"), **shown}
+    described_report = describe(report, without=[*without, "seconds"])
+    metadata = {"headline": described_report.pop("headline"), **shown}
     if now:
         metadata["all there is now"] = table([{label(name): value for name, value in row.items()} for row in now])
-    metadata |= {**told, "took, s": dg.MetadataValue.float(seconds), **figures}
+    metadata |= {**described_report, "took, s": dg.MetadataValue.float(seconds), **figures}
     metadata["rows"] = dg.MetadataValue.md(f"```sql\n{described.rows.query(artist.id)}\n```")
     log.info("%s (%.1f s)", report.headline, seconds, extra={"step": asset})
     # In the result it would be stored with the step's output once more.

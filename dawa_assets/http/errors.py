@@ -100,7 +100,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def add_error_handlers(app: FastAPI) -> None:
     """Make every error of the app leave as the contract says."""
     answer_errors(app)
-    app.add_exception_handler(DawaError, _told)
+    app.add_exception_handler(DawaError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
 
 
@@ -109,7 +109,7 @@ def answer_of(error: DawaError) -> JSONResponse:
     return answer_to(error, _STATUSES, _HEADERS)
 
 
-async def _told(_: Request, error: Exception) -> JSONResponse:
+async def _failed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DawaError)  # noqa: S101 - registered for these
     return answer_of(error)
 

@@ -105,7 +105,7 @@ async def _form(request: Request, service: Service, *, is_unauthenticated: bool)
     """The form, its file on disk. Of strangers, whose password is yet to come in it, only few are read at once."""
     async with AsyncExitStack() as stack:
         if is_unauthenticated:
-            await stack.enter_async_context(service.strangers)
+            await stack.enter_async_context(service.unauthenticated)
         yield await stack.enter_async_context(read_form(request))
 
 

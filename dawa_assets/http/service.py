@@ -56,7 +56,7 @@ class Service:
     files: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_FILES))
     decodings: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODINGS))
     identities: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_IDENTITIES))
-    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_UNAUTHENTICATED))
+    unauthenticated: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_UNAUTHENTICATED))
     """Of requests that are read before it is known who asks; not of threads."""
 
     async def identifying(self, check: Callable[..., T], *given: object) -> T:

@@ -44,8 +44,8 @@ def closing_note(projects: Mapping[str, str], names: Sequence[str]) -> bytes:
     Empty where there is nothing to say.
     """
     known = projects_by_name(names)
-    said = {name: projects[name] for name in names if projects.get(name, "") != known.get(name, "")}
-    return json.dumps({"projects": said}, ensure_ascii=False).encode() if said else b""
+    declared = {name: projects[name] for name in names if projects.get(name, "") != known.get(name, "")}
+    return json.dumps({"projects": declared}, ensure_ascii=False).encode() if declared else b""
 
 
 class Projects:
@@ -72,7 +72,7 @@ class Projects:
             return found
         try:
             with self._bucket.open(inbox_folder.marker.key) as stream:
-                said = json.loads(stream.read(_MAX_BYTES))["projects"].items()
+                declared = json.loads(stream.read(_MAX_BYTES))["projects"].items()
         except ObjectNotFoundError:
             return found
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -80,7 +80,7 @@ class Projects:
                 "%s: says nothing that is understood; projects are told by folders alone", inbox_folder.marker.key
             )
             return found
-        return found | {path: project for path, project in said if _is_name(project)}
+        return found | {path: project for path, project in declared if _is_name(project)}
 
 
 def _path(file: InboxFile) -> str:

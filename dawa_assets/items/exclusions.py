@@ -37,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class HeardLora:
+class ExcludedButTrained:
     """An adapter that was trained on items which are out now."""
 
     artist: str
@@ -55,7 +55,7 @@ def set_excluded(
     author: str,
     reason: str = "",
     artist: str | None = None,
-) -> tuple[list[Change], list[HeardLora]]:
+) -> tuple[list[Change], list[ExcludedButTrained]]:
     """Leave items out, or take them in again: all of them, or none where one can't be found.
 
     Args:
@@ -81,15 +81,15 @@ def set_excluded(
     with database.transaction() as connection:
         found = {each.id: each for each in (find_item(connection, name, artist, excluded=True) for name in references)}
         changed = item_exclusions.set_excluded(connection, list(found), excluded=excluded, reason=reason, author=author)
-        heard: list[HeardLora] = []
+        trained: list[ExcludedButTrained] = []
         for owner in {each.artist.id: each.artist for each in found.values()}.values():
             by_run = item_exclusions.excluded_but_trained_on(connection, owner.id)
-            heard += [
-                HeardLora(owner.slug, run.id, run.model_name, run.promoted, by_run[run.id])
+            trained += [
+                ExcludedButTrained(owner.slug, run.id, run.model_name, run.promoted, by_run[run.id])
                 for run in list_runs(connection, owner)
                 if run.id in by_run
             ]
-    return [Change(each.name, each.id, each.artist.slug, each.id in changed) for each in found.values()], heard
+    return [Change(each.name, each.id, each.artist.slug, each.id in changed) for each in found.values()], trained
 
 
 def list_items(database: Database, artist: str) -> list[ListedItem]:

@@ -82,8 +82,8 @@ class ItemsReport(AudioReport):
             "blocked by what was found": self.blocked,
             "not measured": len(self.not_measured),
         }
-        said = "".join(f", {count} {what}" for what, count in counts.items() if count)
-        return f"{ready}/{sum(self.items.values())} items ready{said}"
+        counted = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        return f"{ready}/{sum(self.items.values())} items ready{counted}"
 
 
 def update_training_items(ports: Ports, slug: str) -> ItemsReport:

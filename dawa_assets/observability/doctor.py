@@ -109,8 +109,10 @@ def _home(settings: Settings) -> tuple[State, str]:
         return "error", f"can't be read: {error.strerror}; choose another with DAWA_HOME"
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return "error", f"can't be written to ({there}); choose another with DAWA_HOME"
-    said = f"{free / 2**30:.1f} GiB free"
-    return ("warning", f"{said}: little for audio and segments; make room") if free < _LITTLE_SPACE else ("ok", said)
+    detail = f"{free / 2**30:.1f} GiB free"
+    return (
+        ("warning", f"{detail}: little for audio and segments; make room") if free < _LITTLE_SPACE else ("ok", detail)
+    )
 
 
 def _database(settings: Settings) -> tuple[State, str]:
@@ -127,14 +129,14 @@ def _database(settings: Settings) -> tuple[State, str]:
 
 def _bucket(settings: Settings) -> tuple[State, str]:
     bucket = open_bucket(settings)
-    state, said = bucket.inspect()
+    state, detail = bucket.inspect()
     if state != "ok":  # one that is not there yet would be made by writing to it
-        return state, said
+        return state, detail
     try:
         bucket.try_writing()
     except BucketError as error:
         return "error", f"can be read, but a small file could not be written, read and removed: {error}"
-    return "ok", f"{said}; a small file was written, read and removed"
+    return "ok", f"{detail}; a small file was written, read and removed"
 
 
 def _storage_policies(settings: Settings) -> tuple[State, str]:

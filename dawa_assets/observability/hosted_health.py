@@ -80,12 +80,12 @@ def _grants(connection: Connection) -> tuple[State, str]:
 def _judged(found: Differences, fine: str, way_out: str) -> tuple[State, str]:
     if not found:
         return "ok", fine
-    said = [
+    lines = [
         f"{what}: {_named(names)}"
         for what, names in (("missing", found.missing), ("too many", found.extra), ("changed", found.changed))
         if names
     ]
-    return "error", f"{'; '.join(said)}; {way_out}"
+    return "error", f"{'; '.join(lines)}; {way_out}"
 
 
 def _publication(connection: Connection) -> tuple[State, str]:

@@ -29,9 +29,9 @@ def refuse_second_ui(dagster_home: Path, port: int, *, processes: Path = Path("/
     daemons, web_servers = [], []
     for pid, command, variables in _processes(processes):
         if json.dumps(str(dagster_home)) in command or f"DAGSTER_HOME={dagster_home}" in variables:
-            words = command.split()
-            daemons += [pid] if any(word.endswith(_DAEMONS) for word in words) else []
-            web_servers += [pid] if any(word.endswith(_WEB_SERVERS) for word in words) else []
+            arguments = command.split()
+            daemons += [pid] if any(word.endswith(_DAEMONS) for word in arguments) else []
+            web_servers += [pid] if any(word.endswith(_WEB_SERVERS) for word in arguments) else []
     way_out = f"end it with Ctrl-C in its terminal, or `kill {' '.join(map(str, [*daemons, *web_servers]))}`"
     if daemons:
         raise InputError(f"a Dagster UI runs on {dagster_home} already (process {daemons[0]}); use it, or {way_out}")

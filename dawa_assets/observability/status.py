@@ -46,15 +46,15 @@ def artist_statuses(ports: Ports, slug: str | None = None) -> list[ArtistStatus]
             stale = [each for each in named if each.state not in ("current", "human")]
         of = None if artist is None else artist.slug
         counts = prompt_counts(connection, *wanted, of, any_model=any_model)
-        told = _told(connection, None if artist is None else artist.id)
+        figures = _figures(connection, None if artist is None else artist.id)
         return [
-            _status(told, found, counts.get(found.slug, PromptCounts()), stale)
+            _status(figures, found, counts.get(found.slug, PromptCounts()), stale)
             for found in artist_figures(connection, of)
         ]
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Figures:
     """What there is to say of artists, by their ids: a handful of queries for all of them."""
 
     notices: dict[UUID, list[Notice]]
@@ -64,10 +64,10 @@ class _Told:
     published: dict[UUID, Run]
 
 
-def _told(connection: Connection, artist_id: UUID | None) -> _Told:
+def _figures(connection: Connection, artist_id: UUID | None) -> _Figures:
     excluded = excluded_by_artist(connection, artist_id)
     published = promoted_among(connection, [run for runs in excluded.values() for run in runs]) if excluded else []
-    return _Told(
+    return _Figures(
         notices(connection, artist_id),
         superseded_by_artist(connection, artist_id),
         incomplete_by_artist(connection, artist_id),
@@ -76,12 +76,12 @@ def _told(connection: Connection, artist_id: UUID | None) -> _Told:
     )
 
 
-def _status(told: _Told, found: ArtistRow, prompts: PromptCounts, stale: list[ItemPrompt] | None) -> ArtistStatus:
-    superseded = told.superseded.get(found.id, [])
-    shown = list(told.notices.get(found.id, []))
+def _status(figures: _Figures, found: ArtistRow, prompts: PromptCounts, stale: list[ItemPrompt] | None) -> ArtistStatus:
+    superseded = figures.superseded.get(found.id, [])
+    shown = list(figures.notices.get(found.id, []))
     shown += [Notice("superseded item", each.item, each.reason) for each in superseded[:_MAX_NAMED]]
-    shown += [Notice("item", name, reason) for name, reason in told.incomplete.get(found.id, [])[:_MAX_NAMED]]
-    shown += _trained_on_excluded(told, found)
+    shown += [Notice("item", name, reason) for name, reason in figures.incomplete.get(found.id, [])[:_MAX_NAMED]]
+    shown += _trained_on_excluded(figures, found)
     return ArtistStatus(
         items=sum(found.by_status.values()),
         ready=found.by_status.get("ready", 0) + found.by_status.get("exported", 0),
@@ -93,9 +93,11 @@ def _status(told: _Told, found: ArtistRow, prompts: PromptCounts, stale: list[It
     )
 
 
-def _trained_on_excluded(told: _Told, found: ArtistRow) -> list[Notice]:
+def _trained_on_excluded(figures: _Figures, found: ArtistRow) -> list[Notice]:
     """Return a notice for each published adapter that was trained on what is excluded by now."""
-    excluded = told.excluded.get(found.id, {})
+    excluded = figures.excluded.get(found.id, {})
     way_out = f"`dawa build --artist {found.slug}` trains one without"
-    runs = sorted((told.published[run] for run in excluded if run in told.published), key=lambda run: run.model_name)
+    runs = sorted(
+        (figures.published[run] for run in excluded if run in figures.published), key=lambda run: run.model_name
+    )
     return [Notice("published LoRA", run.model_name, f"{trained_on_line(excluded[run.id])}; {way_out}") for run in runs]

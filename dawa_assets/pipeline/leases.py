@@ -31,15 +31,15 @@ def lease(database: Database, artist_id: UUID, step: str, *, seconds: float, wai
         ArtistBeingDeletedError: the artist was deleted, or is being.
     """
     deadline = time.monotonic() + wait_seconds
-    told = False
+    is_logged = False
     while (fence := take(database, artist_id, step, seconds)) is None:
         if time.monotonic() >= deadline:
             raise BusyError(f"{step}: another process is working on this artist; try again when it is done")
-        if not told:
+        if not is_logged:
             log.warning("%s: waiting for another process that works on the same artist", step)
-            told = True
+            is_logged = True
         time.sleep(min(0.25, seconds / 4))
-    if told:
+    if is_logged:
         log.info("%s: waited for another process; going on", step)
     held = Lease(artist_id, step, fence)
     stop = threading.Event()

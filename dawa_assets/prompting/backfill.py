@@ -128,12 +128,12 @@ def estimate_for_profile(ports: Ports, artist: Artist, data: object) -> ArtistEs
 
 
 def backfill_prompts(
-    ports: Ports, names: list[str] | None = None, told: Callable[[str, PromptsReport | str], None] | None = None
+    ports: Ports, names: list[str] | None = None, report: Callable[[str, PromptsReport | str], None] | None = None
 ) -> Backfill:
     """Refresh the prompts of the named artists, or of all that have something stale.
 
     An artist that can't be done is left out with the reason, and the others go on, unless the writer can't be used for
-    several in a row. `told` is called with each artist's slug and report, or the reason why there is none.
+    several in a row. `report` is called with each artist's slug and report, or the reason why there is none.
 
     Raises:
         UnknownArtistError: one of the names is no artist's.
@@ -158,8 +158,8 @@ def backfill_prompts(
             result.failed[slug] = outcome
         else:
             result.done[slug] = outcome
-        if told is not None:
-            told(slug, outcome)
+        if report is not None:
+            report(slug, outcome)
     return result
 
 
@@ -197,11 +197,11 @@ def _estimate(ports: Ports, plan: PromptPlan) -> ArtistEstimate:
 
 
 def _stale_items(plan: PromptPlan) -> Iterator[StaleItem]:
-    def told(question: Question, *, is_free: bool) -> Iterator[StaleItem]:
+    def stale_items(question: Question, *, is_free: bool) -> Iterator[StaleItem]:
         for item in question.items:
             yield StaleItem(item.name, why_stale(item, question.fingerprint, plan.wanted) or "", is_free)
 
     for question in plan.questions.values():
-        yield from told(question, is_free=False)
+        yield from stale_items(question, is_free=False)
     for question, _ in plan.reusable.values():
-        yield from told(question, is_free=True)
+        yield from stale_items(question, is_free=True)

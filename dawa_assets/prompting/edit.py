@@ -78,7 +78,7 @@ def edit_prompt(
     """
     author = _author(author)
     with database.transaction() as connection:
-        edit = _edit(connection, find_item(connection, reference, artist), text, author, _Judge(connection))
+        edit = _edit(connection, find_item(connection, reference, artist), text, author, _RuleChecker(connection))
         if seen is not None and edit.changed and edit.before not in (seen, edit.after):
             raise ConflictError(
                 f"item {edit.item}: has another text by now than the one that was edited; look at it, and edit that"
@@ -105,7 +105,7 @@ def import_prompts(
     *,
     author: str,
     artist: str | None = None,
-    told: Callable[[Import], None] = lambda _: None,
+    report: Callable[[Import], None] = lambda _: None,
 ) -> Import:
     """Take over the texts of a file, row by row; a row that can't be used is left out with its reason.
 
@@ -116,7 +116,7 @@ def import_prompts(
         rows: from `read_texts`, so that they come as they are needed.
         author: of rows that name none.
         artist: of rows that name none; None looks at everybody's items.
-        told: called now and then with what was done until then.
+        report: called now and then with what was done until then.
 
     Raises:
         UnknownArtistError: there is no such artist.
@@ -130,14 +130,14 @@ def import_prompts(
             artist = resolve_artist(connection, artist).slug
     for batch in batches(rows, _ROWS_A_BATCH):
         with database.transaction() as connection:
-            judge = _Judge(connection)
+            rules = _RuleChecker(connection)
             for row in batch:
                 connection.commit()  # no locks from row to row: another file may name the same items in another order
                 try:
                     found = find_item(connection, _given(row), row.artist or artist)
                     if (earlier := lines.setdefault(found.id, row.line)) != row.line:
                         raise InputError(f"item {found.name}: has a text on line {earlier} already; keep one")
-                    edit = _edit(connection, found, row.text, _author(row.author or author), judge)
+                    edit = _edit(connection, found, row.text, _author(row.author or author), rules)
                 except InputError as error:
                     done.refused.append((row.line, str(error)))
                     continue
@@ -145,7 +145,7 @@ def import_prompts(
                 done.unchanged += not edit.changed
                 done.artists.update([edit.artist] if edit.changed else [])
                 done.warnings += [(row.line, f"{edit.item}: breaks {warning}") for warning in edit.warnings]
-        told(done)
+        report(done)
     return done
 
 
@@ -188,10 +188,10 @@ def _give_back(connection: Connection, found: Found, item: prompts.Item) -> str:
     return "another take" if more else "given back" if has_text else "due"
 
 
-def _edit(connection: Connection, found: Found, text: str, author: str, judge: "_Judge") -> Edit:
+def _edit(connection: Connection, found: Found, text: str, author: str, rules: "_RuleChecker") -> Edit:
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     item = _locked(connection, found)
-    warnings = judge.judge(found.artist, item, text)
+    warnings = rules.check(found.artist, item, text)
     before = item.prompt_text or ""
     changed = before != text or item.origin != "human" or item.text != text or item.given_back
     if changed:
@@ -210,14 +210,14 @@ def _locked(connection: Connection, found: Found) -> prompts.Item:
     return item
 
 
-class _Judge:
+class _RuleChecker:
     """Holds texts against the rules; profiles are read once for each artist."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._profiles: dict[UUID, ProfileFacts] = {}
 
-    def judge(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
+    def check(self, artist: Artist, item: prompts.Item, text: str) -> list[str]:
         """Return the rules that the text breaks and may break.
 
         Raises:

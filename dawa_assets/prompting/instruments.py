@@ -49,7 +49,9 @@ def instruments(tracks: Iterable[NamedTrack], most_per_role: int) -> dict[str, l
     for name in ranked:
         found.setdefault(lexicon().role_of[name], []).append(name)
     return {
-        role: _told(found[role], sure if role == "rhythm" else [], most_per_role) for role in ROLES if role in found
+        role: _most_specific(found[role], sure if role == "rhythm" else [], most_per_role)
+        for role in ROLES
+        if role in found
     }
 
 
@@ -65,8 +67,8 @@ def heard_on(track: NamedTrack) -> dict[str, float]:
         if not lexicon().general.get(instrument, frozenset()) & (particular | by_name):
             shares.setdefault(instrument, 0.0)
     if not shares:
-        said = next((found for name in track.instead if (found := named(name))), frozenset())
-        shares = dict.fromkeys(said, 0.0)
+        fallback = next((found for name in track.instead if (found := named(name))), frozenset())
+        shares = dict.fromkeys(fallback, 0.0)
     return shares
 
 
@@ -81,14 +83,14 @@ def most_played_drums(tracks: Iterable[NamedTrack]) -> list[str]:
     return [name for name, _ in sorted(hits.items(), key=lambda hit: (-hit[1], hit[0]))]
 
 
-def _told(names: list[str], sure: list[str], most: int) -> list[str]:
+def _most_specific(names: list[str], sure: list[str], most: int) -> list[str]:
     """At most so many, without the general word beside the particular ones: `drums` beside kick and snare."""
     general = lexicon().general
-    told = []
+    named_ones = []
     for name in names:
         needed = 1 if name not in {"drums", "percussion"} else _OF_A_KIT
         if name in sure or len(general.get(name, frozenset()) & set(names)) < needed:
-            told.append(name)
-    first = [name for name in sure if name in told][:most]
-    others = [name for name in told if name not in first][: most - len(first)]
-    return [name for name in told if name in first or name in others]
+            named_ones.append(name)
+    first = [name for name in sure if name in named_ones][:most]
+    others = [name for name in named_ones if name not in first][: most - len(first)]
+    return [name for name in named_ones if name in first or name in others]

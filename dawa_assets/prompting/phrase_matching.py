@@ -73,8 +73,8 @@ def contains(words: list[str], phrase: Phrase) -> bool:
 def is_forbidden(text: str, phrases: Iterable[Phrase]) -> bool:
     """Return whether a text says, or is itself a telling part (two words or more) of, something forbidden."""
     words = words_of(text)
-    telling = {word for word in words if word not in STOP_WORDS}
-    return any(contains(words, phrase) or (len(telling) > 1 and telling <= set(phrase)) for phrase in phrases)
+    significant = {word for word in words if word not in STOP_WORDS}
+    return any(contains(words, phrase) or (len(significant) > 1 and significant <= set(phrase)) for phrase in phrases)
 
 
 def _comparable(word: str) -> str:

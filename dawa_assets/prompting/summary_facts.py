@@ -144,13 +144,13 @@ def _track(whole: dict[str, object], name: str, clips: int) -> SetTrack:
 def _named(summary: dict[str, object], name: str, clips: int) -> NamedTrack:
     details = mapping(summary, "track_breakdown", name)
     if details.get("sounding") is True:
-        return _heard(details, name, clips)
+        return _sounding_track(details, name, clips)
     samples = texts(details.get("sample_files"), _MAX_SAMPLES, 120)
     plugins = texts(details.get("plugins") or mapping(summary, "plugins_by_track").get(name), 20, 80)
     return NamedTrack(text(name, 120), tuple(samples), clips, sources=_sounds_of(plugins))
 
 
-def _heard(details: dict[str, object], name: str, clips: int) -> NamedTrack:
+def _sounding_track(details: dict[str, object], name: str, clips: int) -> NamedTrack:
     """Return a track of a summary that says what of it is heard."""
     devices = [each for each in objects(details.get("device_list")) if each.get("active") is True][:_MAX_DEVICES]
     sounds_known = _sounds_of(texts(details.get("plugins_in_use"), 20, 80)) + _sounds_of_live(devices)

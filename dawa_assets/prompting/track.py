@@ -72,19 +72,19 @@ def track_facts(facts: SummaryFacts, most: int, longest: int) -> TrackFacts:
         genre_hints=list(dict.fromkeys(genre[:longest] for genre in facts.genre_hints))[:most],
         tempo_range=facts.tempo_range,
         groups=texts(facts.groups, most, longest),
-        tracks=[_described(track, most, longest) for track in _telling(facts.tracks)[:most]],
+        tracks=[_described(track, most, longest) for track in _worth_describing(facts.tracks)[:most]],
         plugins=texts(facts.plugins, most, longest),
     )
 
 
-def _telling(tracks: list[SetTrack]) -> list[SetTrack]:
+def _worth_describing(tracks: list[SetTrack]) -> list[SetTrack]:
     """Tracks worth describing: the busiest first, those without a name of their own or of a sample left out."""
-    telling = [
+    described = [
         track
         for track in tracks
         if track.named.others or track.named.sounds or (track.named.name and not UNNAMED.fullmatch(track.named.name))
     ]
-    return sorted(telling, key=lambda track: -track.named.clips)
+    return sorted(described, key=lambda track: -track.named.clips)
 
 
 def _described(track: SetTrack, most: int, longest: int) -> DescribedTrack:

@@ -63,21 +63,21 @@ def find_strength(
         scales = {name: alphas[name] / ranks[name] for name in ranks}
         if by_config and any(not math.isclose(scales[name], by_config[name], rel_tol=1e-4) for name in ranks):
             raise InputError(f"{path}: its alpha keys and {who} differ in its strength; remove one of them")
-        return _told(scales, ranks, "its alpha keys")
+        return _strength(scales, ranks, "its alpha keys")
     if by_config is not None:
-        return _told(by_config, ranks, who)
+        return _strength(by_config, ranks, who)
     if card is not None and set(ranks.values()) == {card.parameters.rank}:
         own = card.parameters.scaling if is_former_pair(header.tensors) else 1.0
-        return _told(dict.fromkeys(ranks, own), ranks, "its card")
+        return _strength(dict.fromkeys(ranks, own), ranks, "its card")
     if any(key.startswith(PEFT_PREFIX) for key in header.tensors):
         raise InputError(
             f"{path}: PEFT keeps alpha in {peft_pair.CONFIG}, and there is none beside it; "
             "name the folder that has both"
         )
-    return _told(dict.fromkeys(ranks, 1.0), ranks, "custom: nobody speaks of alpha")
+    return _strength(dict.fromkeys(ranks, 1.0), ranks, "custom: nobody speaks of alpha")
 
 
-def _told(scales: dict[str, float], ranks: Mapping[str, int], who: str) -> Strength:
+def _strength(scales: dict[str, float], ranks: Mapping[str, int], who: str) -> Strength:
     ranges = [
         f"{least:g}" if least == most else f"{least:g} to {most:g}"
         for least, most in ((min(values), max(values)) for values in (scales.values(), ranks.values()))

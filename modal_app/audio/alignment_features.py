@@ -67,8 +67,8 @@ def features_of(blocks: Iterable[Signal], sample_rate: int) -> AlignmentFeatures
     silence = np.zeros(pitches.frames.size, np.float32)  # behind it, so that the last frames are whole
     for block in chain(blocks, [silence]):
         samples += len(block)
-        flux.hear(block)
-        pitches.hear(block)
+        flux.feed(block)
+        pitches.feed(block)
     seconds = (samples - len(silence)) / sample_rate
     onsets = np.concatenate([np.zeros(0, np.float32), *flux.rises])
     chroma = np.concatenate([np.zeros((0, 12), np.float32), *pitches.chroma])
@@ -116,7 +116,7 @@ class _Flux:
         self._loudest = np.float32(0)
         self._before: Features | None = None
 
-    def hear(self, block: Signal) -> None:
+    def feed(self, block: Signal) -> None:
         """Go on with a block."""
         from scipy.fft import rfft
 
@@ -148,7 +148,7 @@ class _Pitches:
         classes = np.rint(69 + 12 * np.log2(hertz / 440)).astype(int) % 12
         self._classes = np.eye(12, dtype=np.float32)[classes]
 
-    def hear(self, block: Signal) -> None:
+    def feed(self, block: Signal) -> None:
         """Go on with a block."""
         from scipy.fft import rfft
 

@@ -28,7 +28,7 @@ MAX_SECONDS = 6 * 3600
 
 _MAX_LOST = 0.02  # of the music; more, or more than two seconds, is for a person to decide
 _MAX_LOST_SECONDS = 2.0
-_MEND = "export it again as WAV, AIFF, FLAC or MP3"
+_WAY_OUT = "export it again as WAV, AIFF, FLAC or MP3"
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read_audio(file: BinaryIO, name: str, *, verify: bool = False) -> Iterator["
             raise UndecodableError(_why_unreadable(window))
         source = open_source(window, identity, verify=verify)
     except (HeaderError, UndecodableError) as error:
-        raise UnreadableAudioError(f"{name}: {_or_truncated(error, window)}; {_MEND}") from None
+        raise UnreadableAudioError(f"{name}: {_or_truncated(error, window)}; {_WAY_OUT}") from None
     try:
         yield Audio(source, identity.container, name)
     finally:
@@ -170,7 +170,7 @@ class Audio:
 
         meter = QualityMeter(self.sample_rate, self.channels)
         for block in self._checked():
-            meter.hear(block)
+            meter.feed(block)
         return meter.measured(self.codec, tuple(self._checks.notices()))
 
     def warnings(self) -> list[str]:
@@ -213,7 +213,7 @@ class Audio:
             self._refuse(f"{line}; that is too much of {self.samples / self.sample_rate:.1f} s to go on with")
 
     def _refuse(self, reason: str) -> NoReturn:
-        raise UnreadableAudioError(f"{self.name}: {reason}; {_MEND}")
+        raise UnreadableAudioError(f"{self.name}: {reason}; {_WAY_OUT}")
 
 
 def _names_of(container: Container) -> tuple[str, ...]:

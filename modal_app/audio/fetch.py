@@ -24,7 +24,7 @@ MAX_BYTES = 4 * 2**30
 _CHUNK = 2**20
 _TIMEOUT_SECONDS = 60
 _PAUSES = (0.5, 2.0)  # seconds before a transfer that broke is begun again
-_MAX_TOLD = 2000  # bytes of a refusal that are looked at
+_MAX_REFUSAL_BYTES = 2000  # bytes of a refusal that are looked at
 _EXPIRED = re.compile(r"\bexp\W{1,3}claim|jwt expired|token (has )?expired|Request has expired", re.IGNORECASE)
 """What Storage (first of all), other versions of it, and S3 say of a link that has run out."""
 
@@ -107,8 +107,8 @@ def _is_of_the_disk(error: Exception) -> bool:
 def _failed(source: AudioSource, error: Exception) -> JobError:
     """Return why, in one line. The URL is signed: neither it nor what an exception says of it gets into the message."""
     if isinstance(error, urllib.error.HTTPError):
-        said = error.read(_MAX_TOLD).decode("utf-8", "replace")
-        if _EXPIRED.search(said):
+        body = error.read(_MAX_REFUSAL_BYTES).decode("utf-8", "replace")
+        if _EXPIRED.search(body):
             return JobError(
                 f"{source.name}: the signed link to it has expired; run it again, which signs a new one (if that comes "
                 "at once, the clock of the storage is wrong)"

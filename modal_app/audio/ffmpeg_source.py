@@ -13,7 +13,7 @@ from modal_app.audio.itunes_gapless import itunes_gapless
 from modal_app.audio.layouts import Unpacked, seconds, truncated
 from modal_app.audio.mpeg_frames import find_mp3, frame_header, gapless_of, tag_size
 from modal_app.audio.ogg import Link
-from modal_app.audio.packets import adts_frames, check_decoder, decoded, open_container, told
+from modal_app.audio.packets import adts_frames, check_decoder, decoded, open_container, undecodable_errors
 from modal_app.audio.pcm import Signal
 from modal_app.audio.timeline import Decoded, Timeline, by_bytes, by_length, by_number, by_page
 from modal_app.audio.trimming import Trimmed, first_samples
@@ -79,7 +79,7 @@ class FFmpegSource:
         self._file, self._container, self._link, self._verify = file, container, link, verify
         with ExitStack() as opening:
             self._av = opening.enter_context(opened or open_container(file, container))
-            with told():
+            with undecodable_errors():
                 streams = self._av.streams.audio
                 if not streams:
                     raise UndecodableError("it holds no audio stream")
@@ -113,7 +113,7 @@ class FFmpegSource:
     @property
     def positions(self) -> tuple[str, ...] | None:
         """The loudspeakers of the channels, where they are known."""
-        with told():
+        with undecodable_errors():
             names = tuple(channel.name for channel in self._stream.layout.channels)
         return names if "NONE" not in names else None
 
@@ -121,7 +121,7 @@ class FFmpegSource:
         """Yield the sound as float32 of shape (channels, n); a block is overwritten by the next."""
         wanted = self._verify and self._info is not None and self._info.md5
         checksum = SampleChecksum(self._info) if wanted and self._info is not None else None
-        with told():
+        with undecodable_errors():
             yield from gathered(self._frames(), None if checksum is None else checksum.add)
         if checksum is not None:
             self._matches = checksum.matches()
@@ -197,7 +197,7 @@ class FFmpegSource:
         """Have FFmpeg leave filling where it is: it cuts by what the header says, even in the middle of the music."""
         from av.codec.context import Flags2
 
-        with told():
+        with undecodable_errors():
             self._stream.codec_context.flags2 |= Flags2.skip_manual
 
     def _read_mp3(self) -> None:
@@ -236,12 +236,12 @@ class FFmpegSource:
 
         Then iTunes' tag knows what of it is filling.
         """
-        with told():
+        with undecodable_errors():
             stream = self._stream
             if not stream.duration or not stream.time_base:
                 if stream.frames:  # those of a file in fragments are stated nowhere
-                    said = f"its index states {stream.frames} packets and no length"
-                    return Promise(contradiction=f"header and data contradict each other: {said}")
+                    reason = f"its index states {stream.frames} packets and no length"
+                    return Promise(contradiction=f"header and data contradict each other: {reason}")
                 return Promise()
             edited = round(stream.duration * stream.time_base * self.sample_rate)
             tag = itunes_gapless(self._av.metadata) if len(self._av.streams.audio) == 1 else None
@@ -255,9 +255,9 @@ class FFmpegSource:
                 return by_index
             if abs(counted.total - edited) <= tolerance:  # FFmpeg takes the priming off itself
                 return Promise(counted.samples, tolerance, 0, max(_FILLING, counted.remainder))
-        said = f"{seconds(tag.samples, self.sample_rate)} are stated by its iTunSMPB tag"
-        said += f", {seconds(edited, self.sample_rate)} by its index"
-        return replace(by_index, contradiction=f"header and data contradict each other: {said}")
+        reason = f"{seconds(tag.samples, self.sample_rate)} are stated by its iTunSMPB tag"
+        reason += f", {seconds(edited, self.sample_rate)} by its index"
+        return replace(by_index, contradiction=f"header and data contradict each other: {reason}")
 
     def _is_cut(self) -> bool:
         return self._promise.is_cut or (self._link is not None and not self._link.ends)

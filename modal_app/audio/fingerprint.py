@@ -124,7 +124,7 @@ class Fingerprinter:
         """Return the same with every bin weighted."""
         return np.concatenate([np.zeros(0, np.float32), *self._weighted])
 
-    def hear(self, block: Signal) -> None:
+    def feed(self, block: Signal) -> None:
         """Go on with a block of shape (n,)."""
         self._take(self._stream.resample_chunk(np.ascontiguousarray(block)))
 

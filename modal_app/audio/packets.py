@@ -17,7 +17,7 @@ from modal_app.errors import DawaError, UndecodableError
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def undecodable_errors() -> Iterator[None]:
     """Make whatever PyAV raises, or leaves unset and so raises later, an `UndecodableError`.
 
     A disk that fails is not the file's fault: its error passes.
@@ -44,7 +44,7 @@ def open_container(file: Window, container: Container) -> Any:
     """
     import av
 
-    with told():
+    with undecodable_errors():
         return av.open(
             file.part(),  # others read the same file meanwhile
             mode="r",  # else a file that may be written to, as an upload's is, is taken for an output
@@ -69,7 +69,7 @@ def check_decoder(stream: Any) -> None:
     Raises:
         UndecodableError: there is none.
     """
-    with told():
+    with undecodable_errors():
         context = stream.codec_context
         if context is None or not context.name:
             raise UndecodableError(f"there is no decoder for its codec{_tag_of(stream)}")
@@ -85,7 +85,8 @@ def decoded(container: Any, stream: Any, info: StreamInfo | None = None) -> Iter
     """
     import av
 
-    with told():  # once: consumers' errors don't come in here, and a block a packet would cost more than decoding
+    # Once: consumers' errors don't come in here, and a block a packet would cost more than decoding.
+    with undecodable_errors():
         packets = container.demux(stream)
         scale = float(stream.time_base * stream.rate) if stream.time_base and stream.rate else 1.0
         while True:
@@ -108,7 +109,7 @@ def adts_frames(file: Window, stream: Any) -> Iterator[Decoded]:
     import av
 
     at, size = 0, len(file)
-    with told():
+    with undecodable_errors():
         while at < size:
             length = adts_size(file.at(at, 7))
             if length is None or not is_adts_at(file, at):

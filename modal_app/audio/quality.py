@@ -57,7 +57,7 @@ class QualityMeter:
         self._window = np.hanning(_SPECTRUM).astype(np.float32)
         self._spectrum = np.zeros(_SPECTRUM // 2 + 1)
 
-    def hear(self, channels: Signal) -> None:
+    def feed(self, channels: Signal) -> None:
         """Go on with a block."""
         if not channels.shape[1]:
             return
@@ -75,7 +75,7 @@ class QualityMeter:
 
             spectrum = rfft(mixed[:_SPECTRUM] * self._window)
             self._spectrum += spectrum.real**2 + spectrum.imag**2
-        self._prints.hear(mixed)
+        self._prints.feed(mixed)
 
     def measured(self, codec: str, notices: tuple[Notice, ...]) -> MeasuredAudio:
         """Return what was measured, when all was heard."""

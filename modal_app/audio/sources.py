@@ -10,7 +10,7 @@ from modal_app.audio.ffmpeg_source import FFmpegSource
 from modal_app.audio.identify import Container, Identity
 from modal_app.audio.layouts import Unpacked, seconds
 from modal_app.audio.ogg import Link, links_of
-from modal_app.audio.packets import open_container, told
+from modal_app.audio.packets import open_container, undecodable_errors
 from modal_app.audio.pcm import PcmLayout, Signal, UsedBits, read_pcm, used_bits
 from modal_app.audio.riff import read_w64, read_wav
 from modal_app.audio.window import Window
@@ -235,7 +235,7 @@ def _mp4_source(file: Window) -> Source:
     """Return the enabled default track; two mono ones of one length as left and right."""
     with ExitStack() as opening:
         container = opening.enter_context(open_container(file, Container.MP4))
-        with told():
+        with undecodable_errors():
             tracks = [_described(stream) for stream in container.streams.audio]
         if not tracks:
             raise UndecodableError("it holds no audio stream")

@@ -66,13 +66,13 @@ def measure_waveform(path: Path, copy: Path | None = None) -> Waveform:
     """
     with open_audio(path) as audio, ExitStack() as files:
         meter = _Meter(audio)
-        hearers: list[Callable[[Signal], None]] = [meter.hear]
+        consumers: list[Callable[[Signal], None]] = [meter.feed]
         if copy is not None:
             copy.touch()
             if _is_rate_of_flac(audio.sample_rate):
-                hearers.append(files.enter_context(_writing(copy, audio)))
+                consumers.append(files.enter_context(_writing(copy, audio)))
         lows, highs, levels = [], [], []
-        for low, high, level in _points(audio, hearers):
+        for low, high, level in _points(audio, consumers):
             lows.append(low)
             highs.append(high)
             levels.append(level)
@@ -137,15 +137,15 @@ def _is_rate_of_flac(sample_rate: int) -> bool:
     return sample_rate < 1 << 16 or sample_rate % 10 == 0
 
 
-def _points(audio: Audio, hearers: list[Callable[[Signal], None]]) -> Iterator[tuple[Points, Points, Points]]:
+def _points(audio: Audio, consumers: list[Callable[[Signal], None]]) -> Iterator[tuple[Points, Points, Points]]:
     """Points in the order of time, some at once; those of a span are whole, whatever pieces the signal comes in."""
     span = audio.sample_rate / POINTS_A_SECOND
     rest = np.zeros((0, 2), np.float32)
     first = 0  # the sample that `rest` begins with
     done = 0  # points that were given
     for block in audio.blocks(channels=2):
-        for hear in hearers:
-            hear(block)
+        for feed in consumers:
+            feed(block)
         signal = np.concatenate([rest, block])
         whole = int((first + len(signal)) / span)
         edges = np.ceil(np.arange(done, whole + 1) * span - 1e-9).astype(np.int64) - first
@@ -186,9 +186,9 @@ class _Meter:
         meter.link_to(sink)
         self._graph.configure()
         self._samples = 0
-        self._said: dict[str, str] = {}
+        self._loudness: dict[str, str] = {}
 
-    def hear(self, block: npt.NDArray[np.float32]) -> None:
+    def feed(self, block: npt.NDArray[np.float32]) -> None:
         """Measure a block of shape (n, 2)."""
         from av import AudioFrame
 
@@ -203,16 +203,16 @@ class _Meter:
         """Return what was heard, when all was."""
         self._graph.push(None)
         self._pull()
-        integrated = _number(self._said.get("lavfi.r128.I"))
+        integrated = _number(self._loudness.get("lavfi.r128.I"))
         heard = integrated is not None and integrated > _SILENT_LUFS
         peaks = [
             peak
-            for name, value in self._said.items()
+            for name, value in self._loudness.items()
             if name.startswith("lavfi.r128.true_peaks_ch") and (peak := _number(value)) is not None and peak > 0
         ]
         return Loudness(
             integrated_lufs=integrated if heard else None,
-            range_lu=_number(self._said.get("lavfi.r128.LRA")) if heard else None,
+            range_lu=_number(self._loudness.get("lavfi.r128.LRA")) if heard else None,
             true_peak_dbtp=round(20 * math.log10(max(peaks)), 2) if peaks else None,
         )
 
@@ -224,12 +224,12 @@ class _Meter:
                 frame = self._graph.pull()
             except (av.BlockingIOError, av.EOFError):
                 return
-            self._said.update(frame.metadata)
+            self._loudness.update(frame.metadata)
 
 
-def _number(said: str | None) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        value = float(said) if said is not None else math.nan
+        value = float(text) if text is not None else math.nan
     except ValueError:
         return None
     return round(value, 2) if math.isfinite(value) else None

@@ -26,12 +26,14 @@ def keeps_to(renderings: Sequence[tuple[Signal, int, MusicalFacts]]) -> tuple[fl
         signature = None if facts.musical_key is None else signature_of(facts.musical_key)
         if facts.bpm is None and signature is None:
             continue
-        heard = _heard(signal, rate)
+        features = _features(signal, rate)
         if facts.bpm is not None:
-            right, wrong = (verify(heard.envelope, FRAME_RATE, bpm).confirmed for bpm in (facts.bpm, _OFF * facts.bpm))
+            right, wrong = (
+                verify(features.envelope, FRAME_RATE, bpm).confirmed for bpm in (facts.bpm, _OFF * facts.bpm)
+            )
             tempos.append(float(right) - float(wrong))
         if signature is not None:
-            key = find_key(heard.pitch_spectrogram, heard.pitch_bin_hz)
+            key = find_key(features.pitch_spectrogram, features.pitch_bin_hz)
             keys.append(float(key is not None and (key.tonic + 3 * key.minor) % 12 == signature))
     return _mean(tempos), _mean(keys)
 
@@ -45,7 +47,7 @@ def signature_of(key: str) -> int | None:
     return (NOTES.index(tonic) + 3 * (mode == "minor")) % 12
 
 
-def _heard(signal: Signal, rate: int) -> Features:
+def _features(signal: Signal, rate: int) -> Features:
     import numpy as np
     import soxr
 

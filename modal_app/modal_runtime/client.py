@@ -46,7 +46,7 @@ class ModalCalls(Calls):
 
     def spawn(self, function: str, request: str, key: str | None) -> str:
         """Start a function; see `Calls.spawn`."""
-        with _told(f"the app {self._app} has no function {function}", _DEPLOY):
+        with _modal_errors(f"the app {self._app} has no function {function}", _DEPLOY):
             return str(self._function(function).spawn(request, key).object_id)
 
     def poll(self, call_id: str, seconds: float) -> CallState:
@@ -71,7 +71,7 @@ class ModalCalls(Calls):
         except of_modal.InternalFailure as error:
             return CallState("failed", f"was lost by Modal ({_line(error)}); run it again")
         except (of_modal.Error, OSError, ProtocolError, StreamTerminatedError):
-            with _told(f"the call {call_id} is not known", "start the job again"):
+            with _modal_errors(f"the call {call_id} is not known", "start the job again"):
                 raise
         except Exception as error:  # what the function raised; what it wanted to say is in the call's folder
             return CallState("failed", f"ended without an answer ({type(error).__name__}: {_line(error)})")
@@ -82,7 +82,7 @@ class ModalCalls(Calls):
         import modal
         from modal.exception import InvalidError, NotFoundError
 
-        with _told(f"the call {call_id} is not known", "start the job again"):
+        with _modal_errors(f"the call {call_id} is not known", "start the job again"):
             try:
                 modal.FunctionCall.from_id(call_id).cancel()
             except (NotFoundError, InvalidError):
@@ -93,7 +93,7 @@ class ModalCalls(Calls):
         if (files := self._files()) is not None:
             files.read(path, target)
             return
-        with _told(f"the volume {VOLUME} is not there", _DEPLOY):
+        with _modal_errors(f"the volume {VOLUME} is not there", _DEPLOY):
             for block in self._volume().read_file(require_below(path)):
                 target.write(block)
 
@@ -103,7 +103,7 @@ class ModalCalls(Calls):
             files.write(path, source)
             return
         with (
-            _told(f"the volume {VOLUME} is not there", _DEPLOY),
+            _modal_errors(f"the volume {VOLUME} is not there", _DEPLOY),
             self._volume().batch_upload(force=True) as batch,
         ):
             batch.put_file(source, f"/{require_below(path)}")
@@ -115,10 +115,10 @@ class ModalCalls(Calls):
             JobError: it is not, or not with everything that is asked of it.
         """
         for function in sorted(FUNCTIONS):
-            with _told(f"the app {self._app} has no function {function}", _DEPLOY):
+            with _modal_errors(f"the app {self._app} has no function {function}", _DEPLOY):
                 self._function(function).hydrate()
         if self._files() is None:
-            with _told(f"the volume {VOLUME} is not there", _DEPLOY):
+            with _modal_errors(f"the volume {VOLUME} is not there", _DEPLOY):
                 self._volume().hydrate()
 
     def _function(self, name: str) -> Any:
@@ -133,14 +133,14 @@ class ModalCalls(Calls):
         from modal.exception import NotFoundError
 
         if not self._knows_storage:
-            with _told(f"the app {self._app} is not there", _DEPLOY), suppress(NotFoundError, KeyError):
+            with _modal_errors(f"the app {self._app} is not there", _DEPLOY), suppress(NotFoundError, KeyError):
                 self._function(READ).hydrate()
                 self._mounted = AppFiles(self._ask)
             self._knows_storage = True
         return self._mounted
 
     def _ask(self, function: str, *arguments: object) -> Any:
-        with _told(f"the app {self._app} has no function {function}", _DEPLOY):
+        with _modal_errors(f"the app {self._app} has no function {function}", _DEPLOY):
             return self._function(function).remote(*arguments)
 
     def _volume(self) -> "modal.Volume":
@@ -157,18 +157,18 @@ class ModalClaimStore(ClaimStore):
 
     def get(self, key: str) -> str | None:
         """Return the value; None where there is none."""
-        with _told("the register is not there", _DEPLOY):
+        with _modal_errors("the register is not there", _DEPLOY):
             value = self._dict.get(key)
         return None if value is None else str(value)
 
     def put(self, key: str, value: str) -> None:
         """Write a value, whatever is there."""
-        with _told("the register is not there", _DEPLOY):
+        with _modal_errors("the register is not there", _DEPLOY):
             self._dict.put(key, value)
 
     def put_new(self, key: str, value: str) -> bool:
         """Write a value where there is none; false where there was one."""
-        with _told("the register is not there", _DEPLOY):
+        with _modal_errors("the register is not there", _DEPLOY):
             return bool(self._dict.put(key, value, skip_if_exists=True))
 
 
@@ -176,7 +176,7 @@ _DEPLOY = "deploy it with `modal deploy modal_app/app.py`, or name another with 
 
 
 @contextmanager
-def _told(not_found: str, way_out: str) -> Iterator[None]:
+def _modal_errors(not_found: str, way_out: str) -> Iterator[None]:
     """Say in one line what Modal's errors mean. A missing file goes on as it is."""
     from grpclib.exceptions import ProtocolError, StreamTerminatedError
     from modal import exception as of_modal
@@ -206,5 +206,5 @@ def _told(not_found: str, way_out: str) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    said = _TOKEN.sub("(token)", one_line(error))
-    return said[:_MAX_REPORTED]
+    line = _TOKEN.sub("(token)", one_line(error))
+    return line[:_MAX_REPORTED]

@@ -34,11 +34,13 @@ def run_sharded(request: AnyRequest, root: DataRoot, emit: Callable[[Event], Non
     if isinstance(request, PrepareRequest):
         prepares = split_prepare(request)
         if len(prepares) > 1:
-            return merge_prepare(request, list(_told(map_typed(prepares, PrepareResult, mapper), len(prepares), emit)))
+            return merge_prepare(
+                request, list(_reporting_progress(map_typed(prepares, PrepareResult, mapper), len(prepares), emit))
+            )
     if isinstance(request, TagRequest):
         tags = split_tag(request)
         if len(tags) > 1:
-            return merge_tag(list(_told(map_typed(tags, TagResult, mapper), len(tags), emit)))
+            return merge_tag(list(_reporting_progress(map_typed(tags, TagResult, mapper), len(tags), emit)))
     return run_job(request, root, emit)
 
 
@@ -118,7 +120,7 @@ def _parts(items: list[_T], least: int) -> list[list[_T]]:
     return [items[place * len(items) // count : (place + 1) * len(items) // count] for place in range(count)]
 
 
-def _told(results: Iterable[_T], total: int, emit: Callable[[Event], None]) -> Iterator[_T]:
+def _reporting_progress(results: Iterable[_T], total: int, emit: Callable[[Event], None]) -> Iterator[_T]:
     for done, result in enumerate(results, 1):
         emit(Event(kind="progress", message=f"part {done} of {total} is done", done=done, total=total))
         yield result

@@ -115,7 +115,7 @@ def _wait(calls: Calls, request: JobRequest[JobResult], say: Say) -> JobResult:
     kind, call_id = kind_of(request), calls.spawn(function_of(request), request.model_dump_json(), key_of(request))
     try:
         while True:
-            state = follow(calls, call_id, lambda event: say(_told(event)), _PACE)
+            state = follow(calls, call_id, lambda event: say(_line(event)), _PACE)
             answer = read_answer(calls, call_id, request.result_type, kind)
             if not isinstance(answer, Taken):
                 return _or_error(answer, kind, state)
@@ -134,5 +134,5 @@ def _or_error(answer: JobResult | None, kind: str, state: CallState) -> JobResul
     raise JobError(f"{kind}: the call {state.reason or f'is {state.name} and left nothing'}; run it again")
 
 
-def _told(event: Event) -> str:
+def _line(event: Event) -> str:
     return event.message if event.total is None else f"[{event.done}/{event.total}] {event.message}"

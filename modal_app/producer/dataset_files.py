@@ -44,24 +44,24 @@ def normalize_dataset(
         raise InputError("no files are named; name at least one")
     if len(files) > _MAX_FILES:
         raise InputError(f"{len(files)} files are named, {_MAX_FILES} are the most; use several model names")
-    told = metadata or [{}] * len(files)
-    if len(told) != len(files):
-        raise InputError(f"metadata_per_file: has {len(told)} entries for {len(files)} files; give one for each file")
+    given = metadata or [{}] * len(files)
+    if len(given) != len(files):
+        raise InputError(f"metadata_per_file: has {len(given)} entries for {len(files)} files; give one for each file")
     return [
         _dataset_file(file, entry, f"metadata_per_file[{number}]")
-        for number, (file, entry) in enumerate(zip(files, told, strict=True))
+        for number, (file, entry) in enumerate(zip(files, given, strict=True))
     ]
 
 
-def _dataset_file(file: str, told: Mapping[str, object], where: str) -> DatasetFile:
-    if not isinstance(told, Mapping):
+def _dataset_file(file: str, given: Mapping[str, object], where: str) -> DatasetFile:
+    if not isinstance(given, Mapping):
         raise InputError(f'{where}: is no object; give one like {{"title": "Night"}}')
     return DatasetFile(
-        title=_line(told.get("title"), f"{where}.title", _MAX_TITLE_LENGTH) or title_of(file),
-        prompt=_line(told.get("prompt"), f"{where}.prompt", _MAX_PROMPT_LENGTH),
-        tags=_tags(told.get("tags"), f"{where}.tags"),
-        bpm=_bpm(told.get("bpm"), f"{where}.bpm"),
-        musical_key=_musical_key(told.get("key", told.get("musical_key")), f"{where}.key"),
+        title=_line(given.get("title"), f"{where}.title", _MAX_TITLE_LENGTH) or title_of(file),
+        prompt=_line(given.get("prompt"), f"{where}.prompt", _MAX_PROMPT_LENGTH),
+        tags=_tags(given.get("tags"), f"{where}.tags"),
+        bpm=_bpm(given.get("bpm"), f"{where}.bpm"),
+        musical_key=_musical_key(given.get("key", given.get("musical_key")), f"{where}.key"),
     )
 
 

@@ -29,7 +29,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Heard:
+class PreparedFile:
     """A file's segments: `audio` as the generator hears them, `shown` as they are tagged and published."""
 
     listed: Listed
@@ -39,7 +39,7 @@ class Heard:
 
 def prepare_files(
     listed: list[Listed], request: ProducerTrainRequest, root: DataRoot, failed: list[str], emit: Emit
-) -> list[Heard]:
+) -> list[PreparedFile]:
     """Return the segments of each file; what can't be prepared is named in `failed`.
 
     Where nothing is to be preprocessed a file is one segment, at its own level, and only its rate and channels become
@@ -56,15 +56,17 @@ def prepare_files(
                     f"{part.source.name}: is longer than the {recipe.seconds} s that {request.backend} can hear "
                     "at once; leave skip_preprocess out"
                 )
-        return [Heard(part, whole[key], whole[key]) for part in listed if (key := part.source.audio_hash) in whole]
+        return [
+            PreparedFile(part, whole[key], whole[key]) for part in listed if (key := part.source.audio_hash) in whole
+        ]
     shown = _prepared(listed, MONO44, root, failed, emit)
     recipe = recipe_for(request.backend)
     there = [part for part in listed if part.source.audio_hash in shown]
     audio = shown if recipe is MONO44 else _prepared(there, recipe, root, failed, emit)
-    return [Heard(part, audio[key], shown[key]) for part in there if (key := part.source.audio_hash) in audio]
+    return [PreparedFile(part, audio[key], shown[key]) for part in there if (key := part.source.audio_hash) in audio]
 
 
-def tag_files(heard: list[Heard], request: ProducerTrainRequest, root: DataRoot, emit: Emit) -> dict[str, str]:
+def tag_files(files: list[PreparedFile], request: ProducerTrainRequest, root: DataRoot, emit: Emit) -> dict[str, str]:
     """Return what the request's tagger says of each segment, by the segment's hash.
 
     One that it fails on is left without.
@@ -80,7 +82,7 @@ def tag_files(heard: list[Heard], request: ProducerTrainRequest, root: DataRoot,
         SegmentToTag(
             audio_hash=part.shown.audio_hash, index=segment.index, sha256=segment.sha256, bpm=part.listed.file.bpm
         )
-        for part in heard
+        for part in files
         for segment in part.shown.segments
     ]
     result = tag(TagRequest(tagger=request.tagger, model=request.tag_model, segments=segments), root, emit)
@@ -91,7 +93,7 @@ def tag_files(heard: list[Heard], request: ProducerTrainRequest, root: DataRoot,
     return {segment.sha256: segment.text for segment in result.tagged}
 
 
-def make_examples(heard: list[Heard], tags: dict[str, str]) -> list[Example]:
+def make_examples(files: list[PreparedFile], tags: dict[str, str]) -> list[Example]:
     """Return every segment that can be heard, with its caption."""
     return [
         Example(
@@ -104,23 +106,23 @@ def make_examples(heard: list[Heard], tags: dict[str, str]) -> list[Example]:
             bpm=part.listed.file.bpm or bpm_in(part.listed.file.prompt or ""),
             musical_key=key_in(_tag_line(part.listed.file, tags.get(shown.sha256))),
         )
-        for part in heard
+        for part in files
         for segment, shown in zip(part.audio.segments, part.shown.segments, strict=False)  # one may end a sample later
         if not segment.silent and not shown.silent
     ]
 
 
-def heard_seconds(heard: list[Heard]) -> float:
+def example_seconds(files: list[PreparedFile]) -> float:
     """Return the length of all that becomes an example, in seconds."""
     return sum(
         part.audio.seconds_of(segment.index)
-        for part in heard
+        for part in files
         for segment, shown in zip(part.audio.segments, part.shown.segments, strict=False)
         if not segment.silent and not shown.silent
     )
 
 
-def publish_job(view: str, heard: list[Heard], tags: dict[str, str], root: DataRoot, emit: Emit) -> None:
+def publish_job(view: str, files: list[PreparedFile], tags: dict[str, str], root: DataRoot, emit: Emit) -> None:
     """Publish the segments with their captions as `training_data/<view>/{audio,text}`."""
     segments = [
         PublishedSegment(
@@ -129,10 +131,10 @@ def publish_job(view: str, heard: list[Heard], tags: dict[str, str], root: DataR
             sha256=segment.sha256,
             text=" ".join(piece.text for piece in _caption(part.listed, tags.get(segment.sha256))),
         )
-        for part in heard
+        for part in files
         for segment in part.shown.segments
     ]
-    publish_as(view, heard[0].shown.recipe, segments, root, emit)
+    publish_as(view, files[0].shown.recipe, segments, root, emit)
 
 
 def _caption(listed: Listed, tags: str | None) -> list[CaptionPart]:
@@ -143,9 +145,9 @@ def _caption(listed: Listed, tags: str | None) -> list[CaptionPart]:
 
 def _tag_line(file: ProducerFile, tags: str | None) -> str:
     """Return what the client told goes first, so that their key is the one that counts."""
-    told = [file.musical_key] if file.musical_key else []
-    said = tags.split(", ") if tags else []
-    return ", ".join(dict.fromkeys([*told, *file.tags, *said]))
+    given = [file.musical_key] if file.musical_key else []
+    from_tagger = tags.split(", ") if tags else []
+    return ", ".join(dict.fromkeys([*given, *file.tags, *from_tagger]))
 
 
 def _prepared(

@@ -23,9 +23,9 @@ from modal_app.errors import ConflictError, DawaError, InputError
 from modal_app.producer.dataset_files import title_of
 from modal_app.producer.fetch import Fetcher
 from modal_app.producer.material import (
-    Heard,
     Listed,
-    heard_seconds,
+    PreparedFile,
+    example_seconds,
     make_examples,
     prepare_files,
     publish_job,
@@ -144,17 +144,17 @@ def _make_plan(
 ) -> Plan:
     failed: list[str] = []
     listed = _list_files(folder / _FILES, request, root, fetcher, failed, emit)
-    heard = prepare_files(listed, request, root, failed, emit) if listed else []
-    if not heard:
-        told = "; ".join(failed[:_MAX_REPORTED]) + (
+    prepared = prepare_files(listed, request, root, failed, emit) if listed else []
+    if not prepared:
+        failures = "; ".join(failed[:_MAX_REPORTED]) + (
             f"; and {len(failed) - _MAX_REPORTED} more" * (len(failed) > _MAX_REPORTED)
         )
-        raise InputError(f"none of the {len(request.files)} files can be used: {told}")
+        raise InputError(f"none of the {len(request.files)} files can be used: {failures}")
     for line in failed:
         emit(Event(kind="log", level="warning", message=f"left out: {line}"))
-    tags = tag_files(heard, request, root, emit)
-    plan = Plan(asked=_asked(request), training=_training(request, name, heard, tags, emit), failed=failed)
-    publish_job(f"{request.producer_id}.{request.job_id}", heard, tags, root, emit)
+    tags = tag_files(prepared, request, root, emit)
+    plan = Plan(asked=_asked(request), training=_training(request, name, prepared, tags, emit), failed=failed)
+    publish_job(f"{request.producer_id}.{request.job_id}", prepared, tags, root, emit)
     with scratch_folder(root.scratch()) as scratch:
         (scratch / _PLAN).write_text(plan.model_dump_json(), "utf-8")
         (scratch / _PLAN).replace(folder / _PLAN)
@@ -164,15 +164,15 @@ def _make_plan(
 def _training(
     request: ProducerTrainRequest,
     name: str,
-    heard: list[Heard],
+    prepared: list[PreparedFile],
     tags: dict[str, str],
     emit: Callable[[Event], None],
 ) -> TrainRequest:
-    examples = make_examples(heard, tags)
+    examples = make_examples(prepared, tags)
     if not examples:
         raise InputError("there is nothing to be heard in these files; check what they hold")
-    seconds = heard_seconds(heard)
-    manifests = {part.audio.audio_hash: part.audio for part in heard}
+    seconds = example_seconds(prepared)
+    manifests = {part.audio.audio_hash: part.audio for part in prepared}
     stretches = stretches_of(examples, manifests, {}, PLANNING_FRAMES)
     plan = plan_training(request.parameters, request.backend, request.base, seconds, seconds / len(examples), stretches)
     emit(Event(kind="log", message=plan.line))
@@ -183,7 +183,7 @@ def _training(
         model_name=name,
         backend=request.backend,
         base=request.base,
-        recipe=heard[0].audio.recipe,
+        recipe=prepared[0].audio.recipe,
         dataset_fingerprint=hashlib.sha256(content.encode()).hexdigest(),
         caption_rule=RULE,
         parameters=plan.parameters,

@@ -44,15 +44,15 @@ def _with_its_end(health: ModelHealth, today: date) -> ModelHealth:
     if (replaced := replaced_by(health.model)) is not None:
         since, other = replaced
         when = "are" if answering_model(health.model, today) == other else f"will, from {since} on, be"
-        said = f"{health.detail}; its requests {when} answered by {other}; set DAWA_GEMINI_MODEL to that"
-        return health.model_copy(update={"state": "warning", "detail": said, "ends_on": since})
+        detail = f"{health.detail}; its requests {when} answered by {other}; set DAWA_GEMINI_MODEL to that"
+        return health.model_copy(update={"state": "warning", "detail": detail, "ends_on": since})
     if (last := ends_on(health.model)) is None:
         return health
     if (left := (last - today).days) >= _WARN_DAYS:
         return health.model_copy(update={"detail": f"{health.detail}; it is there until {last}", "ends_on": last})
     when = f"is shut down in {left} days, on {last}" if left > 0 else f"was to be shut down on {last}"
-    said = f"the model {when}; set DAWA_GEMINI_MODEL to {SUCCESSOR}"
-    return health.model_copy(update={"state": "warning", "detail": said, "ends_on": last})
+    detail = f"the model {when}; set DAWA_GEMINI_MODEL to {SUCCESSOR}"
+    return health.model_copy(update={"state": "warning", "detail": detail, "ends_on": last})
 
 
 async def _look(model: HostedModel) -> tuple[Literal["ok", "warning", "error"], str]:

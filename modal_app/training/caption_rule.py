@@ -77,9 +77,9 @@ def with_facts(example: Example, facts: SpanFacts | None) -> Example:
     sections = facts.sections if facts else ()
     before = [part for part in example.parts if part.kind in ("trigger", "prompt")]
     behind = [part for part in example.parts if part.kind in ("tags", "key", "tempo")]
-    told = [part for part in _of_live_set(sections, facts) if part.text]
+    of_live_set = [part for part in _of_live_set(sections, facts) if part.text]
     metre = (facts.time_signature if facts else None) or example.time_signature
-    changes = {"parts": [*before, *told, *behind], "sections": sections, "time_signature": metre}
+    changes = {"parts": [*before, *of_live_set, *behind], "sections": sections, "time_signature": metre}
     return example.model_copy(update=changes)
 
 
@@ -112,14 +112,14 @@ def facts_line(facts: SpanFacts) -> str:
 
 def _changes(changes: Sequence[Change], verb: str) -> str:
     """Return `kick and snare enter at 6 s, rim at 11 s`; those of one second together, the first ones alone."""
-    said: list[str] = []
+    lines: list[str] = []
     for second, group in itertools.islice(
         itertools.groupby(changes, key=lambda change: round(change.seconds)), _MAX_CHANGES
     ):
         names = list(dict.fromkeys(change.instrument for change in group))
-        does = "" if said else f" {verb}{'' if len(names) > 1 or _is_plural(names[0]) else 's'}"
-        said.append(f"{_listed(names)}{does} at {second} s")
-    return ", ".join(said)
+        does = "" if lines else f" {verb}{'' if len(names) > 1 or _is_plural(names[0]) else 's'}"
+        lines.append(f"{_listed(names)}{does} at {second} s")
+    return ", ".join(lines)
 
 
 def _is_plural(name: str) -> bool:

@@ -83,7 +83,7 @@ class Expectation:
         if self.seconds is None:
             return f"how long it takes on {self.device} is not known yet"
         memory = "" if self.peak_gib is None else f" and {self.peak_gib:.1f} GiB"
-        return f"about {said(self.seconds)}{memory} on {self.device}, {self.basis}"
+        return f"about {duration_text(self.seconds)}{memory} on {self.device}, {self.basis}"
 
 
 def expect(plan: Plan, kind: Kind, device: str, measured: Sequence[Measured]) -> Expectation:
@@ -109,7 +109,7 @@ def expect(plan: Plan, kind: Kind, device: str, measured: Sequence[Measured]) ->
     return Expectation(device, seconds, peak, found.source)
 
 
-def said(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a length of time as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -39,8 +39,8 @@ def generate(request: GenerateRequest, root: DataRoot, emit: Callable[[Event], N
         emit(Event(kind="log", level="warning", message="the base `tiny` has random weights: this will be no music"))
     rule = lora.card.caption_rule if lora else RULE
     if request.facts.sections and not knows_sections(rule):
-        words = f"this LoRA was trained by {rule}, which tells of no sections: they are left out; train it again"
-        emit(Event(kind="log", level="warning", message=words))
+        warning = f"this LoRA was trained by {rule}, which tells of no sections: they are left out; train it again"
+        emit(Event(kind="log", level="warning", message=warning))
     in_metadata = kinds_in_metadata(rule, backend.metadata)
     conditioning = conditioning_of_prompt(request.prompt, request.facts, in_metadata, rule)
     base_path = None

@@ -167,7 +167,7 @@ class _Loop:
             progress.samples += sum(len(batch.examples) for batch in data)
             progress.step_seconds += time.monotonic() - started
             self.log.write("step", step, loss=loss, learning_rate=rate, gradient_norm=norm)
-        self._tell(step, loss, rate)
+        self._report_step(step, loss, rate)
 
     def _gradients_within_memory(self, data: StepData) -> Tensor:
         """Return the mean loss of a step's samples, its gradients left in the weights."""
@@ -325,7 +325,7 @@ class _Loop:
 
     # --- what it says ---
 
-    def _tell(self, step: int, loss: float, rate: float) -> None:
+    def _report_step(self, step: int, loss: float, rate: float) -> None:
         steps = self._parameters.steps
         left = seconds_left(time.monotonic() - self._started, step - self._first_step, steps - self._first_step)
         self._emit(

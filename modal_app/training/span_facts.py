@@ -28,7 +28,7 @@ def facts_of_span(timeline: SongTimeline, start: float, end: float) -> SpanFacts
     known = max(start, timeline.begin), min(end, timeline.end)
     if end <= start or known[1] - known[0] < _LEAST_KNOWN * (end - start) or len(timeline.bars) < 2:
         return None
-    voices = _telling(timeline.voices, known)
+    voices = _specific(timeline.voices, known)
     return SpanFacts(
         version=VERSION,
         start=round(start, 3),
@@ -50,12 +50,14 @@ def overlap(spans: Sequence[Span], within: Span) -> float:
     return sum(max(0.0, min(end, within[1]) - max(start, within[0])) for start, end in spans)
 
 
-def _telling(voices: Sequence[Voice], known: Span) -> list[Voice]:
+def _specific(voices: Sequence[Voice], known: Span) -> list[Voice]:
     """Return the voices that sound, by role, without general words where particular ones say it."""
     heard = [voice for voice in voices if any(_sounds(span, known) for span in voice.spans)]
     names = {voice.instrument for voice in heard}
-    told = [voice for voice in heard if not voice.told_by or len(names & set(voice.told_by)) < voice.told_by_at_least]
-    return sorted(told, key=lambda voice: ROLES.index(voice.role))
+    specific = [
+        voice for voice in heard if not voice.told_by or len(names & set(voice.told_by)) < voice.told_by_at_least
+    ]
+    return sorted(specific, key=lambda voice: ROLES.index(voice.role))
 
 
 def _sounds(span: Span, known: Span) -> bool:

@@ -50,8 +50,8 @@ UNEXPECTED = "something went wrong here; it is in the server's log"
 
 def error_answer(status: int, line: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """`{"error": line}`: one line whatever names are in it, without halves of characters, which no answer can hold."""
-    told = " ".join(line.split()).encode("utf-8", "replace").decode()
-    return JSONResponse({"error": told}, status, headers)
+    clean = " ".join(line.split()).encode("utf-8", "replace").decode()
+    return JSONResponse({"error": clean}, status, headers)
 
 
 def status_of(error: DawaError, statuses: Statuses) -> HTTPStatus:

@@ -37,7 +37,7 @@ class Forkserver:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._parent = os.getppid()
-        self._told: dict[int, int] = {}
+        self._status_pipes: dict[int, int] = {}
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -47,7 +47,7 @@ class Forkserver:
         """Fork workers until nobody is left to ask for them, and stay until the last one has ended."""
         gc.disable()  # what is imported stays; looking for garbage in it takes a fifth of the import of a generator
         idle, asked = 0.0, [self._link.fileno()]
-        while os.getppid() == self._parent and (self._told or (asked and idle < _IDLE_SECONDS)):
+        while os.getppid() == self._parent and (self._status_pipes or (asked and idle < _IDLE_SECONDS)):
             readable, _, _ = select.select([*asked, self._wake], [], [], _LOOK_SECONDS)
             idle = 0.0 if readable else idle + _LOOK_SECONDS
             if self._wake in readable:
@@ -65,21 +65,21 @@ class Forkserver:
         for name in asked["modules"]:
             with suppress(ImportError):  # the job says so itself, in its own words
                 importlib.import_module(name)
-        told = files.pop()
+        status_pipe = files.pop()
         if _is_a_gpu_open():
-            _tell(told, 0)
-            for file in (*files, told):
+            _write_line(status_pipe, 0)
+            for file in (*files, status_pipe):
                 os.close(file)
             return True
         gc.freeze()  # what is shared stays shared
         pid = os.fork()
         if pid == 0:
-            os.close(told)
+            os.close(status_pipe)
             self._become_a_worker(asked, files)
         for file in files:
             os.close(file)
-        self._told[pid] = told
-        _tell(told, pid)
+        self._status_pipes[pid] = status_pipe
+        _write_line(status_pipe, pid)
         return True
 
     def _become_a_worker(self, asked: dict[str, Any], files: list[int]) -> None:
@@ -89,7 +89,7 @@ class Forkserver:
         self._link.close()
         code = 1
         try:
-            for other in self._told.values():
+            for other in self._status_pipes.values():
                 os.close(other)
             for place, file in enumerate(files):
                 os.dup2(file, place)
@@ -104,12 +104,12 @@ class Forkserver:
             os._exit(code)  # the forkserver's own way out is not the worker's
 
     def _reap(self) -> None:
-        for pid in list(self._told):
+        for pid in list(self._status_pipes):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                told = self._told.pop(pid)
-                _tell(told, os.waitstatus_to_exitcode(status))
-                os.close(told)
+                status_pipe = self._status_pipes.pop(pid)
+                _write_line(status_pipe, os.waitstatus_to_exitcode(status))
+                os.close(status_pipe)
 
 
 def _is_a_gpu_open() -> bool:
@@ -117,7 +117,7 @@ def _is_a_gpu_open() -> bool:
     return "libcuda.so" in Path("/proc/self/maps").read_text()
 
 
-def _tell(pipe: int, number: int) -> None:
+def _write_line(pipe: int, number: int) -> None:
     with suppress(BrokenPipeError):  # whoever asked has gone; the worker sees that for itself
         os.write(pipe, b"%d\n" % number)
 

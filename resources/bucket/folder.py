@@ -66,7 +66,7 @@ class FolderBucket(Bucket):
     ) -> None:
         """Write an object, replacing the one of this key; on disk (fsync) when the call returns."""
         target = self._path(key)
-        with _told_as(key), contextlib.ExitStack() as stack:
+        with _file_errors(key), contextlib.ExitStack() as stack:
             if consume and isinstance(source, Path) and self._moved_in(source, target, key):
                 return
             temporary, file = stack.enter_context(self._temporary())
@@ -78,7 +78,7 @@ class FolderBucket(Bucket):
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         """Read an object as a stream; a `put` meanwhile does not disturb it."""
-        with _told_as(key):
+        with _file_errors(key):
             file = self._object(key).open("rb")
         with file:
             yield file
@@ -96,14 +96,14 @@ class FolderBucket(Bucket):
 
     def stat(self, key: str) -> StoredObject | None:
         """Size and time of an object; None where there is none."""
-        with _told_as(key):
+        with _file_errors(key):
             return _stored(key, self._path(key))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every object below a folder in key order; holds one folder's names at a time."""
         folder = prefix.rstrip("/")
         start = self._path(folder) if folder else self._root
-        with _told_as(folder or "the bucket"):
+        with _file_errors(folder or "the bucket"):
             for stored in _walk(start, f"{folder}/" if folder else ""):
                 if stored.key.startswith(f"{FOREIGN}{_TEMPORARY}/"):
                     continue
@@ -120,7 +120,7 @@ class FolderBucket(Bucket):
         """Remove objects, and the folders that are left empty."""
         for key in keys:
             path = self._path(key)
-            with _told_as(key):
+            with _file_errors(key):
                 if _stored(key, path) is None:
                     continue
                 path.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class FolderBucket(Bucket):
 
     def sign(self, key: str, seconds: int = 3600) -> str:  # noqa: ARG002 - a file needs no leave
         """Return the object's `file://` URL, for whoever may read this machine's files. It does not run out."""
-        with _told_as(key):
+        with _file_errors(key):
             return self._object(key).as_uri()
 
     def _object(self, key: str) -> Path:
@@ -238,7 +238,7 @@ def _create_locked(folder: Path) -> tuple[Path, BinaryIO]:
 
 
 @contextmanager
-def _told_as(key: str) -> Iterator[None]:
+def _file_errors(key: str) -> Iterator[None]:
     """Turn the file system's errors into the port's, naming the object."""
     try:
         yield

@@ -25,7 +25,7 @@ _Answer = TypeVar("_Answer")
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 544})
 _PAUSED = 540
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-_MAX_TOLD = 200  # characters of what the server says that get into a message
+_MAX_REASON_LENGTH = 200  # characters of what the server says that get into a message
 
 
 class _StrangeAnswerError(Exception):
@@ -103,11 +103,11 @@ class StorageLink:
                 return ask()
             except (StorageRefusalError, httpx.HTTPError) as error:
                 if not tries.pause(error):
-                    raise self.told(subject, error) from None
+                    raise self.error_of(subject, error) from None
             except (StorageException, ValueError, LookupError, TypeError) as error:
-                raise self.told(subject, _StrangeAnswerError(type(error).__name__)) from None
+                raise self.error_of(subject, _StrangeAnswerError(type(error).__name__)) from None
 
-    def told(self, subject: str, error: Exception) -> BucketError:
+    def error_of(self, subject: str, error: Exception) -> BucketError:
         """Return the port's error for a failed call, without any key."""
         if isinstance(error, StorageRefusalError):
             return self._refused(subject, error)
@@ -121,7 +121,7 @@ class StorageLink:
         )
 
     def _refused(self, subject: str, refusal: StorageRefusalError) -> BucketError:
-        said = self._plain(refusal.message) or "it gives no reason"
+        reason = self._plain(refusal.message) or "it gives no reason"
         if refusal.no_object:
             return ObjectNotFoundError(f"{subject}: no such object in the bucket")
         if refusal.no_bucket:
@@ -129,7 +129,7 @@ class StorageLink:
                 f"{subject}: the bucket {self._bucket!r} is gone from the project; it is made anew at the next start"
             )
         if refusal.code in ("InvalidKey", "KeyTooLongError", "KeyTooLong"):
-            return InvalidKeyError(f"object key {subject!r}: Storage takes no such key ({said})")
+            return InvalidKeyError(f"object key {subject!r}: Storage takes no such key ({reason})")
         if refusal.name_too_long:
             return InvalidKeyError(
                 f"object key {subject!r}: Storage at {self._host} keeps files on a disk, where no part of a key may "
@@ -137,28 +137,28 @@ class StorageLink:
             )
         if refusal.status == 415:
             return BucketError(
-                f"{subject}: the bucket {self._bucket!r} does not take files of this type ({said}); allow every type "
+                f"{subject}: the bucket {self._bucket!r} does not take files of this type ({reason}); allow every type "
                 "in its settings in the project's dashboard, under Storage"
             )
         if refusal.status in (401, 403):
             return BucketError(
-                f"{subject}: Storage refuses the key ({said}); "
+                f"{subject}: Storage refuses the key ({reason}); "
                 "set SUPABASE_SECRET_KEY to the project's secret key, from its dashboard under API Keys"
             )
         if refusal.status == 413:
             return BucketError(
-                f"{subject}: is larger than the project allows ({said}); raise the limit in its dashboard's Storage "
+                f"{subject}: is larger than the project allows ({reason}); raise the limit in its dashboard's Storage "
                 "settings, and the bucket's own where it has one"
             )
         if refusal.status == _PAUSED:
             return BucketError(f"{subject}: the Supabase project is paused; restore it in its dashboard")
         if refusal.status in _PASSING:
-            return BucketError(f"{subject}: Storage is in trouble: {said} ({refusal.status}); try again later")
-        return BucketError(f"{subject}: Storage refused: {said} ({refusal.status}); look at the project's dashboard")
+            return BucketError(f"{subject}: Storage is in trouble: {reason} ({refusal.status}); try again later")
+        return BucketError(f"{subject}: Storage refused: {reason} ({refusal.status}); look at the project's dashboard")
 
     def _plain(self, text: str) -> str:
         line = " ".join(text.split()).replace(self._key, "…")
-        return line if len(line) <= _MAX_TOLD else line[:_MAX_TOLD] + "…"
+        return line if len(line) <= _MAX_REASON_LENGTH else line[:_MAX_REASON_LENGTH] + "…"
 
 
 @functools.cache
@@ -174,10 +174,10 @@ def _read_refusal(response: httpx.Response) -> None:
     response.read()
     status, code, message = response.status_code, "", ""
     try:
-        said = json.loads(response.content)
-        code = str(said.get("code") or said.get("error") or "")
-        message = str(said.get("message") or said.get("error") or "")
-        status = int(said.get("statusCode") or status)
+        content = json.loads(response.content)
+        code = str(content.get("code") or content.get("error") or "")
+        message = str(content.get("message") or content.get("error") or "")
+        status = int(content.get("statusCode") or status)
     except (ValueError, AttributeError, TypeError):
         plain = response.headers.get("content-type", "").startswith("text/plain")
         message = response.text if plain else f"HTTP {status} {response.reason_phrase}"

@@ -79,7 +79,7 @@ class StorageReader(io.RawIOBase):
             self._pieces = iter(())
             return
         if not self._tries.pause(error):
-            raise self._link.told(self._key, error) from None
+            raise self._link.error_of(self._key, error) from None
         if self._tag is None:
             raise BucketError(f"{self._key}: the connection broke at byte {self._at}; read it again") from None
         try:

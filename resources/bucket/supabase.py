@@ -212,13 +212,15 @@ class SupabaseBucket(Bucket):
         if size <= CHUNK:
             url = f"{self._link.base}object/upload/sign/{self._path(stored)}?token={token}"
             return replace(link, url=url, headers={"content-type": kind, "x-upsert": "false"})
-        told = {"bucketName": self._name, "objectName": stored, "contentType": kind}
+        metadata = {"bucketName": self._name, "objectName": stored, "contentType": kind}
         return replace(
             link,
             kind="tus",
             url=f"{direct_storage(self._link.base)}upload/resumable/sign",
             headers={"x-signature": token},
-            metadata=",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in told.items()),
+            metadata=",".join(
+                f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items()
+            ),
             chunk_bytes=CHUNK,
         )
 

@@ -135,13 +135,13 @@ class TusUpload:
         tries = Tries(self._link.retries)
         while True:
             try:
-                return self._told_offset(self._patch(offset, min(CHUNK, self._size - offset)), at_least=offset + 1)
+                return self._stated_offset(self._patch(offset, min(CHUNK, self._size - offset)), at_least=offset + 1)
             except (StorageRefusalError, httpx.HTTPError) as error:
                 if isinstance(error, StorageRefusalError) and error.status in _UNKNOWN and not error.no_bucket:
                     return None
                 passing = StorageRefusalError(503, "", str(error), None) if _is_busy(error) else error
                 if not tries.pause(passing):
-                    raise self._link.told(self._key, error) from None
+                    raise self._link.error_of(self._key, error) from None
             there = self._offset()
             if there is None or there > offset:
                 return there
@@ -170,16 +170,16 @@ class TusUpload:
                 raise
             if answer.headers.get("upload-length") != str(self._size):
                 return None
-            return self._told_offset(answer, at_least=0)
+            return self._stated_offset(answer, at_least=0)
 
         return self._link.call(self._key, ask)
 
-    def _told_offset(self, answer: httpx.Response, at_least: int) -> int:
-        told = answer.headers.get("upload-offset", "")
-        if not told.isdigit() or not at_least <= int(told) <= self._size:
+    def _stated_offset(self, answer: httpx.Response, at_least: int) -> int:
+        stated = answer.headers.get("upload-offset", "")
+        if not stated.isdigit() or not at_least <= int(stated) <= self._size:
             self._record.set("")
-            raise BucketError(f"{self._key}: Storage has {told or 'no'} bytes of {self._size}; put it again")
-        return int(told)
+            raise BucketError(f"{self._key}: Storage has {stated or 'no'} bytes of {self._size}; put it again")
+        return int(stated)
 
     def _url(self) -> str:
         return f"{self._link.base}upload/resumable/{self._record.upload}"

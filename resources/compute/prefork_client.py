@@ -29,18 +29,18 @@ _FORK_SAFE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 class PreforkedProcess:
     """A forked worker, with as much of `subprocess.Popen` as its caller needs. `stdin` and `stdout` are pipes."""
 
-    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO, told: BinaryIO) -> None:
+    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO, status: BinaryIO) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
-        self._told = told
+        self._status = status
         self._code: int | None = None
 
     def poll(self) -> int | None:
         """Return the exit code, negative for a signal; None while it runs."""
-        if self._code is None and self._is_told(0):
-            line = self._told.readline()
-            self._told.close()
+        if self._code is None and self._has_status(0):
+            line = self._status.readline()
+            self._status.close()
             # no line: the forkserver was killed, and what it forked ends for want of a parent
             self._code = int(line) if line else -signal.SIGKILL
         return self._code
@@ -51,7 +51,7 @@ class PreforkedProcess:
         Raises:
             TimeoutExpired: it runs on.
         """
-        if self._code is None and not self._is_told(timeout):
+        if self._code is None and not self._has_status(timeout):
             raise subprocess.TimeoutExpired("worker", timeout or 0)
         code = self.poll()
         return -signal.SIGKILL if code is None else code
@@ -61,9 +61,9 @@ class PreforkedProcess:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
-    def _is_told(self, seconds: float | None) -> bool:
+    def _has_status(self, seconds: float | None) -> bool:
         poll = select.poll()  # `select` takes no file beyond the 1024th, and a server may have more open
-        poll.register(self._told, select.POLLIN)
+        poll.register(self._status, select.POLLIN)
         return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
@@ -92,13 +92,13 @@ class _Forkserver:
         Raises:
             OSError: the forkserver has ended.
         """
-        (stdin, to_stdin), (from_stdout, stdout), (from_told, told) = os.pipe(), os.pipe(), os.pipe()
-        ours = [open(to_stdin, "wb", 0), open(from_stdout, "rb"), open(from_told, "rb", 0)]  # noqa: SIM115, PTH123
+        (stdin, to_stdin), (from_stdout, stdout), (from_status, status) = os.pipe(), os.pipe(), os.pipe()
+        ours = [open(to_stdin, "wb", 0), open(from_stdout, "rb"), open(from_status, "rb", 0)]  # noqa: SIM115, PTH123
         try:
             try:
-                socket.send_fds(self._link, [json.dumps(message).encode()], [stdin, stdout, stderr, told])
+                socket.send_fds(self._link, [json.dumps(message).encode()], [stdin, stdout, stderr, status])
             finally:
-                for file in (stdin, stdout, told):
+                for file in (stdin, stdout, status):
                     os.close(file)
             line = ours[2].readline()
             if not line:

@@ -174,14 +174,14 @@ _CASES = _cases(
 
 def explain(error: psycopg.Error, url: str) -> Refusal:
     """Return what an error while connecting to `url` means for whoever configured it."""
-    said = str(error)
+    message = str(error)
     host = _parameters(url).get("host", "")
     for case in _CASES:
-        if case.said.search(said):
+        if case.said.search(message):
             way_out = case.way_out if isinstance(case.way_out, str) else case.way_out(host)
             return Refusal(place_of(url), case.reason, way_out, case.again)
     way_out = _POOLER if _DIRECT_HOST.fullmatch(host) else "see `dawa doctor`"
-    return Refusal(place_of(url), f"it does not answer: {_last_line(said, url)}", way_out, again=True)
+    return Refusal(place_of(url), f"it does not answer: {_last_line(message, url)}", way_out, again=True)
 
 
 def place_of(url: str) -> str:
@@ -211,9 +211,9 @@ def _parameters(url: str) -> dict[str, str]:
         return {}
 
 
-def _last_line(said: str, url: str) -> str:
+def _last_line(message: str, url: str) -> str:
     """Return the last thing that was said, on one line, without what must not be shown."""
-    text = " ".join(said.rpartition("failed: ")[2].split()) or "no reason given"
+    text = " ".join(message.rpartition("failed: ")[2].split()) or "no reason given"
     password = _parameters(url).get("password", "")
     for secret in {url, password, quote(password, safe="")}:
         text = text.replace(secret, "***") if secret else text

@@ -253,7 +253,7 @@ class LocalJobQueue(JobQueue):
                 return
             except DawaError as error:
                 answer = _Failure(
-                    line=self._told(error),
+                    line=self._line_of(error),
                     user_fixable=isinstance(error, InputError),
                     conflict=isinstance(error, ConflictError),
                 )
@@ -262,7 +262,7 @@ class LocalJobQueue(JobQueue):
                 answer = _Failure(line=f"the job failed ({type(error).__name__}); the server's log says how")
             self._write(folder / (_ERROR if isinstance(answer, _Failure) else _RESULT), answer)
 
-    def _told(self, error: DawaError) -> str:
+    def _line_of(self, error: DawaError) -> str:
         """Return an error's line as clients are told it."""
         return str(error).replace(str(self._data_root), MOUNT) if self._data_root else str(error)
 

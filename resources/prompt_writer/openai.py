@@ -172,15 +172,15 @@ class _Question:
 
     def messages(self) -> list[dict[str, str]]:
         """Return what is said to the model, beside its instructions."""
-        said = [{"role": "user", "content": _sendable(self.request.context)}]
+        messages = [{"role": "user", "content": _sendable(self.request.context)}]
         if self.bad is None:
-            return said
+            return messages
         text, reasons = self.bad
         if text.strip():
-            said.append({"role": "assistant", "content": _sendable(text[:_SHOWN_AGAIN])})
+            messages.append({"role": "assistant", "content": _sendable(text[:_SHOWN_AGAIN])})
         why = _sendable("\n".join(f"- {reason}" for reason in reasons))
         again = f"That answer can't be used:\n{why}\nWrite the caption again, by all the rules, and nothing else."
-        return [*said, {"role": "user", "content": again}]
+        return [*messages, {"role": "user", "content": again}]
 
     def without_text(self, reason: str, *, deferred: bool) -> PromptAnswer:
         return PromptAnswer(

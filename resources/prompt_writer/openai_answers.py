@@ -34,9 +34,9 @@ class Words:
     host: str
     is_gateway: bool
 
-    def clean(self, said: Any, longest: int = 200) -> str:
+    def clean(self, value: Any, longest: int = 200) -> str:
         """Return what the service said, on one line, short, and without anything that looks like a key."""
-        text = said if isinstance(said, str) else ""
+        text = value if isinstance(value, str) else ""
         text = _KEY_LIKE.sub("(a key)", text.replace(self.key, "(the key)"))
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
         return text if len(text) <= longest else f"{text[: longest - 1]}…"
@@ -142,9 +142,9 @@ def what_status_means(status: int, headers: Mapping[str, str], body: Any, words:
     """Return the error for an answer that is not 200: `TryLaterError`, `RefusedQuestionError` or `ServiceError`."""
     error = body.get("error", body) if isinstance(body, dict) else {}
     error = error if isinstance(error, dict) else {}
-    code, said = error.get("code"), words.clean(error.get("message"))
+    code, message = error.get("code"), words.clean(error.get("message"))
     codes = {code for code in (code, error.get("type")) if isinstance(code, str)}
-    because = f": {said}" if said else ""
+    because = f": {message}" if message else ""
     if codes & _NO_CREDIT:
         return ServiceError("OpenAI: no credit is left for this key; top it up in OpenAI's console and run again")
     if status == 401:

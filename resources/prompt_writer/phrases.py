@@ -287,23 +287,23 @@ def listed(phrases: Sequence[str]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}" if phrases else ""
 
 
-def article(words: str) -> str:
+def article(text: str) -> str:
     """Return the article before these words."""
-    return "an" if re.match(r"[aeiou]|8|1[18](?!\d)", words.lower()) and not words.lower().startswith("uni") else "a"
+    return "an" if re.match(r"[aeiou]|8|1[18](?!\d)", text.lower()) and not text.lower().startswith("uni") else "a"
 
 
-def _many(words: str) -> bool:
-    return " and " in words or "," in words
+def _many(text: str) -> bool:
+    return " and " in text or "," in text
 
 
-def _sentence(words: str) -> str:
-    words = words.strip().rstrip(".")
-    return words[:1].upper() + words[1:] + "."
+def _sentence(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return text[:1].upper() + text[1:] + "."
 
 
-def _lower(words: str) -> str:
-    first = words.split(" ", 1)[0]
-    return words if first.isupper() or any(letter.isupper() for letter in first[1:]) else words[:1].lower() + words[1:]
+def _lower(text: str) -> str:
+    first = text.split(" ", 1)[0]
+    return text if first.isupper() or any(letter.isupper() for letter in first[1:]) else text[:1].lower() + text[1:]
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dawa_assets.segments.prepare import SegmentsReport
     from dawa_assets.segments.tag import TagsReport
 
-_TOLD = 5  # reasons that get into one line
+_MAX_REASONS = 5  # reasons that get into one line
 _MAX_WORDS = 24
 
 
@@ -99,7 +99,7 @@ def _segmented(ports: Ports, slug: str) -> "SegmentsReport":
 
     report = prepare_segments(ports, slug)
     if report.failed and consistency_of(ports, slug, "preprocessed_segments").problems:
-        raise UnreachableError("; ".join(reason for _, reason in report.failed[:_TOLD]))
+        raise UnreachableError("; ".join(reason for _, reason in report.failed[:_MAX_REASONS]))
     return report
 
 
@@ -162,12 +162,12 @@ def segment_tags(settings: Settings) -> dg.AssetsDefinition:
         """
         from dawa_assets.segments.tag import tag_segments
 
-        return run_step(context, pipeline.ports(), tag_segments, _words)
+        return run_step(context, pipeline.ports(), tag_segments, _tag_histogram)
 
     return segment_tags
 
 
-def _words(made: "Made[TagsReport]") -> Shown:
+def _tag_histogram(made: "Made[TagsReport]") -> Shown:
     from dawa_assets.plots import tag_histogram
     from dawa_assets.segments.tagger import tagger_of
     from dawa_assets.tables.segment_tags import common_words

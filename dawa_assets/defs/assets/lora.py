@@ -110,12 +110,12 @@ def _spectrograms(made: "Made[EvaluationReport]") -> Shown:
     title = "spectrograms of one prompt and seed; * is the one that is kept"
     return {
         **stored_picture(made.ports, made.slug, f"{made.report.adapter_key}/{PICTURE}", title),
-        **_heard(made.ports, made.slug, made.report.files),
+        **_players(made.ports, made.slug, made.report.files),
         **_files(made.ports, dict.fromkeys(made.report.files)),
     }
 
 
-def _heard(ports: Ports, slug: str, keys: Sequence[str]) -> Shown:
+def _players(ports: Ports, slug: str, keys: Sequence[str]) -> Shown:
     return sounds(ports, slug, [Sound(PurePosixPath(key).stem, key) for key in keys if key.endswith(".wav")])
 
 
@@ -146,6 +146,6 @@ def lora_preview(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
 
 def _sounds(made: "Made[PreviewReport]") -> Shown:
     return {
-        **_heard(made.ports, made.slug, [file.key for file in made.report.files]),
+        **_players(made.ports, made.slug, [file.key for file in made.report.files]),
         **_files(made.ports, {file.key: file.size for file in made.report.files}),
     }

@@ -40,7 +40,7 @@ def begin_run(
     pools = set(job.graph.pools)
     if not pools:
         return _recorded(instance, job, tags, run_config)
-    told = ""
+    logged = ""
     while True:
         with _one_at_a_time(instance):
             holders = _holders(instance, pools)
@@ -49,8 +49,8 @@ def begin_run(
             return run
         if run is not None:
             instance.delete_run(run.run_id)  # it never began
-        if holders[0].run_id != told:
-            told = holders[0].run_id
+        if holders[0].run_id != logged:
+            logged = holders[0].run_id
             log.warning("%s", _line(job.name, tags, pools, holders[0]))
         time.sleep(POLL_SECONDS)
 

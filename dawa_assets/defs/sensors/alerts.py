@@ -31,11 +31,11 @@ from dawa_assets.defs.sensors.run_requests import (
 from dawa_assets.observability.alerts import Line, Message, send
 from modal_app.errors import DawaError
 
-TOLD = ".dagster/dawa_told"
+REPORTED = ".dagster/dawa_told"
 """On a failed run: `failed` once that was told, `recovered` once a later run that went well was told too, or went well
 before there was anything to tell. Hidden in the UI, as all tags are that begin like this one."""
 
-TOLD_AFTER_FAILURES = 3
+REPORTED_AFTER_FAILURES = 3
 """Of an outage: as many tries of the same that met it in a row."""
 
 OPEN_PER_TICK = 50
@@ -90,7 +90,7 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
     failed = []
     for record in untold:
         if _is_made_good(context.instance, record):  # nobody was told of it, so nobody has to be
-            context.instance.add_run_tags(record.dagster_run.run_id, {TOLD: "recovered"})
+            context.instance.add_run_tags(record.dagster_run.run_id, {REPORTED: "recovered"})
         else:
             failed.append(record.dagster_run)
     recovered, behind = _recovered(context.instance, seen.behind)
@@ -102,9 +102,9 @@ def alert_on_failure(context: dg.SensorEvaluationContext, pipeline: Pipeline) ->
         pause = min(_MAX_PAUSE_SECONDS, 60.0 * 2**seen.undelivered)
         return _result(str(error), replace(seen, undelivered=seen.undelivered + 1, not_before=now + pause))
     for run in failed:
-        context.instance.add_run_tags(run.run_id, {TOLD: "failed"})
+        context.instance.add_run_tags(run.run_id, {REPORTED: "failed"})
     for run in recovered:
-        context.instance.add_run_tags(run.run_id, {TOLD: "recovered"})
+        context.instance.add_run_tags(run.run_id, {REPORTED: "recovered"})
     return _result(f"told: {len(failed)} failed, {len(recovered)} recovered", _Seen(since, behind=behind))
 
 
@@ -132,7 +132,7 @@ def _untold(instance: dg.DagsterInstance, since: float, now: float) -> tuple[lis
 def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, now: float) -> bool | None:
     """Return whether it is to be told, mostly because nobody will try again; None while that can't be known yet."""
     tags = record.dagster_run.tags
-    if TOLD in tags or RETRIED_BY in tags:
+    if REPORTED in tags or RETRIED_BY in tags:
         return False
     if is_retried(record.dagster_run, ended, now):
         return None
@@ -152,10 +152,10 @@ def _is_final(instance: dg.DagsterInstance, record: dg.RunRecord, ended: float, 
 def _is_lasting(instance: dg.DagsterInstance, run: dg.DagsterRun, ended: float, now: float) -> bool | None:
     """Return whether an outage is to be told: it met so many tries, or nobody made the next one; once for each."""
     failures = pauses_before(run) + 1
-    if failures < TOLD_AFTER_FAILURES:
+    if failures < REPORTED_AFTER_FAILURES:
         return now >= ended + pause_after(failures) + _GRACE_SECONDS or None
-    told = dg.RunsFilter(tags={WORK: run.tags[WORK], TOLD: "failed"})
-    return not instance.get_runs(told, limit=1)
+    reported = dg.RunsFilter(tags={WORK: run.tags[WORK], REPORTED: "failed"})
+    return not instance.get_runs(reported, limit=1)
 
 
 def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.DagsterRun], str]:
@@ -163,8 +163,8 @@ def _recovered(instance: dg.DagsterInstance, behind: str) -> tuple[list[dg.Dagst
 
     Those that never recover keep no other one from being looked at.
     """
-    told = dg.RunsFilter(tags={TOLD: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
-    records = instance.get_run_records(told, limit=OPEN_PER_TICK, cursor=behind or None)
+    reported = dg.RunsFilter(tags={REPORTED: "failed"}, statuses=[dg.DagsterRunStatus.FAILURE])
+    records = instance.get_run_records(reported, limit=OPEN_PER_TICK, cursor=behind or None)
     recovered = [record.dagster_run for record in records if _is_made_good(instance, record)]
     return recovered, records[-1].dagster_run.run_id if len(records) == OPEN_PER_TICK else ""
 
@@ -236,5 +236,5 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, list[st
     return reason, [step for step, _ in steps]
 
 
-def _result(told: str, seen: _Seen) -> dg.SensorResult:
-    return dg.SensorResult(skip_reason=told, cursor=json.dumps(asdict(seen)))
+def _result(reason: str, seen: _Seen) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(seen)))

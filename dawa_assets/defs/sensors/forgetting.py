@@ -53,7 +53,7 @@ def forget_deleted_artists(context: dg.SensorEvaluationContext, pipeline: Pipeli
     seen, until = _Seen.read(context.cursor), time.monotonic() + SECONDS_PER_TICK
     with pipeline.ports().database.transaction() as connection:
         deletions = ended_deletions(connection, seen.moment, MAX_DELETIONS)
-    done, told = set(seen.done), []
+    done, removed = set(seen.done), []
     for deletion in deletions:
         if str(deletion.id) in done:
             continue
@@ -64,10 +64,10 @@ def forget_deleted_artists(context: dg.SensorEvaluationContext, pipeline: Pipeli
             done.add(str(deletion.id))
         if forgotten.counts:
             counts = ", ".join(f"{count} {name}" for name, count in forgotten.counts.items())
-            told.append(f"{counts} of a deleted artist")
+            removed.append(f"{counts} of a deleted artist")
     now_seen = _advanced(seen, deletions, done)
     return dg.SensorResult(
-        skip_reason=f"removed {'; '.join(told)}" if told else "no history of a deleted artist is left",
+        skip_reason=f"removed {'; '.join(removed)}" if removed else "no history of a deleted artist is left",
         cursor=json.dumps(asdict(now_seen)),
     )
 

@@ -22,8 +22,8 @@ def reap_trainings(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> d
     from dawa_assets.training.orphan_cleanup import reap_trainings as reap
 
     reaped = reap(pipeline.ports(), _owned(context.instance), GRACE_SECONDS)
-    told = "; ".join(f"{training.slug}: call {training.call_id}" for training in reaped)
-    return dg.SkipReason(f"cancelled {told}" if reaped else "no training was left behind")
+    calls = "; ".join(f"{training.slug}: call {training.call_id}" for training in reaped)
+    return dg.SkipReason(f"cancelled {calls}" if reaped else "no training was left behind")
 
 
 def _owned(instance: dg.DagsterInstance) -> set[str]:

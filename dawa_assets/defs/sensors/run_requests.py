@@ -106,10 +106,10 @@ class RunPlan:
             "standing": self.standing,
             "done": self.done,
         }
-        told = [f"{len(lines)} {name} ({first_of(lines, _MAX_NAMED)})" for name, lines in groups.items() if lines]
+        parts = [f"{len(lines)} {name} ({first_of(lines, _MAX_NAMED)})" for name, lines in groups.items() if lines]
         if self.stopped_at is not None:
-            told.append(f"the next tick goes on after {self.stopped_at.slug}")
-        return "; ".join(told)
+            parts.append(f"the next tick goes on after {self.stopped_at.slug}")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,14 @@ def pause_after(attempt: int) -> float:
 
 def pauses_before(run: dg.DagsterRun) -> int:
     """Return how many pauses there were before a run, since its work was settled last."""
-    told = run.tags.get(PAUSES, "")
-    return int(told) if told.isdigit() else attempt_of(run) - 1
+    value = run.tags.get(PAUSES, "")
+    return int(value) if value.isdigit() else attempt_of(run) - 1
 
 
 def attempt_of(run: dg.DagsterRun) -> int:
     """Return which attempt at its work a run is."""
-    told = run.tags.get(ATTEMPT, "").partition(" of ")[0]
-    return max(int(told), 1) if told.isdigit() else 1
+    value = run.tags.get(ATTEMPT, "").partition(" of ")[0]
+    return max(int(value), 1) if value.isdigit() else 1
 
 
 def is_retried(run: dg.DagsterRun, ended: float, now: float) -> bool:

@@ -205,14 +205,15 @@ def _set_excluded(
     from dawa_assets.items.exclusions import set_excluded
 
     item_of(service.ports, artist, item_id)
-    changes, heard = set_excluded(
+    changes, trained = set_excluded(
         service.ports.database, [str(item_id)], excluded=excluded, author=author, reason=reason, artist=artist.slug
     )
     return ExclusionAnswer(
         changed=changes[0].changed,
         item=_shown(service, artist, item_id),
         trained_on=[
-            TrainedOnAnswer(run_id=lora.run, model_name=lora.model_name, is_published=lora.published) for lora in heard
+            TrainedOnAnswer(run_id=lora.run, model_name=lora.model_name, is_published=lora.published)
+            for lora in trained
         ],
     )
 

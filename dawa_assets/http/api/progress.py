@@ -91,12 +91,12 @@ async def _follow(service: Service, artist: Artist, caller: Caller) -> AsyncIter
             looks += 1
             if looks % _ALLOWED_FOR == 0:
                 await service.quickly(caller.artist, service.ports.database, artist.id)
-            said = (await _progress(service, artist)).model_dump_json(by_alias=True)
+            current = (await _progress(service, artist)).model_dump_json(by_alias=True)
         except DawaError:
             return  # whoever listens asks again, and is told why
-        if said != last:
-            last = said
-            yield ServerSentEvent(data=said, event="progress", retry=_RETRY_MILLISECONDS)
+        if current != last:
+            last = current
+            yield ServerSentEvent(data=current, event="progress", retry=_RETRY_MILLISECONDS)
         await asyncio.sleep(1)
 
 

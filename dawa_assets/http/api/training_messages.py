@@ -345,8 +345,8 @@ class RenderingsAnswer(Message):
 
 def _curve(metrics: dict[str, Any]) -> list[CurvePoint]:
     """Losses thinned to what a picture shows, and every validation."""
-    told = metrics.get("losses")
-    losses: list[Any] = told if isinstance(told, list) else []
+    stored = metrics.get("losses")
+    losses: list[Any] = stored if isinstance(stored, list) else []
     validations = {
         int(step): number(each.get("loss"))
         for each in objects(metrics.get("validations"))

@@ -77,7 +77,7 @@ def build_tiny_pipeline() -> Any:
         condition_encoder=condition_encoder.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
     )
-    _hear_silence(pipeline)
+    _learn_silence(pipeline)
     return pipeline
 
 
@@ -93,7 +93,7 @@ def _give_it_a_voice(vae: Any) -> None:
     last.bias.data[_LATENT:] = -4.0  # a narrow posterior, as trained encoders have
 
 
-def _hear_silence(pipeline: Any) -> None:
+def _learn_silence(pipeline: Any) -> None:
     """Fill the silence latent as the true model has it: encoded silence, not zeros."""
     frame = _silence(pipeline.vae).reshape(1, 1, _LATENT)
     pipeline.condition_encoder.silence_latent = frame.expand(1, _SILENCE_FRAMES, _LATENT).contiguous()

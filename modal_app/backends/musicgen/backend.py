@@ -96,8 +96,8 @@ class MusicGenBackend:
         config = self._decoder.config
         spread = [delayed(example.encoded["codes"].long(), self._delays, config.pad_token_id) for example in batch]
         labels = torch.stack(spread).to(self.device)
-        said = torch.nn.functional.pad(labels[:, :-1], (0, 0, 1, 0), value=config.bos_token_id)
-        logits = self._form.logits(said, [self._text(example.conditioning.caption) for example in batch])
+        codes = torch.nn.functional.pad(labels[:, :-1], (0, 0, 1, 0), value=config.bos_token_id)
+        logits = self._form.logits(codes, [self._text(example.conditioning.caption) for example in batch])
         losses = [
             torch.nn.functional.cross_entropy(
                 logits[:, book].flatten(0, 1).float(), labels[..., book].flatten(), ignore_index=config.pad_token_id

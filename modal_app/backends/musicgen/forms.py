@@ -20,8 +20,8 @@ class DecoderForm(Protocol):
     def condition(self, texts: Sequence[Tensor | None]) -> Condition:
         """Return the texts as codes are drawn from them; no text is zeros."""
 
-    def logits(self, said: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
-        """Return what is said next after each of the codes `said`, `[batch, frames, codebooks]`, each with its text.
+    def logits(self, codes: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
+        """Return what is said next after each of `codes`, `[batch, frames, codebooks]`, each with its text.
 
         Logits `[batch, codebooks, frames, codes]`; those of a sample do not depend on the samples beside it.
         """
@@ -51,16 +51,16 @@ class CrossAttended:
         mask = torch.arange(int(lengths.max()), device=self._decoder.device)[None] < lengths[:, None]
         return Condition(torch.nn.utils.rnn.pad_sequence(states, batch_first=True), mask)
 
-    def logits(self, said: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
+    def logits(self, codes: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
         """See `DecoderForm`."""
         condition = self.condition(texts)
         answer = self._decoder(
-            input_ids=_flat(said),
+            input_ids=_flat(codes),
             encoder_hidden_states=condition.states,
             encoder_attention_mask=condition.mask,
             use_cache=False,
         )
-        return answer.logits.unflatten(0, (len(said), -1))
+        return answer.logits.unflatten(0, (len(codes), -1))
 
 
 class Prefixed:
@@ -79,7 +79,7 @@ class Prefixed:
         padded = torch.nn.utils.rnn.pad_sequence(_with_nothing(texts, self._decoder), batch_first=True)
         return Condition(torch.cat([self._no_melody().expand(len(texts), -1, -1), padded], dim=1), None, is_prefix=True)
 
-    def logits(self, said: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
+    def logits(self, codes: Tensor, texts: Sequence[Tensor | None]) -> Tensor:
         """See `DecoderForm`. What is padded stands behind the codes, where nothing that counts looks at it.
 
         Padding before them would move the codes' places, by the texts of the samples beside.
@@ -87,13 +87,13 @@ class Prefixed:
         import torch
 
         melody = self._no_melody()[0]
-        embedded = sum(table(said[..., book]) for book, table in enumerate(self._decoder.model.decoder.embed_tokens))
+        embedded = sum(table(codes[..., book]) for book, table in enumerate(self._decoder.model.decoder.embed_tokens))
         before = [torch.cat([melody, state]) for state in _with_nothing(texts, self._decoder)]
-        rows = [torch.cat([prefix, codes]) for prefix, codes in zip(before, embedded, strict=True)]
+        rows = [torch.cat([prefix, row]) for prefix, row in zip(before, embedded, strict=True)]
         hidden = self._decoder.model(
             inputs_embeds=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), use_cache=False
         ).last_hidden_state
-        own = [row[len(prefix) : len(prefix) + said.shape[1]] for row, prefix in zip(hidden, before, strict=True)]
+        own = [row[len(prefix) : len(prefix) + codes.shape[1]] for row, prefix in zip(hidden, before, strict=True)]
         states = torch.stack(own)
         return torch.stack([head(states) for head in self._decoder.lm_heads], dim=1)
 
@@ -122,6 +122,6 @@ def _dtype(decoder: Any) -> Any:
     return decoder.model.decoder.embed_tokens[0].weight.dtype
 
 
-def _flat(said: Tensor) -> Tensor:
+def _flat(codes: Tensor) -> Tensor:
     """Return codes `[batch, frames, codebooks]` as transformers wants them: `[batch · codebooks, frames]`."""
-    return said.permute(0, 2, 1).flatten(0, 1)
+    return codes.permute(0, 2, 1).flatten(0, 1)

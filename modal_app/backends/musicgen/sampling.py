@@ -65,13 +65,13 @@ def _draw_window(
     delays = delays_of(config.num_codebooks, config.audio_channels)
     unknown = heard.new_full((count, config.num_codebooks), _UNKNOWN)
     start = heard.new_full((1, config.num_codebooks), config.bos_token_id)
-    said = torch.cat([start, delayed(torch.cat([heard, unknown]), delays, config.pad_token_id)])
+    codes = torch.cat([start, delayed(torch.cat([heard, unknown]), delays, config.pad_token_id)])
     sane = torch.ones((), dtype=torch.bool, device=heard.device)
     cache, fed = None, 0
-    for place in range(1 + len(heard), len(said)):
+    for place in range(1 + len(heard), len(codes)):
         hears = cache is None or not condition.is_prefix
         answer = decoder(
-            input_ids=said[fed:place].T.expand(2, -1, -1),
+            input_ids=codes[fed:place].T.expand(2, -1, -1),
             encoder_hidden_states=condition.states if hears else None,
             encoder_attention_mask=condition.mask if hears else None,
             past_key_values=cache,
@@ -81,8 +81,8 @@ def _draw_window(
         with_text, without = answer.logits.float().reshape(2, config.num_codebooks, -1, config.vocab_size)[:, :, -1]
         logits = without + sampling.guidance * (with_text - without)
         sane &= logits.isfinite().all()
-        said[place] = torch.where(said[place] == _UNKNOWN, _draw(logits, generator, sampling), said[place])
-    return undelayed(said[1:], delays)[len(heard) :], sane
+        codes[place] = torch.where(codes[place] == _UNKNOWN, _draw(logits, generator, sampling), codes[place])
+    return undelayed(codes[1:], delays)[len(heard) :], sane
 
 
 def _draw(logits: Tensor, generator: Any, sampling: Sampling) -> Tensor:

@@ -209,9 +209,9 @@ def _written(page: _Page) -> bytes:
 
 
 def _page_of(content: bytes) -> _Page:
-    told: dict[str, Any] = json.loads(content)
+    stored: dict[str, Any] = json.loads(content)
     records = {
         path: Record(at, session, None if name is None else _key(path, name), size, link)
-        for path, at, session, name, size, link in told["records"]
+        for path, at, session, name, size, link in stored["records"]
     }
-    return _Page(records, dict(told["unused"]))
+    return _Page(records, dict(stored["unused"]))

@@ -55,7 +55,7 @@ def read_answer(text: str | None, asked: Sequence[str]) -> tuple[dict[str, dict[
 def tagging_of(entry: dict[str, Any], bpm: float | None) -> Tagging | str:
     """Return the tags and the text of one entry, or why it can't be used."""
     try:
-        tags: dict[str, str | list[str]] = {name: _words(name, entry.get(name)) for name in _MAX_COUNT}
+        tags: dict[str, str | list[str]] = {name: _phrases(name, entry.get(name)) for name in _MAX_COUNT}
         tags |= {name: _choice(name, entry.get(name)) for name in _CHOICES}
         tags["description"] = _description(entry.get("description"))
     except _UnusableError as error:
@@ -63,7 +63,7 @@ def tagging_of(entry: dict[str, Any], bpm: float | None) -> Tagging | str:
     return Tagging(_sentence(tags, bpm), tags, {})
 
 
-def _words(name: str, value: object) -> list[str]:
+def _phrases(name: str, value: object) -> list[str]:
     """Return the distinct words of a list, in their order, in lower case."""
     if not isinstance(value, list):
         raise _UnusableError(f"{name} is no list")

@@ -40,29 +40,29 @@ def trouble(error: Exception, model: HostedModel, *, maybe_usd: float) -> Except
 
 
 def _answered(error: Any, model: HostedModel) -> Exception:
-    said = _said(error)
+    reason = _message_of(error)
     code = int(error.code or 0)
     if code in (401, 403) or (code == 400 and "API_KEY" in str(error.details)):
-        return ServiceError(f"{model.name}: the key in GEMINI_API_KEY was refused ({code}{said}); set a valid one")
+        return ServiceError(f"{model.name}: the key in GEMINI_API_KEY was refused ({code}{reason}); set a valid one")
     if code == 404:
-        return ServiceError(f"{model.name}: there is no such model ({code}{said}); set DAWA_GEMINI_MODEL")
+        return ServiceError(f"{model.name}: there is no such model ({code}{reason}); set DAWA_GEMINI_MODEL")
     if code == 402 or error.status == "FAILED_PRECONDITION":
-        return ServiceError(f"{model.name}: the account can't be used ({code}{said}); look at its billing")
+        return ServiceError(f"{model.name}: the account can't be used ({code}{reason}); look at its billing")
     if code == 429:
         return TryLaterError("the service is busy (429)", after_seconds=_wait(error))
     if code in (408, 425, 499) or code >= 500:
         return TryLaterError(f"the service is broken ({code})", after_seconds=_wait(error))
     if code < 400:
         return ServiceError(f"{model.name}: {_host(model)} answered {code}; set DAWA_GEMINI_BASE_URL to the API itself")
-    return RefusedQuestionError(f"the service refused it ({code}{said})")
+    return RefusedQuestionError(f"the service refused it ({code}{reason})")
 
 
-def _said(error: Any) -> str:
+def _message_of(error: Any) -> str:
     """Return the service's own words, without the key should it have repeated it."""
     key = os.environ.get("GEMINI_API_KEY", "").strip()
     message = str(error.message or "")
-    words = plain_line(message.replace(key, "…") if key else message, _MAX_LENGTH)
-    return f": {words}" if words else ""
+    line = plain_line(message.replace(key, "…") if key else message, _MAX_LENGTH)
+    return f": {line}" if line else ""
 
 
 def _wait(error: Any) -> float | None:

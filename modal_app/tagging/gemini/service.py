@@ -271,11 +271,11 @@ class GeminiTagger(Service[Question, SegmentOutcome]):
 
     def _usage(self, response: "GenerateContentResponse", loaded: list[tuple[SegmentQuestion, bytes]]) -> Usage:
         """Return what the service says that the call took; where it says nothing, what it must have cost."""
-        told = response.usage_metadata
-        if told is None:
+        usage = response.usage_metadata
+        if usage is None:
             return Usage(1, 0, 0, self._estimate(loaded))
-        tokens_in = max(0, told.prompt_token_count or 0)
-        tokens_out = max(0, told.candidates_token_count or 0) + max(0, told.thoughts_token_count or 0)
+        tokens_in = max(0, usage.prompt_token_count or 0)
+        tokens_out = max(0, usage.candidates_token_count or 0) + max(0, usage.thoughts_token_count or 0)
         return Usage(1, tokens_in, tokens_out, self._price.of(tokens_in, tokens_out))
 
     def _estimate(self, loaded: list[tuple[SegmentQuestion, bytes]]) -> float:

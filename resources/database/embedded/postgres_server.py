@@ -159,12 +159,12 @@ class PostgresServer:
         self._initialise()
         user = server_user(self._data)
         sockets = _new_socket_folder(user)
-        said = self._log.stat().st_size if self._log.exists() else 0
+        log_size = self._log.stat().st_size if self._log.exists() else 0
         alive, held = os.pipe()
         try:
             self._launch(user, sockets, held)
             os.close(held)
-            return self._wait(sockets, alive, said)
+            return self._wait(sockets, alive, log_size)
         except BaseException:
             self._end(signal.SIGQUIT)
             shutil.rmtree(sockets.parent, ignore_errors=True)
@@ -206,8 +206,8 @@ class PostgresServer:
             raise DatabaseError(
                 f"{self._data} is no PostgreSQL data folder, or another user's; move it away or set DAWA_HOME"
             ) from None
-        said = subprocess.run([str(_program("postgres")), "--version"], capture_output=True, text=True).stdout
-        here = said.split()[-1].split(".")[0] if said else ""
+        output = subprocess.run([str(_program("postgres")), "--version"], capture_output=True, text=True).stdout
+        here = output.split()[-1].split(".")[0] if output else ""
         if there != here:
             raise DatabaseError(
                 f"{self._data} was made by PostgreSQL {there}, here is {here}; dump it with the version that made it, "
@@ -232,7 +232,7 @@ class PostgresServer:
         finally:
             os.close(output)
 
-    def _wait(self, sockets: Path, alive: int, said: int) -> str:
+    def _wait(self, sockets: Path, alive: int, log_size: int) -> str:
         url = _url(sockets)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
@@ -241,7 +241,7 @@ class PostgresServer:
             if select.select([alive], [], [], 0.03)[0]:
                 break
         with self._log.open("rb") as stream:
-            stream.seek(said)
+            stream.seek(log_size)
             raise DatabaseError(
                 f"the database in {self._folder} does not start: {_reason(stream.read().decode(errors='replace'))}; "
                 f"see {self._log}"
@@ -250,11 +250,11 @@ class PostgresServer:
     def _end(self, how: signal.Signals) -> None:
         """Have no process of this folder's server left. The postmaster ends its own; orphans are told one by one."""
         deadline = time.monotonic() + _STOP_SECONDS
-        told: set[int] = set()
+        signalled: set[int] = set()
         while running := processes_in(self._data):
-            for pid in self._heads(running) - told:
+            for pid in self._heads(running) - signalled:
                 _kill(pid, how)
-                told.add(pid)
+                signalled.add(pid)
             if time.monotonic() > deadline:
                 for pid in running:
                     _kill(pid, signal.SIGKILL)
@@ -331,8 +331,8 @@ def _environment() -> dict[str, str]:
 
 def _reason(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "could not"))]
-    return (telling or lines or ["it said nothing"])[0].split("FATAL:")[-1].strip()
+    relevant = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "could not"))]
+    return (relevant or lines or ["it said nothing"])[0].split("FATAL:")[-1].strip()
 
 
 def _kill(pid: int, how: signal.Signals) -> None:

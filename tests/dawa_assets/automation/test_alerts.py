@@ -197,10 +197,10 @@ def test_a_failure_is_reported_only_after_the_last_attempt(
 
 def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
     work = {"dagster/partition": "nova", WORK: "nova:x", "dawa/attempt": "1 of 3", "dawa/failure": "environment"}
-    for pauses in range(alerts.TOLD_AFTER_FAILURES + 2):
+    for pauses in range(alerts.REPORTED_AFTER_FAILURES + 2):
         leave(instance, "prompts_job", {**work, PAUSES: str(pauses)}, FAILED)
         tick(alert_on_failure, instance, told_to)
-        assert len(webhook.told) == (pauses + 1 >= alerts.TOLD_AFTER_FAILURES)
+        assert len(webhook.told) == (pauses + 1 >= alerts.REPORTED_AFTER_FAILURES)
     leave(instance, "prompts_job", work, SUCCEEDED)
     tick(alert_on_failure, instance, told_to)
     assert [text.splitlines()[0] for text in webhook.told] == ["*dawa: 1 failed*", "*dawa: 1 recovered*"]

@@ -61,7 +61,7 @@ def recording(name: str) -> Signal:
 def fingerprint(signal: Signal, sample_rate: int = RATE, block: int = 65_536) -> Fingerprint:
     printer = Fingerprinter(sample_rate)
     for at in range(0, len(signal), block):
-        printer.hear(signal[at : at + block])
+        printer.feed(signal[at : at + block])
     return printer.fingerprint()
 
 

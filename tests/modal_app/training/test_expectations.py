@@ -6,7 +6,7 @@ import pytest
 
 from modal_app.config import BackendKind
 from modal_app.protocol.training import AskedTraining
-from modal_app.training.expectations import PUBLISHED, Measured, expect, said
+from modal_app.training.expectations import PUBLISHED, Measured, duration_text, expect
 from modal_app.training.recipes import Plan, plan_training
 
 BASE = "ACE-Step/acestep-v15-xl-base-diffusers"
@@ -68,6 +68,6 @@ def test_tiny_is_told_by_its_own_measure_alone() -> None:
 
 
 def test_times_are_said_as_people_say_them() -> None:
-    assert [said(seconds) for seconds in (0.4, 89, 90, 5_399, 5_400, 36_000)] == [
+    assert [duration_text(seconds) for seconds in (0.4, 89, 90, 5_399, 5_400, 36_000)] == [
         *("0 s", "89 s", "2 min", "90 min", "1.5 h", "10.0 h"),
     ]
