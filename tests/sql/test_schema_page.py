@@ -32,7 +32,7 @@ def test_every_table_and_column_is_told_as_it_is(database: Database) -> None:
     assert _told() == there
 
 
-def test_every_trigger_is_told(database: Database) -> None:
+def test_every_trigger_is_documented(database: Database) -> None:
     with database.transaction() as connection:
         names = connection.execute(
             "select distinct trigger_name from information_schema.triggers where trigger_schema = 'public'"

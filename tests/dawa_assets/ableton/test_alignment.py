@@ -63,7 +63,9 @@ def test_a_bounce_is_found_where_it_begins(
     assert found.confidence > 0.5
 
 
-def test_another_tempo_than_the_sets_is_found_and_said(bounce: Signal, set_of: Callable[[Song], SongOnsets]) -> None:
+def test_another_tempo_than_the_sets_is_found_and_reported(
+    bounce: Signal, set_of: Callable[[Song], SongOnsets]
+) -> None:
     faster = set_of(replace(_LANTERNS, tempo=110.0))
     found = align(faster, _heard(bounce))
     assert (found.answer, found.tempo) == ("aligned", 84.0), found

@@ -74,7 +74,7 @@ def test_the_pads_of_a_drum_rack_have_no_pitch(tmp_path: Path) -> None:
     assert set(song.pitches.tolist()) == {-1}
 
 
-def test_a_loop_of_a_hair_is_cut_off_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_of_a_hair_is_cut_off_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_collector, "MAX_ONSETS", 1_000)
     clip = midi_clip([(60, 0)], end=1e7, loop=(0, 1e-4))
     song = _onsets(tmp_path, [TrackSpec(events=clip), TrackSpec(events=_SIXTEENTH_CLIP)])

@@ -120,7 +120,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["nowhere.json", "."])
-def test_a_file_that_is_none_is_told(tmp_path: Path, missing: str) -> None:
+def test_a_file_that_is_none_is_reported(tmp_path: Path, missing: str) -> None:
     with pytest.raises(InvalidProfileError, match="can't be read"):
         load_profile(tmp_path / missing)
 

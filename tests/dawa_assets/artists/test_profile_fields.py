@@ -85,7 +85,7 @@ def test_a_value_is_what_its_field_takes(ports: Ports, artist: Artist, typed: st
         ("daw_fingerprint_aggregates.core_bpm_range.min=500", "core_bpm_range: min is above max"),
     ],
 )
-def test_what_a_field_does_not_take_is_told(ports: Ports, artist: Artist, typed: str, reason: str) -> None:
+def test_what_a_field_does_not_take_is_reported(ports: Ports, artist: Artist, typed: str, reason: str) -> None:
     before = profile(catalog=[{"title": "Old"}], daw_fingerprint_aggregates={"core_bpm_range": {"max": 200}})
     set_profile(ports, artist, before)
     with pytest.raises(InvalidProfileError) as refused:

@@ -38,7 +38,7 @@ def shadowed(database: Database, kite: Artist) -> Artist:
     return found
 
 
-def test_a_slug_goes_before_a_name_and_that_is_said(
+def test_a_slug_goes_before_a_name_and_that_is_reported(
     database: Database, kite: Artist, shadowed: Artist, caplog: pytest.LogCaptureFixture
 ) -> None:
     with database.transaction() as connection, caplog.at_level(logging.WARNING):
@@ -75,7 +75,7 @@ def test_a_name_matches_in_any_case_unless_it_is_ambiguous(database: Database, k
     assert str(refused.value) == said
 
 
-def test_whoever_is_nobody_is_said_on_one_line(database: Database) -> None:
+def test_whoever_is_nobody_is_reported_on_one_line(database: Database) -> None:
     for reference in ("", "nobody", "a\nb", "a\x00b", "\ud800", str(uuid4()), "x" * 500):
         with database.transaction() as connection, pytest.raises(UnknownArtistError) as refused:
             resolve_artist(connection, reference)

@@ -79,7 +79,7 @@ def told_to(ports: Ports, webhook: Webhook) -> Ports:
     return ports
 
 
-def test_a_failure_is_told_once_though_the_cursor_is_lost(
+def test_a_failure_is_reported_once_though_the_cursor_is_lost(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
     run = leave(instance, "dataset_job", {"dagster/partition": "nova", "dawa/nightly": "2026-11-21"}, FAILED)
@@ -93,7 +93,7 @@ def test_a_failure_is_told_once_though_the_cursor_is_lost(
     assert run.run_id in text
 
 
-def test_a_recovery_is_told_once(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
+def test_a_recovery_is_reported_once(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
     of_nova = {"dagster/partition": "nova"}
     leave(instance, "dataset_job", of_nova, FAILED)
     tick(alert_on_failure, instance, told_to)
@@ -124,7 +124,7 @@ def test_what_recovered_before_it_was_told_is_not_told(
     assert "nova" not in text
 
 
-def test_what_is_told_links_to_the_run_and_the_asset(
+def test_what_is_reported_links_to_the_run_and_the_asset(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
 ) -> None:
     ports = replace(told_to, settings=told_to.settings.model_copy(update={"ui_url": "https://dagster.example/"}))
@@ -195,7 +195,9 @@ def test_a_failure_is_reported_only_after_the_last_attempt(
     assert len(webhook.told) == 1
 
 
-def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook) -> None:
+def test_an_outage_is_reported_once_when_it_lasts(
+    instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook
+) -> None:
     work = {"dagster/partition": "nova", WORK: "nova:x", "dawa/attempt": "1 of 3", "dawa/failure": "environment"}
     for pauses in range(alerts.REPORTED_AFTER_FAILURES + 2):
         leave(instance, "prompts_job", {**work, PAUSES: str(pauses)}, FAILED)
@@ -206,7 +208,7 @@ def test_an_outage_is_told_once_when_it_lasts(instance: dg.DagsterInstance, told
     assert [text.splitlines()[0] for text in webhook.told] == ["*dawa: 1 failed*", "*dawa: 1 recovered*"]
 
 
-def test_an_attempt_that_nobody_repeats_is_told_in_the_end(
+def test_an_attempt_that_nobody_repeats_is_reported_in_the_end(
     instance: dg.DagsterInstance, told_to: Ports, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave(instance, "build_job", {WORK: "nova:x", "dawa/attempt": "1 of 3"}, FAILED)
@@ -249,7 +251,7 @@ def test_many_failures_are_one_message(instance: dg.DagsterInstance, told_to: Po
     assert "and 5 more" in text
 
 
-def test_without_an_address_nothing_is_told(instance: dg.DagsterInstance, ports: Ports) -> None:
+def test_without_an_address_nothing_is_reported(instance: dg.DagsterInstance, ports: Ports) -> None:
     leave(instance, "dataset_job", {}, FAILED)
     result = tick(alert_on_failure, instance, ports)
     assert "DAWA_ALERT_WEBHOOK_URL is not set" in str(result.skip_reason)
@@ -286,7 +288,7 @@ def test_an_address_that_is_not_private_is_refused_and_not_shown(address: str) -
     assert "canary" not in str(caught.value).lower()
 
 
-def test_a_host_that_can_be_none_is_told_and_not_repeated() -> None:
+def test_a_host_that_can_be_none_is_reported_and_not_repeated() -> None:
     with pytest.raises(AlertError) as caught:
         send(SecretStr(f"https://hooks..example.com/{SECRET}"), Message("t", []), pauses=())
     assert "canary" not in str(caught.value).lower()

@@ -46,7 +46,7 @@ def queued(instance: dg.DagsterInstance, slug: str) -> dg.DagsterRun:
 
 
 @pytest.mark.filterwarnings("ignore:Error loading:UserWarning")
-def test_queued_runs_wait_until_the_settings_are_mended(
+def test_queued_runs_wait_until_the_settings_are_fixed(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     launched: list[str] = []

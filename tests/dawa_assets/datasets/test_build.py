@@ -138,7 +138,7 @@ def test_a_pruned_zip_is_rebuilt_only_when_it_becomes_current(catalogue: Catalog
     assert not would_differ(catalogue)
 
 
-def test_nothing_ready_is_said_and_is_no_failure(catalogue: Catalogue) -> None:
+def test_nothing_ready_is_reported_and_is_no_failure(catalogue: Catalogue) -> None:
     catalogue.add("one", b"sound", status="needs_prompt")
     report = build_dataset(catalogue.ports, catalogue.slug)
     assert (report.state, report.dataset_id, report.item_count) == ("nothing ready", None, 0)

@@ -133,7 +133,7 @@ def test_columns_for_machines_go_behind_those_that_people_read() -> None:
     assert [column.name for column in value.schema.columns] == ["item", "note", "run", "sha", "path"]
 
 
-def test_many_losses_are_thinned_and_that_is_said() -> None:
+def test_many_losses_are_thinned_and_that_is_reported() -> None:
     value = describe(Report(losses=[float(number) for number in range(1000)]))["losses"]
     assert str(value.value).endswith("(every 50th of 1000)")
     assert len(str(value.value)) < 150

@@ -65,7 +65,7 @@ def _rows(metadata: object) -> list[dict[str, object]]:
     return [dict(record.data) for record in cast("dg.TableMetadataValue", metadata).records]
 
 
-def test_a_lost_file_is_red_with_the_way_out_until_it_is_mended(ports: Ports, nova: Catalogue) -> None:
+def test_a_lost_file_is_red_with_the_way_out_until_it_is_fixed(ports: Ports, nova: Catalogue) -> None:
     item = nova.add("n/one", b"sound")
     _run(ports, "nightly_verify")
     assert DAMAGED not in _seen(ports)[1]
@@ -92,7 +92,7 @@ def test_a_lost_file_is_red_with_the_way_out_until_it_is_mended(ports: Ports, no
     assert check.severity == dg.AssetCheckSeverity.WARN
 
 
-def test_what_a_repair_hands_to_a_person_is_told_once(ports: Ports, nova: Catalogue) -> None:
+def test_what_a_repair_hands_to_a_person_is_reported_once(ports: Ports, nova: Catalogue) -> None:
     ports.bucket.delete([_key(nova, nova.add("n/one", b"sound"))])
     [report] = verify(ports, "nova", fix=True)
     assert report.still_wrong == 1

@@ -125,7 +125,7 @@ def test_an_unfinished_upload_is_not_taken_in(ports: Ports) -> None:
     assert len(keys(ports.bucket, "inbox")) == 2
 
 
-def test_an_inbox_of_nobody_is_said_and_left(ports: Ports, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_inbox_of_nobody_is_reported_and_left(ports: Ports, caplog: pytest.LogCaptureFixture) -> None:
     drop(ports, "stranger", {"a.als": als()})
     assert pending_uploads(ports) == []
     assert "stranger" in caplog.text

@@ -64,7 +64,7 @@ def test_a_good_artist_has_no_findings_and_loses_nothing(ports: Ports, pieces: l
     assert built(ports, "nova") == ["one", "three", "two"]
 
 
-def test_a_song_that_comes_twice_is_kept_once_and_said(
+def test_a_song_that_comes_twice_is_kept_once_and_reported(
     ports: Ports, pieces: list[Sound], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_artist(ports)

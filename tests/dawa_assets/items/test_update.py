@@ -112,7 +112,7 @@ def test_a_replaced_bounce_makes_an_exported_item_ready(ports: Ports) -> None:
     assert keys(ports.bucket, folder) == [f"{folder}/audio.flac", f"{folder}/prompt.txt"]
 
 
-def test_the_same_bounce_again_changes_nothing_and_is_said(ports: Ports) -> None:
+def test_the_same_bounce_again_changes_nothing_and_is_reported(ports: Ports) -> None:
     new_artist(ports)
     drop(ports, "nova", {"song.als": als(), "song.wav": wav()})
     _build(ports)

@@ -193,7 +193,7 @@ def test_a_killed_prune_removes_no_zip_before_its_row_says_so(catalogue: Catalog
     assert burnt >= 8
 
 
-def test_what_is_being_worked_on_is_skipped_and_said(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_being_worked_on_is_skipped_and_reported(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dawa_assets.maintenance.artist_lock._PATIENCE_SECONDS", 0.1)
     made = _datasets(catalogue, 2)
     with lease(catalogue.ports.database, catalogue.artist.id, "training", seconds=60, wait_seconds=0):

@@ -135,7 +135,7 @@ _ALL = [
 
 
 @pytest.mark.parametrize(("ending", "what", "state"), _ALL)
-def test_what_is_missing_is_found_and_mended_where_it_can_be(ports: Ports, ending: str, what: str, state: str) -> None:
+def test_what_is_missing_is_found_and_fixed_where_it_can_be(ports: Ports, ending: str, what: str, state: str) -> None:
     key = _key(ports, ending)
     before = content(ports.bucket, key)
     ports.bucket.delete([key])

@@ -65,7 +65,7 @@ def test_an_item_waits_for_its_audio_until_it_has_some(ports: Ports, artist: Art
     assert told(look(ports)) == set()
 
 
-def test_a_failed_item_stands_with_its_reason_until_it_is_mended(ports: Ports, artist: Artist, written: UUID) -> None:
+def test_a_failed_item_stands_with_its_reason_until_it_is_fixed(ports: Ports, artist: Artist, written: UUID) -> None:
     execute(
         ports.database,
         "update training_items set status = 'failed', error = 'its audio is gone' where id = %s",

@@ -133,7 +133,7 @@ def test_a_key_that_lies_around_switches_nothing_on(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("days", "state"), [(200, "ok"), (61, "ok"), (59, "warning"), (-1, "error")])
-def test_a_model_that_ends_soon_is_told(
+def test_a_model_that_ends_soon_is_reported(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, days: int, state: str
 ) -> None:
     ends_on = datetime.now(UTC).date() + timedelta(days=days)
@@ -144,7 +144,7 @@ def test_a_model_that_ends_soon_is_told(
     assert model_server.paid() == []
 
 
-def test_a_wrong_key_is_told_and_not_shown(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_and_not_shown(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-and-secret")
     monkeypatch.setenv("DAWA_PROMPT_WRITER", "openai")
     monkeypatch.setenv("DAWA_OPENAI_BASE_URL", model_server.openai_url)

@@ -60,7 +60,7 @@ def test_make_ui_is_refused_beside_a_daemon_of_its_home(tmp_path: Path) -> None:
     assert not instance.exists()
 
 
-def test_a_port_in_use_is_told_with_another(tmp_path: Path, port: int) -> None:
+def test_a_port_in_use_is_reported_with_another(tmp_path: Path, port: int) -> None:
     run = dawa("ui", "--port", str(port), env={**os.environ, "DAWA_HOME": str(tmp_path)})
     assert run.returncode == 2
     assert run.stderr == (

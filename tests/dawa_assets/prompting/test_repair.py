@@ -76,7 +76,7 @@ _PIECES = st.sampled_from(
 @given(text=st.text(max_size=200) | st.lists(_PIECES, max_size=20).map("".join), tempo=st.floats(20, 999))
 @example(text="``````", tempo=120.0)
 @settings(deadline=None, max_examples=300)
-def test_any_text_is_mended_once_and_for_all(text: str, tempo: float) -> None:
+def test_any_text_is_fixed_once_and_for_all(text: str, tempo: float) -> None:
     once = fixed(text, tempo)
     assert fixed(once, tempo) == once
     if once != text:

@@ -84,7 +84,7 @@ def test_the_live_sets_key_and_metre_are_told_of_each_segment(
         assert [part.text for part in example.parts if part.kind == "key"] == ([f"Key: {key}."] if key else [])
 
 
-def test_why_a_training_was_needed_is_said(worker: RecordingCompute, catalogue: Catalogue) -> None:
+def test_why_a_training_was_needed_is_reported(worker: RecordingCompute, catalogue: Catalogue) -> None:
     catalogue.add("one", tone(20, 220), "Dark dub.\nBPM: 120")
     assert train(catalogue).why == "the first training"
     assert train(catalogue).why is None

@@ -163,7 +163,7 @@ def test_two_calls_for_one_run_train_once(world: World) -> None:
     assert world.row()["call_id"] == call_id
 
 
-def test_a_lost_file_is_told_and_the_next_run_trains_again(world: World) -> None:
+def test_a_lost_file_is_reported_and_the_next_run_trains_again(world: World) -> None:
     first = world.orchestrator(steps=4)
     until(lambda: world.trainings() and world.row()["call_id"])
     first.send_signal(signal.SIGKILL)

@@ -62,7 +62,7 @@ def test_a_transfer_that_breaks_is_begun_again(
     assert len(storage_server.called("GET", "/object/sign/")) == 3
 
 
-def test_tries_are_bounded_and_the_last_trouble_is_told(
+def test_tries_are_bounded_and_the_last_trouble_is_reported(
     storage_server: StorageServer, source: AudioSource, tmp_path: Path
 ) -> None:
     storage_server.fail(path="/object/sign/", times=99, status=502)
@@ -97,7 +97,7 @@ def test_a_link_that_is_not_ours_is_refused_as_such(source: AudioSource, tmp_pat
     assert _refusal(forged, tmp_path) == "song.wav: the download failed (HTTP 400); run it again"
 
 
-def test_a_full_disk_is_told_and_not_tried_again(
+def test_a_full_disk_is_reported_and_not_tried_again(
     storage_server: StorageServer, source: AudioSource, tmp_path: Path
 ) -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

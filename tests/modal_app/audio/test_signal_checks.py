@@ -47,7 +47,7 @@ def _with(change: dict[str, float]) -> np.ndarray:
         ({}, []),
     ],
 )
-def test_each_fault_is_told_with_its_number(tmp_path: Path, change: dict[str, float], words: list[str]) -> None:
+def test_each_fault_is_reported_with_its_number(tmp_path: Path, change: dict[str, float], words: list[str]) -> None:
     found = said(tmp_path, _with(change))
     assert len(found) == len(words), found
     for line, word in zip(found, words, strict=True):

@@ -107,7 +107,7 @@ def test_a_cancelled_call_is_told_as_such() -> None:
 
 
 @pytest.mark.usefixtures("machines")
-def test_the_register_keeps_claims_and_the_desks_calls() -> None:
+def test_the_register_keeps_claims_and_the_job_queues_calls() -> None:
     import modal
 
     claim_store = ModalClaimStore(modal.Dict.from_name("r", create_if_missing=True))

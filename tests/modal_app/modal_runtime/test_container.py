@@ -95,7 +95,7 @@ def test_what_is_said_is_committed_while_it_goes_on(container: Container) -> Non
     assert events(container) == ["early", "late"]
 
 
-def test_an_error_is_an_answer_and_tells_what_the_user_can_mend(container: Container) -> None:
+def test_an_error_is_an_answer_and_tells_what_the_user_can_fix(container: Container) -> None:
     assert run_call(ASKED, None, CALL, container, saying(error=InputError("no such thing\nmore"))) == "error.json"
     failure = json.loads(left(container, "error.json"))
     assert (failure["line"], failure["expected"], failure["user_fixable"]) == ("no such thing", True, True)

@@ -76,7 +76,7 @@ def test_a_song_is_trained_on_and_rendered_with(machines: Machines, song: Path, 
         ({"backend": "other"}, "backend_override"),
     ],
 )
-def test_what_cannot_be_used_is_told_before_anything_goes_up(
+def test_what_cannot_be_used_is_reported_before_anything_goes_up(
     machines: Machines, song: Path, changed: dict[str, str], expected: str
 ) -> None:
     said: list[str] = []

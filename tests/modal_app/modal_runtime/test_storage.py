@@ -26,7 +26,7 @@ def test_open_files_prevent_a_refresh_but_not_a_commit() -> None:
         storage.refresh()
 
 
-def test_a_commit_that_failed_is_told() -> None:
+def test_a_commit_that_failed_is_reported() -> None:
     with pytest.raises(RuntimeError, match="conflict"):
         VolumeStorage(Volume("a conflict with another commit")).commit()  # type: ignore[arg-type]
     VolumeStorage(Volume(None)).refresh()  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def test_another_devices_figures_are_not_taken() -> None:
     )
 
 
-def test_other_layers_and_kinds_are_converted_and_said() -> None:
+def test_other_layers_and_kinds_are_converted_and_reported() -> None:
     of_attention = measured(targets="attention", pace=1300.0)
     found = expect(plan(), "ace-step-xl", "H100", [of_attention])
     assert found.basis == "as measured on 2026-11-01 with LoRA on attention"

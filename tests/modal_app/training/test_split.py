@@ -106,7 +106,7 @@ def test_a_loop_repeated_in_the_held_out_end_is_not_trained_on() -> None:
 
 
 @pytest.mark.parametrize("examples", [[], song("A", 1) + song("B", 2), song("A", 4)])
-def test_too_little_is_not_divided_and_that_is_said(examples: list[Example]) -> None:
+def test_too_little_is_not_divided_and_that_is_reported(examples: list[Example]) -> None:
     split = split_by_song(examples, 0.1, 0)
     assert (split.training, split.held_out) == (list(range(len(examples))), [])
     assert "no validation" in split.line

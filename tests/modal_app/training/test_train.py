@@ -237,7 +237,7 @@ def test_a_segment_that_is_another_one_now_is_not_trained_on(trained: Trained) -
     assert not trained.root.run("run-2").exists()
 
 
-def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
+def test_nothing_to_train_on_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no segments"):
         train(train_request([]), DataRoot(tmp_path), ignore)
 

@@ -95,7 +95,9 @@ def test_one_job_id_from_eight_clients_at_once_is_one_job(job_queue: LocalJobQue
     assert compute.started == 1
 
 
-def test_two_desks_on_one_folder_run_a_job_once(job_queue: LocalJobQueue, compute: SlowCompute, tmp_path: Path) -> None:
+def test_two_job_queues_on_one_folder_run_a_job_once(
+    job_queue: LocalJobQueue, compute: SlowCompute, tmp_path: Path
+) -> None:
     second = LocalJobQueue(compute, tmp_path / "jobs")
     job_queue.submit(KEY, request())
     until(lambda: compute.started == 1)

@@ -147,7 +147,7 @@ def test_deleting_the_last_object_leaves_no_empty_folders(tmp_path: Path) -> Non
     assert (tmp_path / "a" / "e").exists()
 
 
-def test_an_object_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
+def test_an_object_in_the_way_of_a_folder_is_reported(tmp_path: Path) -> None:
     bucket = FolderBucket(tmp_path)
     bucket.put("a", b"")
     bucket.put("b/c", b"")

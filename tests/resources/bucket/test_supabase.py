@@ -99,7 +99,7 @@ def test_the_public_legacy_key_is_told_from_the_secret_one(storage_server: Stora
 
 
 @pytest.mark.parametrize("which", ["unknown", "forged"])
-def test_a_wrong_key_is_said_in_one_line_by_every_method(
+def test_a_wrong_key_is_reported_in_one_line_by_every_method(
     storage_server: StorageServer, open_supabase: _Open, tmp_path: Path, which: str
 ) -> None:
     head, body, _ = storage_server.legacy_key.split(".")
@@ -161,7 +161,9 @@ def test_a_redirect_is_not_followed_with_the_key(storage_server: StorageServer, 
         assert other.calls == []
 
 
-def test_a_server_that_is_none_of_supabases_is_told(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
+def test_a_server_that_is_none_of_supabases_is_reported(
+    storage_server: StorageServer, supabase: SupabaseBucket
+) -> None:
     storage_server.fail(method="GET", path="^/bucket/", status=200)
     with pytest.raises(BucketError, match="check SUPABASE_URL"):
         supabase.put("a", b"")
@@ -198,7 +200,9 @@ def test_every_method_survives_a_passing_fault_of_any_call(
     assert read_whole(open_supabase(), "a/b") == b"1" * 1000
 
 
-def test_tries_are_bounded_and_the_last_answer_is_told(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
+def test_tries_are_bounded_and_the_last_answer_is_reported(
+    storage_server: StorageServer, supabase: SupabaseBucket
+) -> None:
     storage_server.fail(status=503, times=1000)
     with pytest.raises(BucketError, match="503") as raised:
         supabase.stat("a")
@@ -226,7 +230,7 @@ def test_what_can_not_get_better_is_not_tried_again(storage_server: StorageServe
     assert len(storage_server.calls) == begun + 1
 
 
-def test_a_paused_project_is_said(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
+def test_a_paused_project_is_reported(storage_server: StorageServer, supabase: SupabaseBucket) -> None:
     storage_server.fail(status=540, times=100)
     with pytest.raises(BucketError, match="paused; restore it") as raised:
         supabase.put("a", b"")

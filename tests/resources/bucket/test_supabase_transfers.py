@@ -266,7 +266,7 @@ def test_a_file_that_changes_during_upload_becomes_no_object(
     assert _stored(storage_server, "a") == content[::-1][:length]
 
 
-def test_an_object_that_is_too_large_for_the_project_is_said(
+def test_an_object_that_is_too_large_for_the_project_is_reported(
     storage_server: StorageServer, supabase: SupabaseBucket, content: bytes, tmp_path: Path
 ) -> None:
     storage_server.largest_upload = 10 * _MIB

@@ -243,7 +243,9 @@ def test_a_recorded_call_that_left_nothing_is_replaced(compute: ModalCompute, ma
 
 
 @pytest.mark.slow
-def test_who_follows_a_call_that_others_cancel_is_told(compute: ModalCompute, machines: Machines, gate: Gate) -> None:
+def test_who_follows_a_call_that_others_cancel_is_reported(
+    compute: ModalCompute, machines: Machines, gate: Gate
+) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
     assert gate.asked.wait(PATIENCE_SECONDS)
     compute.cancel(machines.calls()[0])
@@ -272,7 +274,7 @@ def test_a_call_whose_container_is_taken_away_goes_on_in_another(
 
 
 @pytest.mark.slow
-def test_a_container_that_dies_for_good_is_told_in_one_line(
+def test_a_container_that_dies_for_good_is_reported_in_one_line(
     compute: ModalCompute, machines: Machines, gate: Gate
 ) -> None:
     asker = Asker(compute, PrepareRequest(sources=[gate.source]))
@@ -314,7 +316,7 @@ def test_a_call_without_an_answer_stays_on_record(machines: Machines, gate: Gate
 
 
 @pytest.mark.slow
-def test_an_answer_that_is_lost_is_told(compute: ModalCompute, machines: Machines) -> None:
+def test_an_answer_that_is_lost_is_reported(compute: ModalCompute, machines: Machines) -> None:
     compute.run(NOTHING, ignore)
     (call_id,) = machines.calls()
     (machines.volume / "calls" / call_id / "result.json").unlink()

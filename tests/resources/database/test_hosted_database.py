@@ -241,7 +241,7 @@ def test_a_database_that_is_not_there_is_named(entrance: HostedServer) -> None:
     assert "it has no database of this name" in said
 
 
-def test_no_free_connection_is_told(debian_postgres: PostgresServer, name: str) -> None:
+def test_no_free_connection_is_reported(debian_postgres: PostgresServer, name: str) -> None:
     with _role(debian_postgres, "modest", "login password 'pw' connection limit 0"):
         said = _problem(HostedDatabase(debian_postgres.url(name, user="modest", password="pw")))
     assert "all its connections are taken; use the transaction pooler" in said

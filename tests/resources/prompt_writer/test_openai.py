@@ -45,7 +45,7 @@ def test_calls_are_made_many_at_once_but_no_more_than_was_said(make_writer: Make
 
 
 @pytest.mark.parametrize("kind", MENDABLE)
-def test_what_can_be_mended_is_not_asked_for_again(writer: OpenAIWriter, model_server: ModelServer, kind: str) -> None:
+def test_what_can_be_fixed_is_not_asked_for_again(writer: OpenAIWriter, model_server: ModelServer, kind: str) -> None:
     model_server.set(each=[kind])
     [answer] = written(writer, [request(tempo=97.5)]).values()
     assert answer.text.endswith("\nBPM: 97.5")
@@ -182,7 +182,7 @@ def test_one_question_that_is_refused_fails_alone(writer: OpenAIWriter, model_se
         ("bad_request", "does not take the request"),
     ],
 )
-def test_what_no_question_can_mend_ends_the_run_with_one_line(
+def test_what_no_question_can_fix_ends_the_run_with_one_line(
     writer: OpenAIWriter, model_server: ModelServer, kind: str, said: str
 ) -> None:
     model_server.set(first=["good"] * 20 + [kind] * 1000)

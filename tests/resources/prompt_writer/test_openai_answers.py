@@ -86,7 +86,7 @@ def test_writing_into_the_service_s_cache_is_counted() -> None:
     assert answered.usage == Usage(1, 1000, 10, pytest.approx(1100e-6 + 20e-6))
 
 
-def test_keys_are_taken_out_of_what_is_said() -> None:
+def test_keys_are_taken_out_of_what_is_reported() -> None:
     said = WORDS.clean(f"Incorrect API key provided: {KEY}.\nAlso sk-proj-****mnop and\x1b[31m sk-1234567…")
     assert said == "Incorrect API key provided: (the key). Also (a key) and [31m (a key)"
     assert len(WORDS.clean("word " * 1000)) == 200

@@ -91,7 +91,7 @@ def test_a_tick_puts_on_record_who_permits_and_until_when(site_ports: Ports, pag
     assert _take_out(problems, 400) == 1
 
 
-def test_what_another_tab_did_and_what_is_refused_is_said(
+def test_what_another_tab_did_and_what_is_refused_is_reported(
     site: str, site_ports: Ports, page: "Page", problems: list[str]
 ) -> None:
     """An item's permission is granted elsewhere, the artist's revoked, the artist deleted; and permissions are off."""

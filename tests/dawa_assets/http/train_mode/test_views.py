@@ -265,7 +265,7 @@ def test_a_run_is_promoted_with_a_reason_and_taken_back(
     assert any("too bright" in row["reason"] for row in log)
 
 
-def test_a_profile_is_mended_at_its_field_priced_and_saved(
+def test_a_profile_is_fixed_at_its_field_priced_and_saved(
     site: str, site_ports: Ports, studio: Any, open_page: "Page"
 ) -> None:
     artist, _, _ = studio
