@@ -30,8 +30,8 @@ class Save:
     als_filename: str
     project_name: str | None
     source_key: str
-    overview: Any
-    length_bars: Any
+    overview: object
+    length_bars: object
     taken_in_at: datetime
 
 

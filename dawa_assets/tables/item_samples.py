@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from dawa_assets.tables.names import item_name
@@ -18,7 +17,7 @@ class ItemSamples:
     item_id: UUID
     item: str
     excluded: bool
-    sample_index: Any
+    sample_index: object
 
 
 def item_samples(connection: Connection, artist_id: UUID) -> Iterator[ItemSamples]:

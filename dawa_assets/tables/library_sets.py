@@ -6,7 +6,7 @@ furthest on: what is ready or exported by one of them needs nothing more.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -27,9 +27,9 @@ class Entry:
     parse_id: str
     als_filename: str | None
     project_name: str | None
-    overview: Any
-    scale: Any
-    length_bars: Any
+    overview: object
+    scale: object
+    length_bars: object
     export_path: str | None
     taken_in_at: datetime
     badge: Badge
