@@ -107,7 +107,7 @@ FREE = {"InvalidKeyError", "ObjectNotFoundError", "TryLaterError", "RefusedQuest
 """Their messages are completed by others: see the rule."""
 
 _HANDED_ON = re.compile(
-    r"error|reason|told|'; '\.join\(reasons\)|plain_reason\(.*\)|_reason\(dict\(problem\)\)|.*\[0\]\[1\]"
+    r"error|reason|'; '\.join\(reasons\)|plain_reason\(.*\)|_reason\(dict\(problem\)\)|.*\[0\]\[1\]"
 )
 """What stands for another message, at the end of one."""
 

@@ -146,10 +146,10 @@ def _make_plan(
     listed = _list_files(folder / _FILES, request, root, fetcher, failed, emit)
     prepared = prepare_files(listed, request, root, failed, emit) if listed else []
     if not prepared:
-        failures = "; ".join(failed[:_MAX_REPORTED]) + (
+        reason = "; ".join(failed[:_MAX_REPORTED]) + (
             f"; and {len(failed) - _MAX_REPORTED} more" * (len(failed) > _MAX_REPORTED)
         )
-        raise InputError(f"none of the {len(request.files)} files can be used: {failures}")
+        raise InputError(f"none of the {len(request.files)} files can be used: {reason}")
     for line in failed:
         emit(Event(kind="log", level="warning", message=f"left out: {line}"))
     tags = tag_files(prepared, request, root, emit)
