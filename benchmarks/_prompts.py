@@ -126,8 +126,10 @@ class _Watched:
 
     def __init__(self, writer):  # type: ignore[no-untyped-def]
         self._writer = writer
-        self.model_name = writer.model_name
         self._weights: list[float] = []
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        return getattr(self._writer, name)
 
     def write(self, requests, budget_usd=None):  # type: ignore[no-untyped-def]
         came = 0

@@ -103,7 +103,7 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
     started = time.monotonic()
     with artist_step(ports, slug, "prompts") as step:
         import_prompt_files(ports, step.artist, step.held)
-        refresh = _Refresh(ports, step.held, plan_prompts(ports, slug))
+        refresh = _Refresh(ports, step.held, plan_prompts(ports, slug, will_ask=True))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
 
@@ -224,7 +224,8 @@ class _Refresh:
     def _take_over(self, question: Question, prompt: prompts.Prompt) -> None:
         with self.ports.database.transaction() as connection:
             self.held.check(connection)
-            given = [item for item in question.items if prompts.give_prompt(connection, item, prompt)]
+            done = prompts.give_prompts(connection, [(item, prompt) for item in question.items])
+        given = [item for item, is_given in zip(question.items, done, strict=True) if is_given]
         self.tally.reused += len(given)
         self._note(question.items, given, prompt)
 
@@ -288,11 +289,13 @@ class _Refresh:
             self.held.check(connection)
             for model, spent in by_model.items():
                 record_spending(connection, service="prompts", model=model, artist_id=self.artist.id, used=spent)
-            for question, answer, text in usable:
-                prompt = prompts.save_prompt(connection, self._new_prompt(question, answer, text))
-                given = [item for item in question.items if prompts.give_prompt(connection, item, prompt)]
+            saved = prompts.save_prompts(connection, [self._new_prompt(*each) for each in usable])
+            texts = [(question.items, prompt) for (question, _, _), prompt in zip(usable, saved, strict=True)]
+            done = iter(prompts.give_prompts(connection, [(item, prompt) for items, prompt in texts for item in items]))
+            for items, prompt in texts:
+                given = [item for item in items if next(done)]
                 self.tally.written += len(given)
-                self._note(question.items, given, prompt)
+                self._note(items, given, prompt)
 
     def _note_mismatch(self, by_model: Iterable[str]) -> None:
         """Say once a run, of each model that answers in the place of the one that was asked, that it does."""

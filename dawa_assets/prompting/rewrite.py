@@ -47,6 +47,6 @@ def rewrite_item(ports: Ports, artist: Artist, item_id: UUID) -> Rewritten:
         step.held.check(connection)
         prompt = prompt_asked_for(ports, artist, item.parse_id, item.prompt_take)
         now = prompts.locked_item(connection, item_id)
-        if prompt is None or now is None or not prompts.give_prompt(connection, now, prompt):
+        if prompt is None or now is None or not all(prompts.give_prompts(connection, [(now, prompt)])):
             return Rewritten(given.what, given.before, given.before, "somebody else changed the item meanwhile")
     return Rewritten(given.what, given.before, prompt.text, None)

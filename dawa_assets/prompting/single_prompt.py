@@ -139,7 +139,7 @@ def _write(ports: Ports, artist: Artist, question: _Question, held: Lease) -> As
         if answer is not None and answer.text is not None and usable:
             asked, text = question, answer.text
             new = new_prompt(artist.id, asked.summary_id, asked.fingerprint, asked.wanted, answer, text, asked.take)
-            prompt = prompts.save_prompt(connection, new)
+            [prompt] = prompts.save_prompts(connection, [new])
             return _asked(prompt, question)
     reason = (answer.error if answer is not None else None) or "the writer gave no text that meets the rules"
     if answer is not None and answer.deferred:

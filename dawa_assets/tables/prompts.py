@@ -4,7 +4,7 @@ A guarded update that finds something else changes nothing and says so: somebody
 intake) was quicker, and the item is looked at again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -163,52 +163,49 @@ def prompts_of(connection: Connection, artist_id: UUID, fingerprints: list[str])
     return {row.fingerprint: row for row in rows}
 
 
-def save_prompt(connection: Connection, new: NewPrompt) -> Prompt:
-    """Store a text; where one of the same fingerprint is there already, that one stays and is given back."""
+def save_prompts(connection: Connection, new: Sequence[NewPrompt]) -> list[Prompt]:
+    """Store texts; where one of the same fingerprint is there already, that one stays and is given back.
+
+    All at once, which takes one exchange with the server; the rows come in the order of the texts.
+    """
+    if not new:
+        return []
     with connection.cursor(row_factory=class_row(Prompt)) as cursor:
-        row = cursor.execute(
+        cursor.executemany(
             "insert into prompts (artist_id, als_summary_id, fingerprint, origin, text, system_prompt_version, "
             "schema_version, profile_hash, model_name, input_tokens, output_tokens, cost_usd, duration_ms, "
             "provenance, take, served_model) values (%s, (select id from als_summaries where id = %s), %s, 'model', "
             "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (artist_id, fingerprint) "
             f"do update set fingerprint = excluded.fingerprint returning {_PROMPT}",
+            [_values(each) for each in new],
+            returning=True,
+        )
+        return [row for result in cursor.results() for row in result]
+
+
+def give_prompts(connection: Connection, given: Sequence[tuple[Item, Prompt]]) -> list[bool]:
+    """Make each prompt its item's, all at once; of each, False where the item is not as it was seen."""
+    if not given:
+        return []
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update training_items set prompt_id = %(new)s, prompt_text = %(text)s, "
+            "system_prompt_version = %(version)s, model_name = %(model)s, generated_at = %(written)s, "
+            f"{_MOVED} where {_AS_SEEN}",
             [
-                new.artist_id,
-                new.als_summary_id,
-                new.fingerprint,
-                new.text,
-                new.system_prompt_version,
-                new.schema_version,
-                new.profile_hash,
-                new.model_name,
-                new.used.input_tokens,
-                new.used.output_tokens,
-                new.used.cost_usd,
-                new.duration_ms,
-                Jsonb(dict(new.provenance)),
-                new.take,
-                new.served_model,
+                _seen(item)
+                | {
+                    "new": prompt.id,
+                    "text": prompt.text,
+                    "version": prompt.system_prompt_version,
+                    "model": prompt.written_by,
+                    "written": prompt.created_at,
+                }
+                for item, prompt in given
             ],
-        ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert returns its row
-    return row
-
-
-def give_prompt(connection: Connection, item: Item, prompt: Prompt) -> bool:
-    """Make this the item's prompt. False where the item is not as it was seen."""
-    values = _seen(item) | {
-        "new": prompt.id,
-        "text": prompt.text,
-        "version": prompt.system_prompt_version,
-        "model": prompt.written_by,
-        "written": prompt.created_at,
-    }
-    return _one(
-        connection,
-        "update training_items set prompt_id = %(new)s, prompt_text = %(text)s, system_prompt_version = %(version)s, "
-        f"model_name = %(model)s, generated_at = %(written)s, {_MOVED} where {_AS_SEEN}",
-        values,
-    )
+            returning=True,
+        )
+        return [result.rowcount == 1 for result in cursor.results()]
 
 
 def keep_human_text(connection: Connection, artist_id: UUID, item: Item, fingerprint: str) -> bool:
@@ -335,6 +332,26 @@ def complete(
         "where artist_id = %s and excluded_at is not null and prompt_summary_id is not null",
         [artist_id],
     )
+
+
+def _values(new: NewPrompt) -> list[object]:
+    return [
+        new.artist_id,
+        new.als_summary_id,
+        new.fingerprint,
+        new.text,
+        new.system_prompt_version,
+        new.schema_version,
+        new.profile_hash,
+        new.model_name,
+        new.used.input_tokens,
+        new.used.output_tokens,
+        new.used.cost_usd,
+        new.duration_ms,
+        Jsonb(dict(new.provenance)),
+        new.take,
+        new.served_model,
+    ]
 
 
 def _seen(item: Item) -> dict[str, Any]:

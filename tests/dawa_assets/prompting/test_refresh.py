@@ -10,6 +10,7 @@ import pytest
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.errors import BusyError
 from dawa_assets.pipeline.leases import lease
+from dawa_assets.prompting.backfill import estimate
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.prompt_staleness import StaleArtist, stale_artists
@@ -437,3 +438,41 @@ def test_a_malformed_profile_is_reported_and_the_run_continues(ports: Ports, art
     assert len(report.notes) == 1
     assert "prompts use what is usable" in report.notes[0]
     assert stale(ports) == []
+
+
+def test_of_answers_that_come_together_each_has_its_item(ports: Ports, artist: Artist) -> None:
+    tempos = {give_set(ports.database, artist, summary(tempo), f"Set {tempo}"): tempo for tempo in (70, 80, 90, 100)}
+    edited = next(each for each, tempo in tempos.items() if tempo == 80)
+
+    class AllAtOnce(CountingWriter):
+        def write(
+            self, requests: Iterable[PromptRequest], budget_usd: float | None = None
+        ) -> Iterator[list[PromptAnswer]]:
+            answers = [answer for [answer] in super().write(requests)]
+            execute(ports.database, "update training_items set prompt_text = 'Mine.' where id = %s", edited)
+            yield answers
+
+    report = refresh_prompts(with_writer(ports, AllAtOnce()), artist.slug)
+    assert (report.written, report.overtaken) == (3, 1)
+    texts = {each: item(ports.database, each)["prompt_text"] for each in tempos}
+    assert texts.pop(edited) == "Mine."
+    assert all(text.endswith(f"\nBPM: {tempos[each]}") for each, text in texts.items())
+
+
+def test_a_writer_gets_ready_where_something_is_to_be_asked(ports: Ports, artist: Artist) -> None:
+    class Readying(CountingWriter):
+        readied = 0
+
+        def get_ready(self) -> None:
+            self.readied += 1
+
+    writer = Readying()
+    refresh_prompts(with_writer(ports, writer), artist.slug)
+    assert writer.readied == 0
+    for number in range(20):
+        give_set(ports.database, artist, summary(60 + number), f"Set {number}")
+    estimate(with_writer(ports, writer), [artist.slug])
+    assert writer.readied == 0
+    refresh_prompts(with_writer(ports, writer), artist.slug)
+    refresh_prompts(with_writer(ports, writer), artist.slug)
+    assert writer.readied == 1
