@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -81,14 +82,17 @@ def floor(folder: Path) -> None:
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """How long a build takes that finds nothing changed, in a process that has built already."""
+    """How long a build takes that finds nothing changed, in a process that has built already: the median of seven."""
     from dawa_assets.datasets.build import build_dataset
 
     ports = _home.ports(folder)
     build_dataset(ports, "zip")
-    started = time.perf_counter()
-    assert build_dataset(ports, "zip").state == "unchanged"
-    return {"unchanged s": round(time.perf_counter() - started, 3)}
+    taken = []
+    for _ in range(7):
+        started = time.perf_counter()
+        assert build_dataset(ports, "zip").state == "unchanged"
+        taken.append(time.perf_counter() - started)
+    return {"unchanged s": round(statistics.median(taken), 3)}
 
 
 def _training(folder: Path) -> Path:
