@@ -5,6 +5,7 @@ the same family of colour.
 """
 
 import colorsys
+from functools import lru_cache
 
 Rgb = tuple[float, float, float]
 
@@ -39,3 +40,10 @@ def ink_on(colour: Rgb) -> Rgb:
     """Near-black or near-white, whichever reads better on `colour` (relative luminance, Rec. 709)."""
     red, green, blue = colour
     return (0.07, 0.07, 0.08) if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.42 else (0.97, 0.97, 0.97)
+
+
+@lru_cache(maxsize=1024)
+def in_bytes(colour: Rgb) -> tuple[int, int, int]:
+    """Return the components as 0..255."""
+    red, green, blue = colour
+    return round(red * 255), round(green * 255), round(blue * 255)

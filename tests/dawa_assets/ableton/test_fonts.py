@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dawa_assets.ableton import fonts
-from dawa_assets.ableton.fonts import FONT, drawable, families, shortened, width_of
+from dawa_assets.ableton.fonts import FONT, drawable, face_of, families, shortened, width_of
 from dawa_assets.ableton.reader import read_live_set
 from dawa_assets.ableton.timeline import draw_timeline
 from tests.dawa_assets.ableton.als_factory import SetSpec, TrackSpec, write_als
@@ -19,9 +19,14 @@ _PACKAGED = fonts._PACKAGED
 
 @pytest.fixture(autouse=True)
 def _with_its_own_fonts() -> Iterator[None]:
-    fonts._packaged.cache_clear()
+    _forget()
     yield
-    fonts._packaged.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    for kept in (fonts._packaged, fonts._file_of, fonts.face_of):
+        kept.cache_clear()
 
 
 def _with(monkeypatch: pytest.MonkeyPatch, packaged: tuple[tuple[str, str], ...]) -> None:
@@ -58,10 +63,24 @@ def test_names_in_any_script_are_drawn_with_the_fonts_installed(tmp_path: Path, 
 
 def test_wide_characters_take_the_room_of_wide_ones() -> None:
     assert width_of("中文") == 2
-    assert len(shortened("x" * 400, 2, 8)) > len(shortened("中" * 400, 2, 8)) > 10
-    for words in ("x" * 400, "中" * 400, "中x" * 200):
-        short = shortened(words, 2, 8)
+    assert width_of("MMM") > width_of("iii") * 2
+    assert width_of("bass", "bold") > width_of("bass")
+    assert len(shortened("x" * 400, 18)) > len(shortened("中" * 400, 18)) > 10
+    for words in ("x" * 400, "中" * 400, "中x" * 200, "i" * 400):
+        short = shortened(words, 18)
         assert short.endswith("…")
-        assert width_of(short) * 8 / 72 <= 2 + 0.2
-    assert shortened("中文", 2, 8) == "中文"
-    assert shortened("x" * 400, 0.3, 8) == ""
+        assert 16.5 < width_of(short) <= 18
+    assert shortened("中文", 18) == "中文"
+    assert shortened("exact", width_of("exact")) == "exact"
+    assert shortened("x" * 400, 2.7) == ""
+
+
+def test_a_letter_and_its_mark_are_one_where_there_is_one() -> None:
+    assert drawable("u\u0308ber") == "über"
+    assert drawable("tab\tnew\x00line\n") == "tab□new□line□"
+
+
+def test_what_a_weight_lacks_is_taken_from_the_regular_font() -> None:
+    letters = [chr(code) for code in fonts._face(fonts._first("regular")).glyphs]
+    names = {(face_of(letter, "italic") or pytest.fail(letter)).path.name for letter in letters}
+    assert names == {"DejaVuSans-Oblique.ttf", "DejaVuSans.ttf"}
