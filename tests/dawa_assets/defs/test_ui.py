@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from dawa_assets.defs.run import open_instance
 from dawa_assets.pipeline.files_address import files_address
 from resources.ports import Ports, open_ports
 from resources.settings import Settings
+from tests.browsers import CHROMIUM, NO_CHROMIUM
 from tests.dawa_assets.intake.material import new_artist, wav
 from tests.prepared import prepare_database
 from tests.waiting import until, until_gone
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SOUND = "artists/nova/training/a/audio.wav"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"),
+    pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM),
 ]
 
 

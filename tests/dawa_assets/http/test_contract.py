@@ -1,7 +1,6 @@
 """What clients of many kinds send, and how they are told what is wrong with it; and the page of all routes."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +21,7 @@ from modal_app.web.routes import web_app
 from resources.errors import SettingsError
 from resources.ports import Ports
 from resources.settings import Settings
+from tests.browsers import CHROMIUM, NO_CHROMIUM
 from tests.dawa_assets.http.serving import PASSWORD, QuickCompute, client, pair, protected, server
 from tests.dawa_assets.intake.material import content, new_artist, rows, wav
 
@@ -167,11 +167,8 @@ def test_the_worker_s_apps_have_no_page_that_does() -> None:
     assert {getattr(route, "path", "") for route in web_app("train", APIRouter()).routes} <= {"/openapi.json", ""}
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_the_page_of_all_routes_shows_them_in_a_browser(ports: Ports, tmp_path: Path) -> None:
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
     with server(protected(ports)) as base:

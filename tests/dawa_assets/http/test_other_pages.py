@@ -1,7 +1,6 @@
 """Pages of other sites: those of DAWA_WEB_ORIGINS read every answer, all others get nothing out of an open server."""
 
 import io
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from dawa_assets.http.local_only import is_foreign
 from resources.errors import SettingsError
 from resources.ports import Ports
 from resources.settings import Settings
+from tests.browsers import CHROMIUM, NO_CHROMIUM
 from tests.dawa_assets.http.serving import PASSWORD, client, protected, server
 from tests.dawa_assets.intake.material import new_artist
 
@@ -191,7 +191,6 @@ def test_what_is_no_origin_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, g
         Settings.load()
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = """<!doctype html><title>page</title><body><script>
 const base = %(base)r, told = [];
 const tell = (name, work) =>
@@ -261,7 +260,7 @@ def _png() -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_in_a_browser(ports: Ports, tmp_path: Path) -> None:
     ports.bucket.put(f"artists/{new_artist(ports).slug}/timeline.png", _png())
 
