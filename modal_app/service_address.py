@@ -1,5 +1,10 @@
-"""Where a service with a key may be asked: over TLS, or on this machine. Nothing is asked here."""
+"""Where a service with a key may be asked: over TLS, or on this machine; and by whose word it is who it says.
 
+Nothing is asked here.
+"""
+
+import functools
+import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -40,3 +45,11 @@ def is_on_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@functools.cache
+def trusted_certificates() -> ssl.SSLContext:
+    """Return whom to believe; read once in a process, for that takes longer than a call."""
+    import httpx
+
+    return httpx.create_ssl_context()

@@ -35,23 +35,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip does with a wheel of pure Python, without the seconds that pip takes."""
     target = tmp_path_factory.mktemp("installed")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--no-deps",
-            "--no-index",
-            "--no-compile",
-            "--target",
-            target,
-            wheel,
-        ],
-        check=True,
-    )
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
     return target
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from modal_app.errors import InputError, JobError
 from modal_app.producer.uploads import checked_url
+from modal_app.service_address import trusted_certificates
 
 if TYPE_CHECKING:
     import httpx
@@ -124,7 +125,9 @@ class Fetcher:
         parsed = httpx.URL(url)  # `checked_url` has read it so already
         endpoints = await self._endpoints(parsed, name)
         timeout = httpx.Timeout(self._limits.silent_seconds, connect=_CONNECT_SECONDS)
-        async with httpx.AsyncClient(trust_env=False, timeout=timeout, verify=self._trusted or True) as client:
+        async with httpx.AsyncClient(
+            trust_env=False, timeout=timeout, verify=self._trusted or trusted_certificates()
+        ) as client:
             httpx_ssrf_protection(
                 client,
                 check_globally_reachable=not self._permitted,

@@ -5,7 +5,6 @@ whether storage3 asked or this package did. No message, log line or URL made her
 """
 
 import base64
-import functools
 import json
 import random
 import ssl
@@ -17,7 +16,7 @@ from typing import TypeVar
 import httpx
 from storage3.utils import StorageException
 
-from modal_app.service_address import ServiceAddress, service_address
+from modal_app.service_address import ServiceAddress, service_address, trusted_certificates
 from resources.errors import BucketError, InvalidKeyError, ObjectNotFoundError, SettingsError, StorageRefusalError
 
 _Answer = TypeVar("_Answer")
@@ -87,7 +86,7 @@ class StorageLink:
             headers={"apikey": self._key, "Authorization": f"Bearer {self._key}", "Accept-Encoding": "identity"},
             timeout=_TIMEOUT,
             trust_env=not address.is_here,
-            verify=_trusted_certificates(),
+            verify=trusted_certificates(),
             event_hooks={"response": [_read_refusal]},
         )
 
@@ -159,12 +158,6 @@ class StorageLink:
     def _plain(self, text: str) -> str:
         line = " ".join(text.split()).replace(self._key, "…")
         return line if len(line) <= _MAX_REASON_LENGTH else line[:_MAX_REASON_LENGTH] + "…"
-
-
-@functools.cache
-def _trusted_certificates() -> ssl.SSLContext:
-    """Whom to believe; read once, for that takes longer than a call."""
-    return httpx.create_ssl_context()
 
 
 def _read_refusal(response: httpx.Response) -> None:

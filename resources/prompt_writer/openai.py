@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from modal_app.errors import DawaError, RefusedQuestionError, ServiceError, TryLaterError
 from modal_app.hosted_models.metered_requests import Limits, PaidCalls, Reply, Service, Usage
 from modal_app.protocol.tagging import ModelHealth
-from modal_app.service_address import ServiceAddress, service_address
+from modal_app.service_address import ServiceAddress, service_address, trusted_certificates
 from resources.errors import PromptWriterError, SettingsError
 from resources.prompt_writer.base import Price, PromptAnswer, PromptRequest, PromptWriter
 from resources.prompt_writer.models import Profile, profile_of
@@ -137,7 +137,9 @@ class OpenAIWriter(PromptWriter):
         from openai import APIConnectionError, APIError, OpenAI
 
         with (
-            httpx2.Client(follow_redirects=False, trust_env=not self._address.is_here) as http,
+            httpx2.Client(
+                follow_redirects=False, trust_env=not self._address.is_here, verify=trusted_certificates()
+            ) as http,
             OpenAI(
                 api_key=self._key.get_secret_value(),
                 base_url=self._address.url,
@@ -225,6 +227,7 @@ class _Asking(Service[_Question, PromptAnswer]):
                 timeout=timeout,
                 follow_redirects=False,
                 trust_env=not address.is_here,
+                verify=trusted_certificates(),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),
             ),
         )

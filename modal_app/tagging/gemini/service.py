@@ -18,7 +18,7 @@ from modal_app.hosted_models.metered_requests import Reply, Service, Usage
 from modal_app.hosted_models.prices import who_answered
 from modal_app.protocol.audio import Segment
 from modal_app.protocol.tagging import HostedModel, SegmentToTag
-from modal_app.service_address import service_address
+from modal_app.service_address import service_address, trusted_certificates
 from modal_app.tagging.gemini.answer import read_answer, tagging_of
 from modal_app.tagging.gemini.failures import trouble
 from modal_app.tagging.gemini.models import AUDIO_TOKENS_PER_SECOND, answering_model, price_of, thinking_of
@@ -146,6 +146,7 @@ def connect(model: HostedModel) -> "Client":
                 timeout=model.timeout_seconds,
                 follow_redirects=False,
                 trust_env=not address.is_here,
+                verify=trusted_certificates(),
             ),
         ),
     )

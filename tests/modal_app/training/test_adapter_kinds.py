@@ -1,13 +1,16 @@
 """Every recipe and kind of adapter on both tiny bases: stopped, gone on with to the same bits, written, attached.
 
-Each is trained twice; how plain LoRA resumes is held by `test_resume.py` and `test_musicgen.py` too. All recipes take
-two minutes; they differ in numbers alone, so they are among the campaigns.
+Each is trained twice: here each kind beside plain LoRA on one base, and among the campaigns on both. How plain LoRA
+resumes is held by `test_resume.py` and `test_musicgen.py` too. All recipes take two minutes; they differ in numbers
+alone, so they are among the campaigns.
 """
 
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -72,8 +75,16 @@ def trained_twice(request: TrainRequest, trained: Trained, folder: Path) -> tupl
     return roots
 
 
-@pytest.mark.parametrize("backend", list(BackendKind))
-@pytest.mark.parametrize("kind", ["rslora", "dora", pytest.param("lora", marks=pytest.mark.slow)])
+_QUICK = {("rslora", BackendKind.MUSICGEN), ("dora", BackendKind.ACE_STEP)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "backend"),
+    [
+        pytest.param(*each, marks=[] if each in _QUICK else pytest.mark.slow)
+        for each in product(get_args(AdapterKind), BackendKind)
+    ],
+)
 def test_each_kind_resumes_exactly_and_attaches_strictly(
     trained: Trained, tmp_path: Path, backend: BackendKind, kind: AdapterKind
 ) -> None:
