@@ -1,6 +1,7 @@
 """A build whose connection to the database is cut runs the step again, or fails in one line; the next one ends it.
 
-Builds that are cut and ended take ten seconds of CPU; `make test-slow` cuts in every piece.
+What each kind of cut does to one transaction is held by the tests of the database; here are whole builds, ten seconds
+of CPU each, among the campaigns.
 """
 
 import itertools
@@ -100,6 +101,7 @@ def _cut_build(
     return failures
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_builds_whose_connections_break_are_ended_by_the_next(
     project: _Project, undisturbed: Undisturbed, tmp_path: Path
