@@ -71,9 +71,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder for what is prepared once for all test processes; it ends with the process that starts them."""
+    """Make the folder for what is prepared once for all test processes; it ends with the process that starts them.
+
+    Where several run at once, what tests write goes into memory too: what is flushed to a disk is waited for. Who runs
+    one process looks at what a failed test left, and finds it where pytest leaves it.
+    """
     if not hasattr(config, "workerinput"):
+        if getattr(config.option, "numprocesses", None) and not config.option.basetemp and (memory := _memory_folder()):
+            config.option.basetemp = str(memory / "tests")
+            config.add_cleanup(lambda: shutil.rmtree(memory, ignore_errors=True))
         folder = Path(tempfile.mkdtemp(prefix="dawa-prepared-"))
         folder.chmod(0o711)  # root's database server runs as another user
         os.environ[SHARED] = str(folder)
