@@ -54,7 +54,7 @@ def _look(folder: Path) -> dict[str, list[str]]:
 
 
 def test_what_was_scaffolded_anywhere_below_defs_is_loaded(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "dawa_assets", tmp_path / "dawa_assets", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "dawa_assets", tmp_path / "dawa_assets")  # compiled as it is: with the times of its files
     before = _look(tmp_path)
     defs = tmp_path / "dawa_assets" / "defs"
     _scaffold(AssetScaffolder(), defs / "assets" / "loudness.py")
