@@ -180,48 +180,61 @@ def best_saves_of(
 
     Answers of other versions than that for the item's own set are left out.
     """
+    # Each `offset 0` keeps the order of the look-ups, one row after the other by its key. Of tables that have just been
+    # filled the server knows nothing yet, and would go through all rows of one for each of another, four deep.
     rows = connection.execute(
         rf"""
-        select t.id as item_id, r.slug, {STORED_ALIGNMENT}, s.als_filename,
+        select a.item_id, r.slug, {STORED_ALIGNMENT}, s.als_filename,
           case when h.is_now then h.name else coalesce(h.name, nullif(s.project_name || '/', '/') || {_stem("s")},
             {_stem("s")}) || ' as of ' || to_char({_TAKEN_IN} at time zone 'UTC', 'YYYY-MM-DD HH24:MI') end as name,
-          s.id = t.als_summary_id as is_own,
-          (s.als_filename, s.project_name) is not distinct from (os.als_filename, os.project_name) as is_own_set,
+          s.id = a.als_summary_id as is_own,
+          (s.als_filename, s.project_name) is not distinct from (a.own_filename, a.own_project) as is_own_set,
           coalesce(h.audio_path is not null, false) as set_has_bounce,
-          coalesce(h.audio_hash = t.audio_hash, false) as set_has_it,
-          (select count(*) from training_items x where x.artist_id = t.artist_id and x.item_key is not null
+          coalesce(h.audio_hash = a.audio_hash, false) as set_has_it,
+          (select count(*) from training_items x where x.artist_id = a.artist_id and x.item_key is not null
             and {_plain("x")} = {_plain("s")}) = 1 as has_one_name
-        from training_items t join artists r on r.id = t.artist_id
-        join als_summaries os on os.id = t.als_summary_id and os.artist_id = t.artist_id
-        join alignments o on o.artist_id = t.artist_id and o.parse_id = os.parse_id and o.audio_hash = t.audio_hash
-        join alignments a on a.artist_id = t.artist_id and a.audio_hash = t.audio_hash
-          and (a.version = o.version or a.version like o.version || ',%%')
-        join als_summaries s on s.artist_id = t.artist_id and s.parse_id = a.parse_id
+        from (
+          select t.id as item_id, t.als_summary_id, o.als_filename as own_filename, o.project_name as own_project, a.*,
+            count(*) over (partition by t.id) as answers, bool_or(a.answer = 'aligned') over (partition by t.id) as fits
+          from training_items t
+          cross join lateral (
+            select s.parse_id, s.als_filename, s.project_name, s.artist_id from als_summaries s
+            where s.id = t.als_summary_id offset 0) o
+          cross join lateral (
+            select a.version as own_version from alignments a where a.artist_id = t.artist_id
+              and a.parse_id = o.parse_id and a.audio_hash = t.audio_hash offset 0) v
+          cross join lateral (
+            select a.* from alignments a where a.artist_id = t.artist_id and a.audio_hash = t.audio_hash
+              and (a.version = v.own_version or a.version like v.own_version || ',%%') offset 0) a
+          cross join lateral (
+            select from als_summaries s where s.artist_id = a.artist_id and s.parse_id = a.parse_id offset 0) there
+          where t.artist_id = %(artist)s and o.artist_id = t.artist_id and t.excluded_at is null
+            and (%(items)s::uuid[] is null or t.id = any(%(items)s))
+        ) a
+        join artists r on r.id = a.artist_id
+        cross join lateral (
+          select * from als_summaries s where s.artist_id = a.artist_id and s.parse_id = a.parse_id offset 0) s
         left join lateral (
           select {item_name("x")} as name, x.audio_path, x.audio_hash, x.als_summary_id = s.id as is_now
           from training_items x
           where x.artist_id = s.artist_id and x.item_key is not null and (x.als_summary_id = s.id
             or (x.als_filename, x.project_name) is not distinct from (s.als_filename, s.project_name))
           order by x.als_summary_id = s.id desc, x.created_at, x.id limit 1) h on true
-        where t.artist_id = %(artist)s and t.excluded_at is null
-          and (%(items)s::uuid[] is null or t.id = any(%(items)s))
-        order by t.id, {_TAKEN_IN} desc, a.parse_id
+        where a.answers > 1 and a.fits
+        order by a.item_id, {_TAKEN_IN} desc, a.parse_id
         """,
         {"artist": artist_id, "items": None if items is None else list(items)},
     ).fetchall()
-    best = {item: _best([*compared]) for item, compared in itertools.groupby(rows, key=itemgetter("item_id"))}
-    return {item: found for item, found in best.items() if found is not None}
+    return {item: _best([*compared]) for item, compared in itertools.groupby(rows, key=itemgetter("item_id"))}
 
 
-def _best(compared: list[dict[str, Any]]) -> BestSave | None:
-    """Return the newest of those that fit best; None where none fits, or nothing was compared but the own set.
+def _best(compared: list[dict[str, Any]]) -> BestSave:
+    """Return the newest of those that fit best.
 
     Args:
-        compared: rows of one item, the newest save first.
+        compared: rows of one item, the newest save first: several, of which one fits.
     """
     fitting = [row for row in compared if row["answer"] == "aligned"]
-    if not fitting or len(compared) < 2:
-        return None
     top = max(row["score"] for row in fitting)
     alike = [row for row in fitting if row["score"] >= top - SAME_FIT]
     others = [row["score"] or 0.0 for row in compared if row not in alike]
