@@ -30,8 +30,8 @@ from dawa_assets.ableton.picture import (
     Sheet,
     lay_out,
 )
-from dawa_assets.ableton.png import save_png
 from dawa_assets.ableton.time_map import MetreMap, TimeSignature
+from modal_app.data_root.atomic_writes import atomic_path
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -83,7 +83,9 @@ def draw_timeline(live_set: LiveSet, target: Path, title: str | None = None) -> 
     The same set gives the same bytes. The size is bounded whatever the set: 1650 pixels wide, at most some
     3800 high.
     """
-    save_png(_drawn(live_set, title or live_set.name).image, target)
+    picture = _drawn(live_set, title or live_set.name).image
+    with atomic_path(target) as half:
+        picture.save(half, "PNG", compress_level=1)  # 6, the default, takes half as long again for a fifth less
 
 
 def _drawn(live_set: LiveSet, heading: str) -> Sheet:
