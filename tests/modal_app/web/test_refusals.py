@@ -199,7 +199,7 @@ def test_a_body_without_an_end_is_read_once(client: httpx.Client, body: bytes, s
 
 
 def test_a_body_that_stops_coming_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modal_app.web.body._SILENT_SECONDS", 0.3)
+    monkeypatch.setattr("modal_app.web.body.SILENT_SECONDS", 0.3)
     head = "POST /train HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     address = (client.base_url.host, client.base_url.port)
     with socket.create_connection(address, timeout=280) as connection:
