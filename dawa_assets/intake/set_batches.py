@@ -247,17 +247,13 @@ def _commit(step: Step, read: Sequence[_ReadSet], report: LiveSetsReport) -> Non
             put_outputs(step.ports.bucket, each.summary, each.outputs)
     try:
         _write_rows(step, read, uploads)
-    except _EntangledError:
-        for each in read:
-            _commit(step, [each], report)
-        return
-    except DataError as error:  # one of them says what no column takes: it waits, the others don't
-        if len(read) == 1:
-            log.exception("%s: could not be stored", read[0].arrived.file.stored.key)
-            _let_wait(step, read[0].arrived, error, report)
-        else:
+    except (_EntangledError, DataError) as error:
+        if len(read) > 1:
             for each in read:
                 _commit(step, [each], report)
+        else:  # it says what no column takes: it waits, the others don't
+            log.exception("%s: could not be stored", read[0].arrived.file.stored.key)
+            _let_wait(step, read[0].arrived, error, report)
         return
     for each in read:
         remove_taken(step.ports.bucket, each.arrived.file)
