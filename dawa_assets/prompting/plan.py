@@ -61,12 +61,8 @@ class PromptPlan:
     """How many items of `questions` and `reusable` are stale for which reason."""
 
 
-def plan_prompts(
-    ports: Ports, slug: str, *, profile: ObservedProfile | None = None, will_ask: bool = False
-) -> PromptPlan:
+def plan_prompts(ports: Ports, slug: str, *, profile: ObservedProfile | None = None) -> PromptPlan:
     """Plan an artist's prompts as they would be written now, or with another profile than the stored one.
-
-    For whoever `will_ask` what comes out, the writer gets ready as soon as there is a question.
 
     Raises:
         UnknownArtistError: no artist has this slug.
@@ -92,9 +88,6 @@ def plan_prompts(
                 texts = prompts.summary_texts(connection, artist.id, ids)
             for item in batch:
                 _plan_item(plan, item, texts.get(summary_id(item)))
-            if will_ask and plan.questions:
-                ports.prompt_writer.get_ready()
-                will_ask = False
     for fingerprints in batches(list(plan.questions), 500):
         with ports.database.transaction() as connection:
             known = prompts.prompts_of(connection, artist.id, fingerprints)

@@ -103,7 +103,7 @@ def refresh_prompts(ports: Ports, slug: str) -> PromptsReport:
     started = time.monotonic()
     with artist_step(ports, slug, "prompts") as step:
         import_prompt_files(ports, step.artist, step.held)
-        refresh = _Refresh(ports, step.held, plan_prompts(ports, slug, will_ask=True))
+        refresh = _Refresh(ports, step.held, plan_prompts(ports, slug))
         refresh.run()
     return refresh.tally.report(time.monotonic() - started)
 

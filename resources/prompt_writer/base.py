@@ -82,9 +82,6 @@ class PromptWriter(ABC):
             PromptWriterError: the writer can't be used at all.
         """
 
-    def get_ready(self) -> None:  # noqa: B027 - not abstract: most have nothing to do
-        """Begin in the background with what takes time before the first question. Reaches nobody, spends nothing."""
-
     @abstractmethod
     def inspect(self) -> ModelHealth:
         """Return whether the writer can be used now: asks its service, if it has one, and spends nothing."""

@@ -6,9 +6,7 @@ with what was wrong in the question. Waiting, money and slots are the engine's
 """
 
 import asyncio
-import importlib
 import math
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,10 +78,6 @@ class OpenAIWriter(PromptWriter):
         self._words = Words(self._key.get_secret_value(), model, self._address.shown, is_gateway=base_url is not None)
         self._limits = limits or Limits()
         self._timeout_seconds = timeout_seconds
-
-    def get_ready(self) -> None:
-        """Import the client, a second's work, beside whatever waits for the database meanwhile."""
-        threading.Thread(target=importlib.import_module, args=["openai"], name="import-openai").start()
 
     def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
         """Answers as they come; what no call was made for any more is put off.

@@ -30,11 +30,6 @@ def test_nothing_wanted_nothing_done(any_writer: PromptWriter) -> None:
     assert list(any_writer.write([])) == []
 
 
-def test_who_got_ready_writes_as_ever(any_writer: PromptWriter) -> None:
-    any_writer.get_ready()
-    assert all(answer.text for answer in written(any_writer, requests(3)).values())
-
-
 def test_a_request_that_cannot_be_met_fails_alone(any_writer: PromptWriter) -> None:
     never = request(0, check=lambda _: ["never: nothing is good enough"])
     answers = written(any_writer, [never, *requests(5)[1:]])

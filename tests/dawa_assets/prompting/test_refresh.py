@@ -10,7 +10,6 @@ import pytest
 from dawa_assets.artists.profile import set_profile
 from dawa_assets.errors import BusyError
 from dawa_assets.pipeline.leases import lease
-from dawa_assets.prompting.backfill import estimate
 from dawa_assets.prompting.refresh import refresh_prompts
 from dawa_assets.tables.artists import Artist
 from dawa_assets.tables.prompt_staleness import StaleArtist, stale_artists
@@ -457,22 +456,3 @@ def test_of_answers_that_come_together_each_has_its_item(ports: Ports, artist: A
     texts = {each: item(ports.database, each)["prompt_text"] for each in tempos}
     assert texts.pop(edited) == "Mine."
     assert all(text.endswith(f"\nBPM: {tempos[each]}") for each, text in texts.items())
-
-
-def test_a_writer_gets_ready_where_something_is_to_be_asked(ports: Ports, artist: Artist) -> None:
-    class Readying(CountingWriter):
-        readied = 0
-
-        def get_ready(self) -> None:
-            self.readied += 1
-
-    writer = Readying()
-    refresh_prompts(with_writer(ports, writer), artist.slug)
-    assert writer.readied == 0
-    for number in range(20):
-        give_set(ports.database, artist, summary(60 + number), f"Set {number}")
-    estimate(with_writer(ports, writer), [artist.slug])
-    assert writer.readied == 0
-    refresh_prompts(with_writer(ports, writer), artist.slug)
-    refresh_prompts(with_writer(ports, writer), artist.slug)
-    assert writer.readied == 1
