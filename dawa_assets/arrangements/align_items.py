@@ -20,7 +20,7 @@ from dawa_assets.arrangements.other_saves import OtherSaves
 from dawa_assets.arrangements.song_timeline import timeline_of
 from dawa_assets.arrangements.sources import Bounce, read_save
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.pipeline.batches import BatchLimit
+from dawa_assets.pipeline.batches import Batch
 from dawa_assets.pipeline.step import Step
 from dawa_assets.tables.alignments import (
     StoredAlignment,
@@ -58,18 +58,16 @@ def align_items(step: Step) -> AlignmentReport:
     with step.ports.database.transaction() as connection:
         due = unaligned_items(connection, step.artist.id, alignment.VERSION, song_timeline.VERSION)
     failed: set[UUID] = set()
-    found: list[_Found] = []
-    limit = BatchLimit()
-    for number, item in enumerate(due, 1):
-        log.info("aligning %s (%d of %d)", item.name, number, len(due))
-        with _reported(report, item.name) as outcome:
-            found.append(_align(step, item))
-        if outcome.failed:
-            failed.add(item.id)
-        if limit.add():
-            failed |= _keep(step, found, saves, report)
-            found, limit = [], BatchLimit()
-    failed |= _keep(step, found, saves, report)
+    with Batch[_Found](lambda found: failed.update(_keep(step, found, saves, report))) as batch:
+        for number, item in enumerate(due, 1):
+            log.info("aligning %s (%d of %d)", item.name, number, len(due))
+            found = None
+            with _reported(report, item.name):
+                found = _align(step, item)
+            if found is None:
+                failed.add(item.id)
+            else:
+                batch.add(found)
     for unsure in saves.unsure():
         if unsure.id not in failed:
             with _reported(report, unsure.name):
@@ -124,8 +122,6 @@ def _align(step: Step, item: UnalignedItem) -> _Found:
 
 def _keep(step: Step, found: Sequence[_Found], saves: OtherSaves, report: AlignmentReport) -> set[UUID]:
     """Keep timelines and answers, compare other saves while the bounces are at hand, and return whose could not be."""
-    if not found:
-        return set()
     answers = [each.alignment for each in found if each.alignment is not None]
     with step.ports.database.transaction() as connection:
         step.held.check(connection)

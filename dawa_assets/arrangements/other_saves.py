@@ -23,7 +23,7 @@ from dawa_assets.ableton.alignment import (
 from dawa_assets.ableton.onsets import SongOnsets, song_onsets
 from dawa_assets.arrangements.sources import Bounce, read_save
 from dawa_assets.errors import UnreadableLiveSetError
-from dawa_assets.pipeline.batches import BatchLimit
+from dawa_assets.pipeline.batches import Batch
 from dawa_assets.pipeline.step import Step
 from dawa_assets.prompting.json_access import mapping, number, text
 from dawa_assets.tables.alignments import StoredAlignment, keep_alignments
@@ -150,17 +150,11 @@ class OtherSaves:
         if not tempo:
             return 0  # nothing begins in it: it can't be told of any save
         due = [save for save in nearest_saves(shapes, item, tempo) if save.parse_id not in item.compared]
-        answers: list[StoredAlignment] = []
-        limit = BatchLimit()
-        for save in due:
-            log.info("comparing %s with %s", item.name, save.als_filename)
-            found, set_tempo = self._compared(save, bounce)
-            answers.append(bounce.stored(found, save.parse_id, set_tempo))
-            if limit.add():
-                self._keep(partial(keep_alignments, found=answers))
-                answers, limit = [], BatchLimit()
-        if answers:
-            self._keep(partial(keep_alignments, found=answers))
+        with Batch[StoredAlignment](lambda answers: self._keep(partial(keep_alignments, found=answers))) as batch:
+            for save in due:
+                log.info("comparing %s with %s", item.name, save.als_filename)
+                found, set_tempo = self._compared(save, bounce)
+                batch.add(bounce.stored(found, save.parse_id, set_tempo))
         return len(due)
 
     def _compared(self, save: Save, bounce: Bounce) -> tuple[Alignment, float]:

@@ -24,7 +24,7 @@ from dawa_assets.intake.live_sets_report import LiveSetsReport
 from dawa_assets.intake.projects import Projects
 from dawa_assets.intake.rejection import reject
 from dawa_assets.intake.set_files import SetOutputs, is_own_folder, parse_id, put_outputs, read_set
-from dawa_assets.pipeline.batches import BatchLimit, batches_of
+from dawa_assets.pipeline.batches import Batch, batches_of
 from dawa_assets.pipeline.file_transfer import LocalCopy, local_copy, object_hash, plain_reason, put_verified
 from dawa_assets.pipeline.step import Step
 from dawa_assets.tables.arriving_files import (
@@ -133,21 +133,16 @@ def _fetched(step: Step, files: Sequence[InboxFile], projects: Projects, copies:
 
 def _take_in_batch(step: Step, arrived: Sequence[_ArrivedSet], report: LiveSetsReport) -> None:
     known = _look_up(step, arrived)
-    read: list[_ReadSet] = []
-    limit = BatchLimit(_MAX_SUMMARIES_BYTES)
-    for each in arrived:
-        if each.names & known.written:  # the same bytes, or the same item, once more
-            _commit(step, read, report)
-            read, limit, known = [], BatchLimit(_MAX_SUMMARIES_BYTES), _look_up(step, arrived)
-        known.written |= each.names
-        if each.file.stored.key in known.done:
-            remove_taken(step.ports.bucket, each.file)
-        elif (one := _read(step, each, known, report)) is not None:
-            read.append(one)
-            if limit.add(len(one.outputs.summary) if one.outputs else 0):
-                _commit(step, read, report)
-                read, limit = [], BatchLimit(_MAX_SUMMARIES_BYTES)
-    _commit(step, read, report)
+    with Batch[_ReadSet](lambda read: _commit(step, read, report), _MAX_SUMMARIES_BYTES) as batch:
+        for each in arrived:
+            if each.names & known.written:  # the same bytes, or the same item, once more
+                batch.flush()
+                known = _look_up(step, arrived)
+            known.written |= each.names
+            if each.file.stored.key in known.done:
+                remove_taken(step.ports.bucket, each.file)
+            elif (one := _read(step, each, known, report)) is not None:
+                batch.add(one, len(one.outputs.summary) if one.outputs else 0)
 
 
 def _look_up(step: Step, arrived: Sequence[_ArrivedSet]) -> _Known:
@@ -232,8 +227,6 @@ def _as_it_will_be(slug: str, each: _ArrivedSet, project: str, known: Summary | 
 
 def _commit(step: Step, read: Sequence[_ReadSet], report: LiveSetsReport) -> None:
     """Put the files of sets into their places, then their rows, and take them out of the inbox."""
-    if not read:
-        return
     with step.ports.database.transaction() as connection:
         step.held.check(connection)
         uploads = begin_files(

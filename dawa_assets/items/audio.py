@@ -17,7 +17,7 @@ from dawa_assets.intake.inbox import is_known, remove_taken
 from dawa_assets.intake.kinds import kind_of
 from dawa_assets.intake.rejection import reject
 from dawa_assets.items.quality import keep_measured
-from dawa_assets.pipeline.batches import BatchLimit, batches_of
+from dawa_assets.pipeline.batches import Batch, batches_of
 from dawa_assets.pipeline.file_transfer import LocalCopy, local_copy, object_hash, plain_reason, put_verified
 from dawa_assets.pipeline.step import Step
 from dawa_assets.tables import training_items
@@ -147,26 +147,20 @@ class Bounces:
         with self._step.ports.database.transaction() as connection:
             done = finished_files(connection, [ArrivingFile(file, local.sha256) for file, local in files])
         self.tidy([row.training_item_id for row in done.values() if row.training_item_id is not None])
-        decoded: list[tuple[ArrivingFile, AudioInfo]] = []
-        limit = BatchLimit()
-        for file, local in files:
-            if file.stored.key in done:
-                remove_taken(self._bucket, file)
-                continue
-            try:
-                decoded.append((ArrivingFile(file, local.sha256), self._info(local)))
-            except UnreadableAudioError as error:
-                self._reject(file, local, error)
-                continue
-            if limit.add():
-                self._begin(decoded)
-                decoded, limit = [], BatchLimit()
-        self._begin(decoded)
+        with Batch(self._begin) as batch:
+            for file, local in files:
+                if file.stored.key in done:
+                    remove_taken(self._bucket, file)
+                    continue
+                try:
+                    info = self._info(local)
+                except UnreadableAudioError as error:
+                    self._reject(file, local, error)
+                    continue
+                batch.add((ArrivingFile(file, local.sha256), info))
 
     def _begin(self, decoded: Sequence[tuple[ArrivingFile, "AudioInfo"]]) -> None:
         """Enter bounces into the ledger, and keep what was measured of them: it is not held until they are paired."""
-        if not decoded:
-            return
         measured = {arriving.sha256: info.measured for arriving, info in decoded if info.measured is not None}
         with self._step.ports.database.transaction() as connection:
             self._step.held.check(connection)
@@ -174,19 +168,16 @@ class Bounces:
             keep_measured(connection, self._step.artist.id, measured)
 
     def _place_batch(self, batch: Sequence[tuple[LedgerRow, UUID, StoredObject | None]], copies: ExitStack) -> None:
-        headed: list[_Headed] = []
-        limit = BatchLimit()
-        for row, item_id, stored in batch:
-            if (one := self._headed(row, item_id, stored, copies)) is None:
-                continue
-            if any(each.item_id == item_id for each in headed):  # the later one takes the place of the earlier
-                self._commit(headed)
-                headed, limit = [], BatchLimit()
-            headed.append(one)
-            if limit.add():
-                self._commit(headed)
-                headed, limit = [], BatchLimit()
-        self._commit(headed)
+        items: set[UUID] = set()
+        with Batch(self._commit) as headed:
+            for row, item_id, stored in batch:
+                if (one := self._headed(row, item_id, stored, copies)) is None:
+                    continue
+                if item_id in items:  # the later one takes the place of the earlier
+                    headed.flush()
+                    items.clear()
+                items.add(item_id)
+                headed.add(one)
 
     def _headed(
         self, row: LedgerRow, item_id: UUID, stored: StoredObject | None, copies: ExitStack

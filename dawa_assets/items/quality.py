@@ -5,8 +5,9 @@ each content. A step that is killed goes on where it was. What is judged is deci
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from dawa_assets.artists.own_files import own_audio
 from dawa_assets.items import quality_rules
-from dawa_assets.pipeline.batches import BatchLimit
+from dawa_assets.pipeline.batches import Batch
 from dawa_assets.pipeline.step import Step, artist_step
 from dawa_assets.tables import audio_measurements as measurements
 from dawa_assets.tables.artists import Artist
@@ -167,35 +168,31 @@ def _compare(step: Step) -> None:
     with TemporaryDirectory(prefix="dawa-fingerprints-") as folder:
         index = FingerprintIndex(_fingerprints(database, everything, present), Path(folder))
         places = {content: place for place, content in enumerate(present)}
-        found: dict[Content, list[AudioMatch]] = {}
-        limit = BatchLimit()
-        for content, fingerprint in _stored(database, [Content(step.artist.id, audio_hash) for audio_hash in due]):
-            if content not in places:
-                continue
-            found[content] = [
-                AudioMatch(
-                    *content,
-                    *present[match.sound],
-                    match.hits,
-                    match.pitch,
-                    match.speed,
-                    match.seconds,
-                    match.start,
-                    match.other_start,
-                )
-                for match in index.find(fingerprint, places[content])
-            ]
-            if limit.add():
-                _keep_matches(step, found)
-                found, limit = {}, BatchLimit()
-        _keep_matches(step, found)
+        own = [Content(step.artist.id, audio_hash) for audio_hash in due]
+        with Batch[tuple[Content, list[AudioMatch]]](partial(_keep_matches, step)) as batch:
+            for content, fingerprint in _stored(database, own):
+                if content not in places:
+                    continue
+                matches = [
+                    AudioMatch(
+                        *content,
+                        *present[match.sound],
+                        match.hits,
+                        match.pitch,
+                        match.speed,
+                        match.seconds,
+                        match.start,
+                        match.other_start,
+                    )
+                    for match in index.find(fingerprint, places[content])
+                ]
+                batch.add((content, matches))
 
 
-def _keep_matches(step: Step, found: dict[Content, list[AudioMatch]]) -> None:
-    if found:
-        with step.ports.database.transaction() as connection:
-            step.held.check(connection)
-            measurements.keep_matches(connection, VERSION, found)
+def _keep_matches(step: Step, found: Sequence[tuple[Content, list[AudioMatch]]]) -> None:
+    with step.ports.database.transaction() as connection:
+        step.held.check(connection)
+        measurements.keep_matches(connection, VERSION, dict(found))
 
 
 def _fingerprints(database: Database, contents: list[Content], present: list[Content]) -> "Iterator[Fingerprint]":

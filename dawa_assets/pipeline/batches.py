@@ -6,8 +6,8 @@ that it took.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -16,19 +16,42 @@ MAX_BYTES = 256 << 20
 MAX_SECONDS = 10.0
 
 
-class BatchLimit:
-    """Counts what a batch holds; make another one for the next batch."""
+class Batch(Generic[T]):
+    """Collects what one transaction is to write, and has it committed when there is enough of it.
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._rows = self._bytes = 0
-        self._began = time.monotonic()
+    Used in a `with`: what is left at the end of its block is committed too, unless the block raised.
+    """
 
-    def add(self, size: int = 0) -> bool:
-        """Count one more, of so many bytes, and return whether the batch is to be committed now."""
-        self._rows += 1
+    def __init__(self, commit: Callable[[Sequence[T]], None], max_bytes: int = MAX_BYTES) -> None:
+        """Have `commit` called with what was collected, which is never nothing."""
+        self._commit, self._max_bytes = commit, max_bytes
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.flush()
+
+    def add(self, thing: T, size: int = 0) -> None:
+        """Take one more, of so many bytes; commits where that fills the batch, or where it took long."""
+        self._things.append(thing)
         self._bytes += size
-        return self._rows >= MAX_ROWS or self._bytes >= self._max_bytes or time.monotonic() - self._began >= MAX_SECONDS
+        took = time.monotonic() - self._began
+        if len(self._things) >= MAX_ROWS or self._bytes >= self._max_bytes or took >= MAX_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what there is, and begin another batch."""
+        if self._things:
+            self._commit(self._things)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._things: list[T] = []
+        self._bytes = 0
+        self._began = time.monotonic()
 
 
 def batches_of(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dawa_assets.pipeline import batches
-from dawa_assets.pipeline.batches import MAX_BYTES, MAX_ROWS, BatchLimit, batches_of
+from dawa_assets.pipeline.batches import MAX_BYTES, MAX_ROWS, Batch, batches_of
 
 
 @given(st.lists(st.integers(0, 2 * MAX_BYTES), max_size=200))
@@ -26,14 +26,41 @@ def test_a_batch_is_read_from_its_source_as_it_is_asked_for() -> None:
 
 
 def test_a_batch_ends_by_rows_bytes_or_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = BatchLimit()
-    assert [limit.add() for _ in range(MAX_ROWS)] == [False] * (MAX_ROWS - 1) + [True]
-    limit = BatchLimit(max_bytes=10)
-    assert [limit.add(5), limit.add(4), limit.add(1)] == [False, False, True]
-    now = 100.0
-    monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: now))
-    limit = BatchLimit()
-    now += batches.MAX_SECONDS - 0.1
-    assert not limit.add()
-    now += 0.1
-    assert limit.add()
+    committed: list[list[int]] = []
+    with Batch[int](lambda things: committed.append(list(things)), max_bytes=10) as batch:
+        for number in range(MAX_ROWS - 1):
+            batch.add(number)
+        assert committed == []
+        batch.add(MAX_ROWS - 1)
+        assert committed.pop() == list(range(MAX_ROWS))
+        for size in (5, 4, 1, 0):
+            batch.add(size, size)
+        assert committed.pop() == [5, 4, 1]
+        batch.flush()
+        batch.flush()
+        assert committed.pop() == [0]
+        assert committed == []
+        now = 100.0
+        monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: now))
+        batch.flush()
+        now += batches.MAX_SECONDS - 0.1
+        batch.add(1)
+        assert committed == []
+        now += 0.1
+        batch.add(2)
+        assert committed.pop() == [1, 2]
+        batch.add(3)
+    assert committed == [[3]]
+
+
+def test_what_a_block_that_failed_collected_is_not_committed() -> None:
+    committed: list[int] = []
+
+    def collect_and_fail() -> None:
+        with Batch[int](committed.extend) as batch:
+            batch.add(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        collect_and_fail()
+    assert committed == []
