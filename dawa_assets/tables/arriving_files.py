@@ -1,8 +1,4 @@
-"""SQL of files on their way from the inbox to their places, many in one statement.
-
-Rows of one statement would all be of one moment: each is a microsecond after the one before it, so that whatever is
-sorted by its time stays in the order in which it was taken in.
-"""
+"""SQL of files on their way from the inbox to their places, many in one statement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +6,21 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from dawa_assets.tables.columns import AT_ITS_PLACE, arrays, columns_of
 from dawa_assets.tables.uploads import LEDGER_COLUMNS, SUMMARY_COLUMNS, InboxFile, LedgerRow, Summary
 from resources.database.base import Connection
 
-AT_ITS_PLACE = "now() + (w.place - 1) * interval '1 microsecond'"
-"""When a row is made, of `unnest(...) with ordinality as w (..., place)`."""
+_HEADING = {"upload": "uuid", "item": "uuid", "final_key": "text"}
+_TAKEN = {"upload": "uuid", "item": "uuid", "summary": "uuid"}
+_SUMMARY = {
+    "id": "uuid",
+    "parse_id": "text",
+    "als_filename": "text",
+    "project_name": "text",
+    "export_path": "text",
+    "source_key": "text",
+    "parser_version": "text",
+}
 
 
 @dataclass(frozen=True)
@@ -116,10 +122,9 @@ def begin_files(connection: Connection, artist_id: UUID, files: Sequence[Arrivin
 def head_for(connection: Connection, headings: Sequence[Heading]) -> None:
     """Record for which items waiting bounces are about to be copied, and where."""
     connection.execute(
-        "update uploads u set training_item_id = w.item, final_key = w.key, reason = null, updated_at = now() "
-        "from unnest(%s::uuid[], %s::uuid[], %s::text[]) as w (upload, item, key) "
-        "where u.id = w.upload and u.state = 'waiting'",
-        [[each.upload for each in headings], [each.item for each in headings], [each.final_key for each in headings]],
+        "update uploads u set training_item_id = w.item, final_key = w.final_key, reason = null, updated_at = now() "
+        f"from unnest({arrays(_HEADING)}) as w ({', '.join(_HEADING)}) where u.id = w.upload and u.state = 'waiting'",
+        columns_of(headings, _HEADING),
     )
 
 
@@ -127,9 +132,9 @@ def finish_taken(connection: Connection, files: Sequence[TakenFile]) -> None:
     """Record that files are in their places."""
     connection.execute(
         "update uploads u set state = 'taken', reason = null, training_item_id = w.item, als_summary_id = w.summary, "
-        "updated_at = now() from unnest(%s::uuid[], %s::uuid[], %s::uuid[]) as w (upload, item, summary) "
+        f"updated_at = now() from unnest({arrays(_TAKEN)}) as w ({', '.join(_TAKEN)}) "
         "where u.id = w.upload and u.state = 'waiting'",
-        [[each.upload for each in files], [each.item for each in files], [each.summary for each in files]],
+        columns_of(files, _TAKEN),
     )
 
 
@@ -162,37 +167,28 @@ def save_summaries(connection: Connection, artist_id: UUID, sets: Sequence[Parse
         artist_id: whose sets they are.
         sets: each parse id once; a summary's id is used for a new row.
     """
-    summaries = [each.summary for each in sets]
-    names, parse_ids = [each.als_filename for each in summaries], [each.parse_id for each in summaries]
+    columns = columns_of((each.summary for each in sets), _SUMMARY)
+    given = {**columns, "artist_id": artist_id, "content": [each.content for each in sets]}
     # A row whose artist was deleted lost its artist_id, but still holds the name that this one needs.
     connection.execute(
-        "update als_summaries s set artist_id = %s from unnest(%s::text[], %s::text[]) as w (name, parse_id) "
-        "where s.als_filename = w.name and s.parse_id = w.parse_id and s.artist_id is null",
-        [artist_id, names, parse_ids],
+        "update als_summaries s set artist_id = %(artist_id)s "
+        "from unnest(%(als_filename)s::text[], %(parse_id)s::text[]) as w (als_filename, parse_id) "
+        "where s.als_filename = w.als_filename and s.parse_id = w.parse_id and s.artist_id is null",
+        given,
     )
     rows = connection.execute(
         f"""
         insert into als_summaries (id, artist_id, parse_id, als_filename, project_name, summary, export_path,
           source_key, parser_version, parse_timestamp, created_at)
-        select w.id, %s, w.parse_id, w.name, w.project, w.summary::jsonb, w.export_path, w.source_key, w.version,
-          {AT_ITS_PLACE}, {AT_ITS_PLACE}
-        from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-          with ordinality as w (id, parse_id, name, project, summary, export_path, source_key, version, place)
+        select w.id, %(artist_id)s, w.parse_id, w.als_filename, w.project_name, w.content::jsonb, w.export_path,
+          w.source_key, w.parser_version, {AT_ITS_PLACE}, {AT_ITS_PLACE}
+        from unnest({arrays(_SUMMARY)}, %(content)s::text[])
+          with ordinality as w ({", ".join(_SUMMARY)}, content, place)
         order by w.place
         on conflict (artist_id, parse_id) do update set summary = excluded.summary,
           project_name = excluded.project_name, export_path = excluded.export_path,
           source_key = excluded.source_key, parser_version = excluded.parser_version
         returning parse_id, id""",
-        [
-            artist_id,
-            [each.id for each in summaries],
-            parse_ids,
-            names,
-            [each.project_name for each in summaries],
-            [each.content for each in sets],
-            [each.export_path for each in summaries],
-            [each.source_key for each in summaries],
-            [each.parser_version for each in summaries],
-        ],
+        given,
     )
     return {row["parse_id"]: row["id"] for row in rows}

@@ -3,6 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+AT_ITS_PLACE = "now() + (w.place - 1) * interval '1 microsecond'"
+"""When a row is made, of `unnest(...) with ordinality as w (..., place)`: a microsecond after the one before it.
+
+Rows of one statement would all be of one moment; so whatever is sorted by its time stays in the order of the rows.
+"""
+
 
 def columns_of(rows: Iterable[object], kinds: Mapping[str, str]) -> dict[str, list[Any]]:
     """Return the values of the rows' attributes, a list each, by the names that `kinds` has.

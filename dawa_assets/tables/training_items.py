@@ -12,10 +12,18 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from dawa_assets.errors import UnknownItemError
-from dawa_assets.tables.arriving_files import AT_ITS_PLACE
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.columns import AT_ITS_PLACE, arrays, columns_of
 from dawa_assets.tables.prompts import PROMPT_ERROR
 from resources.database.base import Connection
+
+_NEW_ITEM = {
+    "summary_id": "uuid",
+    "parse_id": "text",
+    "als_filename": "text",
+    "project_name": "text",
+    "item_key": "text",
+}
 
 
 @dataclass(frozen=True)
@@ -150,22 +158,15 @@ def ensure_items(connection: Connection, artist_id: UUID, items: Sequence[NewIte
         f"""
         insert into training_items
           (artist_id, als_summary_id, parse_id, als_filename, project_name, item_key, status, created_at)
-        select %s, w.summary, w.parse_id, w.name, w.project, w.item_key, 'needs_audio', {AT_ITS_PLACE}
-        from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
-          with ordinality as w (summary, parse_id, name, project, item_key, place)
+        select %(artist_id)s, w.summary_id, w.parse_id, w.als_filename, w.project_name, w.item_key, 'needs_audio',
+          {AT_ITS_PLACE}
+        from unnest({arrays(_NEW_ITEM)}) with ordinality as w ({", ".join(_NEW_ITEM)}, place)
         order by w.place
         on conflict (artist_id, item_key) do update
           set als_summary_id = excluded.als_summary_id, parse_id = excluded.parse_id,
           als_filename = excluded.als_filename, project_name = excluded.project_name, updated_at = now()
         returning item_key, id""",
-        [
-            artist_id,
-            [each.summary_id for each in items],
-            [each.parse_id for each in items],
-            [each.als_filename for each in items],
-            [each.project_name for each in items],
-            [each.item_key for each in items],
-        ],
+        {**columns_of(items, _NEW_ITEM), "artist_id": artist_id},
     )
     return {row["item_key"]: row["id"] for row in rows}
 
