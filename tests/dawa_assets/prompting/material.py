@@ -1,5 +1,6 @@
 """Summaries, profiles and rows that the tests of prompts are made of."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,9 +11,13 @@ from dawa_assets.prompting.context import build_context
 from dawa_assets.prompting.profile_facts import read_profile
 from dawa_assets.prompting.summary_facts import read_summary
 from dawa_assets.tables.artists import Artist
+from dawa_assets.tables.prompt_staleness import StaleArtist, stale_artists
+from modal_app.hosted_models.metered_requests import Usage
 from resources.database.base import Database
+from resources.errors import PromptWriterError
 from resources.ports import Ports
-from resources.prompt_writer.base import PromptWriter
+from resources.prompt_writer.base import PromptAnswer, PromptRequest, PromptWriter
+from resources.prompt_writer.offline import OfflineWriter
 
 
 def summary(tempo: float = 122, stem: str = "Glass Harbour", **more: Any) -> dict[str, Any]:
@@ -139,3 +144,30 @@ def everything(database: Database) -> list[list[dict[str, Any]]]:
         rows(database, "select * from prompts order by id"),
         rows(database, "select * from artist_prompt_state order by artist_id"),
     ]
+
+
+class CountingWriter(OfflineWriter):
+    """The offline writer that remembers what it was asked, and can stop or break on the way."""
+
+    def __init__(self, *, dies_after: int | None = None, says: str | None = None) -> None:
+        self.asked: list[PromptRequest] = []
+        self._dies_after = dies_after
+        self._says = says
+
+    def write(self, requests: Iterable[PromptRequest], budget_usd: float | None = None) -> Iterator[list[PromptAnswer]]:
+        for request in requests:
+            if self._dies_after is not None and len(self.asked) >= self._dies_after:
+                raise PromptWriterError("the writer went away; try again")
+            self.asked.append(request)
+            [answer] = next(iter(super().write([request])))
+            if self._says is not None:
+                answer = PromptAnswer(request.key, self._says, None, used=Usage(1, 7, 3, 0.5))
+            yield [answer]
+
+
+def stale(ports: Ports) -> list[StaleArtist]:
+    return stale_artists(ports.database, ports.settings.system_prompt_version, ports.prompt_writer.model_name)
+
+
+def stale_slugs(ports: Ports) -> list[str]:
+    return [each.slug for each in stale(ports)]

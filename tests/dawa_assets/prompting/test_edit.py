@@ -27,6 +27,7 @@ from resources.ports import Ports
 from resources.prompt_writer.base import PromptAnswer, PromptRequest
 from tests.dawa_assets.intake.material import als, content, drop, new_artist, wav
 from tests.dawa_assets.prompting.material import (
+    CountingWriter,
     everything,
     execute,
     give_set,
@@ -36,7 +37,6 @@ from tests.dawa_assets.prompting.material import (
     summary,
     with_writer,
 )
-from tests.dawa_assets.prompting.test_refresh import CountingWriter
 
 MINE = "Dusty drums under a slow, glowing organ.\nBPM: 122"
 OTHER = "Bright bells over a patient, rolling bass line.\nBPM: 122"

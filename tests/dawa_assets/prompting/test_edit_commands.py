@@ -10,9 +10,8 @@ from dawa_assets.prompting.edit import edit_prompt
 from dawa_assets.tables.artists import Artist
 from resources.ports import Ports
 from tests.dawa_assets.prompting.commands import Dawa, dawa_on
-from tests.dawa_assets.prompting.material import give_set, item, profile, summary, with_writer
+from tests.dawa_assets.prompting.material import CountingWriter, give_set, item, profile, summary, with_writer
 from tests.dawa_assets.prompting.test_edit import MINE, is_due, state, written
-from tests.dawa_assets.prompting.test_refresh import CountingWriter
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from dawa_assets.tables.prompt_staleness import (
 )
 from resources.errors import PromptWriterError
 from resources.ports import Ports
-from tests.dawa_assets.prompting.material import execute, give_set, item, profile, summary, with_writer
-from tests.dawa_assets.prompting.test_refresh import CountingWriter
+from tests.dawa_assets.prompting.material import CountingWriter, execute, give_set, item, profile, summary, with_writer
 
 
 def stale(ports: Ports) -> list[StaleArtist]:
