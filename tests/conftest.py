@@ -25,6 +25,7 @@ from psycopg.conninfo import make_conninfo
 from resources.database.base import Database
 from resources.settings import Settings
 from tests.databases import KeptDatabase, Stock, create, drop
+from tests.live.project import WANTED
 from tests.prepared import SHARED, copy_database
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
 hypothesis.settings.register_profile(
     "dawa",
     deadline=None,
-    max_examples=50,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     print_blob=True,
     derandomize="CI" in os.environ,
@@ -85,13 +85,15 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="dawa-prepared-"))
         folder.chmod(0o711)  # root's database server runs as another user
         os.environ[SHARED] = str(folder)
-        _trust_nobody(folder / "no certificates")
+        if os.environ.get(WANTED) != "1":
+            _trust_nobody(folder / "no certificates")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _trust_nobody(folder: Path) -> None:
-    """Let clients of HTTP find no authority's certificates: no test asks a host that has one, and to read them all
-    takes 60 ms for each client.
+    """Let clients of HTTP find no authority's certificates.
+
+    No test but the live ones asks a host that has one, and to read them all takes 60 ms for each client.
     """
     folder.mkdir()
     os.environ.pop("SSL_CERT_FILE", None)

@@ -20,12 +20,18 @@ from resources.database.hosted import HostedDatabase
 from resources.database.migrations import known_migrations, pending_migrations
 from resources.errors import InvalidKeyError, ObjectNotFoundError
 from tests.live.project import MIGRATE, Project
+from tests.prepared import SHARED
 
 LARGE = 13 * 2**20  # three parts of a resumable upload
 NAMES = [
     *("plain.txt", "with a space (1).wav", "ümläut – 音楽 🎹.als", "n" * 200),
     *("what?.wav", "a?b=c&d,e;f:g@h+i$j!.als", "100% #1?.wav"),
 ]
+
+
+def test_a_project_is_believed_as_this_machine_believes_others(project: Project) -> None:
+    assert project.url
+    assert not os.environ.get("SSL_CERT_DIR", "").startswith(os.environ[SHARED])
 
 
 @pytest.mark.parametrize("name", NAMES)
