@@ -106,12 +106,12 @@ def pulses(root: DataRoot, folder: Path) -> list[Example]:
 def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
     root = DataRoot(tmp_path / "data")
     by_heart = parameters(
-        steps=60, learning_rate=1e-2, rank=32, alpha=64, caption_dropout=0.0, part_dropout=0.0, patience=0
+        steps=150, learning_rate=1e-2, rank=32, alpha=64, caption_dropout=0.0, part_dropout=0.0, patience=0
     )
 
     result = train(musicgen_request(pulses(root, tmp_path), parameters=by_heart), root, ignore)
 
-    assert result.final_loss < 0.6 * result.first_loss
+    assert result.final_loss < 0.3 * result.first_loss
 
 
 def test_a_run_leaves_both_formats_with_the_card_in_them(finished: MusicGenTrained) -> None:
