@@ -24,12 +24,12 @@ from dawa_assets.tables import training_items
 from dawa_assets.tables import uploads as ledger
 from dawa_assets.tables.arriving_files import (
     ArrivingFile,
-    Heading,
+    Destination,
     TakenFile,
     begin_files,
     finish_taken,
     finished_files,
-    head_for,
+    record_destinations,
 )
 from dawa_assets.tables.training_items import Audio, Item
 from dawa_assets.tables.uploads import InboxFile, Known, LedgerRow
@@ -66,7 +66,7 @@ class AudioReport:
 
 
 @dataclass(frozen=True, eq=False)
-class _Headed:
+class _Placement:
     """A waiting bounce on its way to an item, and what it will be there."""
 
     row: LedgerRow
@@ -94,9 +94,9 @@ class Bounces:
             with ExitStack() as copies:
                 self._register([found for file in batch if (found := self._fetched(file, copies)) is not None])
 
-    def place(self, headed: Iterable[tuple[LedgerRow, UUID]]) -> None:
+    def place(self, waiting: Iterable[tuple[LedgerRow, UUID]]) -> None:
         """Bring waiting bounces to their items, in this order, and out of the inbox."""
-        found = ((row, item_id, self._bucket.stat(row.inbox_key)) for row, item_id in headed)
+        found = ((row, item_id, self._bucket.stat(row.inbox_key)) for row, item_id in waiting)
         for batch in batches_of(found, lambda each: each[2].size if each[2] is not None else 0):
             with ExitStack() as copies:
                 self._place_batch(batch, copies)
@@ -169,19 +169,19 @@ class Bounces:
 
     def _place_batch(self, batch: Sequence[tuple[LedgerRow, UUID, StoredObject | None]], copies: ExitStack) -> None:
         items: set[UUID] = set()
-        with Batch(self._commit) as headed:
+        with Batch(self._commit) as placements:
             for row, item_id, stored in batch:
-                if (one := self._headed(row, item_id, stored, copies)) is None:
+                if (one := self._placement(row, item_id, stored, copies)) is None:
                     continue
                 if item_id in items:  # the later one takes the place of the earlier
-                    headed.flush()
+                    placements.flush()
                     items.clear()
                 items.add(item_id)
-                headed.add(one)
+                placements.add(one)
 
-    def _headed(
+    def _placement(
         self, row: LedgerRow, item_id: UUID, stored: StoredObject | None, copies: ExitStack
-    ) -> "_Headed | None":
+    ) -> "_Placement | None":
         """Return a waiting bounce with its bytes; None where those are not the ones that were looked at."""
         try:
             local = copies.enter_context(local_copy(self._bucket, row.inbox_key, row.name))
@@ -200,11 +200,11 @@ class Bounces:
         # The key is by its bytes, not its name.
         key = f"{training_folder(self._step.artist.slug, item_id)}/audio.{info.extension}"
         audio = Audio(key, local.sha256, info.extension, info.duration_seconds, info.warnings)
-        return _Headed(row, item_id, file, local, audio, info.measured)
+        return _Placement(row, item_id, file, local, audio, info.measured)
 
-    def _commit(self, headed: Sequence["_Headed"]) -> None:
+    def _commit(self, placements: Sequence["_Placement"]) -> None:
         """Put bounces into their items' places, then their rows, and take them out of the inbox."""
-        left = list(headed)
+        left = list(placements)
         for _ in range(_ATTEMPTS):
             if not left:
                 return
@@ -213,21 +213,23 @@ class Bounces:
             name = each.row.name
             log.warning("%s: its item keeps being changed by somebody else; it is tried again next time", name)
 
-    def _attempt(self, headed: Sequence["_Headed"]) -> list["_Headed"]:
+    def _attempt(self, placements: Sequence["_Placement"]) -> list["_Placement"]:
         """Do so, and return those whose items were changed by somebody else meanwhile; no item is there twice."""
         database, held = self._step.ports.database, self._step.held
         with database.transaction() as connection:
             held.check(connection)
-            items = training_items.get_items(connection, [each.item_id for each in headed])
-            headed = [each for each in headed if each.item_id in items]
-            head_for(connection, [Heading(each.row.id, each.item_id, each.audio.path) for each in headed])
-        written = [each for each in headed if not self._is_in_place(each, items[each.item_id])]
+            items = training_items.get_items(connection, [each.item_id for each in placements])
+            placements = [each for each in placements if each.item_id in items]
+            record_destinations(
+                connection, [Destination(each.row.id, each.item_id, each.audio.path) for each in placements]
+            )
+        written = [each for each in placements if not self._is_in_place(each, items[each.item_id])]
         for each in written:
             put_verified(self._bucket, each.local, each.audio.path)
         with database.transaction() as connection:
             held.check(connection)
             given = training_items.set_audio(connection, [(items[each.item_id], each.audio) for each in written])
-            placed = [each for each in headed if each not in written or each.item_id in given]
+            placed = [each for each in placements if each not in written or each.item_id in given]
             keep_measured(connection, self._step.artist.id, {each.audio.sha256: each.measured for each in placed})
             finish_taken(connection, [TakenFile(each.row.id, each.item_id) for each in placed])
         for each in placed:
@@ -235,9 +237,9 @@ class Bounces:
         self.tidy([each.item_id for each in placed])
         for each in placed:
             remove_taken(self._bucket, each.file)
-        return [each for each in headed if each not in placed]
+        return [each for each in placements if each not in placed]
 
-    def _is_in_place(self, each: "_Headed", item: Item) -> bool:
+    def _is_in_place(self, each: "_Placement", item: Item) -> bool:
         # The same bytes again for an item that failed are a request to try again.
         is_same = (item.audio_hash, item.audio_path) == (each.audio.sha256, each.audio.path) and item.status != "failed"
         return is_same and object_hash(self._bucket, each.audio.path) == each.audio.sha256

@@ -153,8 +153,8 @@ def _pair_bounces(step: Step, report: ItemsReport) -> None:
         waits = [(rows[bounce.id], reason) for bounce, reason in pairing.waits]
         ledger.wait(connection, [(row.id, reason) for row, reason in waits if row.reason != reason])
     # A bounce that was headed for its item when a worker was killed goes there first: its bytes may be there.
-    headed = [(row, row.training_item_id) for row in audio if row.state == "waiting" and row.training_item_id]
-    bounces.place([*headed, *((rows[bounce.id], UUID(str(item))) for bounce, item in pairing.matches)])
+    resumed = [(row, row.training_item_id) for row in audio if row.state == "waiting" and row.training_item_id]
+    bounces.place([*resumed, *((rows[bounce.id], UUID(str(item))) for bounce, item in pairing.matches)])
     for inbox_folder in complete:
         close(ports.bucket, inbox_folder)
 

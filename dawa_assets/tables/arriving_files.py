@@ -10,7 +10,7 @@ from dawa_assets.tables.columns import AT_ITS_PLACE, arrays, columns_of
 from dawa_assets.tables.uploads import LEDGER_COLUMNS, SUMMARY_COLUMNS, InboxFile, LedgerRow, Summary
 from resources.database.base import Connection
 
-_HEADING = {"upload": "uuid", "item": "uuid", "final_key": "text"}
+_DESTINATION = {"upload": "uuid", "item": "uuid", "final_key": "text"}
 _TAKEN = {"upload": "uuid", "item": "uuid", "summary": "uuid"}
 _SUMMARY = {
     "id": "uuid",
@@ -33,7 +33,7 @@ class ArrivingFile:
 
 
 @dataclass(frozen=True)
-class Heading:
+class Destination:
     """A waiting bounce, the item that it is about to be copied to, and the key that it gets there."""
 
     upload: UUID
@@ -119,12 +119,13 @@ def begin_files(connection: Connection, artist_id: UUID, files: Sequence[Arrivin
     return {row["inbox_key"]: row["id"] for row in rows}
 
 
-def head_for(connection: Connection, headings: Sequence[Heading]) -> None:
+def record_destinations(connection: Connection, destinations: Sequence[Destination]) -> None:
     """Record for which items waiting bounces are about to be copied, and where."""
     connection.execute(
         "update uploads u set training_item_id = w.item, final_key = w.final_key, reason = null, updated_at = now() "
-        f"from unnest({arrays(_HEADING)}) as w ({', '.join(_HEADING)}) where u.id = w.upload and u.state = 'waiting'",
-        columns_of(headings, _HEADING),
+        f"from unnest({arrays(_DESTINATION)}) as w ({', '.join(_DESTINATION)}) "
+        "where u.id = w.upload and u.state = 'waiting'",
+        columns_of(destinations, _DESTINATION),
     )
 
 
